@@ -1,0 +1,134 @@
+//! The seam between a guest's calls and whoever decides about them.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use wflo_model::{Call, CallResult, Fault, StepName, Timestamp};
+
+/// What every call of a guest goes through. The runtime has one implementation, live and in replay; nothing in
+/// this crate or in the sandbox reaches outside but through it.
+#[async_trait]
+pub trait Gate: Send {
+    /// Makes a call that reaches outside: authorised, priced, approved, journaled, performed; or replayed.
+    ///
+    /// # Errors
+    /// [`Stop`] ends the attempt by a trap: no code of the guest runs after it.
+    async fn call(&mut self, call: Call) -> Result<CallResult, Stop>;
+
+    /// What a step may always know; it is in the journal already.
+    fn context(&self) -> &StepContext;
+
+    /// Takes a line of log. Lines of a replay repeat what the journal has and are dropped by the gate.
+    fn log(&mut self, line: LogLine);
+
+    /// The step's clock: the time of the last event it has seen, plus 1 us a reading.
+    fn now(&mut self) -> Timestamp;
+
+    /// Waits until the step's clock shows `until`: really, when live; at once, in replay.
+    ///
+    /// # Errors
+    /// [`Stop`] as for [`call`](Self::call).
+    async fn sleep(&mut self, until: Timestamp) -> Result<(), Stop>;
+
+    /// The seed of the step's randomness: the same for every replay of this attempt.
+    fn seed(&self) -> [u8; 32];
+}
+
+/// What a step may know about itself.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct StepContext {
+    /// The run, as text.
+    pub run: String,
+    /// The step's name.
+    pub step: String,
+    /// The attempt, from 1.
+    pub attempt: u32,
+    /// Inputs of the run.
+    pub inputs: Map<String, Value>,
+    /// Outputs of the steps it depends on, directly or through others.
+    pub outputs: BTreeMap<StepName, Value>,
+    /// The element it works on, where it fans out.
+    pub item: Option<Value>,
+    /// The last decision about it.
+    pub decision: Option<Decision>,
+}
+
+/// How an approval ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// How.
+    pub status: DecisionStatus,
+    /// The votes that counted.
+    pub votes: Vec<DecisionVote>,
+}
+
+/// The ends of an approval that a step can see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DecisionStatus {
+    /// Everybody who had to has approved.
+    Approved,
+    /// Somebody rejected.
+    Rejected,
+    /// Nobody decided in time.
+    Expired,
+}
+
+/// One vote.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DecisionVote {
+    /// Who.
+    pub by: String,
+    /// In favour.
+    pub approved: bool,
+    /// What they wrote.
+    pub comment: Option<String>,
+}
+
+/// A line of log of a guest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLine {
+    /// How bad it is.
+    pub level: LogLevel,
+    /// What it groups under: wasi:logging's context, `stdout` or `stderr`.
+    pub context: String,
+    /// Text, or one JSON object whose fields are kept.
+    pub message: String,
+}
+
+/// How bad a log line is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogLevel {
+    /// Flow within a program.
+    Trace,
+    /// For someone debugging.
+    Debug,
+    /// For someone watching.
+    Info,
+    /// Hazardous.
+    Warn,
+    /// Serious.
+    Error,
+    /// Fatal.
+    Critical,
+}
+
+/// Why an attempt stops in the middle of a call. It becomes a trap and is taken out of it again by the sandbox.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Stop {
+    /// It waits for something that may take long; the instance is dropped and replayed later.
+    #[error("parked")]
+    Parked,
+    /// Its journal has another call at this place.
+    #[error("diverged from its journal")]
+    Diverged,
+    /// It ran into a limit that the gate keeps.
+    #[error("{0}")]
+    Fault(Fault),
+    /// The host failed: the journal cannot be written, a recorded value cannot be read.
+    #[error("{0}")]
+    Host(String),
+}

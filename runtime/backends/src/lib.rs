@@ -1,0 +1,1 @@
+//! The real outside: models over HTTP or from tape, SQLite.

@@ -1,0 +1,1 @@
+//! Every byte wflo keeps at rest: records, hash chain, sealing, blobs, stores.

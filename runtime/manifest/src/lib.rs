@@ -1,0 +1,1 @@
+//! workflow.toml and wflo.toml: authored, validated, pinned as a Plan.

@@ -1,0 +1,28 @@
+//! Ids, digests, money, grants and canonical JSON: the words every wflo crate shares.
+//!
+//! Nothing here does I/O, reads a clock or draws randomness; ids are made from bytes that the caller
+//! supplies.
+
+mod access;
+mod call;
+mod canonical;
+mod digest;
+mod fault;
+mod grant;
+mod id;
+mod money;
+mod name;
+mod sql;
+mod time;
+
+pub use access::{DbAccess, TableAccess};
+pub use call::{Call, CallError, CallResult};
+pub use canonical::{NotCanonical, canonical};
+pub use digest::{BadDigest, Digest, MacKey};
+pub use fault::{Failure, FailureKind, Fault, FaultKind};
+pub use grant::{BadGrant, Capability, Grants, interface_capability};
+pub use id::{ApprovalId, BadId, RunId, StoreId};
+pub use money::{BadMoney, PicoUsd};
+pub use name::{BadName, GroupName, InputName, Label, ModelName, PrincipalName, StepName};
+pub use sql::{BadSqlValue, SqlRows, SqlValue};
+pub use time::Timestamp;

@@ -1,0 +1,167 @@
+//! SQL databases.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use wflo_model::{DbAccess, Digest, RunId, SqlRows, SqlValue, StepName, StoreId};
+
+/// One database, as the deployment binds it.
+///
+/// The implementation enforces [`DbAccess`] inside the database itself (an authorizer hook, a login role), so
+/// that no text of a statement can talk its way past it.
+#[async_trait]
+pub trait Database: Send + Sync {
+    /// Reads in a snapshot of its own.
+    ///
+    /// # Errors
+    /// [`DbError::Denied`] for anything `access` does not allow, and for a statement that writes.
+    async fn query(&self, statement: &Statement, access: &DbAccess, limits: QueryLimits) -> Result<SqlRows, DbError>;
+
+    /// Begins the one writing transaction of a step and inserts `marker` as its first change.
+    ///
+    /// Waits its turn in a fair queue; writers of one database follow one another.
+    ///
+    /// # Errors
+    /// [`DbError::Unavailable`] when the turn does not come in time or the database cannot be reached.
+    async fn begin(&self, marker: &Marker) -> Result<Begun, DbError>;
+
+    /// Whether a transaction with this marker has committed.
+    ///
+    /// # Errors
+    /// When the database cannot be asked.
+    async fn committed(&self, marker: &Marker) -> Result<bool, DbError>;
+}
+
+/// What came of beginning a transaction.
+pub enum Begun {
+    /// It is open.
+    Open(Box<dyn Transaction>),
+    /// One with this marker has committed before: the effects are there already.
+    AlreadyCommitted,
+}
+
+/// An open transaction. Dropping it rolls it back.
+#[async_trait]
+pub trait Transaction: Send {
+    /// Reads what this transaction sees.
+    ///
+    /// # Errors
+    /// As [`Database::query`].
+    async fn query(
+        &mut self,
+        statement: &Statement,
+        access: &DbAccess,
+        limits: QueryLimits,
+    ) -> Result<SqlRows, DbError>;
+
+    /// Writes. A failed statement changes nothing and leaves the transaction open.
+    ///
+    /// # Errors
+    /// [`DbError::Denied`] for anything `access` does not allow, [`DbError::Constraint`], ...
+    async fn execute(&mut self, statement: &Statement, access: &DbAccess) -> Result<Executed, DbError>;
+
+    /// Commits: durable when it returns. The commit point of a step's writes.
+    ///
+    /// # Errors
+    /// When the database did not say that it committed; the marker tells later whether it did.
+    async fn commit(self: Box<Self>) -> Result<(), DbError>;
+
+    /// Rolls back.
+    async fn rollback(self: Box<Self>);
+}
+
+/// A statement and its bound parameters.
+///
+/// ```
+/// use wflo_model::SqlValue;
+/// use wflo_ports::Statement;
+/// let statement = Statement { sql: "SELECT ?1".into(), params: vec![SqlValue::Integer(1)] };
+/// assert_eq!(statement.params.len(), 1);
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Statement {
+    /// One statement of SQL.
+    pub sql: String,
+    /// Its parameters, in order.
+    pub params: Vec<SqlValue>,
+}
+
+/// What a write did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Executed {
+    /// Rows inserted, updated or deleted.
+    pub changed: u64,
+}
+
+/// Names the transaction of a step in `wflo_effects`: whoever finds the row knows that it committed. There is
+/// no attempt in it, so that no second attempt commits what a first one did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Marker {
+    /// The store that holds the run.
+    pub store: StoreId,
+    /// The run.
+    pub run: RunId,
+    /// The step.
+    pub step: StepName,
+    /// The item, where the step fans out.
+    pub item: Option<u32>,
+}
+
+impl Marker {
+    /// The marker as one digest, for a primary key.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        let item = self.item.map(u32::to_be_bytes);
+        Digest::of_parts(&[
+            b"wflo marker",
+            self.store.as_bytes(),
+            self.run.as_bytes(),
+            self.step.as_str().as_bytes(),
+            item.as_ref().map_or(&[][..], |item| &item[..]),
+        ])
+    }
+}
+
+/// How much one query may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueryLimits {
+    /// Most rows.
+    pub rows: usize,
+    /// Most bytes of values.
+    pub bytes: usize,
+    /// Longest time.
+    pub time: Duration,
+}
+
+impl Default for QueryLimits {
+    /// 100,000 rows, 16 MiB, 30 s.
+    fn default() -> Self {
+        Self { rows: 100_000, bytes: 16 << 20, time: Duration::from_secs(30) }
+    }
+}
+
+/// Why a statement has no result.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(tag = "kind", content = "message", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum DbError {
+    /// The grant does not allow it.
+    #[error("access denied: {0}")]
+    Denied(String),
+    /// No valid SQL, or parameters that do not fit.
+    #[error("{0}")]
+    Invalid(String),
+    /// A constraint of the database.
+    #[error("{0}")]
+    Constraint(String),
+    /// Too many rows or bytes, or too long.
+    #[error("{0}")]
+    Limit(String),
+    /// Busy or not reachable; another attempt may help.
+    #[error("{0}")]
+    Unavailable(String),
+    /// Anything else.
+    #[error("{0}")]
+    Other(String),
+}

@@ -1,0 +1,1 @@
+//! wasmtime for wflo: engine, compile cache, import check, virtual WASI, limits, faults.

@@ -1,0 +1,1 @@
+//! The embeddable wflo runtime: gate, executor, recovery.

@@ -1,0 +1,1 @@
+//! Integration tests of wflo, through the command line.
