@@ -1,5 +1,6 @@
 //! The seam between a guest's calls and whoever decides about them.
 
+use std::any::Any;
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
@@ -10,7 +11,7 @@ use wflo_model::{Call, CallResult, Fault, StepName, Timestamp};
 /// What every call of a guest goes through. The runtime has one implementation, live and in replay; nothing in
 /// this crate or in the sandbox reaches outside but through it.
 #[async_trait]
-pub trait Gate: Send {
+pub trait Gate: Any + Send {
     /// Makes a call that reaches outside: authorised, priced, approved, journaled, performed; or replayed.
     ///
     /// # Errors
