@@ -25,6 +25,6 @@ pub use grant::{BadGrant, Capability, Grants, interface_capability};
 pub use id::{ApprovalId, BadId, RunId, StoreId};
 pub use limits::Limits;
 pub use money::{BadMoney, PicoUsd};
-pub use name::{BadName, GroupName, InputName, Label, ModelName, PrincipalName, StepName};
+pub use name::{BadName, GroupName, InputName, Label, ModelName, PrincipalName, StepName, WorkflowName};
 pub use sql::{BadSqlValue, SqlRows, SqlValue};
 pub use time::Timestamp;

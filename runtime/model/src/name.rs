@@ -67,6 +67,8 @@ macro_rules! names {
 }
 
 names! {
+    /// The name of a workflow.
+    WorkflowName, "workflow", ".";
     /// The name of a step, unique in its workflow.
     ///
     /// ```

@@ -1,0 +1,163 @@
+//! The pinned form of a workflow: what a run executes, and what its digest is taken over.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use wflo_model::{Digest, InputName, ModelName, PicoUsd, StepName, WorkflowName};
+
+use crate::approval::ApprovalRule;
+use crate::price::{Price, UnknownPrice};
+use crate::{Grants, Limits, Retry};
+
+/// A workflow pinned to one set of components, prices and limits. Nothing in it changes while a run lasts.
+///
+/// It serialises as JSON; [`Plan::bytes`] is the canonical form that the journal keeps, and [`Plan::digest`]
+/// names it. Every granted model has a price, every limit is within the deployment's ceiling, and the steps
+/// form no cycle.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Name of the workflow.
+    pub workflow: WorkflowName,
+    /// Version of the workflow, as written.
+    pub version: String,
+    /// The steps, in the order of the file.
+    pub steps: Vec<PlanStep>,
+    /// The inputs a run takes.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub inputs: BTreeMap<InputName, PlanInput>,
+    /// What the run may spend; no limit if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<PicoUsd>,
+    /// What happens to a run whose next call would exceed the budget.
+    pub on_exceeded: OnExceeded,
+    /// What happens to the effects of a run that failed.
+    pub on_failure: OnFailure,
+    /// How many steps may run at the same time; no limit but the host's if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_parallel: Option<u32>,
+    /// The price of every model that some step was granted.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub prices: BTreeMap<ModelName, Price>,
+    /// Digest of the whole price table these were taken from.
+    pub price_table: Digest,
+    /// What held for models without a price when this was pinned.
+    pub on_unknown_price: UnknownPrice,
+    /// A call whose answer could have fewer tokens than this, given the money left, is refused unmade.
+    pub min_output_tokens: u32,
+    /// Versions of the prompts that the host's own task verbs use, by task.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub prompts: BTreeMap<String, Digest>,
+}
+
+/// One step of a [`Plan`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PlanStep {
+    /// Its name, unique in the plan.
+    pub name: StepName,
+    /// The name of the step inside the component.
+    pub function: StepName,
+    /// The component.
+    pub component: Digest,
+    /// The steps whose success it waits for.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub depends_on: BTreeSet<StepName>,
+    /// What it may reach.
+    pub grants: Grants,
+    /// How much an attempt may use.
+    pub limits: Limits,
+    /// Who has to approve it before its first attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<ApprovalRule>,
+    /// JSON Schema of its output.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<Value>,
+    /// How often it is tried.
+    pub retry: Retry,
+    /// Whether its effects are to be kept reversible.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub rollback: bool,
+}
+
+/// One input of a [`Plan`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PlanInput {
+    /// JSON Schema of the value.
+    pub schema: Value,
+    /// The value if none is given; an input without one is required.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default: Option<Value>,
+}
+
+/// What happens to a run whose next call would exceed its budget.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnExceeded {
+    /// It parks until the budget is raised.
+    #[default]
+    Park,
+    /// It fails.
+    Fail,
+}
+
+/// What happens to the effects of a run that failed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum OnFailure {
+    /// They stay.
+    #[default]
+    Keep,
+}
+
+impl Plan {
+    /// The canonical JSON bytes: what the journal keeps.
+    #[must_use]
+    pub fn bytes(&self) -> Vec<u8> {
+        wflo_model::canonical(self).expect("a plan has text keys and finite numbers only")
+    }
+
+    /// SHA-256 of [`bytes`](Self::bytes).
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        Digest::of(&self.bytes())
+    }
+
+    /// The step of that name.
+    #[must_use]
+    pub fn step(&self, name: &StepName) -> Option<&PlanStep> {
+        self.steps.iter().find(|step| step.name == *name)
+    }
+
+    /// Every step that `name` depends on, directly or through others; not itself.
+    #[must_use]
+    pub fn transitive(&self, name: &StepName) -> BTreeSet<StepName> {
+        let mut all = BTreeSet::new();
+        let mut open = vec![name];
+        while let Some(step) = open.pop().and_then(|next| self.step(next)) {
+            for parent in &step.depends_on {
+                if all.insert(parent.clone()) {
+                    open.push(parent);
+                }
+            }
+        }
+        all
+    }
+
+    /// What the steps that run `component` may reach together: what its imports are checked against.
+    #[must_use]
+    pub fn component_grants(&self, component: &Digest) -> Grants {
+        let mut all = Grants::default();
+        self.steps
+            .iter()
+            .filter(|step| step.component == *component)
+            .for_each(|step| all.widen(&step.grants));
+        all
+    }
+
+    /// The components of the plan.
+    #[must_use]
+    pub fn components(&self) -> BTreeSet<Digest> {
+        self.steps.iter().map(|step| step.component).collect()
+    }
+}
