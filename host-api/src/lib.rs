@@ -1,5 +1,23 @@
 //! The WIT interfaces of wflo as Rust: bindings, linker, and the gate they all go through.
+//!
+//! A host function here does three things: it turns the guest's arguments into a [`Call`](wflo_model::Call),
+//! asks the [`Gate`], and turns what the gate answers into the interface's own result. Whether a call may be
+//! made, what it costs and who performs it is decided behind the gate and nowhere else.
 
+mod answer;
+mod approval;
+mod bindings;
+mod context;
+mod db;
+mod functions;
 mod gate;
+mod link;
+mod llm;
+mod logging;
+mod step;
 
-pub use gate::{Decision, DecisionStatus, DecisionVote, Gate, LogLevel, LogLine, Stop, StepContext};
+pub use answer::{ChatAnswer, TaskAnswer};
+pub use functions::{FUNCTIONS, Reach};
+pub use gate::{Decision, DecisionStatus, DecisionVote, Gate, LogLevel, LogLine, StepContext, Stop};
+pub use link::{HostView, add_to_linker};
+pub use step::{StepInfo, StepInstance, StepPre, Undo};

@@ -1,0 +1,37 @@
+//! `wflo:step/context`: what a step knows about itself.
+
+use crate::bindings::wflo::step::context;
+use crate::link::Host;
+
+impl crate::bindings::wflo::step::types::Host for Host<'_> {}
+
+impl context::Host for Host<'_> {
+    async fn run_id(&mut self) -> wasmtime::Result<String> {
+        Ok(self.gate()?.context().run.clone())
+    }
+
+    async fn step(&mut self) -> wasmtime::Result<String> {
+        Ok(self.gate()?.context().step.clone())
+    }
+
+    async fn attempt(&mut self) -> wasmtime::Result<u32> {
+        Ok(self.gate()?.context().attempt)
+    }
+
+    async fn input(&mut self, name: String) -> wasmtime::Result<Option<String>> {
+        Ok(self.gate()?.context().inputs.get(&name).map(ToString::to_string))
+    }
+
+    async fn inputs(&mut self) -> wasmtime::Result<String> {
+        let inputs = &self.gate()?.context().inputs;
+        Ok(serde_json::to_string(inputs).expect("a map of JSON values is JSON"))
+    }
+
+    async fn output_of(&mut self, step: String) -> wasmtime::Result<Option<String>> {
+        Ok(self.gate()?.context().outputs.get(step.as_str()).map(ToString::to_string))
+    }
+
+    async fn item(&mut self) -> wasmtime::Result<Option<String>> {
+        Ok(self.gate()?.context().item.as_ref().map(ToString::to_string))
+    }
+}

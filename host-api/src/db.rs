@@ -1,0 +1,131 @@
+//! `wflo:db/sql`: statements against databases.
+
+use serde::Serialize;
+use wflo_model::{CallError, SqlRows, SqlValue};
+use wflo_ports::Executed;
+
+use crate::bindings::wflo::db::sql::{self, Error, Rows, Value};
+use crate::link::{Host, unexpected};
+
+const SQL: &str = "wflo:db/sql";
+
+/// The arguments of both functions, as the journal keeps them.
+#[derive(Serialize)]
+struct Args {
+    db: String,
+    sql: String,
+    params: Vec<SqlValue>,
+}
+
+impl Args {
+    fn new(db: String, statement: String, params: Vec<Value>) -> Self {
+        Self { db, sql: statement, params: params.into_iter().map(from_guest).collect() }
+    }
+}
+
+impl sql::Host for Host<'_> {
+    async fn query(
+        &mut self,
+        db: String,
+        statement: String,
+        params: Vec<Value>,
+    ) -> wasmtime::Result<Result<Rows, Error>> {
+        let answer = self.call::<_, SqlRows>(SQL, "query", &Args::new(db, statement, params)).await?;
+        let SqlRows { columns, rows } = match answer {
+            Ok(rows) => rows,
+            Err(error) => return Ok(Err(error_to_guest(error))),
+        };
+        if let Some(row) = rows.iter().find(|row| row.len() != columns.len()) {
+            let why = format!("a row of {} values for {} columns", row.len(), columns.len());
+            return Err(unexpected(SQL, "query", &why));
+        }
+        let rows = rows.into_iter().map(|row| row.into_iter().map(to_guest).collect()).collect();
+        Ok(Ok(Rows { columns, rows }))
+    }
+
+    async fn execute(
+        &mut self,
+        db: String,
+        statement: String,
+        params: Vec<Value>,
+    ) -> wasmtime::Result<Result<u64, Error>> {
+        let answer = self.call::<_, Executed>(SQL, "execute", &Args::new(db, statement, params)).await?;
+        Ok(answer.map(|executed| executed.changed).map_err(error_to_guest))
+    }
+}
+
+fn from_guest(value: Value) -> SqlValue {
+    match value {
+        Value::Null => SqlValue::Null,
+        Value::Boolean(value) => SqlValue::Boolean(value),
+        Value::Integer(value) => SqlValue::Integer(value),
+        Value::Real(value) => SqlValue::Real(value),
+        Value::Decimal(text) => SqlValue::Decimal(text),
+        Value::Text(text) => SqlValue::Text(text),
+        Value::Blob(bytes) => SqlValue::Blob(bytes),
+        Value::Timestamp(text) => SqlValue::Timestamp(text),
+        Value::Json(text) => SqlValue::Json(text),
+        Value::Uuid(text) => SqlValue::Uuid(text),
+    }
+}
+
+fn to_guest(value: SqlValue) -> Value {
+    match value {
+        SqlValue::Null => Value::Null,
+        SqlValue::Boolean(value) => Value::Boolean(value),
+        SqlValue::Integer(value) => Value::Integer(value),
+        SqlValue::Real(value) => Value::Real(value),
+        SqlValue::Decimal(text) => Value::Decimal(text),
+        SqlValue::Text(text) => Value::Text(text),
+        SqlValue::Blob(bytes) => Value::Blob(bytes),
+        SqlValue::Timestamp(text) => Value::Timestamp(text),
+        SqlValue::Json(text) => Value::Json(text),
+        SqlValue::Uuid(text) => Value::Uuid(text),
+    }
+}
+
+fn error_to_guest(error: CallError) -> Error {
+    match error {
+        CallError::AccessDenied { message } => Error::AccessDenied(message),
+        CallError::Invalid { message } | CallError::Unknown { message } => Error::Invalid(message),
+        CallError::Constraint { message } => Error::Constraint(message),
+        CallError::Limit { message } => Error::Limit(message),
+        CallError::Unavailable { message } => Error::Unavailable(message),
+        other => Error::Other(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wflo_model::{CallError, SqlValue};
+
+    use super::{Error, error_to_guest, from_guest, to_guest};
+
+    #[test]
+    fn values_survive_the_way_to_the_guest_and_back() {
+        for value in [
+            SqlValue::Null,
+            SqlValue::Boolean(true),
+            SqlValue::Integer(i64::MIN),
+            SqlValue::Real(0.5),
+            SqlValue::Decimal("12.50".into()),
+            SqlValue::Text("text".into()),
+            SqlValue::Blob(vec![0, 255]),
+            SqlValue::Timestamp("2026-01-01T00:00:00Z".into()),
+            SqlValue::Json("[1]".into()),
+            SqlValue::Uuid("67e55044-10b1-426f-9247-bb680e5fe0c8".into()),
+        ] {
+            assert_eq!(from_guest(to_guest(value.clone())), value);
+        }
+    }
+
+    #[test]
+    fn an_error_without_a_case_keeps_its_words() {
+        let refused = CallError::RefusedByPolicy { policy: "no-writes".into() };
+        assert!(
+            matches!(error_to_guest(refused), Error::Other(text) if text == "refused by policy `no-writes`")
+        );
+        let denied = CallError::AccessDenied { message: "table `accounts`".into() };
+        assert!(matches!(error_to_guest(denied), Error::AccessDenied(text) if text == "table `accounts`"));
+    }
+}

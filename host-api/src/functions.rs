@@ -1,0 +1,66 @@
+//! Every function a guest can call, and how far it reaches.
+
+/// How far a function reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// Outside: it is a [`Call`](wflo_model::Call) through the [`Gate`](crate::Gate).
+    Gate,
+    /// Nowhere: what it answers is in the journal already or follows from it.
+    Virtual,
+}
+
+/// Every function that [`add_to_linker`](crate::add_to_linker) links: interface without version, function,
+/// reach. A test compares it with the WIT, so that none is added without a decision.
+///
+/// ```
+/// use wflo_host_api::{FUNCTIONS, Reach};
+/// assert!(FUNCTIONS.contains(&("wflo:db/sql", "query", Reach::Gate)));
+/// ```
+pub const FUNCTIONS: &[(&str, &str, Reach)] = &[
+    ("wasi:logging/logging", "log", Reach::Virtual),
+    ("wflo:approval/gate", "decision", Reach::Virtual),
+    ("wflo:db/sql", "execute", Reach::Gate),
+    ("wflo:db/sql", "query", Reach::Gate),
+    ("wflo:llm/chat", "complete", Reach::Gate),
+    ("wflo:llm/tasks", "analyze", Reach::Gate),
+    ("wflo:llm/tasks", "classify", Reach::Gate),
+    ("wflo:step/context", "attempt", Reach::Virtual),
+    ("wflo:step/context", "input", Reach::Virtual),
+    ("wflo:step/context", "inputs", Reach::Virtual),
+    ("wflo:step/context", "item", Reach::Virtual),
+    ("wflo:step/context", "output-of", Reach::Virtual),
+    ("wflo:step/context", "run-id", Reach::Virtual),
+    ("wflo:step/context", "step", Reach::Virtual),
+];
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use wit_parser::{Resolve, WorldItem};
+
+    use super::FUNCTIONS;
+
+    #[test]
+    fn the_list_is_the_wit() {
+        let wit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../wit");
+        let mut resolve = Resolve::default();
+        let mut host = None;
+        for package in ["deps/logging", "step", "llm", "db", "approval", "host"] {
+            host = Some(resolve.push_path(wit.join(package)).unwrap().0);
+        }
+        let world = resolve.select_world(&[host.unwrap()], Some("all")).unwrap();
+        let mut linked = Vec::new();
+        for item in resolve.worlds[world].imports.values() {
+            let WorldItem::Interface { id, .. } = item else { panic!("the world imports only interfaces") };
+            let interface = resolve.id_of(*id).unwrap();
+            let interface = interface.split('@').next().unwrap();
+            for function in resolve.interfaces[*id].functions.keys() {
+                linked.push((interface.to_owned(), function.clone()));
+            }
+        }
+        linked.sort();
+        let listed: Vec<_> = FUNCTIONS.iter().map(|(i, f, _)| ((*i).to_owned(), (*f).to_owned())).collect();
+        assert_eq!(listed, linked);
+    }
+}
