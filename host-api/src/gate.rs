@@ -126,6 +126,9 @@ pub enum Stop {
     /// Its journal has another call at this place.
     #[error("diverged from its journal")]
     Diverged,
+    /// What was redone is not what was recorded; another attempt starts.
+    #[error("interrupted: {0}")]
+    Interrupted(String),
     /// It ran into a limit that the gate keeps.
     #[error("{0}")]
     Fault(Fault),
