@@ -1,12 +1,48 @@
 //! workflow.toml and wflo.toml: authored, validated, pinned as a Plan.
+//!
+//! Each stage is a type of its own, and later code cannot see an earlier one: the text becomes a [`Workflow`],
+//! whose parts fit together, and that becomes a [`Plan`], which is pinned to components, prices and limits and
+//! does not change while a run lasts. The deployment's file becomes a [`Deployment`]. All problems of a file are
+//! reported at once, as [`Diagnostics`] with places in it.
+//!
+//! Nothing here does I/O, reads the environment or a clock: the text of files comes in, values go out.
 
 mod approval;
+mod component;
+mod deployment;
+mod deployment_toml;
+mod diagnostic;
+mod directory;
+mod explain;
+mod graph;
+mod inputs;
+mod near;
+mod pin;
 mod plan;
 mod price;
+mod prices;
+mod reader;
 mod retry;
+mod schema;
+mod size;
+mod text;
+mod unsupported;
+mod workflow;
+mod workflow_toml;
 
 pub use approval::{ApprovalRule, Approver, OnReject, OnTimeout, Quorum};
+pub use component::{BadComponent, ComponentRef};
+pub use deployment::{
+    BudgetRules, CassetteMode, Ceilings, Channel, DbBinding, Deployment, LlmBinding, LlmKind, Principal,
+    Store,
+};
+pub use diagnostic::{Diagnostic, Diagnostics, Severity, Source, Span};
+pub use directory::Directory;
+pub use pin::Pinning;
 pub use plan::{OnExceeded, OnFailure, Plan, PlanInput, PlanStep};
 pub use price::{Price, Tier, UnknownPrice};
+pub use prices::Prices;
 pub use retry::Retry;
+pub use text::{MissingVariable, Text};
 pub use wflo_model::{Grants, Limits};
+pub use workflow::Workflow;

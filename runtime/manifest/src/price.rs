@@ -116,7 +116,6 @@ impl Price {
     }
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_zero(amount: &PicoUsd) -> bool {
     *amount == PicoUsd::ZERO
 }

@@ -1,0 +1,220 @@
+//! `wflo.toml`: what labels mean on this host, who is who, and what nobody may exceed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use wflo_model::{GroupName, Label, ModelName, PrincipalName};
+
+use crate::deployment_toml;
+use crate::diagnostic::{Diagnostics, Source};
+use crate::directory::Directory;
+use crate::price::UnknownPrice;
+use crate::prices::Prices;
+use crate::reader::Reader;
+use crate::text::Text;
+
+/// A validated `wflo.toml`. The default one binds nothing and keeps runs in `.wflo`.
+///
+/// ```
+/// use wflo_manifest::{DbBinding, Deployment};
+/// let text = "[db.bank]\nurl = \"sqlite:bank.db\"\n";
+/// let deployment = Deployment::parse("wflo.toml", text).unwrap();
+/// assert_eq!(deployment.db["bank"], DbBinding::Sqlite { path: "bank.db".into() });
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Deployment {
+    /// The file, for messages.
+    pub source: Arc<Source>,
+    /// What is to be said about a file that has no errors.
+    pub hints: Diagnostics,
+    /// Where runs are kept.
+    pub store: Store,
+    /// Who answers for models.
+    pub llm: BTreeMap<Label, LlmBinding>,
+    /// The built-in prices, and over them those of `[prices]`.
+    pub prices: Prices,
+    /// Databases.
+    pub db: BTreeMap<Label, DbBinding>,
+    /// Where notifications go, by the address that workflows use.
+    pub channels: BTreeMap<String, Channel>,
+    /// People and machines.
+    pub principals: BTreeMap<PrincipalName, Principal>,
+    /// Rules about money.
+    pub budget: BudgetRules,
+    /// What no step may exceed.
+    pub ceilings: Ceilings,
+}
+
+/// Where runs are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Store {
+    /// The folder of the embedded store, relative to the file.
+    pub path: String,
+    /// The key that seals bodies at rest; a key file in the folder if absent.
+    pub seal_key: Option<Text>,
+}
+
+/// Who answers for some models.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LlmBinding {
+    /// How.
+    pub kind: LlmKind,
+    /// For which models.
+    pub models: BTreeSet<ModelName>,
+    /// Labels of data that may be sent there.
+    pub accepts: BTreeSet<Label>,
+}
+
+/// How models are asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LlmKind {
+    /// By the chat API that OpenAI made and many serve.
+    OpenAi {
+        /// The address up to and including `/v1`.
+        base_url: Text,
+        /// The key, if the server wants one.
+        api_key: Option<Text>,
+        /// How long an answer may take.
+        timeout: Duration,
+        /// How often a request is repeated that was certainly not answered.
+        max_retries: u32,
+    },
+    /// From a file.
+    Cassette {
+        /// The file, relative to `wflo.toml`.
+        path: String,
+        /// Whether it is read or made.
+        mode: CassetteMode,
+        /// The binding that is asked while recording.
+        upstream: Option<Label>,
+    },
+}
+
+/// What is done with a cassette.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CassetteMode {
+    /// Answers come from it; a request that is not on it is an error.
+    #[default]
+    Replay,
+    /// Answers come from upstream and are added to it.
+    Record,
+}
+
+/// A database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DbBinding {
+    /// A SQLite file, relative to `wflo.toml`.
+    Sqlite {
+        /// The file.
+        path: String,
+    },
+}
+
+/// Where notifications go: the settings of the channel, by key.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Channel {
+    /// `webhook`, `routing_key`, `smtp`.
+    pub settings: BTreeMap<String, Text>,
+}
+
+/// A person or machine.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Principal {
+    /// The groups they are in.
+    pub groups: BTreeSet<GroupName>,
+    /// The argon2id hash of their token; without one they cannot authenticate.
+    pub token_hash: Option<Text>,
+}
+
+/// Rules about money.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BudgetRules {
+    /// What happens to a model without a price.
+    pub on_unknown_price: UnknownPrice,
+    /// A call whose answer could have fewer tokens than this, given the money left, is refused unmade.
+    pub min_output_tokens: u32,
+}
+
+/// What no step may exceed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ceilings {
+    /// Bytes of memory.
+    pub memory: Option<u64>,
+    /// Fuel.
+    pub fuel: Option<u64>,
+    /// Wall-clock time of an attempt.
+    pub timeout: Option<Duration>,
+}
+
+impl Deployment {
+    /// Reads a file. `file` is its name, as messages shall show it.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, in the order of the text.
+    pub fn parse(file: &str, text: &str) -> Result<Self, Diagnostics> {
+        let mut reader = Reader::new(&Source::new(file, text));
+        let deployment = deployment_toml::read(&mut reader);
+        let found = reader.finish();
+        match deployment {
+            Some(deployment) if !found.has_errors() => Ok(Self { hints: found, ..deployment }),
+            _ => Err(found),
+        }
+    }
+
+    /// The binding that answers for a model. Where a cassette and its upstream both list it, the cassette.
+    #[must_use]
+    pub fn model(&self, model: &ModelName) -> Option<(&Label, &LlmBinding)> {
+        let all = self.llm.iter().filter(|(_, binding)| binding.models.contains(model));
+        all.max_by_key(|(_, binding)| matches!(binding.kind, LlmKind::Cassette { .. }))
+    }
+
+    /// The principals of the file.
+    #[must_use]
+    pub fn directory(&self) -> Directory {
+        self.principals.iter().map(|(name, principal)| (name.clone(), principal.groups.clone())).collect()
+    }
+}
+
+impl Default for Deployment {
+    fn default() -> Self {
+        Self {
+            source: Source::new("wflo.toml", ""),
+            hints: Diagnostics::default(),
+            store: Store::default(),
+            llm: BTreeMap::new(),
+            prices: Prices::built_in(),
+            db: BTreeMap::new(),
+            channels: BTreeMap::new(),
+            principals: BTreeMap::new(),
+            budget: BudgetRules::default(),
+            ceilings: Ceilings::default(),
+        }
+    }
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self { path: ".wflo".to_owned(), seal_key: None }
+    }
+}
+
+impl Default for BudgetRules {
+    /// Models without a price are refused, and so are calls that leave less than 64 tokens for the answer.
+    fn default() -> Self {
+        Self { on_unknown_price: UnknownPrice::Deny, min_output_tokens: 64 }
+    }
+}
+
+impl fmt::Display for LlmKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::OpenAi { .. } => "openai",
+            Self::Cassette { .. } => "cassette",
+        })
+    }
+}

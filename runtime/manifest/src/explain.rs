@@ -1,0 +1,121 @@
+//! What a step can do, in plain words.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use wflo_model::{StepName, TableAccess};
+
+use crate::approval::{ApprovalRule, OnReject, Quorum};
+use crate::plan::{OnExceeded, Plan, PlanStep};
+use crate::size::show;
+
+impl Plan {
+    /// What a step can do, and what it cannot, in plain words; `None` if there is no such step.
+    #[must_use]
+    pub fn explain(&self, step: &StepName) -> Option<String> {
+        let step = self.step(step)?;
+        let mut out = String::new();
+        let mut line = |text: String| writeln!(out, "{text}").expect("writing to a string does not fail");
+        line(format!("step `{}` of workflow `{}` {}", step.name, self.workflow, self.version));
+        line(format!("  runs `{}` of component {}", step.function, step.component));
+        match names(step.depends_on.iter()) {
+            Some(others) => line(format!("  starts when {others} succeeded, and sees what they returned")),
+            None => line("  starts at once".to_owned()),
+        }
+        if let Some(rule) = &step.approval {
+            approval(rule).into_iter().for_each(|text| line(format!("  {text}")));
+        }
+        self.reach(step).into_iter().for_each(|text| line(format!("  {text}")));
+        line(format!(
+            "  an attempt may use {} of memory, {} units of fuel and {}, and return {}",
+            show(step.limits.memory),
+            step.limits.fuel,
+            duration(step.limits.timeout),
+            show(step.limits.output)
+        ));
+        match step.retry.max_attempts {
+            1 => line("  it is tried once".to_owned()),
+            n => line(format!("  it is tried {n} times, at first {} apart", duration(step.retry.backoff))),
+        }
+        if step.output.is_some() {
+            line("  its output is checked against a schema".to_owned());
+        }
+        Some(out)
+    }
+
+    fn reach(&self, step: &PlanStep) -> Vec<String> {
+        let mut lines = Vec::new();
+        for (label, access) in &step.grants.db {
+            for (verb, tables) in [("read", &access.read), ("write", &access.write)] {
+                for (table, columns) in tables {
+                    lines.push(match columns {
+                        TableAccess::All => format!("may {verb} table `{table}` of database `{label}`"),
+                        TableAccess::Columns(columns) => {
+                            let columns = names(columns.iter()).unwrap_or_else(|| "no column".to_owned());
+                            format!("may {verb} {columns} of table `{table}` of database `{label}`")
+                        }
+                    });
+                }
+            }
+        }
+        for model in &step.grants.llm {
+            let price = self.prices.get(model).map(|price| {
+                let million = |price: wflo_model::PicoUsd| price * 1_000_000;
+                let (input, output) = (million(price.input), million(price.output));
+                format!(" at {input} USD a million tokens asked and {output} answered ({})", price.source)
+            });
+            lines.push(format!("may ask model `{model}`{}", price.unwrap_or_default()));
+        }
+        if !step.grants.llm.is_empty() {
+            lines.push(match (self.budget, self.on_exceeded) {
+                (None, _) => "spends without a limit: `budget_usd` is not set".to_owned(),
+                (Some(usd), OnExceeded::Park) => format!("the run may spend {usd} USD, and then waits"),
+                (Some(usd), OnExceeded::Fail) => format!("the run may spend {usd} USD, and then fails"),
+            });
+        }
+        lines.push(if lines.is_empty() {
+            "reaches nothing outside its sandbox: no network, files, environment, databases or models"
+                .to_owned()
+        } else {
+            "reaches nothing else: no network, no files, no environment".to_owned()
+        });
+        lines
+    }
+}
+
+fn approval(rule: &ApprovalRule) -> Vec<String> {
+    let who = names(rule.approvers.iter()).unwrap_or_default();
+    let need = match rule.quorum {
+        Quorum::EachListed if rule.approvers.len() == 1 => format!("needs the approval of {who}"),
+        Quorum::EachListed => format!("needs the approval of {who}, a distinct person each"),
+        Quorum::Any(1) => format!("needs the approval of 1 person of {who}"),
+        Quorum::Any(n) => format!("needs the approval of {n} distinct persons of {who}"),
+    };
+    let requester = if rule.allow_requester { "may" } else { "may not" };
+    let open = rule.timeout.map_or_else(
+        || "it stays open until it is decided".to_owned(),
+        |timeout| format!("undecided after {} it counts as rejected", duration(timeout)),
+    );
+    let rejected = match rule.on_reject {
+        OnReject::Fail => "a rejection fails the step",
+        OnReject::Skip => "a rejection skips the step",
+    };
+    vec![format!("{need}; whoever asked for the run {requester} approve"), format!("{open}; {rejected}")]
+}
+
+fn names<T: std::fmt::Display>(all: impl Iterator<Item = T>) -> Option<String> {
+    let all: Vec<_> = all.map(|name| format!("`{name}`")).collect();
+    let (last, rest) = all.split_last()?;
+    Some(if rest.is_empty() { last.clone() } else { format!("{} and {last}", rest.join(", ")) })
+}
+
+fn duration(time: Duration) -> String {
+    let seconds = time.as_secs();
+    for (unit, length) in [("day", 86_400), ("hour", 3_600), ("minute", 60)] {
+        if seconds >= length && seconds.is_multiple_of(length) {
+            let n = seconds / length;
+            return format!("{n} {unit}{}", if n == 1 { "" } else { "s" });
+        }
+    }
+    format!("{seconds} second{}", if seconds == 1 { "" } else { "s" })
+}

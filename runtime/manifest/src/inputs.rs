@@ -1,0 +1,72 @@
+//! The inputs of a run: defaults, and whether values are what the workflow takes.
+
+use serde_json::{Map, Value};
+
+use crate::near::did_you_mean;
+use crate::plan::{Plan, PlanInput};
+use crate::schema::{compile, violations};
+
+impl Plan {
+    /// Completes the inputs of a run with defaults and checks them.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them, one text for each.
+    pub fn inputs(&self, given: Map<String, Value>) -> Result<Map<String, Value>, Vec<String>> {
+        let mut problems = Vec::new();
+        for name in given.keys().filter(|name| !self.inputs.contains_key(name.as_str())) {
+            problems.push(self.no_such_input(name));
+        }
+        let mut complete = Map::new();
+        for (name, input) in &self.inputs {
+            match given.get(name.as_str()).or(input.default.as_ref()) {
+                Some(value) => {
+                    let wrong = input.violations(value);
+                    problems.extend(wrong.into_iter().map(|wrong| format!("input `{name}`: {wrong}")));
+                    complete.insert(name.as_str().to_owned(), value.clone());
+                }
+                None => problems.push(format!("input `{name}` is missing and has no default")),
+            }
+        }
+        if problems.is_empty() { Ok(complete) } else { Err(problems) }
+    }
+
+    /// The value of an input that was given as text, as in `--input since=2026-01-01`: the text itself where the
+    /// schema takes text, else JSON.
+    ///
+    /// # Errors
+    /// When there is no such input, or the text is no JSON where JSON is meant.
+    pub fn input_from_text(&self, name: &str, text: &str) -> Result<Value, String> {
+        let Some(input) = self.inputs.get(name) else { return Err(self.no_such_input(name)) };
+        let takes = |kind: &str| match input.schema.get("type") {
+            Some(Value::String(one)) => one == kind,
+            Some(Value::Array(several)) => several.iter().any(|one| one == kind),
+            _ => false,
+        };
+        let only_text = input.schema.get("type").is_some_and(|one| one == "string");
+        if only_text {
+            return Ok(Value::String(text.to_owned()));
+        }
+        match serde_json::from_str(text) {
+            Ok(value) => Ok(value),
+            Err(_) if takes("string") || input.schema.get("type").is_none() => {
+                Ok(Value::String(text.to_owned()))
+            }
+            Err(error) => Err(format!("input `{name}`: `{text}` is not JSON: {error}")),
+        }
+    }
+
+    fn no_such_input(&self, name: &str) -> String {
+        let names = self.inputs.keys().map(wflo_model::InputName::as_str);
+        let hint = did_you_mean(name, "the inputs are", names).unwrap_or_else(|| "it takes none".to_owned());
+        format!("workflow `{}` has no input `{name}`: {hint}", self.workflow)
+    }
+}
+
+impl PlanInput {
+    fn violations(&self, value: &Value) -> Vec<String> {
+        match compile(&self.schema) {
+            Ok(validator) => violations(&validator, value),
+            Err(error) => vec![format!("its schema cannot be used: {error}")],
+        }
+    }
+}

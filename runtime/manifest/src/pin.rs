@@ -1,0 +1,250 @@
+//! Makes a [`Plan`] of a workflow and a deployment.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use wflo_model::{Digest, Grants, Label, Limits, ModelName};
+
+use crate::approval::{ApprovalRule, Quorum};
+use crate::component::ComponentRef;
+use crate::deployment::Deployment;
+use crate::diagnostic::Diagnostics;
+use crate::directory::Directory;
+use crate::near::did_you_mean;
+use crate::plan::{Plan, PlanStep};
+use crate::price::{Price, UnknownPrice};
+use crate::reader::{Reader, Spanned};
+use crate::size::show;
+use crate::workflow::{Step, Workflow};
+use crate::workflow_toml::{ApprovalToml, LimitsToml};
+
+/// What a workflow is pinned to.
+#[derive(Clone, Debug)]
+pub struct Pinning<'a> {
+    /// The digest of each component that [`Workflow::components`] names.
+    pub components: &'a BTreeMap<ComponentRef, Digest>,
+    /// The deployment.
+    pub deployment: &'a Deployment,
+    /// Who there is: the principals of the deployment, and those that the store keeps.
+    pub known: &'a Directory,
+    /// Versions of the prompts of the host's own task verbs, by task.
+    pub prompts: &'a BTreeMap<String, Digest>,
+}
+
+impl Plan {
+    /// Pins a workflow, if the deployment allows what it asks for.
+    ///
+    /// # Errors
+    /// Everything that the deployment lacks or forbids, at the place in `workflow.toml` that asks for it.
+    pub fn new(workflow: &Workflow, to: &Pinning<'_>) -> Result<Self, Diagnostics> {
+        let mut pin = Pin { reader: Reader::new(&workflow.source), to, prices: BTreeMap::new() };
+        let steps: Vec<_> = workflow.steps.iter().filter_map(|step| pin.step(step)).collect();
+        let prices = std::mem::take(&mut pin.prices);
+        let found = pin.reader.finish();
+        if found.has_errors() {
+            return Err(found);
+        }
+        Ok(Self {
+            workflow: workflow.name.clone(),
+            version: workflow.version.clone(),
+            steps,
+            inputs: workflow.inputs.clone(),
+            budget: workflow.budget,
+            on_exceeded: workflow.on_exceeded,
+            on_failure: workflow.on_failure,
+            max_parallel: workflow.max_parallel,
+            prices,
+            price_table: to.deployment.prices.digest(),
+            on_unknown_price: to.deployment.budget.on_unknown_price,
+            min_output_tokens: to.deployment.budget.min_output_tokens,
+            prompts: to.prompts.clone(),
+        })
+    }
+}
+
+struct Pin<'a> {
+    reader: Reader,
+    to: &'a Pinning<'a>,
+    prices: BTreeMap<ModelName, Price>,
+}
+
+impl Pin<'_> {
+    fn step(&mut self, step: &Step) -> Option<PlanStep> {
+        let grants = self.grants(step);
+        let limits = self.limits(&step.limits);
+        let approval = step.approval.as_ref().map(|approval| self.approval(approval));
+        let component = self.component(&step.component);
+        Some(PlanStep {
+            name: step.name.clone(),
+            function: step.function.clone(),
+            component: component?,
+            depends_on: step.depends_on.clone(),
+            grants,
+            limits,
+            approval,
+            output: step.output.clone(),
+            retry: step.retry,
+            rollback: step.rollback,
+        })
+    }
+
+    fn component(&mut self, component: &Spanned<ComponentRef>) -> Option<Digest> {
+        let digest = self.to.components.get(&component.value).copied();
+        // Steps that share a component share its place, and need one message.
+        if digest.is_none() && !self.reader.found.iter().any(|found| found.span == component.span) {
+            let (message, hint) = match &component.value {
+                ComponentRef::Path(path) => {
+                    (format!("there is no component `{path}`"), "`wflo build` makes it")
+                }
+                ComponentRef::Stored(digest) => {
+                    (format!("the store has no component `{digest}`"), "name a file instead")
+                }
+            };
+            self.reader.error(component.span.clone(), message).hint(hint);
+        }
+        digest
+    }
+
+    fn grants(&mut self, step: &Step) -> Grants {
+        let mut grants = Grants::default();
+        let deployment = self.to.deployment;
+        let file = deployment.source.name();
+        for (label, access) in &step.db {
+            if !deployment.db.contains_key(label) {
+                let bound = deployment.db.keys().map(Label::as_str);
+                let hint = did_you_mean(label.as_str(), "it binds", bound)
+                    .unwrap_or_else(|| format!("add `[db.{label}]` with a `url`"));
+                let message = format!("{file} binds no database `{label}`");
+                self.reader.error(access.span.clone(), message).hint(hint);
+            }
+            grants.db.insert(label.clone(), access.value.clone());
+        }
+        for model in &step.llm {
+            self.model(model);
+            grants.llm.insert(model.value.clone());
+        }
+        grants
+    }
+
+    /// A granted model is bound, and priced.
+    fn model(&mut self, model: &Spanned<ModelName>) {
+        let deployment = self.to.deployment;
+        let file = deployment.source.name();
+        let name = &model.value;
+        if deployment.model(name).is_none() {
+            let bound = deployment.llm.values().flat_map(|binding| &binding.models).map(ModelName::as_str);
+            let hint = did_you_mean(name.as_str(), "the models there are", bound)
+                .unwrap_or_else(|| "add it to the `models` of an `[llm.<label>]`".to_owned());
+            let message = format!("{file} has no `[llm]` that answers for model `{name}`");
+            self.reader.error(model.span.clone(), message).hint(hint);
+            return;
+        }
+        let price = match (deployment.prices.lookup(name), deployment.budget.on_unknown_price) {
+            (Some(price), _) => price.clone(),
+            (None, UnknownPrice::Assume { input, output }) => {
+                Price::flat(input, output, format!("assumed by `on_unknown_price` in {file}"))
+            }
+            (None, UnknownPrice::Deny) => {
+                let message = format!("no price is known for model `{name}`");
+                let row = "{ input_per_million = \"..\", output_per_million = \"..\" }";
+                let hint = format!("add `\"{name}\" = {row}` to `[prices]` in {file}");
+                self.reader.error(model.span.clone(), message).hint(hint);
+                return;
+            }
+        };
+        self.prices.insert(name.clone(), price);
+    }
+
+    /// What is written must be within the ceilings; what is not is the default, or the ceiling if that is lower.
+    fn limits(&mut self, written: &LimitsToml) -> Limits {
+        let default = Limits::default();
+        let ceilings = self.to.deployment.ceilings;
+        let seconds = |timeout: Duration| timeout.as_secs();
+        let memory = self.limit("memory", &written.memory, ceilings.memory, default.memory, show);
+        let fuel = self.limit("fuel", &written.fuel, ceilings.fuel, default.fuel, |n| n.to_string());
+        let timeout = self.limit(
+            "timeout_seconds",
+            &written.timeout,
+            ceilings.timeout.map(seconds),
+            seconds(default.timeout),
+            |n| format!("{n} seconds"),
+        );
+        let output = written.output.unwrap_or(default.output);
+        Limits { memory, fuel, timeout: Duration::from_secs(timeout), output, ..default }
+    }
+
+    fn limit(
+        &mut self,
+        name: &str,
+        written: &Option<Spanned<u64>>,
+        ceiling: Option<u64>,
+        default: u64,
+        show: impl Fn(u64) -> String,
+    ) -> u64 {
+        let most = ceiling.unwrap_or(u64::MAX);
+        let Some(written) = written else { return default.min(most) };
+        if written.value > most {
+            let file = self.to.deployment.source.name();
+            let message = format!("`{name}` is above the ceiling of {}", show(most));
+            let hint =
+                format!("ask for {} or less, or raise `max_{name}` in `[limits]` of {file}", show(most));
+            self.reader.error(written.span.clone(), message).hint(hint);
+        }
+        written.value
+    }
+
+    fn approval(&mut self, approval: &ApprovalToml) -> ApprovalRule {
+        let rule = &approval.rule;
+        let known = self.to.known;
+        let mut all_known = true;
+        for (approver, span) in rule.approvers.iter().zip(&approval.approvers) {
+            if !known.knows(approver.as_str()) {
+                all_known = false;
+                let hint = did_you_mean(approver.as_str(), "there are", known.names()).unwrap_or_else(|| {
+                    format!("add somebody with `wflo identity add <name> --group {approver}`")
+                });
+                let message = format!("there is no group or principal `{approver}`");
+                self.reader.error(span.clone(), message).hint(hint);
+            }
+        }
+        if all_known && !rule.satisfied_by(known.principals()) {
+            self.unreachable(approval);
+        }
+        let deployment = self.to.deployment;
+        for channel in &approval.notify {
+            if !deployment.channels.contains_key(&channel.value) {
+                let file = deployment.source.name();
+                let bound = deployment.channels.keys().map(String::as_str);
+                let hint = did_you_mean(&channel.value, "it binds", bound)
+                    .unwrap_or_else(|| format!("add `[channel.\"{}\"]`", channel.value));
+                let message = format!("{file} binds no channel `{}`", channel.value);
+                self.reader.error(channel.span.clone(), message).hint(hint);
+            }
+        }
+        rule.clone()
+    }
+
+    /// Says why everybody together is not enough.
+    fn unreachable(&mut self, approval: &ApprovalToml) {
+        let rule = &approval.rule;
+        let people = self.to.known.principals();
+        let eligible = people.iter().filter(|(name, groups)| rule.admits(name, groups)).count();
+        let persons = |n: usize| if n == 1 { "1 person".to_owned() } else { format!("{n} persons") };
+        let (message, hint) = match rule.quorum {
+            Quorum::Any(n) => (
+                format!("a quorum of {n} cannot be met: {} may approve", persons(eligible)),
+                "lower `quorum`, or add people to these groups",
+            ),
+            Quorum::EachListed => (
+                format!(
+                    "{} distinct persons are needed, one for each of {}, and there are not as many",
+                    rule.approvers.len(),
+                    rule.approvers.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "),
+                ),
+                "one person stands for one approver only: add people to these groups, or set `quorum`",
+            ),
+        };
+        let span = approval.quorum.clone().unwrap_or_else(|| approval.span.clone());
+        self.reader.error(span, message).hint(hint);
+    }
+}

@@ -1,0 +1,65 @@
+//! What the manifest names and this version cannot honour.
+//!
+//! A key or value listed here is an error of its own, so that nobody believes in a guard that is not there. When
+//! a version learns one, its line is deleted here and its reader is written.
+
+/// Keys, by the place they stand in.
+pub(crate) const KEYS: &[(&str, &str)] = &[
+    ("workflow.toml", "policy"),
+    ("workflow.toml", "db"),
+    ("[workflow]", "on_cancel"),
+    ("[workflow]", "budget_approvers"),
+    ("[workflow]", "rollback_reserve_usd"),
+    ("[[step]]", "when"),
+    ("[[step]]", "for_each"),
+    ("[[step]]", "max_parallel"),
+    ("[[step]]", "on_item_failure"),
+    ("[[step]]", "facts"),
+    ("[[step]]", "budget_usd"),
+    ("[[step]]", "item_budget_usd"),
+    ("[[step]]", "labels"),
+    ("`grants`", "http"),
+    ("`grants`", "files"),
+    ("`grants`", "notify"),
+    ("`grants`", "mail"),
+    ("`grants`", "knowledge"),
+    ("`grants`", "terraform"),
+    ("`grants`", "secrets"),
+    ("`grants.db`", "call"),
+    ("a table grant", "where"),
+    ("[step.approval]", "escalation"),
+    ("[step.approval]", "allow_edit"),
+    ("wflo.toml", "mail"),
+    ("wflo.toml", "knowledge"),
+    ("wflo.toml", "terraform"),
+    ("wflo.toml", "secret"),
+    ("wflo.toml", "audit"),
+    ("[db]", "read_url"),
+    ("[db]", "write_url"),
+    ("[db]", "statement"),
+    ("[principal]", "public_key"),
+    ("[limits]", "http"),
+];
+
+/// Values, by the key they stand at.
+pub(crate) const VALUES: &[(&str, &str)] = &[
+    ("on_failure", "rollback"),
+    ("at", "commit"),
+    ("on_timeout", "escalate"),
+    ("on_timeout", "approve"),
+    ("on_reject", "continue"),
+];
+
+/// Schemes of addresses, by the place they stand in.
+pub(crate) const SCHEMES: &[(&str, &str)] =
+    &[("[store]", "postgres"), ("[store]", "postgresql"), ("[db]", "postgres"), ("[db]", "postgresql")];
+
+/// Whether `list` has the pair.
+pub(crate) fn has(list: &[(&str, &str)], place: &str, name: &str) -> bool {
+    list.contains(&(place, name))
+}
+
+/// The message for it.
+pub(crate) fn message(name: &str) -> String {
+    format!("`{name}` is not supported by this version of wflo")
+}

@@ -1,0 +1,220 @@
+//! A workflow that is right in itself: whether a deployment can run it is for [`Plan::new`](crate::Plan::new).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde_json::Value;
+use wflo_model::{DbAccess, InputName, Label, ModelName, PicoUsd, StepName, WorkflowName};
+
+use crate::component::ComponentRef;
+use crate::diagnostic::{Diagnostics, Source};
+use crate::graph::cycles;
+use crate::near::did_you_mean;
+use crate::plan::{OnExceeded, OnFailure, PlanInput};
+use crate::reader::{Reader, Spanned};
+use crate::retry::Retry;
+use crate::schema::{compile, violations};
+use crate::workflow_toml::{ApprovalToml, InputToml, LimitsToml, StepToml, WorkflowToml};
+
+/// A validated `workflow.toml`: names are unique, dependencies exist and form no cycle, schemas are schemas.
+///
+/// ```
+/// use wflo_manifest::Workflow;
+/// let text = r#"
+/// [workflow]
+/// name = "hello"
+/// component = "hello.wasm"
+///
+/// [[step]]
+/// name = "greet"
+/// "#;
+/// let workflow = Workflow::parse("workflow.toml", text).unwrap();
+/// assert_eq!(workflow.name().as_str(), "hello");
+/// assert_eq!(workflow.steps().count(), 1);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Workflow {
+    pub(crate) source: Arc<Source>,
+    pub(crate) hints: Diagnostics,
+    pub(crate) name: WorkflowName,
+    pub(crate) version: String,
+    pub(crate) budget: Option<PicoUsd>,
+    pub(crate) on_failure: OnFailure,
+    pub(crate) on_exceeded: OnExceeded,
+    pub(crate) max_parallel: Option<u32>,
+    pub(crate) inputs: BTreeMap<InputName, PlanInput>,
+    pub(crate) steps: Vec<Step>,
+}
+
+/// A validated step, with the places that a deployment may object to.
+#[derive(Clone, Debug)]
+pub(crate) struct Step {
+    pub(crate) name: StepName,
+    pub(crate) function: StepName,
+    pub(crate) component: Spanned<ComponentRef>,
+    pub(crate) depends_on: BTreeSet<StepName>,
+    pub(crate) db: BTreeMap<Label, Spanned<DbAccess>>,
+    pub(crate) llm: Vec<Spanned<ModelName>>,
+    pub(crate) output: Option<Value>,
+    pub(crate) limits: LimitsToml,
+    pub(crate) retry: Retry,
+    pub(crate) rollback: bool,
+    pub(crate) approval: Option<ApprovalToml>,
+}
+
+impl Workflow {
+    /// Reads a file. `file` is its name, as messages shall show it.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, and what is to be said besides, in the order of the text.
+    pub fn parse(file: &str, text: &str) -> Result<Self, Diagnostics> {
+        let mut reader = Reader::new(&Source::new(file, text));
+        let workflow = WorkflowToml::read(&mut reader).and_then(|toml| Self::check(&mut reader, toml));
+        let source = reader.source.clone();
+        let found = reader.finish();
+        match workflow {
+            Some(workflow) if !found.has_errors() => Ok(Self { source, hints: found, ..workflow }),
+            _ => Err(found),
+        }
+    }
+
+    /// What is to be said about a file that has no errors.
+    #[must_use]
+    pub fn hints(&self) -> &Diagnostics {
+        &self.hints
+    }
+
+    /// The name of the workflow.
+    #[must_use]
+    pub fn name(&self) -> &WorkflowName {
+        &self.name
+    }
+
+    /// The version, `0.0.0` if none is written.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// The names of the steps, in the order of the file.
+    pub fn steps(&self) -> impl Iterator<Item = &StepName> + Clone {
+        self.steps.iter().map(|step| &step.name)
+    }
+
+    /// The components that steps are in: what [`Pinning::components`](crate::Pinning) must have.
+    #[must_use]
+    pub fn components(&self) -> BTreeSet<&ComponentRef> {
+        self.steps.iter().map(|step| &step.component.value).collect()
+    }
+
+    /// The component that a step is in, and the function it is there.
+    #[must_use]
+    pub fn component(&self, step: &StepName) -> Option<(&ComponentRef, &StepName)> {
+        let step = self.steps.iter().find(|other| other.name == *step)?;
+        Some((&step.component.value, &step.function))
+    }
+
+    /// The inputs.
+    #[must_use]
+    pub fn inputs(&self) -> &BTreeMap<InputName, PlanInput> {
+        &self.inputs
+    }
+
+    fn check(reader: &mut Reader, toml: WorkflowToml) -> Option<Self> {
+        check_names(reader, &toml.steps);
+        check_cycles(reader, &toml.steps);
+        let inputs = toml.inputs.into_iter();
+        let inputs = inputs.map(|(name, input)| (name.clone(), check_input(reader, &name, input))).collect();
+        let mut steps = Vec::new();
+        for step in toml.steps {
+            let component = step.component.or_else(|| toml.component.clone());
+            if component.is_none() {
+                let span = step.name.as_ref().map_or_else(|| step.span.clone(), |name| name.span.clone());
+                let found = reader.error(span, "the step is in no component");
+                found.hint("set `component = \"<file>.wasm\"` in `[workflow]`, or in the step");
+            }
+            let (Some(name), Some(component)) = (step.name, component) else { continue };
+            steps.push(Step {
+                function: step.function.unwrap_or_else(|| name.value.clone()),
+                name: name.value,
+                component,
+                depends_on: step.depends_on.into_iter().map(|name| name.value).collect(),
+                db: step.db,
+                llm: step.llm,
+                output: step.output,
+                limits: step.limits,
+                retry: step.retry,
+                rollback: step.rollback,
+                approval: step.approval,
+            });
+        }
+        Some(Self {
+            source: reader.source.clone(),
+            hints: Diagnostics::default(),
+            name: toml.name?.value,
+            version: toml.version.unwrap_or_else(|| "0.0.0".to_owned()),
+            budget: toml.budget,
+            on_failure: toml.on_failure,
+            on_exceeded: toml.on_exceeded,
+            max_parallel: toml.max_parallel,
+            inputs,
+            steps,
+        })
+    }
+}
+
+/// Steps have names of their own, and depend on steps that exist.
+fn check_names(reader: &mut Reader, steps: &[StepToml]) {
+    let names: Vec<_> = steps.iter().filter_map(|step| step.name.as_ref()).collect();
+    for (index, name) in names.iter().enumerate() {
+        if let Some(first) = names[..index].iter().find(|first| first.value == name.value) {
+            let (line, _) = reader.source.position(first.span.start);
+            let message = format!("there are two steps named `{}`", name.value);
+            reader.error(name.span.clone(), message).label(format!("the first is in line {line}"));
+        }
+    }
+    for step in steps {
+        for wanted in &step.depends_on {
+            if !names.iter().any(|name| name.value == wanted.value) {
+                let own = step.name.as_ref().map(|name| &name.value);
+                let others =
+                    names.iter().filter(|name| Some(&name.value) != own).map(|name| name.value.as_str());
+                let hint = did_you_mean(wanted.value.as_str(), "the other steps are", others);
+                let message = format!("there is no step `{}` to depend on", wanted.value);
+                reader.error(wanted.span.clone(), message).hint = hint;
+            }
+        }
+    }
+}
+
+fn check_cycles(reader: &mut Reader, steps: &[StepToml]) {
+    let name = |step: &StepToml| step.name.as_ref().map(|name| name.value.clone());
+    let index = |wanted: &StepName| steps.iter().position(|step| name(step).as_ref() == Some(wanted));
+    let edges: Vec<Vec<usize>> = steps
+        .iter()
+        .map(|step| step.depends_on.iter().filter_map(|wanted| index(&wanted.value)).collect())
+        .collect();
+    for cycle in cycles(&edges) {
+        let (first, next) = (&steps[cycle[0]], cycle[1 % cycle.len()]);
+        let edge = first.depends_on.iter().find(|wanted| index(&wanted.value) == Some(next));
+        let span = edge.map_or_else(|| first.span.clone(), |wanted| wanted.span.clone());
+        let way: Vec<_> = cycle.iter().chain(&cycle[..1]).filter_map(|&step| name(&steps[step])).collect();
+        let way: Vec<_> = way.iter().map(|step| format!("`{step}`")).collect();
+        let message = match cycle.len() {
+            1 => format!("{} depends on itself", way[0]),
+            _ => format!("steps wait for each other: {}", way.join(" -> ")),
+        };
+        reader.error(span, message).hint("remove one of these dependencies");
+    }
+}
+
+/// The default of an input is a value that the input takes.
+fn check_input(reader: &mut Reader, name: &InputName, input: InputToml) -> PlanInput {
+    if let (Some(default), Ok(validator)) = (&input.default, compile(&input.schema)) {
+        for text in violations(&validator, &default.value) {
+            let message = format!("the default of input `{name}` does not match its schema: {text}");
+            reader.error(default.span.clone(), message);
+        }
+    }
+    PlanInput { schema: input.schema, default: input.default.map(|default| default.value) }
+}

@@ -1,0 +1,357 @@
+//! `workflow.toml` as it is written: every value of the right shape, with its place; nothing compared yet.
+
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use serde_json::Value;
+use wflo_model::{DbAccess, InputName, Label, ModelName, PicoUsd, StepName, TableAccess, WorkflowName};
+
+use crate::approval::{ApprovalRule, Approver, OnReject, OnTimeout, Quorum};
+use crate::component::ComponentRef;
+use crate::diagnostic::Span;
+use crate::plan::{OnExceeded, OnFailure};
+use crate::reader::{Node, Reader, Section, Spanned};
+use crate::retry::Retry;
+use crate::schema::schema;
+use crate::size::Size;
+
+/// Ten years: what is longer is a slip of the pen.
+pub(crate) const LONGEST: u64 = 315_360_000;
+/// What a double counts exactly, and so canonical JSON.
+pub(crate) const MOST: u64 = 1 << 53;
+
+pub(crate) struct WorkflowToml {
+    pub(crate) name: Option<Spanned<WorkflowName>>,
+    pub(crate) version: Option<String>,
+    pub(crate) component: Option<Spanned<ComponentRef>>,
+    pub(crate) budget: Option<PicoUsd>,
+    pub(crate) on_failure: OnFailure,
+    pub(crate) on_exceeded: OnExceeded,
+    pub(crate) max_parallel: Option<u32>,
+    pub(crate) inputs: BTreeMap<InputName, InputToml>,
+    pub(crate) steps: Vec<StepToml>,
+}
+
+pub(crate) struct InputToml {
+    pub(crate) schema: Value,
+    pub(crate) default: Option<Spanned<Value>>,
+}
+
+pub(crate) struct StepToml {
+    /// Where the table begins.
+    pub(crate) span: Span,
+    pub(crate) name: Option<Spanned<StepName>>,
+    pub(crate) function: Option<StepName>,
+    pub(crate) component: Option<Spanned<ComponentRef>>,
+    pub(crate) depends_on: Vec<Spanned<StepName>>,
+    pub(crate) db: BTreeMap<Label, Spanned<DbAccess>>,
+    pub(crate) llm: Vec<Spanned<ModelName>>,
+    pub(crate) output: Option<Value>,
+    pub(crate) limits: LimitsToml,
+    pub(crate) retry: Retry,
+    pub(crate) rollback: bool,
+    pub(crate) approval: Option<ApprovalToml>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct LimitsToml {
+    pub(crate) memory: Option<Spanned<u64>>,
+    pub(crate) fuel: Option<Spanned<u64>>,
+    pub(crate) timeout: Option<Spanned<u64>>,
+    pub(crate) output: Option<u64>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct ApprovalToml {
+    pub(crate) rule: ApprovalRule,
+    /// Where the approvers are listed.
+    pub(crate) span: Span,
+    pub(crate) approvers: Vec<Span>,
+    pub(crate) quorum: Option<Span>,
+    pub(crate) notify: Vec<Spanned<String>>,
+}
+
+impl WorkflowToml {
+    /// Reads the file; `None` if it is not TOML at all.
+    pub(crate) fn read(reader: &mut Reader) -> Option<Self> {
+        let document = reader.document()?;
+        let mut root = Section::root(&document, "workflow.toml");
+        let mut this = Self {
+            name: None,
+            version: None,
+            component: None,
+            budget: None,
+            on_failure: OnFailure::Keep,
+            on_exceeded: OnExceeded::Park,
+            max_parallel: None,
+            inputs: BTreeMap::new(),
+            steps: Vec::new(),
+        };
+        if let Some(head) = root.need(reader, "workflow").and_then(|node| node.section(reader, "[workflow]"))
+        {
+            this.read_head(reader, head);
+        }
+        if let Some(inputs) = root.take("inputs").and_then(|node| node.section(reader, "[inputs]")) {
+            for (name, node) in inputs.named::<InputName>(reader) {
+                if let Some(input) = read_input(reader, &node) {
+                    this.inputs.insert(name.value, input);
+                }
+            }
+        }
+        if let Some(node) = root.take("step") {
+            for section in node.sections(reader, "[[step]]") {
+                this.steps.push(read_step(reader, section));
+            }
+        } else {
+            let end = reader.source.text().trim_end().len();
+            reader.error(end..end, "there is no step").hint("add `[[step]]` with a `name`");
+        }
+        root.finish(reader);
+        Some(this)
+    }
+
+    fn read_head(&mut self, reader: &mut Reader, mut head: Section<'_>) {
+        self.name = head.need(reader, "name").and_then(|node| node.parse(reader));
+        if let Some(version) = head.take("version").and_then(|node| node.text(reader)) {
+            if version.value.len() > 64
+                || version.value.contains(|c: char| c.is_whitespace() || c.is_control())
+            {
+                let message = format!("`{}` is not a version", version.value.escape_debug());
+                reader.error(version.span, message).hint("write it such as `\"1.0.0\"`, without spaces");
+            } else {
+                self.version = Some(version.value);
+            }
+        }
+        self.component = head.take("component").and_then(|node| node.parse(reader));
+        self.budget = head.take("budget_usd").and_then(|node| node.money(reader)).map(|money| money.value);
+        if let Some(node) = head.take("on_failure") {
+            self.on_failure = node.choice(reader, &[("keep", OnFailure::Keep)]).unwrap_or_default();
+        }
+        if let Some(node) = head.take("on_exceeded") {
+            let choices = [("park", OnExceeded::Park), ("fail", OnExceeded::Fail)];
+            self.on_exceeded = node.choice(reader, &choices).unwrap_or_default();
+        }
+        self.max_parallel = head.take("max_parallel").and_then(|node| small(reader, &node, 1));
+        head.finish(reader);
+    }
+}
+
+fn read_input(reader: &mut Reader, node: &Node<'_>) -> Option<InputToml> {
+    let schema = schema(reader, node)?;
+    let default = schema.get("default").cloned().map(|value| {
+        let section = node.section(reader, "an input");
+        let span = section.and_then(|mut section| section.take("default")).map(|node| node.span);
+        Spanned { value, span: span.unwrap_or_else(|| node.span.clone()) }
+    });
+    Some(InputToml { schema, default })
+}
+
+fn read_step(reader: &mut Reader, mut step: Section<'_>) -> StepToml {
+    let mut this = StepToml {
+        span: step.span.clone(),
+        name: step.need(reader, "name").and_then(|node| node.parse(reader)),
+        function: None,
+        component: None,
+        depends_on: Vec::new(),
+        db: BTreeMap::new(),
+        llm: Vec::new(),
+        output: None,
+        limits: LimitsToml::default(),
+        retry: Retry::default(),
+        rollback: false,
+        approval: None,
+    };
+    let function = step.take("function").and_then(|node| node.parse(reader));
+    this.function = function.map(|name: Spanned<_>| name.value);
+    this.component = step.take("component").and_then(|node| node.parse(reader));
+    this.depends_on = step.take("depends_on").map(|node| node.names(reader)).unwrap_or_default();
+    if let Some(mut grants) = step.take("grants").and_then(|node| node.section(reader, "`grants`")) {
+        if let Some(labels) = grants.take("db").and_then(|node| node.section(reader, "`grants.db`")) {
+            for (label, node) in labels.named::<Label>(reader) {
+                if let Some(access) = read_db_grant(reader, &node) {
+                    this.db.insert(label.value, Spanned { value: access, span: label.span });
+                }
+            }
+        }
+        this.llm = grants.take("llm").map(|node| node.names(reader)).unwrap_or_default();
+        grants.finish(reader);
+    }
+    this.output = step.take("output").and_then(|node| schema(reader, &node));
+    this.limits.timeout = step.take("timeout_seconds").and_then(|node| node.integer(reader, 1..=LONGEST));
+    if let Some(limits) = step.take("limits").and_then(|node| node.section(reader, "`limits`")) {
+        read_limits(reader, limits, &mut this.limits);
+    }
+    if let Some(retry) = step.take("retry").and_then(|node| node.section(reader, "`retry`")) {
+        this.retry = read_retry(reader, retry);
+    }
+    if let Some(node) = step.take("rollback") {
+        this.rollback = node.boolean(reader).unwrap_or_default();
+        if this.rollback {
+            let message = "`rollback = true` is recorded, but this version of wflo cannot perform a rollback";
+            reader.note(node.key, message);
+        }
+    }
+    let approval = step.take("approval").and_then(|node| node.section(reader, "[step.approval]"));
+    this.approval = approval.map(|section| read_approval(reader, section));
+    step.finish(reader);
+    this
+}
+
+fn read_limits(reader: &mut Reader, mut limits: Section<'_>, into: &mut LimitsToml) {
+    let size = |reader: &mut Reader, node: Node<'_>| {
+        let size: Spanned<Size> = node.parse(reader)?;
+        Some(Spanned { value: size.value.0, span: size.span })
+    };
+    into.memory = limits.take("memory").and_then(|node| size(reader, node));
+    into.fuel = limits.take("fuel").and_then(|node| node.integer(reader, 1..=MOST));
+    into.output = limits.take("output").and_then(|node| size(reader, node)).map(|size| size.value);
+    limits.finish(reader);
+}
+
+fn read_retry(reader: &mut Reader, mut retry: Section<'_>) -> Retry {
+    let mut this = Retry::default();
+    let attempts = retry.need(reader, "max_attempts").and_then(|node| node.integer(reader, 1..=1000));
+    if let Some(attempts) = attempts {
+        this.max_attempts = u32::try_from(attempts.value).expect("at most 1000");
+    }
+    if let Some(seconds) = retry.take("backoff_seconds").and_then(|node| node.integer(reader, 0..=LONGEST)) {
+        this.backoff = Duration::from_secs(seconds.value);
+    }
+    retry.finish(reader);
+    this
+}
+
+fn read_db_grant(reader: &mut Reader, node: &Node<'_>) -> Option<DbAccess> {
+    let mut section = node.section(reader, "`grants.db`")?;
+    let before = reader.found.errors();
+    let mut access = DbAccess::default();
+    if let Some(node) = section.take("read") {
+        access.read = read_tables(reader, &node);
+    }
+    if let Some(node) = section.take("write") {
+        access.write = read_tables(reader, &node);
+    }
+    section.finish(reader);
+    if access == DbAccess::default() && reader.found.errors() == before {
+        let found = reader.error(node.key.clone(), format!("`grants.db.{}` grants nothing", node.name));
+        found.hint("write `{ read = [\"<table>\"] }`, or leave it out");
+    }
+    Some(access)
+}
+
+fn read_tables(reader: &mut Reader, node: &Node<'_>) -> BTreeMap<String, TableAccess> {
+    let mut tables = BTreeMap::new();
+    for node in node.list(reader).unwrap_or_default() {
+        let Some((table, access)) = read_table(reader, &node) else { continue };
+        match tables.entry(table) {
+            Entry::Occupied(first) => {
+                reader.error(node.span, format!("table `{}` is listed twice", first.key()));
+            }
+            Entry::Vacant(free) => _ = free.insert(access),
+        }
+    }
+    tables
+}
+
+/// `"t"`, or `{ table = "t", columns = ["c"] }`.
+fn read_table(reader: &mut Reader, node: &Node<'_>) -> Option<(String, TableAccess)> {
+    if node.is_text() {
+        return Some((identifier(reader, node)?, TableAccess::All));
+    }
+    if !node.is_table() {
+        node.expected(reader, "a table's name, or `{ table = \"..\", columns = [..] }`");
+        return None;
+    }
+    let mut section = node.section(reader, "a table grant")?;
+    let table = section.need(reader, "table").and_then(|node| identifier(reader, &node));
+    let access = match section.take("columns") {
+        None => TableAccess::All,
+        Some(columns) => {
+            let list = columns.list(reader)?;
+            if list.is_empty() {
+                reader.error(columns.span, "`columns` is empty").hint("leave it out to grant all columns");
+            }
+            let names = list.iter().filter_map(|node| identifier(reader, node));
+            TableAccess::Columns(names.collect::<BTreeSet<_>>())
+        }
+    };
+    section.finish(reader);
+    Some((table?, access))
+}
+
+/// The name of a table or column. Lower case, since SQL compares names so.
+fn identifier(reader: &mut Reader, node: &Node<'_>) -> Option<String> {
+    let name = node.text(reader)?;
+    if name.value.contains('*') {
+        reader
+            .error(name.span, "a grant names tables and columns one by one")
+            .hint("list them; `*` is a name like any other");
+        return None;
+    }
+    if name.value.contains(char::is_control) {
+        reader.error(name.span, "a name cannot have control characters");
+        return None;
+    }
+    Some(name.value.to_ascii_lowercase())
+}
+
+fn read_approval(reader: &mut Reader, mut section: Section<'_>) -> ApprovalToml {
+    let list = section.need(reader, "approvers");
+    let span = list.as_ref().map_or_else(|| section.span.clone(), |node| node.span.clone());
+    let before = reader.found.errors();
+    let names: Vec<Spanned<wflo_model::GroupName>> = list.map(|node| node.names(reader)).unwrap_or_default();
+    if names.is_empty() && span != section.span && reader.found.errors() == before {
+        let found = reader.error(span.clone(), "`approvers` is empty");
+        found.hint("name the groups or principals who may approve, or remove `[step.approval]`");
+    }
+    let approvers = names.iter().map(|name| Approver::new(name.value.as_str())).collect();
+    let mut rule = ApprovalRule::new(approvers, Quorum::EachListed);
+
+    let quorum = section.take("quorum").and_then(|node| node.integer(reader, 1..=1000));
+    if let Some(n) = &quorum {
+        rule.quorum = Quorum::Any(u32::try_from(n.value).expect("at most 1000"));
+    }
+    if let Some(node) = section.take("at") {
+        node.choice(reader, &[("start", ())]);
+    }
+    if let Some(node) = section.take("allow_requester") {
+        rule.allow_requester = node.boolean(reader).unwrap_or_default();
+    }
+    if let Some(node) = section.take("mandatory") {
+        rule.mandatory = node.boolean(reader).unwrap_or_default();
+    }
+    let mut seconds = |reader: &mut Reader, key| {
+        let seconds = section.take(key).and_then(|node| node.integer(reader, 1..=LONGEST))?;
+        Some(Duration::from_secs(seconds.value))
+    };
+    rule.timeout = seconds(reader, "timeout_seconds");
+    rule.valid = seconds(reader, "valid_seconds").unwrap_or(ApprovalRule::VALID);
+    if let Some(node) = section.take("on_timeout") {
+        rule.on_timeout = node.choice(reader, &[("reject", OnTimeout::Reject)]).unwrap_or_default();
+        if rule.timeout.is_none() {
+            let message = "`on_timeout` without `timeout_seconds` never applies";
+            reader.error(node.key, message).hint("add `timeout_seconds`");
+        }
+    }
+    if let Some(node) = section.take("on_reject") {
+        let choices = [("fail", OnReject::Fail), ("skip", OnReject::Skip)];
+        rule.on_reject = node.choice(reader, &choices).unwrap_or_default();
+    }
+    let mut notify: Vec<Spanned<String>> = Vec::new();
+    if let Some(node) = section.take("notify") {
+        notify = node.names(reader);
+        if !notify.is_empty() {
+            reader.note(node.key, "`notify` is recorded, but this version of wflo delivers no notifications");
+        }
+    }
+    rule.notify = notify.iter().map(|channel| channel.value.clone()).collect();
+    section.finish(reader);
+    let approvers = names.into_iter().map(|name| name.span).collect();
+    ApprovalToml { rule, span, approvers, quorum: quorum.map(|n| n.span), notify }
+}
+
+fn small(reader: &mut Reader, node: &Node<'_>, least: u64) -> Option<u32> {
+    let n = node.integer(reader, least..=100_000)?;
+    Some(u32::try_from(n.value).expect("at most 100,000"))
+}
