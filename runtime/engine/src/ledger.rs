@@ -30,7 +30,7 @@ pub struct Ledger {
 }
 
 /// What one model was used for and cost.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Totals {
     /// Calls that returned.
     pub calls: u64,

@@ -1,1 +1,30 @@
 //! The embeddable wflo runtime: gate, executor, recovery.
+//!
+//! A [`Runtime`] holds a journal and a sandbox. It [starts](Runtime::start) runs of a pinned
+//! [`Plan`](wflo_manifest::Plan), [drives](Runtime::drive) them until they end or wait, takes
+//! [votes](Runtime::vote), and shows what happened. What steps can reach is what the [`Host`] lends.
+
+mod attempt;
+mod error;
+mod executor;
+mod gate;
+mod history;
+mod operation;
+mod outside;
+mod principal;
+mod run_log;
+mod runtime;
+mod tasks;
+mod transactions;
+mod view;
+
+pub use attempt::AttemptFailed;
+pub use error::RuntimeError;
+pub use executor::Observer;
+pub use outside::Outside;
+pub use principal::{NotAuthenticated, Principal, Principals};
+pub use run_log::{LogFailed, Summary};
+pub use runtime::{Host, Runtime, Start};
+pub use tasks::prompt_versions;
+pub use view::{ApprovalView, CostView, LogView, RunLine, RunView, StepView, VoteView, WaitView};
+pub use wflo_engine::{RunStatus, StepStatus, Verdict, Voter};

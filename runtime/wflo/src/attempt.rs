@@ -1,0 +1,268 @@
+//! One attempt of one step, from its start or from its journal to its end.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use wflo_engine::{ApprovalState, AttemptEnd, Event, Outcome, Place, RunState, Verdict, retry_at};
+use wflo_host_api::{Decision, DecisionStatus, DecisionVote, Stop, StepContext};
+use wflo_manifest::{Plan, PlanStep};
+use wflo_model::{Digest, Fault, FaultKind, Label};
+use wflo_ports::{Begun, DbError};
+use wflo_sandbox::{End, Program};
+
+use crate::Outside;
+use crate::gate::{AttemptGate, Setup};
+use crate::history::{Committing, History};
+use crate::run_log::{LogFailed, RunLog};
+use crate::transactions::{RedoError, Transactions};
+
+/// What an attempt needs.
+pub(crate) struct Attempt {
+    pub(crate) log: Arc<RunLog>,
+    pub(crate) outside: Arc<Outside>,
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) step: PlanStep,
+    pub(crate) attempt: u32,
+    pub(crate) program: Arc<Program>,
+    pub(crate) history: History,
+}
+
+/// Why an attempt could not be brought to an end; it goes on when the run is resumed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AttemptFailed {
+    /// The journal failed.
+    #[error(transparent)]
+    Log(#[from] LogFailed),
+    /// The host failed under a call.
+    #[error("step `{step}`: {message}")]
+    Host {
+        /// The step.
+        step: String,
+        /// What happened.
+        message: String,
+    },
+    /// A database did not say whether it committed, and cannot be asked.
+    #[error("step `{step}`: database `{db}` did not say whether it committed: {source}")]
+    Commit {
+        /// The step.
+        step: String,
+        /// The database.
+        db: String,
+        /// What it said.
+        source: DbError,
+    },
+}
+
+/// What an attempt used.
+#[derive(Clone, Copy, Default)]
+struct Meters {
+    fuel: u64,
+    memory_peak: u64,
+    ms: u64,
+}
+
+impl Attempt {
+    /// Runs it to its end, or until it parks.
+    pub(crate) async fn run(mut self) -> Result<(), AttemptFailed> {
+        let history = std::mem::take(&mut self.history);
+        if let Some(committing) = history.committing.clone() {
+            return self.finish_commit(committing, &history).await;
+        }
+        let context = self.log.read(|state| context(&self.log.run().to_string(), &self.plan, state, &self.step, self.attempt));
+        let gate = AttemptGate::new(Setup {
+            log: Arc::clone(&self.log),
+            outside: Arc::clone(&self.outside),
+            plan: Arc::clone(&self.plan),
+            step: self.step.clone(),
+            attempt: self.attempt,
+            context,
+            history,
+        });
+        let ended = self.program.run(self.step.function.as_str(), Box::new(gate), &self.step.limits).await;
+        let gate: Box<dyn Any> = ended.gate;
+        let mut gate = gate.downcast::<AttemptGate>().expect("the sandbox gives back the gate it was given");
+        let meters = Meters {
+            fuel: ended.usage.fuel,
+            memory_peak: ended.usage.memory_peak,
+            ms: u64::try_from(ended.usage.wall.as_millis()).unwrap_or(u64::MAX),
+        };
+        let end = match ended.end {
+            End::Stopped(stop) => return self.stopped(stop, meters),
+            // A fault may cut a replay short; a guest that returns has made every recorded call.
+            End::Output(_) | End::Failed(_) if gate.unfinished().is_some() => return Ok(()),
+            End::Output(output) => match self.check_output(&output) {
+                None => return self.succeed(gate, output, meters).await,
+                Some(message) => AttemptEnd::Fault(Fault { kind: FaultKind::BadOutput, message }),
+            },
+            End::Failed(failure) => AttemptEnd::Failed(failure),
+            End::Fault(fault) => AttemptEnd::Fault(fault),
+        };
+        gate.abandon().map_err(|stop| self.host(stop.to_string()))?;
+        // Dropping the gate rolls its transactions back: a step that fails leaves no trace in a database.
+        drop(gate);
+        self.end(end, meters)
+    }
+
+    fn stopped(&self, stop: Stop, meters: Meters) -> Result<(), AttemptFailed> {
+        match stop {
+            // The gate has journaled why.
+            Stop::Parked | Stop::Diverged => Ok(()),
+            Stop::Interrupted(message) => self.end(AttemptEnd::Interrupted { message }, meters),
+            Stop::Fault(fault) => self.end(AttemptEnd::Fault(fault), meters),
+            other => Err(self.host(other.to_string())),
+        }
+    }
+
+    fn check_output(&self, output: &serde_json::Value) -> Option<String> {
+        let schema = self.step.output.as_ref()?;
+        let validator = match jsonschema::validator_for(schema) {
+            Ok(validator) => validator,
+            Err(error) => return Some(format!("the step's output schema is none: {error}")),
+        };
+        let errors: Vec<String> = validator.iter_errors(output).take(8).map(|error| error.to_string()).collect();
+        (!errors.is_empty()).then(|| errors.join("; "))
+    }
+
+    /// Commits what the step wrote, in the order: `committing` durable, COMMIT, `succeeded`.
+    async fn succeed(
+        &self,
+        mut gate: Box<AttemptGate>,
+        output: serde_json::Value,
+        meters: Meters,
+    ) -> Result<(), AttemptFailed> {
+        if let Err(stop) = gate.redo().await {
+            return self.stopped(stop, meters);
+        }
+        let databases = gate.transactions.databases();
+        if !databases.is_empty() {
+            let Meters { fuel, memory_peak, .. } = meters;
+            let event =
+                Event::Committing { output: output.clone(), databases: databases.clone(), fuel, memory_peak };
+            self.log.append(vec![(self.place(), event)])?.durable().await?;
+            for db in &databases {
+                let transaction = gate.transactions.take(db).expect("each was listed because it is open");
+                if let Err(error) = transaction.commit().await {
+                    self.after_commit_error(db, error).await?;
+                }
+            }
+        }
+        self.end(AttemptEnd::Succeeded { output }, meters)
+    }
+
+    /// A COMMIT that reported an error may have committed all the same: the marker tells.
+    async fn after_commit_error(&self, db: &str, error: DbError) -> Result<(), AttemptFailed> {
+        let label: Label = db.parse().map_err(|_| self.host(format!("`{db}` is no label")))?;
+        let database =
+            self.outside.database(&label).ok_or_else(|| self.host(format!("no database `{db}` is bound")))?;
+        match database.committed(&self.log.marker(&self.step.name)).await {
+            Ok(true) => Ok(()),
+            // Past the commit point a step only goes forward: resuming redoes it.
+            _ => Err(AttemptFailed::Commit { step: self.step.name.to_string(), db: db.to_owned(), source: error }),
+        }
+    }
+
+    /// A crash came between `committing` and `succeeded`: each database that has not committed is redone and
+    /// committed. The guest does not run again.
+    async fn finish_commit(&self, committing: Committing, history: &History) -> Result<(), AttemptFailed> {
+        let Committing { output, databases, fuel, memory_peak } = committing;
+        let marker = self.log.marker(&self.step.name);
+        let mut transactions = Transactions::resuming(history.tentative());
+        let mut missing = Vec::new();
+        for db in &databases {
+            let label: Label = db.parse().map_err(|_| self.host(format!("`{db}` is no label")))?;
+            let database =
+                self.outside.database(&label).ok_or_else(|| self.host(format!("no database `{db}` is bound")))?;
+            // Beginning is what waits for a commit still in flight, and tells for sure.
+            match database.begin(&marker).await {
+                Ok(Begun::AlreadyCommitted) => {}
+                Ok(Begun::Open(transaction)) => {
+                    transaction.rollback().await;
+                    missing.push(label);
+                }
+                Err(source) => {
+                    return Err(AttemptFailed::Commit { step: self.step.name.to_string(), db: db.clone(), source });
+                }
+            }
+        }
+        let redone =
+            transactions.redo(&self.outside, &self.step.grants.db, &marker, |db| missing.contains(db)).await;
+        let meters = Meters { fuel, memory_peak, ms: 0 };
+        match redone {
+            Ok(()) => {}
+            Err(RedoError::Differs { number }) if missing.len() == databases.len() => {
+                let message = format!("redone statement {number} came to something else than recorded");
+                return self.end(AttemptEnd::Interrupted { message }, meters);
+            }
+            Err(error) => return Err(self.host(error.to_string())),
+        }
+        for db in &databases {
+            if let Some(transaction) = transactions.take(db) {
+                transaction.commit().await.map_err(|source| AttemptFailed::Commit {
+                    step: self.step.name.to_string(),
+                    db: db.clone(),
+                    source,
+                })?;
+            }
+        }
+        self.end(AttemptEnd::Succeeded { output }, meters)
+    }
+
+    /// Journals the end of the attempt, and when the next one may begin.
+    fn end(&self, end: AttemptEnd, meters: Meters) -> Result<(), AttemptFailed> {
+        let seed = Digest::of(&self.log.keys().seed(self.step.name.as_str(), None, self.attempt));
+        let seed = u64::from_be_bytes(seed.as_bytes()[..8].try_into().expect("a digest has more than 8 bytes"));
+        let now = self.log.now();
+        let retry_at =
+            self.log.read(|state| retry_at(&self.step.retry, &state.step(&self.step.name), &end, seed, now));
+        let Meters { fuel, memory_peak, ms } = meters;
+        let event = Event::AttemptEnded { end, fuel, memory_peak, ms, retry_at };
+        self.log.append(vec![(self.place(), event)])?;
+        Ok(())
+    }
+
+    fn place(&self) -> Place {
+        Place::attempt(&self.step.name, self.attempt)
+    }
+
+    fn host(&self, message: String) -> AttemptFailed {
+        AttemptFailed::Host { step: self.step.name.to_string(), message }
+    }
+}
+
+/// What the step may know about itself.
+fn context(run: &str, plan: &Plan, state: &RunState, step: &PlanStep, attempt: u32) -> StepContext {
+    let ancestors = plan.transitive(&step.name);
+    let outputs: BTreeMap<_, _> =
+        ancestors.iter().filter_map(|name| Some((name.clone(), state.output(name)?.clone()))).collect();
+    let decision = std::iter::once(&step.name)
+        .chain(&ancestors)
+        .find_map(|name| decision(state, state.step(name).approval.as_ref()?));
+    StepContext {
+        run: run.to_owned(),
+        step: step.name.to_string(),
+        attempt,
+        inputs: state.created().map(|created| created.inputs.clone()).unwrap_or_default(),
+        outputs,
+        item: None,
+        decision,
+    }
+}
+
+fn decision(state: &RunState, approval: &wflo_model::ApprovalId) -> Option<Decision> {
+    let approval = state.approval(approval)?;
+    let status = match approval.state {
+        ApprovalState::Consumed | ApprovalState::Closed { outcome: Outcome::Approved, .. } => DecisionStatus::Approved,
+        ApprovalState::Closed { outcome: Outcome::Rejected, .. } => DecisionStatus::Rejected,
+        ApprovalState::Closed { outcome: Outcome::Expired, .. } => DecisionStatus::Expired,
+        _ => return None,
+    };
+    let votes = approval.votes.iter().map(|vote| DecisionVote {
+        by: vote.by.to_string(),
+        approved: vote.verdict == Verdict::Approve,
+        comment: vote.comment.clone(),
+    });
+    Some(Decision { status, votes: votes.collect() })
+}
+

@@ -1,0 +1,91 @@
+//! Why the runtime could not do what it was asked.
+
+use wflo_engine::VoteRefused;
+use wflo_model::{ApprovalId, Digest, PrincipalName, RunId};
+use wflo_ports::SystemEntropyError;
+use wflo_sandbox::{LoadError, Missing};
+
+use crate::attempt::AttemptFailed;
+use crate::principal::NotAuthenticated;
+use crate::run_log::LogFailed;
+
+/// Why the runtime could not do what it was asked, cut by what the caller does next.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RuntimeError {
+    /// A component needs what its workflow was not granted; nothing ran.
+    #[error("{}", list(.missing))]
+    Denied {
+        /// What it lacks, each with the grant that would give it.
+        missing: Vec<Missing>,
+    },
+    /// A vote that does not count.
+    #[error(transparent)]
+    Vote(VoteRefused),
+    /// Somebody is not who they say.
+    #[error(transparent)]
+    NotAuthenticated(#[from] NotAuthenticated),
+    /// There is no such run.
+    #[error("there is no run `{run}`")]
+    NoSuchRun {
+        /// The run.
+        run: RunId,
+    },
+    /// There is no such approval.
+    #[error("there is no approval `{id}`")]
+    NoSuchApproval {
+        /// The approval.
+        id: ApprovalId,
+    },
+    /// The store knows a principal of that name.
+    #[error("there is a principal `{name}` already")]
+    PrincipalExists {
+        /// The name.
+        name: PrincipalName,
+    },
+    /// A component was not given, or is no longer in the store.
+    #[error("component `{component}` is not there")]
+    NoComponent {
+        /// Its digest.
+        component: Digest,
+    },
+    /// The plan of a run is no longer in the store.
+    #[error("plan `{plan}` is not in the store")]
+    NoPlan {
+        /// Its digest.
+        plan: Digest,
+    },
+    /// The plan of a run is of a version this wflo cannot read.
+    #[error("plan `{plan}` cannot be read: {source}")]
+    BadPlan {
+        /// Its digest.
+        plan: Digest,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// A component does not load.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// An attempt could not be brought to an end; the run can be resumed.
+    #[error(transparent)]
+    Attempt(#[from] AttemptFailed),
+    /// The log of a run failed.
+    #[error(transparent)]
+    Log(#[from] LogFailed),
+    /// The store could not be read.
+    #[error(transparent)]
+    Journal(#[from] wflo_journal::ReadError),
+    /// The system has no randomness.
+    #[error(transparent)]
+    Entropy(#[from] SystemEntropyError),
+    /// wflo is wrong about something.
+    #[error("a bug in wflo: {message}")]
+    Bug {
+        /// What.
+        message: String,
+    },
+}
+
+fn list(missing: &[Missing]) -> String {
+    missing.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,110 @@
+//! A call with its meaning: what it touches, how a crash in its middle is mended, who may make it.
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use wflo_engine::CallClass;
+use wflo_model::{Call, CallError, Grants, Label};
+use wflo_ports::{ChatRequest, DbError, Statement};
+
+use crate::Outside;
+
+/// Everything a step can ask of the outside. What is not here cannot be asked.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Operation {
+    /// `wflo:llm/chat.complete`
+    Complete(ChatRequest),
+    /// `wflo:db/sql.query`
+    Query(SqlCall),
+    /// `wflo:db/sql.execute`
+    Execute(SqlCall),
+}
+
+/// A statement for one database.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub(crate) struct SqlCall {
+    /// The database, by its label.
+    pub(crate) db: Label,
+    #[serde(flatten)]
+    pub(crate) statement: Statement,
+}
+
+impl Operation {
+    /// Reads a call.
+    ///
+    /// # Errors
+    /// `Invalid` for arguments that do not fit, `AccessDenied` for a function that does not exist.
+    pub(crate) fn parse(call: &Call) -> Result<Self, CallError> {
+        match (call.interface.as_str(), call.function.as_str()) {
+            ("wflo:llm/chat", "complete") => {
+                let request: ChatRequest = arguments(call)?;
+                if request.messages.is_empty() {
+                    return Err(CallError::Invalid { message: "a request needs at least one message".into() });
+                }
+                if let Some(schema) = &request.schema {
+                    jsonschema::validator_for(schema)
+                        .map_err(|error| CallError::Invalid { message: format!("not a JSON Schema: {error}") })?;
+                }
+                Ok(Self::Complete(request))
+            }
+            ("wflo:db/sql", "query") => arguments(call).map(Self::Query),
+            ("wflo:db/sql", "execute") => arguments(call).map(Self::Execute),
+            _ => Err(CallError::AccessDenied { message: format!("there is no function `{call}`") }),
+        }
+    }
+
+    /// What a crash between this call's intent and its result means.
+    pub(crate) const fn class(&self) -> CallClass {
+        match self {
+            Self::Complete(_) => CallClass::Repeatable,
+            Self::Query(_) => CallClass::Read,
+            Self::Execute(_) => CallClass::Transactional,
+        }
+    }
+
+    /// Whether the step may make it: its grant, and what the deployment binds today. Tables and columns are
+    /// judged by the database itself, which sees through every statement.
+    ///
+    /// # Errors
+    /// `AccessDenied` with the grant that is lacking, `Unknown` where the deployment binds nothing.
+    pub(crate) fn authorise(&self, grants: &Grants, outside: &Outside) -> Result<(), CallError> {
+        match self {
+            Self::Complete(request) => {
+                let model = &request.model;
+                if !grants.llm.contains(model) {
+                    let message = format!("model `{model}` is not granted; `grants.llm = [\"{model}\"]` would");
+                    return Err(CallError::AccessDenied { message });
+                }
+                outside.model(model).map(|_| ()).ok_or_else(|| CallError::Unknown {
+                    message: format!("no binding of the deployment answers for model `{model}`"),
+                })
+            }
+            Self::Query(sql) | Self::Execute(sql) => {
+                let db = &sql.db;
+                if !grants.db.contains_key(db) {
+                    let message =
+                        format!("database `{db}` is not granted; `grants.db.{db} = {{ read = [..] }}` would");
+                    return Err(CallError::AccessDenied { message });
+                }
+                outside.database(db).map(|_| ()).ok_or_else(|| CallError::Unknown {
+                    message: format!("the deployment binds no database `{db}`"),
+                })
+            }
+        }
+    }
+}
+
+fn arguments<T: DeserializeOwned>(call: &Call) -> Result<T, CallError> {
+    T::deserialize(&call.args).map_err(|error| CallError::Invalid { message: format!("`{call}`: {error}") })
+}
+
+/// What a guest is told about a database's error.
+pub(crate) fn db_error(error: DbError) -> CallError {
+    match error {
+        DbError::Denied(message) => CallError::AccessDenied { message },
+        DbError::Invalid(message) => CallError::Invalid { message },
+        DbError::Constraint(message) => CallError::Constraint { message },
+        DbError::Limit(message) => CallError::Limit { message },
+        DbError::Unavailable(message) => CallError::Unavailable { message },
+        other => CallError::Other { message: other.to_string() },
+    }
+}

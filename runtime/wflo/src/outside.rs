@@ -1,0 +1,62 @@
+//! What a host lends to steps today: the real things behind the names that plans use.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use wflo_model::{Label, ModelName};
+use wflo_ports::{ChatModel, Database};
+
+/// The models and databases that the deployment binds now.
+///
+/// A plan's grant alone reaches nothing: a live call needs the binding as well, so that taking a binding away
+/// works at once for every run.
+///
+/// ```
+/// use wflo::Outside;
+/// let outside = Outside::default();
+/// assert!(outside.model(&"gpt-4".parse().unwrap()).is_none());
+/// ```
+#[derive(Clone, Default)]
+pub struct Outside {
+    models: BTreeMap<ModelName, Arc<dyn ChatModel>>,
+    databases: BTreeMap<Label, Arc<dyn Database>>,
+}
+
+impl Outside {
+    /// Lends a binding's models; a later binding of the same model replaces an earlier one.
+    #[must_use]
+    pub fn with_models(mut self, binding: Arc<dyn ChatModel>) -> Self {
+        for model in binding.models() {
+            self.models.insert(model.clone(), Arc::clone(&binding));
+        }
+        self
+    }
+
+    /// Lends a database under a label.
+    #[must_use]
+    pub fn with_database(mut self, label: Label, database: Arc<dyn Database>) -> Self {
+        self.databases.insert(label, database);
+        self
+    }
+
+    /// The binding that answers for `model`.
+    #[must_use]
+    pub fn model(&self, model: &ModelName) -> Option<&Arc<dyn ChatModel>> {
+        self.models.get(model)
+    }
+
+    /// The database of that label.
+    #[must_use]
+    pub fn database(&self, label: &Label) -> Option<&Arc<dyn Database>> {
+        self.databases.get(label)
+    }
+}
+
+impl std::fmt::Debug for Outside {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Outside")
+            .field("models", &self.models.keys())
+            .field("databases", &self.databases.keys())
+            .finish()
+    }
+}

@@ -1,0 +1,230 @@
+//! The log of one run in memory: its state, its one writer, and the lock that makes them one.
+
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
+use wflo_engine::{BadHistory, Event, Place, Recorded, RunState, RunStatus, UnknownKind, next_due};
+use wflo_journal::{AppendError, Draft, Entry, Extras, RunKeys, RunWriter, Ticket};
+use wflo_model::{PicoUsd, PrincipalName, RunId, StepName, StoreId, Timestamp};
+use wflo_ports::{Clock, Marker};
+
+/// The log of one run that this process writes.
+///
+/// State and writer change together under one lock, so that what is decided on a state is appended to that
+/// state: that is what makes budget holds and votes atomic.
+pub(crate) struct RunLog {
+    run: RunId,
+    store: StoreId,
+    keys: RunKeys,
+    clock: Arc<dyn Clock>,
+    inner: Mutex<Inner>,
+    changed: Notify,
+}
+
+struct Inner {
+    state: RunState,
+    writer: RunWriter,
+    summary: Option<Summary>,
+    last: Option<Ticket>,
+}
+
+/// What the list of runs shows without reading their events.
+///
+/// ```
+/// use wflo::RunStatus;
+/// assert_eq!(RunStatus::Waiting.to_string(), "waiting");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Summary {
+    /// Name of the workflow.
+    pub workflow: String,
+    /// Its version.
+    pub version: String,
+    /// Where the run stands.
+    pub status: RunStatus,
+    /// Who asked for it.
+    pub requester: PrincipalName,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When its status last changed.
+    pub changed_at: Timestamp,
+    /// What it had cost then.
+    pub cost_usd: PicoUsd,
+}
+
+/// An append under way.
+pub(crate) struct Written {
+    /// The number of its first event.
+    pub(crate) seq: u64,
+    /// The time of its events.
+    pub(crate) time: Timestamp,
+    ticket: Ticket,
+}
+
+/// The log could not take events, or does not hold what it must.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LogFailed {
+    /// The journal could not be written. Nothing goes on without it.
+    #[error("the journal cannot be written: {0}")]
+    Append(#[from] AppendError),
+    /// The journal has something this version cannot read.
+    #[error(transparent)]
+    Unknown(#[from] UnknownKind),
+    /// The journal is not one that wflo wrote.
+    #[error(transparent)]
+    BadHistory(#[from] BadHistory),
+}
+
+impl Written {
+    /// Waits until the events, and all before them, are durable.
+    pub(crate) async fn durable(self) -> Result<(), LogFailed> {
+        Ok(self.ticket.durable().await?)
+    }
+}
+
+impl RunLog {
+    pub(crate) fn new(run: RunId, store: StoreId, clock: Arc<dyn Clock>, writer: RunWriter, state: RunState) -> Self {
+        let keys = writer.keys().clone();
+        let inner = Mutex::new(Inner { state, writer, summary: None, last: None });
+        Self { run, store, keys, clock, inner, changed: Notify::new() }
+    }
+
+    pub(crate) const fn run(&self) -> &RunId {
+        &self.run
+    }
+
+    pub(crate) const fn keys(&self) -> &RunKeys {
+        &self.keys
+    }
+
+    pub(crate) fn marker(&self, step: &StepName) -> Marker {
+        Marker { store: self.store, run: self.run, step: step.clone(), item: None }
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Looks at the state.
+    pub(crate) fn read<R>(&self, look: impl FnOnce(&RunState) -> R) -> R {
+        look(&self.lock().state)
+    }
+
+    /// Appends events; they count at once, and are durable when the result says so.
+    pub(crate) fn append(&self, events: Vec<(Place, Event)>) -> Result<Written, LogFailed> {
+        self.lock().append(self.clock.now(), events).inspect(|_| self.changed.notify_waiters())
+    }
+
+    /// Decides on the state and appends what was decided, with nothing in between.
+    pub(crate) fn transact<T, E>(
+        &self,
+        decide: impl FnOnce(&RunState) -> Result<(Vec<(Place, Event)>, T), E>,
+    ) -> Result<Result<(Written, T), E>, LogFailed> {
+        let mut inner = self.lock();
+        let (events, value) = match decide(&inner.state) {
+            Ok(decided) => decided,
+            Err(error) => return Ok(Err(error)),
+        };
+        let written = inner.append(self.clock.now(), events)?;
+        drop(inner);
+        self.changed.notify_waiters();
+        Ok(Ok((written, value)))
+    }
+
+    /// Waits until everything appended so far is durable.
+    pub(crate) async fn flush(&self) -> Result<(), LogFailed> {
+        let last = self.lock().last.clone();
+        match last {
+            Some(ticket) => Ok(ticket.durable().await?),
+            None => Ok(()),
+        }
+    }
+
+    /// Told of each append from now on.
+    pub(crate) const fn changed(&self) -> &Notify {
+        &self.changed
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // A panic while it was held would have left state and writer apart: stop rather than go on with them.
+        self.inner.lock().expect("nothing panics between a state and its append")
+    }
+}
+
+impl Inner {
+    fn append(&mut self, now: Timestamp, events: Vec<(Place, Event)>) -> Result<Written, LogFailed> {
+        let time = now.max(self.state.time());
+        let seq = self.state.seq() + 1;
+        let mut drafts = Vec::with_capacity(events.len());
+        for (number, (place, event)) in events.into_iter().enumerate() {
+            drafts.push(draft(time, &place, &event));
+            self.state.apply(&Recorded { seq: seq + number as u64, time, place, event })?;
+        }
+        let summary = summary(&self.state);
+        let moved = summary.as_ref().map(|new| new.status) != self.summary.as_ref().map(|old| old.status);
+        let extras = Extras {
+            summary: moved.then(|| summary.as_ref().map(encode)).flatten(),
+            due: Some(next_due(&self.state)),
+            ..Extras::default()
+        };
+        if moved {
+            self.summary = summary;
+        }
+        let (_, ticket) = self.writer.append(drafts, extras);
+        self.last = Some(ticket.clone());
+        Ok(Written { seq, time, ticket })
+    }
+}
+
+fn summary(state: &RunState) -> Option<Summary> {
+    let created = state.created()?;
+    Some(Summary {
+        workflow: created.workflow.clone(),
+        version: created.version.clone(),
+        status: state.status(),
+        requester: created.requester.clone(),
+        created_at: created.at,
+        changed_at: state.time(),
+        cost_usd: state.ledger().settled(),
+    })
+}
+
+pub(crate) fn encode(summary: &Summary) -> Vec<u8> {
+    serde_json::to_vec(summary).expect("a summary has text keys only")
+}
+
+/// The summary of a run that is about to be created by `events`.
+pub(crate) fn first_summary(events: &[Recorded]) -> Result<Vec<u8>, BadHistory> {
+    let state = RunState::replay(events)?;
+    Ok(summary(&state).map(|summary| encode(&summary)).unwrap_or_default())
+}
+
+pub(crate) fn draft(time: Timestamp, place: &Place, event: &Event) -> Draft {
+    Draft {
+        time,
+        kind: event.kind() as u16,
+        step: place.step.clone(),
+        item: place.item,
+        attempt: place.attempt,
+        ordinal: place.ordinal,
+        body: event.encode(),
+    }
+}
+
+/// Reads an entry of the journal back.
+pub(crate) fn recorded(entry: &Entry) -> Result<Recorded, UnknownKind> {
+    let header = &entry.header;
+    Ok(Recorded {
+        seq: header.seq,
+        time: header.time,
+        place: Place {
+            step: header.step.clone(),
+            item: header.item,
+            attempt: header.attempt,
+            ordinal: header.ordinal,
+        },
+        event: Event::decode(&entry.body)?,
+    })
+}

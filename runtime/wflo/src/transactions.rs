@@ -1,0 +1,125 @@
+//! The writing transactions of one attempt: opened by its first write, redone after a crash, committed last.
+
+use std::collections::BTreeMap;
+
+use wflo_model::{Call, CallError, CallResult, DbAccess, Label};
+use wflo_ports::{Begun, DbError, Marker, QueryLimits, Transaction};
+
+use crate::operation::{Operation, SqlCall, db_error};
+use crate::Outside;
+
+/// The open transactions of an attempt, one a database. Dropping it rolls them all back.
+#[derive(Default)]
+pub(crate) struct Transactions {
+    open: BTreeMap<Label, Box<dyn Transaction>>,
+    /// Statements whose transactions a crash or a park took away, with the results they had.
+    lost: Vec<(Call, CallResult)>,
+}
+
+/// Why the recorded statements could not be brought back.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RedoError {
+    /// They came to something else this time: the database has changed in between.
+    #[error("redone statement {number} came to something else than recorded")]
+    Differs {
+        /// Its number among the statements, from 1.
+        number: usize,
+    },
+    /// The database could not be asked.
+    #[error("the transaction could not be begun again: {0}")]
+    Database(DbError),
+    /// A marker is there although the journal says that nothing was to commit.
+    #[error("database `{0}` has committed this step, and the journal does not know")]
+    AlreadyCommitted(Label),
+}
+
+impl Transactions {
+    /// With statements to redo before anything else is done in them.
+    pub(crate) const fn resuming(lost: Vec<(Call, CallResult)>) -> Self {
+        Self { open: BTreeMap::new(), lost }
+    }
+
+    /// The databases with an open transaction, in the order in which they commit.
+    pub(crate) fn databases(&self) -> Vec<String> {
+        self.open.keys().map(ToString::to_string).collect()
+    }
+
+    /// The open transaction of `db`.
+    pub(crate) fn get(&mut self, db: &Label) -> Option<&mut Box<dyn Transaction>> {
+        self.open.get_mut(db)
+    }
+
+    /// The open transaction of `db`, begun if there is none.
+    pub(crate) async fn begin(
+        &mut self,
+        outside: &Outside,
+        db: &Label,
+        marker: &Marker,
+    ) -> Result<&mut Box<dyn Transaction>, RedoError> {
+        if !self.open.contains_key(db) {
+            let database = outside.database(db).ok_or_else(|| {
+                RedoError::Database(DbError::Unavailable(format!("the deployment binds no database `{db}`")))
+            })?;
+            match database.begin(marker).await.map_err(RedoError::Database)? {
+                Begun::Open(transaction) => self.open.insert(db.clone(), transaction),
+                Begun::AlreadyCommitted => return Err(RedoError::AlreadyCommitted(db.clone())),
+            };
+        }
+        Ok(self.open.get_mut(db).expect("it is open, or was just begun"))
+    }
+
+    /// Executes the lost statements again, selects included, and compares what they come to.
+    ///
+    /// `only` restricts it to some databases: those that have not committed yet.
+    ///
+    /// # Errors
+    /// See [`RedoError`]; what was begun is rolled back when this is dropped.
+    pub(crate) async fn redo(
+        &mut self,
+        outside: &Outside,
+        access: &BTreeMap<Label, DbAccess>,
+        marker: &Marker,
+        only: impl Fn(&Label) -> bool,
+    ) -> Result<(), RedoError> {
+        for (number, (call, recorded)) in std::mem::take(&mut self.lost).into_iter().enumerate() {
+            let Ok(operation @ (Operation::Query(_) | Operation::Execute(_))) = Operation::parse(&call) else {
+                return Err(RedoError::Differs { number: number + 1 });
+            };
+            let (Operation::Query(sql) | Operation::Execute(sql)) = &operation else { continue };
+            if !only(&sql.db) {
+                continue;
+            }
+            let transaction = self.begin(outside, &sql.db, marker).await?;
+            let result = perform(transaction, &operation, access).await;
+            if matches!(result, Err(CallError::Unavailable { .. })) || result != recorded {
+                return Err(RedoError::Differs { number: number + 1 });
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a transaction out, to commit it.
+    pub(crate) fn take(&mut self, db: &str) -> Option<Box<dyn Transaction>> {
+        self.open.remove(db)
+    }
+}
+
+/// Performs a statement inside a transaction.
+pub(crate) async fn perform(
+    transaction: &mut Box<dyn Transaction>,
+    operation: &Operation,
+    access: &BTreeMap<Label, DbAccess>,
+) -> CallResult {
+    let allowed = |sql: &SqlCall| access.get(&sql.db).cloned().unwrap_or_default();
+    match operation {
+        Operation::Query(sql) => {
+            let rows = transaction.query(&sql.statement, &allowed(sql), QueryLimits::default()).await;
+            rows.map(|rows| serde_json::json!(rows)).map_err(db_error)
+        }
+        Operation::Execute(sql) => {
+            let done = transaction.execute(&sql.statement, &allowed(sql)).await;
+            done.map(|done| serde_json::json!(done)).map_err(db_error)
+        }
+        Operation::Complete(_) => Err(CallError::Other { message: "not a statement".into() }),
+    }
+}

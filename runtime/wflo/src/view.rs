@@ -1,0 +1,298 @@
+//! What people and programs are shown: the JSON of the command, made from plan and state.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use wflo_engine::{Approval, ApprovalState, ParkReason, RunState, RunStatus, StepStatus, Totals, Verdict};
+use wflo_manifest::Plan;
+use wflo_model::{ApprovalId, Digest, ModelName, PicoUsd, PrincipalName, RunId, StepName, Timestamp};
+
+/// One run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunView {
+    /// Its id.
+    pub run: RunId,
+    /// Name of the workflow.
+    pub workflow: String,
+    /// Its version.
+    pub version: String,
+    /// Where it stands.
+    pub status: RunStatus,
+    /// What it waits for.
+    pub waiting_for: Vec<WaitView>,
+    /// Its steps, in the order of the manifest.
+    pub steps: Vec<StepView>,
+    /// What it has cost.
+    pub cost_usd: PicoUsd,
+    /// What open calls hold.
+    pub held_usd: PicoUsd,
+    /// Its budget.
+    pub budget_usd: Option<PicoUsd>,
+    /// Why it failed.
+    pub error: Option<String>,
+    /// Who asked for it.
+    pub requester: PrincipalName,
+    /// When, as RFC 3339.
+    pub created_at: String,
+    /// The number of its newest event.
+    pub events: u64,
+}
+
+/// One thing a run waits for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaitView {
+    /// `approval`, `budget` or `diverged`.
+    pub kind: String,
+    /// The approval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<ApprovalId>,
+    /// The step.
+    pub step: StepName,
+    /// In words, where there is more to say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// Until when, as RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
+}
+
+/// One step of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StepView {
+    /// Its name.
+    pub name: StepName,
+    /// Where it stands.
+    pub status: StepStatus,
+    /// Attempts begun.
+    pub attempts: u32,
+    /// What it returned.
+    pub output: Option<Value>,
+    /// Items, where it fans out.
+    pub items: Option<Value>,
+    /// What it cost.
+    pub cost_usd: PicoUsd,
+    /// Fuel it used.
+    pub fuel: u64,
+    /// Its largest memory, in bytes.
+    pub memory_peak: u64,
+    /// Wall-clock time of its attempts, in milliseconds.
+    pub ms: u64,
+    /// Why it failed or was left out.
+    pub error: Option<String>,
+}
+
+/// One approval.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ApprovalView {
+    /// Its id.
+    pub id: ApprovalId,
+    /// The run.
+    pub run: RunId,
+    /// Name of the workflow.
+    pub workflow: String,
+    /// The step it permits.
+    pub step: StepName,
+    /// Digest of exactly what would be done.
+    pub subject_digest: Digest,
+    /// Who is asked.
+    pub approvers: Vec<String>,
+    /// How many distinct persons it takes.
+    pub quorum: usize,
+    /// The votes that counted.
+    pub votes: Vec<VoteView>,
+    /// `open`, `approved`, `rejected`, `expired`, `cancelled`, `superseded` or `consumed`.
+    pub status: String,
+    /// Where the gate stands: `start`.
+    pub at: String,
+    /// Until when, as RFC 3339.
+    pub expires_at: Option<String>,
+    /// What is decided on.
+    pub shows: Value,
+    /// Who has not voted yet, of those asked.
+    pub lacking: Vec<String>,
+}
+
+/// One vote.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VoteView {
+    /// Who.
+    pub principal: PrincipalName,
+    /// How.
+    pub verdict: Verdict,
+    /// What they wrote.
+    pub comment: Option<String>,
+    /// When, as RFC 3339.
+    pub at: String,
+}
+
+/// One run in a list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunLine {
+    /// Its id.
+    pub run: RunId,
+    /// Name of the workflow.
+    pub workflow: String,
+    /// Its version.
+    pub version: String,
+    /// Where it stands.
+    pub status: RunStatus,
+    /// Who asked for it.
+    pub requester: PrincipalName,
+    /// When it was created, as RFC 3339.
+    pub created_at: String,
+    /// What it cost when its status last changed.
+    pub cost_usd: PicoUsd,
+}
+
+/// What a run, or many, cost.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CostView {
+    /// The run.
+    pub run: RunId,
+    /// Name of the workflow.
+    pub workflow: String,
+    /// Who asked for it.
+    pub requester: PrincipalName,
+    /// The day it was created, UTC, as `2026-01-31`.
+    pub day: String,
+    /// Its budget.
+    pub budget_usd: Option<PicoUsd>,
+    /// What it has cost.
+    pub cost_usd: PicoUsd,
+    /// What open calls hold.
+    pub held_usd: PicoUsd,
+    /// What is left; none without a budget.
+    pub left_usd: Option<PicoUsd>,
+    /// How far single calls cost more than was held for them.
+    pub overrun_usd: PicoUsd,
+    /// By step.
+    pub steps: Vec<(StepName, PicoUsd)>,
+    /// By model.
+    pub models: Vec<(ModelName, Totals)>,
+}
+
+/// One line of a run's log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogView {
+    /// The event's number.
+    pub seq: u64,
+    /// When, as RFC 3339.
+    pub at: String,
+    /// The step.
+    pub step: Option<StepName>,
+    /// The attempt.
+    pub attempt: u32,
+    /// How bad.
+    pub level: String,
+    /// `stdout`, `stderr`, or what the guest groups by.
+    pub context: String,
+    /// The line; one JSON object where the guest logged fields.
+    pub message: String,
+}
+
+impl RunView {
+    pub(crate) fn new(run: &RunId, plan: &Plan, state: &RunState) -> Self {
+        let created = state.created().expect("a run that is shown was created");
+        let ledger = state.ledger();
+        let approvals = state.approvals().filter(|approval| approval.state == ApprovalState::Open).map(|approval| {
+            let until = approval.expires_at.map(|at| at.to_string());
+            WaitView { kind: "approval".into(), id: Some(approval.id), step: approval.step.clone(), message: None, until }
+        });
+        let parked = state.steps().filter_map(|(step, at)| {
+            let reason = at.parked.as_ref()?;
+            let kind = match reason {
+                ParkReason::Budget { .. } => "budget",
+                _ => "diverged",
+            };
+            let message = Some(reason.to_string());
+            Some(WaitView { kind: kind.into(), id: None, step: step.clone(), message, until: None })
+        });
+        Self {
+            run: *run,
+            workflow: created.workflow.clone(),
+            version: created.version.clone(),
+            status: state.status(),
+            waiting_for: if state.status().is_final() { Vec::new() } else { approvals.chain(parked).collect() },
+            steps: plan.steps.iter().map(|step| StepView::new(&step.name, state)).collect(),
+            cost_usd: ledger.settled(),
+            held_usd: ledger.held(),
+            budget_usd: ledger.limit(),
+            error: state.error().map(ToOwned::to_owned),
+            requester: created.requester.clone(),
+            created_at: created.at.to_string(),
+            events: state.seq(),
+        }
+    }
+}
+
+impl StepView {
+    fn new(name: &StepName, state: &RunState) -> Self {
+        let step = state.step(name);
+        Self {
+            name: name.clone(),
+            status: step.status,
+            attempts: step.attempt,
+            output: step.output,
+            items: None,
+            cost_usd: state.ledger().by_step().get(name).copied().unwrap_or_default(),
+            fuel: step.fuel,
+            memory_peak: step.memory_peak,
+            ms: step.ms,
+            error: step.error,
+        }
+    }
+}
+
+impl ApprovalView {
+    pub(crate) fn new(run: &RunId, workflow: &str, approval: &Approval) -> Self {
+        let status = match approval.state {
+            ApprovalState::Open => "open".to_owned(),
+            ApprovalState::Consumed => "consumed".to_owned(),
+            ApprovalState::Closed { outcome, .. } => outcome.to_string(),
+        };
+        let votes = approval.votes.iter().map(|vote| VoteView {
+            principal: vote.by.clone(),
+            verdict: vote.verdict,
+            comment: vote.comment.clone(),
+            at: vote.at.to_string(),
+        });
+        Self {
+            id: approval.id,
+            run: *run,
+            workflow: workflow.to_owned(),
+            step: approval.step.clone(),
+            subject_digest: approval.subject,
+            approvers: approval.rule.approvers.iter().map(ToString::to_string).collect(),
+            quorum: approval.rule.needed(),
+            votes: votes.collect(),
+            status,
+            at: "start".to_owned(),
+            expires_at: approval.expires_at.map(|at| at.to_string()),
+            shows: approval.shows.clone(),
+            lacking: approval.lacking().into_iter().map(ToString::to_string).collect(),
+        }
+    }
+}
+
+impl CostView {
+    pub(crate) fn new(run: &RunId, state: &RunState) -> Self {
+        let created = state.created().expect("a run that is shown was created");
+        let ledger = state.ledger();
+        Self {
+            run: *run,
+            workflow: created.workflow.clone(),
+            requester: created.requester.clone(),
+            day: day(created.at),
+            budget_usd: ledger.limit(),
+            cost_usd: ledger.settled(),
+            held_usd: ledger.held(),
+            left_usd: ledger.limit().map(|_| ledger.left()),
+            overrun_usd: ledger.overrun(),
+            steps: ledger.by_step().iter().map(|(step, cost)| (step.clone(), *cost)).collect(),
+            models: ledger.by_model().iter().map(|(model, totals)| (model.clone(), *totals)).collect(),
+        }
+    }
+}
+
+fn day(at: Timestamp) -> String {
+    at.to_string().chars().take_while(|&sign| sign != 'T').collect()
+}
