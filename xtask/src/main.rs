@@ -1,2 +1,64 @@
-//! Developer tasks.
-fn main() {}
+//! `cargo xtask`: the developer's own tool.
+#![expect(clippy::print_stderr, reason = "a tool for a terminal")]
+
+mod guests;
+mod tool;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+use crate::tool::{Step, cargo, root, wflo};
+
+const HELP: &str = "\
+usage: cargo xtask COMMAND
+
+  demo          set up and play the fraud-detection example, from an empty checkout to blocked accounts
+  test [NAME]   build what the tests need, then run all tests, or those whose name has NAME in it
+  guests        build every guest to a WebAssembly component";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let done = match args.as_slice() {
+        ["demo"] => demo(),
+        ["test", names @ ..] => test(names),
+        ["guests"] => guests::build_all(),
+        ["help" | "--help" | "-h"] | [] => {
+            eprintln!("{HELP}");
+            Ok(())
+        }
+        other => Err(anyhow::anyhow!("there is no `cargo xtask {}`\n\n{HELP}", other.join(" "))),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// From an empty checkout to blocked accounts.
+fn demo() -> Result<()> {
+    let example = root().join("examples/fraud-detection");
+    guests::target()?;
+    let wflo = wflo()?;
+    Step::new("building the steps").run(tool::command(&wflo).arg("build").arg(&example))?;
+    Step::new("making the data and the people").run(
+        tool::command("sh").arg(example.join("setup.sh")).arg("--reset").env("WFLO", &wflo),
+    )?;
+    let status = tool::command(&wflo).arg("demo").arg("--dir").arg(&example).status()?;
+    if !status.success() {
+        bail!("the demo ended with {status}");
+    }
+    Ok(())
+}
+
+/// Everything the tests need, then all tests.
+fn test(names: &[&str]) -> Result<()> {
+    guests::build_all()?;
+    let mut tests = cargo();
+    tests.args(["test", "--workspace", "--no-fail-fast"]).args(names);
+    Step::new("testing").loud().run(&mut tests)
+}

@@ -1,0 +1,49 @@
+//! Guests: programs that compile to WebAssembly components.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+
+use crate::tool::{Step, command, root, wflo};
+
+/// What guests are compiled to.
+const TARGET: &str = "wasm32-wasip2";
+
+/// Builds the steps of every example.
+pub(crate) fn build_all() -> Result<()> {
+    target()?;
+    let wflo = wflo()?;
+    for example in examples()? {
+        Step::new("building the steps of an example").run(command(&wflo).arg("build").arg(example))?;
+    }
+    Ok(())
+}
+
+/// Makes sure that the compiler has the guests' target.
+pub(crate) fn target() -> Result<()> {
+    let output = command("rustc").args(["--print", "sysroot"]).output().context("`rustc --print sysroot`")?;
+    let sysroot = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
+    if sysroot.join("lib/rustlib").join(TARGET).is_dir() {
+        return Ok(());
+    }
+    Step::new("installing the WebAssembly target of the compiler")
+        .run(command("rustup").args(["target", "add", TARGET]))
+        .with_context(|| format!("guests need `{TARGET}`; with rustup, `rustup target add {TARGET}` installs it"))
+}
+
+/// The folders in `examples/` that hold a workflow.
+fn examples() -> Result<Vec<PathBuf>> {
+    let folder = root().join("examples");
+    let mut found = Vec::new();
+    for entry in folder.read_dir().context("the examples")? {
+        let path = entry.context("the examples")?.path();
+        if path.join("workflow.toml").is_file() {
+            found.push(path);
+        }
+    }
+    if found.is_empty() {
+        bail!("there are no workflows in `{}`", folder.display());
+    }
+    found.sort();
+    Ok(found)
+}
