@@ -1,0 +1,272 @@
+//! Whole histories through `decide` and `apply`, without a host.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::json;
+use wflo_engine::{
+    AttemptEnd, Command, Event, Place, Recorded, RunState, RunStatus, StepStatus, Verdict, Voter, cast, decide, next_due,
+    retry_at,
+};
+use wflo_manifest::{
+    ApprovalRule, Approver, Limits, OnExceeded, OnFailure, OnReject, Plan, PlanStep, Quorum, Retry, UnknownPrice,
+};
+use wflo_model::{Digest, Failure, FailureKind, Grants, RunId, Timestamp};
+
+/// A run driven by hand: events are applied as they are decided, attempts end as the test says.
+struct Driver {
+    run: RunId,
+    plan: Plan,
+    state: RunState,
+    now: Timestamp,
+}
+
+impl Driver {
+    fn new(plan: Plan) -> Self {
+        let mut driver = Self {
+            run: RunId::new(Timestamp::from_micros(1), [0; 10]),
+            state: RunState::default(),
+            now: Timestamp::from_micros(1_000_000),
+            plan,
+        };
+        let event = Event::RunCreated {
+            workflow: "w".into(),
+            version: "1".into(),
+            plan: driver.plan.digest(),
+            inputs: serde_json::Map::new(),
+            requester: "rita".parse().unwrap(),
+            budget: None,
+        };
+        driver.append(Place::RUN, event);
+        driver
+    }
+
+    fn append(&mut self, place: Place, event: Event) {
+        let recorded = Recorded { seq: self.state.seq() + 1, time: self.now, place, event };
+        self.state.apply(&recorded).unwrap();
+    }
+
+    /// Performs what is decided until only attempts are left, and says which.
+    fn settle(&mut self) -> Vec<(String, u32)> {
+        for _ in 0..100 {
+            let mut attempts = Vec::new();
+            let mut appended = false;
+            for command in decide(&self.run, &self.plan, &self.state, self.now) {
+                match command {
+                    Command::Append(events) => {
+                        appended = true;
+                        events.into_iter().for_each(|(place, event)| self.append(place, event));
+                    }
+                    Command::Attempt { step, attempt } => attempts.push((step.to_string(), attempt)),
+                }
+            }
+            if !appended {
+                return attempts;
+            }
+        }
+        panic!("it never settles");
+    }
+
+    fn end(&mut self, step: &str, end: AttemptEnd) {
+        let name = step.parse().unwrap();
+        let at = self.state.step(&name);
+        let retry_at = retry_at(&self.plan.step(&name).unwrap().retry, &at, &end, 512, self.now);
+        let event = Event::AttemptEnded { end, fuel: 1, memory_peak: 1, ms: 1, retry_at };
+        self.append(Place::attempt(&name, at.attempt), event);
+    }
+
+    fn succeed(&mut self, step: &str) {
+        self.end(step, AttemptEnd::Succeeded { output: json!({ "from": step }) });
+    }
+
+    fn fail(&mut self, step: &str, kind: FailureKind) {
+        self.end(step, AttemptEnd::Failed(Failure { kind, message: "no".into() }));
+    }
+
+    fn vote(&mut self, name: &str, group: &str, verdict: Verdict) {
+        let voter = Voter { name: name.parse().unwrap(), groups: [group.parse().unwrap()].into() };
+        let approval = self.state.approvals().last().unwrap().clone();
+        let events = cast(&approval, &"rita".parse().unwrap(), &voter, verdict, None, self.now).unwrap();
+        events.into_iter().for_each(|event| self.append(Place::step(&approval.step), event));
+    }
+
+    fn status(&self, step: &str) -> StepStatus {
+        self.state.step(&step.parse().unwrap()).status
+    }
+}
+
+fn step(name: &str, depends_on: &[&str]) -> PlanStep {
+    PlanStep {
+        name: name.parse().unwrap(),
+        function: name.parse().unwrap(),
+        component: Digest::of(b"component"),
+        depends_on: depends_on.iter().map(|name| name.parse().unwrap()).collect(),
+        grants: Grants::default(),
+        limits: Limits::default(),
+        approval: None,
+        output: None,
+        retry: Retry::default(),
+        rollback: false,
+    }
+}
+
+fn plan(steps: Vec<PlanStep>) -> Plan {
+    Plan {
+        workflow: "w".parse().unwrap(),
+        version: "1".into(),
+        steps,
+        inputs: BTreeMap::new(),
+        budget: None,
+        on_exceeded: OnExceeded::Park,
+        on_failure: OnFailure::Keep,
+        max_parallel: None,
+        prices: BTreeMap::new(),
+        price_table: Digest::ZERO,
+        on_unknown_price: UnknownPrice::Deny,
+        min_output_tokens: 64,
+        prompts: BTreeMap::new(),
+    }
+}
+
+fn gated() -> Plan {
+    let approvers = vec![Approver::new("fraud"), Approver::new("compliance")];
+    let rule = ApprovalRule {
+        timeout: Some(Duration::from_secs(3600)),
+        ..ApprovalRule::new(approvers, Quorum::EachListed)
+    };
+    plan(vec![step("look", &[]), PlanStep { approval: Some(rule), ..step("act", &["look"]) }])
+}
+
+#[test]
+fn steps_run_side_by_side_where_dependencies_let_them() {
+    let steps = vec![step("a", &[]), step("b", &[]), step("c", &["a", "b"]), step("d", &["a"])];
+    let mut run = Driver::new(plan(steps));
+    assert_eq!(run.settle(), [("a".into(), 1), ("b".into(), 1)]);
+    run.succeed("a");
+    assert_eq!(run.settle(), [("b".into(), 1), ("d".into(), 1)]);
+    run.succeed("b");
+    run.succeed("d");
+    assert_eq!(run.settle(), [("c".into(), 1)]);
+    run.succeed("c");
+    assert_eq!(run.settle(), []);
+    assert_eq!(run.state.status(), RunStatus::Succeeded);
+}
+
+#[test]
+fn max_parallel_is_kept() {
+    let mut run = Driver::new(Plan { max_parallel: Some(1), ..plan(vec![step("a", &[]), step("b", &[])]) });
+    assert_eq!(run.settle(), [("a".into(), 1)]);
+    run.succeed("a");
+    assert_eq!(run.settle(), [("b".into(), 1)]);
+}
+
+#[test]
+fn a_gated_step_waits_for_everybody_and_consumes_what_they_gave() {
+    let mut run = Driver::new(gated());
+    run.settle();
+    run.succeed("look");
+    assert_eq!(run.settle(), []);
+    assert_eq!((run.state.status(), run.status("act")), (RunStatus::Waiting, StepStatus::Waiting));
+    run.vote("alice", "fraud", Verdict::Approve);
+    assert_eq!(run.settle(), []);
+    run.vote("carol", "compliance", Verdict::Approve);
+    assert_eq!(run.settle(), [("act".into(), 1)]);
+    run.succeed("act");
+    run.settle();
+    assert_eq!(run.state.status(), RunStatus::Succeeded);
+    assert_eq!(run.state.approvals().count(), 1);
+}
+
+#[test]
+fn a_rejection_fails_the_run_or_skips_the_step() {
+    for (on_reject, status) in [(OnReject::Fail, RunStatus::Failed), (OnReject::Skip, RunStatus::Succeeded)] {
+        let mut plan = gated();
+        plan.steps[1].approval.as_mut().unwrap().on_reject = on_reject;
+        let mut run = Driver::new(plan);
+        run.settle();
+        run.succeed("look");
+        run.settle();
+        run.vote("alice", "fraud", Verdict::Reject);
+        assert_eq!(run.settle(), []);
+        assert_eq!(run.state.status(), status);
+    }
+}
+
+#[test]
+fn an_approval_expires_by_the_clock_alone() {
+    let mut run = Driver::new(gated());
+    run.settle();
+    run.succeed("look");
+    run.settle();
+    assert_eq!(next_due(&run.state), Some(run.now.after(Duration::from_secs(3600))));
+    run.now = run.now.after(Duration::from_secs(3600));
+    run.settle();
+    assert_eq!(run.state.status(), RunStatus::Failed);
+    assert!(run.state.error().unwrap().contains("expired"), "{:?}", run.state.error());
+}
+
+#[test]
+fn an_approval_not_used_in_time_is_asked_again() {
+    let mut run = Driver::new(gated());
+    run.settle();
+    run.succeed("look");
+    run.settle();
+    run.vote("alice", "fraud", Verdict::Approve);
+    run.vote("carol", "compliance", Verdict::Approve);
+    run.now = run.now.after(ApprovalRule::VALID);
+    assert_eq!(run.settle(), []);
+    assert_eq!(run.state.status(), RunStatus::Waiting);
+    assert_eq!(run.state.approvals().count(), 2);
+}
+
+#[test]
+fn what_another_attempt_cannot_help_is_not_tried_again() {
+    let retry = Retry { max_attempts: 3, backoff: Duration::from_secs(2) };
+    let mut run = Driver::new(plan(vec![PlanStep { retry, ..step("a", &[]) }]));
+    run.settle();
+    run.fail("a", FailureKind::Retryable);
+    assert_eq!(run.settle(), []);
+    assert_eq!(run.state.status(), RunStatus::Running);
+    let due = next_due(&run.state).unwrap();
+    assert!(due > run.now && due <= run.now.after(Duration::from_secs(2)));
+    run.now = due;
+    assert_eq!(run.settle(), [("a".into(), 2)]);
+    run.fail("a", FailureKind::Permanent);
+    run.settle();
+    assert_eq!(run.state.status(), RunStatus::Failed);
+    assert_eq!(run.state.error(), Some("step `a`: no"));
+}
+
+#[test]
+fn an_interrupted_attempt_does_not_count() {
+    let mut run = Driver::new(plan(vec![step("a", &[])]));
+    for attempt in 1..=10 {
+        assert_eq!(run.settle(), [("a".into(), attempt)]);
+        run.end("a", AttemptEnd::Interrupted { message: "differs".into() });
+    }
+    assert_eq!(run.settle(), [("a".into(), 11)]);
+    run.end("a", AttemptEnd::Interrupted { message: "differs".into() });
+    run.settle();
+    assert_eq!(run.state.status(), RunStatus::Failed);
+}
+
+#[test]
+fn a_failure_lets_what_runs_come_to_its_end_and_starts_nothing() {
+    let mut run = Driver::new(plan(vec![step("a", &[]), step("b", &[]), step("c", &["b"])]));
+    run.settle();
+    run.fail("a", FailureKind::Permanent);
+    assert_eq!(run.settle(), [("b".into(), 1)]);
+    run.succeed("b");
+    assert_eq!(run.settle(), []);
+    assert_eq!((run.state.status(), run.status("c")), (RunStatus::Failed, StepStatus::Pending));
+}
+
+#[test]
+fn a_history_out_of_order_is_refused() {
+    let run = Driver::new(plan(vec![step("a", &[])]));
+    let mut state = run.state.clone();
+    let event = Event::RunEnded { status: RunStatus::Succeeded, error: None };
+    let skipped = Recorded { seq: 5, time: run.now, place: Place::RUN, event };
+    assert!(state.apply(&skipped).is_err());
+    assert!(RunState::default().apply(&Recorded { seq: 1, ..skipped }).is_err());
+}
