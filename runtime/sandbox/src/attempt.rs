@@ -1,0 +1,167 @@
+//! One attempt: an instance from its making to its end.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::time::{Instant, timeout_at};
+use wasmtime::{Store, UpdateDeadline};
+use wflo_host_api::{Gate, StepInfo, StepPre, Stop, Undo};
+use wflo_model::{Failure, Fault, FaultKind, Limits};
+
+use crate::fault::{Halt, LimitHit};
+use crate::sandbox::Pool;
+use crate::state::State;
+
+/// A time no attempt lives to see, for limits that are longer than the clock can count.
+const FAR: Duration = Duration::from_secs(30 * 365 * 86_400);
+
+/// How an attempt ended, with the gate it was given.
+pub struct Ended {
+    /// The gate.
+    pub gate: Box<dyn Gate>,
+    /// How it ended.
+    pub end: End,
+    /// What it used.
+    pub usage: Usage,
+}
+
+/// The ends of an attempt. Whose doing it was is never mixed: the guest's word, the guest's fault, the host's.
+#[derive(Debug)]
+pub enum End {
+    /// The step's output.
+    Output(Value),
+    /// The guest says that it failed.
+    Failed(Failure),
+    /// The guest trapped or ran into a limit.
+    Fault(Fault),
+    /// The gate stopped it, or the host failed.
+    Stopped(Stop),
+}
+
+/// What an attempt used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Units of fuel. The same for every replay under one version of wasmtime.
+    pub fuel: u64,
+    /// The most bytes of linear memory at one time.
+    pub memory_peak: u64,
+    /// Time from the making of the instance to its end.
+    pub wall: Duration,
+}
+
+/// What to call.
+pub(crate) enum Work<'a> {
+    Describe,
+    Run(&'a str),
+    Compensate(&'a Undo),
+}
+
+/// What a call that came back came back with.
+pub(crate) enum Done {
+    Described(Vec<StepInfo>),
+    /// The output as JSON text.
+    Returned(Result<String, Failure>),
+}
+
+/// Makes an instance, calls it, and drops it.
+pub(crate) async fn perform(
+    pool: &Pool,
+    pre: &StepPre<State>,
+    work: Work<'_>,
+    gate: Box<dyn Gate>,
+    limits: &Limits,
+) -> (Result<Done, Halt>, Box<dyn Gate>, Usage) {
+    let _room = pool.permits.acquire().await.expect("the semaphore is never closed");
+    let started = Instant::now();
+    let deadline = started.checked_add(limits.timeout).unwrap_or_else(|| started + FAR);
+    let mut store = store(pool, matches!(work, Work::Describe), gate, limits, deadline);
+
+    // The guest's code notices the deadline by itself; this is for a call to the host that does not come back.
+    // Dropping that future is all it takes: the store is dropped next.
+    let called = match timeout_at(deadline, call(pre, &mut store, work)).await {
+        Ok(called) => called,
+        Err(_) => Err(LimitHit::Deadline { limit: limits.timeout }.into()),
+    };
+    let usage = Usage {
+        fuel: limits.fuel.saturating_sub(store.get_fuel().unwrap_or_default()),
+        memory_peak: store.data().memory.peak(),
+        wall: started.elapsed(),
+    };
+    let state = store.into_data();
+    let output = state.output.clone();
+    let gate = state.gate.finish();
+    let done = called.map_err(|error| Halt::new(error, limits.fuel, &output.lock().tail()));
+    (done, gate, usage)
+}
+
+fn store(
+    pool: &Pool,
+    describing: bool,
+    gate: Box<dyn Gate>,
+    limits: &Limits,
+    deadline: Instant,
+) -> Store<State> {
+    let memory = limits.memory.min(pool.max_memory);
+    let mut store = Store::new(&pool.engine, State::new(gate, limits, memory, describing));
+    store.limiter(|state| &mut state.memory);
+    store.set_fuel(limits.fuel).expect("the engine counts fuel");
+    // A bound on what one call can make the host copy; the metered gate counts the bytes of a call exactly.
+    let copied = limits.call_bytes.max(limits.output);
+    store.set_hostcall_fuel(usize::try_from(copied).unwrap_or(usize::MAX));
+    store.set_epoch_deadline(1);
+    let limit = limits.timeout;
+    store.epoch_deadline_callback(move |mut context| {
+        if Instant::now() >= deadline {
+            return Err(LimitHit::Deadline { limit }.into());
+        }
+        // Whoever follows the log sees what a busy guest prints.
+        context.data_mut().gate.flush();
+        Ok(UpdateDeadline::Yield(1))
+    });
+    store
+}
+
+async fn call(pre: &StepPre<State>, store: &mut Store<State>, work: Work<'_>) -> wasmtime::Result<Done> {
+    let instance = pre.instantiate(store).await?;
+    match work {
+        Work::Describe => Ok(Done::Described(instance.describe(store).await?)),
+        Work::Run(step) => Ok(Done::Returned(instance.run(store, step).await?)),
+        Work::Compensate(what) => {
+            let result = instance.compensate(store, what).await?;
+            Ok(Done::Returned(result.map(|()| "null".to_owned())))
+        }
+    }
+}
+
+/// What a guest's return amounts to.
+pub(crate) fn end(returned: Result<String, Failure>, limits: &Limits) -> End {
+    let bad = |message| End::Fault(Fault { kind: FaultKind::BadOutput, message });
+    match returned {
+        Ok(text) if text.len() as u64 > limits.output => {
+            bad(format!("the output has {} bytes, more than {}", text.len(), limits.output))
+        }
+        Ok(text) => match serde_json::from_str(&text) {
+            Ok(value) => End::Output(value),
+            Err(error) => bad(format!("the output is not JSON: {error}")),
+        },
+        Err(failure) => End::Failed(failure),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use wflo_model::{Fault, FaultKind, Limits};
+
+    use super::{End, end};
+
+    #[test]
+    fn only_json_within_the_limit_is_output() {
+        let limits = Limits { output: 8, ..Limits::default() };
+        assert!(matches!(end(Ok("[1]".into()), &limits), End::Output(value) if value == json!([1])));
+        for bad in ["", "{", "[1] 2", "\"12345678\""] {
+            let end = end(Ok(bad.into()), &limits);
+            assert!(matches!(end, End::Fault(Fault { kind: FaultKind::BadOutput, .. })), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! The gate, with the limits of an attempt in front of it.
+
+use serde_json::Value;
+use wflo_host_api::{Gate, LogLine, StepContext, Stop};
+use wflo_model::{Call, CallResult, Fault, FaultKind, Limits, Timestamp};
+
+use crate::output::SharedOutput;
+
+/// Counts calls and bytes, and hands on what the guest printed before each call, so that the gate sees
+/// everything in the order in which the guest did it.
+pub(crate) struct Metered {
+    gate: Box<dyn Gate>,
+    output: SharedOutput,
+    calls: u32,
+    max_calls: u32,
+    call_bytes: u64,
+}
+
+impl Metered {
+    pub(crate) fn new(gate: Box<dyn Gate>, output: SharedOutput, limits: &Limits) -> Self {
+        Self { gate, output, calls: 0, max_calls: limits.calls, call_bytes: limits.call_bytes }
+    }
+
+    /// Hands on the lines that are complete.
+    pub(crate) fn flush(&mut self) {
+        let lines = self.output.lock().take();
+        for line in lines {
+            self.gate.log(line);
+        }
+    }
+
+    /// Hands on everything there still is, and gives the gate back.
+    pub(crate) fn finish(mut self) -> Box<dyn Gate> {
+        self.output.lock().finish();
+        self.flush();
+        self.gate
+    }
+
+    fn check_bytes(&self, what: &str, value: &Value) -> Result<(), Stop> {
+        if json_bytes(value) <= self.call_bytes {
+            return Ok(());
+        }
+        let message = format!("{what} has more than {} bytes", self.call_bytes);
+        Err(Stop::Fault(Fault { kind: FaultKind::TooMuchData, message }))
+    }
+}
+
+#[wasmtime_wasi::async_trait]
+impl Gate for Metered {
+    async fn call(&mut self, call: Call) -> Result<CallResult, Stop> {
+        self.flush();
+        if self.calls == self.max_calls {
+            let message = format!("more than {} host calls", self.max_calls);
+            return Err(Stop::Fault(Fault { kind: FaultKind::TooManyCalls, message }));
+        }
+        self.calls += 1;
+        self.check_bytes(&format!("a call of `{call}`"), &call.args)?;
+        let name = call.to_string();
+        let result = self.gate.call(call).await?;
+        if let Ok(value) = &result {
+            self.check_bytes(&format!("the answer to `{name}`"), value)?;
+        }
+        Ok(result)
+    }
+
+    fn context(&self) -> &StepContext {
+        self.gate.context()
+    }
+
+    fn log(&mut self, line: LogLine) {
+        self.output.lock().push(line);
+        self.flush();
+    }
+
+    fn now(&mut self) -> Timestamp {
+        self.gate.now()
+    }
+
+    async fn sleep(&mut self, until: Timestamp) -> Result<(), Stop> {
+        self.flush();
+        self.gate.sleep(until).await
+    }
+
+    fn seed(&self) -> [u8; 32] {
+        self.gate.seed()
+    }
+}
+
+/// About as many bytes as `value` has as JSON text, without writing it.
+fn json_bytes(value: &Value) -> u64 {
+    match value {
+        Value::Null | Value::Bool(_) => 4,
+        Value::Number(_) => 8,
+        Value::String(text) => text.len() as u64 + 2,
+        Value::Array(items) => 2 + items.iter().map(|item| json_bytes(item) + 1).sum::<u64>(),
+        Value::Object(map) => {
+            2 + map.iter().map(|(key, value)| key.len() as u64 + 4 + json_bytes(value)).sum::<u64>()
+        }
+    }
+}
+
+/// The gate of a component that only describes itself: there is nothing behind it.
+pub(crate) struct NoGate(StepContext);
+
+impl NoGate {
+    pub(crate) fn boxed() -> Box<dyn Gate> {
+        Box::new(Self(StepContext::default()))
+    }
+}
+
+#[wasmtime_wasi::async_trait]
+impl Gate for NoGate {
+    async fn call(&mut self, call: Call) -> Result<CallResult, Stop> {
+        let message = format!("`{call}` was called while the component describes itself");
+        Err(Stop::Fault(Fault { kind: FaultKind::Trap, message }))
+    }
+
+    fn context(&self) -> &StepContext {
+        &self.0
+    }
+
+    fn log(&mut self, _: LogLine) {}
+
+    fn now(&mut self) -> Timestamp {
+        Timestamp::default()
+    }
+
+    async fn sleep(&mut self, _: Timestamp) -> Result<(), Stop> {
+        let message = "a component must not sleep while it describes itself".to_owned();
+        Err(Stop::Fault(Fault { kind: FaultKind::Trap, message }))
+    }
+
+    fn seed(&self) -> [u8; 32] {
+        [0; 32]
+    }
+}

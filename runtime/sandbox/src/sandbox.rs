@@ -1,0 +1,170 @@
+//! The sandbox: one for a process.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::{OnceCell, Semaphore};
+use wasmtime::Engine;
+use wasmtime::component::{Component, Linker};
+use wflo_model::Digest;
+
+use crate::cache::CodeCache;
+use crate::config::SandboxConfig;
+use crate::program::Program;
+use crate::state::State;
+use crate::{clock, ticker};
+
+/// Compiles components and gives them room to run. Cheap to share; one for a process is enough.
+///
+/// ```no_run
+/// # async fn doc(component: &[u8]) -> Result<(), Box<dyn std::error::Error>> {
+/// use wflo_sandbox::{Sandbox, SandboxConfig};
+///
+/// let sandbox = Sandbox::new(SandboxConfig::default())?;
+/// let program = sandbox.load(component).await?;
+/// for missing in program.missing(&Default::default()) {
+///     eprintln!("{missing}");
+/// }
+/// for step in program.describe().await? {
+///     eprintln!("{}: {}", step.name, step.summary);
+/// }
+/// # Ok(())
+/// # }
+/// ```
+pub struct Sandbox {
+    pool: Arc<Pool>,
+    linker: Linker<State>,
+    cache: Option<CodeCache>,
+    programs: Mutex<HashMap<Digest, Arc<OnceCell<Arc<Program>>>>>,
+}
+
+/// Where instances live: what a program needs of its sandbox.
+pub(crate) struct Pool {
+    pub(crate) engine: Engine,
+    /// Instances that may be alive: the allocator refuses those over its limits and never waits.
+    pub(crate) permits: Semaphore,
+    pub(crate) max_memory: u64,
+}
+
+impl Sandbox {
+    /// Sets up wasmtime, the linker and the cache of compiled code.
+    ///
+    /// # Errors
+    /// When address space for the pool cannot be had, or the cache's folder cannot be made.
+    pub fn new(config: SandboxConfig) -> Result<Arc<Self>, SandboxError> {
+        let engine = Engine::new(&config.engine()).map_err(|source| SandboxError::Engine { source })?;
+        let linker = linker(&engine).map_err(|source| SandboxError::Engine { source })?;
+        ticker::start(&engine).map_err(|source| SandboxError::Thread { source })?;
+        let cache = match config.cache_dir {
+            Some(path) => match CodeCache::open(&path, &engine) {
+                Ok(cache) => Some(cache),
+                Err(source) => return Err(SandboxError::CacheDir { path, source }),
+            },
+            None => None,
+        };
+        let permits = Semaphore::new(usize::try_from(config.instances).unwrap_or(Semaphore::MAX_PERMITS));
+        let pool = Arc::new(Pool { engine, permits, max_memory: config.max_memory });
+        Ok(Arc::new(Self { pool, linker, cache, programs: Mutex::new(HashMap::new()) }))
+    }
+
+    /// Makes a program of a component's bytes: from memory, from the cache, or by compiling them, which takes
+    /// from 0.1 s for Rust to 5 s for Python, off the async threads.
+    ///
+    /// A component that imports more than there is loads all the same, so that the caller can first say what is
+    /// [missing](Program::missing). Programs are kept for as long as the sandbox lives.
+    ///
+    /// # Errors
+    /// When the bytes are no component that wasmtime accepts.
+    pub async fn load(self: &Arc<Self>, component: &[u8]) -> Result<Arc<Program>, LoadError> {
+        let digest = Digest::of(component);
+        // The lock is not held while compiling; the cell lets one caller compile and the others wait for it.
+        let cell = {
+            let mut programs = self.programs.lock().unwrap_or_else(PoisonError::into_inner);
+            programs.entry(digest).or_default().clone()
+        };
+        let compile = || {
+            let sandbox = self.clone();
+            let bytes = component.to_vec();
+            async move {
+                let compiled = tokio::task::spawn_blocking(move || sandbox.compile(digest, &bytes)).await;
+                compiled.map_err(|source| LoadError::Interrupted { source })?
+            }
+        };
+        cell.get_or_try_init(compile).await.cloned()
+    }
+
+    fn compile(&self, digest: Digest, bytes: &[u8]) -> Result<Arc<Program>, LoadError> {
+        let engine = &self.pool.engine;
+        let cached = self.cache.as_ref().and_then(|cache| cache.load(engine, digest));
+        let from_cache = cached.is_some();
+        let component = match cached {
+            Some(component) => component,
+            None => {
+                let compiled =
+                    Component::from_binary(engine, bytes).map_err(|source| LoadError::Invalid { source })?;
+                if let Some(cache) = &self.cache
+                    && let Err(error) = cache.store(digest, &compiled)
+                {
+                    tracing::warn!(%error, "compiled code could not be kept; the next process compiles again");
+                }
+                compiled
+            }
+        };
+        Ok(Arc::new(Program::new(self.pool.clone(), &self.linker, digest, &component, from_cache)))
+    }
+}
+
+/// Links everything there is: what the gate stands behind, and what is virtual.
+pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
+    let mut linker = Linker::new(engine);
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    clock::add_to_linker(&mut linker)?;
+    wflo_host_api::add_to_linker(&mut linker)?;
+    Ok(linker)
+}
+
+/// Why there is no sandbox.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SandboxError {
+    /// wasmtime cannot be set up as configured.
+    #[error("the sandbox cannot be set up: {source:#}")]
+    Engine {
+        /// wasmtime's words.
+        source: wasmtime::Error,
+    },
+    /// A thread could not be started.
+    #[error("the sandbox's clock thread cannot be started")]
+    Thread {
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The cache's folder cannot be made, or not for its owner alone.
+    #[error("the folder of compiled code `{}` cannot be used", path.display())]
+    CacheDir {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// Why a component cannot be loaded.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LoadError {
+    /// The bytes are no component, or one that wants more than any instance gets.
+    #[error("not a component that can run here: {source:#}")]
+    Invalid {
+        /// wasmtime's words.
+        source: wasmtime::Error,
+    },
+    /// The host is shutting down, or the compiler panicked.
+    #[error("compiling was interrupted")]
+    Interrupted {
+        /// What happened to the task.
+        source: tokio::task::JoinError,
+    },
+}

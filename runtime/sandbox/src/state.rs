@@ -1,0 +1,71 @@
+//! What the store of one attempt holds.
+
+use wasmtime::component::ResourceTable;
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wflo_host_api::{Gate, HostView};
+use wflo_model::Limits;
+
+use crate::clock::{Clock, Stopped, Timers};
+use crate::memory::MemoryLimit;
+use crate::metered::Metered;
+use crate::output::{Output, SharedOutput, Stream};
+use crate::random;
+
+/// Handles that a guest may hold on streams, pollables and the like.
+const HANDLES: usize = 10_000;
+
+/// The data of a store.
+pub(crate) struct State {
+    pub(crate) gate: Metered,
+    pub(crate) memory: MemoryLimit,
+    pub(crate) output: SharedOutput,
+    describing: bool,
+    wasi: WasiCtx,
+    table: ResourceTable,
+    timers: Timers,
+}
+
+impl State {
+    /// The state of an attempt that begins. `memory` is what it may have of it.
+    pub(crate) fn new(gate: Box<dyn Gate>, limits: &Limits, memory: u64, describing: bool) -> Self {
+        let output = Output::new(limits.log);
+        let mut wasi = WasiCtx::builder();
+        // Everything else a builder gives is nothing: no arguments, environment, files, stdin or network.
+        wasi.stdout(output.stream(Stream::Stdout))
+            .stderr(output.stream(Stream::Stderr))
+            .wall_clock(Stopped)
+            .monotonic_clock(Stopped)
+            .max_random_size(limits.call_bytes)
+            .allow_tcp(false)
+            .allow_udp(false)
+            .allow_ip_name_lookup(false);
+        random::seed(&mut wasi, gate.seed());
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(HANDLES);
+        Self {
+            gate: Metered::new(gate, output.clone(), limits),
+            memory: MemoryLimit::new(memory),
+            output,
+            describing,
+            wasi: wasi.build(),
+            table,
+            timers: Timers::new(),
+        }
+    }
+
+    pub(crate) fn clock(&mut self) -> Clock<'_> {
+        Clock { gate: &mut self.gate, table: &mut self.table, timers: &mut self.timers }
+    }
+}
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+impl HostView for State {
+    fn gate(&mut self) -> Option<&mut dyn Gate> {
+        (!self.describing).then_some(&mut self.gate)
+    }
+}
