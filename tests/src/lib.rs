@@ -1,1 +1,1 @@
-//! Integration tests of wflo, through the command line.
+//! Integration tests of wflo, through the command line. The tests are in `it/`, the guests in `programs/`.

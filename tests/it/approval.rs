@@ -1,0 +1,47 @@
+//! Rejections, and what approvers are shown.
+
+use crate::harness::{Project, approval_of};
+
+#[test]
+fn one_rejection_fails_the_run_and_blocks_nothing() {
+    let (project, people) = Project::fraud();
+    let run = project.wflo(&["run", "--json"]).expect_code(10).json();
+    let approval = approval_of(&run);
+    let rejected = project.wflo_as("carol", &people.carol, &["reject", &approval, "--comment", "too many"]);
+    rejected.expect_code(1);
+    let shown = project.wflo(&["show", run["run"].as_str().expect("an id"), "--json"]).expect_code(0).json();
+    assert_eq!(shown["status"], "failed");
+    assert!(shown["error"].as_str().expect("why").contains("too many"), "{shown}");
+    assert!(project.blocked().is_empty());
+}
+
+#[test]
+fn approvers_see_what_they_decide_on() {
+    let (project, _) = Project::fraud();
+    let run = project.wflo(&["run", "--json"]).expect_code(10).json();
+    let approval = approval_of(&run);
+    let open = project.wflo(&["approvals", "--json"]).expect_code(0).json();
+    assert_eq!(open.as_array().map(Vec::len), Some(1));
+    assert_eq!(open[0]["id"], approval.as_str());
+    assert_eq!(open[0]["quorum"], 2);
+    assert_eq!(open[0]["at"], "start");
+    assert_eq!(open[0]["status"], "open");
+    assert!(open[0]["expires_at"].is_string());
+    assert_eq!(open[0]["shows"]["depends_on"]["analyze_transactions"], run["steps"][0]["output"]);
+    let text = project.wflo(&["approvals", "show", &approval]).expect_code(0).stdout;
+    for account in run["steps"][0]["output"]["suspicious"].as_array().expect("a list") {
+        assert!(text.contains(account.as_str().expect("an id")), "{text}");
+    }
+}
+
+#[test]
+fn without_resume_the_vote_is_kept_and_the_run_goes_on_later() {
+    let (project, people) = Project::fraud();
+    let run = project.wflo(&["run", "--json"]).expect_code(10).json();
+    let approval = approval_of(&run);
+    project.wflo_as("alice", &people.alice, &["approve", &approval, "--no-resume"]).expect_code(10);
+    project.wflo_as("carol", &people.carol, &["approve", &approval, "--no-resume"]);
+    assert!(project.blocked().is_empty());
+    project.wflo(&["resume", run["run"].as_str().expect("an id")]).expect_code(0);
+    assert!(!project.blocked().is_empty());
+}

@@ -1,0 +1,11 @@
+//! The command, end to end, on real parts: components, SQLite, sled, a model server on loopback.
+
+mod approval;
+mod audit;
+mod budget;
+mod crash;
+mod fraud;
+mod harness;
+mod manifest;
+mod readme;
+mod together;

@@ -1,0 +1,1 @@
+//! The example's README shows real commands and their real output.
