@@ -198,3 +198,51 @@ impl fmt::Display for Approver {
         f.pad(&self.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use wflo_model::{GroupName, PrincipalName};
+
+    use super::{ApprovalRule, Approver, Quorum};
+
+    fn people(all: &[(&str, &[&str])]) -> BTreeMap<PrincipalName, BTreeSet<GroupName>> {
+        let groups = |groups: &[&str]| groups.iter().map(|group| group.parse().unwrap()).collect();
+        all.iter().map(|(name, of)| (name.parse().unwrap(), groups(of))).collect()
+    }
+
+    fn rule(approvers: &[&str], quorum: Quorum) -> ApprovalRule {
+        ApprovalRule::new(approvers.iter().map(|name| Approver::new(*name)).collect(), quorum)
+    }
+
+    #[test]
+    fn each_listed_approver_takes_a_person_of_its_own() {
+        let check = |approvers: &[&str], all: &[(&str, &[&str])], unmet: &[&str]| {
+            let rule = rule(approvers, Quorum::EachListed);
+            let people = people(all);
+            let found: Vec<_> = rule.unmet(&people).into_iter().map(Approver::as_str).collect();
+            assert_eq!(found, unmet, "{approvers:?} by {all:?}");
+            assert_eq!(rule.satisfied_by(&people), unmet.is_empty());
+        };
+        check(&["a", "b"], &[], &["a", "b"]);
+        check(&["a", "b"], &[("p", &["a"]), ("q", &["b"])], &[]);
+        check(&["a", "b"], &[("p", &["a", "b"])], &["b"]);
+        // `p` could stand for either, `q` for `a` only: whoever is asked first must not block.
+        check(&["a", "b"], &[("p", &["a", "b"]), ("q", &["a"])], &[]);
+        check(&["b", "a"], &[("p", &["a", "b"]), ("q", &["a"])], &[]);
+        check(&["a", "b", "c"], &[("p", &["a", "b"]), ("q", &["b", "c"]), ("r", &["a"])], &[]);
+        check(&["a"], &[("x", &["z"])], &["a"]);
+        check(&["alice", "a"], &[("alice", &["a"])], &["a"]);
+        check(&["alice", "a"], &[("alice", &["a"]), ("q", &["a"])], &[]);
+    }
+
+    #[test]
+    fn a_quorum_counts_distinct_eligible_persons() {
+        let rule = rule(&["a", "b"], Quorum::Any(2));
+        assert!(!rule.satisfied_by(&people(&[("p", &["a", "b"])])));
+        assert!(!rule.satisfied_by(&people(&[("p", &["a"]), ("x", &["z"])])));
+        assert!(rule.satisfied_by(&people(&[("p", &["a"]), ("q", &["a"])])));
+        assert_eq!((rule.needed(), rule.unmet(&people(&[])).len()), (2, 2));
+    }
+}

@@ -9,7 +9,6 @@ use crate::deployment::{
     BudgetRules, CassetteMode, Ceilings, Channel, DbBinding, Deployment, LlmBinding, LlmKind, Principal,
     Store,
 };
-use crate::diagnostic::Span;
 use crate::near::did_you_mean;
 use crate::price::{Price, UnknownPrice};
 use crate::reader::{Node, Reader, Section, Spanned};
@@ -37,7 +36,7 @@ pub(crate) fn read(reader: &mut Reader) -> Option<Deployment> {
     if let Some(section) = section(reader, &mut root, "prices", "[prices]") {
         for (model, node) in section.named::<ModelName>(reader) {
             let Some(row) = node.section(reader, "[prices]") else { continue };
-            if let Some(price) = read_price(reader, row, &model.span) {
+            if let Some(price) = read_price(reader, row) {
                 this.prices.set(model.value, price);
             }
         }
@@ -97,7 +96,7 @@ fn read_store(reader: &mut Reader, mut section: Section<'_>) -> Store {
 fn read_db(reader: &mut Reader, mut section: Section<'_>) -> Option<DbBinding> {
     // Two addresses are an error of their own; that there is no third is none.
     let split = section.has("read_url") || section.has("write_url");
-    let node = if split { section.take("url") } else { section.need(reader, "url") };
+    let node = if split { section.take("url") } else { section.need("url") };
     let path = node.and_then(|node| address(reader, &node, "[db]", "sqlite", "sqlite:bank.db"));
     section.finish(reader);
     path.map(|path| DbBinding::Sqlite { path })
@@ -161,10 +160,9 @@ struct Place {
 }
 
 fn read_binding(reader: &mut Reader, mut section: Section<'_>, label: &Label) -> Option<(LlmBinding, Place)> {
-    let kind = section
-        .need(reader, "kind")
-        .and_then(|node| node.choice(reader, &[("openai", true), ("cassette", false)]));
-    let list = section.need(reader, "models");
+    let kind =
+        section.need("kind").and_then(|node| node.choice(reader, &[("openai", true), ("cassette", false)]));
+    let list = section.need("models");
     let models: Vec<Spanned<ModelName>> = list.as_ref().map(|node| node.names(reader)).unwrap_or_default();
     if let Some(node) = list.filter(|node| models.is_empty() && node.list_is_empty()) {
         reader.error(node.span, "`models` is empty").hint("list the models it answers for");
@@ -174,7 +172,7 @@ fn read_binding(reader: &mut Reader, mut section: Section<'_>, label: &Label) ->
     let mut upstream = None;
     let kind = match kind {
         Some(true) => {
-            let base_url = section.need(reader, "base_url").and_then(|node| base_url(reader, &node));
+            let base_url = section.need("base_url").and_then(|node| base_url(reader, &node));
             let api_key = section.take("api_key").and_then(|node| text(reader, &node));
             let timeout = section.take("timeout_seconds").and_then(|node| node.integer(reader, 1..=86_400));
             let retries = section.take("max_retries").and_then(|node| node.integer(reader, 0..=100));
@@ -186,7 +184,7 @@ fn read_binding(reader: &mut Reader, mut section: Section<'_>, label: &Label) ->
             })
         }
         Some(false) => {
-            let path = section.need(reader, "path").and_then(|node| node.text(reader));
+            let path = section.need("path").and_then(|node| node.text(reader));
             let modes = [("replay", CassetteMode::Replay), ("record", CassetteMode::Record)];
             let mode = section.take("mode").map(|node| (node.key.clone(), node.choice(reader, &modes)));
             let asked: Option<Spanned<Label>> = section.take("upstream").and_then(|node| node.parse(reader));
@@ -204,7 +202,10 @@ fn read_binding(reader: &mut Reader, mut section: Section<'_>, label: &Label) ->
             kind
         }
         // The keys depend on the kind: without it nothing can be said about them.
-        None => return None,
+        None => {
+            section.report_missing(reader);
+            return None;
+        }
     };
     section.finish(reader);
     let binding = LlmBinding {
@@ -268,13 +269,13 @@ fn check_models(reader: &mut Reader, all: &BTreeMap<Label, LlmBinding>, places: 
     }
 }
 
-fn read_price(reader: &mut Reader, mut row: Section<'_>, span: &Span) -> Option<Price> {
-    let input = row.need(reader, "input_per_million").and_then(|node| per_token(reader, &node));
-    let output = row.need(reader, "output_per_million").and_then(|node| per_token(reader, &node));
+fn read_price(reader: &mut Reader, mut row: Section<'_>) -> Option<Price> {
+    let input = row.need("input_per_million").and_then(|node| per_token(reader, &node));
+    let output = row.need("output_per_million").and_then(|node| per_token(reader, &node));
     let per_request = row.take("per_request").and_then(|node| node.money(reader));
     row.finish(reader);
-    let (line, _) = reader.source.position(span.start);
-    let source = format!("{} line {line}", reader.source.name());
+    // No line number: a plan's digest would change with a comment in the file.
+    let source = format!("[prices] in {}", reader.source.name());
     let mut price = Price::flat(input?, output?, source);
     price.per_request = per_request.map_or(PicoUsd::ZERO, |money| money.value);
     Some(price)
@@ -339,11 +340,11 @@ fn read_budget(reader: &mut Reader, mut section: Section<'_>) -> BudgetRules {
 
 /// `{ assume = { input_per_million = "..", output_per_million = ".." } }`
 fn read_assumed(reader: &mut Reader, mut section: Section<'_>) -> Option<UnknownPrice> {
-    let assume = section.need(reader, "assume").and_then(|node| node.section(reader, "`assume`"));
+    let assume = section.need("assume").and_then(|node| node.section(reader, "`assume`"));
     section.finish(reader);
     let mut assume = assume?;
-    let input = assume.need(reader, "input_per_million").and_then(|node| per_token(reader, &node));
-    let output = assume.need(reader, "output_per_million").and_then(|node| per_token(reader, &node));
+    let input = assume.need("input_per_million").and_then(|node| per_token(reader, &node));
+    let output = assume.need("output_per_million").and_then(|node| per_token(reader, &node));
     assume.finish(reader);
     Some(UnknownPrice::Assume { input: input?, output: output? })
 }

@@ -129,6 +129,8 @@ impl Diagnostic {
             } else {
                 Default::default()
             };
+            // A name from the file must not steer the terminal; the renderer sees to the other texts.
+            let hint: String = hint.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
             out += &format!("{on}hint{off}: {hint}\n");
         }
         out

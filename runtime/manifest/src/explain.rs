@@ -19,7 +19,7 @@ impl Plan {
         line(format!("step `{}` of workflow `{}` {}", step.name, self.workflow, self.version));
         line(format!("  runs `{}` of component {}", step.function, step.component));
         match names(step.depends_on.iter()) {
-            Some(others) => line(format!("  starts when {others} succeeded, and sees what they returned")),
+            Some(others) => line(format!("  starts when {others} succeeded, and sees what was returned")),
             None => line("  starts at once".to_owned()),
         }
         if let Some(rule) = &step.approval {

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::near::did_you_mean;
-use crate::plan::{Plan, PlanInput};
+use crate::plan::{Plan, PlanInput, PlanStep};
 use crate::schema::{compile, violations};
 
 impl Plan {
@@ -62,11 +62,23 @@ impl Plan {
     }
 }
 
+impl PlanStep {
+    /// What is wrong with an output of the step, by its schema; nothing if it has none.
+    #[must_use]
+    pub fn output_violations(&self, output: &Value) -> Vec<String> {
+        self.output.as_ref().map_or_else(Vec::new, |schema| violations_of(schema, output))
+    }
+}
+
 impl PlanInput {
     fn violations(&self, value: &Value) -> Vec<String> {
-        match compile(&self.schema) {
-            Ok(validator) => violations(&validator, value),
-            Err(error) => vec![format!("its schema cannot be used: {error}")],
-        }
+        violations_of(&self.schema, value)
+    }
+}
+
+fn violations_of(schema: &Value, value: &Value) -> Vec<String> {
+    match compile(schema) {
+        Ok(validator) => violations(&validator, value),
+        Err(error) => vec![format!("its schema cannot be used: {error}")],
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use toml_edit::{ArrayOfTables, Document, Item, Table, TableLike, Value};
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity, Source, Span};
-use crate::near::did_you_mean;
+use crate::near::{did_you_mean, nearest};
 use crate::unsupported;
 
 /// A value and where it stands.
@@ -107,6 +107,12 @@ impl<'a> Node<'a> {
         Spanned { value, span: self.span.clone() }
     }
 
+    /// The value as the file has it.
+    fn written(&self, reader: &Reader, value: &Value) -> String {
+        let text = value.span().and_then(|span| reader.source.text().get(span));
+        text.unwrap_or_default().to_owned()
+    }
+
     fn found(&self) -> &'static str {
         match self.kind {
             Kind::Table(_) => "a table",
@@ -125,6 +131,10 @@ impl<'a> Node<'a> {
 
     pub(crate) fn is_text(&self) -> bool {
         matches!(self.kind, Kind::Value(Value::String(_)))
+    }
+
+    pub(crate) fn is_boolean(&self) -> bool {
+        matches!(self.kind, Kind::Value(Value::Boolean(_)))
     }
 
     pub(crate) fn list_is_empty(&self) -> bool {
@@ -173,7 +183,7 @@ impl<'a> Node<'a> {
     /// An amount of money: a string, since a float would round it.
     pub(crate) fn money(&self, reader: &mut Reader) -> Option<Spanned<wflo_model::PicoUsd>> {
         if let Kind::Value(number @ (Value::Integer(_) | Value::Float(_))) = self.kind {
-            let written = number.to_string().trim().to_owned();
+            let written = self.written(reader, number);
             self.expected(reader, "a string").hint(format!("money is written as a string: `\"{written}\"`"));
             return None;
         }
@@ -212,10 +222,11 @@ impl<'a> Node<'a> {
     /// The elements of an array.
     pub(crate) fn list(&self, reader: &mut Reader) -> Option<Vec<Node<'a>>> {
         let Kind::Value(Value::Array(array)) = self.kind else {
-            let found = self.expected(reader, "an array");
-            if let Kind::Value(value @ Value::String(_)) = self.kind {
-                found.hint(format!("write `[{}]`", value.to_string().trim()));
-            }
+            let written = match self.kind {
+                Kind::Value(value @ Value::String(_)) => Some(self.written(reader, value)),
+                _ => None,
+            };
+            self.expected(reader, "an array").hint = written.map(|written| format!("write `[{written}]`"));
             return None;
         };
         Some(array.iter().map(|value| self.element(value)).collect())
@@ -266,7 +277,7 @@ impl<'a> Node<'a> {
                 return None;
             }
         };
-        Some(Section { table, span: self.header(), place, asked: Vec::new() })
+        Some(Section { table, span: self.header(), place, asked: Vec::new(), missing: Vec::new() })
     }
 
     /// The tables of `[[name]]`.
@@ -274,8 +285,13 @@ impl<'a> Node<'a> {
         match self.kind {
             Kind::Tables(tables) => {
                 let span = |table: &Table| table.span().unwrap_or_else(|| self.key.clone());
-                let section =
-                    |table: &'a Table| Section { table, span: span(table), place, asked: Vec::new() };
+                let section = |table: &'a Table| Section {
+                    table,
+                    span: span(table),
+                    place,
+                    asked: Vec::new(),
+                    missing: Vec::new(),
+                };
                 tables.iter().map(section).collect()
             }
             Kind::Value(Value::Array(_)) => {
@@ -299,18 +315,19 @@ impl<'a> Node<'a> {
     }
 }
 
-/// The keys of one table. What is not asked for is unknown.
+/// The keys of one table. What is not asked for is unknown, which [`finish`](Self::finish) reports.
 pub(crate) struct Section<'a> {
     table: &'a dyn TableLike,
     /// Where the table begins.
     pub(crate) span: Span,
     place: &'static str,
     asked: Vec<&'static str>,
+    missing: Vec<&'static str>,
 }
 
 impl<'a> Section<'a> {
     pub(crate) fn root(document: &'a Document<String>, place: &'static str) -> Self {
-        Self { table: document.as_table(), span: 0..0, place, asked: Vec::new() }
+        Self { table: document.as_table(), span: 0..0, place, asked: Vec::new(), missing: Vec::new() }
     }
 
     fn node(&self, key: &str) -> Option<Node<'a>> {
@@ -331,10 +348,10 @@ impl<'a> Section<'a> {
     }
 
     /// The value at `key`; its absence is an error.
-    pub(crate) fn need(&mut self, reader: &mut Reader, key: &'static str) -> Option<Node<'a>> {
+    pub(crate) fn need(&mut self, key: &'static str) -> Option<Node<'a>> {
         let node = self.take(key);
         if node.is_none() {
-            reader.error(self.span.clone(), format!("`{key}` is missing in {}", self.place));
+            self.missing.push(key);
         }
         node
     }
@@ -363,19 +380,32 @@ impl<'a> Section<'a> {
         all
     }
 
-    /// Reports the keys that nobody asked for.
-    pub(crate) fn finish(self, reader: &mut Reader) {
+    /// Reports the keys that nobody asked for, and the needed ones that are not there.
+    pub(crate) fn finish(mut self, reader: &mut Reader) {
         for node in self.all() {
             let key = node.name.as_str();
             if self.asked.contains(&key) {
                 continue;
             }
             if unsupported::has(unsupported::KEYS, self.place, key) {
-                reader.unsupported(node.key, key);
+                let grant = self.place == "`grants`";
+                let name = if grant { format!("grants.{key}") } else { key.to_owned() };
+                reader.unsupported(node.key, &name);
                 continue;
             }
+            // A slip in a needed key is one mistake, not two.
+            let near = nearest(key, self.asked.iter().copied());
+            self.missing.retain(|missing| near != Some(missing));
             let hint = did_you_mean(key, "known keys are", self.asked.iter().copied());
             reader.error(node.key, format!("unknown key `{key}` in {}", self.place)).hint = hint;
+        }
+        self.report_missing(reader);
+    }
+
+    /// Reports the needed keys that are not there, where too little is known to judge the others.
+    pub(crate) fn report_missing(self, reader: &mut Reader) {
+        for key in &self.missing {
+            reader.error(self.span.clone(), format!("`{key}` is missing in {}", self.place));
         }
     }
 }

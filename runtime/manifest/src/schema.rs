@@ -1,11 +1,13 @@
 //! JSON Schema written as TOML.
 
+use std::collections::BTreeSet;
+
 use jsonschema::Validator;
 use serde_json::{Map, Number, Value as Json};
 use toml_edit::Value;
 
 use crate::diagnostic::Span;
-use crate::near::nearest;
+use crate::near::{did_you_mean, nearest};
 use crate::reader::{Kind, Node, Reader, Section};
 
 /// Integers beyond this lose digits in JSON, whose numbers are doubles.
@@ -75,8 +77,15 @@ const KEYWORDS: &[&str] = &[
     "writeOnly",
 ];
 
+/// What `type` can be.
+const TYPES: &[&str] = &["array", "boolean", "integer", "null", "number", "object", "string"];
+
 /// Reads a schema; every problem is reported where it stands.
 pub(crate) fn schema(reader: &mut Reader, node: &Node<'_>) -> Option<Json> {
+    if !node.is_table() {
+        node.expected(reader, "a table: a JSON Schema");
+        return None;
+    }
     let before = reader.found.errors();
     let json = json(reader, node)?;
     keywords(reader, node);
@@ -86,9 +95,23 @@ pub(crate) fn schema(reader: &mut Reader, node: &Node<'_>) -> Option<Json> {
         return None;
     }
     if let Ok(meta) = jsonschema::meta::validator_for(&json) {
+        let mut seen = BTreeSet::new();
         for error in meta.iter_errors(&json) {
-            let span = locate(node, &error.instance_path().to_string());
-            reader.error(span, format!("not a JSON Schema: {}", words(&error.to_string())));
+            let place = error.instance_path().to_string();
+            let text = words(&error.to_string());
+            // The parts of the meta-schema each say the same.
+            if !seen.insert((place.clone(), text.clone())) {
+                continue;
+            }
+            let wrong = json.pointer(&place).and_then(Json::as_str);
+            match (place.rsplit('/').next(), wrong) {
+                (Some("type"), Some(wrong)) => {
+                    let message = format!("`{wrong}` is no type of JSON Schema");
+                    let found = reader.error(locate(node, &place), message);
+                    found.hint = did_you_mean(wrong, "types are", TYPES.iter().copied());
+                }
+                _ => _ = reader.error(locate(node, &place), format!("not a JSON Schema: {text}")),
+            }
         }
     }
     if reader.found.errors() > before {

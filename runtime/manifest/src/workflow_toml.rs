@@ -88,8 +88,7 @@ impl WorkflowToml {
             inputs: BTreeMap::new(),
             steps: Vec::new(),
         };
-        if let Some(head) = root.need(reader, "workflow").and_then(|node| node.section(reader, "[workflow]"))
-        {
+        if let Some(head) = root.need("workflow").and_then(|node| node.section(reader, "[workflow]")) {
             this.read_head(reader, head);
         }
         if let Some(inputs) = root.take("inputs").and_then(|node| node.section(reader, "[inputs]")) {
@@ -112,7 +111,7 @@ impl WorkflowToml {
     }
 
     fn read_head(&mut self, reader: &mut Reader, mut head: Section<'_>) {
-        self.name = head.need(reader, "name").and_then(|node| node.parse(reader));
+        self.name = head.need("name").and_then(|node| node.parse(reader));
         if let Some(version) = head.take("version").and_then(|node| node.text(reader)) {
             if version.value.len() > 64
                 || version.value.contains(|c: char| c.is_whitespace() || c.is_control())
@@ -138,6 +137,13 @@ impl WorkflowToml {
 }
 
 fn read_input(reader: &mut Reader, node: &Node<'_>) -> Option<InputToml> {
+    let required = node.is_table().then(|| node.section(reader, "an input")).flatten();
+    if let Some(node) = required.and_then(|mut section| section.take("required")).filter(Node::is_boolean) {
+        // In JSON Schema it lists the keys of an object.
+        let found = reader.error(node.key, "`required` does not make an input required");
+        found.hint("remove it: an input without a `default` is required");
+        return None;
+    }
     let schema = schema(reader, node)?;
     let default = schema.get("default").cloned().map(|value| {
         let section = node.section(reader, "an input");
@@ -150,7 +156,7 @@ fn read_input(reader: &mut Reader, node: &Node<'_>) -> Option<InputToml> {
 fn read_step(reader: &mut Reader, mut step: Section<'_>) -> StepToml {
     let mut this = StepToml {
         span: step.span.clone(),
-        name: step.need(reader, "name").and_then(|node| node.parse(reader)),
+        name: step.need("name").and_then(|node| node.parse(reader)),
         function: None,
         component: None,
         depends_on: Vec::new(),
@@ -211,7 +217,7 @@ fn read_limits(reader: &mut Reader, mut limits: Section<'_>, into: &mut LimitsTo
 
 fn read_retry(reader: &mut Reader, mut retry: Section<'_>) -> Retry {
     let mut this = Retry::default();
-    let attempts = retry.need(reader, "max_attempts").and_then(|node| node.integer(reader, 1..=1000));
+    let attempts = retry.need("max_attempts").and_then(|node| node.integer(reader, 1..=1000));
     if let Some(attempts) = attempts {
         this.max_attempts = u32::try_from(attempts.value).expect("at most 1000");
     }
@@ -264,7 +270,7 @@ fn read_table(reader: &mut Reader, node: &Node<'_>) -> Option<(String, TableAcce
         return None;
     }
     let mut section = node.section(reader, "a table grant")?;
-    let table = section.need(reader, "table").and_then(|node| identifier(reader, &node));
+    let table = section.need("table").and_then(|node| identifier(reader, &node));
     let access = match section.take("columns") {
         None => TableAccess::All,
         Some(columns) => {
@@ -297,7 +303,7 @@ fn identifier(reader: &mut Reader, node: &Node<'_>) -> Option<String> {
 }
 
 fn read_approval(reader: &mut Reader, mut section: Section<'_>) -> ApprovalToml {
-    let list = section.need(reader, "approvers");
+    let list = section.need("approvers");
     let span = list.as_ref().map_or_else(|| section.span.clone(), |node| node.span.clone());
     let before = reader.found.errors();
     let names: Vec<Spanned<wflo_model::GroupName>> = list.map(|node| node.names(reader)).unwrap_or_default();
