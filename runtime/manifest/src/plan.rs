@@ -15,6 +15,28 @@ use crate::{Grants, Limits, Retry};
 /// It serialises as JSON; [`Plan::bytes`] is the canonical form that the journal keeps, and [`Plan::digest`]
 /// names it. Every granted model has a price, every limit is within the deployment's ceiling, and the steps
 /// form no cycle.
+///
+/// ```
+/// use std::collections::BTreeMap;
+/// use wflo_manifest::{Deployment, Directory, Pinning, Plan, Workflow};
+/// use wflo_model::Digest;
+///
+/// let text = "[workflow]\nname = \"hello\"\ncomponent = \"hello.wasm\"\n[[step]]\nname = \"greet\"\n";
+/// let workflow = Workflow::parse("workflow.toml", text).unwrap();
+/// let components = workflow.components().into_iter().map(|path| (path.clone(), Digest::of(b"its bytes")));
+/// let plan = Plan::new(
+///     &workflow,
+///     &Pinning {
+///         components: &components.collect(),
+///         deployment: &Deployment::default(),
+///         known: &Directory::default(),
+///         prompts: &BTreeMap::new(),
+///     },
+/// )
+/// .unwrap();
+/// assert_eq!(plan.steps[0].component, Digest::of(b"its bytes"));
+/// assert_eq!(plan.digest(), Digest::of(&plan.bytes()));
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
     /// Name of the workflow.
