@@ -1,0 +1,39 @@
+//! What wit-bindgen makes of `wit/`. One world for all guests: the linker drops every interface that a
+//! component never calls, so a step imports exactly what it uses.
+
+#![allow(
+    missing_docs,
+    unsafe_code,
+    unreachable_pub,
+    clippy::all,
+    clippy::allow_attributes_without_reason,
+    reason = "generated"
+)]
+
+wit_bindgen::generate!({
+    inline: "
+        package wflo:sdk@0.1.0;
+        world guest {
+            import wflo:step/context@0.1.0;
+            import wasi:logging/logging@0.1.0-draft;
+            import wflo:llm/chat@0.1.0;
+            import wflo:llm/tasks@0.1.0;
+            import wflo:db/sql@0.1.0;
+            import wflo:approval/gate@0.1.0;
+            export wflo:step/handler@0.1.0;
+        }
+    ",
+    path: [
+        "../../wit/deps/logging",
+        "../../wit/step",
+        "../../wit/approval",
+        "../../wit/db",
+        "../../wit/llm",
+    ],
+    world: "wflo:sdk/guest",
+    additional_derives: [PartialEq],
+    pub_export_macro: true,
+    export_macro_name: "export_component",
+    default_bindings_module: "::wflo::__rt::bindings",
+    generate_all,
+});

@@ -1,0 +1,105 @@
+//! SQL databases, by the labels that `workflow.toml` grants.
+//!
+//! ```no_run
+//! use wflo::prelude::*;
+//!
+//! #[wflo::data]
+//! struct Account {
+//!     id: String,
+//!     holder: String,
+//! }
+//!
+//! # fn step() -> wflo::Result<()> {
+//! let accounts = db("bank").query_as::<Account>("SELECT id, holder FROM accounts", params![])?;
+//! let count: Vec<i64> = db("bank").query_as("SELECT count(*) FROM accounts", params![])?;
+//! for account in &accounts {
+//!     db("bank").execute("UPDATE accounts SET status = ?1 WHERE id = ?2", params!["blocked", &account.id])?;
+//! }
+//! # Ok(()) }
+//! ```
+//!
+//! Writes of a step are one transaction, which commits when the step has succeeded.
+
+mod error;
+mod row;
+mod value;
+
+use serde::de::DeserializeOwned;
+
+use crate::bindings::wflo::db::sql as host;
+
+pub use error::Error;
+pub use row::{Row, Rows};
+pub use value::{ToValue, Value};
+
+/// Names a database.
+#[must_use]
+pub fn db(label: impl Into<String>) -> Db {
+    Db { label: label.into() }
+}
+
+/// A database; see [`db`].
+#[derive(Clone, Debug)]
+pub struct Db {
+    label: String,
+}
+
+impl Db {
+    /// Reads rows as they are: to hand to a model, or to look into one by one.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn query(&self, statement: &str, params: impl AsRef<[Value]>) -> Result<Rows, Error> {
+        let rows = host::query(&self.label, statement, params.as_ref())?;
+        Ok(Rows::new(rows.columns, rows.rows))
+    }
+
+    /// Reads rows as values of `T`: a struct takes columns by name, a tuple by position, and a plain value takes
+    /// the only column there is. A boolean may be an integer 0 or 1, as SQLite has it.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn query_as<T: DeserializeOwned>(
+        &self,
+        statement: &str,
+        params: impl AsRef<[Value]>,
+    ) -> Result<Vec<T>, Error> {
+        self.query(statement, params)?.read()
+    }
+
+    /// Reads the first row, if there is one, as a value of `T`.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn first_as<T: DeserializeOwned>(
+        &self,
+        statement: &str,
+        params: impl AsRef<[Value]>,
+    ) -> Result<Option<T>, Error> {
+        self.query(statement, params)?.iter().next().map(Row::read).transpose()
+    }
+
+    /// Writes, and gives the number of rows changed.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn execute(&self, statement: &str, params: impl AsRef<[Value]>) -> Result<u64, Error> {
+        Ok(host::execute(&self.label, statement, params.as_ref())?)
+    }
+}
+
+/// Parameters of a statement, in order, of any types that [`ToValue`] knows. They are bound, never pasted in.
+///
+/// ```
+/// use wflo::db::Value;
+/// let holder: Option<&str> = None;
+/// let params = wflo::params![7, "A-0007", 1.5, holder];
+/// assert_eq!(params[0], Value::Integer(7));
+/// assert_eq!(params[3], Value::Null);
+/// ```
+#[macro_export]
+macro_rules! params {
+    ($($value:expr),* $(,)?) => {
+        [$($crate::db::ToValue::to_value(&$value)),*] as [$crate::db::Value; _]
+    };
+}
