@@ -1,0 +1,3 @@
+//! SQL databases: one module each.
+
+pub mod sqlite;

@@ -1,0 +1,288 @@
+//! Answers SQLite's authorizer. The rules are in the documentation of the module above.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
+use wflo_model::{DbAccess, TableAccess};
+use wflo_ports::DbError;
+
+use super::functions::{is_pure, is_random};
+use super::schema::Schema;
+use super::text::{has_odd_signs, has_word, may_name, may_replace_rows};
+
+/// The table of markers. The host's, whatever a grant says.
+pub(super) const EFFECTS_TABLE: &str = "wflo_effects";
+
+/// What a statement is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Rows, in a snapshot of its own.
+    Query,
+    /// Rows, within a transaction.
+    TransactionQuery,
+    /// Changes.
+    Execute,
+}
+
+/// What one statement of a guest may do.
+#[derive(Debug)]
+pub(super) struct Rules {
+    access: DbAccess,
+    purpose: Purpose,
+    sql: String,
+    schema: Arc<Schema>,
+    modules: Arc<[String]>,
+    denial: Option<String>,
+}
+
+impl Rules {
+    /// Makes the rules for one statement.
+    pub(super) fn new(
+        sql: &str,
+        access: &DbAccess,
+        purpose: Purpose,
+        schema: Arc<Schema>,
+        modules: Arc<[String]>,
+    ) -> Self {
+        Self { access: access.clone(), purpose, sql: sql.to_owned(), schema, modules, denial: None }
+    }
+
+    /// Looks at the text of the statement, for what SQLite does not ask about.
+    ///
+    /// # Errors
+    /// [`DbError::Invalid`] for signs that would make SQLite read another text than everybody else;
+    /// [`DbError::Denied`] for a join by `USING` or `NATURAL` in a statement that may name a relation which
+    /// the step may not read: SQLite compares the columns of such a join without asking.
+    pub(super) fn judge_text(&self) -> Result<(), DbError> {
+        if has_odd_signs(&self.sql) {
+            return Err(DbError::Invalid(
+                "the statement holds a NUL or a byte order mark; pass such text as a parameter".into(),
+            ));
+        }
+        if !has_word(&self.sql, "using") && !has_word(&self.sql, "natural") {
+            return Ok(());
+        }
+        let all = |name: &str| self.access.read.get(name) == Some(&TableAccess::All);
+        let sql = self.sql.to_ascii_lowercase();
+        let hosts = ["sqlite_", "pragma_", EFFECTS_TABLE].into_iter().find(|name| sql.contains(name));
+        let other = || {
+            let modules = self.modules.iter().filter(|name| !self.is_json_function(name));
+            let relations = self.schema.relations().chain(modules.map(String::as_str));
+            relations.filter(|name| !all(name)).find(|name| may_name(&self.sql, name))
+        };
+        match hosts.or_else(other) {
+            None => Ok(()),
+            Some(name) => Err(DbError::Denied(format!(
+                "`USING` and `NATURAL` compare columns unseen, and the step may not read all of `{name}`; write \
+                 the join with `ON`"
+            ))),
+        }
+    }
+
+    fn answer(&mut self, asked: &AuthContext<'_>) -> Authorization {
+        match self.judge(asked) {
+            Ok(()) => Authorization::Allow,
+            Err(denial) => {
+                // The first one is the cause; what follows it is SQLite giving up.
+                self.denial.get_or_insert(denial);
+                Authorization::Deny
+            }
+        }
+    }
+
+    fn judge(&self, asked: &AuthContext<'_>) -> Result<(), String> {
+        if !matches!(asked.database_name, None | Some("main")) {
+            return Err("temporary and attached databases are never open to a step".into());
+        }
+        let of_trigger = asked.accessor.is_some_and(|name| self.is_trigger(name));
+        match asked.action {
+            AuthAction::Select | AuthAction::Recursive => Ok(()),
+            AuthAction::Function { function_name } => self.function(function_name),
+            AuthAction::Read { table_name, column_name } => {
+                self.reserved(table_name)?;
+                if of_trigger { Ok(()) } else { self.read(table_name, column_name) }
+            }
+            AuthAction::Insert { table_name } => self.write_rows(table_name, "insert into", of_trigger),
+            AuthAction::Delete { table_name } => self.write_rows(table_name, "delete from", of_trigger),
+            AuthAction::Update { table_name, column_name } => {
+                self.writes("update", table_name)?;
+                if of_trigger { Ok(()) } else { self.update(table_name, column_name) }
+            }
+            ref other => Err(format!("{} is never open to a step", name_of(other))),
+        }
+    }
+
+    /// Whether `accessor` is a trigger of the owner, fired by this statement, and not a name the statement
+    /// brought itself.
+    fn is_trigger(&self, accessor: &str) -> bool {
+        self.purpose == Purpose::Execute
+            && self.schema.has_trigger(accessor)
+            && !may_name(&self.sql, accessor)
+    }
+
+    fn function(&self, name: &str) -> Result<(), String> {
+        let name = name.to_ascii_lowercase();
+        if is_pure(&name) || (is_random(&name) && self.purpose == Purpose::Query) {
+            Ok(())
+        } else if is_random(&name) {
+            Err(format!(
+                "function `{name}` cannot be repeated with equal results within a transaction; pass a random \
+                 number of the step as a parameter"
+            ))
+        } else {
+            Err(format!("function `{name}` is never open to a step"))
+        }
+    }
+
+    fn reserved(&self, table: &str) -> Result<(), String> {
+        let name = table.to_ascii_lowercase();
+        if name == EFFECTS_TABLE || name.starts_with("sqlite_") || name.starts_with("pragma_") {
+            return Err(format!("table `{table}` is never open to a step"));
+        }
+        Ok(())
+    }
+
+    fn read(&self, table: &str, column: &str) -> Result<(), String> {
+        let name = table.to_ascii_lowercase();
+        let granted = self.access.read.get(&name);
+        if column.is_empty() {
+            // No column is read: rows are counted. Here SQLite also asks about names that are not tables at
+            // all, such as those of common table expressions.
+            if granted.is_some() || !self.is_relation(&name) {
+                return Ok(());
+            }
+            return Err(format!(
+                "the step may not read table `{table}`; a grant would be `read = [\"{name}\"]`"
+            ));
+        }
+        if granted.is_some_and(|granted| granted.has(column)) || self.is_json_function(&name) {
+            return Ok(());
+        }
+        Err(match granted {
+            Some(_) => format!("the step may not read column `{column}` of table `{table}`"),
+            None => format!(
+                "the step may not read column `{column}` of table `{table}`; a grant would be `read = [\"{name}\"]`"
+            ),
+        })
+    }
+
+    fn write_rows(&self, table: &str, verb: &str, of_trigger: bool) -> Result<(), String> {
+        self.writes(verb, table)?;
+        if of_trigger || self.access.may_write_rows(table) {
+            return Ok(());
+        }
+        let name = table.to_ascii_lowercase();
+        Err(match self.access.write.get(&name) {
+            Some(_) => format!(
+                "the step may not {verb} table `{table}`: its grant names columns, which allows updates only"
+            ),
+            None => {
+                format!("the step may not {verb} table `{table}`; a grant would be `write = [\"{name}\"]`")
+            }
+        })
+    }
+
+    fn update(&self, table: &str, column: &str) -> Result<(), String> {
+        let name = table.to_ascii_lowercase();
+        if !self.access.may_write(table, column) {
+            return Err(match self.access.write.get(&name) {
+                Some(_) => format!("the step may not update column `{column}` of table `{table}`"),
+                None => format!(
+                    "the step may not update table `{table}`; a grant would be `write = [\"{name}\"]`"
+                ),
+            });
+        }
+        let by_column = matches!(self.access.write.get(&name), Some(TableAccess::Columns(_)));
+        if by_column && may_replace_rows(&self.sql) {
+            return Err(format!(
+                "`OR REPLACE` can remove rows of table `{table}`, whose grant names columns, which allows \
+                 updates only"
+            ));
+        }
+        Ok(())
+    }
+
+    /// What every write has to fulfil, whoever makes it.
+    fn writes(&self, verb: &str, table: &str) -> Result<(), String> {
+        self.reserved(table)?;
+        if self.purpose != Purpose::Execute {
+            return Err(format!(
+                "a query only reads, and this one would {verb} table `{table}`; use `execute`"
+            ));
+        }
+        Ok(())
+    }
+
+    fn is_relation(&self, name: &str) -> bool {
+        !self.is_json_function(name)
+            && (self.schema.has_relation(name) || self.modules.iter().any(|module| module == name))
+    }
+
+    /// Whether `name` is one of the table-valued functions that read their argument alone.
+    fn is_json_function(&self, name: &str) -> bool {
+        matches!(name, "json_each" | "json_tree" | "jsonb_each" | "jsonb_tree")
+            && !self.schema.has_relation(name)
+    }
+}
+
+fn name_of(action: &AuthAction<'_>) -> &'static str {
+    use AuthAction as A;
+    match action {
+        A::Pragma { .. } => "`PRAGMA`",
+        A::Attach { .. } => "`ATTACH`",
+        A::Detach { .. } => "`DETACH`",
+        A::Transaction { .. } => "transaction control",
+        A::Savepoint { .. } => "`SAVEPOINT`",
+        A::CreateTempIndex { .. }
+        | A::CreateTempTable { .. }
+        | A::CreateTempTrigger { .. }
+        | A::CreateTempView { .. }
+        | A::DropTempIndex { .. }
+        | A::DropTempTable { .. }
+        | A::DropTempTrigger { .. }
+        | A::DropTempView { .. } => "a temporary object",
+        A::Analyze { .. } => "`ANALYZE`",
+        A::Reindex { .. } => "`REINDEX`",
+        _ => "a change of the schema",
+    }
+}
+
+/// Whose statements a connection runs, shared between it and SQLite's callback.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Authorizer(Arc<Mutex<Option<Rules>>>);
+
+impl Authorizer {
+    /// Puts `rules` in force until the returned value is dropped. Between guests' statements the connection
+    /// is the host's, and everything is allowed.
+    pub(super) fn enforce(&self, rules: Rules) -> Enforced<'_> {
+        *self.lock() = Some(rules);
+        Enforced(self)
+    }
+
+    /// Answers SQLite.
+    pub(super) fn answer(&self, asked: &AuthContext<'_>) -> Authorization {
+        self.lock().as_mut().map_or(Authorization::Allow, |rules| rules.answer(asked))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Rules>> {
+        // Rules are put in and taken out whole, so a panic in between leaves nothing half done.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Rules in force. Keep it as long as the statement lives: SQLite compiles a statement again while it runs if
+/// the schema has changed.
+pub(super) struct Enforced<'a>(&'a Authorizer);
+
+impl Enforced<'_> {
+    /// What was denied first.
+    pub(super) fn denial(&self) -> Option<String> {
+        self.0.lock().as_ref().and_then(|rules| rules.denial.clone())
+    }
+}
+
+impl Drop for Enforced<'_> {
+    fn drop(&mut self) {
+        *self.0.lock() = None;
+    }
+}

@@ -1,0 +1,306 @@
+//! A connection on which guests' statements can run.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rusqlite::config::DbConfig;
+use rusqlite::limits::Limit;
+use rusqlite::{OpenFlags, Statement as Prepared};
+use wflo_model::{DbAccess, SqlRows};
+use wflo_ports::{DbError, Executed, QueryLimits, Statement};
+
+use super::authorize::{Authorizer, Enforced, Purpose, Rules};
+use super::error::{parameter_count, translate};
+use super::schema::Schema;
+use super::value::{from_sqlite, size, to_sqlite};
+
+/// Instructions of SQLite's machine between two looks at the clock: some tens of microseconds.
+const STEPS_PER_CHECK: std::ffi::c_int = 1000;
+
+/// Limits for statements by strangers, against statements made to exhaust the compiler or the stack. Where
+/// <https://www.sqlite.org/security.html> proposes less, honest statements of programs were the reason.
+const LIMITS: &[(Limit, i32)] = &[
+    (Limit::SQLITE_LIMIT_SQL_LENGTH, 256 << 10),
+    (Limit::SQLITE_LIMIT_COLUMN, 1000),
+    (Limit::SQLITE_LIMIT_EXPR_DEPTH, 100),
+    (Limit::SQLITE_LIMIT_COMPOUND_SELECT, 50),
+    (Limit::SQLITE_LIMIT_VDBE_OP, 250_000),
+    (Limit::SQLITE_LIMIT_FUNCTION_ARG, 64),
+    (Limit::SQLITE_LIMIT_ATTACHED, 0),
+    (Limit::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 1000),
+    (Limit::SQLITE_LIMIT_VARIABLE_NUMBER, 10_000),
+    (Limit::SQLITE_LIMIT_TRIGGER_DEPTH, 20),
+    (Limit::SQLITE_LIMIT_WORKER_THREADS, 0),
+];
+
+/// How a connection is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// For queries.
+    Read,
+    /// For transactions.
+    Write,
+}
+
+/// Tells a statement to stop, from outside of its thread.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Cancel(Arc<AtomicBool>);
+
+impl Cancel {
+    /// Stops the statement soon.
+    pub(super) fn cancel(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it is to stop.
+    pub(super) fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// When the running statement has to stop.
+#[derive(Debug, Default)]
+struct Watch {
+    running: Mutex<Option<(Cancel, Instant)>>,
+}
+
+impl Watch {
+    fn set(&self, running: Option<(Cancel, Instant)>) {
+        *self.running.lock().unwrap_or_else(PoisonError::into_inner) = running;
+    }
+
+    fn is_over(&self) -> bool {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        running
+            .as_ref()
+            .is_some_and(|(cancel, deadline)| cancel.is_cancelled() || Instant::now() >= *deadline)
+    }
+}
+
+/// A connection with the authorizer, the limits and the clock in place.
+pub(super) struct Connection {
+    sqlite: rusqlite::Connection,
+    authorizer: Authorizer,
+    watch: Arc<Watch>,
+    modules: Arc<[String]>,
+    schema: Option<Arc<Schema>>,
+}
+
+impl Connection {
+    /// Opens a database file that exists.
+    pub(super) fn open(
+        path: &Path,
+        mode: Mode,
+        busy_timeout: Duration,
+        max_value_bytes: i32,
+    ) -> Result<Self, DbError> {
+        let access = match mode {
+            Mode::Read => OpenFlags::SQLITE_OPEN_READ_ONLY,
+            Mode::Write => OpenFlags::SQLITE_OPEN_READ_WRITE,
+        };
+        let sqlite = rusqlite::Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+            .map_err(translate)?;
+        let mut connection = Self {
+            sqlite,
+            authorizer: Authorizer::default(),
+            watch: Arc::default(),
+            modules: Arc::default(),
+            schema: None,
+        };
+        connection.harden(mode, busy_timeout, max_value_bytes).map_err(translate)?;
+        Ok(connection)
+    }
+
+    fn harden(&mut self, mode: Mode, busy_timeout: Duration, max_value_bytes: i32) -> rusqlite::Result<()> {
+        let sqlite = &self.sqlite;
+        sqlite.busy_timeout(busy_timeout)?;
+        if mode == Mode::Write {
+            sqlite.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
+            // Durable when COMMIT returns, also in WAL mode.
+            sqlite.execute_batch("PRAGMA synchronous = FULL")?;
+        } else {
+            sqlite.execute_batch("PRAGMA query_only = ON")?;
+        }
+        for (config, value) in [
+            (DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true),
+            (DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false),
+            (DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, true),
+            (DbConfig::SQLITE_DBCONFIG_ENABLE_FTS3_TOKENIZER, false),
+            (DbConfig::SQLITE_DBCONFIG_ENABLE_ATTACH_CREATE, false),
+            (DbConfig::SQLITE_DBCONFIG_ENABLE_ATTACH_WRITE, false),
+            (DbConfig::SQLITE_DBCONFIG_DQS_DML, false),
+        ] {
+            sqlite.set_db_config(config, value)?;
+        }
+        for &(limit, value) in LIMITS {
+            sqlite.set_limit(limit, value)?;
+        }
+        sqlite.set_limit(Limit::SQLITE_LIMIT_LENGTH, max_value_bytes)?;
+        self.modules = sqlite
+            .prepare("PRAGMA module_list")?
+            .query_map([], |row| row.get::<_, String>(0))?
+            .map(|name| name.map(|name| name.to_ascii_lowercase()))
+            .collect::<rusqlite::Result<_>>()?;
+        let authorizer = self.authorizer.clone();
+        self.sqlite
+            .authorizer(Some(move |asked: rusqlite::hooks::AuthContext<'_>| authorizer.answer(&asked)))?;
+        let watch = Arc::clone(&self.watch);
+        self.sqlite.progress_handler(STEPS_PER_CHECK, Some(move || watch.is_over()))?;
+        Ok(())
+    }
+
+    /// The connection, for statements of the host.
+    pub(super) fn host(&self) -> &rusqlite::Connection {
+        &self.sqlite
+    }
+
+    /// Runs a guest's query in a snapshot of its own.
+    pub(super) fn snapshot_query(
+        &mut self,
+        statement: &Statement,
+        access: &DbAccess,
+        limits: QueryLimits,
+        cancel: &Cancel,
+    ) -> Result<SqlRows, DbError> {
+        self.sqlite.prepare_cached("BEGIN").and_then(|mut begin| begin.execute([])).map_err(translate)?;
+        let rows = self.query(statement, access, Purpose::Query, limits, cancel);
+        // An error of the disk ends it by itself. A connection that stays in it is thrown away by the caller.
+        if !self.sqlite.is_autocommit()
+            && let Err(error) = self.sqlite.prepare_cached("ROLLBACK").and_then(|mut end| end.execute([]))
+        {
+            tracing::warn!(%error, "a snapshot did not end");
+        }
+        rows
+    }
+
+    /// Runs a guest's query in the transaction that is open.
+    pub(super) fn query(
+        &mut self,
+        statement: &Statement,
+        access: &DbAccess,
+        purpose: Purpose,
+        limits: QueryLimits,
+        cancel: &Cancel,
+    ) -> Result<SqlRows, DbError> {
+        self.as_guest(statement, access, purpose, limits.time, cancel, |prepared| {
+            if !prepared.readonly() {
+                return Err(DbError::Denied("a query only reads; use `execute`".into()));
+            }
+            collect(prepared, limits)
+        })
+    }
+
+    /// Runs a guest's write in the transaction that is open. The caller undoes what a failed one did.
+    pub(super) fn execute(
+        &mut self,
+        statement: &Statement,
+        access: &DbAccess,
+        time: Duration,
+        cancel: &Cancel,
+    ) -> Result<Executed, DbError> {
+        self.as_guest(statement, access, Purpose::Execute, time, cancel, |prepared| {
+            if prepared.readonly() {
+                return Err(DbError::Invalid("the statement changes nothing; use `query`".into()));
+            }
+            // Rows of a RETURNING clause are stepped over, since the write is done only at the end.
+            let mut rows = prepared.raw_query();
+            while rows.next().map_err(translate)?.is_some() {}
+            Ok(())
+        })?;
+        Ok(Executed { changed: self.sqlite.changes() })
+    }
+
+    fn as_guest<T>(
+        &mut self,
+        statement: &Statement,
+        access: &DbAccess,
+        purpose: Purpose,
+        time: Duration,
+        cancel: &Cancel,
+        run: impl FnOnce(&mut Prepared<'_>) -> Result<T, DbError>,
+    ) -> Result<T, DbError> {
+        if let Some(schema) = Schema::read(&self.sqlite, self.schema.as_deref()).map_err(translate)? {
+            self.schema = Some(Arc::new(schema));
+        }
+        let schema = self.schema.clone().expect("the first read always gives a schema");
+        let rules = Rules::new(&statement.sql, access, purpose, schema, Arc::clone(&self.modules));
+        rules.judge_text()?;
+        self.watch.set(Some((cancel.clone(), Instant::now() + time)));
+        let enforced = self.authorizer.enforce(rules);
+        let done = prepare(&self.sqlite, statement, &enforced).and_then(|mut prepared| run(&mut prepared));
+        let denial = enforced.denial();
+        drop(enforced);
+        let over = self.watch.is_over();
+        self.watch.set(None);
+        match (denial, done) {
+            // Also where SQLite went on in spite of it.
+            (Some(denial), _) => Err(DbError::Denied(denial)),
+            (None, Err(DbError::Other(_))) if over && cancel.is_cancelled() => {
+                Err(DbError::Unavailable("the statement was abandoned".into()))
+            }
+            (None, Err(DbError::Other(_))) if over => {
+                Err(DbError::Limit(format!("the statement ran longer than {time:?}")))
+            }
+            (None, done) => done,
+        }
+    }
+}
+
+/// Compiles the one statement and binds its parameters.
+fn prepare<'c>(
+    sqlite: &'c rusqlite::Connection,
+    statement: &Statement,
+    enforced: &Enforced<'_>,
+) -> Result<Prepared<'c>, DbError> {
+    let mut prepared = sqlite.prepare(&statement.sql).map_err(translate)?;
+    if let Some(denial) = enforced.denial() {
+        return Err(DbError::Denied(denial));
+    }
+    if prepared.column_count() == 0 && prepared.readonly() {
+        // What only reads and is denied nothing has columns, unless there is no statement at all.
+        return Err(DbError::Invalid("the statement is empty".into()));
+    }
+    // `EXPLAIN` shows the schema's inside, and SQLite does not ask about it.
+    if prepared.is_explain() != 0 {
+        return Err(DbError::Denied("`EXPLAIN` is never open to a step".into()));
+    }
+    let wanted = prepared.parameter_count();
+    if wanted != statement.params.len() {
+        return Err(parameter_count(statement.params.len(), wanted));
+    }
+    for (at, value) in (1..).zip(&statement.params) {
+        prepared.raw_bind_parameter(at, to_sqlite(value)?).map_err(translate)?;
+    }
+    Ok(prepared)
+}
+
+fn collect(prepared: &mut Prepared<'_>, limits: QueryLimits) -> Result<SqlRows, DbError> {
+    let columns: Vec<String> = prepared.column_names().map(str::to_owned).collect();
+    let mut out = SqlRows { columns, rows: Vec::new() };
+    let mut bytes = 0usize;
+    let mut rows = prepared.raw_query();
+    while let Some(row) = rows.next().map_err(translate)? {
+        if out.rows.len() == limits.rows {
+            return Err(DbError::Limit(format!(
+                "the query has more than {} rows; aggregate in SQL, or page with `LIMIT`",
+                limits.rows
+            )));
+        }
+        let mut values = Vec::with_capacity(out.columns.len());
+        for (at, column) in out.columns.iter().enumerate() {
+            let value = row.get_ref(at).map_err(translate)?;
+            bytes = bytes.saturating_add(size(value));
+            if bytes > limits.bytes {
+                return Err(DbError::Limit(format!(
+                    "the query gives more than {} bytes; select fewer columns or rows",
+                    limits.bytes
+                )));
+            }
+            values.push(from_sqlite(value, column)?);
+        }
+        out.rows.push(values);
+    }
+    Ok(out)
+}

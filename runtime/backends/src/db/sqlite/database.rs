@@ -1,0 +1,238 @@
+//! A SQLite file as a [`Database`].
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use rusqlite::OptionalExtension;
+use tokio::sync::Semaphore;
+use wflo_model::{DbAccess, SqlRows};
+use wflo_ports::{Begun, Database, DbError, Marker, QueryLimits, Statement};
+
+use super::authorize::EFFECTS_TABLE;
+use super::connection::{Cancel, Connection, Mode};
+use super::error::translate;
+use super::transaction::{self, Writer};
+
+/// The table of markers: one row for each committed transaction of a step. Only the primary key means
+/// something to the host; the other columns are for people.
+const CREATE_EFFECTS: &str = "
+    CREATE TABLE IF NOT EXISTS main.wflo_effects (
+        marker TEXT PRIMARY KEY NOT NULL,
+        run TEXT NOT NULL,
+        step TEXT NOT NULL,
+        item INTEGER,
+        at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
+    ) WITHOUT ROWID";
+
+/// How a [`Sqlite`] behaves.
+///
+/// ```
+/// use std::time::Duration;
+/// use wflo_backends::db::sqlite::SqliteOptions;
+/// let options = SqliteOptions { transaction_timeout: Duration::from_secs(5), ..SqliteOptions::default() };
+/// assert_eq!(options.readers, 4);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SqliteOptions {
+    /// How long a transaction waits for its turn, behind others of this host and of other programs.
+    pub transaction_timeout: Duration,
+    /// How long one write may run.
+    pub statement_timeout: Duration,
+    /// How many queries run at once; at least one.
+    pub readers: usize,
+    /// Most bytes of one value or row. It bounds what a single function call can compute, which nothing can
+    /// interrupt.
+    pub max_value_bytes: u32,
+}
+
+impl Default for SqliteOptions {
+    /// 30 s, 30 s, 4 readers, 4 MiB.
+    fn default() -> Self {
+        Self {
+            transaction_timeout: Duration::from_secs(30),
+            statement_timeout: Duration::from_secs(30),
+            readers: 4,
+            max_value_bytes: 4 << 20,
+        }
+    }
+}
+
+impl SqliteOptions {
+    /// Opens one more connection to the file.
+    pub(super) fn connect(
+        &self,
+        path: &Path,
+        mode: Mode,
+        busy_timeout: Duration,
+    ) -> Result<Connection, DbError> {
+        let max_value_bytes = i32::try_from(self.max_value_bytes).unwrap_or(i32::MAX);
+        Connection::open(path, mode, busy_timeout, max_value_bytes)
+    }
+}
+
+/// A SQLite database file, bound for steps.
+///
+/// Queries run on read-only connections, each in a snapshot of its own; transactions run one after another in
+/// the order they came, on a connection of their own, and do not hold up queries (the file is in WAL mode).
+/// SQLite's blocking calls run on blocking threads of the async runtime. A dropped future stops its statement
+/// within milliseconds.
+///
+/// ```
+/// use std::sync::Arc;
+/// use wflo_backends::db::sqlite::{Sqlite, SqliteOptions};
+/// use wflo_model::{DbAccess, SqlValue, TableAccess};
+/// use wflo_ports::{Database, QueryLimits, Statement};
+///
+/// # let folder = tempfile::tempdir().unwrap();
+/// # let path = folder.path().join("bank.db");
+/// # let owner = rusqlite::Connection::open(&path).unwrap();
+/// # owner.execute_batch("CREATE TABLE accounts (id INTEGER PRIMARY KEY); INSERT INTO accounts VALUES (7)").unwrap();
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+/// let bank: Arc<dyn Database> = Arc::new(Sqlite::open(&path, SqliteOptions::default()).unwrap());
+/// let access = DbAccess { read: [("accounts".to_owned(), TableAccess::All)].into(), ..DbAccess::default() };
+/// let statement = Statement { sql: "SELECT id FROM accounts".into(), params: vec![] };
+/// let rows = bank.query(&statement, &access, QueryLimits::default()).await.unwrap();
+/// assert_eq!(rows.rows, [[SqlValue::Integer(7)]]);
+/// # });
+/// ```
+pub struct Sqlite {
+    path: PathBuf,
+    options: SqliteOptions,
+    readers: Arc<Semaphore>,
+    idle: Arc<Mutex<Vec<Connection>>>,
+    writer: Writer,
+}
+
+impl Sqlite {
+    /// Opens a database file that exists, puts it into WAL mode and makes the table `wflo_effects` in it
+    /// unless it is there.
+    ///
+    /// Blocks; call it while setting up.
+    ///
+    /// # Errors
+    /// [`DbError::Unavailable`] when there is no such file, or it cannot be written; [`DbError::Other`] when
+    /// it is no SQLite database.
+    pub fn open(path: impl AsRef<Path>, options: SqliteOptions) -> Result<Self, DbError> {
+        let path = path.as_ref();
+        let shown = path.display();
+        // Absolute, since SQLite would take a relative `file:...` for a URI.
+        let full = path.canonicalize().ok().filter(|full| full.is_file()).ok_or_else(|| {
+            DbError::Unavailable(format!(
+                "there is no database file `{shown}`: create it and its tables first, or correct the path"
+            ))
+        })?;
+        let about = |error: DbError| match error {
+            DbError::Unavailable(message) => DbError::Unavailable(format!("database `{shown}`: {message}")),
+            other => DbError::Other(format!("database `{shown}`: {other}")),
+        };
+        let writer = options.connect(&full, Mode::Write, options.transaction_timeout).map_err(about)?;
+        prepare_effects(writer.host()).map_err(|error| about(translate(error)))?;
+        let readers = Arc::new(Semaphore::new(options.readers.max(1)));
+        let writer = Writer::new(full.clone(), options.clone(), writer);
+        Ok(Self { path: full, options, readers, idle: Arc::default(), writer })
+    }
+
+    /// Runs `work` on a connection for reading.
+    async fn read<T: Send + 'static>(
+        &self,
+        patience: Duration,
+        work: impl FnOnce(&mut Connection, &Cancel) -> Result<T, DbError> + Send + 'static,
+    ) -> Result<T, DbError> {
+        let turn = tokio::time::timeout(patience, Arc::clone(&self.readers).acquire_owned()).await;
+        let permit = turn
+            .map_err(|_| DbError::Unavailable("the database is busy with other queries; try again".into()))?
+            .expect("the semaphore is never closed");
+        let (idle, path, options) = (Arc::clone(&self.idle), self.path.clone(), self.options.clone());
+        blocking(move |cancel| {
+            let _permit = permit;
+            let lock = || idle.lock().unwrap_or_else(PoisonError::into_inner);
+            let kept = lock().pop();
+            let mut connection = match kept {
+                Some(connection) => connection,
+                None => options.connect(&path, Mode::Read, options.transaction_timeout)?,
+            };
+            let done = work(&mut connection, cancel);
+            // One that is stuck within a transaction is thrown away.
+            if connection.host().is_autocommit() {
+                lock().push(connection);
+            }
+            done
+        })
+        .await
+    }
+}
+
+fn prepare_effects(writer: &rusqlite::Connection) -> rusqlite::Result<()> {
+    // Asked first, so that opening writes nothing when there is nothing to do.
+    let exists = writer
+        .query_row("SELECT 1 FROM main.sqlite_schema WHERE name = ?1", [EFFECTS_TABLE], |_| Ok(()))
+        .optional()?;
+    if exists.is_none() {
+        writer.execute_batch(CREATE_EFFECTS)?;
+    }
+    // A table of another shape shows now, not at the first write.
+    writer.prepare(transaction::INSERT_MARKER).map(drop)
+}
+
+#[async_trait]
+impl Database for Sqlite {
+    async fn query(
+        &self,
+        statement: &Statement,
+        access: &DbAccess,
+        limits: QueryLimits,
+    ) -> Result<SqlRows, DbError> {
+        let (statement, access) = (statement.clone(), access.clone());
+        self.read(limits.time, move |connection, cancel| {
+            connection.snapshot_query(&statement, &access, limits, cancel)
+        })
+        .await
+    }
+
+    async fn begin(&self, marker: &Marker) -> Result<Begun, DbError> {
+        self.writer.begin(marker).await
+    }
+
+    async fn committed(&self, marker: &Marker) -> Result<bool, DbError> {
+        let marker = marker.digest().hex();
+        self.read(self.options.transaction_timeout, move |connection, _| {
+            connection
+                .host()
+                .prepare_cached("SELECT 1 FROM main.wflo_effects WHERE marker = ?1")
+                .and_then(|mut statement| statement.exists([marker]))
+                .map_err(translate)
+        })
+        .await
+    }
+}
+
+impl fmt::Debug for Sqlite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sqlite")
+            .field("path", &self.path)
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Runs `work` on a blocking thread and tells it to stop when the future is dropped.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce(&Cancel) -> Result<T, DbError> + Send + 'static,
+) -> Result<T, DbError> {
+    struct CancelOnDrop(Cancel);
+    impl Drop for CancelOnDrop {
+        fn drop(&mut self) {
+            self.0.cancel();
+        }
+    }
+    let cancel = Cancel::default();
+    let _abandoned = CancelOnDrop(cancel.clone());
+    match tokio::task::spawn_blocking(move || work(&cancel)).await {
+        Ok(done) => done,
+        Err(error) if error.is_cancelled() => Err(DbError::Unavailable("the host is shutting down".into())),
+        Err(_) => Err(DbError::Other("the database's thread panicked".into())),
+    }
+}

@@ -1,0 +1,254 @@
+//! The one writing transaction of a step.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use rusqlite::ErrorCode;
+use tokio::sync::{Mutex, OwnedMutexGuard};
+use wflo_model::{DbAccess, SqlRows};
+use wflo_ports::{Begun, DbError, Executed, Marker, QueryLimits, Statement, Transaction};
+
+use super::authorize::Purpose;
+use super::connection::{Cancel, Connection, Mode};
+use super::database::{SqliteOptions, blocking};
+use super::error::translate;
+
+/// The first change of every transaction.
+pub(super) const INSERT_MARKER: &str =
+    "INSERT INTO main.wflo_effects (marker, run, step, item) VALUES (?1, ?2, ?3, ?4)";
+
+/// How long SQLite waits for a lock of another program before the host looks whether anybody still wants it.
+const LOCK_SLICE: Duration = Duration::from_millis(250);
+
+/// The place of the one connection that writes. Whoever holds the lock has the turn; the lock is fair.
+pub(super) struct Writer {
+    path: PathBuf,
+    options: SqliteOptions,
+    /// None after it was lost in the middle of something; the next turn opens another.
+    connection: Arc<Mutex<Option<Connection>>>,
+}
+
+impl Writer {
+    /// Keeps `connection` for the transactions of `path`.
+    pub(super) fn new(path: PathBuf, options: SqliteOptions, connection: Connection) -> Self {
+        Self { path, options, connection: Arc::new(Mutex::new(Some(connection))) }
+    }
+
+    /// Waits for the turn, begins, and inserts the marker.
+    pub(super) async fn begin(&self, marker: &Marker) -> Result<Begun, DbError> {
+        let deadline = Instant::now() + self.options.transaction_timeout;
+        let turn =
+            tokio::time::timeout(self.options.transaction_timeout, Arc::clone(&self.connection).lock_owned());
+        let slot = turn.await.map_err(|_| busy(self.options.transaction_timeout))?;
+        let (path, options) = (self.path.clone(), self.options.clone());
+        let marker = marker.clone();
+        let session = blocking(move |cancel| {
+            let mut slot = slot;
+            if slot.is_none() {
+                *slot = Some(options.connect(&path, Mode::Write, LOCK_SLICE)?);
+            }
+            let session = Session { slot };
+            session.connection().host().busy_timeout(LOCK_SLICE).map_err(translate)?;
+            begin_immediate(session.connection(), deadline, &options, cancel)?;
+            let fresh = insert_marker(session.connection().host(), &marker)?;
+            // Otherwise the session is dropped, which rolls back.
+            Ok(fresh.then_some(session))
+        })
+        .await?;
+        Ok(match session {
+            Some(session) => Begun::Open(Box::new(Open {
+                session: Some(session),
+                statement_timeout: self.options.statement_timeout,
+            })),
+            None => Begun::AlreadyCommitted,
+        })
+    }
+}
+
+fn busy(after: Duration) -> DbError {
+    DbError::Unavailable(format!(
+        "the database did not let the transaction begin within {after:?}; try again"
+    ))
+}
+
+fn begin_immediate(
+    connection: &Connection,
+    deadline: Instant,
+    options: &SqliteOptions,
+    cancel: &Cancel,
+) -> Result<(), DbError> {
+    loop {
+        if cancel.is_cancelled() {
+            return Err(DbError::Unavailable("the transaction was abandoned".into()));
+        }
+        let begun =
+            connection.host().prepare_cached("BEGIN IMMEDIATE").and_then(|mut begin| begin.execute([]));
+        match begun {
+            Ok(_) => return Ok(()),
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
+                if Instant::now() >= deadline {
+                    return Err(busy(options.transaction_timeout));
+                }
+            }
+            Err(error) => return Err(translate(error)),
+        }
+    }
+}
+
+/// Inserts the marker; false if it is there, because its transaction has committed.
+fn insert_marker(sqlite: &rusqlite::Connection, marker: &Marker) -> Result<bool, DbError> {
+    let row = (marker.digest().hex(), marker.run.to_string(), marker.step.as_str(), marker.item);
+    match sqlite.prepare_cached(INSERT_MARKER).and_then(|mut insert| insert.execute(row)) {
+        Ok(_) => Ok(true),
+        Err(error)
+            if error.sqlite_error().is_some_and(|error| {
+                matches!(
+                    error.extended_code,
+                    rusqlite::ffi::SQLITE_CONSTRAINT_PRIMARYKEY | rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE
+                )
+            }) =>
+        {
+            Ok(false)
+        }
+        Err(error) => Err(translate(error)),
+    }
+}
+
+/// The turn, with a transaction open on the connection. Dropped, it rolls back and gives the turn to the
+/// next.
+struct Session {
+    slot: OwnedMutexGuard<Option<Connection>>,
+}
+
+impl Session {
+    fn connection(&self) -> &Connection {
+        self.slot.as_ref().expect("a session is made of a filled slot, emptied by its drop alone")
+    }
+
+    fn connection_mut(&mut self) -> &mut Connection {
+        self.slot.as_mut().expect("a session is made of a filled slot, emptied by its drop alone")
+    }
+
+    /// Whether SQLite still has the transaction: a statement cut off in the middle of a write, and a trigger
+    /// that says so, make it roll back all of it.
+    fn is_open(&self) -> bool {
+        !self.connection().host().is_autocommit()
+    }
+
+    fn execute(
+        &mut self,
+        statement: &Statement,
+        access: &DbAccess,
+        time: Duration,
+        cancel: &Cancel,
+    ) -> Result<Executed, DbError> {
+        self.host("SAVEPOINT wflo_statement").map_err(translate)?;
+        let done = self.connection_mut().execute(statement, access, time, cancel);
+        if done.is_ok() {
+            self.host("RELEASE wflo_statement").map_err(translate)?;
+        } else if self.is_open() {
+            // SQLite undoes a failed statement by itself, but not one that says `OR FAIL`.
+            self.host("ROLLBACK TO wflo_statement").map_err(translate)?;
+            self.host("RELEASE wflo_statement").map_err(translate)?;
+        }
+        done
+    }
+
+    fn host(&self, sql: &str) -> rusqlite::Result<()> {
+        self.connection().host().prepare_cached(sql)?.execute([]).map(drop)
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        let Some(connection) = self.slot.as_ref() else { return };
+        if connection.host().is_autocommit() {
+            return;
+        }
+        if let Err(error) = self.host("ROLLBACK") {
+            tracing::warn!(%error, "a transaction did not roll back; its connection is closed, which does it");
+        }
+        if self.is_open() {
+            *self.slot = None;
+        }
+    }
+}
+
+/// An open transaction.
+struct Open {
+    /// None while a statement runs, and for good if its future was dropped.
+    session: Option<Session>,
+    statement_timeout: Duration,
+}
+
+impl Open {
+    async fn run<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce(&mut Session, &Cancel) -> Result<T, DbError> + Send + 'static,
+    ) -> Result<T, DbError> {
+        let mut session = self.session.take().ok_or_else(lost)?;
+        // If this future is dropped, the thread drops the session when the statement has stopped.
+        let (session, done) = blocking(move |cancel| {
+            if !session.is_open() {
+                return Err(lost());
+            }
+            let done = work(&mut session, cancel);
+            Ok((session, done))
+        })
+        .await?;
+        self.session = Some(session);
+        done
+    }
+}
+
+fn lost() -> DbError {
+    DbError::Unavailable("the transaction was rolled back by what happened in it before; begin again".into())
+}
+
+#[async_trait]
+impl Transaction for Open {
+    async fn query(
+        &mut self,
+        statement: &Statement,
+        access: &DbAccess,
+        limits: QueryLimits,
+    ) -> Result<SqlRows, DbError> {
+        let (statement, access) = (statement.clone(), access.clone());
+        self.run(move |session, cancel| {
+            let purpose = Purpose::TransactionQuery;
+            session.connection_mut().query(&statement, &access, purpose, limits, cancel)
+        })
+        .await
+    }
+
+    async fn execute(&mut self, statement: &Statement, access: &DbAccess) -> Result<Executed, DbError> {
+        let (statement, access, time) = (statement.clone(), access.clone(), self.statement_timeout);
+        self.run(move |session, cancel| session.execute(&statement, &access, time, cancel)).await
+    }
+
+    async fn commit(mut self: Box<Self>) -> Result<(), DbError> {
+        // Dropping this future does not stop the commit: half of one would be the worst of all ends.
+        self.run(|session, _| session.host("COMMIT").map_err(translate)).await
+    }
+
+    async fn rollback(mut self: Box<Self>) {
+        let Some(session) = self.session.take() else { return };
+        let rolled_back = blocking(move |_| {
+            drop(session);
+            Ok(())
+        });
+        // An error means that the thread is gone, and the session with it: that rolls back too.
+        let _ = rolled_back.await;
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        let Some(session) = self.session.take() else { return };
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn_blocking(move || drop(session));
+        }
+    }
+}

@@ -1,0 +1,333 @@
+//! Queries, transactions and markers.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+use wflo_backends::db::sqlite::{Sqlite, SqliteOptions};
+use wflo_model::{DbAccess, RunId, SqlRows, SqlValue, StoreId, TableAccess};
+use wflo_ports::{Begun, Database, DbError, Marker, QueryLimits, Statement, Transaction};
+
+/// A database file with an owner beside the host.
+pub(crate) struct Bank {
+    pub(crate) owner: rusqlite::Connection,
+    pub(crate) db: Arc<Sqlite>,
+    pub(crate) path: PathBuf,
+    _folder: TempDir,
+}
+
+pub(crate) fn bank(schema: &str, options: SqliteOptions) -> Bank {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bank.db");
+    let owner = rusqlite::Connection::open(&path).unwrap();
+    owner.busy_timeout(Duration::from_secs(5)).unwrap();
+    owner.execute_batch(schema).unwrap();
+    let db = Arc::new(Sqlite::open(&path, options).unwrap());
+    Bank { owner, db, path, _folder: folder }
+}
+
+pub(crate) const SCHEMA: &str = "
+    CREATE TABLE accounts (id INTEGER PRIMARY KEY, owner TEXT NOT NULL, status TEXT UNIQUE, balance INTEGER);
+    INSERT INTO accounts VALUES (1, 'ann', 'a', 10), (2, 'bob', 'b', 20), (3, 'cid', 'c', 30);";
+
+pub(crate) fn statement(sql: &str, params: &[SqlValue]) -> Statement {
+    Statement { sql: sql.to_owned(), params: params.to_vec() }
+}
+
+pub(crate) fn access(read: &[&str], write: &[&str]) -> DbAccess {
+    let all = |names: &[&str]| names.iter().map(|name| ((*name).to_owned(), TableAccess::All)).collect();
+    DbAccess { read: all(read), write: all(write) }
+}
+
+pub(crate) fn marker(run: u8) -> Marker {
+    Marker {
+        store: StoreId::from_bytes([1; 16]),
+        run: RunId::from_bytes([run; 16]),
+        step: "block".parse().unwrap(),
+        item: None,
+    }
+}
+
+pub(crate) async fn begin(db: &Sqlite, run: u8) -> Box<dyn Transaction> {
+    match db.begin(&marker(run)).await.unwrap() {
+        Begun::Open(transaction) => transaction,
+        Begun::AlreadyCommitted => panic!("the marker is there"),
+    }
+}
+
+async fn rows(db: &Sqlite, sql: &str, params: &[SqlValue]) -> Result<SqlRows, DbError> {
+    db.query(&statement(sql, params), &access(&["accounts"], &[]), QueryLimits::default()).await
+}
+
+fn integer(bank: &Bank, sql: &str) -> i64 {
+    bank.owner.query_row(sql, [], |row| row.get(0)).unwrap()
+}
+
+#[tokio::test]
+async fn values_go_in_and_come_out() {
+    let bank = bank(SCHEMA, SqliteOptions::default());
+    let given = [
+        SqlValue::Null,
+        SqlValue::Boolean(true),
+        SqlValue::Integer(i64::MIN),
+        SqlValue::Real(0.1),
+        SqlValue::Real(f64::NEG_INFINITY),
+        SqlValue::Decimal("12.50".into()),
+        SqlValue::Text("é\0'x".into()),
+        SqlValue::Blob(vec![0, 255]),
+        SqlValue::Timestamp("2026-01-01T00:00:00Z".into()),
+        SqlValue::Json("[1]".into()),
+        SqlValue::Uuid("67e55044-10b1-426f-9247-bb680e5fe0c8".into()),
+    ];
+    let sql = "SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11 AS last";
+    let out = rows(&bank.db, sql, &given).await.unwrap();
+    assert_eq!(out.columns.last().unwrap(), "last");
+    let mut expect = given.to_vec();
+    expect[1] = SqlValue::Integer(1);
+    for at in [5, 8, 9, 10] {
+        let (SqlValue::Decimal(text)
+        | SqlValue::Timestamp(text)
+        | SqlValue::Json(text)
+        | SqlValue::Uuid(text)) = &given[at]
+        else {
+            panic!("only those become text")
+        };
+        expect[at] = SqlValue::Text(text.clone());
+    }
+    assert_eq!(out.rows, [expect]);
+}
+
+#[tokio::test]
+async fn bad_statements_are_invalid() {
+    let bank = bank(SCHEMA, SqliteOptions::default());
+    for (sql, params, message) in [
+        ("SELEC 1", vec![], "near \"SELEC\": syntax error"),
+        ("SELECT none FROM accounts", vec![], "no such column: none"),
+        ("SELECT \"none\" FROM accounts", vec![], "no such column: \"none\""),
+        ("SELECT ?1", vec![], "the statement takes 1 parameters, 0 were given"),
+        ("SELECT 1", vec![SqlValue::Null], "the statement takes 0 parameters, 1 were given"),
+        ("SELECT ?1", vec![SqlValue::Real(f64::NAN)], "a parameter is NaN, which SQLite cannot store"),
+        ("SELECT 1; SELECT 2", vec![], "more than one statement: send them one at a time"),
+        ("", vec![], "the statement is empty"),
+        (" ; -- nothing", vec![], "the statement is empty"),
+    ] {
+        match rows(&bank.db, sql, &params).await {
+            Err(DbError::Invalid(text)) => assert!(text.starts_with(message), "{sql}: {text}"),
+            other => panic!("{sql}: {other:?}"),
+        }
+    }
+    // A trailing semicolon and comments are no second statement.
+    assert!(rows(&bank.db, "SELECT 1; -- done", &[]).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_missing_file_is_an_error_and_stays_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bank.db");
+    let error = Sqlite::open(&path, SqliteOptions::default()).unwrap_err();
+    assert!(matches!(&error, DbError::Unavailable(text) if text.contains("create it")), "{error}");
+    assert!(!path.exists());
+    assert!(Sqlite::open(folder.path(), SqliteOptions::default()).is_err());
+    std::fs::write(&path, "this is not a database, and it is long enough to be read as a header of one....")
+        .unwrap();
+    let error = Sqlite::open(&path, SqliteOptions::default()).unwrap_err();
+    assert!(matches!(&error, DbError::Other(text) if text.contains("not a database")), "{error}");
+}
+
+#[tokio::test]
+async fn a_transaction_commits_with_its_marker_once() {
+    let bank = bank(SCHEMA, SqliteOptions::default());
+    let access = access(&["accounts"], &["accounts"]);
+    assert!(!bank.db.committed(&marker(1)).await.unwrap());
+    let mut transaction = begin(&bank.db, 1).await;
+    let update = statement("UPDATE accounts SET balance = 0 WHERE id < ?1", &[SqlValue::Integer(3)]);
+    assert_eq!(transaction.execute(&update, &access).await.unwrap().changed, 2);
+    // The transaction sees it, others do not.
+    let sum = statement("SELECT sum(balance) FROM accounts", &[]);
+    let inside = transaction.query(&sum, &access, QueryLimits::default()).await.unwrap();
+    assert_eq!(inside.rows, [[SqlValue::Integer(30)]]);
+    let outside = bank.db.query(&sum, &access, QueryLimits::default()).await.unwrap();
+    assert_eq!(outside.rows, [[SqlValue::Integer(60)]]);
+    assert!(!bank.db.committed(&marker(1)).await.unwrap());
+    transaction.commit().await.unwrap();
+    assert!(bank.db.committed(&marker(1)).await.unwrap());
+    assert_eq!(integer(&bank, "SELECT sum(balance) FROM accounts"), 30);
+    assert!(matches!(bank.db.begin(&marker(1)).await.unwrap(), Begun::AlreadyCommitted));
+    // The same step of another run, and another item of this one, are others.
+    begin(&bank.db, 2).await.rollback().await;
+    let item = Marker { item: Some(0), ..marker(1) };
+    assert!(matches!(bank.db.begin(&item).await.unwrap(), Begun::Open(_)));
+    let (run, step): (String, String) = bank
+        .owner
+        .query_row("SELECT run, step FROM wflo_effects", [], |row| Ok((row.get(0)?, row.get(1)?)))
+        .unwrap();
+    assert_eq!((run, step.as_str()), (marker(1).run.to_string(), "block"));
+}
+
+#[tokio::test]
+async fn the_marker_is_found_by_a_host_that_opens_the_file_later() {
+    let bank = bank(SCHEMA, SqliteOptions::default());
+    begin(&bank.db, 1).await.commit().await.unwrap();
+    let again = Sqlite::open(&bank.path, SqliteOptions::default()).unwrap();
+    assert!(again.committed(&marker(1)).await.unwrap());
+    assert!(matches!(again.begin(&marker(1)).await.unwrap(), Begun::AlreadyCommitted));
+}
+
+#[tokio::test]
+async fn a_dropped_transaction_leaves_nothing_and_gives_up_its_turn() {
+    let bank = bank(SCHEMA, SqliteOptions::default());
+    let access = access(&[], &["accounts"]);
+    let delete = statement("DELETE FROM accounts", &[]);
+    for rollback in [true, false] {
+        let mut transaction = begin(&bank.db, 1).await;
+        assert_eq!(transaction.execute(&delete, &access).await.unwrap().changed, 3);
+        if rollback {
+            transaction.rollback().await
+        } else {
+            drop(transaction)
+        }
+        begin(&bank.db, 2).await.rollback().await;
+        assert_eq!(integer(&bank, "SELECT count(*) FROM accounts"), 3);
+        assert_eq!(integer(&bank, "SELECT count(*) FROM wflo_effects"), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_failed_statement_changes_nothing_and_the_transaction_goes_on() {
+    let bank = bank(SCHEMA, SqliteOptions::default());
+    let access = access(&["accounts"], &["accounts"]);
+    let mut transaction = begin(&bank.db, 1).await;
+    let first = statement("UPDATE accounts SET balance = 1 WHERE id = 1", &[]);
+    transaction.execute(&first, &access).await.unwrap();
+    // `OR FAIL` keeps the rows before the one that failed, unless somebody undoes it.
+    for sql in [
+        "UPDATE accounts SET status = 'same'",
+        "UPDATE OR FAIL accounts SET status = 'same'",
+        "INSERT OR FAIL INTO accounts VALUES (9, 'eve', 'e', 0), (10, 'fay', 'e', 0)",
+    ] {
+        let error = transaction.execute(&statement(sql, &[]), &access).await.unwrap_err();
+        assert_eq!(error, DbError::Constraint("UNIQUE constraint failed: accounts.status".into()), "{sql}");
+    }
+    let denied = statement("DELETE FROM wflo_effects", &[]);
+    assert!(matches!(transaction.execute(&denied, &access).await, Err(DbError::Denied(_))));
+    transaction.commit().await.unwrap();
+    assert_eq!(integer(&bank, "SELECT balance FROM accounts WHERE id = 1"), 1);
+    assert_eq!(integer(&bank, "SELECT count(*) FROM accounts WHERE status IN ('same', 'e')"), 0);
+}
+
+#[tokio::test]
+async fn a_trigger_that_rolls_back_ends_the_transaction_for_good() {
+    let trigger = "CREATE TRIGGER no_debt BEFORE UPDATE ON accounts WHEN new.balance < 0
+        BEGIN SELECT RAISE(ROLLBACK, 'no debt'); END;";
+    let bank = bank(&format!("{SCHEMA}{trigger}"), SqliteOptions::default());
+    let access = access(&[], &["accounts"]);
+    let mut transaction = begin(&bank.db, 1).await;
+    let update = |n| statement("UPDATE accounts SET balance = ?1", &[SqlValue::Integer(n)]);
+    transaction.execute(&update(5), &access).await.unwrap();
+    assert_eq!(transaction.execute(&update(-5), &access).await, Err(DbError::Constraint("no debt".into())));
+    assert!(matches!(transaction.execute(&update(6), &access).await, Err(DbError::Unavailable(_))));
+    assert!(matches!(transaction.commit().await, Err(DbError::Unavailable(_))));
+    assert_eq!(integer(&bank, "SELECT sum(balance) FROM accounts"), 60);
+    assert!(!bank.db.committed(&marker(1)).await.unwrap());
+}
+
+#[tokio::test]
+async fn writers_take_their_turns_in_order() {
+    let bank = bank("CREATE TABLE log (n INTEGER);", SqliteOptions::default());
+    let first = begin(&bank.db, 0).await;
+    let mut waiting = Vec::new();
+    for n in 1..=4u8 {
+        let db = Arc::clone(&bank.db);
+        waiting.push(tokio::spawn(async move {
+            let mut transaction = begin(&db, n).await;
+            let insert = statement("INSERT INTO log VALUES (?1)", &[SqlValue::Integer(n.into())]);
+            transaction.execute(&insert, &access(&[], &["log"])).await.unwrap();
+            transaction.commit().await.unwrap();
+        }));
+        // On this one thread the task now runs until it waits for its turn.
+        tokio::task::yield_now().await;
+    }
+    first.commit().await.unwrap();
+    for task in waiting {
+        task.await.unwrap();
+    }
+    let order: String = bank
+        .owner
+        .query_row("SELECT group_concat(n) FROM (SELECT n FROM log ORDER BY rowid)", [], |r| r.get(0))
+        .unwrap();
+    assert_eq!(order, "1,2,3,4");
+    assert_eq!(integer(&bank, "SELECT count(*) FROM wflo_effects"), 5);
+}
+
+#[tokio::test]
+async fn a_turn_that_does_not_come_is_unavailable() {
+    let options =
+        SqliteOptions { transaction_timeout: Duration::from_millis(50), ..SqliteOptions::default() };
+    let bank = bank(SCHEMA, options);
+    let first = begin(&bank.db, 1).await;
+    assert!(matches!(bank.db.begin(&marker(2)).await, Err(DbError::Unavailable(_))));
+    first.rollback().await;
+    // Another program holds the lock.
+    bank.owner.execute_batch("BEGIN IMMEDIATE").unwrap();
+    assert!(matches!(bank.db.begin(&marker(2)).await, Err(DbError::Unavailable(_))));
+    assert_eq!(rows(&bank.db, "SELECT id FROM accounts", &[]).await.unwrap().rows.len(), 3);
+    bank.owner.execute_batch("COMMIT").unwrap();
+    begin(&bank.db, 2).await.commit().await.unwrap();
+}
+
+#[tokio::test]
+async fn results_are_capped() {
+    let bank = bank(SCHEMA, SqliteOptions::default());
+    let access = access(&["accounts"], &[]);
+    let query = async |sql: &str, limits| bank.db.query(&statement(sql, &[]), &access, limits).await;
+    let limits = |rows, bytes| QueryLimits { rows, bytes, ..QueryLimits::default() };
+    assert_eq!(query("SELECT id FROM accounts", limits(3, 24)).await.unwrap().rows.len(), 3);
+    let error = query("SELECT id FROM accounts", limits(2, 1000)).await.unwrap_err();
+    assert!(matches!(&error, DbError::Limit(text) if text.contains("2 rows")), "{error}");
+    let error = query("SELECT id FROM accounts", limits(3, 23)).await.unwrap_err();
+    assert!(matches!(&error, DbError::Limit(text) if text.contains("23 bytes")), "{error}");
+    let error = query("SELECT zeroblob(5000000)", limits(1, 10_000_000)).await.unwrap_err();
+    assert!(matches!(error, DbError::Limit(_)), "{error}");
+}
+
+const ENDLESS: &str =
+    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n";
+
+#[tokio::test]
+async fn an_endless_query_is_stopped() {
+    let bank = bank(SCHEMA, SqliteOptions { readers: 1, ..SqliteOptions::default() });
+    let limits = QueryLimits { time: Duration::from_millis(30), ..QueryLimits::default() };
+    let error = bank.db.query(&statement(ENDLESS, &[]), &DbAccess::default(), limits).await.unwrap_err();
+    assert!(matches!(error, DbError::Limit(_)), "{error}");
+    // By time, and by dropping its future: the one reader is free again at once.
+    let (db, query) = (Arc::clone(&bank.db), statement(ENDLESS, &[]));
+    let task = tokio::spawn(async move {
+        db.query(&query, &DbAccess::default(), QueryLimits::default()).await.map(drop)
+    });
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    task.abort();
+    let started = Instant::now();
+    rows(&bank.db, "SELECT 1", &[]).await.unwrap();
+    assert!(started.elapsed() < Duration::from_secs(5));
+}
+
+#[tokio::test]
+async fn an_endless_write_is_stopped_and_ends_its_transaction() {
+    let options = SqliteOptions { statement_timeout: Duration::from_millis(30), ..SqliteOptions::default() };
+    let bank = bank(SCHEMA, options);
+    let access = access(&["accounts"], &["accounts"]);
+    let endless = format!("UPDATE accounts SET balance = ({ENDLESS})");
+    let mut transaction = begin(&bank.db, 1).await;
+    let error = transaction.execute(&statement(&endless, &[]), &access).await.unwrap_err();
+    assert!(matches!(error, DbError::Limit(_)), "{error}");
+    assert!(matches!(transaction.commit().await, Err(DbError::Unavailable(_))));
+    // A write whose future is dropped takes its transaction with it; the next one has its turn.
+    let mut transaction = begin(&bank.db, 1).await;
+    let write = statement(&endless, &[]);
+    let given_up = tokio::time::timeout(Duration::from_millis(5), transaction.execute(&write, &access)).await;
+    assert!(given_up.is_err());
+    assert!(matches!(transaction.commit().await, Err(DbError::Unavailable(_))));
+    begin(&bank.db, 1).await.commit().await.unwrap();
+    assert_eq!(integer(&bank, "SELECT sum(balance) FROM accounts"), 60);
+}
