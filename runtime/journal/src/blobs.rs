@@ -1,0 +1,306 @@
+//! Blob files: what is too large for a record.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use wflo_model::{Digest, RunId};
+
+use crate::store::{Barrier, BarrierSignal, SyncHook, create_private_dir, sync_dir};
+
+/// Threads that write blobs. Their syncs overlap with each other and with the store's.
+const WRITERS: usize = 4;
+
+/// Blob files, or their like in memory. Cheap to clone.
+///
+/// A blob is written to a temporary name, synced, renamed, and its folder synced; only then may anything name it.
+#[derive(Clone)]
+pub struct Blobs(Arc<Place>);
+
+enum Place {
+    Disk(Disk),
+    Memory(Mutex<HashMap<BlobName, Vec<u8>>>),
+}
+
+/// Names a blob; the first part says under which key it is sealed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum BlobName {
+    /// A body of a run, sealed with the run's key and named with another of it.
+    Run(RunId, Digest),
+    /// A value of the deployment, sealed and named with keys of the master key.
+    Meta(Digest),
+    /// Public content, named by its SHA-256.
+    Public(Digest),
+}
+
+impl BlobName {
+    fn path(&self, root: &Path) -> PathBuf {
+        match self {
+            Self::Run(run, name) => root.join("runs").join(run.to_string()).join(name.hex()),
+            Self::Meta(name) => root.join("meta").join(name.hex()),
+            Self::Public(name) => root.join("public").join(name.hex()),
+        }
+    }
+}
+
+/// Why a blob cannot be read or written.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BlobError {
+    /// There is none of this name.
+    #[error("there is no blob `{digest}`")]
+    Missing {
+        /// Its name.
+        digest: Digest,
+    },
+    /// Its content is not what its name says.
+    #[error("the blob `{digest}` is corrupt")]
+    Corrupt {
+        /// Its name.
+        digest: Digest,
+    },
+    /// The disk failed.
+    #[error("cannot use the blob `{digest}`: {message}")]
+    Io {
+        /// Its name.
+        digest: Digest,
+        /// What the disk said.
+        message: String,
+    },
+}
+
+impl Blobs {
+    /// Keeps blobs in files below `root`, which is made if need be.
+    ///
+    /// # Errors
+    /// When the folder cannot be made, or the system gives no threads.
+    pub fn open(root: &Path) -> io::Result<Self> {
+        Self::open_with(root, None)
+    }
+
+    /// As [`Blobs::open`], with a hook before every sync.
+    ///
+    /// # Errors
+    /// As [`Blobs::open`].
+    pub fn open_with(root: &Path, hook: Option<Arc<dyn SyncHook>>) -> io::Result<Self> {
+        Ok(Self(Arc::new(Place::Disk(Disk::open(root, hook)?))))
+    }
+
+    /// Keeps blobs in memory.
+    #[must_use]
+    pub fn in_memory() -> Self {
+        Self(Arc::new(Place::Memory(Mutex::default())))
+    }
+
+    /// Begins to write a blob; the barrier lifts when it is durable. A blob that is there is not written again.
+    pub(crate) fn put(&self, name: BlobName, content: Vec<u8>) -> Barrier {
+        let (signal, barrier) = Barrier::pair();
+        self.start(name, content, Done::Barrier(signal));
+        barrier
+    }
+
+    /// Writes a blob; durable when it returns.
+    pub(crate) async fn put_now(&self, name: BlobName, content: Vec<u8>) -> Result<(), String> {
+        let (to, from) = tokio::sync::oneshot::channel();
+        self.start(name, content, Done::Waiting(to));
+        from.await.unwrap_or_else(|_| Err("the writer of blobs stopped".to_owned()))
+    }
+
+    /// The content of a blob, unchecked.
+    pub(crate) fn get(&self, name: BlobName) -> io::Result<Option<Vec<u8>>> {
+        match &*self.0 {
+            Place::Memory(blobs) => Ok(locked(blobs).get(&name).cloned()),
+            Place::Disk(disk) => match fs::read(name.path(&disk.root)) {
+                Ok(content) => Ok(Some(content)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+                Err(error) => Err(error),
+            },
+        }
+    }
+
+    fn start(&self, name: BlobName, content: Vec<u8>, done: Done) {
+        match &*self.0 {
+            Place::Memory(blobs) => {
+                locked(blobs).entry(name).or_insert(content);
+                done.tell(Ok(()));
+            }
+            Place::Disk(disk) => {
+                // Where the writers are gone the job is dropped, and with it what waits for it.
+                if let Some(to) = &disk.to {
+                    let _ = to.send(Job { name, content, done });
+                }
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Blobs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Blobs(..)")
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+struct Disk {
+    root: PathBuf,
+    to: Option<Sender<Job>>,
+    writers: Vec<JoinHandle<()>>,
+}
+
+struct Job {
+    name: BlobName,
+    content: Vec<u8>,
+    done: Done,
+}
+
+enum Done {
+    Barrier(BarrierSignal),
+    Waiting(tokio::sync::oneshot::Sender<Result<(), String>>),
+}
+
+impl Done {
+    fn tell(self, result: Result<(), String>) {
+        match self {
+            Self::Barrier(signal) => signal.lift(result),
+            // Nobody may wait any more; the blob is there all the same.
+            Self::Waiting(to) => drop(to.send(result)),
+        }
+    }
+}
+
+impl Disk {
+    fn open(root: &Path, hook: Option<Arc<dyn SyncHook>>) -> io::Result<Self> {
+        for dir in ["runs", "meta", "public"] {
+            create_private_dir(&root.join(dir))?;
+        }
+        sync_dir(root)?;
+        root.canonicalize()?.parent().map_or(Ok(()), sync_dir)?;
+        let (to, from) = channel();
+        let from = Arc::new(Mutex::new(from));
+        let writers = (0..WRITERS)
+            .map(|_| {
+                let writer = Writer { root: root.to_owned(), hook: hook.clone() };
+                let from = Arc::clone(&from);
+                std::thread::Builder::new().name("wflo-blobs".to_owned()).spawn(move || writer.work(&from))
+            })
+            .collect::<io::Result<_>>()?;
+        Ok(Self { root: root.to_owned(), to: Some(to), writers })
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        self.to = None;
+        for writer in self.writers.drain(..) {
+            // It ends when the queue is empty; a panic of it has failed whatever it was to write.
+            let _ = writer.join();
+        }
+    }
+}
+
+/// Makes temporary names unique within the process; the lock of the state folder keeps other processes out.
+static TEMPORARY: AtomicU64 = AtomicU64::new(0);
+
+struct Writer {
+    root: PathBuf,
+    hook: Option<Arc<dyn SyncHook>>,
+}
+
+impl Writer {
+    fn work(&self, from: &Mutex<Receiver<Job>>) {
+        loop {
+            // The lock is held while waiting and let go before writing: one waits, the others write.
+            let Ok(job) = locked(from).recv() else { return };
+            let written = self.write(&job.name, &job.content);
+            job.done.tell(written.map_err(|error| format!("cannot write a blob: {error}")));
+        }
+    }
+
+    fn write(&self, name: &BlobName, content: &[u8]) -> io::Result<()> {
+        let path = name.path(&self.root);
+        let folder = path.parent().expect("every blob lies in a folder below the root");
+        if let BlobName::Run(..) = name
+            && !folder.is_dir()
+        {
+            create_private_dir(folder)?;
+            self.sync_folder(folder.parent().expect("runs lie in a folder"))?;
+        }
+        // One that is there was synced before it got its name, but its name may not be durable yet.
+        if !path.exists() {
+            let temporary = folder.join(format!("tmp-{}", TEMPORARY.fetch_add(1, Ordering::Relaxed)));
+            let mut file = private_file(&temporary)?;
+            file.write_all(content)?;
+            self.before_sync()?;
+            file.sync_all()?;
+            fs::rename(&temporary, &path)?;
+        }
+        self.sync_folder(folder)
+    }
+
+    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
+        self.before_sync()?;
+        sync_dir(folder)
+    }
+
+    fn before_sync(&self) -> io::Result<()> {
+        self.hook.as_ref().map_or(Ok(()), |hook| hook.before_sync())
+    }
+}
+
+fn private_file(path: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    // What an earlier process left under this name was never renamed, so nothing names it.
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+    use crate::FaultSync;
+
+    fn name(n: u8) -> BlobName {
+        BlobName::Run(RunId::from_bytes([1; 16]), Digest::from_bytes([n; 32]))
+    }
+
+    #[tokio::test]
+    async fn a_blob_is_written_once_and_for_its_owner_only() {
+        let dir = tempfile::tempdir().unwrap();
+        let blobs = Blobs::open(&dir.path().join("blobs")).unwrap();
+        blobs.put(name(1), b"one".to_vec()).wait().unwrap();
+        blobs.put_now(name(1), b"never".to_vec()).await.unwrap();
+        assert_eq!(blobs.get(name(1)).unwrap().unwrap(), b"one");
+        assert_eq!(blobs.get(name(2)).unwrap(), None);
+
+        let path = name(1).path(&dir.path().join("blobs"));
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&path), 0o600);
+        assert_eq!(mode(path.parent().unwrap()), 0o700);
+        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "no temporary file is left");
+    }
+
+    #[test]
+    fn a_failed_sync_is_told_and_leaves_no_name() {
+        // The syncs of a first blob: the folder of runs, the file, the folder of the run.
+        for at in 1..=3 {
+            let dir = tempfile::tempdir().unwrap();
+            let blobs = Blobs::open_with(dir.path(), Some(Arc::new(FaultSync::at(at)))).unwrap();
+            assert!(blobs.put(name(1), b"one".to_vec()).wait().is_err(), "sync {at}");
+            assert_eq!(blobs.get(name(1)).unwrap().is_some(), at == 3, "sync {at}");
+            blobs.put(name(1), b"one".to_vec()).wait().unwrap();
+            assert_eq!(blobs.get(name(1)).unwrap().unwrap(), b"one");
+        }
+    }
+}

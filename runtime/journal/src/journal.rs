@@ -1,0 +1,398 @@
+//! The journal: runs above a store.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use wflo_model::{Digest, RunId, StoreId, Timestamp};
+use wflo_ports::Entropy;
+
+use crate::blobs::{BlobError, BlobName, Blobs};
+use crate::entropy::draw;
+use crate::error::{AppendError, OpenError, ReadError};
+use crate::key::Key;
+use crate::master::{MasterKey, StoreKeys};
+use crate::read::{Entry, Reader};
+use crate::record::{CHECKSUM, ChainState, Cursor, Malformed};
+use crate::run_keys::{RunKeys, unwrap, wrap};
+use crate::seal::{NONCE, OVERHEAD};
+use crate::store::{CreateOutcome, CreateRun, MAX_VALUE, MemoryStore, SledStore, Store};
+use crate::writer::{Draft, MAX_BODY, Place, RunWriter, Sealer, check, check_summary};
+
+/// The name under which a value sealed with the master key stands, so that a wrong key is seen at once.
+const KEY_CHECK: &str = "wflo/master-key";
+/// Values of the caller have names behind this.
+const CALLER: &str = "value/";
+/// Runs fetched at a time.
+const PAGE: usize = 256;
+/// Version of a sealed value of the deployment.
+const META_VERSION: u8 = 1;
+
+/// Runs at rest: chained, sealed, durable. Cheap to clone.
+#[derive(Clone)]
+pub struct Journal(Arc<Shared>);
+
+/// What journal, writers and readers have in common.
+pub(crate) struct Shared {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) blobs: Blobs,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    keys: StoreKeys,
+}
+
+impl Shared {
+    pub(crate) fn unwrap(&self, run: RunId, state: &ChainState) -> Option<[u8; 32]> {
+        unwrap(&self.keys.wrap, run, &state.wrapped)
+    }
+}
+
+/// What came of [`Journal::create_run`].
+#[derive(Debug)]
+pub enum Created {
+    /// The run was made; this is its writer.
+    New(RunWriter),
+    /// This run was made with the same key before; nothing was written.
+    Exists(RunId),
+}
+
+/// A run as the list of runs shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunHead {
+    /// The run.
+    pub run: RunId,
+    /// Its newest event.
+    pub head: u64,
+    /// The hash of its newest event.
+    pub hash: Digest,
+    /// The time of its newest event.
+    pub time: Timestamp,
+    /// The number of its newest writer.
+    pub fence: u64,
+    /// Its timer.
+    pub due: Option<Timestamp>,
+    /// What its writer last gave as summary.
+    pub summary: Vec<u8>,
+}
+
+impl Journal {
+    /// Opens a journal above a store. The first time, a value sealed with the master key is left there.
+    ///
+    /// # Errors
+    /// [`OpenError::WrongMasterKey`] when the store was sealed with another key.
+    pub async fn open(
+        store: Arc<dyn Store>,
+        blobs: Blobs,
+        master: MasterKey,
+        entropy: impl Entropy + 'static,
+    ) -> Result<Self, OpenError> {
+        let journal =
+            Self(Arc::new(Shared { store, blobs, entropy: Arc::new(entropy), keys: master.keys() }));
+        let expect = journal.store_id();
+        match journal.get_sealed(KEY_CHECK).await {
+            Ok(None) => journal.put_sealed(KEY_CHECK, expect.as_bytes()).await?,
+            Ok(Some(found)) if found == expect.as_bytes() => {}
+            Ok(Some(_)) | Err(ReadError::Corrupt { .. }) => return Err(OpenError::WrongMasterKey),
+            Err(error) => return Err(error.into()),
+        }
+        Ok(journal)
+    }
+
+    /// Opens the journal in a state folder, or makes one there: a [`SledStore`], blobs in `blobs/`, and unless
+    /// `master` is given, the key in `seal.key`, made with the store.
+    ///
+    /// # Errors
+    /// As [`SledStore::open`] and [`Journal::open`]; [`OpenError::MasterKey`] also when the store is there and its
+    /// key is not: a new one would open nothing.
+    pub async fn open_state(
+        path: &Path,
+        master: Option<MasterKey>,
+        entropy: impl Entropy + Clone + 'static,
+    ) -> Result<Self, OpenError> {
+        let (root, drawn) = (path.to_owned(), entropy.clone());
+        let opening = tokio::task::spawn_blocking(move || {
+            let store = SledStore::open(&root, &drawn)?;
+            let blobs = root.join("blobs");
+            let blobs = Blobs::open(&blobs).map_err(|source| OpenError::Io { path: blobs, source })?;
+            Ok::<_, OpenError>((store, blobs))
+        });
+        let (store, blobs) = opening.await.expect("opening gives its panics back as errors")?;
+        let master = match master {
+            Some(master) => master,
+            None => {
+                let file = path.join("seal.key");
+                match store.meta(KEY_CHECK).await? {
+                    Some(_) => MasterKey::from_file(&file)?,
+                    None => MasterKey::from_file_or_create(&file, &entropy)?,
+                }
+            }
+        };
+        Self::open(Arc::new(store), blobs, master, entropy).await
+    }
+
+    /// A journal in memory, under keys of its own.
+    ///
+    /// # Errors
+    /// When there is no randomness or no thread.
+    pub async fn in_memory(entropy: impl Entropy + 'static) -> Result<Self, OpenError> {
+        let id = StoreId::from_bytes(draw(&entropy)?);
+        let master = MasterKey::new(draw(&entropy)?);
+        let store = MemoryStore::new(id).map_err(|source| OpenError::Io { path: "memory".into(), source })?;
+        Self::open(Arc::new(store), Blobs::in_memory(), master, entropy).await
+    }
+
+    /// The store's id.
+    #[must_use]
+    pub fn store_id(&self) -> StoreId {
+        self.0.store.id()
+    }
+
+    /// What failed, if the store takes no more writes.
+    #[must_use]
+    pub fn poisoned(&self) -> Option<String> {
+        self.0.store.poisoned()
+    }
+
+    /// Makes a run with its first events, durable when this returns; or names the run that was made with `key`.
+    ///
+    /// The key itself is not kept, only a keyed digest of it. The summary is not sealed.
+    ///
+    /// # Errors
+    /// [`AppendError::RunExists`], [`AppendError::TooLarge`], or the store failed.
+    pub async fn create_run(
+        &self,
+        run: RunId,
+        key: Option<&str>,
+        drafts: Vec<Draft>,
+        summary: Vec<u8>,
+    ) -> Result<Created, AppendError> {
+        check_summary(&summary)?;
+        let key = key.map(|key| self.0.keys.run_keys.digest(&[key.as_bytes()]).as_bytes().to_vec());
+        // Saves writing blobs for a run that will not be; the store decides all the same.
+        if let Some(key) = &key
+            && let Some(run) = self.0.store.by_key(key).await?
+        {
+            return Ok(Created::Exists(run));
+        }
+        let entropy = &*self.0.entropy;
+        let run_key = draw::<32>(entropy)?;
+        let wrapped = wrap(&self.0.keys.wrap, run, &run_key, &draw(entropy)?);
+        let place = Place { run, head: 0, hash: Digest::ZERO, time: Timestamp::default() };
+        let mut sealer =
+            Sealer { shared: Arc::clone(&self.0), keys: Arc::new(RunKeys::new(&run_key)), place };
+        let sealed = sealer.seal(1, drafts)?;
+        let state = ChainState::encode(&sealer.place.hash, sealer.place.time, &wrapped, &summary);
+        let create = CreateRun { run, key, events: sealed.events, state, after: sealed.blobs };
+        match self.0.store.create_run(create).await? {
+            CreateOutcome::New => Ok(Created::New(RunWriter::resume(sealer, 1, wrapped, summary))),
+            CreateOutcome::Exists(run) => Ok(Created::Exists(run)),
+        }
+    }
+
+    /// Makes the caller the run's only writer, durable when this returns. An older writer gets
+    /// [`AppendError::Fenced`] from then on.
+    ///
+    /// # Errors
+    /// [`AppendError::UnknownRun`], [`AppendError::Corrupt`], or the store failed.
+    pub async fn claim(&self, run: RunId) -> Result<RunWriter, AppendError> {
+        let row = self.0.store.claim(run).await?;
+        let bad = |what: &str| AppendError::Corrupt { key: Key::Run(run).to_string(), what: what.to_owned() };
+        let state = ChainState::decode(&row.state).map_err(|error| bad(&error.to_string()))?;
+        let key =
+            self.0.unwrap(run, &state).ok_or_else(|| bad("the master key does not open the run's key"))?;
+        Ok(RunWriter::new(Arc::clone(&self.0), run, row.head, row.fence, &key, state))
+    }
+
+    /// The events of a run from `from` on, every one checked.
+    ///
+    /// # Errors
+    /// [`ReadError::UnknownRun`], [`ReadError::Corrupt`], or the disk failed.
+    pub async fn read(&self, run: RunId, from: u64) -> Result<Vec<Entry>, ReadError> {
+        let mut reader = self.reader(run, from).await?;
+        let mut entries = Vec::new();
+        while let Some(entry) = reader.next().await? {
+            entries.push(entry);
+        }
+        Ok(entries)
+    }
+
+    /// Reads the events of a run from `from` on one after another, for runs that are long.
+    ///
+    /// # Errors
+    /// As [`Journal::read`].
+    pub async fn reader(&self, run: RunId, from: u64) -> Result<Reader, ReadError> {
+        Reader::new(Arc::clone(&self.0), run, from).await
+    }
+
+    /// The keys of a run, without claiming it: for replay and for digests.
+    ///
+    /// # Errors
+    /// [`ReadError::UnknownRun`], [`ReadError::Corrupt`], or the disk failed.
+    pub async fn keys(&self, run: RunId) -> Result<RunKeys, ReadError> {
+        let row = self.0.store.run(run).await?.ok_or(ReadError::UnknownRun { run })?;
+        let bad = |what: &str| ReadError::corrupt(Key::Run(run), what);
+        let state = ChainState::decode(&row.state).map_err(|error| bad(&error.to_string()))?;
+        let key =
+            self.0.unwrap(run, &state).ok_or_else(|| bad("the master key does not open the run's key"))?;
+        Ok(RunKeys::new(&key))
+    }
+
+    /// A run as the list of runs shows it.
+    ///
+    /// # Errors
+    /// [`ReadError::UnknownRun`], [`ReadError::Corrupt`], or the disk failed.
+    pub async fn head(&self, run: RunId) -> Result<RunHead, ReadError> {
+        let row = self.0.store.run(run).await?.ok_or(ReadError::UnknownRun { run })?;
+        run_head(run, row)
+    }
+
+    /// The run that was made with this key.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn by_key(&self, key: &str) -> Result<Option<RunId>, ReadError> {
+        self.0.store.by_key(self.0.keys.run_keys.digest(&[key.as_bytes()]).as_bytes()).await
+    }
+
+    /// All runs, newest first.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn runs(&self) -> Result<Vec<RunHead>, ReadError> {
+        let mut out: Vec<RunHead> = Vec::new();
+        loop {
+            let page = self.runs_before(out.last().map(|last| last.run), PAGE).await?;
+            let full = page.len() == PAGE;
+            out.extend(page);
+            if !full {
+                return Ok(out);
+            }
+        }
+    }
+
+    /// Runs made before `before`, newest first, at most `limit`; fewer only at the end.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn runs_before(&self, before: Option<RunId>, limit: usize) -> Result<Vec<RunHead>, ReadError> {
+        let rows = self.0.store.runs(before, limit).await?;
+        rows.into_iter().map(|(run, row)| run_head(run, row)).collect()
+    }
+
+    /// Runs whose timer is due at `now`, soonest first, at most `limit`.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<RunId>, ReadError> {
+        Ok(self.0.store.due(now, limit).await?.into_iter().map(|(_, run)| run).collect())
+    }
+
+    /// A value of the deployment.
+    ///
+    /// # Errors
+    /// [`ReadError::Corrupt`], or the disk failed.
+    pub async fn meta_get(&self, name: &str) -> Result<Option<Vec<u8>>, ReadError> {
+        self.get_sealed(&format!("{CALLER}{name}")).await
+    }
+
+    /// Sets a value of the deployment, sealed under the master key; durable when this returns.
+    ///
+    /// # Errors
+    /// [`AppendError::TooLarge`], or the store failed.
+    pub async fn meta_put(&self, name: &str, value: &[u8]) -> Result<(), AppendError> {
+        self.put_sealed(&format!("{CALLER}{name}"), value).await
+    }
+
+    /// Keeps public content under its SHA-256; durable when this returns. Public content is not sealed.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub async fn put_public(&self, content: &[u8]) -> Result<Digest, BlobError> {
+        let digest = Digest::of(content);
+        let put = self.0.blobs.put_now(BlobName::Public(digest), content.to_vec()).await;
+        put.map_err(|message| BlobError::Io { digest, message })?;
+        Ok(digest)
+    }
+
+    /// Public content by its SHA-256, which is checked.
+    ///
+    /// # Errors
+    /// [`BlobError::Missing`], [`BlobError::Corrupt`], or the disk fails.
+    pub async fn get_public(&self, digest: &Digest) -> Result<Vec<u8>, BlobError> {
+        let digest = *digest;
+        let found = self.0.blobs.get(BlobName::Public(digest));
+        let content = found.map_err(|error| BlobError::Io { digest, message: error.to_string() })?;
+        let content = content.ok_or(BlobError::Missing { digest })?;
+        if Digest::of(&content) == digest { Ok(content) } else { Err(BlobError::Corrupt { digest }) }
+    }
+
+    async fn put_sealed(&self, name: &str, value: &[u8]) -> Result<(), AppendError> {
+        check("a value", value.len(), MAX_BODY)?;
+        let nonce: [u8; NONCE] = draw(&*self.0.entropy)?;
+        let mut after = Vec::new();
+        let mut record = vec![META_VERSION, 0];
+        if record.len() + OVERHEAD + value.len() + CHECKSUM <= MAX_VALUE {
+            let sealed = self.0.keys.meta.seal(&meta_bound(name), &nonce, value);
+            record.extend_from_slice(&sealed);
+        } else {
+            let blob = self.0.keys.meta_blobs.digest(&[name.as_bytes(), value]);
+            let sealed = self.0.keys.meta.seal(&meta_bound(name), &nonce, value);
+            after.push(self.0.blobs.put(BlobName::Meta(blob), sealed));
+            record[1] = 1;
+            record.extend_from_slice(blob.as_bytes());
+        }
+        self.0.store.put_meta(name, record, after).durable().await
+    }
+
+    async fn get_sealed(&self, name: &str) -> Result<Option<Vec<u8>>, ReadError> {
+        let Some(record) = self.0.store.meta(name).await? else { return Ok(None) };
+        let bad = |what: &str| ReadError::corrupt(Key::Meta(name), what);
+        let open = |sealed: &[u8]| self.0.keys.meta.open(&meta_bound(name), sealed);
+        let opened = match meta_record(&record).map_err(|error| bad(&error.to_string()))? {
+            MetaRecord::Inline(sealed) => open(sealed),
+            MetaRecord::Blob(blob) => {
+                let found = self.0.blobs.get(BlobName::Meta(blob)).map_err(ReadError::io)?;
+                let sealed = found.ok_or_else(|| bad("its blob is missing"))?;
+                open(&sealed).filter(|value| self.0.keys.meta_blobs.digest(&[name.as_bytes(), value]) == blob)
+            }
+        };
+        opened.map(Some).ok_or_else(|| bad("the seal does not fit"))
+    }
+}
+
+impl std::fmt::Debug for Journal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Journal").field(&self.store_id()).finish()
+    }
+}
+
+enum MetaRecord<'a> {
+    Inline(&'a [u8]),
+    Blob(Digest),
+}
+
+fn meta_record(record: &[u8]) -> Result<MetaRecord<'_>, Malformed> {
+    let mut from = Cursor::new(record);
+    from.version(META_VERSION)?;
+    if !from.flag()? {
+        return Ok(MetaRecord::Inline(from.rest()));
+    }
+    let blob = Digest::from_bytes(from.array()?);
+    from.finish()?;
+    Ok(MetaRecord::Blob(blob))
+}
+
+fn meta_bound(name: &str) -> Vec<u8> {
+    [b"wflo value v1\0", name.as_bytes()].concat()
+}
+
+fn run_head(run: RunId, row: crate::RunRow) -> Result<RunHead, ReadError> {
+    let state = ChainState::decode(&row.state).map_err(|error| ReadError::corrupt(Key::Run(run), error))?;
+    Ok(RunHead {
+        run,
+        head: row.head,
+        hash: state.hash,
+        time: state.time,
+        fence: row.fence,
+        due: row.due,
+        summary: state.summary,
+    })
+}

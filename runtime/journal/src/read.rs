@@ -1,0 +1,153 @@
+//! Reading a run: every event is checked before anyone sees it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use wflo_model::{Digest, RunId, Timestamp};
+
+use crate::blobs::BlobName;
+use crate::error::ReadError;
+use crate::journal::Shared;
+use crate::key::Key;
+use crate::record::{BodyForm, ChainState, EventRecord, Header};
+use crate::run_keys::RunKeys;
+use crate::writer::blob_bound;
+
+/// Events fetched at a time.
+const PAGE: usize = 256;
+
+/// An event, opened and checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its header.
+    pub header: Header,
+    /// The hash of the header: the next event's `prev`.
+    pub hash: Digest,
+    /// The salt of the commitment.
+    pub salt: [u8; 32],
+    /// What it says.
+    pub body: Vec<u8>,
+}
+
+/// Reads the events of a run, one after another, up to the newest at the time the reader was made.
+///
+/// It checks of each event: that it is there, the checksum of the record, its place in the chain, the seal, and
+/// that the body is the one committed to; and of the last, that the row of the run knows it as the last.
+pub struct Reader {
+    shared: Arc<Shared>,
+    run: RunId,
+    keys: RunKeys,
+    page: VecDeque<Vec<u8>>,
+    next: u64,
+    head: u64,
+    head_hash: Digest,
+    /// The hash of the event before `next`, and its time.
+    before: (Digest, Timestamp),
+}
+
+impl Reader {
+    pub(crate) async fn new(shared: Arc<Shared>, run: RunId, from: u64) -> Result<Self, ReadError> {
+        let row = shared.store.run(run).await?.ok_or(ReadError::UnknownRun { run })?;
+        let bad = |what: &str| ReadError::corrupt(Key::Run(run), what);
+        let state = ChainState::decode(&row.state).map_err(|error| bad(&error.to_string()))?;
+        let key =
+            shared.unwrap(run, &state).ok_or_else(|| bad("the master key does not open the run's key"))?;
+        let keys = RunKeys::new(&key);
+        let next = from.max(1);
+        let mut before = (Digest::ZERO, Timestamp::default());
+        if next > 1 && next <= row.head {
+            let records = shared.store.read(run, next - 1, 1).await?;
+            let record = records.first().ok_or_else(|| missing(run, next - 1))?;
+            let decoded = decode(run, next - 1, record)?;
+            before = (Header::hash_encoded(decoded.header_bytes), decoded.header.time);
+        }
+        Ok(Self {
+            shared,
+            run,
+            keys,
+            page: VecDeque::new(),
+            next,
+            head: row.head,
+            head_hash: state.hash,
+            before,
+        })
+    }
+
+    /// The newest event that this reader comes to.
+    #[must_use]
+    pub const fn head(&self) -> u64 {
+        self.head
+    }
+
+    /// The next event; none after the newest.
+    ///
+    /// # Errors
+    /// [`ReadError::Corrupt`] for an event that is not what was written. No event after it is given.
+    pub async fn next(&mut self) -> Result<Option<Entry>, ReadError> {
+        if self.next > self.head {
+            return Ok(None);
+        }
+        if self.page.is_empty() {
+            // Opening a page takes a while, and others of this thread may want to go on.
+            tokio::task::yield_now().await;
+            let left = usize::try_from(self.head - self.next + 1).unwrap_or(usize::MAX);
+            self.page = self.shared.store.read(self.run, self.next, left.min(PAGE)).await?.into();
+        }
+        let record = self.page.pop_front().ok_or_else(|| missing(self.run, self.next))?;
+        let entry = self.open(&record)?;
+        self.before = (entry.hash, entry.header.time);
+        self.next += 1;
+        Ok(Some(entry))
+    }
+
+    fn open(&self, record: &[u8]) -> Result<Entry, ReadError> {
+        let seq = self.next;
+        let bad = |what: &str| ReadError::corrupt(Key::Event(self.run, seq), what);
+        let record = decode(self.run, seq, record)?;
+        let hash = Header::hash_encoded(record.header_bytes);
+        if record.header.prev != self.before.0 {
+            return Err(bad("it does not follow the event before it"));
+        }
+        if record.header.time < self.before.1 {
+            return Err(bad("it is older than the event before it"));
+        }
+        if seq == self.head && hash != self.head_hash {
+            return Err(bad("the row of the run has another event as its newest"));
+        }
+        let opened = self.keys.seal().open(record.prefix, record.sealed);
+        let mut body = opened.ok_or_else(|| bad("the seal does not fit"))?;
+        let salt = *body.first_chunk::<32>().ok_or_else(|| bad("the salt is cut short"))?;
+        match record.form {
+            BodyForm::Inline => drop(body.drain(..32)),
+            BodyForm::Blob(name) => {
+                let content = self.shared.blobs.get(BlobName::Run(self.run, name)).map_err(ReadError::io)?;
+                let content = content.ok_or_else(|| bad("the blob of its body is missing"))?;
+                let opened = self.keys.seal().open(&blob_bound(self.run, &name), &content);
+                body = opened.ok_or_else(|| bad("the seal of its body's blob does not fit"))?;
+            }
+        }
+        if Header::commit(&salt, &body) != record.header.commitment {
+            return Err(bad("its body is not the one committed to"));
+        }
+        Ok(Entry { header: record.header, hash, salt, body })
+    }
+}
+
+impl std::fmt::Debug for Reader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reader").field("run", &self.run).field("next", &self.next).finish_non_exhaustive()
+    }
+}
+
+fn missing(run: RunId, seq: u64) -> ReadError {
+    ReadError::corrupt(Key::Event(run, seq), "the event is missing")
+}
+
+fn decode(run: RunId, seq: u64, record: &[u8]) -> Result<EventRecord<'_>, ReadError> {
+    let bad = |what: &str| ReadError::corrupt(Key::Event(run, seq), what);
+    let record = EventRecord::decode(record).map_err(|error| bad(&error.to_string()))?;
+    if record.header.run != run || record.header.seq != seq {
+        return Err(bad("it is the event of another place"));
+    }
+    Ok(record)
+}

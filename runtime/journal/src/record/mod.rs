@@ -1,0 +1,16 @@
+//! The records, one file each: encode, decode, golden bytes.
+
+mod chain;
+mod codec;
+mod event;
+mod frame;
+mod header;
+mod row;
+
+pub(crate) use chain::{ChainState, WRAPPED_KEY};
+pub(crate) use codec::Cursor;
+pub use codec::Malformed;
+pub(crate) use event::{BodyForm, EventRecord};
+pub(crate) use frame::{CHECKSUM, frame, unframe};
+pub use header::Header;
+pub use row::RunRow;

@@ -1,0 +1,599 @@
+//! Group commit: one thread owns all writes and makes many of them durable with one sync.
+//!
+//! The thread takes the first request and whatever else is there by then, checks each against the rows as the
+//! group leaves them, applies one batch, syncs, and only then answers all of them, refusals too. While it
+//! syncs, the next group gathers: the sync is the batching window, and no timer is needed.
+//!
+//! A batch can be seen by readers before it is durable. So the values that it replaces stand in `undo` until the
+//! sync has returned, and every read looks there after it has looked at the tree.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::JoinHandle;
+
+use tokio::sync::oneshot;
+use wflo_model::{RunId, Timestamp};
+
+use super::ticket::{Answer, Barrier, Ticket};
+use super::{Append, CreateOutcome, CreateRun, MAX_APPEND, MAX_VALUE};
+use crate::error::{AppendError, ReadError};
+use crate::key::{self, Key, MAX_RUN_KEY};
+use crate::record::{CHECKSUM, RunRow, frame, unframe};
+
+/// Most requests of a group.
+const GROUP_REQUESTS: usize = 512;
+
+/// A changed key and its new value.
+pub(super) type Write = (Vec<u8>, Option<Vec<u8>>);
+/// A key and its value.
+pub(super) type Pair = (Vec<u8>, Vec<u8>);
+
+/// An ordered map whose changes come in atomic batches.
+pub(super) trait Backend: Send + Sync + 'static {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, String>;
+    /// Up to `limit` pairs between two keys, both included; from the last one down if `down`.
+    fn scan(&self, first: &[u8], last: &[u8], limit: usize, down: bool) -> Result<Vec<Pair>, String>;
+    /// Makes all changes visible at once.
+    fn apply(&self, writes: Vec<Write>) -> Result<(), String>;
+    /// Makes everything applied before durable.
+    fn sync(&self) -> Result<(), String>;
+}
+
+/// A backend with its one writing thread.
+pub(super) struct GroupCommit<B: Backend> {
+    shared: Arc<Shared<B>>,
+    to: Sender<Request>,
+    thread: Option<JoinHandle<()>>,
+}
+
+pub(super) struct Shared<B> {
+    pub(super) backend: B,
+    undo: Mutex<HashMap<Vec<u8>, Option<Vec<u8>>>>,
+    poison: OnceLock<String>,
+}
+
+enum Request {
+    Append(Append, Answer),
+    Create(CreateRun, oneshot::Sender<Result<CreateOutcome, AppendError>>),
+    Claim(RunId, oneshot::Sender<Result<RunRow, AppendError>>),
+    Meta(String, Vec<u8>, Vec<Barrier>, Answer),
+    Close,
+}
+
+impl Request {
+    fn size(&self) -> usize {
+        match self {
+            Self::Append(append, _) => append.events.iter().map(Vec::len).sum::<usize>() + append.state.len(),
+            Self::Create(create, _) => create.events.iter().map(Vec::len).sum::<usize>() + create.state.len(),
+            Self::Meta(_, value, ..) => value.len(),
+            Self::Claim(..) | Self::Close => 0,
+        }
+    }
+}
+
+impl<B: Backend> GroupCommit<B> {
+    pub(super) fn start(backend: B) -> std::io::Result<Self> {
+        let shared = Arc::new(Shared { backend, undo: Mutex::new(HashMap::new()), poison: OnceLock::new() });
+        let (to, from) = channel();
+        let committer = Arc::clone(&shared);
+        let thread = std::thread::Builder::new()
+            .name("wflo-journal".to_owned())
+            .spawn(move || work(&committer, &from))?;
+        Ok(Self { shared, to, thread: Some(thread) })
+    }
+
+    pub(super) fn shared(&self) -> &Shared<B> {
+        &self.shared
+    }
+
+    pub(super) fn submit(&self, append: Append) -> Ticket {
+        if let Err(error) = check_sizes(&append.events, &append.state) {
+            return Ticket::answered(Err(error));
+        }
+        let (answer, ticket) = Ticket::pair();
+        self.send(Request::Append(append, answer));
+        ticket
+    }
+
+    pub(super) async fn create(&self, create: CreateRun) -> Result<CreateOutcome, AppendError> {
+        check_sizes(&create.events, &create.state)?;
+        if let Some(key) = &create.key {
+            check("an idempotency key", key.len(), MAX_RUN_KEY)?;
+        }
+        let (reply, from) = oneshot::channel();
+        self.send(Request::Create(create, reply));
+        from.await.unwrap_or_else(|_| Err(stopped()))
+    }
+
+    pub(super) async fn claim(&self, run: RunId) -> Result<RunRow, AppendError> {
+        let (reply, from) = oneshot::channel();
+        self.send(Request::Claim(run, reply));
+        from.await.unwrap_or_else(|_| Err(stopped()))
+    }
+
+    pub(super) fn put_meta(&self, name: &str, value: Vec<u8>, after: Vec<Barrier>) -> Ticket {
+        let sizes = check("a name", name.len(), MAX_RUN_KEY)
+            .and_then(|()| check("a value", value.len(), MAX_VALUE - CHECKSUM));
+        if let Err(error) = sizes {
+            return Ticket::answered(Err(error));
+        }
+        let (answer, ticket) = Ticket::pair();
+        self.send(Request::Meta(name.to_owned(), value, after, answer));
+        ticket
+    }
+
+    fn send(&self, request: Request) {
+        // Where the thread is gone the request is dropped here, and its answer says so.
+        let _ = self.to.send(request);
+    }
+}
+
+impl<B: Backend> Drop for GroupCommit<B> {
+    fn drop(&mut self) {
+        self.send(Request::Close);
+        if let Some(thread) = self.thread.take() {
+            // It catches its panics; what was under way is answered before it ends.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn stopped() -> AppendError {
+    AppendError::Unknown { message: "the writer stopped".to_owned() }
+}
+
+fn check(what: &'static str, size: usize, limit: usize) -> Result<(), AppendError> {
+    if size > limit { Err(AppendError::TooLarge { what, size, limit }) } else { Ok(()) }
+}
+
+fn check_sizes(events: &[Vec<u8>], state: &[u8]) -> Result<(), AppendError> {
+    for event in events {
+        check("an event", event.len(), MAX_VALUE - CHECKSUM)?;
+    }
+    // The row's own fields take 26 bytes before the state.
+    check("the state of a run", 26 + state.len(), MAX_VALUE - CHECKSUM)?;
+    check("an append", events.iter().map(Vec::len).sum(), MAX_APPEND)
+}
+
+impl<B: Backend> Shared<B> {
+    pub(super) fn poisoned(&self) -> Option<String> {
+        self.poison.get().cloned()
+    }
+
+    pub(super) fn row(&self, run: RunId) -> Result<Option<RunRow>, ReadError> {
+        let key = Key::Run(run).encode();
+        self.get(&key)?.map(|value| decode_row(&key, &value)).transpose()
+    }
+
+    pub(super) fn rows(
+        &self,
+        before: Option<RunId>,
+        limit: usize,
+    ) -> Result<Vec<(RunId, RunRow)>, ReadError> {
+        let first = Key::Run(RunId::from_bytes([0; 16])).encode();
+        let mut last = match before.map(|run| u128::from_be_bytes(*run.as_bytes()).checked_sub(1)) {
+            None => Key::Run(RunId::from_bytes([0xff; 16])).encode(),
+            Some(Some(n)) => Key::Run(RunId::from_bytes(n.to_be_bytes())).encode(),
+            Some(None) => return Ok(Vec::new()),
+        };
+        let mut out = Vec::new();
+        while out.len() < limit {
+            let want = limit - out.len();
+            let (pairs, end) = self.scan(&first, &last, want, true)?;
+            for (key, value) in pairs {
+                let Some(Key::Run(run)) = Key::decode(&key) else {
+                    return Err(ReadError::corrupt(key::show(&key), "no key of a run"));
+                };
+                out.push((run, decode_row(&key, &value)?));
+            }
+            // Some were left out because they are not durable: go on below the last one that was seen.
+            match end {
+                Some(Some(below)) if out.len() < limit => last = below,
+                _ => break,
+            }
+        }
+        Ok(out)
+    }
+
+    pub(super) fn events(&self, run: RunId, from: u64, limit: usize) -> Result<Vec<Vec<u8>>, ReadError> {
+        let from = from.max(1);
+        let head = self.row(run)?.ok_or(ReadError::UnknownRun { run })?.head;
+        let last = head.min(from.saturating_add(limit as u64).saturating_sub(1));
+        if from > last {
+            return Ok(Vec::new());
+        }
+        let (first, end) = (Key::Event(run, from).encode(), Key::Event(run, last).encode());
+        let pairs = self.shared_scan(&first, &end, limit, false)?;
+        let mut out = Vec::with_capacity(pairs.len());
+        // Everything up to the durable head is durable, so there is nothing to undo among events.
+        for (seq, (key, value)) in (from..).zip(pairs) {
+            if key != Key::Event(run, seq).encode() {
+                return Err(ReadError::corrupt(Key::Event(run, seq), "the event is missing"));
+            }
+            out.push(unframe(&key, value)?);
+        }
+        let next = from + out.len() as u64;
+        if next <= last {
+            return Err(ReadError::corrupt(Key::Event(run, next), "the event is missing"));
+        }
+        Ok(out)
+    }
+
+    pub(super) fn by_key(&self, key: &[u8]) -> Result<Option<RunId>, ReadError> {
+        let key = Key::RunKey(key).encode();
+        self.get(&key)?.map(|value| decode_run(&key, &value)).transpose()
+    }
+
+    pub(super) fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<(Timestamp, RunId)>, ReadError> {
+        let first = Key::Due(Timestamp::default(), RunId::from_bytes([0; 16])).encode();
+        let last = Key::Due(now, RunId::from_bytes([0xff; 16])).encode();
+        let mut pairs = self.shared_scan(&first, &last, limit, false)?;
+        let undo = self.undo();
+        pairs.retain(|(key, _)| undo.get(key).is_none_or(Option::is_some));
+        let taken = undo.iter().filter_map(|(key, old)| Some((key, old.as_ref()?)));
+        for (key, old) in taken.filter(|(key, _)| first <= **key && **key <= last) {
+            if !pairs.iter().any(|(found, _)| found == key) {
+                pairs.push((key.clone(), old.clone()));
+            }
+        }
+        drop(undo);
+        pairs.sort_unstable();
+        pairs.truncate(limit);
+        pairs
+            .into_iter()
+            .map(|(key, value)| {
+                unframe(&key, value)?;
+                match Key::decode(&key) {
+                    Some(Key::Due(due, run)) => Ok((due, run)),
+                    _ => Err(ReadError::corrupt(key::show(&key), "no key of a timer")),
+                }
+            })
+            .collect()
+    }
+
+    pub(super) fn meta(&self, name: &str) -> Result<Option<Vec<u8>>, ReadError> {
+        self.get(&Key::Meta(name).encode())
+    }
+
+    /// The durable value of a key.
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, ReadError> {
+        let seen = self.backend.get(key).map_err(ReadError::io)?;
+        let durable = self.undo().get(key).cloned().unwrap_or(seen);
+        durable.map(|value| unframe(key, value)).transpose()
+    }
+
+    /// Durable values downwards, and the key below the last one seen if there may be more.
+    #[expect(clippy::type_complexity, reason = "used in one place, which takes it apart at once")]
+    fn scan(
+        &self,
+        first: &[u8],
+        last: &[u8],
+        limit: usize,
+        down: bool,
+    ) -> Result<(Vec<Pair>, Option<Option<Vec<u8>>>), ReadError> {
+        let pairs = self.shared_scan(first, last, limit, down)?;
+        let more = (pairs.len() == limit).then(|| pairs.last().and_then(|(key, _)| predecessor(key)));
+        let undo = self.undo();
+        let durable = pairs.into_iter().filter_map(|(key, seen)| match undo.get(&key) {
+            Some(old) => Some((key, old.clone()?)),
+            None => Some((key, seen)),
+        });
+        let durable = durable.collect::<Vec<_>>();
+        drop(undo);
+        let opened = durable.into_iter().map(|(key, value)| {
+            let value = unframe(&key, value)?;
+            Ok((key, value))
+        });
+        Ok((opened.collect::<Result<_, ReadError>>()?, more))
+    }
+
+    fn shared_scan(
+        &self,
+        first: &[u8],
+        last: &[u8],
+        limit: usize,
+        down: bool,
+    ) -> Result<Vec<Pair>, ReadError> {
+        self.backend.scan(first, last, limit, down).map_err(ReadError::io)
+    }
+
+    fn undo(&self) -> MutexGuard<'_, HashMap<Vec<u8>, Option<Vec<u8>>>> {
+        // Nothing panics while it holds the lock, and the map is whole between any two of its changes.
+        self.undo.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The greatest key of the same length below `key`.
+fn predecessor(key: &[u8]) -> Option<Vec<u8>> {
+    let mut out = key.to_vec();
+    for byte in out.iter_mut().rev() {
+        let (less, borrow) = byte.overflowing_sub(1);
+        *byte = less;
+        if !borrow {
+            return Some(out);
+        }
+    }
+    None
+}
+
+fn decode_row(key: &[u8], value: &[u8]) -> Result<RunRow, ReadError> {
+    RunRow::decode(value).map_err(|error| ReadError::corrupt(key::show(key), error))
+}
+
+fn decode_run(key: &[u8], value: &[u8]) -> Result<RunId, ReadError> {
+    let bytes = value.try_into().map_err(|_| ReadError::corrupt(key::show(key), "no id of a run"))?;
+    Ok(RunId::from_bytes(bytes))
+}
+
+/// The writing thread.
+fn work<B: Backend>(shared: &Shared<B>, from: &Receiver<Request>) {
+    let mut open = true;
+    while open {
+        let Ok(first) = from.recv() else { return };
+        let mut size = first.size();
+        let mut requests = vec![first];
+        while requests.len() < GROUP_REQUESTS && size < MAX_APPEND {
+            let Ok(next) = from.try_recv() else { break };
+            size += next.size();
+            requests.push(next);
+        }
+        // Whatever comes after Close was sent by nobody who waits.
+        if let Some(close) = requests.iter().position(|request| matches!(request, Request::Close)) {
+            requests.truncate(close);
+            open = false;
+        }
+        let outcome = catch_unwind(AssertUnwindSafe(|| commit(shared, requests)));
+        if let Err(panic) = outcome {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
+            poison(shared, &format!("the database panicked: {text}"));
+        }
+    }
+}
+
+fn poison<B>(shared: &Shared<B>, message: &str) -> String {
+    tracing::error!(message, "the journal failed and takes no more writes");
+    shared.poison.get_or_init(|| message.to_owned()).clone()
+}
+
+/// Writes a group. The commit point of everything in it is the return of `sync`.
+fn commit<B: Backend>(shared: &Shared<B>, requests: Vec<Request>) {
+    let mut group = Group { shared, events: Vec::new(), rows: HashMap::new(), cells: HashMap::new() };
+    let mut verdicts = Vec::with_capacity(requests.len());
+    let mut failed = shared.poisoned();
+    for request in requests {
+        if failed.is_none() {
+            match group.stage(request) {
+                Ok(verdict) => verdicts.push(verdict),
+                Err((verdict, message)) => {
+                    failed = Some(poison(shared, &message));
+                    verdicts.push(verdict);
+                }
+            }
+        } else {
+            verdicts.extend(Verdict::refused(request));
+        }
+    }
+    let failure = match failed {
+        Some(message) => Some(AppendError::Poisoned { message }),
+        None => group.write().err().map(|message| AppendError::Unknown { message: poison(shared, &message) }),
+    };
+    verdicts.into_iter().for_each(|verdict| verdict.send(failure.as_ref()));
+}
+
+/// An answer that waits for the group to be durable.
+enum Verdict {
+    Done(Answer, Result<(), AppendError>),
+    Created(oneshot::Sender<Result<CreateOutcome, AppendError>>, Result<CreateOutcome, AppendError>),
+    Claimed(oneshot::Sender<Result<RunRow, AppendError>>, Result<RunRow, AppendError>),
+}
+
+impl Verdict {
+    /// Answers; refusals too fall with the group, for they may build on what was in it.
+    fn send(self, failure: Option<&AppendError>) {
+        // Whoever dropped the other end does not want to know; nothing is undone for it.
+        match self {
+            Self::Done(answer, result) => answer.give(failure.cloned().map_or(result, Err)),
+            Self::Created(to, result) => drop(to.send(failure.cloned().map_or(result, Err))),
+            Self::Claimed(to, result) => drop(to.send(failure.cloned().map_or(result, Err))),
+        }
+    }
+
+    fn refused(request: Request) -> Option<Self> {
+        Some(match request {
+            Request::Append(_, answer) | Request::Meta(_, _, _, answer) => Self::Done(answer, Err(stopped())),
+            Request::Create(_, to) => Self::Created(to, Err(stopped())),
+            Request::Claim(_, to) => Self::Claimed(to, Err(stopped())),
+            Request::Close => return None,
+        })
+    }
+}
+
+/// What a group changes, on top of what is stored.
+struct Group<'a, B> {
+    shared: &'a Shared<B>,
+    events: Vec<Write>,
+    rows: HashMap<RunId, StagedRow>,
+    cells: HashMap<Vec<u8>, Option<Vec<u8>>>,
+}
+
+struct StagedRow {
+    row: RunRow,
+    changed: bool,
+    old_due: Option<Timestamp>,
+    old: Option<Vec<u8>>,
+}
+
+/// A refusal of one request, or a failure of the store.
+enum Stop {
+    Refuse(AppendError),
+    Fail(String),
+}
+
+impl From<ReadError> for Stop {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Io { message } => Self::Fail(message),
+            other => Self::Refuse(other.into()),
+        }
+    }
+}
+
+impl<B: Backend> Group<'_, B> {
+    fn stage(&mut self, request: Request) -> Result<Verdict, (Verdict, String)> {
+        fn settle<T>(result: Result<T, Stop>) -> (Result<T, AppendError>, Option<String>) {
+            match result {
+                Ok(value) => (Ok(value), None),
+                Err(Stop::Refuse(error)) => (Err(error), None),
+                Err(Stop::Fail(message)) => (Err(stopped()), Some(message)),
+            }
+        }
+        let (verdict, failed) = match request {
+            Request::Append(append, answer) => {
+                let (result, failed) = settle(self.append(append));
+                (Verdict::Done(answer, result), failed)
+            }
+            Request::Meta(name, value, after, answer) => {
+                let (result, failed) = settle(self.meta(&name, value, after));
+                (Verdict::Done(answer, result), failed)
+            }
+            Request::Create(create, to) => {
+                let (result, failed) = settle(self.create(create));
+                (Verdict::Created(to, result), failed)
+            }
+            Request::Claim(run, to) => {
+                let (result, failed) = settle(self.claim(run));
+                (Verdict::Claimed(to, result), failed)
+            }
+            Request::Close => unreachable!("requests end before Close"),
+        };
+        match failed {
+            None => Ok(verdict),
+            Some(message) => Err((verdict, message)),
+        }
+    }
+
+    fn append(&mut self, append: Append) -> Result<(), Stop> {
+        let staged = self.row(append.run)?.ok_or(AppendError::UnknownRun { run: append.run });
+        let staged = staged.map_err(Stop::Refuse)?;
+        if append.fence != staged.row.fence {
+            return Err(Stop::Refuse(AppendError::Fenced));
+        }
+        if append.expected != staged.row.head {
+            return Err(Stop::Refuse(AppendError::Conflict { head: staged.row.head }));
+        }
+        wait(append.after)?;
+        let first = staged.row.head + 1;
+        staged.row.head += append.events.len() as u64;
+        staged.row.state = append.state;
+        staged.row.due = append.due.unwrap_or(staged.row.due);
+        staged.changed = true;
+        self.add_events(append.run, first, append.events);
+        Ok(())
+    }
+
+    fn create(&mut self, create: CreateRun) -> Result<CreateOutcome, Stop> {
+        let key = create.key.as_ref().map(|key| Key::RunKey(key).encode());
+        if let Some(key) = &key {
+            let value = match self.cells.get(key) {
+                Some(staged) => staged.clone(),
+                None => self.shared.backend.get(key).map_err(Stop::Fail)?,
+            };
+            if let Some(value) = value {
+                return Ok(CreateOutcome::Exists(decode_run(key, &unframe(key, value)?)?));
+            }
+        }
+        if self.row(create.run)?.is_some() {
+            return Err(Stop::Refuse(AppendError::RunExists { run: create.run }));
+        }
+        wait(create.after)?;
+        let row = RunRow { head: create.events.len() as u64, fence: 1, due: None, state: create.state };
+        self.rows.insert(create.run, StagedRow { row, changed: true, old_due: None, old: None });
+        if let Some(key) = key {
+            let value = frame(&key, create.run.as_bytes().to_vec());
+            self.cells.insert(key, Some(value));
+        }
+        self.add_events(create.run, 1, create.events);
+        Ok(CreateOutcome::New)
+    }
+
+    fn claim(&mut self, run: RunId) -> Result<RunRow, Stop> {
+        let staged = self.row(run)?.ok_or(Stop::Refuse(AppendError::UnknownRun { run }))?;
+        staged.row.fence += 1;
+        staged.changed = true;
+        Ok(staged.row.clone())
+    }
+
+    fn meta(&mut self, name: &str, value: Vec<u8>, after: Vec<Barrier>) -> Result<(), Stop> {
+        wait(after)?;
+        let key = Key::Meta(name).encode();
+        let value = frame(&key, value);
+        self.cells.insert(key, Some(value));
+        Ok(())
+    }
+
+    /// The row as the group leaves it.
+    fn row(&mut self, run: RunId) -> Result<Option<&mut StagedRow>, Stop> {
+        use std::collections::hash_map::Entry;
+        match self.rows.entry(run) {
+            Entry::Occupied(found) => Ok(Some(found.into_mut())),
+            Entry::Vacant(place) => {
+                let key = Key::Run(run).encode();
+                let Some(old) = self.shared.backend.get(&key).map_err(Stop::Fail)? else {
+                    return Ok(None);
+                };
+                let row = decode_row(&key, &unframe(&key, old.clone())?)?;
+                let old_due = row.due;
+                Ok(Some(place.insert(StagedRow { row, changed: false, old_due, old: Some(old) })))
+            }
+        }
+    }
+
+    fn add_events(&mut self, run: RunId, first: u64, events: Vec<Vec<u8>>) {
+        self.events.extend((first..).zip(events).map(|(seq, event)| {
+            let key = Key::Event(run, seq).encode();
+            let value = frame(&key, event);
+            (key, Some(value))
+        }));
+    }
+
+    fn write(mut self) -> Result<(), String> {
+        let mut undo = HashMap::with_capacity(self.rows.len() + self.cells.len());
+        let mut writes = std::mem::take(&mut self.events);
+        for (run, staged) in self.rows.into_iter().filter(|(_, staged)| staged.changed) {
+            if staged.row.due != staged.old_due {
+                if let Some(old) = staged.old_due {
+                    self.cells.insert(Key::Due(old, run).encode(), None);
+                }
+                if let Some(new) = staged.row.due {
+                    let key = Key::Due(new, run).encode();
+                    let value = frame(&key, Vec::new());
+                    self.cells.insert(key, Some(value));
+                }
+            }
+            let key = Key::Run(run).encode();
+            let value = frame(&key, staged.row.encode());
+            undo.insert(key.clone(), staged.old);
+            writes.push((key, Some(value)));
+        }
+        for (key, value) in self.cells {
+            undo.insert(key.clone(), self.shared.backend.get(&key)?);
+            writes.push((key, value));
+        }
+        if writes.is_empty() {
+            return Ok(());
+        }
+        *self.shared.undo() = undo;
+        self.shared.backend.apply(writes)?;
+        self.shared.backend.sync()?;
+        // From here on the group is durable, and readers see it. After a failure they never do.
+        self.shared.undo().clear();
+        Ok(())
+    }
+}
+
+fn wait(after: Vec<Barrier>) -> Result<(), Stop> {
+    after.into_iter().try_for_each(|barrier| barrier.wait().map_err(Stop::Fail))
+}

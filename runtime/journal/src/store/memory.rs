@@ -1,0 +1,107 @@
+//! A store in memory, for runs that need not outlive the process.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use wflo_model::StoreId;
+
+use super::commit::{Backend, GroupCommit, Pair, Write};
+use super::delegate::store_by_group_commit;
+use super::sync::{NoHook, SyncHook};
+
+/// Keeps runs in memory, under the whole contract of [`Store`](super::Store) but that of outliving the process.
+///
+/// ```
+/// use wflo_journal::{MemoryStore, Store};
+/// use wflo_model::StoreId;
+/// let store = MemoryStore::new(StoreId::from_bytes([1; 16])).unwrap();
+/// assert_eq!(store.poisoned(), None);
+/// ```
+pub struct MemoryStore {
+    id: StoreId,
+    image: MemoryImage,
+    commit: GroupCommit<MemoryBackend>,
+}
+
+/// What the store would find again on a disk.
+type MemoryImage = Arc<Mutex<BTreeMap<Vec<u8>, Vec<u8>>>>;
+
+impl MemoryStore {
+    /// Makes an empty store.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn new(id: StoreId) -> std::io::Result<Self> {
+        Self::with_hook(id, Arc::new(NoHook))
+    }
+
+    /// Makes an empty store that asks `hook` before it calls anything durable.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn with_hook(id: StoreId, hook: Arc<dyn SyncHook>) -> std::io::Result<Self> {
+        Self::start(id, MemoryImage::default(), hook)
+    }
+
+    /// A new store that holds what is durable in this one, as after a crash.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn reopen(&self, hook: Arc<dyn SyncHook>) -> std::io::Result<Self> {
+        let image = self.image.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Self::start(self.id, Arc::new(Mutex::new(image)), hook)
+    }
+
+    fn start(id: StoreId, image: MemoryImage, hook: Arc<dyn SyncHook>) -> std::io::Result<Self> {
+        let map = RwLock::new(image.lock().unwrap_or_else(PoisonError::into_inner).clone());
+        let backend = MemoryBackend { map, unsynced: Mutex::default(), image: Arc::clone(&image), hook };
+        Ok(Self { id, image, commit: GroupCommit::start(backend)? })
+    }
+}
+
+store_by_group_commit!(MemoryStore);
+
+struct MemoryBackend {
+    map: RwLock<BTreeMap<Vec<u8>, Vec<u8>>>,
+    unsynced: Mutex<Vec<Write>>,
+    image: MemoryImage,
+    hook: Arc<dyn SyncHook>,
+}
+
+fn put(map: &mut BTreeMap<Vec<u8>, Vec<u8>>, (key, value): Write) {
+    match value {
+        Some(value) => drop(map.insert(key, value)),
+        None => drop(map.remove(&key)),
+    }
+}
+
+impl Backend for MemoryBackend {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, String> {
+        Ok(self.map.read().unwrap_or_else(PoisonError::into_inner).get(key).cloned())
+    }
+
+    fn scan(&self, first: &[u8], last: &[u8], limit: usize, down: bool) -> Result<Vec<Pair>, String> {
+        if first > last {
+            return Ok(Vec::new());
+        }
+        let map = self.map.read().unwrap_or_else(PoisonError::into_inner);
+        let range =
+            map.range(first.to_vec()..=last.to_vec()).map(|(key, value)| (key.clone(), value.clone()));
+        Ok(if down { range.rev().take(limit).collect() } else { range.take(limit).collect() })
+    }
+
+    fn apply(&self, writes: Vec<Write>) -> Result<(), String> {
+        self.unsynced.lock().unwrap_or_else(PoisonError::into_inner).extend(writes.iter().cloned());
+        let mut map = self.map.write().unwrap_or_else(PoisonError::into_inner);
+        writes.into_iter().for_each(|write| put(&mut map, write));
+        Ok(())
+    }
+
+    fn sync(&self) -> Result<(), String> {
+        self.hook.before_sync().map_err(|error| error.to_string())?;
+        let writes = std::mem::take(&mut *self.unsynced.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut image = self.image.lock().unwrap_or_else(PoisonError::into_inner);
+        writes.into_iter().for_each(|write| put(&mut image, write));
+        Ok(())
+    }
+}

@@ -1,0 +1,143 @@
+//! Stores: opaque bytes, ordered by run, durable by the group.
+
+mod commit;
+mod delegate;
+mod memory;
+mod sled_store;
+mod state_dir;
+mod sync;
+mod ticket;
+
+use async_trait::async_trait;
+use wflo_model::{RunId, StoreId, Timestamp};
+
+pub use memory::MemoryStore;
+pub use sled_store::SledStore;
+pub(crate) use state_dir::{create_private_dir, sync_dir};
+pub use sync::{FaultSync, SyncHook};
+pub use ticket::{Answer, Barrier, BarrierSignal, Ticket};
+
+use crate::error::{AppendError, ReadError};
+use crate::record::RunRow;
+
+/// Largest value in bytes, checksum included. sled keeps larger ones in files that it never syncs.
+pub const MAX_VALUE: usize = 4096;
+/// Most bytes of one append: what a group may hold.
+pub const MAX_APPEND: usize = 1 << 20;
+
+/// Keeps runs as opaque bytes.
+///
+/// The contract, which one suite tests against every implementation:
+/// - the events of a run are dense from 1, and only the newest writer (`fence`) that knows the newest event
+///   (`expected`) appends: of any number of racing appends one wins;
+/// - an append, a creation or a claim lands whole or not at all, also when the process is killed;
+/// - it is durable when its ticket or future says so, and dropping either cancels nothing;
+/// - appends of a run land in the order in which they were submitted;
+/// - no read ever shows what is not durable;
+/// - after an I/O error nothing is written any more, until the store is opened again.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// The store's id, made once when the store was.
+    fn id(&self) -> StoreId;
+
+    /// Hands over an append, in order, without waiting.
+    fn submit(&self, append: Append) -> Ticket;
+
+    /// Makes a run with its first events, or names the run that has its key. The writer's fence is 1.
+    ///
+    /// # Errors
+    /// [`AppendError::RunExists`], [`AppendError::TooLarge`], or the store failed.
+    async fn create_run(&self, create: CreateRun) -> Result<CreateOutcome, AppendError>;
+
+    /// Makes the caller the run's only writer: the fence goes up by one, and older writers are refused. Gives
+    /// the row as it is then.
+    ///
+    /// # Errors
+    /// [`AppendError::UnknownRun`], or the store failed.
+    async fn claim(&self, run: RunId) -> Result<RunRow, AppendError>;
+
+    /// The row of a run.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn run(&self, run: RunId) -> Result<Option<RunRow>, ReadError>;
+
+    /// Rows of runs, newest first: at most `limit` of those before `before`; fewer only at the end.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn runs(&self, before: Option<RunId>, limit: usize) -> Result<Vec<(RunId, RunRow)>, ReadError>;
+
+    /// The events of a run from `from` on, dense, at most `limit`; fewer only at the end.
+    ///
+    /// # Errors
+    /// [`ReadError::UnknownRun`], [`ReadError::Corrupt`] also for one that is missing.
+    async fn read(&self, run: RunId, from: u64, limit: usize) -> Result<Vec<Vec<u8>>, ReadError>;
+
+    /// The run that was created with this key.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn by_key(&self, key: &[u8]) -> Result<Option<RunId>, ReadError>;
+
+    /// Runs that are due at `now`, soonest first, at most `limit`.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<(Timestamp, RunId)>, ReadError>;
+
+    /// A value of the deployment.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn meta(&self, name: &str) -> Result<Option<Vec<u8>>, ReadError>;
+
+    /// Sets a value of the deployment, after the barriers.
+    fn put_meta(&self, name: &str, value: Vec<u8>, after: Vec<Barrier>) -> Ticket;
+
+    /// What failed, if the store takes no more writes.
+    fn poisoned(&self) -> Option<String>;
+}
+
+/// Events and a new state for one run, all or nothing.
+#[derive(Debug)]
+pub struct Append {
+    /// The run.
+    pub run: RunId,
+    /// The number of the writer.
+    pub fence: u64,
+    /// The newest event as the writer knows it; the first of `events` gets the number after it.
+    pub expected: u64,
+    /// The events; may be none.
+    pub events: Vec<Vec<u8>>,
+    /// The new state of the row.
+    pub state: Vec<u8>,
+    /// The new timer: `None` leaves it as it is, `Some(None)` takes it away.
+    pub due: Option<Option<Timestamp>>,
+    /// What must be durable before this is written.
+    pub after: Vec<Barrier>,
+}
+
+/// A run to be made.
+#[derive(Debug)]
+pub struct CreateRun {
+    /// Its id.
+    pub run: RunId,
+    /// Its idempotency key, [`crate::MAX_RUN_KEY`] bytes at most.
+    pub key: Option<Vec<u8>>,
+    /// Its first events.
+    pub events: Vec<Vec<u8>>,
+    /// The state of its row.
+    pub state: Vec<u8>,
+    /// What must be durable before this is written.
+    pub after: Vec<Barrier>,
+}
+
+/// What came of making a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CreateOutcome {
+    /// It was made.
+    New,
+    /// This run was made with the same key before; nothing was written.
+    Exists(RunId),
+}

@@ -1,0 +1,205 @@
+//! The folder a store lives in: its lock, its format, its generation.
+//!
+//! `STATE/{FORMAT, CURRENT, lock, seal.key, gen-0001/, blobs/}`. `FORMAT` is written last when a store is made, and
+//! a file `creating` stands there until then; so a folder without `FORMAT` either holds a store whose making was
+//! cut short and which never acknowledged anything, or is no store.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read as _, Seek as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use wflo_model::StoreId;
+
+use crate::error::OpenError;
+
+const FORMAT: &str = "FORMAT";
+const CURRENT: &str = "CURRENT";
+const LOCK: &str = "lock";
+const CREATING: &str = "creating";
+const FIRST_GENERATION: &str = "gen-0001";
+/// The format this version reads and writes.
+const VERSION: u32 = 1;
+
+/// The folder, locked for as long as this lives.
+pub(crate) struct StateDir {
+    path: PathBuf,
+    _lock: File,
+}
+
+/// What the folder holds.
+pub(crate) enum Contents {
+    /// A store of this id, in this generation's folder.
+    Store(StoreId, PathBuf),
+    /// Nothing yet.
+    Nothing,
+}
+
+impl StateDir {
+    /// Locks the folder, which is made if need be, and says what is in it.
+    pub(crate) fn open(path: &Path) -> Result<(Self, Contents), OpenError> {
+        create_private_dir(path).map_err(at(path))?;
+        let lock = lock(path)?;
+        let dir = Self { path: path.to_owned(), _lock: lock };
+        let contents = dir.contents()?;
+        Ok((dir, contents))
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn contents(&self) -> Result<Contents, OpenError> {
+        let not_a_store =
+            |what: &str| OpenError::NotAStore { path: self.path.clone(), what: what.to_owned() };
+        let wiped = |what: String| OpenError::Wiped { path: self.path.clone(), what };
+        let format = self.path.join(FORMAT);
+        let Some(text) = read_small(&format).map_err(at(&format))? else {
+            let creating = self.path.join(CREATING).exists();
+            let generation = self.generations().map_err(at(&self.path))?;
+            if !creating && (!generation.is_empty() || self.path.join(CURRENT).exists()) {
+                return Err(not_a_store("there are data of a store, but `FORMAT` is missing"));
+            }
+            return Ok(Contents::Nothing);
+        };
+        let mut lines = text.lines();
+        let version = lines.next().and_then(|line| line.strip_prefix("wflo store "));
+        let version = version.and_then(|text| text.parse::<u32>().ok());
+        let version = version.ok_or_else(|| not_a_store("`FORMAT` has no line `wflo store N`"))?;
+        if version != VERSION {
+            return Err(OpenError::NewerFormat { path: self.path.clone(), found: version, known: VERSION });
+        }
+        let id = lines.next().and_then(|line| line.strip_prefix("id ")).and_then(|text| text.parse().ok());
+        let id = id.ok_or_else(|| not_a_store("`FORMAT` has no line `id STORE`"))?;
+        let current = self.path.join(CURRENT);
+        let name = read_small(&current).map_err(at(&current))?;
+        let name = name.ok_or_else(|| wiped("`CURRENT` is missing".to_owned()))?;
+        let name = name.trim_end();
+        if !is_generation(name) {
+            return Err(not_a_store("`CURRENT` names no generation"));
+        }
+        let generation = self.path.join(name);
+        if !generation.join("db").is_file() {
+            return Err(wiped(format!("`{name}/db` is missing")));
+        }
+        remove_if_there(&self.path.join(CREATING)).map_err(at(&self.path))?;
+        Ok(Contents::Store(id, generation))
+    }
+
+    /// Begins to make a store; gives the folder of its first generation. What an earlier attempt left is removed:
+    /// it never came to `FORMAT`, so nothing in it was ever acknowledged.
+    pub(crate) fn begin(&self) -> Result<PathBuf, OpenError> {
+        let begin = || -> io::Result<PathBuf> {
+            write_durably(&self.path.join(CREATING), b"")?;
+            for left in self.generations()? {
+                fs::remove_dir_all(left)?;
+            }
+            let generation = self.path.join(FIRST_GENERATION);
+            create_private_dir(&generation)?;
+            Ok(generation)
+        };
+        begin().map_err(at(&self.path))
+    }
+
+    /// Ends the making of a store; the commit point is the rename to `FORMAT`.
+    pub(crate) fn finish(&self, id: StoreId) -> Result<(), OpenError> {
+        let finish = || -> io::Result<()> {
+            write_durably(&self.path.join(CURRENT), format!("{FIRST_GENERATION}\n").as_bytes())?;
+            write_durably(&self.path.join(FORMAT), format!("wflo store {VERSION}\nid {id}\n").as_bytes())?;
+            remove_if_there(&self.path.join(CREATING))?;
+            // The folder itself must be found again too.
+            self.path.canonicalize()?.parent().map_or(Ok(()), sync_dir)
+        };
+        finish().map_err(at(&self.path))
+    }
+
+    fn generations(&self) -> io::Result<Vec<PathBuf>> {
+        let mut found = Vec::new();
+        for entry in fs::read_dir(&self.path)? {
+            let entry = entry?;
+            if entry.file_name().to_str().is_some_and(is_generation) {
+                found.push(entry.path());
+            }
+        }
+        Ok(found)
+    }
+}
+
+fn is_generation(name: &str) -> bool {
+    name.strip_prefix("gen-").is_some_and(|n| n.len() == 4 && n.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+fn lock(path: &Path) -> Result<File, OpenError> {
+    let file_path = path.join(LOCK);
+    let io = at(&file_path);
+    let mut file = private_file().read(true).create(true).open(&file_path).map_err(&io)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut text = String::new();
+            let by =
+                (&mut file).take(32).read_to_string(&mut text).ok().and_then(|_| text.trim().parse().ok());
+            return Err(OpenError::Locked { path: path.to_owned(), by });
+        }
+        Err(TryLockError::Error(source)) => return Err(io(source)),
+    }
+    // The number only serves the message of a process that finds the lock taken.
+    let mut note = || -> io::Result<()> {
+        file.set_len(0)?;
+        file.rewind()?;
+        writeln!(file, "{}", std::process::id())
+    };
+    note().map_err(&io)?;
+    Ok(file)
+}
+
+/// Makes a folder, with those above it, that only its owner can enter. One that is there stays as it is.
+pub(crate) fn create_private_dir(path: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
+}
+
+/// Options for writing a file that only its owner can read.
+pub(crate) fn private_file() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
+/// Makes the names in a folder durable.
+pub(crate) fn sync_dir(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let temporary = path.with_extension("tmp");
+    let mut file = private_file().create(true).truncate(true).open(&temporary)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&temporary, path)?;
+    path.parent().map_or(Ok(()), sync_dir)
+}
+
+fn read_small(path: &Path) -> io::Result<Option<String>> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn remove_if_there(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn at(path: &Path) -> impl Fn(io::Error) -> OpenError + use<> {
+    let path = path.to_owned();
+    move |source| OpenError::Io { path: path.clone(), source }
+}
