@@ -19,6 +19,7 @@ use wflo_ports::{Clock, Entropy, SystemEntropyError};
 pub struct SystemClock;
 
 impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that has them")]
     fn now(&self) -> Timestamp {
         // A clock set before 1970 tells 1970; one past the year 584,000 tells the end of time.
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -39,6 +40,7 @@ impl Clock for SystemClock {
 pub struct SystemEntropy;
 
 impl Entropy for SystemEntropy {
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that has them")]
     fn fill(&self, bytes: &mut [u8]) -> Result<(), SystemEntropyError> {
         getrandom::fill(bytes).map_err(|error| SystemEntropyError { message: error.to_string() })
     }
