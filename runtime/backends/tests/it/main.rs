@@ -5,3 +5,4 @@ mod openai;
 mod server;
 mod sqlite;
 mod sqlite_escape;
+mod sqlite_fuzz;
