@@ -19,7 +19,7 @@ const NEIGHBOURS: &[(&str, &str)] = &[
 
 /// What is found in the data of a request; none if it holds no signals.
 ///
-/// - `card_testing`: small charges at five merchants or more within an hour.
+/// - `card_testing`: small charges at five merchants or more in a day.
 /// - `impossible_travel`: between countries that are no neighbours.
 /// - `structuring`: four deposits or more within a week, none of them reported.
 /// - `account_takeover`: a country the account never saw, and an amount of 1,000 USD or more.
@@ -55,7 +55,7 @@ fn signals(message: &str) -> Option<Value> {
 fn card_testing(row: &Value) -> Option<String> {
     let [charges, merchants, minutes, largest] =
         numbers(row, ["small_charges", "merchants", "minutes", "largest_cents"])?;
-    (merchants >= 5 && minutes <= 60).then(|| {
+    (merchants >= 5).then(|| {
         format!(
             "{charges} charges under 3 USD at {merchants} merchants within {minutes} minutes, and one of {} the same \
              day",
