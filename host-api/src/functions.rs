@@ -33,16 +33,28 @@ pub const FUNCTIONS: &[(&str, &str, Reach)] = &[
     ("wflo:step/context", "step", Reach::Virtual),
 ];
 
+/// Every interface that is linked, with its version; those named `types` have no functions.
+pub const INTERFACES: &[&str] = &[
+    "wasi:logging/logging@0.1.0-draft",
+    "wflo:approval/gate@0.1.0",
+    "wflo:db/sql@0.1.0",
+    "wflo:llm/chat@0.1.0",
+    "wflo:llm/tasks@0.1.0",
+    "wflo:llm/types@0.1.0",
+    "wflo:step/context@0.1.0",
+    "wflo:step/types@0.1.0",
+];
+
 #[cfg(test)]
 mod tests {
     use std::path::Path;
 
     use wit_parser::{Resolve, WorldItem};
 
-    use super::FUNCTIONS;
+    use super::{FUNCTIONS, INTERFACES};
 
     #[test]
-    fn the_list_is_the_wit() {
+    fn the_lists_are_the_wit() {
         let wit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../wit");
         let mut resolve = Resolve::default();
         let mut host = None;
@@ -50,15 +62,18 @@ mod tests {
             host = Some(resolve.push_path(wit.join(package)).unwrap().0);
         }
         let world = resolve.select_world(&[host.unwrap()], Some("all")).unwrap();
-        let mut linked = Vec::new();
+        let (mut linked, mut interfaces) = (Vec::new(), Vec::new());
         for item in resolve.worlds[world].imports.values() {
             let WorldItem::Interface { id, .. } = item else { panic!("the world imports only interfaces") };
-            let interface = resolve.id_of(*id).unwrap();
-            let interface = interface.split('@').next().unwrap();
+            let full = resolve.id_of(*id).unwrap();
+            let interface = full.split('@').next().unwrap();
             for function in resolve.interfaces[*id].functions.keys() {
                 linked.push((interface.to_owned(), function.clone()));
             }
+            interfaces.push(full);
         }
+        interfaces.sort();
+        assert_eq!(INTERFACES, interfaces);
         linked.sort();
         let listed: Vec<_> = FUNCTIONS.iter().map(|(i, f, _)| ((*i).to_owned(), (*f).to_owned())).collect();
         assert_eq!(listed, linked);

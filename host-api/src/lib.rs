@@ -17,7 +17,7 @@ mod logging;
 mod step;
 
 pub use answer::{ChatAnswer, TaskAnswer};
-pub use functions::{FUNCTIONS, Reach};
+pub use functions::{FUNCTIONS, INTERFACES, Reach};
 pub use gate::{Decision, DecisionStatus, DecisionVote, Gate, LogLevel, LogLine, StepContext, Stop};
 pub use link::{HostView, add_to_linker};
 pub use step::{StepInfo, StepInstance, StepPre, Undo};

@@ -16,7 +16,8 @@ pub trait HostView {
     fn gate(&mut self) -> Option<&mut dyn Gate>;
 }
 
-/// Adds every interface of `wflo:*` and `wasi:logging` to `linker`: exactly [`FUNCTIONS`](crate::FUNCTIONS).
+/// Adds every interface of `wflo:*` and `wasi:logging` to `linker`: exactly
+/// [`INTERFACES`](crate::INTERFACES) with [`FUNCTIONS`](crate::FUNCTIONS).
 ///
 /// # Errors
 /// When one of them is in the linker already.
@@ -25,7 +26,9 @@ pub fn add_to_linker<T: HostView + Send + 'static>(linker: &mut Linker<T>) -> wa
         Host { gate: data.gate() }
     }
     wasi::logging::logging::add_to_linker::<T, HasHost>(linker, host)?;
+    wflo::step::types::add_to_linker::<T, HasHost>(linker, host)?;
     wflo::step::context::add_to_linker::<T, HasHost>(linker, host)?;
+    wflo::llm::types::add_to_linker::<T, HasHost>(linker, host)?;
     wflo::llm::chat::add_to_linker::<T, HasHost>(linker, host)?;
     wflo::llm::tasks::add_to_linker::<T, HasHost>(linker, host)?;
     wflo::db::sql::add_to_linker::<T, HasHost>(linker, host)?;

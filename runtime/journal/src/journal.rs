@@ -82,10 +82,9 @@ impl Journal {
         store: Arc<dyn Store>,
         blobs: Blobs,
         master: MasterKey,
-        entropy: impl Entropy + 'static,
+        entropy: Arc<dyn Entropy>,
     ) -> Result<Self, OpenError> {
-        let journal =
-            Self(Arc::new(Shared { store, blobs, entropy: Arc::new(entropy), keys: master.keys() }));
+        let journal = Self(Arc::new(Shared { store, blobs, entropy, keys: master.keys() }));
         let expect = journal.store_id();
         match journal.get_sealed(KEY_CHECK).await {
             Ok(None) => journal.put_sealed(KEY_CHECK, expect.as_bytes()).await?,
@@ -105,11 +104,11 @@ impl Journal {
     pub async fn open_state(
         path: &Path,
         master: Option<MasterKey>,
-        entropy: impl Entropy + Clone + 'static,
+        entropy: Arc<dyn Entropy>,
     ) -> Result<Self, OpenError> {
-        let (root, drawn) = (path.to_owned(), entropy.clone());
+        let (root, drawn) = (path.to_owned(), Arc::clone(&entropy));
         let opening = tokio::task::spawn_blocking(move || {
-            let store = SledStore::open(&root, &drawn)?;
+            let store = SledStore::open(&root, &*drawn)?;
             let blobs = root.join("blobs");
             let blobs = Blobs::open(&blobs).map_err(|source| OpenError::Io { path: blobs, source })?;
             Ok::<_, OpenError>((store, blobs))
@@ -121,7 +120,7 @@ impl Journal {
                 let file = path.join("seal.key");
                 match store.meta(KEY_CHECK).await? {
                     Some(_) => MasterKey::from_file(&file)?,
-                    None => MasterKey::from_file_or_create(&file, &entropy)?,
+                    None => MasterKey::from_file_or_create(&file, &*entropy)?,
                 }
             }
         };
@@ -132,9 +131,9 @@ impl Journal {
     ///
     /// # Errors
     /// When there is no randomness or no thread.
-    pub async fn in_memory(entropy: impl Entropy + 'static) -> Result<Self, OpenError> {
-        let id = StoreId::from_bytes(draw(&entropy)?);
-        let master = MasterKey::new(draw(&entropy)?);
+    pub async fn in_memory(entropy: Arc<dyn Entropy>) -> Result<Self, OpenError> {
+        let id = StoreId::from_bytes(draw(&*entropy)?);
+        let master = MasterKey::new(draw(&*entropy)?);
         let store = MemoryStore::new(id).map_err(|source| OpenError::Io { path: "memory".into(), source })?;
         Self::open(Arc::new(store), Blobs::in_memory(), master, entropy).await
     }

@@ -82,7 +82,8 @@ pub(crate) enum Key<'a> {
     Event(RunId, u64),
     Run(RunId),
     Due(Timestamp, RunId),
-    RunKey(&'a [u8]),
+    /// The key of [`KeyKind::RunKey`].
+    Named(&'a [u8]),
     Meta(&'a str),
 }
 
@@ -104,7 +105,7 @@ impl<'a> Key<'a> {
                 out.extend_from_slice(&due.micros().to_be_bytes());
                 out.extend_from_slice(run.as_bytes());
             }
-            Self::RunKey(key) => {
+            Self::Named(key) => {
                 out.push(KeyKind::RunKey as u8);
                 out.extend_from_slice(key);
             }
@@ -124,7 +125,7 @@ impl<'a> Key<'a> {
             KeyKind::Event => Self::Event(run(rest.get(..16)?)?, number(&rest[16..])?),
             KeyKind::Run => Self::Run(run(rest)?),
             KeyKind::Due => Self::Due(Timestamp::from_micros(number(rest.get(..8)?)?), run(&rest[8..])?),
-            KeyKind::RunKey => Self::RunKey(rest),
+            KeyKind::RunKey => Self::Named(rest),
             KeyKind::Meta => Self::Meta(std::str::from_utf8(rest).ok()?),
             _ => return None,
         })
@@ -137,7 +138,7 @@ impl fmt::Display for Key<'_> {
             Self::Event(run, seq) => write!(f, "e|{run}|{seq}"),
             Self::Run(run) => write!(f, "r|{run}"),
             Self::Due(due, run) => write!(f, "q|{}|{run}", due.micros()),
-            Self::RunKey(key) => {
+            Self::Named(key) => {
                 f.write_str("k|")?;
                 key.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
             }
@@ -174,7 +175,7 @@ mod tests {
         fn keys_come_back(run: [u8; 16], n: u64, key: Vec<u8>, name in "[a-z/]{0,40}") {
             let run = RunId::from_bytes(run);
             let time = Timestamp::from_micros(n);
-            for key in [Key::Event(run, n), Key::Run(run), Key::Due(time, run), Key::RunKey(&key), Key::Meta(&name)] {
+            for key in [Key::Event(run, n), Key::Run(run), Key::Due(time, run), Key::Named(&key), Key::Meta(&name)] {
                 let bytes = key.encode();
                 prop_assert_eq!(Key::decode(&bytes), Some(key));
             }

@@ -7,10 +7,12 @@
 //!
 //! ```
 //! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-//! use wflo_journal::{Created, Draft, Extras, Journal, SystemEntropy};
+//! use std::sync::Arc;
+//! use wflo_backends::SystemEntropy;
+//! use wflo_journal::{Created, Draft, Extras, Journal};
 //! use wflo_model::{RunId, Timestamp};
 //!
-//! let journal = Journal::in_memory(SystemEntropy).await.unwrap();
+//! let journal = Journal::in_memory(Arc::new(SystemEntropy)).await.unwrap();
 //! let draft = |body: &str| Draft::new(Timestamp::from_micros(1), 1, body.as_bytes().to_vec());
 //! let run = RunId::new(Timestamp::from_micros(1), [0; 10]);
 //!
@@ -43,7 +45,6 @@ mod store;
 mod writer;
 
 pub use blobs::{BlobError, Blobs};
-pub use entropy::SystemEntropy;
 pub use error::{AppendError, OpenError, ReadError};
 pub use journal::{Created, Journal, RunHead};
 pub use key::{KeyKind, MAX_RUN_KEY};

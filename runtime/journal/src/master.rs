@@ -174,7 +174,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
-    use crate::SystemEntropy;
+    use wflo_backends::SystemEntropy;
 
     #[test]
     fn a_key_file_is_made_once_and_for_its_owner_only() {

@@ -79,6 +79,10 @@ impl Reader {
         self.head
     }
 
+    pub(crate) const fn head_hash(&self) -> Digest {
+        self.head_hash
+    }
+
     /// The next event; none after the newest.
     ///
     /// # Errors

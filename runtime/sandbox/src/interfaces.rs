@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use wflo_host_api::FUNCTIONS;
+use wflo_host_api::{FUNCTIONS, INTERFACES};
 use wflo_model::{Capability, interface_capability};
 
 /// The interfaces of WASI that are linked. All of them are virtual: clocks, poll and randomness follow from
@@ -69,8 +69,9 @@ impl fmt::Display for Missing {
 pub(crate) fn missing(imports: &[String], granted: &BTreeSet<Capability>) -> Vec<Missing> {
     let missing = |import: &String| {
         let capability = match interface_capability(import) {
+            _ if is_types_only(import) => return None,
             Ok(Some(capability)) if !granted.contains(&capability) => Some(capability),
-            Ok(_) if offered(import) => return None,
+            Ok(_) if is_offered(import) => return None,
             _ => None,
         };
         Some(Missing { interface: import.clone(), capability })
@@ -79,18 +80,31 @@ pub(crate) fn missing(imports: &[String], granted: &BTreeSet<Capability>) -> Vec
 }
 
 /// Whether an interface of this name, in a compatible version, is linked.
-fn offered(import: &str) -> bool {
+fn is_offered(import: &str) -> bool {
+    VIRTUAL_WASI.iter().chain(INTERFACES).any(|offered| compatible(offered) == compatible(import))
+}
+
+/// Whether it is one of ours without functions: it leads nowhere, and comes with every use of its package.
+fn is_types_only(import: &str) -> bool {
+    let name = import.split('@').next();
+    is_offered(import)
+        && name
+            .is_some_and(|name| name.starts_with("wflo:") && FUNCTIONS.iter().all(|(with, ..)| *with != name))
+}
+
+/// The name with that part of the version which has to be equal, as the component model's linking has it: all
+/// patches of one 0.x are one interface, and a pre-release is only itself.
+fn compatible(import: &str) -> (&str, &str) {
     let (name, version) = import.split_once('@').unwrap_or((import, ""));
-    match name.split_once(':') {
-        Some(("wasi", "logging/logging")) => version == "0.1.0-draft",
-        Some(("wasi", _)) => {
-            version.starts_with("0.2.")
-                && VIRTUAL_WASI.iter().any(|linked| linked.split('@').next() == Some(name))
-        }
-        Some(("wflo", _)) => {
-            version.starts_with("0.1.") && FUNCTIONS.iter().any(|(interface, ..)| *interface == name)
-        }
-        _ => false,
+    let stable = version.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let dot = if version.starts_with("0.") {
+        version.match_indices('.').nth(1)
+    } else {
+        version.match_indices('.').next()
+    };
+    match dot {
+        Some((end, _)) if stable => (name, &version[..end]),
+        _ => (name, version),
     }
 }
 
@@ -99,32 +113,67 @@ mod tests {
     use std::collections::BTreeSet;
 
     use wasmtime::Engine;
-    use wasmtime::component::Component;
-    use wflo_host_api::FUNCTIONS;
+    use wasmtime::component::{Linker, ResourceType};
+    use wflo_host_api::{FUNCTIONS, INTERFACES};
     use wflo_model::Capability;
 
     use super::{VIRTUAL_WASI, missing};
     use crate::sandbox::linker;
+    use crate::state::State;
 
-    /// Every linked interface is on a list: a component that imports all of both lists links.
+    /// Something of each interface of WASI: if it is linked, it cannot be defined again.
+    const MEMBERS: &[&str] = &[
+        "get-environment",
+        "exit",
+        "get-stderr",
+        "get-stdin",
+        "get-stdout",
+        "[resource-drop]terminal-input",
+        "[resource-drop]terminal-output",
+        "get-terminal-stderr",
+        "get-terminal-stdin",
+        "get-terminal-stdout",
+        "now",
+        "now",
+        "get-directories",
+        "filesystem-error-code",
+        "[method]error.to-debug-string",
+        "poll",
+        "[method]input-stream.read",
+        "get-insecure-random-u64",
+        "insecure-seed",
+        "get-random-u64",
+        "instance-network",
+        "resolve-addresses",
+        "[resource-drop]network",
+        "[method]tcp-socket.start-connect",
+        "create-tcp-socket",
+        "[method]udp-socket.stream",
+        "create-udp-socket",
+    ];
+
+    fn is_linked(linker: &mut Linker<State>, interface: &str, member: &str) -> bool {
+        let mut instance = linker.instance(interface).unwrap();
+        match member.strip_prefix("[resource-drop]") {
+            Some(resource) => {
+                instance.resource(resource, ResourceType::host::<State>(), |_, _| Ok(())).is_err()
+            }
+            None => instance.func_wrap(member, |_, (): ()| Ok(())).is_err(),
+        }
+    }
+
     #[test]
     fn everything_offered_is_linked() {
-        let engine = Engine::default();
-        let linker = linker(&engine).unwrap();
-        let wasi = VIRTUAL_WASI.iter().map(|interface| format!("{interface}.0"));
-        let wflo = FUNCTIONS.iter().map(|(interface, ..)| match *interface {
-            "wasi:logging/logging" => format!("{interface}@0.1.0-draft"),
-            _ => format!("{interface}@0.1.0"),
-        });
-        for interface in wasi.chain(wflo) {
-            let links = |name: &str| {
-                let text = format!("(component (import \"{name}\" (instance)))");
-                linker.instantiate_pre(&Component::new(&engine, text).unwrap()).is_ok()
-            };
-            assert!(links(&interface), "{interface} is not linked");
-            assert!(
-                missing(&[interface.clone()], &BTreeSet::from([Capability::Db, Capability::Llm])).is_empty()
-            );
+        let mut linker = linker(&Engine::default()).unwrap();
+        assert!(!is_linked(&mut linker, "wasi:cli/nothing@0.2.12", "nothing"));
+        assert_eq!(VIRTUAL_WASI.len(), MEMBERS.len());
+        for (interface, member) in VIRTUAL_WASI.iter().zip(MEMBERS) {
+            // The version of WASI that this wasmtime brings; guests of any 0.2 link against it.
+            assert!(is_linked(&mut linker, &format!("{interface}.12"), member), "{interface} {member}");
+        }
+        for (interface, function, _) in FUNCTIONS {
+            let versioned = INTERFACES.iter().find(|name| name.split('@').next() == Some(interface)).unwrap();
+            assert!(is_linked(&mut linker, versioned, function), "{versioned} {function}");
         }
     }
 
@@ -138,12 +187,17 @@ mod tests {
         check("wflo:db/sql@0.1.0", &[], Some(Some(Capability::Db)));
         check("wflo:db/sql@0.1.0", &[Capability::Db], None);
         check("wflo:db/sql@0.1.0", &[Capability::Llm], Some(Some(Capability::Db)));
+        check("wflo:db/sql@0.2.0", &[Capability::Db], Some(None));
+        check("wflo:db/nothing@0.1.0", &[Capability::Db], Some(None));
+        check("wflo:llm/types@0.1.0", &[], None);
+        check("wflo:step/context@0.1.7", &[], None);
         check("wflo:llm/tasks@0.1.0", &[], Some(Some(Capability::Llm)));
         check("wasi:cli/environment@0.2.6", &[], None);
         check("wasi:cli/environment@0.3.0", &[], Some(None));
         check("wasi:cli/command@0.2.6", &[], Some(None));
         check("wasi:http/outgoing-handler@0.2.6", &[], Some(Some(Capability::Http)));
         check("wasi:logging/logging@0.1.0-draft", &[], None);
+        check("wasi:logging/logging@0.1.0", &[], Some(None));
         check("evil:corp/spy@1.0.0", &[Capability::Db], Some(None));
         check("spy", &[], Some(None));
     }

@@ -92,9 +92,9 @@ impl Attempt {
             End::Stopped(stop) => return self.stopped(stop, meters),
             // A fault may cut a replay short; a guest that returns has made every recorded call.
             End::Output(_) | End::Failed(_) if gate.unfinished().is_some() => return Ok(()),
-            End::Output(output) => match self.check_output(&output) {
-                None => return self.succeed(gate, output, meters).await,
-                Some(message) => AttemptEnd::Fault(Fault { kind: FaultKind::BadOutput, message }),
+            End::Output(output) => match self.step.output_violations(&output) {
+                wrong if wrong.is_empty() => return self.succeed(gate, output, meters).await,
+                wrong => AttemptEnd::Fault(Fault { kind: FaultKind::BadOutput, message: wrong.join("; ") }),
             },
             End::Failed(failure) => AttemptEnd::Failed(failure),
             End::Fault(fault) => AttemptEnd::Fault(fault),
@@ -113,16 +113,6 @@ impl Attempt {
             Stop::Fault(fault) => self.end(AttemptEnd::Fault(fault), meters),
             other => Err(self.host(other.to_string())),
         }
-    }
-
-    fn check_output(&self, output: &serde_json::Value) -> Option<String> {
-        let schema = self.step.output.as_ref()?;
-        let validator = match jsonschema::validator_for(schema) {
-            Ok(validator) => validator,
-            Err(error) => return Some(format!("the step's output schema is none: {error}")),
-        };
-        let errors: Vec<String> = validator.iter_errors(output).take(8).map(|error| error.to_string()).collect();
-        (!errors.is_empty()).then(|| errors.join("; "))
     }
 
     /// Commits what the step wrote, in the order: `committing` durable, COMMIT, `succeeded`.

@@ -43,17 +43,11 @@ pub enum RuntimeError {
         /// The name.
         name: PrincipalName,
     },
-    /// A component was not given, or is no longer in the store.
-    #[error("component `{component}` is not there")]
+    /// A component of the plan was not given.
+    #[error("component `{component}` was not given")]
     NoComponent {
         /// Its digest.
         component: Digest,
-    },
-    /// The plan of a run is no longer in the store.
-    #[error("plan `{plan}` is not in the store")]
-    NoPlan {
-        /// Its digest.
-        plan: Digest,
     },
     /// The plan of a run is of a version this wflo cannot read.
     #[error("plan `{plan}` cannot be read: {source}")]
@@ -75,6 +69,12 @@ pub enum RuntimeError {
     /// The store could not be read.
     #[error(transparent)]
     Journal(#[from] wflo_journal::ReadError),
+    /// The store could not be written.
+    #[error(transparent)]
+    Write(#[from] wflo_journal::AppendError),
+    /// A plan or a component could not be kept, or is no longer there.
+    #[error(transparent)]
+    Content(#[from] wflo_journal::BlobError),
     /// The system has no randomness.
     #[error(transparent)]
     Entropy(#[from] SystemEntropyError),

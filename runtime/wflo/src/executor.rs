@@ -140,7 +140,7 @@ impl Executor<'_> {
         let program = self.runtime.program(&step.component).await?;
         let history = if fresh && attempt == 1 {
             let started = self.log.read(|state| state.step(&step.name).started_at).unwrap_or_default();
-            History { started, ..History::default() }
+            History::begun(started)
         } else {
             History::of(&self.runtime.history(&self.log).await?, &step.name, attempt)
         };

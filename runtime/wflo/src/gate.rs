@@ -167,7 +167,7 @@ impl AttemptGate {
         }
     }
 
-    async fn read(&self, sql: &SqlCall) -> CallResult {
+    async fn read(&mut self, sql: &SqlCall) -> CallResult {
         let access = self.step.grants.db.get(&sql.db).cloned().unwrap_or_default();
         let database = self.outside.database(&sql.db).ok_or_else(|| CallError::Unknown {
             message: format!("the deployment binds no database `{}`", sql.db),

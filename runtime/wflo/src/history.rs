@@ -131,6 +131,11 @@ impl History {
         }
     }
 
+    /// The history of an attempt that has just begun.
+    pub(crate) fn begun(started: Timestamp) -> Self {
+        Self { started, ..Self::default() }
+    }
+
     /// The next recorded call; none once the attempt is where it stood.
     pub(crate) fn next(&mut self) -> Option<RecordedCall> {
         self.calls.pop_front()

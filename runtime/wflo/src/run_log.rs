@@ -16,7 +16,7 @@ use wflo_ports::{Clock, Marker};
 pub(crate) struct RunLog {
     run: RunId,
     store: StoreId,
-    keys: RunKeys,
+    keys: Arc<RunKeys>,
     clock: Arc<dyn Clock>,
     inner: Mutex<Inner>,
     changed: Notify,
@@ -25,7 +25,8 @@ pub(crate) struct RunLog {
 struct Inner {
     state: RunState,
     writer: RunWriter,
-    summary: Option<Summary>,
+    /// The status that the run's summary shows.
+    shown: Option<RunStatus>,
     last: Option<Ticket>,
 }
 
@@ -86,8 +87,8 @@ impl Written {
 
 impl RunLog {
     pub(crate) fn new(run: RunId, store: StoreId, clock: Arc<dyn Clock>, writer: RunWriter, state: RunState) -> Self {
-        let keys = writer.keys().clone();
-        let inner = Mutex::new(Inner { state, writer, summary: None, last: None });
+        let keys = Arc::clone(writer.keys());
+        let inner = Mutex::new(Inner { state, writer, shown: None, last: None });
         Self { run, store, keys, clock, inner, changed: Notify::new() }
     }
 
@@ -95,7 +96,7 @@ impl RunLog {
         &self.run
     }
 
-    pub(crate) const fn keys(&self) -> &RunKeys {
+    pub(crate) fn keys(&self) -> &RunKeys {
         &self.keys
     }
 
@@ -162,17 +163,15 @@ impl Inner {
             drafts.push(draft(time, &place, &event));
             self.state.apply(&Recorded { seq: seq + number as u64, time, place, event })?;
         }
-        let summary = summary(&self.state);
-        let moved = summary.as_ref().map(|new| new.status) != self.summary.as_ref().map(|old| old.status);
+        let status = self.state.status();
+        let moved = self.shown != Some(status);
         let extras = Extras {
-            summary: moved.then(|| summary.as_ref().map(encode)).flatten(),
+            summary: if moved { summary(&self.state).as_ref().map(encode) } else { None },
             due: Some(next_due(&self.state)),
-            ..Extras::default()
         };
-        if moved {
-            self.summary = summary;
-        }
-        let (_, ticket) = self.writer.append(drafts, extras);
+        // After a failure the writer takes nothing more, so a state that is ahead of it is never built upon.
+        let ticket = self.writer.append(drafts, extras)?.ticket;
+        self.shown = Some(status);
         self.last = Some(ticket.clone());
         Ok(Written { seq, time, ticket })
     }

@@ -375,7 +375,6 @@ impl Runtime {
     /// The component of that digest, compiled.
     pub(crate) async fn program(&self, digest: &Digest) -> Result<Arc<Program>, RuntimeError> {
         let bytes = self.journal.get_public(digest).await?;
-        let bytes = bytes.ok_or(RuntimeError::NoComponent { component: *digest })?;
         Ok(self.sandbox.load(&bytes).await?)
     }
 
@@ -407,7 +406,7 @@ impl Runtime {
 
     async fn plan(&self, state: &RunState) -> Result<Arc<Plan>, RuntimeError> {
         let digest = state.created().map(|created| created.plan).unwrap_or(Digest::ZERO);
-        let bytes = self.journal.get_public(&digest).await?.ok_or(RuntimeError::NoPlan { plan: digest })?;
+        let bytes = self.journal.get_public(&digest).await?;
         let plan = serde_json::from_slice(&bytes).map_err(|error| RuntimeError::BadPlan { plan: digest, source: error })?;
         Ok(Arc::new(plan))
     }

@@ -62,7 +62,7 @@ impl<'a> EventRecord<'a> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::header::tests::any_header;
+    use super::super::any_header;
     use super::*;
 
     proptest! {

@@ -13,4 +13,6 @@ pub use codec::Malformed;
 pub(crate) use event::{BodyForm, EventRecord};
 pub(crate) use frame::{CHECKSUM, frame, unframe};
 pub use header::Header;
+#[cfg(test)]
+pub(crate) use header::tests::any_header;
 pub use row::RunRow;

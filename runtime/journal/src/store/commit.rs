@@ -222,7 +222,7 @@ impl<B: Backend> Shared<B> {
     }
 
     pub(super) fn by_key(&self, key: &[u8]) -> Result<Option<RunId>, ReadError> {
-        let key = Key::RunKey(key).encode();
+        let key = Key::Named(key).encode();
         self.get(&key)?.map(|value| decode_run(&key, &value)).transpose()
     }
 
@@ -495,7 +495,7 @@ impl<B: Backend> Group<'_, B> {
     }
 
     fn create(&mut self, create: CreateRun) -> Result<CreateOutcome, Stop> {
-        let key = create.key.as_ref().map(|key| Key::RunKey(key).encode());
+        let key = create.key.as_ref().map(|key| Key::Named(key).encode());
         if let Some(key) = &key {
             let value = match self.cells.get(key) {
                 Some(staged) => staged.clone(),

@@ -34,7 +34,8 @@ const MARKER: &str = "wflo/marker";
 /// Keeps runs in sled. Blocking to open; one thread of its own writes.
 ///
 /// ```
-/// use wflo_journal::{SledStore, Store, SystemEntropy};
+/// use wflo_backends::SystemEntropy;
+/// use wflo_journal::{SledStore, Store};
 /// let dir = tempfile::tempdir().unwrap();
 /// let id = SledStore::open(dir.path(), &SystemEntropy).unwrap().id();
 /// assert_eq!(SledStore::open(dir.path(), &SystemEntropy).unwrap().id(), id);
@@ -134,9 +135,8 @@ impl Backend for SledBackend {
     }
 
     fn sync(&self) -> Result<(), String> {
-        self.hook.before_sync().map_err(text)?;
         self.db.flush().map_err(text)?;
-        self.file.sync_data().map_err(text)
+        self.hook.sync_data(&self.file).map_err(text)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The points at which bytes become durable, and a way to make them fail.
 
+use std::fs::File;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -13,6 +14,15 @@ pub trait SyncHook: Send + Sync {
     /// What the disk is to have said.
     fn before_sync(&self) -> io::Result<()> {
         Ok(())
+    }
+
+    /// Makes the database's file durable: the commit point of a group on disk.
+    ///
+    /// # Errors
+    /// What the disk said.
+    fn sync_data(&self, file: &File) -> io::Result<()> {
+        self.before_sync()?;
+        file.sync_data()
     }
 }
 

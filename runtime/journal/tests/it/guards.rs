@@ -1,0 +1,254 @@
+//! The guards around sled: each against what was seen to go wrong without it.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use tempfile::TempDir;
+use wflo_backends::SystemEntropy;
+use wflo_journal::{OpenError, ReadError, SledStore, Store, SyncHook};
+
+use crate::support::{append, events, files, made, run};
+
+fn open(state: &Path) -> Result<SledStore, OpenError> {
+    SledStore::open(state, &SystemEntropy)
+}
+
+/// A state folder whose store has a run of three events.
+async fn specimen() -> (TempDir, PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
+    let state = dir.path().join("state");
+    let store = open(&state).unwrap();
+    made(&store, 1).await;
+    store.submit(append(1, 1, 1, &["2", "3"])).durable().await.unwrap();
+    (dir, state)
+}
+
+/// sled without our guards. Retries, for sled lets go of its files a moment after it was dropped.
+fn raw(generation: &Path) -> sled::Result<sled::Db> {
+    let config = sled::Config::new().path(generation).segment_size(16 << 20).flush_every_ms(None);
+    for _ in 0..400 {
+        match config.open() {
+            Err(sled::Error::Io(error)) if error.to_string().contains("lock") => {
+                std::thread::sleep(std::time::Duration::from_millis(5));
+            }
+            other => return other,
+        }
+    }
+    panic!("sled does not let go of its lock");
+}
+
+fn event_key(n: u8, seq: u64) -> Vec<u8> {
+    [&b"e"[..], run(n).as_bytes(), &seq.to_be_bytes()].concat()
+}
+
+/// Notes the files that are synced.
+#[derive(Default)]
+struct Noted(Mutex<Vec<u64>>);
+
+impl SyncHook for Noted {
+    fn sync_data(&self, file: &fs::File) -> std::io::Result<()> {
+        self.0.lock().unwrap().push(file.metadata()?.ino());
+        file.sync_data()
+    }
+}
+
+#[tokio::test]
+async fn every_group_is_synced_before_it_is_acknowledged() {
+    let dir = tempfile::tempdir().unwrap();
+    let noted = Arc::new(Noted::default());
+    let store = SledStore::open_with(dir.path(), &SystemEntropy, Arc::clone(&noted) as _).unwrap();
+    let data = fs::metadata(dir.path().join("gen-0001/db")).unwrap().ino();
+    made(&store, 1).await;
+    for head in 1..=5 {
+        noted.0.lock().unwrap().clear();
+        store.submit(append(1, 1, head, &["x"])).durable().await.unwrap();
+        assert_eq!(*noted.0.lock().unwrap(), [data]);
+    }
+}
+
+#[tokio::test]
+async fn a_snapshot_that_a_crash_cut_short_is_removed() {
+    let (_dir, state) = specimen().await;
+    let generation = state.join("gen-0001");
+    let half = generation.join("snap.00000000FFFFFFFF.generating");
+    fs::write(&half, b"cut short").unwrap();
+    fs::write(generation.join("notes.generating"), b"not sled's").unwrap();
+    assert!(raw(&generation).is_err(), "sled alone takes it for a snapshot");
+    let store = open(&state).unwrap();
+    assert_eq!(events(&store, 1).await, ["1", "2", "3"]);
+    assert!(!half.exists());
+    assert!(generation.join("notes.generating").exists(), "no other file is touched");
+}
+
+#[tokio::test]
+async fn a_wiped_folder_is_refused() {
+    type Wipe = fn(&Path);
+    let wipes: [(&str, Wipe); 4] = [
+        ("`gen-0001/db` is missing", |state| fs::remove_dir_all(state.join("gen-0001")).unwrap()),
+        ("`gen-0001/db` is missing", |state| fs::remove_file(state.join("gen-0001/db")).unwrap()),
+        ("`CURRENT` is missing", |state| fs::remove_file(state.join("CURRENT")).unwrap()),
+        ("the database is empty", |state| {
+            fs::remove_dir_all(state.join("gen-0001")).unwrap();
+            raw(&state.join("gen-0001")).unwrap().flush().unwrap();
+        }),
+    ];
+    for (expect, wipe) in wipes {
+        let (_dir, state) = specimen().await;
+        wipe(&state);
+        for _ in 0..2 {
+            let error = open(&state).err().expect(expect);
+            assert!(matches!(&error, OpenError::Wiped { what, .. } if what.contains(expect)), "{error}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_database_of_another_store_is_refused() {
+    let (_one, one) = specimen().await;
+    let (_two, two) = specimen().await;
+    fs::rename(two.join("gen-0001"), two.join("away")).unwrap();
+    fs::rename(one.join("gen-0001"), two.join("gen-0001")).unwrap();
+    let error = open(&two).err().unwrap();
+    assert!(error.to_string().contains("another store"), "{error}");
+}
+
+#[tokio::test]
+async fn a_folder_of_another_format_is_refused() {
+    let (_dir, state) = specimen().await;
+    let format = fs::read_to_string(state.join("FORMAT")).unwrap();
+    for (text, expect) in [
+        (format.replace("store 1", "store 2"), "has format 2; this version knows 1"),
+        (format.replace("wflo", "other"), "has no line `wflo store N`"),
+        ("wflo store 1\n".to_owned(), "has no line `id STORE`"),
+    ] {
+        fs::write(state.join("FORMAT"), text).unwrap();
+        let error = open(&state).err().unwrap();
+        assert!(error.to_string().contains(expect), "{error}");
+    }
+    fs::write(state.join("FORMAT"), &format).unwrap();
+    fs::write(state.join("CURRENT"), "../elsewhere\n").unwrap();
+    assert!(matches!(open(&state).err(), Some(OpenError::NotAStore { .. })));
+    fs::remove_file(state.join("FORMAT")).unwrap();
+    let error = open(&state).err().unwrap();
+    assert!(error.to_string().contains("`FORMAT` is missing"), "{error}");
+}
+
+#[tokio::test]
+async fn a_store_whose_making_was_cut_short_is_made_anew() {
+    // As left by a crash at each point of the making.
+    for (generation, current) in [(false, false), (true, false), (true, true)] {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("creating"), b"").unwrap();
+        if generation {
+            fs::create_dir(dir.path().join("gen-0001")).unwrap();
+            fs::write(dir.path().join("gen-0001/db"), b"half a file").unwrap();
+        }
+        if current {
+            fs::write(dir.path().join("CURRENT"), b"gen-0001\n").unwrap();
+        }
+        let store = open(dir.path()).unwrap();
+        made(&store, 1).await;
+        assert!(!dir.path().join("creating").exists());
+        drop(store);
+        assert_eq!(events(&open(dir.path()).unwrap(), 1).await, ["1"]);
+    }
+}
+
+#[tokio::test]
+async fn a_second_store_in_the_same_folder_is_refused() {
+    let (_dir, state) = specimen().await;
+    let store = open(&state).unwrap();
+    let error = open(&state).err().unwrap();
+    let me = std::process::id();
+    assert!(matches!(error, OpenError::Locked { by: Some(by), .. } if by == me));
+    assert!(error.to_string().contains(&format!("in use by process {me}")));
+    drop(store);
+    open(&state).unwrap();
+}
+
+#[tokio::test]
+async fn everything_is_for_its_owner_only() {
+    let (_dir, state) = specimen().await;
+    let _store = open(&state).unwrap();
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    for dir in [&state, &state.join("gen-0001"), &state.join("gen-0001/blobs")] {
+        assert_eq!(mode(dir), 0o700, "{}", dir.display());
+    }
+    let all = files(&state);
+    assert!(all.len() >= 5, "{all:?}");
+    for file in all {
+        assert_eq!(mode(&file), 0o600, "{}", file.display());
+    }
+}
+
+#[tokio::test]
+async fn heads_and_events_that_do_not_fit_are_refused_at_open() {
+    type Damage = fn(&sled::Db);
+    let damages: [Damage; 3] = [
+        |db| drop(db.remove(event_key(1, 3)).unwrap()),
+        |db| drop(db.remove(event_key(1, 1)).unwrap()),
+        |db| drop(db.insert(event_key(1, 4), b"one too many").unwrap()),
+    ];
+    for damage in damages {
+        let (_dir, state) = specimen().await;
+        let db = raw(&state.join("gen-0001")).unwrap();
+        damage(&db);
+        db.flush().unwrap();
+        drop(db);
+        let error = open(&state).err().unwrap();
+        assert!(matches!(error, OpenError::Corrupt { .. }), "{error}");
+        assert!(error.to_string().contains(&run(1).to_string()), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_missing_or_damaged_event_is_named() {
+    type Damage = fn(&sled::Db);
+    let damages: [(Damage, &str); 3] = [
+        (|db| drop(db.remove(event_key(1, 2)).unwrap()), "the event is missing"),
+        (|db| drop(db.insert(event_key(1, 2), b"something else").unwrap()), "the checksum does not fit"),
+        (
+            |db| {
+                let other = db.get(event_key(1, 3)).unwrap().unwrap();
+                db.insert(event_key(1, 2), other).unwrap();
+            },
+            "the checksum does not fit",
+        ),
+    ];
+    for (damage, expect) in damages {
+        let (_dir, state) = specimen().await;
+        let db = raw(&state.join("gen-0001")).unwrap();
+        damage(&db);
+        db.flush().unwrap();
+        drop(db);
+        let store = open(&state).unwrap();
+        let error = store.read(run(1), 1, 9).await.unwrap_err();
+        assert_eq!(error.to_string(), format!("record `e|{}|2` is corrupt: {expect}", run(1)));
+        assert_eq!(store.read(run(1), 3, 9).await.unwrap(), [b"3"]);
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_row_is_an_error_and_no_empty_store() {
+    let (_dir, state) = specimen().await;
+    let db = raw(&state.join("gen-0001")).unwrap();
+    let key = [&b"r"[..], run(1).as_bytes()].concat();
+    let mut row = db.get(&key).unwrap().unwrap().to_vec();
+    row[8] ^= 1;
+    db.insert(key, row).unwrap();
+    db.flush().unwrap();
+    drop(db);
+    let error = open(&state).err().unwrap();
+    assert!(matches!(error, OpenError::Read(ReadError::Corrupt { .. })), "{error}");
+}
+
+#[tokio::test]
+async fn damaged_files_are_an_error_and_no_panic() {
+    let (_dir, state) = specimen().await;
+    let conf = state.join("gen-0001/conf");
+    fs::write(&conf, vec![0xff; 64]).unwrap();
+    let error = open(&state).err().unwrap();
+    assert!(matches!(error, OpenError::Corrupt { .. } | OpenError::Io { .. }), "{error}");
+}

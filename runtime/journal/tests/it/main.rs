@@ -1,0 +1,8 @@
+//! The journal from outside: the contract of stores, sled's guards, the chain, audit files.
+
+mod audit;
+mod chain;
+mod contract;
+mod guards;
+mod process;
+mod support;

@@ -1,0 +1,186 @@
+//! What the tests share.
+
+use std::io;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::{Arc, Condvar, Mutex};
+use std::task::Poll;
+
+use tempfile::TempDir;
+use wflo_backends::SystemEntropy;
+use wflo_journal::{
+    Append, CreateOutcome, CreateRun, Draft, FaultSync, MemoryStore, SledStore, Store, SyncHook,
+};
+use wflo_model::{RunId, StoreId, Timestamp};
+use wflo_ports::Entropy;
+
+/// A kind of store under test.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Memory,
+    Sled,
+}
+
+/// A store that can be closed and opened again.
+pub(crate) struct Bench {
+    dir: TempDir,
+    memory: Option<Arc<MemoryStore>>,
+    store: Option<Arc<dyn Store>>,
+}
+
+impl Bench {
+    pub(crate) fn new(kind: Kind) -> Self {
+        Self::with_hook(kind, Arc::new(FaultSync::at(0)))
+    }
+
+    pub(crate) fn with_hook(kind: Kind, hook: Arc<dyn SyncHook>) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let mut bench = Self { dir, memory: None, store: None };
+        match kind {
+            Kind::Sled => bench.store = Some(bench.open_sled(hook)),
+            Kind::Memory => bench.hold(MemoryStore::with_hook(StoreId::from_bytes([7; 16]), hook).unwrap()),
+        }
+        bench
+    }
+
+    pub(crate) fn store(&self) -> Arc<dyn Store> {
+        Arc::clone(self.store.as_ref().unwrap())
+    }
+
+    /// As after a crash. Nobody else may hold the store.
+    pub(crate) fn reopen(&mut self) {
+        self.store = None;
+        let hook = Arc::new(FaultSync::at(0));
+        match self.memory.take() {
+            Some(memory) => self.hold(memory.reopen(hook).unwrap()),
+            None => self.store = Some(self.open_sled(hook)),
+        }
+    }
+
+    fn hold(&mut self, memory: MemoryStore) {
+        let memory = Arc::new(memory);
+        self.store = Some(Arc::clone(&memory) as Arc<dyn Store>);
+        self.memory = Some(memory);
+    }
+
+    fn open_sled(&self, hook: Arc<dyn SyncHook>) -> Arc<dyn Store> {
+        Arc::new(SledStore::open_with(&self.state(), &SystemEntropy, hook).unwrap())
+    }
+
+    pub(crate) fn state(&self) -> std::path::PathBuf {
+        self.dir.path().join("state")
+    }
+}
+
+/// Holds every sync back while it is told to.
+#[derive(Default)]
+pub(crate) struct HoldSync {
+    state: Mutex<Held>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Held {
+    hold: bool,
+    waiting: bool,
+    syncs: u64,
+}
+
+impl HoldSync {
+    pub(crate) fn hold(&self) {
+        self.state.lock().unwrap().hold = true;
+    }
+
+    /// Blocks until a sync is being held back.
+    pub(crate) fn until_waiting(&self) {
+        let state = self.state.lock().unwrap();
+        drop(self.changed.wait_while(state, |state| !state.waiting).unwrap());
+    }
+
+    pub(crate) fn release(&self) {
+        self.state.lock().unwrap().hold = false;
+        self.changed.notify_all();
+    }
+
+    pub(crate) fn syncs(&self) -> u64 {
+        self.state.lock().unwrap().syncs
+    }
+}
+
+impl SyncHook for HoldSync {
+    fn before_sync(&self) -> io::Result<()> {
+        let mut state = self.state.lock().unwrap();
+        state.syncs += 1;
+        state.waiting = state.hold;
+        self.changed.notify_all();
+        let mut state = self.changed.wait_while(state, |state| state.hold).unwrap();
+        state.waiting = false;
+        Ok(())
+    }
+}
+
+pub(crate) fn entropy() -> Arc<dyn Entropy> {
+    Arc::new(SystemEntropy)
+}
+
+pub(crate) fn run(n: u8) -> RunId {
+    RunId::from_bytes([n; 16])
+}
+
+pub(crate) fn at(micros: u64) -> Timestamp {
+    Timestamp::from_micros(micros)
+}
+
+pub(crate) fn draft(body: impl Into<Vec<u8>>) -> Draft {
+    Draft::new(at(1), 1, body.into())
+}
+
+pub(crate) fn create(n: u8, key: Option<&str>, events: &[&str]) -> CreateRun {
+    CreateRun {
+        run: run(n),
+        key: key.map(|key| key.as_bytes().to_vec()),
+        events: events.iter().map(|event| event.as_bytes().to_vec()).collect(),
+        state: b"made".to_vec(),
+        after: Vec::new(),
+    }
+}
+
+pub(crate) async fn made(store: &dyn Store, n: u8) {
+    assert_eq!(store.create_run(create(n, None, &["1"])).await.unwrap(), CreateOutcome::New);
+}
+
+/// Lets a future come to where it waits, so that its request is with the store.
+pub(crate) async fn begin<F: Future + Unpin>(future: &mut F) {
+    std::future::poll_fn(|context| {
+        assert!(Pin::new(&mut *future).poll(context).is_pending(), "it waits");
+        Poll::Ready(())
+    })
+    .await;
+}
+
+pub(crate) fn append(n: u8, fence: u64, expected: u64, events: &[&str]) -> Append {
+    Append {
+        run: run(n),
+        fence,
+        expected,
+        events: events.iter().map(|event| event.as_bytes().to_vec()).collect(),
+        state: format!("after {expected}").into_bytes(),
+        due: None,
+        after: Vec::new(),
+    }
+}
+
+pub(crate) async fn events(store: &dyn Store, n: u8) -> Vec<String> {
+    let events = store.read(run(n), 1, usize::MAX).await.unwrap();
+    events.into_iter().map(|event| String::from_utf8(event).unwrap()).collect()
+}
+
+/// Every file below a folder.
+pub(crate) fn files(dir: &Path) -> Vec<std::path::PathBuf> {
+    let mut out = Vec::new();
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { out.extend(files(&path)) } else { out.push(path) }
+    }
+    out
+}

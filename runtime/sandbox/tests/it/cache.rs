@@ -1,0 +1,82 @@
+//! Compiled code on disk, over restarts and damage.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use wflo_model::Limits;
+use wflo_sandbox::{End, Program, Sandbox, SandboxConfig, SandboxError};
+
+use crate::gate::Recorder;
+use crate::guests;
+
+/// Loads a guest in a sandbox of its own, as a new process would, and runs it.
+async fn fresh(dir: &Path) -> Arc<Program> {
+    let config = SandboxConfig { cache_dir: Some(dir.to_owned()), instances: 2, ..SandboxConfig::default() };
+    let program = Sandbox::new(config).unwrap().load(&guests::component("odd")).await.unwrap();
+    let ended = program.run("ok", Box::new(Recorder::default()), &Limits::default()).await;
+    assert!(matches!(ended.end, End::Output(_)), "{:?}", ended.end);
+    program
+}
+
+fn files(dir: &Path, extension: &str) -> Vec<PathBuf> {
+    let paths = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    paths.filter(|path| path.extension().is_some_and(|found| found == extension)).collect()
+}
+
+#[tokio::test]
+async fn code_is_compiled_once_and_anew_when_damaged() {
+    let home = tempfile::tempdir().unwrap();
+    let dir = home.path().join("code");
+    assert!(!fresh(&dir).await.from_cache());
+    assert!(fresh(&dir).await.from_cache());
+
+    let [code] = files(&dir, "cwasm").try_into().unwrap();
+    let sound = fs::read(&code).unwrap();
+    let mut damaged = sound.clone();
+    let middle = damaged.len() / 2;
+    damaged[middle..middle + 64].iter_mut().for_each(|byte| *byte = !*byte);
+    for bad in [damaged.as_slice(), &sound[..middle], b""] {
+        // As a broken disk would: a mapped file is never written, this one is nobody's any more.
+        fs::remove_file(&code).unwrap();
+        fs::write(&code, bad).unwrap();
+        assert!(!fresh(&dir).await.from_cache());
+        assert!(fresh(&dir).await.from_cache());
+    }
+
+    let [checksum] = files(&dir, "sha256").try_into().unwrap();
+    fs::remove_file(checksum).unwrap();
+    assert!(!fresh(&dir).await.from_cache());
+    assert!(files(&dir, "tmp").is_empty());
+}
+
+#[tokio::test]
+async fn a_sandbox_loads_a_component_once() {
+    let sandbox = Sandbox::new(SandboxConfig { instances: 1, ..SandboxConfig::default() }).unwrap();
+    let bytes = guests::component("stranger");
+    let (first, second) = tokio::join!(sandbox.load(&bytes), sandbox.load(&bytes));
+    assert!(Arc::ptr_eq(&first.unwrap(), &second.unwrap()));
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn the_folder_is_its_owners_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let home = tempfile::tempdir().unwrap();
+    let dir = home.path().join("open");
+    fs::create_dir(&dir).unwrap();
+    fs::set_permissions(&dir, fs::Permissions::from_mode(0o777)).unwrap();
+    fresh(&dir).await;
+    assert_eq!(fs::metadata(&dir).unwrap().permissions().mode() & 0o777, 0o700);
+}
+
+#[test]
+fn a_folder_that_cannot_be_made_is_an_error() {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("file");
+    fs::write(&file, "").unwrap();
+    let config =
+        SandboxConfig { cache_dir: Some(file.join("code")), instances: 1, ..SandboxConfig::default() };
+    assert!(matches!(Sandbox::new(config), Err(SandboxError::CacheDir { .. })));
+}

@@ -1,0 +1,59 @@
+//! Imports models and databases, calls every function of theirs, and calls its host while it describes itself.
+
+wit_bindgen::generate!({
+    inline: r#"
+        package test:greedy;
+        world greedy {
+            import wflo:llm/chat@0.1.0;
+            import wflo:llm/tasks@0.1.0;
+            import wflo:db/sql@0.1.0;
+            export wflo:step/handler@0.1.0;
+        }
+    "#,
+    path: ["../../../wit/deps/logging", "../../../wit/step", "../../../wit/llm", "../../../wit/db"],
+    world: "test:greedy/greedy",
+    generate_all,
+});
+
+use exports::wflo::step::handler::{Failure, Guest, StepInfo, Undo};
+use wflo::db::sql::{self, Value};
+use wflo::llm::{chat, tasks};
+
+struct Greedy;
+export!(Greedy);
+
+impl Guest for Greedy {
+    fn describe() -> Vec<StepInfo> {
+        let _ = sql::query("bank", "SELECT 1", &[]);
+        Vec::new()
+    }
+
+    /// Calls everything; the output is what each call said, as text.
+    fn run(_: String) -> Result<String, Failure> {
+        let request = chat::Request {
+            model: "gpt-4".into(),
+            messages: vec![chat::Message { role: chat::Role::User, content: "hello".into() }],
+            schema: None,
+            max_tokens: Some(16),
+            temperature: None,
+            seed: None,
+        };
+        let params = [Value::Integer(i64::MAX), Value::Decimal("12.50".into()), Value::Blob(vec![0, 255])];
+        let said = [
+            format!("{:?}", chat::complete(&request)),
+            format!("{:?}", tasks::analyze("gpt-4", "[1]", "look", "{}")),
+            format!("{:?}", tasks::classify("gpt-4", "text", &["a".into(), "b".into()])),
+            format!("{:?}", sql::query("bank", "SELECT ?1", &params)),
+            format!("{:?}", sql::execute("bank", "DELETE FROM t", &[])),
+            // These never reach the gate.
+            format!("{:?}", tasks::analyze("gpt-4", "not json", "look", "{}")),
+            format!("{:?}", tasks::classify("no such name", "text", &["a".into()])),
+        ];
+        let lines: Vec<String> = said.iter().map(|text| format!("{text:?}")).collect();
+        Ok(format!("[{}]", lines.join(",")))
+    }
+
+    fn compensate(_: Undo) -> Result<(), Failure> {
+        Ok(())
+    }
+}
