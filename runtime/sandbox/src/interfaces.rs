@@ -110,7 +110,6 @@ fn compatible(import: &str) -> (&str, &str) {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
 
     use wasmtime::Engine;
     use wasmtime::component::{Linker, ResourceType};
