@@ -112,7 +112,7 @@ impl Project {
         let text = std::fs::read_to_string(self.path("wflo.toml")).expect("wflo.toml");
         let kept: Vec<&str> = text.split("\n[").filter(|block| !block.starts_with("llm.")).collect();
         let llm = format!(
-            "\n[llm.server]\nkind = \"openai\"\nbase_url = \"{}/v1\"\nmodels = [\"gpt-4\"]\n",
+            "\n[llm.server]\nkind = \"openai\"\nbase_url = \"{}\"\nmodels = [\"gpt-4\"]\n",
             provider.address
         );
         self.write("wflo.toml", &format!("{}\n{llm}", kept.join("\n[")));

@@ -7,5 +7,3 @@ mod crash;
 mod fraud;
 mod harness;
 mod manifest;
-mod readme;
-mod together;

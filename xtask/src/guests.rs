@@ -1,20 +1,19 @@
 //! Guests: programs that compile to WebAssembly components.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use crate::tool::{Step, command, root, wflo};
+use crate::tool::{Step, command, root};
 
 /// What guests are compiled to.
 const TARGET: &str = "wasm32-wasip2";
 
 /// Builds the steps of every example.
-pub(crate) fn build_all() -> Result<()> {
+pub(crate) fn build_all(wflo: &Path) -> Result<()> {
     target()?;
-    let wflo = wflo()?;
     for example in examples()? {
-        Step::new("building the steps of an example").run(command(&wflo).arg("build").arg(example))?;
+        Step::new("building the steps of an example").run(command(wflo).arg("build").arg(example))?;
     }
     Ok(())
 }

@@ -1,12 +1,13 @@
 //! `cargo xtask`: the developer's own tool.
 #![expect(clippy::print_stderr, reason = "a tool for a terminal")]
 
+mod demo;
 mod guests;
 mod tool;
 
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
 use crate::tool::{Step, cargo, root, wflo};
 
@@ -23,7 +24,7 @@ fn main() -> ExitCode {
     let done = match args.as_slice() {
         ["demo"] => demo(),
         ["test", names @ ..] => test(names),
-        ["guests"] => guests::build_all(),
+        ["guests"] => wflo().and_then(|wflo| guests::build_all(&wflo)),
         ["help" | "--help" | "-h"] | [] => {
             eprintln!("{HELP}");
             Ok(())
@@ -46,18 +47,18 @@ fn demo() -> Result<()> {
     let wflo = wflo()?;
     Step::new("building the steps").run(tool::command(&wflo).arg("build").arg(&example))?;
     Step::new("making the data and the people").run(
-        tool::command("sh").arg(example.join("setup.sh")).arg("--reset").env("WFLO", &wflo),
+        tool::command("sh").arg(example.join("setup.sh")).arg("--reset").env("WFLO", &wflo).env("FRAUD_DATA", wflo.with_file_name("fraud-data")),
     )?;
-    let status = tool::command(&wflo).arg("demo").arg("--dir").arg(&example).status()?;
-    if !status.success() {
-        bail!("the demo ended with {status}");
-    }
-    Ok(())
+    demo::play(&wflo, &example)
 }
 
 /// Everything the tests need, then all tests.
 fn test(names: &[&str]) -> Result<()> {
-    guests::build_all()?;
+    // All of it at once, so that the commands the tests start are built the way the tests are.
+    Step::new("building wflo and its tests (the first time takes some minutes)")
+        .loud()
+        .run(cargo().args(["build", "--quiet", "--workspace", "--all-targets"]))?;
+    guests::build_all(&tool::beside("wflo")?)?;
     let mut tests = cargo();
     tests.args(["test", "--workspace", "--no-fail-fast"]).args(names);
     Step::new("testing").loud().run(&mut tests)

@@ -28,10 +28,14 @@ pub(crate) fn cargo() -> Command {
 pub(crate) fn wflo() -> Result<PathBuf> {
     Step::new("building wflo (the first time takes some minutes)")
         .loud()
-        .run(cargo().args(["build", "--quiet", "--package", "wflo-cli"]))?;
-    // xtask itself was built into the same folder.
+        .run(cargo().args(["build", "--quiet", "--package", "wflo-cli", "--package", "fraud-data"]))?;
+    beside("wflo")
+}
+
+/// A program of the workspace: xtask itself was built into the same folder.
+pub(crate) fn beside(name: &str) -> Result<PathBuf> {
     let here = std::env::current_exe().context("where xtask itself is")?;
-    Ok(here.with_file_name(format!("wflo{}", std::env::consts::EXE_SUFFIX)))
+    Ok(here.with_file_name(format!("{name}{}", std::env::consts::EXE_SUFFIX)))
 }
 
 /// One thing to do, announced in a line.

@@ -1,2 +1,41 @@
 //! The `wflo` command.
-fn main() {}
+
+mod args;
+mod build;
+mod command;
+mod failure;
+mod project;
+mod show;
+mod words;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let cli = args::Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return end(&failure::Failure::bug(error)),
+    };
+    match runtime.block_on(command::perform(cli)) {
+        Ok(code) => ExitCode::from(code as u8),
+        Err(failure) => end(&failure),
+    }
+}
+
+fn end(failure: &failure::Failure) -> ExitCode {
+    say(&failure.to_string());
+    ExitCode::from(failure.code as u8)
+}
+
+/// Prints data. A reader that has gone away is no error.
+pub(crate) fn print(text: &str) {
+    let _ = writeln!(std::io::stdout().lock(), "{}", text.trim_end());
+}
+
+/// Prints what is not data.
+pub(crate) fn say(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{}", text.trim_end());
+}

@@ -70,9 +70,42 @@ impl ResourceLimiter for MemoryLimit {
 
 #[cfg(test)]
 mod tests {
-    use wasmtime::ResourceLimiter;
+    use wasmtime::{Engine, Instance, Module, ResourceLimiter, Store};
 
     use super::{LimitHit, MemoryLimit};
+
+    /// Calls `grow` of a module; its answer, or the limit it hit.
+    fn grow(text: &str, limit: u64) -> Result<i32, LimitHit> {
+        let engine = Engine::default();
+        let module = Module::new(&engine, text).unwrap();
+        let mut store = Store::new(&engine, MemoryLimit::new(limit));
+        store.limiter(|memory| memory);
+        let instance = Instance::new(&mut store, &module, &[]).unwrap();
+        let grow = instance.get_typed_func::<(), i32>(&mut store, "grow").unwrap();
+        grow.call(&mut store, ()).map_err(|error| error.downcast().expect("only a limit stops it"))
+    }
+
+    #[test]
+    fn a_table_bomb_is_stopped() {
+        let bomb = |more: u32| {
+            format!(
+                "(module (table 1 funcref) (func (export \"grow\") (result i32)
+                    (table.grow (ref.null func) (i32.const {more}))))"
+            )
+        };
+        assert_eq!(grow(&bomb(1000), 0).unwrap(), 1);
+        assert!(matches!(grow(&bomb(1_000_000), 0), Err(LimitHit::Table)));
+        assert!(matches!(grow(&bomb(u32::MAX >> 1), 0), Err(LimitHit::Table)));
+    }
+
+    #[test]
+    fn more_than_any_memory_can_have_is_a_fault() {
+        let text = "(module (memory 1) (func (export \"grow\") (result i32) (memory.grow (i32.const -1))))";
+        assert!(matches!(grow(text, 1 << 20), Err(LimitHit::Memory { limit: 1_048_576 })));
+        let declared =
+            "(module (memory 1 2) (func (export \"grow\") (result i32) (memory.grow (i32.const 5))))";
+        assert_eq!(grow(declared, 1 << 30).unwrap(), -1);
+    }
 
     #[test]
     fn all_memories_count_together() {

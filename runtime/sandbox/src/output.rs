@@ -41,7 +41,7 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    pub(crate) fn new(limit: u64) -> SharedOutput {
+    pub(crate) fn shared(limit: u64) -> SharedOutput {
         SharedOutput(Arc::new(Mutex::new(Self {
             limit,
             left: limit,
@@ -225,7 +225,7 @@ mod tests {
 
     #[test]
     fn writes_are_joined_and_cut_at_line_ends() {
-        let shared = Output::new(1 << 20);
+        let shared = Output::shared(1 << 20);
         let mut output = shared.lock();
         output.write(Stream::Stdout, b"par");
         output.write(Stream::Stderr, b"other\r\n");
@@ -238,7 +238,7 @@ mod tests {
 
     #[test]
     fn an_endless_line_is_cut() {
-        let shared = Output::new(1 << 20);
+        let shared = Output::shared(1 << 20);
         let mut output = shared.lock();
         output.write(Stream::Stdout, &vec![b'x'; 2 * LINE + 1]);
         assert_eq!(output.take().len(), 2);
@@ -248,7 +248,7 @@ mod tests {
 
     #[test]
     fn over_the_limit_lines_are_counted_and_dropped() {
-        let shared = Output::new(50);
+        let shared = Output::shared(50);
         let mut output = shared.lock();
         output.write(Stream::Stdout, b"one\ntwo\nthree\nfour\n");
         output.finish();

@@ -28,7 +28,7 @@ pub(crate) struct State {
 impl State {
     /// The state of an attempt that begins. `memory` is what it may have of it.
     pub(crate) fn new(gate: Box<dyn Gate>, limits: &Limits, memory: u64, describing: bool) -> Self {
-        let output = Output::new(limits.log);
+        let output = Output::shared(limits.log);
         let mut wasi = WasiCtx::builder();
         // Everything else a builder gives is nothing: no arguments, environment, files, stdin or network.
         wasi.stdout(output.stream(Stream::Stdout))

@@ -1,0 +1,184 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use wflo_model::{ApprovalId, GroupName, PrincipalName, RunId, StepName};
+
+const CODES: &str = "\
+Exit codes:
+  0   succeeded
+  1   the run failed; an audit file does not verify
+  2   usage or manifest
+  3   denied before anything ran: load, vote, start
+  4   no such run, approval or step
+  10  an approval is open
+  11  parked: budget, diverged
+  70  a bug of ours, or of the store";
+
+/// Runs the steps of AI-agent workflows as WebAssembly components behind one journaled gate.
+#[derive(Debug, Parser)]
+#[command(name = "wflo", version, after_help = CODES, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// The workflow's folder; by default the nearest with a `workflow.toml`.
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
+    /// The store's folder; by default what `wflo.toml` says, else `.wflo` beside it.
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) state: Option<PathBuf>,
+    /// The deployment file; by default `wflo.toml` in the workflow's folder.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Who you are; your token is read from `WFLO_TOKEN`.
+    #[arg(long = "as", global = true, value_name = "NAME")]
+    pub(crate) principal: Option<PrincipalName>,
+    /// Print JSON.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Compile the steps to a component.
+    Build {
+        /// The workflow's folder.
+        folder: Option<PathBuf>,
+    },
+    /// Check everything that can be known without running.
+    Check {
+        /// The workflow's folder.
+        folder: Option<PathBuf>,
+        /// Say in plain words what a step can do.
+        #[arg(long, value_name = "STEP")]
+        explain: Option<StepName>,
+    },
+    /// Start a run and follow it until it ends or waits.
+    Run {
+        /// The workflow's folder.
+        folder: Option<PathBuf>,
+        /// An input: text, or JSON where the input is not text.
+        #[arg(long, value_name = "NAME=VALUE")]
+        input: Vec<String>,
+        /// A file with a JSON object of inputs.
+        #[arg(long, value_name = "FILE")]
+        input_file: Option<PathBuf>,
+        /// Idempotency key: the same key is the same run.
+        #[arg(long)]
+        key: Option<String>,
+    },
+    /// Go on with runs that were interrupted, or whose wait is over.
+    Resume {
+        /// Only this one.
+        run: Option<RunId>,
+    },
+    /// List the runs, newest first.
+    Runs,
+    /// Show one run: steps, timeline, cost.
+    Show {
+        /// The run.
+        run: RunId,
+    },
+    /// Print what the steps of a run logged.
+    Logs {
+        /// The run.
+        run: RunId,
+    },
+    /// List what waits for a decision.
+    Approvals {
+        #[command(subcommand)]
+        command: Option<Approvals>,
+    },
+    /// Approve, and let the run go on.
+    Approve(Vote),
+    /// Reject, and let the run go on.
+    Reject(Vote),
+    /// Show what was spent, is held, and is left.
+    Cost {
+        /// The run; all of them by default.
+        run: Option<RunId>,
+    },
+    /// Manage the people kept in the store.
+    Identity {
+        #[command(subcommand)]
+        command: Identity,
+    },
+    /// Show, export and verify the audit of a run.
+    Audit {
+        #[command(subcommand)]
+        command: Audit,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Approvals {
+    /// Show exactly what is decided on.
+    Show {
+        /// The approval.
+        id: ApprovalId,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Vote {
+    /// The approval.
+    pub(crate) id: ApprovalId,
+    /// Words to keep beside the vote.
+    #[arg(long)]
+    pub(crate) comment: Option<String>,
+    /// Leave it to `wflo resume` to let the run go on.
+    #[arg(long)]
+    pub(crate) no_resume: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Identity {
+    /// Add a person; their token is printed once and kept nowhere.
+    Add {
+        /// Their name.
+        name: PrincipalName,
+        /// A group they are in.
+        #[arg(long = "group", value_name = "GROUP")]
+        groups: Vec<GroupName>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Audit {
+    /// Print the events of a run, in words.
+    Show {
+        /// The run.
+        run: RunId,
+    },
+    /// Write the audit file of a run.
+    Export {
+        /// The run.
+        run: RunId,
+        /// Where to; standard output by default.
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+    /// Verify an audit file, without a store.
+    Verify {
+        /// The file.
+        file: PathBuf,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        super::Cli::command().debug_assert();
+    }
+}

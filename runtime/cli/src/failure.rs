@@ -1,0 +1,114 @@
+//! What ends a command other than well, and with which exit code.
+
+use std::fmt;
+
+use wflo::{RunStatus, RunView, RuntimeError};
+
+/// The exit codes of `wflo`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Code {
+    Succeeded = 0,
+    RunFailed = 1,
+    Usage = 2,
+    Denied = 3,
+    NotFound = 4,
+    ApprovalOpen = 10,
+    Parked = 11,
+    Bug = 70,
+}
+
+impl Code {
+    /// The code that says where a run stands.
+    pub(crate) const fn of(run: &RunView) -> Self {
+        match run.status {
+            RunStatus::Succeeded => Self::Succeeded,
+            RunStatus::Waiting => Self::ApprovalOpen,
+            RunStatus::Parked => Self::Parked,
+            RunStatus::Failed | RunStatus::Cancelled => Self::RunFailed,
+            _ => Self::Bug,
+        }
+    }
+}
+
+/// Why a command ended, what to do next, and the exit code.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) code: Code,
+    message: String,
+    hint: Option<String>,
+}
+
+impl Failure {
+    pub(crate) fn new(code: Code, message: impl fmt::Display) -> Self {
+        Self { code, message: format!("error: {message}"), hint: None }
+    }
+
+    /// Text that is rendered already: diagnostics.
+    pub(crate) const fn rendered(code: Code, message: String) -> Self {
+        Self { code, message, hint: None }
+    }
+
+    pub(crate) fn usage(message: impl fmt::Display) -> Self {
+        Self::new(Code::Usage, message)
+    }
+
+    pub(crate) fn bug(message: impl fmt::Display) -> Self {
+        Self::new(Code::Bug, message)
+    }
+
+    pub(crate) fn hint(mut self, hint: impl fmt::Display) -> Self {
+        self.hint = Some(hint.to_string());
+        self
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.message.trim_end())?;
+        match &self.hint {
+            Some(hint) => write!(f, "\nhint: {hint}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl From<RuntimeError> for Failure {
+    fn from(error: RuntimeError) -> Self {
+        match &error {
+            RuntimeError::Denied { .. } => Self::new(Code::Denied, &error)
+                .hint("add the grant to the step that needs it, or take the import out of the component"),
+            RuntimeError::Vote(_) => Self::new(Code::Denied, &error),
+            RuntimeError::NotAuthenticated(_) => Self::new(Code::Denied, &error)
+                .hint("`--as NAME` names you, and the token `wflo identity add` printed goes into `WFLO_TOKEN`"),
+            RuntimeError::PrincipalExists { .. } => Self::usage(&error),
+            RuntimeError::Load(_) | RuntimeError::NoComponent { .. } => Self::usage(&error),
+            RuntimeError::NoSuchRun { .. }
+            | RuntimeError::Journal(wflo_journal::ReadError::UnknownRun { .. }) => {
+                Self::new(Code::NotFound, &error).hint("`wflo runs` lists those there are")
+            }
+            RuntimeError::NoSuchApproval { .. } => {
+                Self::new(Code::NotFound, &error).hint("`wflo approvals` lists those that are open")
+            }
+            RuntimeError::Attempt(_) => Self::bug(&error).hint("`wflo resume` goes on where the run was"),
+            _ => Self::bug(&error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Code, Failure};
+
+    #[test]
+    fn the_codes_are_those_of_the_readme() {
+        let codes = [Code::Succeeded, Code::RunFailed, Code::Usage, Code::Denied, Code::NotFound];
+        assert_eq!(codes.map(|code| code as u8), [0, 1, 2, 3, 4]);
+        assert_eq!([Code::ApprovalOpen, Code::Parked, Code::Bug].map(|code| code as u8), [10, 11, 70]);
+    }
+
+    #[test]
+    fn a_hint_has_its_own_line() {
+        assert_eq!(Failure::usage("no").hint("yes").to_string(), "error: no\nhint: yes");
+    }
+}

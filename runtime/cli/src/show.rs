@@ -1,0 +1,115 @@
+//! What people are shown.
+
+use std::fmt::Write as _;
+
+use wflo::{ApprovalView, CostView, RunLine, RunView};
+use wflo_engine::Recorded;
+
+use crate::words::describe;
+
+/// One run: where it stands, its steps, what to do next.
+pub(crate) fn run(run: &RunView) -> String {
+    let mut text = format!("{}  {} {}  {}\n\n", run.run, run.workflow, run.version, run.status);
+    let width = run.steps.iter().map(|step| step.name.as_str().len()).max().unwrap_or_default();
+    for step in &run.steps {
+        let _ = write!(text, "  {:width$}  {:<10}", step.name, step.status);
+        if step.attempts > 0 {
+            let _ = write!(text, "  {:>6} ms  {} USD", step.ms, step.cost_usd);
+        }
+        text.push('\n');
+        if let Some(error) = &step.error {
+            let _ = writeln!(text, "  {:width$}  {error}", "");
+        }
+    }
+    let budget = run.budget_usd.map(|budget| format!(" of {budget}")).unwrap_or_default();
+    let _ = writeln!(text, "\ncost  {}{budget} USD", run.cost_usd);
+    if let Some(error) = &run.error {
+        let _ = writeln!(text, "error  {error}");
+    }
+    for wait in &run.waiting_for {
+        match (&wait.id, &wait.message) {
+            (Some(id), _) => {
+                let until = wait.until.as_ref().map(|at| format!(" until {at}")).unwrap_or_default();
+                let _ = writeln!(text, "\n`{}` waits for approval {id}{until}", wait.step);
+                let _ = writeln!(text, "  wflo approvals show {id}");
+                let _ = writeln!(text, "  WFLO_TOKEN=... wflo approve {id} --as NAME");
+            }
+            (None, message) => {
+                let message = message.as_deref().unwrap_or_default();
+                let _ = writeln!(text, "\n`{}` is parked for {}: {message}", wait.step, wait.kind);
+            }
+        }
+    }
+    text
+}
+
+/// The events of a run, with the time since its first.
+pub(crate) fn timeline(events: &[Recorded]) -> String {
+    let began = events.first().map(|event| event.time).unwrap_or_default();
+    events.iter().fold(String::new(), |mut text, event| {
+        let since = event.time.since(began).as_secs_f64();
+        let _ = writeln!(text, "{:>5}  {since:>9.3}s  {}", event.seq, describe(event));
+        text
+    })
+}
+
+/// The list of runs.
+pub(crate) fn runs(runs: &[RunLine]) -> String {
+    runs.iter().fold(String::new(), |mut text, run| {
+        let (workflow, created, cost) = (&run.workflow, &run.created_at, run.cost_usd);
+        let _ = writeln!(text, "{}  {:<10}  {workflow} {}  {created}  {cost} USD", run.run, run.status, run.version);
+        text
+    })
+}
+
+/// The list of approvals.
+pub(crate) fn approvals(approvals: &[ApprovalView]) -> String {
+    approvals.iter().fold(String::new(), |mut text, it| {
+        let lacking = it.lacking.join(", ");
+        let _ = writeln!(text, "{}  {}  {} of run {}, lacking {lacking}", it.id, it.workflow, it.step, it.run);
+        text
+    })
+}
+
+/// Exactly what is decided on.
+pub(crate) fn approval(it: &ApprovalView) -> String {
+    let mut text = format!("{}  {}\n\n", it.id, it.status);
+    let mut line = |name: &str, value: &str| {
+        let _ = writeln!(text, "{name:<10} {value}");
+    };
+    line("step", it.step.as_str());
+    line("run", &it.run.to_string());
+    line("workflow", &it.workflow);
+    line("approvers", &it.approvers.join(", "));
+    line("lacking", &it.lacking.join(", "));
+    line("until", it.expires_at.as_deref().unwrap_or("for ever"));
+    line("subject", &it.subject_digest.to_string());
+    for vote in &it.votes {
+        let verdict = format!("{:?}", vote.verdict).to_lowercase();
+        let comment = vote.comment.as_deref().map(|text| format!(": {text}")).unwrap_or_default();
+        line("vote", &format!("{} {verdict}{comment}", vote.principal));
+    }
+    let shows = serde_json::to_string_pretty(&it.shows).unwrap_or_default();
+    let _ = writeln!(text, "\nwhat would be done:\n{shows}");
+    text
+}
+
+/// What runs cost.
+pub(crate) fn cost(costs: &[CostView]) -> String {
+    costs.iter().fold(String::new(), |mut text, it| {
+        let left = it.left_usd.map(|left| format!(", {left} left")).unwrap_or_default();
+        let _ = writeln!(text, "{}  {}  {} USD spent, {} held{left}", it.run, it.workflow, it.cost_usd, it.held_usd);
+        for (step, cost) in &it.steps {
+            let _ = writeln!(text, "  step {step}  {cost} USD");
+        }
+        for (model, totals) in &it.models {
+            let (calls, input, output) = (totals.calls, totals.input_tokens, totals.output_tokens);
+            let _ = writeln!(
+                text,
+                "  model {model}  {} USD  {calls} calls, {input} + {output} tokens",
+                totals.cost_usd
+            );
+        }
+        text
+    })
+}

@@ -1,0 +1,91 @@
+//! Events in words, one line each.
+
+use serde_json::Value;
+use wflo_engine::{AttemptEnd, Event, Recorded};
+use wflo_model::Call;
+
+/// What happened, in one line.
+pub(crate) fn describe(recorded: &Recorded) -> String {
+    let step = recorded.place.step.as_ref().map(|step| format!("{step}: ")).unwrap_or_default();
+    format!("{step}{}", what(recorded))
+}
+
+fn what(recorded: &Recorded) -> String {
+    match &recorded.event {
+        Event::RunCreated { workflow, version, requester, .. } => {
+            format!("run of {workflow} {version} asked for by {requester}")
+        }
+        Event::ApprovalOpened { id, rule, .. } => {
+            let who: Vec<String> = rule.approvers.iter().map(ToString::to_string).collect();
+            format!("{id} asks {}", who.join(", "))
+        }
+        Event::Voted { approval, by, verdict, comment, late, .. } => {
+            let comment = comment.as_ref().map(|text| format!(": {text}")).unwrap_or_default();
+            let late = if *late { ", too late" } else { "" };
+            let verdict = format!("{verdict:?}").to_lowercase();
+            format!("{by} votes {verdict} on {approval}{late}{comment}")
+        }
+        Event::ApprovalClosed { approval, outcome } => format!("{approval} is {outcome}"),
+        Event::AttemptStarted { consumes, .. } => {
+            let consumes = consumes.map(|id| format!(", as {id} permits")).unwrap_or_default();
+            format!("attempt {} begins{consumes}", recorded.place.attempt)
+        }
+        Event::Intent { asked, hold, .. } if hold.pico() > 0 => format!("calls {}, holding {hold} USD", call(asked)),
+        Event::Intent { asked, .. } => format!("calls {}", call(asked)),
+        Event::Returned(returned) => {
+            let name = returned.call.as_ref().map_or_else(|| "it".to_owned(), call);
+            let cost = returned.spend.as_ref().map_or_else(String::new, |spend| {
+                let estimated = if spend.estimated { " (estimated)" } else { "" };
+                let (input, output) = (spend.input_tokens, spend.output_tokens);
+                format!(", {input} + {output} tokens, {} USD{estimated}", spend.cost_usd)
+            });
+            match &returned.result {
+                Ok(value) => format!("{name} returned {}{cost}", shape(value)),
+                Err(error) => format!("{name} failed: {error}{cost}"),
+            }
+        }
+        Event::Abandoned { cost, .. } => format!("a call was cut off; {cost} USD charged for it"),
+        Event::Denied { call: denied, error, .. } => format!("denied {}: {error}", call(denied)),
+        Event::Logged { level, message, .. } => format!("[{level}] {message}"),
+        Event::Committing { databases, .. } => format!("commits to {}", databases.join(", ")),
+        Event::AttemptEnded { end, ms, .. } => match end {
+            AttemptEnd::Succeeded { .. } => format!("succeeded after {ms} ms"),
+            AttemptEnd::Failed(failure) => format!("failed: {failure}"),
+            AttemptEnd::Fault(fault) => format!("stopped: {fault}"),
+            AttemptEnd::Interrupted { message } => format!("interrupted: {message}"),
+            other => format!("{other:?}"),
+        },
+        Event::Parked { reason } => format!("parked: {reason}"),
+        Event::Unparked { by } => format!("{by} lets it go on"),
+        Event::StepEnded { skipped: true, reason } => format!("skipped: {reason}"),
+        Event::StepEnded { reason, .. } => format!("failed: {reason}"),
+        Event::RunEnded { status, error: None } => format!("the run {status}"),
+        Event::RunEnded { status, error: Some(error) } => format!("the run {status}: {error}"),
+        other => format!("{other:?}"),
+    }
+}
+
+/// A call with the argument that says most.
+fn call(call: &Call) -> String {
+    let args = &call.args;
+    let most = match (args["db"].as_str(), args["sql"].as_str(), args["model"].as_str()) {
+        (Some(db), Some(sql), _) => format!(" on {db}: {}", short(sql)),
+        (_, _, Some(model)) => format!(" with {model}"),
+        _ => String::new(),
+    };
+    format!("{call}{most}")
+}
+
+fn shape(value: &Value) -> String {
+    match (value["rows"].as_array(), value["changed"].as_u64(), value["text"].as_str()) {
+        (Some(rows), _, _) => format!("{} rows", rows.len()),
+        (_, Some(changed), _) => format!("{changed} changed"),
+        (_, _, Some(text)) => short(text),
+        _ => short(&value.to_string()),
+    }
+}
+
+fn short(text: &str) -> String {
+    let flat: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if flat.chars().count() > 72 { flat.chars().take(71).chain(['…']).collect() } else { flat }
+}

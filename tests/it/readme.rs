@@ -1,1 +1,0 @@
-//! The example's README shows real commands and their real output.
