@@ -34,13 +34,13 @@ impl ResourceLimiter for MemoryLimit {
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        // Growing past the maximum that the module itself declares is defined to answer -1.
-        if maximum.is_some_and(|maximum| desired > maximum) {
-            return Ok(false);
-        }
         let used = self.used.saturating_add((desired - current) as u64);
         if used > self.limit {
             return Err(LimitHit::Memory { limit: self.limit }.into());
+        }
+        // Growing past the maximum that the module itself declares is defined to answer -1.
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
         }
         self.used = used;
         self.peak = self.peak.max(used);
