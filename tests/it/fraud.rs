@@ -51,7 +51,8 @@ fn the_four_kinds_of_planted_fraud_are_found() {
     let (project, _) = Project::fraud();
     let run = project.wflo(&["run", "--json"]).expect_code(10).json();
     let findings = run["steps"][0]["output"]["findings"].as_array().expect("findings").clone();
-    let mut kinds: Vec<&str> = findings.iter().map(|finding| finding["kind"].as_str().expect("a kind")).collect();
+    let mut kinds: Vec<&str> =
+        findings.iter().map(|finding| finding["kind"].as_str().expect("a kind")).collect();
     kinds.sort_unstable();
     kinds.dedup();
     assert_eq!(kinds.len(), 4, "{kinds:?}");

@@ -35,7 +35,10 @@ impl Project {
             std::fs::create_dir(folder.path().join("cassettes")).expect("a folder for cassettes");
             for tape in from.join("cassettes").read_dir().expect("the cassettes") {
                 let tape = tape.expect("a cassette").path();
-                copy(&tape, &folder.path().join("cassettes").join(tape.file_name().expect("a cassette has a name")));
+                copy(
+                    &tape,
+                    &folder.path().join("cassettes").join(tape.file_name().expect("a cassette has a name")),
+                );
             }
         }
         Self { folder }
@@ -44,7 +47,10 @@ impl Project {
     /// Fraud detection with its data and its people: the tokens of alice, carol and mallory.
     pub(crate) fn fraud() -> (Self, People) {
         let project = Self::new("fraud-detection");
-        let data = Command::new(binary("fraud-data")).arg(project.path("bank.db")).output().expect("fraud-data runs");
+        let data = Command::new(binary("fraud-data"))
+            .arg(project.path("bank.db"))
+            .output()
+            .expect("fraud-data runs");
         assert!(data.status.success(), "{}", String::from_utf8_lossy(&data.stderr));
         let token = |args: &[&str]| {
             let added = project.wflo(&[&["identity", "add"], args].concat()).expect_code(0);
@@ -102,7 +108,8 @@ impl Project {
     /// The accounts that are blocked.
     pub(crate) fn blocked(&self) -> Vec<String> {
         let bank = rusqlite::Connection::open(self.path("bank.db")).expect("the bank");
-        let mut rows = bank.prepare("SELECT id FROM accounts WHERE status = 'blocked' ORDER BY id").expect("accounts");
+        let mut rows =
+            bank.prepare("SELECT id FROM accounts WHERE status = 'blocked' ORDER BY id").expect("accounts");
         let ids = rows.query_map([], |row| row.get(0)).expect("accounts");
         ids.collect::<Result<_, _>>().expect("accounts")
     }
@@ -227,7 +234,8 @@ fn copy(from: &Path, to: &Path) {
 
 /// The component that an example's manifest names.
 fn component(example: &Path) -> String {
-    let manifest = std::fs::read_to_string(example.join("workflow.toml")).expect("the example has a manifest");
+    let manifest =
+        std::fs::read_to_string(example.join("workflow.toml")).expect("the example has a manifest");
     let line = manifest.lines().find(|line| line.starts_with("component")).expect("it names its component");
     line.split('"').nth(1).expect("in quotes").to_owned()
 }

@@ -16,7 +16,9 @@ pub(crate) fn play(wflo: &Path, example: &Path) -> Result<()> {
     let approval = run["waiting_for"][0]["id"].as_str().context("the run waits for an approval")?;
     stage.tell("What they are to approve: exactly this, and nothing else.");
     stage.play(None, &["approvals", "show", approval], 0)?;
-    stage.tell("Mallory is in no group. Alice is in fraud-team: not enough. With Carol of compliance it goes on.");
+    stage.tell(
+        "Mallory is in no group. Alice is in fraud-team: not enough. With Carol of compliance it goes on.",
+    );
     stage.play(Some("mallory"), &["approve", approval], 3)?;
     stage.play(Some("alice"), &["approve", approval], 10)?;
     stage.play(Some("carol"), &["approve", approval], 0)?;

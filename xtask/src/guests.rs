@@ -27,7 +27,9 @@ pub(crate) fn target() -> Result<()> {
     }
     Step::new("installing the WebAssembly target of the compiler")
         .run(command("rustup").args(["target", "add", TARGET]))
-        .with_context(|| format!("guests need `{TARGET}`; with rustup, `rustup target add {TARGET}` installs it"))
+        .with_context(|| {
+            format!("guests need `{TARGET}`; with rustup, `rustup target add {TARGET}` installs it")
+        })
 }
 
 /// The folders in `examples/` that hold a workflow.

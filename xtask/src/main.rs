@@ -47,7 +47,11 @@ fn demo() -> Result<()> {
     let wflo = wflo()?;
     Step::new("building the steps").run(tool::command(&wflo).arg("build").arg(&example))?;
     Step::new("making the data and the people").run(
-        tool::command("sh").arg(example.join("setup.sh")).arg("--reset").env("WFLO", &wflo).env("FRAUD_DATA", wflo.with_file_name("fraud-data")),
+        tool::command("sh")
+            .arg(example.join("setup.sh"))
+            .arg("--reset")
+            .env("WFLO", &wflo)
+            .env("FRAUD_DATA", wflo.with_file_name("fraud-data")),
     )?;
     demo::play(&wflo, &example)
 }

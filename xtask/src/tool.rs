@@ -26,9 +26,14 @@ pub(crate) fn cargo() -> Command {
 
 /// Builds the `wflo` command and says where it is.
 pub(crate) fn wflo() -> Result<PathBuf> {
-    Step::new("building wflo (the first time takes some minutes)")
-        .loud()
-        .run(cargo().args(["build", "--quiet", "--package", "wflo-cli", "--package", "fraud-data"]))?;
+    Step::new("building wflo (the first time takes some minutes)").loud().run(cargo().args([
+        "build",
+        "--quiet",
+        "--package",
+        "wflo-cli",
+        "--package",
+        "fraud-data",
+    ]))?;
     beside("wflo")
 }
 

@@ -19,7 +19,8 @@ pub(crate) fn build(folder: &Path) -> Result<(), Failure> {
     let workflow = wflo_manifest::Workflow::parse("workflow.toml", &manifest)
         .map_err(|wrong| Failure::rendered(crate::failure::Code::Usage, wrong.render(false)))?;
     let components = workflow.components();
-    let [wflo_manifest::ComponentRef::Path(component)] = components.iter().copied().collect::<Vec<_>>()[..] else {
+    let [wflo_manifest::ComponentRef::Path(component)] = components.iter().copied().collect::<Vec<_>>()[..]
+    else {
         return Err(Failure::usage("`wflo build` needs a workflow with one component given by its path"));
     };
     let output = Command::new("cargo")
@@ -28,7 +29,9 @@ pub(crate) fn build(folder: &Path) -> Result<(), Failure> {
         .args(["--message-format", "json-render-diagnostics"])
         .stderr(std::process::Stdio::inherit())
         .output()
-        .map_err(|error| Failure::usage(format!("`cargo`: {error}")).hint("install Rust from https://rustup.rs"))?;
+        .map_err(|error| {
+            Failure::usage(format!("`cargo`: {error}")).hint("install Rust from https://rustup.rs")
+        })?;
     if !output.status.success() {
         return Err(Failure::usage(format!("`cargo build` in `{}` failed", steps.display()))
             .hint(format!("if the target is missing, `rustup target add {TARGET}` installs it")));
@@ -42,7 +45,8 @@ pub(crate) fn build(folder: &Path) -> Result<(), Failure> {
         .filter_map(|file| file.as_str().map(str::to_owned))
         .rfind(|file| file.ends_with(".wasm"))
         .ok_or_else(|| {
-            Failure::usage("the crate in `steps/` makes no component").hint("it needs `crate-type = [\"cdylib\"]`")
+            Failure::usage("the crate in `steps/` makes no component")
+                .hint("it needs `crate-type = [\"cdylib\"]`")
         })?;
     let to = folder.join(component);
     let temporary = to.with_extension("wasm.new");

@@ -113,8 +113,12 @@ async fn stored(global: &Global, command: Command) -> Result<Code, Failure> {
         Command::Identity { command: Identity::Add { name, groups } } => {
             print(&runtime.add_identity(&name, groups.into_iter().collect()).await?);
         }
-        Command::Audit { command: Audit::Show { run } } => print(&show::timeline(&runtime.events(run).await?)),
-        Command::Audit { command: Audit::Export { run, output } } => export(&runtime, run, output.as_deref()).await?,
+        Command::Audit { command: Audit::Show { run } } => {
+            print(&show::timeline(&runtime.events(run).await?))
+        }
+        Command::Audit { command: Audit::Export { run, output } } => {
+            export(&runtime, run, output.as_deref()).await?
+        }
         Command::Build { .. } | Command::Check { .. } | Command::Run { .. } | Command::Audit { .. } => {
             return Err(Failure::bug("a command went the wrong way"));
         }
@@ -246,7 +250,10 @@ impl Observer for Lines {
         let mut seen = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         for step in &run.steps {
             let before = seen.insert(step.name.to_string(), step.status);
-            if before != Some(step.status) && step.status != StepStatus::Pending && run.status != RunStatus::Cancelled {
+            if before != Some(step.status)
+                && step.status != StepStatus::Pending
+                && run.status != RunStatus::Cancelled
+            {
                 say(&format!("{} {}", step.name, step.status));
             }
         }

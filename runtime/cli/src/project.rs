@@ -73,7 +73,8 @@ impl Project {
             None => None,
         };
         let journal = open(&self.state, master).await?;
-        let config = SandboxConfig { cache_dir: Some(self.state.join("compiled")), ..SandboxConfig::default() };
+        let config =
+            SandboxConfig { cache_dir: Some(self.state.join("compiled")), ..SandboxConfig::default() };
         let sandbox = Sandbox::new(config).map_err(Failure::bug)?;
         Ok(Runtime::new(journal, sandbox, Arc::new(SystemClock), Arc::new(SystemEntropy)))
     }
@@ -139,7 +140,8 @@ impl Project {
     /// Reads, checks and pins the workflow. All that is wrong with it is said at once.
     pub(crate) fn pin(&self, known: &Principals) -> Result<Pinned, Failure> {
         let file = self.dir.join("workflow.toml");
-        let wrong = |problems: wflo_manifest::Diagnostics| Failure::rendered(Code::Usage, problems.render(false));
+        let wrong =
+            |problems: wflo_manifest::Diagnostics| Failure::rendered(Code::Usage, problems.render(false));
         let workflow = Workflow::parse(&file.display().to_string(), &read(&file)?).map_err(wrong)?;
         let mut digests = BTreeMap::new();
         let mut components = BTreeMap::new();

@@ -57,7 +57,11 @@ pub(crate) fn timeline(events: &[Recorded]) -> String {
 pub(crate) fn runs(runs: &[RunLine]) -> String {
     runs.iter().fold(String::new(), |mut text, run| {
         let (workflow, created, cost) = (&run.workflow, &run.created_at, run.cost_usd);
-        let _ = writeln!(text, "{}  {:<10}  {workflow} {}  {created}  {cost} USD", run.run, run.status, run.version);
+        let _ = writeln!(
+            text,
+            "{}  {:<10}  {workflow} {}  {created}  {cost} USD",
+            run.run, run.status, run.version
+        );
         text
     })
 }
@@ -66,7 +70,8 @@ pub(crate) fn runs(runs: &[RunLine]) -> String {
 pub(crate) fn approvals(approvals: &[ApprovalView]) -> String {
     approvals.iter().fold(String::new(), |mut text, it| {
         let lacking = it.lacking.join(", ");
-        let _ = writeln!(text, "{}  {}  {} of run {}, lacking {lacking}", it.id, it.workflow, it.step, it.run);
+        let _ =
+            writeln!(text, "{}  {}  {} of run {}, lacking {lacking}", it.id, it.workflow, it.step, it.run);
         text
     })
 }
@@ -98,7 +103,11 @@ pub(crate) fn approval(it: &ApprovalView) -> String {
 pub(crate) fn cost(costs: &[CostView]) -> String {
     costs.iter().fold(String::new(), |mut text, it| {
         let left = it.left_usd.map(|left| format!(", {left} left")).unwrap_or_default();
-        let _ = writeln!(text, "{}  {}  {} USD spent, {} held{left}", it.run, it.workflow, it.cost_usd, it.held_usd);
+        let _ = writeln!(
+            text,
+            "{}  {}  {} USD spent, {} held{left}",
+            it.run, it.workflow, it.cost_usd, it.held_usd
+        );
         for (step, cost) in &it.steps {
             let _ = writeln!(text, "  step {step}  {cost} USD");
         }

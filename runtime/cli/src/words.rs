@@ -30,7 +30,9 @@ fn what(recorded: &Recorded) -> String {
             let consumes = consumes.map(|id| format!(", as {id} permits")).unwrap_or_default();
             format!("attempt {} begins{consumes}", recorded.place.attempt)
         }
-        Event::Intent { asked, hold, .. } if hold.pico() > 0 => format!("calls {}, holding {hold} USD", call(asked)),
+        Event::Intent { asked, hold, .. } if hold.pico() > 0 => {
+            format!("calls {}, holding {hold} USD", call(asked))
+        }
         Event::Intent { asked, .. } => format!("calls {}", call(asked)),
         Event::Returned(returned) => {
             let name = returned.call.as_ref().map_or_else(|| "it".to_owned(), call);

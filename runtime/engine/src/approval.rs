@@ -209,14 +209,22 @@ mod tests {
     }
 
     fn voter(name: &str, groups: &[&str]) -> Voter {
-        Voter { name: name.parse().unwrap(), groups: groups.iter().map(|group| group.parse().unwrap()).collect() }
+        Voter {
+            name: name.parse().unwrap(),
+            groups: groups.iter().map(|group| group.parse().unwrap()).collect(),
+        }
     }
 
     /// Casts votes one after another and tells the outcome, or who was refused.
-    fn outcome(mut approval: Approval, votes: &[(&str, &[&str], Verdict)], at: u64) -> Result<Option<Outcome>, VoteRefused> {
+    fn outcome(
+        mut approval: Approval,
+        votes: &[(&str, &[&str], Verdict)],
+        at: u64,
+    ) -> Result<Option<Outcome>, VoteRefused> {
         let now = Timestamp::from_micros(at);
         for &(name, groups, verdict) in votes {
-            for event in cast(&approval, &"rita".parse().unwrap(), &voter(name, groups), verdict, None, now)? {
+            for event in cast(&approval, &"rita".parse().unwrap(), &voter(name, groups), verdict, None, now)?
+            {
                 match event {
                     Event::Voted { by, groups, verdict, comment, late: false, .. } => {
                         approval.votes.push(Ballot { by, groups, verdict, comment, at: now });
@@ -239,7 +247,9 @@ mod tests {
     #[test]
     fn every_listed_group_needs_a_distinct_person() {
         let both = || approval(&["fraud", "compliance"], None);
-        let check = |votes: &[(&str, &[&str], Verdict)], expect| assert_eq!(outcome(both(), votes, 5), Ok(expect), "{votes:?}");
+        let check = |votes: &[(&str, &[&str], Verdict)], expect| {
+            assert_eq!(outcome(both(), votes, 5), Ok(expect), "{votes:?}")
+        };
         check(&[("alice", &["fraud"], FOR)], None);
         check(&[("alice", &["fraud"], FOR), ("bob", &["fraud"], FOR)], None);
         check(&[("alice", &["fraud"], FOR), ("carol", &["compliance"], FOR)], Some(Outcome::Approved));
@@ -257,7 +267,10 @@ mod tests {
             outcome(one(), &[("mallory", &["sales"], FOR)], 5),
             Err(VoteRefused::NotAnApprover { .. })
         ));
-        assert!(matches!(outcome(one(), &[("rita", &["fraud"], FOR)], 5), Err(VoteRefused::Requester { .. })));
+        assert!(matches!(
+            outcome(one(), &[("rita", &["fraud"], FOR)], 5),
+            Err(VoteRefused::Requester { .. })
+        ));
         assert!(matches!(
             outcome(one(), &[("alice", &["fraud"], FOR), ("alice", &["fraud"], FOR)], 5),
             Err(VoteRefused::VotedAlready { .. })

@@ -8,7 +8,8 @@ use wflo_manifest::{OnReject, Plan, PlanStep, Retry};
 use wflo_model::{ApprovalId, Digest, FailureKind, RunId, StepName, Timestamp, canonical};
 
 use crate::{
-    Approval, ApprovalState, AttemptEnd, Event, Outcome, Place, RunState, RunStatus, StepState, StepStatus, Subject,
+    Approval, ApprovalState, AttemptEnd, Event, Outcome, Place, RunState, RunStatus, StepState, StepStatus,
+    Subject,
 };
 
 /// Something to do.
@@ -80,9 +81,10 @@ pub fn decide(run: &RunId, plan: &Plan, state: &RunState, now: Timestamp) -> Vec
                 commands.push(start(step, at.attempt + 1, None));
             }
             StepStatus::Pending if room > 0 => {
-                let ready = step.depends_on.iter().all(|name| {
-                    state.step_ref(name).is_some_and(|parent| parent.status.is_done())
-                });
+                let ready = step
+                    .depends_on
+                    .iter()
+                    .all(|name| state.step_ref(name).is_some_and(|parent| parent.status.is_done()));
                 if ready {
                     let (command, starts) = permit(run, plan, state, step, &at, now);
                     room -= usize::from(starts);
@@ -115,7 +117,13 @@ pub fn next_due(state: &RunState) -> Option<Timestamp> {
 /// The wait doubles with each attempt, up to an hour, and is spread over half of itself by `seed`, so that
 /// steps that failed together do not come back together.
 #[must_use]
-pub fn retry_at(retry: &Retry, step: &StepState, end: &AttemptEnd, seed: u64, now: Timestamp) -> Option<Timestamp> {
+pub fn retry_at(
+    retry: &Retry,
+    step: &StepState,
+    end: &AttemptEnd,
+    seed: u64,
+    now: Timestamp,
+) -> Option<Timestamp> {
     match end {
         AttemptEnd::Succeeded { .. } => None,
         AttemptEnd::Interrupted { .. } => (step.interrupted < MAX_INTERRUPTED).then_some(now),
@@ -155,9 +163,18 @@ fn permit(
                 (Some(Command::Append(vec![(place, close(approval, Outcome::Superseded))])), false)
             }
         }
-        Some((approval, ApprovalState::Closed { outcome: outcome @ (Outcome::Rejected | Outcome::Expired), .. })) => {
+        Some((
+            approval,
+            ApprovalState::Closed { outcome: outcome @ (Outcome::Rejected | Outcome::Expired), .. },
+        )) => {
             let skipped = outcome == Outcome::Rejected && rule.on_reject == OnReject::Skip;
-            (Some(Command::Append(vec![(place, Event::StepEnded { skipped, reason: verdict(approval, outcome) })])), false)
+            (
+                Some(Command::Append(vec![(
+                    place,
+                    Event::StepEnded { skipped, reason: verdict(approval, outcome) },
+                )])),
+                false,
+            )
         }
         _ => {
             let (subject, shows) = subject(run, plan, state, step);
@@ -202,7 +219,8 @@ fn subject(run: &RunId, plan: &Plan, state: &RunState, step: &PlanStep) -> (Dige
         budget: created.budget,
     };
     let bytes = canonical(&subject).expect("a subject has text keys and finite numbers only");
-    let digest = Digest::of_parts(&[b"wflo approval at start", run.as_bytes(), plan.digest().as_bytes(), &bytes]);
+    let digest =
+        Digest::of_parts(&[b"wflo approval at start", run.as_bytes(), plan.digest().as_bytes(), &bytes]);
     (digest, json!(subject))
 }
 

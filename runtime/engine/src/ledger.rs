@@ -140,7 +140,13 @@ impl Ledger {
     }
 
     /// Releases the hold of `intent` and charges `cost`.
-    pub(crate) fn settle(&mut self, place: &Place, intent: Option<u64>, cost: PicoUsd, spend: Option<&Spend>) {
+    pub(crate) fn settle(
+        &mut self,
+        place: &Place,
+        intent: Option<u64>,
+        cost: PicoUsd,
+        spend: Option<&Spend>,
+    ) {
         let held = intent.and_then(|intent| self.held.remove(&intent)).unwrap_or_default();
         self.settled += cost;
         self.overrun += (cost - held).max(PicoUsd::ZERO);

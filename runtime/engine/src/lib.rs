@@ -13,7 +13,8 @@ mod status;
 pub use approval::{Approval, ApprovalState, Ballot, VoteRefused, Voter, cast};
 pub use decide::{Command, decide, next_due, retry_at};
 pub use event::{
-    AttemptEnd, CallClass, Event, EventKind, Outcome, ParkReason, Place, Recorded, Returned, Subject, UnknownKind, Verdict,
+    AttemptEnd, CallClass, Event, EventKind, Outcome, ParkReason, Place, Recorded, Returned, Subject,
+    UnknownKind, Verdict,
 };
 pub use ledger::{Ledger, Quote, Refusal, Spend, Tokens, Totals};
 pub use state::{BadHistory, Created, RunState, StepState};

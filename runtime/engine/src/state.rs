@@ -6,7 +6,8 @@ use serde_json::{Map, Value};
 use wflo_model::{ApprovalId, Digest, PicoUsd, PrincipalName, StepName, Timestamp};
 
 use crate::{
-    Approval, ApprovalState, AttemptEnd, Ballot, Event, Ledger, Outcome, ParkReason, Recorded, RunStatus, StepStatus,
+    Approval, ApprovalState, AttemptEnd, Ballot, Event, Ledger, Outcome, ParkReason, Recorded, RunStatus,
+    StepStatus,
 };
 
 /// What a run has come to.

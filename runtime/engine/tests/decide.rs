@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use serde_json::json;
 use wflo_engine::{
-    AttemptEnd, Command, Event, Place, Recorded, RunState, RunStatus, StepStatus, Verdict, Voter, cast, decide, next_due,
-    retry_at,
+    AttemptEnd, Command, Event, Place, Recorded, RunState, RunStatus, StepStatus, Verdict, Voter, cast,
+    decide, next_due, retry_at,
 };
 use wflo_manifest::{
-    ApprovalRule, Approver, Limits, OnExceeded, OnFailure, OnReject, Plan, PlanStep, Quorum, Retry, UnknownPrice,
+    ApprovalRule, Approver, Limits, OnExceeded, OnFailure, OnReject, Plan, PlanStep, Quorum, Retry,
+    UnknownPrice,
 };
 use wflo_model::{Digest, Failure, FailureKind, Grants, RunId, Timestamp};
 

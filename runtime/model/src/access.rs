@@ -94,7 +94,9 @@ impl DbAccess {
     pub fn widen(&mut self, other: &Self) {
         for (mine, theirs) in [(&mut self.read, &other.read), (&mut self.write, &other.write)] {
             for (table, access) in theirs {
-                mine.entry(table.clone()).and_modify(|mine| mine.widen(access)).or_insert_with(|| access.clone());
+                mine.entry(table.clone())
+                    .and_modify(|mine| mine.widen(access))
+                    .or_insert_with(|| access.clone());
             }
         }
     }

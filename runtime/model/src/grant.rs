@@ -31,7 +31,10 @@ impl Grants {
     #[must_use]
     pub fn covers(&self, narrower: &Self) -> bool {
         narrower.llm.is_subset(&self.llm)
-            && narrower.db.iter().all(|(label, access)| self.db.get(label).is_some_and(|wide| wide.covers(access)))
+            && narrower
+                .db
+                .iter()
+                .all(|(label, access)| self.db.get(label).is_some_and(|wide| wide.covers(access)))
     }
 
     /// Adds what `other` allows.
@@ -100,8 +103,8 @@ impl fmt::Display for Capability {
 pub fn interface_capability(interface: &str) -> Result<Option<Capability>, BadGrant> {
     let package = interface.split(['/', '@']).next().unwrap_or_default();
     match package {
-        "wflo:step" | "wflo:approval" | "wasi:logging" | "wasi:cli" | "wasi:io" | "wasi:clocks" | "wasi:random"
-        | "wasi:filesystem" | "wasi:sockets" => Ok(None),
+        "wflo:step" | "wflo:approval" | "wasi:logging" | "wasi:cli" | "wasi:io" | "wasi:clocks"
+        | "wasi:random" | "wasi:filesystem" | "wasi:sockets" => Ok(None),
         "wflo:db" => Ok(Some(Capability::Db)),
         "wflo:llm" => Ok(Some(Capability::Llm)),
         "wasi:http" => Ok(Some(Capability::Http)),

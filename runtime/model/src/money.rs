@@ -138,7 +138,10 @@ impl FromStr for PicoUsd {
             return Err(bad());
         }
         let mut n: i128 = digits.parse().map_err(|_| bad())?;
-        let shift = i32::try_from(part.len()).ok().and_then(|len| (12 + exponent).checked_sub(len)).ok_or_else(bad)?;
+        let shift = i32::try_from(part.len())
+            .ok()
+            .and_then(|len| (12 + exponent).checked_sub(len))
+            .ok_or_else(bad)?;
         if !(-40..=30).contains(&shift) {
             return Err(bad());
         }

@@ -91,7 +91,9 @@ names! {
 
 /// A text that is no name of its kind.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is not a valid {what} name: use letters, digits and `_-{extra}`, 128 at most, no sign in front")]
+#[error(
+    "`{text}` is not a valid {what} name: use letters, digits and `_-{extra}`, 128 at most, no sign in front"
+)]
 pub struct BadName {
     /// What it should have named.
     pub what: &'static str,

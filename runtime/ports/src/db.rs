@@ -16,7 +16,12 @@ pub trait Database: Send + Sync {
     ///
     /// # Errors
     /// [`DbError::Denied`] for anything `access` does not allow, and for a statement that writes.
-    async fn query(&self, statement: &Statement, access: &DbAccess, limits: QueryLimits) -> Result<SqlRows, DbError>;
+    async fn query(
+        &self,
+        statement: &Statement,
+        access: &DbAccess,
+        limits: QueryLimits,
+    ) -> Result<SqlRows, DbError>;
 
     /// Begins the one writing transaction of a step and inserts `marker` as its first change.
     ///

@@ -10,4 +10,6 @@ mod llm;
 
 pub use clock::{Clock, Entropy, SystemEntropyError};
 pub use db::{Begun, Database, DbError, Executed, Marker, QueryLimits, Statement, Transaction};
-pub use llm::{ChatModel, ChatRequest, Completion, IdempotencyKey, Message, ModelError, Role, TokenBound, TokenUsage};
+pub use llm::{
+    ChatModel, ChatRequest, Completion, IdempotencyKey, Message, ModelError, Role, TokenBound, TokenUsage,
+};

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use wflo_engine::{ApprovalState, AttemptEnd, Event, Outcome, Place, RunState, Verdict, retry_at};
-use wflo_host_api::{Decision, DecisionStatus, DecisionVote, Stop, StepContext};
+use wflo_host_api::{Decision, DecisionStatus, DecisionVote, StepContext, Stop};
 use wflo_manifest::{Plan, PlanStep};
 use wflo_model::{Digest, Fault, FaultKind, Label};
 use wflo_ports::{Begun, DbError};
@@ -70,7 +70,9 @@ impl Attempt {
         if let Some(committing) = history.committing.clone() {
             return self.finish_commit(committing, &history).await;
         }
-        let context = self.log.read(|state| context(&self.log.run().to_string(), &self.plan, state, &self.step, self.attempt));
+        let context = self
+            .log
+            .read(|state| context(&self.log.run().to_string(), &self.plan, state, &self.step, self.attempt));
         let gate = AttemptGate::new(Setup {
             log: Arc::clone(&self.log),
             outside: Arc::clone(&self.outside),
@@ -149,7 +151,11 @@ impl Attempt {
         match database.committed(&self.log.marker(&self.step.name)).await {
             Ok(true) => Ok(()),
             // Past the commit point a step only goes forward: resuming redoes it.
-            _ => Err(AttemptFailed::Commit { step: self.step.name.to_string(), db: db.to_owned(), source: error }),
+            _ => Err(AttemptFailed::Commit {
+                step: self.step.name.to_string(),
+                db: db.to_owned(),
+                source: error,
+            }),
         }
     }
 
@@ -162,8 +168,10 @@ impl Attempt {
         let mut missing = Vec::new();
         for db in &databases {
             let label: Label = db.parse().map_err(|_| self.host(format!("`{db}` is no label")))?;
-            let database =
-                self.outside.database(&label).ok_or_else(|| self.host(format!("no database `{db}` is bound")))?;
+            let database = self
+                .outside
+                .database(&label)
+                .ok_or_else(|| self.host(format!("no database `{db}` is bound")))?;
             // Beginning is what waits for a commit still in flight, and tells for sure.
             match database.begin(&marker).await {
                 Ok(Begun::AlreadyCommitted) => {}
@@ -172,7 +180,11 @@ impl Attempt {
                     missing.push(label);
                 }
                 Err(source) => {
-                    return Err(AttemptFailed::Commit { step: self.step.name.to_string(), db: db.clone(), source });
+                    return Err(AttemptFailed::Commit {
+                        step: self.step.name.to_string(),
+                        db: db.clone(),
+                        source,
+                    });
                 }
             }
         }
@@ -202,7 +214,8 @@ impl Attempt {
     /// Journals the end of the attempt, and when the next one may begin.
     fn end(&self, end: AttemptEnd, meters: Meters) -> Result<(), AttemptFailed> {
         let seed = Digest::of(&self.log.keys().seed(self.step.name.as_str(), None, self.attempt));
-        let seed = u64::from_be_bytes(seed.as_bytes()[..8].try_into().expect("a digest has more than 8 bytes"));
+        let seed =
+            u64::from_be_bytes(seed.as_bytes()[..8].try_into().expect("a digest has more than 8 bytes"));
         let now = self.log.now();
         let retry_at =
             self.log.read(|state| retry_at(&self.step.retry, &state.step(&self.step.name), &end, seed, now));
@@ -243,7 +256,9 @@ fn context(run: &str, plan: &Plan, state: &RunState, step: &PlanStep, attempt: u
 fn decision(state: &RunState, approval: &wflo_model::ApprovalId) -> Option<Decision> {
     let approval = state.approval(approval)?;
     let status = match approval.state {
-        ApprovalState::Consumed | ApprovalState::Closed { outcome: Outcome::Approved, .. } => DecisionStatus::Approved,
+        ApprovalState::Consumed | ApprovalState::Closed { outcome: Outcome::Approved, .. } => {
+            DecisionStatus::Approved
+        }
         ApprovalState::Closed { outcome: Outcome::Rejected, .. } => DecisionStatus::Rejected,
         ApprovalState::Closed { outcome: Outcome::Expired, .. } => DecisionStatus::Expired,
         _ => return None,
@@ -255,4 +270,3 @@ fn decision(state: &RunState, approval: &wflo_model::ApprovalId) -> Option<Decis
     });
     Some(Decision { status, votes: votes.collect() })
 }
-

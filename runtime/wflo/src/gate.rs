@@ -12,7 +12,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde_json::json;
 use wflo_engine::{CallClass, Event, ParkReason, Place, Quote, Returned, Spend, Tokens};
-use wflo_host_api::{Gate, LogLine, Stop, StepContext};
+use wflo_host_api::{Gate, LogLine, StepContext, Stop};
 use wflo_manifest::{OnExceeded, Plan, PlanStep, UnknownPrice};
 use wflo_model::{Call, CallError, CallResult, Digest, PicoUsd, Timestamp, canonical};
 use wflo_ports::{ChatRequest, Completion, IdempotencyKey, Marker, ModelError, QueryLimits};
@@ -106,7 +106,12 @@ impl AttemptGate {
     fn call_key(&mut self, args: &Digest) -> Digest {
         let n = self.equal_calls.entry(*args).or_default();
         *n += 1;
-        Digest::of_parts(&[b"wflo call key", self.marker.digest().as_bytes(), args.as_bytes(), &n.to_be_bytes()])
+        Digest::of_parts(&[
+            b"wflo call key",
+            self.marker.digest().as_bytes(),
+            args.as_bytes(),
+            &n.to_be_bytes(),
+        ])
     }
 
     async fn replay(
@@ -117,7 +122,10 @@ impl AttemptGate {
         args: Digest,
         key: Digest,
     ) -> Result<CallResult, Stop> {
-        if recorded.ordinal != self.ordinal || recorded.args != args || recorded.call.to_string() != call.to_string() {
+        if recorded.ordinal != self.ordinal
+            || recorded.args != args
+            || recorded.call.to_string() != call.to_string()
+        {
             let same = recorded.call.to_string() == call.to_string();
             let show = |call: &Call| if same { format!("{call} {}", call.args) } else { call.to_string() };
             return Err(self.diverged(show(&recorded.call), show(&call)));
@@ -135,7 +143,9 @@ impl AttemptGate {
                 self.clock = self.clock.max(intent.at);
                 self.redo().await?;
                 match intent.class {
-                    CallClass::Transactional => self.statement(call, operation, args, key, Some(intent)).await,
+                    CallClass::Transactional => {
+                        self.statement(call, operation, args, key, Some(intent)).await
+                    }
                     _ => {
                         let (intent, cost) = (intent.seq, intent.hold);
                         self.append(Event::Abandoned { intent, cost })?;
@@ -146,7 +156,13 @@ impl AttemptGate {
         }
     }
 
-    async fn live(&mut self, call: Call, operation: Operation, args: Digest, key: Digest) -> Result<CallResult, Stop> {
+    async fn live(
+        &mut self,
+        call: Call,
+        operation: Operation,
+        args: Digest,
+        key: Digest,
+    ) -> Result<CallResult, Stop> {
         self.redo().await?;
         if let Err(error) = operation.authorise(&self.step.grants, &self.outside) {
             return self.deny(call, args, error);
@@ -163,7 +179,9 @@ impl AttemptGate {
                 self.append(Event::Returned(Returned { result: result.clone(), ..of_call(call, args) }))?;
                 Ok(result)
             }
-            Operation::Query(_) | Operation::Execute(_) => self.statement(call, operation, args, key, None).await,
+            Operation::Query(_) | Operation::Execute(_) => {
+                self.statement(call, operation, args, key, None).await
+            }
         }
     }
 
@@ -270,7 +288,12 @@ impl AttemptGate {
         })
     }
 
-    fn over_budget(&mut self, call: Call, args: Digest, refusal: wflo_engine::Refusal) -> Result<CallResult, Stop> {
+    fn over_budget(
+        &mut self,
+        call: Call,
+        args: Digest,
+        refusal: wflo_engine::Refusal,
+    ) -> Result<CallResult, Stop> {
         let wflo_engine::Refusal { needed_usd, left_usd } = refusal;
         match self.plan.on_exceeded {
             OnExceeded::Fail => self.deny(call, args, CallError::BudgetExceeded { left_usd }),
@@ -284,7 +307,8 @@ impl AttemptGate {
 
     /// Brings back what a crash or a park took out of the databases, once the recorded calls are used up.
     pub(crate) async fn redo(&mut self) -> Result<(), Stop> {
-        let redone = self.transactions.redo(&self.outside, &self.step.grants.db, &self.marker, |_| true).await;
+        let redone =
+            self.transactions.redo(&self.outside, &self.step.grants.db, &self.marker, |_| true).await;
         redone.map_err(|error| match error {
             RedoError::AlreadyCommitted(_) => Stop::Host(error.to_string()),
             _ => Stop::Interrupted(error.to_string()),

@@ -40,8 +40,15 @@ pub(crate) struct RecordedCall {
 /// What a recorded call came to.
 #[derive(Clone, Debug)]
 pub(crate) enum CameTo {
-    Returned { result: CallResult, tentative: bool, at: Timestamp },
-    Denied { error: CallError, at: Timestamp },
+    Returned {
+        result: CallResult,
+        tentative: bool,
+        at: Timestamp,
+    },
+    Denied {
+        error: CallError,
+        at: Timestamp,
+    },
     /// A crash cut it off.
     Open(OpenIntent),
 }
@@ -61,7 +68,9 @@ impl History {
         let mut history = Self::default();
         let mut intents: HashMap<u64, (Digest, &Call)> = HashMap::new();
         let of_step = |place: &Place| place.step.as_ref() == Some(step);
-        for recorded in events.iter().filter(|recorded| of_step(&recorded.place) && recorded.place.attempt > 0) {
+        for recorded in
+            events.iter().filter(|recorded| of_step(&recorded.place) && recorded.place.attempt > 0)
+        {
             if recorded.place.attempt < attempt {
                 history.lend(recorded, &mut intents);
             } else if recorded.place.attempt == attempt {
@@ -82,7 +91,9 @@ impl History {
                 }
             }
             // The guest wants its models asked afresh.
-            Event::AttemptEnded { end: AttemptEnd::Failed(failure), .. } if failure.kind == FailureKind::Redo => {
+            Event::AttemptEnded { end: AttemptEnd::Failed(failure), .. }
+                if failure.kind == FailureKind::Redo =>
+            {
                 self.reusable.clear();
             }
             _ => {}

@@ -38,11 +38,14 @@ impl Operation {
             ("wflo:llm/chat", "complete") => {
                 let request: ChatRequest = arguments(call)?;
                 if request.messages.is_empty() {
-                    return Err(CallError::Invalid { message: "a request needs at least one message".into() });
+                    return Err(CallError::Invalid {
+                        message: "a request needs at least one message".into(),
+                    });
                 }
                 if let Some(schema) = &request.schema {
-                    jsonschema::validator_for(schema)
-                        .map_err(|error| CallError::Invalid { message: format!("not a JSON Schema: {error}") })?;
+                    jsonschema::validator_for(schema).map_err(|error| CallError::Invalid {
+                        message: format!("not a JSON Schema: {error}"),
+                    })?;
                 }
                 Ok(Self::Complete(request))
             }
@@ -71,7 +74,8 @@ impl Operation {
             Self::Complete(request) => {
                 let model = &request.model;
                 if !grants.llm.contains(model) {
-                    let message = format!("model `{model}` is not granted; `grants.llm = [\"{model}\"]` would");
+                    let message =
+                        format!("model `{model}` is not granted; `grants.llm = [\"{model}\"]` would");
                     return Err(CallError::AccessDenied { message });
                 }
                 outside.model(model).map(|_| ()).ok_or_else(|| CallError::Unknown {

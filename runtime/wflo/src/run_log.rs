@@ -86,7 +86,13 @@ impl Written {
 }
 
 impl RunLog {
-    pub(crate) fn new(run: RunId, store: StoreId, clock: Arc<dyn Clock>, writer: RunWriter, state: RunState) -> Self {
+    pub(crate) fn new(
+        run: RunId,
+        store: StoreId,
+        clock: Arc<dyn Clock>,
+        writer: RunWriter,
+        state: RunState,
+    ) -> Self {
         let keys = Arc::clone(writer.keys());
         let inner = Mutex::new(Inner { state, writer, shown: None, last: None });
         Self { run, store, keys, clock, inner, changed: Notify::new() }

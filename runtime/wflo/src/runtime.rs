@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Weak};
 
 use serde_json::{Map, Value};
-use wflo_engine::{Event, ParkReason, Place, Recorded, RunState, StepStatus, Verdict, VoteRefused, Voter, cast};
+use wflo_engine::{
+    Event, ParkReason, Place, Recorded, RunState, StepStatus, Verdict, VoteRefused, Voter, cast,
+};
 use wflo_journal::{Created, Journal};
 use wflo_manifest::Plan;
 use wflo_model::{ApprovalId, Digest, GroupName, PrincipalName, RunId};
@@ -66,7 +68,12 @@ struct Open {
 impl Runtime {
     /// Makes a runtime on an open journal.
     #[must_use]
-    pub fn new(journal: Journal, sandbox: Arc<Sandbox>, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {
+    pub fn new(
+        journal: Journal,
+        sandbox: Arc<Sandbox>,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Self {
         Self { journal, sandbox, clock, entropy, runs: tokio::sync::Mutex::default() }
     }
 
@@ -278,7 +285,8 @@ impl Runtime {
             let summary = self.summary(&head.summary)?;
             if all || !summary.status.is_final() {
                 let state = self.state(head.run).await?;
-                let views_of = state.approvals().map(|it| ApprovalView::new(&head.run, &summary.workflow, it));
+                let views_of =
+                    state.approvals().map(|it| ApprovalView::new(&head.run, &summary.workflow, it));
                 views.extend(views_of.filter(|view| all || view.status == "open"));
             }
         }
@@ -319,7 +327,8 @@ impl Runtime {
             Ok::<_, RuntimeError>((events.into_iter().map(|event| (place.clone(), event)).collect(), ()))
         })?;
         cast?.0.durable().await?;
-        let view = log.read(|state| state.approval(&id).map(|it| ApprovalView::new(&run, plan.workflow.as_str(), it)));
+        let view = log
+            .read(|state| state.approval(&id).map(|it| ApprovalView::new(&run, plan.workflow.as_str(), it)));
         view.ok_or(RuntimeError::NoSuchApproval { id })
     }
 
@@ -357,7 +366,12 @@ impl Runtime {
     ///
     /// # Errors
     /// [`RuntimeError::NotAuthenticated`].
-    pub async fn authenticate(&self, host: &Host, name: &PrincipalName, token: &str) -> Result<Voter, RuntimeError> {
+    pub async fn authenticate(
+        &self,
+        host: &Host,
+        name: &PrincipalName,
+        token: &str,
+    ) -> Result<Voter, RuntimeError> {
         let principals = self.principals(host).await?;
         let (name, token) = (name.clone(), token.to_owned());
         let checked = tokio::task::spawn_blocking(move || principals.authenticate(&name, &token)).await;
@@ -407,7 +421,8 @@ impl Runtime {
     async fn plan(&self, state: &RunState) -> Result<Arc<Plan>, RuntimeError> {
         let digest = state.created().map(|created| created.plan).unwrap_or(Digest::ZERO);
         let bytes = self.journal.get_public(&digest).await?;
-        let plan = serde_json::from_slice(&bytes).map_err(|error| RuntimeError::BadPlan { plan: digest, source: error })?;
+        let plan = serde_json::from_slice(&bytes)
+            .map_err(|error| RuntimeError::BadPlan { plan: digest, source: error })?;
         Ok(Arc::new(plan))
     }
 

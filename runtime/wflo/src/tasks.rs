@@ -59,10 +59,12 @@ impl Task {
         }
         let invalid = |error: String| CallError::Invalid { message: format!("`{call}`: {error}") };
         let task = match call.function.as_str() {
-            "analyze" => Analyze::deserialize(&call.args).map_err(|error| invalid(error.to_string())).map(|task| {
-                let user = format!("{}\n\nData:\n{}", task.prompt.trim(), task.data);
-                Self::new(task.model, ANALYZE, user, task.schema)
-            }),
+            "analyze" => {
+                Analyze::deserialize(&call.args).map_err(|error| invalid(error.to_string())).map(|task| {
+                    let user = format!("{}\n\nData:\n{}", task.prompt.trim(), task.data);
+                    Self::new(task.model, ANALYZE, user, task.schema)
+                })
+            }
             "classify" => Classify::deserialize(&call.args)
                 .map_err(|error| invalid(error.to_string()))
                 .and_then(|task| {
@@ -104,7 +106,9 @@ impl Task {
     pub(crate) async fn perform(mut self, gate: &mut AttemptGate) -> Result<CallResult, Stop> {
         let validator = match jsonschema::validator_for(&self.schema) {
             Ok(validator) => validator,
-            Err(error) => return Ok(Err(CallError::Invalid { message: format!("not a JSON Schema: {error}") })),
+            Err(error) => {
+                return Ok(Err(CallError::Invalid { message: format!("not a JSON Schema: {error}") }));
+            }
         };
         let mut total = Total::default();
         let mut repaired = false;
@@ -190,7 +194,8 @@ mod tests {
 
     #[test]
     fn a_task_becomes_a_request_with_its_schema() {
-        let args = json!({ "model": "gpt-4", "data": [1], "prompt": " find \n", "schema": { "type": "object" } });
+        let args =
+            json!({ "model": "gpt-4", "data": [1], "prompt": " find \n", "schema": { "type": "object" } });
         let task = Task::of(&Call::new("wflo:llm/tasks", "analyze", args)).unwrap().unwrap();
         assert_eq!(task.request.messages[1].content, "find\n\nData:\n[1]");
         assert!(task.request.messages[0].content.ends_with("\n{\"type\":\"object\"}"));

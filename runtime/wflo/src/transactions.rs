@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use wflo_model::{Call, CallError, CallResult, DbAccess, Label};
 use wflo_ports::{Begun, DbError, Marker, QueryLimits, Transaction};
 
-use crate::operation::{Operation, SqlCall, db_error};
 use crate::Outside;
+use crate::operation::{Operation, SqlCall, db_error};
 
 /// The open transactions of an attempt, one a database. Dropping it rolls them all back.
 #[derive(Default)]
@@ -82,7 +82,8 @@ impl Transactions {
         only: impl Fn(&Label) -> bool,
     ) -> Result<(), RedoError> {
         for (number, (call, recorded)) in std::mem::take(&mut self.lost).into_iter().enumerate() {
-            let Ok(operation @ (Operation::Query(_) | Operation::Execute(_))) = Operation::parse(&call) else {
+            let Ok(operation @ (Operation::Query(_) | Operation::Execute(_))) = Operation::parse(&call)
+            else {
                 return Err(RedoError::Differs { number: number + 1 });
             };
             let (Operation::Query(sql) | Operation::Execute(sql)) = &operation else { continue };

@@ -193,10 +193,17 @@ impl RunView {
     pub(crate) fn new(run: &RunId, plan: &Plan, state: &RunState) -> Self {
         let created = state.created().expect("a run that is shown was created");
         let ledger = state.ledger();
-        let approvals = state.approvals().filter(|approval| approval.state == ApprovalState::Open).map(|approval| {
-            let until = approval.expires_at.map(|at| at.to_string());
-            WaitView { kind: "approval".into(), id: Some(approval.id), step: approval.step.clone(), message: None, until }
-        });
+        let approvals =
+            state.approvals().filter(|approval| approval.state == ApprovalState::Open).map(|approval| {
+                let until = approval.expires_at.map(|at| at.to_string());
+                WaitView {
+                    kind: "approval".into(),
+                    id: Some(approval.id),
+                    step: approval.step.clone(),
+                    message: None,
+                    until,
+                }
+            });
         let parked = state.steps().filter_map(|(step, at)| {
             let reason = at.parked.as_ref()?;
             let kind = match reason {
@@ -211,7 +218,11 @@ impl RunView {
             workflow: created.workflow.clone(),
             version: created.version.clone(),
             status: state.status(),
-            waiting_for: if state.status().is_final() { Vec::new() } else { approvals.chain(parked).collect() },
+            waiting_for: if state.status().is_final() {
+                Vec::new()
+            } else {
+                approvals.chain(parked).collect()
+            },
             steps: plan.steps.iter().map(|step| StepView::new(&step.name, state)).collect(),
             cost_usd: ledger.settled(),
             held_usd: ledger.held(),
