@@ -7,3 +7,4 @@ mod crash;
 mod fraud;
 mod harness;
 mod manifest;
+mod readme;
