@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use wflo_model::StoreId;
 
-use super::commit::{Backend, GroupCommit, Pair, Write};
+use super::commit::GroupCommit;
 use super::delegate::store_by_group_commit;
 use super::sync::{NoHook, SyncHook};
+use super::view::{Backend, Pair, Write};
 
 /// Keeps runs in memory, under the whole contract of [`Store`](super::Store) but that of outliving the process.
 ///

@@ -7,6 +7,7 @@ mod sled_store;
 mod state_dir;
 mod sync;
 mod ticket;
+mod view;
 
 use async_trait::async_trait;
 use wflo_model::{RunId, StoreId, Timestamp};

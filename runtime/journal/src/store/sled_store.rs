@@ -10,10 +10,11 @@ use std::time::{Duration, Instant};
 use wflo_model::StoreId;
 use wflo_ports::Entropy;
 
-use super::commit::{Backend, GroupCommit, Pair, Write};
+use super::commit::GroupCommit;
 use super::delegate::store_by_group_commit;
 use super::state_dir::{Contents, StateDir, sync_dir};
 use super::sync::{NoHook, SyncHook};
+use super::view::{Backend, Pair, Write};
 use crate::entropy::draw;
 use crate::error::OpenError;
 use crate::key::Key;

@@ -1,0 +1,217 @@
+//! What readers see of a store: what is durable, and nothing else.
+//!
+//! A batch can be seen in the tree before it is durable. So the values that it replaces stand in `undo` until the
+//! sync has returned, and every read looks there after it has looked at the tree: what it took from the tree is
+//! durable by then, or its durable value is in `undo`.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
+use wflo_model::{RunId, Timestamp};
+
+use crate::error::ReadError;
+use crate::key::{self, Key};
+use crate::record::{RunRow, unframe};
+
+/// A changed key and its new value.
+pub(super) type Write = (Vec<u8>, Option<Vec<u8>>);
+/// A key and its value.
+pub(super) type Pair = (Vec<u8>, Vec<u8>);
+
+/// An ordered map whose changes come in atomic batches.
+pub(super) trait Backend: Send + Sync + 'static {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, String>;
+    /// Up to `limit` pairs between two keys, both included; from the last one down if `down`.
+    fn scan(&self, first: &[u8], last: &[u8], limit: usize, down: bool) -> Result<Vec<Pair>, String>;
+    /// Makes all changes visible at once.
+    fn apply(&self, writes: Vec<Write>) -> Result<(), String>;
+    /// Makes everything applied before durable.
+    fn sync(&self) -> Result<(), String>;
+}
+
+/// A backend as its writer and its readers share it.
+pub(super) struct Shared<B> {
+    pub(super) backend: B,
+    undo: Mutex<HashMap<Vec<u8>, Option<Vec<u8>>>>,
+    poison: OnceLock<String>,
+}
+
+impl<B: Backend> Shared<B> {
+    pub(super) fn new(backend: B) -> Self {
+        Self { backend, undo: Mutex::new(HashMap::new()), poison: OnceLock::new() }
+    }
+
+    /// Takes no more writes from here on; gives what failed first.
+    pub(super) fn poison(&self, message: &str) -> String {
+        tracing::error!(message, "the journal failed and takes no more writes");
+        self.poison.get_or_init(|| message.to_owned()).clone()
+    }
+
+    pub(super) fn poisoned(&self) -> Option<String> {
+        self.poison.get().cloned()
+    }
+
+    pub(super) fn row(&self, run: RunId) -> Result<Option<RunRow>, ReadError> {
+        let key = Key::Run(run).encode();
+        self.get(&key)?.map(|value| decode_row(&key, &value)).transpose()
+    }
+
+    pub(super) fn rows(
+        &self,
+        before: Option<RunId>,
+        limit: usize,
+    ) -> Result<Vec<(RunId, RunRow)>, ReadError> {
+        let first = Key::Run(RunId::from_bytes([0; 16])).encode();
+        let mut last = match before.map(|run| u128::from_be_bytes(*run.as_bytes()).checked_sub(1)) {
+            None => Key::Run(RunId::from_bytes([0xff; 16])).encode(),
+            Some(Some(n)) => Key::Run(RunId::from_bytes(n.to_be_bytes())).encode(),
+            Some(None) => return Ok(Vec::new()),
+        };
+        let mut out = Vec::new();
+        while out.len() < limit {
+            let want = limit - out.len();
+            let (pairs, end) = self.scan(&first, &last, want, true)?;
+            for (key, value) in pairs {
+                let Some(Key::Run(run)) = Key::decode(&key) else {
+                    return Err(ReadError::corrupt(key::show(&key), "no key of a run"));
+                };
+                out.push((run, decode_row(&key, &value)?));
+            }
+            // Some were left out because they are not durable: go on below the last one that was seen.
+            match end {
+                Some(Some(below)) if out.len() < limit => last = below,
+                _ => break,
+            }
+        }
+        Ok(out)
+    }
+
+    pub(super) fn events(&self, run: RunId, from: u64, limit: usize) -> Result<Vec<Vec<u8>>, ReadError> {
+        let from = from.max(1);
+        let head = self.row(run)?.ok_or(ReadError::UnknownRun { run })?.head;
+        let last = head.min(from.saturating_add(limit as u64).saturating_sub(1));
+        if from > last {
+            return Ok(Vec::new());
+        }
+        let (first, end) = (Key::Event(run, from).encode(), Key::Event(run, last).encode());
+        let pairs = self.scan_backend(&first, &end, limit, false)?;
+        let mut out = Vec::with_capacity(pairs.len());
+        // Everything up to the durable head is durable, so there is nothing to undo among events.
+        for (seq, (key, value)) in (from..).zip(pairs) {
+            if key != Key::Event(run, seq).encode() {
+                return Err(ReadError::corrupt(Key::Event(run, seq), "the event is missing"));
+            }
+            out.push(unframe(&key, value)?);
+        }
+        let next = from + out.len() as u64;
+        if next <= last {
+            return Err(ReadError::corrupt(Key::Event(run, next), "the event is missing"));
+        }
+        Ok(out)
+    }
+
+    pub(super) fn by_key(&self, key: &[u8]) -> Result<Option<RunId>, ReadError> {
+        let key = Key::Named(key).encode();
+        self.get(&key)?.map(|value| decode_run(&key, &value)).transpose()
+    }
+
+    pub(super) fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<(Timestamp, RunId)>, ReadError> {
+        let first = Key::Due(Timestamp::default(), RunId::from_bytes([0; 16])).encode();
+        let last = Key::Due(now, RunId::from_bytes([0xff; 16])).encode();
+        let mut pairs = self.scan_backend(&first, &last, limit, false)?;
+        let undo = self.undo();
+        pairs.retain(|(key, _)| undo.get(key).is_none_or(Option::is_some));
+        let taken = undo.iter().filter_map(|(key, old)| Some((key, old.as_ref()?)));
+        for (key, old) in taken.filter(|(key, _)| first <= **key && **key <= last) {
+            if !pairs.iter().any(|(found, _)| found == key) {
+                pairs.push((key.clone(), old.clone()));
+            }
+        }
+        drop(undo);
+        pairs.sort_unstable();
+        pairs.truncate(limit);
+        pairs
+            .into_iter()
+            .map(|(key, value)| {
+                unframe(&key, value)?;
+                match Key::decode(&key) {
+                    Some(Key::Due(due, run)) => Ok((due, run)),
+                    _ => Err(ReadError::corrupt(key::show(&key), "no key of a timer")),
+                }
+            })
+            .collect()
+    }
+
+    pub(super) fn meta(&self, name: &str) -> Result<Option<Vec<u8>>, ReadError> {
+        self.get(&Key::Meta(name).encode())
+    }
+
+    /// The durable value of a key.
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, ReadError> {
+        let seen = self.backend.get(key).map_err(ReadError::io)?;
+        let durable = self.undo().get(key).cloned().unwrap_or(seen);
+        durable.map(|value| unframe(key, value)).transpose()
+    }
+
+    /// Durable values downwards, and the key below the last one seen if there may be more.
+    #[expect(clippy::type_complexity, reason = "used in one place, which takes it apart at once")]
+    fn scan(
+        &self,
+        first: &[u8],
+        last: &[u8],
+        limit: usize,
+        down: bool,
+    ) -> Result<(Vec<Pair>, Option<Option<Vec<u8>>>), ReadError> {
+        let pairs = self.scan_backend(first, last, limit, down)?;
+        let more = (pairs.len() == limit).then(|| pairs.last().and_then(|(key, _)| predecessor(key)));
+        let undo = self.undo();
+        let durable = pairs.into_iter().filter_map(|(key, seen)| match undo.get(&key) {
+            Some(old) => Some((key, old.clone()?)),
+            None => Some((key, seen)),
+        });
+        let durable = durable.collect::<Vec<_>>();
+        drop(undo);
+        let opened = durable.into_iter().map(|(key, value)| {
+            let value = unframe(&key, value)?;
+            Ok((key, value))
+        });
+        Ok((opened.collect::<Result<_, ReadError>>()?, more))
+    }
+
+    fn scan_backend(
+        &self,
+        first: &[u8],
+        last: &[u8],
+        limit: usize,
+        down: bool,
+    ) -> Result<Vec<Pair>, ReadError> {
+        self.backend.scan(first, last, limit, down).map_err(ReadError::io)
+    }
+
+    pub(super) fn undo(&self) -> MutexGuard<'_, HashMap<Vec<u8>, Option<Vec<u8>>>> {
+        // Nothing panics while it holds the lock, and the map is whole between any two of its changes.
+        self.undo.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The greatest key of the same length below `key`.
+fn predecessor(key: &[u8]) -> Option<Vec<u8>> {
+    let mut out = key.to_vec();
+    for byte in out.iter_mut().rev() {
+        let (less, borrow) = byte.overflowing_sub(1);
+        *byte = less;
+        if !borrow {
+            return Some(out);
+        }
+    }
+    None
+}
+
+pub(super) fn decode_row(key: &[u8], value: &[u8]) -> Result<RunRow, ReadError> {
+    RunRow::decode(value).map_err(|error| ReadError::corrupt(key::show(key), error))
+}
+
+pub(super) fn decode_run(key: &[u8], value: &[u8]) -> Result<RunId, ReadError> {
+    let bytes = value.try_into().map_err(|_| ReadError::corrupt(key::show(key), "no id of a run"))?;
+    Ok(RunId::from_bytes(bytes))
+}
