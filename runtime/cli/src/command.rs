@@ -10,7 +10,7 @@ use wflo::{Host, Observer, RunStatus, RunView, Runtime, Start, StepStatus, Verdi
 use wflo_model::{PrincipalName, RunId};
 
 use crate::args::{Approvals, Audit, Cli, Command, Global, Identity, Vote};
-use crate::failure::{Code, Failure};
+use crate::failure::{Code, Failure, WHO_HINT};
 use crate::project::{Pinned, Project, variable};
 use crate::{build, print, say, show};
 
@@ -162,9 +162,8 @@ async fn requester(global: &Global, runtime: &Runtime, host: &Host) -> Result<Pr
 
 async fn voter(global: &Global, runtime: &Runtime, host: &Host) -> Result<wflo::Voter, Failure> {
     let who = || Failure::new(Code::Denied, "who you are is not known");
-    let hint = "`--as NAME` names you, and the token `wflo identity add` printed goes into `WFLO_TOKEN`";
-    let name = global.principal.as_ref().ok_or_else(|| who().hint(hint))?;
-    let token = variable("WFLO_TOKEN").ok_or_else(|| who().hint(hint))?;
+    let name = global.principal.as_ref().ok_or_else(|| who().hint(WHO_HINT))?;
+    let token = variable("WFLO_TOKEN").ok_or_else(|| who().hint(WHO_HINT))?;
     Ok(runtime.authenticate(host, name, &token).await?)
 }
 

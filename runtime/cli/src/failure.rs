@@ -4,6 +4,10 @@ use std::fmt;
 
 use wflo::{RunStatus, RunView, RuntimeError};
 
+/// What somebody does who is not known.
+pub(crate) const WHO_HINT: &str =
+    "`--as NAME` names you, and the token `wflo identity add` printed goes into `WFLO_TOKEN`";
+
 /// The exit codes of `wflo`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -79,9 +83,7 @@ impl From<RuntimeError> for Failure {
             RuntimeError::Denied { .. } => Self::new(Code::Denied, &error)
                 .hint("add the grant to the step that needs it, or take the import out of the component"),
             RuntimeError::Vote(_) => Self::new(Code::Denied, &error),
-            RuntimeError::NotAuthenticated(_) => Self::new(Code::Denied, &error).hint(
-                "`--as NAME` names you, and the token `wflo identity add` printed goes into `WFLO_TOKEN`",
-            ),
+            RuntimeError::NotAuthenticated(_) => Self::new(Code::Denied, &error).hint(WHO_HINT),
             RuntimeError::PrincipalExists { .. } => Self::usage(&error),
             RuntimeError::Load(_) | RuntimeError::NoComponent { .. } => Self::usage(&error),
             RuntimeError::NoSuchRun { .. }

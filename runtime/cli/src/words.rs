@@ -49,7 +49,10 @@ fn what(recorded: &Recorded) -> String {
         Event::Abandoned { cost, .. } => format!("a call was cut off; {cost} USD charged for it"),
         Event::Denied { call: denied, error, .. } => format!("denied {}: {error}", call(denied)),
         Event::Logged { level, message, .. } => format!("[{level}] {message}"),
-        Event::Committing { databases, .. } => format!("commits to {}", databases.join(", ")),
+        Event::Committing { databases, .. } => {
+            let labels: Vec<&str> = databases.iter().map(wflo_model::Label::as_str).collect();
+            format!("commits to {}", labels.join(", "))
+        }
         Event::AttemptEnded { end, ms, .. } => match end {
             AttemptEnd::Succeeded { .. } => format!("succeeded after {ms} ms"),
             AttemptEnd::Failed(failure) => format!("failed: {failure}"),

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use wflo_manifest::ApprovalRule;
 use wflo_model::{
-    ApprovalId, Call, CallError, CallResult, Digest, Failure, Fault, GroupName, PicoUsd, PrincipalName,
-    StepName, Timestamp,
+    ApprovalId, Call, CallError, CallResult, Digest, Failure, Fault, GroupName, Label, PicoUsd,
+    PrincipalName, StepName, Timestamp,
 };
 
 use crate::Spend;
@@ -168,7 +168,7 @@ pub enum Event {
         /// What it returned.
         output: Value,
         /// The databases that commit, in order.
-        databases: Vec<String>,
+        databases: Vec<Label>,
         /// Fuel used, as the attempt's end will say.
         fuel: u64,
         /// Peak of its memory, in bytes.

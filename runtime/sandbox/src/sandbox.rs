@@ -95,6 +95,13 @@ impl Sandbox {
         cell.get_or_try_init(compile).await.cloned()
     }
 
+    /// The program of a component that [`load`](Self::load) has compiled before; none otherwise.
+    #[must_use]
+    pub fn loaded(&self, digest: &Digest) -> Option<Arc<Program>> {
+        let programs = self.programs.lock().unwrap_or_else(PoisonError::into_inner);
+        programs.get(digest)?.get().cloned()
+    }
+
     fn compile(&self, digest: Digest, bytes: &[u8]) -> Result<Arc<Program>, LoadError> {
         let engine = &self.pool.engine;
         let cached = self.cache.as_ref().and_then(|cache| cache.load(engine, digest));

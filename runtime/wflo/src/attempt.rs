@@ -14,6 +14,7 @@ use wflo_sandbox::{End, Program};
 use crate::Outside;
 use crate::gate::{AttemptGate, Setup};
 use crate::history::{Committing, History};
+use crate::operation::database;
 use crate::run_log::{LogFailed, RunLog};
 use crate::transactions::{RedoError, Transactions};
 
@@ -144,18 +145,12 @@ impl Attempt {
     }
 
     /// A COMMIT that reported an error may have committed all the same: the marker tells.
-    async fn after_commit_error(&self, db: &str, error: DbError) -> Result<(), AttemptFailed> {
-        let label: Label = db.parse().map_err(|_| self.host(format!("`{db}` is no label")))?;
-        let database =
-            self.outside.database(&label).ok_or_else(|| self.host(format!("no database `{db}` is bound")))?;
+    async fn after_commit_error(&self, db: &Label, error: DbError) -> Result<(), AttemptFailed> {
+        let database = database(&self.outside, db).map_err(|error| self.host(error.to_string()))?;
         match database.committed(&self.log.marker(&self.step.name)).await {
             Ok(true) => Ok(()),
             // Past the commit point a step only goes forward: resuming redoes it.
-            _ => Err(AttemptFailed::Commit {
-                step: self.step.name.to_string(),
-                db: db.to_owned(),
-                source: error,
-            }),
+            _ => Err(self.commit_failed(db, error)),
         }
     }
 
@@ -167,29 +162,19 @@ impl Attempt {
         let mut transactions = Transactions::resuming(history.tentative());
         let mut missing = Vec::new();
         for db in &databases {
-            let label: Label = db.parse().map_err(|_| self.host(format!("`{db}` is no label")))?;
-            let database = self
-                .outside
-                .database(&label)
-                .ok_or_else(|| self.host(format!("no database `{db}` is bound")))?;
+            let database = database(&self.outside, db).map_err(|error| self.host(error.to_string()))?;
             // Beginning is what waits for a commit still in flight, and tells for sure.
             match database.begin(&marker).await {
                 Ok(Begun::AlreadyCommitted) => {}
                 Ok(Begun::Open(transaction)) => {
                     transaction.rollback().await;
-                    missing.push(label);
+                    missing.push(db);
                 }
-                Err(source) => {
-                    return Err(AttemptFailed::Commit {
-                        step: self.step.name.to_string(),
-                        db: db.clone(),
-                        source,
-                    });
-                }
+                Err(source) => return Err(self.commit_failed(db, source)),
             }
         }
         let redone =
-            transactions.redo(&self.outside, &self.step.grants.db, &marker, |db| missing.contains(db)).await;
+            transactions.redo(&self.outside, &self.step.grants.db, &marker, |db| missing.contains(&db)).await;
         let meters = Meters { fuel, memory_peak, ms: 0 };
         match redone {
             Ok(()) => {}
@@ -201,11 +186,7 @@ impl Attempt {
         }
         for db in &databases {
             if let Some(transaction) = transactions.take(db) {
-                transaction.commit().await.map_err(|source| AttemptFailed::Commit {
-                    step: self.step.name.to_string(),
-                    db: db.clone(),
-                    source,
-                })?;
+                transaction.commit().await.map_err(|source| self.commit_failed(db, source))?;
             }
         }
         self.end(AttemptEnd::Succeeded { output }, meters)
@@ -227,6 +208,10 @@ impl Attempt {
 
     fn place(&self) -> Place {
         Place::attempt(&self.step.name, self.attempt)
+    }
+
+    fn commit_failed(&self, db: &Label, source: DbError) -> AttemptFailed {
+        AttemptFailed::Commit { step: self.step.name.to_string(), db: db.to_string(), source }
     }
 
     fn host(&self, message: String) -> AttemptFailed {

@@ -18,7 +18,7 @@ use wflo_model::{Call, CallError, CallResult, Digest, PicoUsd, Timestamp, canoni
 use wflo_ports::{ChatRequest, Completion, IdempotencyKey, Marker, ModelError, QueryLimits};
 
 use crate::history::{CameTo, History, OpenIntent, RecordedCall};
-use crate::operation::{Operation, SqlCall, db_error};
+use crate::operation::{Operation, SqlCall, database, db_error};
 use crate::run_log::{LogFailed, RunLog, Written};
 use crate::transactions::{RedoError, Transactions, perform};
 use crate::{Outside, tasks};
@@ -141,17 +141,13 @@ impl AttemptGate {
             }
             CameTo::Open(intent) => {
                 self.clock = self.clock.max(intent.at);
-                self.redo().await?;
-                match intent.class {
-                    CallClass::Transactional => {
-                        self.statement(call, operation, args, key, Some(intent)).await
-                    }
-                    _ => {
-                        let (intent, cost) = (intent.seq, intent.hold);
-                        self.append(Event::Abandoned { intent, cost })?;
-                        self.live(call, operation, args, key).await
-                    }
+                if intent.class == CallClass::Transactional {
+                    self.redo().await?;
+                    return self.statement(call, operation, args, key, Some(intent)).await;
                 }
+                // Settled before anything else can stop the attempt, so that no hold outlives it.
+                self.append(Event::Abandoned { intent: intent.seq, cost: intent.hold })?;
+                self.live(call, operation, args, key).await
             }
         }
     }
@@ -167,16 +163,16 @@ impl AttemptGate {
         if let Err(error) = operation.authorise(&self.step.grants, &self.outside) {
             return self.deny(call, args, error);
         }
-        if let Some((seq, result)) = self.history.reusable.get(&key).cloned() {
-            let returned = Returned { result: result.clone(), reused: Some(seq), ..of_call(call, args) };
+        if let Some((seq, value)) = self.history.reusable.get(&key).cloned() {
+            let returned = Returned { reused: Some(seq), ..returned(None, call, args, &Ok(value.clone())) };
             self.append(Event::Returned(returned))?;
-            return Ok(result);
+            return Ok(Ok(value));
         }
         match operation {
             Operation::Complete(request) => self.complete(call, request, args, key).await,
             Operation::Query(ref sql) if self.transactions.get(&sql.db).is_none() => {
                 let result = self.read(sql).await;
-                self.append(Event::Returned(Returned { result: result.clone(), ..of_call(call, args) }))?;
+                self.append(Event::Returned(returned(None, call, args, &result)))?;
                 Ok(result)
             }
             Operation::Query(_) | Operation::Execute(_) => {
@@ -187,10 +183,8 @@ impl AttemptGate {
 
     async fn read(&mut self, sql: &SqlCall) -> CallResult {
         let access = self.step.grants.db.get(&sql.db).cloned().unwrap_or_default();
-        let database = self.outside.database(&sql.db).ok_or_else(|| CallError::Unknown {
-            message: format!("the deployment binds no database `{}`", sql.db),
-        })?;
-        let rows = database.query(&sql.statement, &access, QueryLimits::default()).await;
+        let rows =
+            database(&self.outside, &sql.db)?.query(&sql.statement, &access, QueryLimits::default()).await;
         rows.map(|rows| json!(rows)).map_err(db_error)
     }
 
@@ -223,8 +217,7 @@ impl AttemptGate {
             Err(RedoError::Database(error)) => Err(db_error(error)),
             Err(error) => return Err(Stop::Host(error.to_string())),
         };
-        let returned = Returned { intent, result: result.clone(), tentative: true, ..of_call(call, args) };
-        let returned = if intent.is_some() { Returned { call: None, ..returned } } else { returned };
+        let returned = Returned { tentative: true, ..returned(intent, call, args, &result) };
         self.append(Event::Returned(returned))?;
         Ok(result)
     }
@@ -267,13 +260,7 @@ impl AttemptGate {
         let asked = ChatRequest { max_tokens: quote.max_tokens, ..request };
         let answer = model.complete(&asked, &IdempotencyKey(key)).await;
         let (result, spend) = settle(&asked, &price, answer, quote.hold);
-        let returned = Returned {
-            intent: Some(intent),
-            call: None,
-            result: result.clone(),
-            spend,
-            ..of_call(call, args)
-        };
+        let returned = Returned { spend, ..returned(Some(intent), call, args, &result) };
         self.append(Event::Returned(returned))?;
         self.in_flight = None;
         Ok(result)
@@ -404,9 +391,10 @@ impl Gate for AttemptGate {
     }
 }
 
-fn of_call(call: Call, args: Digest) -> Returned {
-    let result = Err(CallError::Other { message: "no result".into() });
-    Returned { intent: None, call: Some(call), args, result, spend: None, tentative: false, reused: None }
+/// The result of a call; the call itself is kept where no intent has it.
+fn returned(intent: Option<u64>, call: Call, args: Digest, result: &CallResult) -> Returned {
+    let call = intent.is_none().then_some(call);
+    Returned { intent, call, args, result: result.clone(), spend: None, tentative: false, reused: None }
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` passes")]

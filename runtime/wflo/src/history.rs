@@ -2,8 +2,9 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use serde_json::Value;
 use wflo_engine::{AttemptEnd, CallClass, Event, Place, Recorded, Returned};
-use wflo_model::{Call, CallError, CallResult, Digest, FailureKind, PicoUsd, StepName, Timestamp};
+use wflo_model::{Call, CallError, CallResult, Digest, FailureKind, Label, PicoUsd, StepName, Timestamp};
 
 /// The recorded calls of one attempt, in order, and what earlier attempts can lend it.
 #[derive(Debug, Default)]
@@ -14,7 +15,7 @@ pub(crate) struct History {
     /// When the attempt began.
     pub(crate) started: Timestamp,
     /// Results of models in earlier attempts, by call key.
-    pub(crate) reusable: HashMap<Digest, (u64, CallResult)>,
+    pub(crate) reusable: HashMap<Digest, (u64, Value)>,
     /// Output and meters, once the attempt is past its commit point.
     pub(crate) committing: Option<Committing>,
 }
@@ -22,8 +23,8 @@ pub(crate) struct History {
 /// A step past its commit point.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Committing {
-    pub(crate) output: serde_json::Value,
-    pub(crate) databases: Vec<String>,
+    pub(crate) output: Value,
+    pub(crate) databases: Vec<Label>,
     pub(crate) fuel: u64,
     pub(crate) memory_peak: u64,
 }
@@ -66,7 +67,7 @@ impl History {
     /// Picks out of a run's events those of one attempt, and the model results of earlier ones.
     pub(crate) fn of(events: &[Recorded], step: &StepName, attempt: u32) -> Self {
         let mut history = Self::default();
-        let mut intents: HashMap<u64, (Digest, &Call)> = HashMap::new();
+        let mut intents: HashMap<u64, Digest> = HashMap::new();
         let of_step = |place: &Place| place.step.as_ref() == Some(step);
         for recorded in
             events.iter().filter(|recorded| of_step(&recorded.place) && recorded.place.attempt > 0)
@@ -80,14 +81,14 @@ impl History {
         history
     }
 
-    fn lend<'a>(&mut self, recorded: &'a Recorded, intents: &mut HashMap<u64, (Digest, &'a Call)>) {
+    fn lend(&mut self, recorded: &Recorded, intents: &mut HashMap<u64, Digest>) {
         match &recorded.event {
-            Event::Intent { class: CallClass::Repeatable, key, asked, .. } => {
-                intents.insert(recorded.seq, (*key, asked));
+            Event::Intent { class: CallClass::Repeatable, key, .. } => {
+                intents.insert(recorded.seq, *key);
             }
             Event::Returned(Returned { intent: Some(intent), result: Ok(value), .. }) => {
-                if let Some((key, _)) = intents.get(intent) {
-                    self.reusable.insert(*key, (recorded.seq, Ok(value.clone())));
+                if let Some(key) = intents.get(intent) {
+                    self.reusable.insert(*key, (recorded.seq, value.clone()));
                 }
             }
             // The guest wants its models asked afresh.

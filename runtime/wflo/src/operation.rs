@@ -1,10 +1,12 @@
 //! A call with its meaning: what it touches, how a crash in its middle is mended, who may make it.
 
+use std::sync::Arc;
+
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use wflo_engine::CallClass;
 use wflo_model::{Call, CallError, Grants, Label};
-use wflo_ports::{ChatRequest, DbError, Statement};
+use wflo_ports::{ChatRequest, Database, DbError, Statement};
 
 use crate::Outside;
 
@@ -89,9 +91,7 @@ impl Operation {
                         format!("database `{db}` is not granted; `grants.db.{db} = {{ read = [..] }}` would");
                     return Err(CallError::AccessDenied { message });
                 }
-                outside.database(db).map(|_| ()).ok_or_else(|| CallError::Unknown {
-                    message: format!("the deployment binds no database `{db}`"),
-                })
+                database(outside, db).map(|_| ())
             }
         }
     }
@@ -99,6 +99,13 @@ impl Operation {
 
 fn arguments<T: DeserializeOwned>(call: &Call) -> Result<T, CallError> {
     T::deserialize(&call.args).map_err(|error| CallError::Invalid { message: format!("`{call}`: {error}") })
+}
+
+/// The database that the deployment binds under a label today.
+pub(crate) fn database<'a>(outside: &'a Outside, db: &Label) -> Result<&'a Arc<dyn Database>, CallError> {
+    outside
+        .database(db)
+        .ok_or_else(|| CallError::Unknown { message: format!("the deployment binds no database `{db}`") })
 }
 
 /// What a guest is told about a database's error.

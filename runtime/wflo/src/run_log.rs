@@ -121,7 +121,7 @@ impl RunLog {
 
     /// Appends events; they count at once, and are durable when the result says so.
     pub(crate) fn append(&self, events: Vec<(Place, Event)>) -> Result<Written, LogFailed> {
-        self.lock().append(self.clock.now(), events).inspect(|_| self.changed.notify_waiters())
+        self.lock().append(self.clock.now(), events)
     }
 
     /// Decides on the state and appends what was decided, with nothing in between.
@@ -134,10 +134,7 @@ impl RunLog {
             Ok(decided) => decided,
             Err(error) => return Ok(Err(error)),
         };
-        let written = inner.append(self.clock.now(), events)?;
-        drop(inner);
-        self.changed.notify_waiters();
-        Ok(Ok((written, value)))
+        Ok(Ok((inner.append(self.clock.now(), events)?, value)))
     }
 
     /// Waits until everything appended so far is durable.
@@ -149,7 +146,13 @@ impl RunLog {
         }
     }
 
-    /// Told of each append from now on.
+    /// Has whoever drives the run decide again: somebody else has written to it. The driver's own appends and
+    /// the ends of its attempts need no such call, and a call of a guest moves nothing in the run.
+    pub(crate) fn wake(&self) {
+        self.changed.notify_waiters();
+    }
+
+    /// Told of each [`wake`](Self::wake) from now on.
     pub(crate) const fn changed(&self) -> &Notify {
         &self.changed
     }
@@ -196,7 +199,7 @@ fn summary(state: &RunState) -> Option<Summary> {
     })
 }
 
-pub(crate) fn encode(summary: &Summary) -> Vec<u8> {
+fn encode(summary: &Summary) -> Vec<u8> {
     serde_json::to_vec(summary).expect("a summary has text keys only")
 }
 

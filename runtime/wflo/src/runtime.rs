@@ -181,7 +181,9 @@ impl Runtime {
                 .collect();
             if events.is_empty() || state.status().is_final() { Err(()) } else { Ok((events, ())) }
         })?;
-        drop(unpark);
+        if unpark.is_ok() {
+            log.wake();
+        }
         self.drive(run, host, observer).await
     }
 
@@ -327,6 +329,7 @@ impl Runtime {
             Ok::<_, RuntimeError>((events.into_iter().map(|event| (place.clone(), event)).collect(), ()))
         })?;
         cast?.0.durable().await?;
+        log.wake();
         let view = log
             .read(|state| state.approval(&id).map(|it| ApprovalView::new(&run, plan.workflow.as_str(), it)));
         view.ok_or(RuntimeError::NoSuchApproval { id })
@@ -388,8 +391,10 @@ impl Runtime {
 
     /// The component of that digest, compiled.
     pub(crate) async fn program(&self, digest: &Digest) -> Result<Arc<Program>, RuntimeError> {
-        let bytes = self.journal.get_public(digest).await?;
-        Ok(self.sandbox.load(&bytes).await?)
+        match self.sandbox.loaded(digest) {
+            Some(program) => Ok(program),
+            None => Ok(self.sandbox.load(&self.journal.get_public(digest).await?).await?),
+        }
     }
 
     /// The events of a run that this process writes, all of them.

@@ -6,7 +6,7 @@ use wflo_model::{Call, CallError, CallResult, DbAccess, Label};
 use wflo_ports::{Begun, DbError, Marker, QueryLimits, Transaction};
 
 use crate::Outside;
-use crate::operation::{Operation, SqlCall, db_error};
+use crate::operation::{Operation, SqlCall, database, db_error};
 
 /// The open transactions of an attempt, one a database. Dropping it rolls them all back.
 #[derive(Default)]
@@ -40,8 +40,8 @@ impl Transactions {
     }
 
     /// The databases with an open transaction, in the order in which they commit.
-    pub(crate) fn databases(&self) -> Vec<String> {
-        self.open.keys().map(ToString::to_string).collect()
+    pub(crate) fn databases(&self) -> Vec<Label> {
+        self.open.keys().cloned().collect()
     }
 
     /// The open transaction of `db`.
@@ -57,9 +57,8 @@ impl Transactions {
         marker: &Marker,
     ) -> Result<&mut Box<dyn Transaction>, RedoError> {
         if !self.open.contains_key(db) {
-            let database = outside.database(db).ok_or_else(|| {
-                RedoError::Database(DbError::Unavailable(format!("the deployment binds no database `{db}`")))
-            })?;
+            let database = database(outside, db)
+                .map_err(|error| RedoError::Database(DbError::Unavailable(error.to_string())))?;
             match database.begin(marker).await.map_err(RedoError::Database)? {
                 Begun::Open(transaction) => self.open.insert(db.clone(), transaction),
                 Begun::AlreadyCommitted => return Err(RedoError::AlreadyCommitted(db.clone())),
@@ -100,7 +99,7 @@ impl Transactions {
     }
 
     /// Takes a transaction out, to commit it.
-    pub(crate) fn take(&mut self, db: &str) -> Option<Box<dyn Transaction>> {
+    pub(crate) fn take(&mut self, db: &Label) -> Option<Box<dyn Transaction>> {
         self.open.remove(db)
     }
 }
