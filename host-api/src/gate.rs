@@ -123,6 +123,9 @@ pub enum Stop {
     /// It waits for something that may take long; the instance is dropped and replayed later.
     #[error("parked")]
     Parked,
+    /// The process stops driving runs; the attempt goes on elsewhere, from its journal.
+    #[error("suspended")]
+    Suspended,
     /// Its journal has another call at this place.
     #[error("diverged from its journal")]
     Diverged,

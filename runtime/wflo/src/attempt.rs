@@ -27,6 +27,7 @@ pub(crate) struct Attempt {
     pub(crate) attempt: u32,
     pub(crate) program: Arc<Program>,
     pub(crate) history: History,
+    pub(crate) stopping: tokio::sync::watch::Receiver<bool>,
 }
 
 /// Why an attempt could not be brought to an end; it goes on when the run is resumed.
@@ -82,6 +83,7 @@ impl Attempt {
             attempt: self.attempt,
             context,
             history,
+            stopping: self.stopping.clone(),
         });
         let ended = self.program.run(self.step.function.as_str(), Box::new(gate), &self.step.limits).await;
         let gate: Box<dyn Any> = ended.gate;
@@ -110,8 +112,8 @@ impl Attempt {
 
     fn stopped(&self, stop: Stop, meters: Meters) -> Result<(), AttemptFailed> {
         match stop {
-            // The gate has journaled why.
-            Stop::Parked | Stop::Diverged => Ok(()),
+            // The gate has journaled why, or it goes on elsewhere.
+            Stop::Parked | Stop::Diverged | Stop::Suspended => Ok(()),
             Stop::Interrupted(message) => self.end(AttemptEnd::Interrupted { message }, meters),
             Stop::Fault(fault) => self.end(AttemptEnd::Fault(fault), meters),
             other => Err(self.host(other.to_string())),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::task::JoinSet;
 use wflo_engine::{Command, Event, Outcome, Place, RunStatus, decide, next_due};
@@ -12,6 +13,9 @@ use crate::attempt::{Attempt, AttemptFailed};
 use crate::history::History;
 use crate::run_log::RunLog;
 use crate::{Host, Runtime, RuntimeError};
+
+/// How long a stopping process waits for the calls under way. What is cut off then is as after a crash.
+const GRACE: Duration = Duration::from_secs(10);
 
 /// Told whenever something about a run has changed.
 ///
@@ -37,13 +41,15 @@ pub(crate) struct Executor<'a> {
 }
 
 impl Executor<'_> {
-    /// Drives the run until it has ended, or until nothing but a vote, a person or a timer can move it. All it
-    /// did is durable when it returns.
+    /// Drives the run until it has ended, until nothing but a vote, a person or a timer can move it, or until the
+    /// runtime is to [stop](Runtime::stop). All it did is durable when it returns.
     pub(crate) async fn drive(&self) -> Result<(), RuntimeError> {
         let mut attempts: JoinSet<((StepName, u32), Result<(), AttemptFailed>)> = JoinSet::new();
         let mut running: BTreeSet<(StepName, u32)> = BTreeSet::new();
         let mut fresh: BTreeSet<(StepName, u32)> = BTreeSet::new();
         let mut broken = None;
+        let mut stopping = self.runtime.stopping();
+        let mut last_call = None;
         loop {
             // Registered before looking, so that no change between looking and waiting is missed.
             let changed = self.log.changed().notified();
@@ -52,10 +58,12 @@ impl Executor<'_> {
             self.observe();
 
             let now = self.log.now();
-            let commands = match broken {
-                None => self.log.read(|state| decide(self.log.run(), &self.plan, state, now)),
-                // The host failed: what runs comes to its end, nothing new begins.
-                Some(_) => Vec::new(),
+            let stops = *stopping.borrow_and_update();
+            // The host failed, or is to stop: what runs comes to its end, nothing new begins.
+            let commands = if stops || broken.is_some() {
+                Vec::new()
+            } else {
+                self.log.read(|state| decide(self.log.run(), &self.plan, state, now))
             };
             let mut moved = false;
             for command in commands {
@@ -80,13 +88,22 @@ impl Executor<'_> {
             let due = self.log.read(next_due);
             if attempts.is_empty() {
                 let status = self.log.read(wflo_engine::RunState::status);
-                if broken.is_some() || status != RunStatus::Running || due.is_none() {
+                if stops || broken.is_some() || status != RunStatus::Running || due.is_none() {
                     break;
                 }
+            }
+            if stops {
+                last_call.get_or_insert_with(|| tokio::time::Instant::now() + GRACE);
             }
             let timer = async {
                 match due {
                     Some(at) => tokio::time::sleep(at.since(self.log.now())).await,
+                    None => std::future::pending().await,
+                }
+            };
+            let grace = async {
+                match last_call {
+                    Some(at) => tokio::time::sleep_until(at).await,
                     None => std::future::pending().await,
                 }
             };
@@ -100,6 +117,12 @@ impl Executor<'_> {
                 }
                 () = changed => {}
                 () = timer => {}
+                // The sender lives in the runtime, which outlives this.
+                Ok(()) = stopping.changed() => {}
+                () = grace => {
+                    attempts.shutdown().await;
+                    break;
+                }
             }
         }
         self.log.flush().await?;
@@ -152,6 +175,7 @@ impl Executor<'_> {
             attempt,
             program,
             history,
+            stopping: self.runtime.stopping(),
         })
     }
 

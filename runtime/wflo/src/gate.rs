@@ -44,6 +44,7 @@ pub(crate) struct AttemptGate {
     to_skip: u64,
     /// The intent of the call under way and what it holds.
     in_flight: Option<(u64, PicoUsd)>,
+    stopping: tokio::sync::watch::Receiver<bool>,
 }
 
 /// What an attempt's gate is made of.
@@ -55,11 +56,13 @@ pub(crate) struct Setup {
     pub(crate) attempt: u32,
     pub(crate) context: StepContext,
     pub(crate) history: History,
+    /// True when the process drives no runs any more.
+    pub(crate) stopping: tokio::sync::watch::Receiver<bool>,
 }
 
 impl AttemptGate {
     pub(crate) fn new(setup: Setup) -> Self {
-        let Setup { log, outside, plan, step, attempt, context, history } = setup;
+        let Setup { log, outside, plan, step, attempt, context, history, stopping } = setup;
         Self {
             place: Place::attempt(&step.name, attempt),
             marker: log.marker(&step.name),
@@ -70,6 +73,7 @@ impl AttemptGate {
             ordinal: 0,
             equal_calls: HashMap::new(),
             in_flight: None,
+            stopping,
             log,
             outside,
             plan,
@@ -159,6 +163,9 @@ impl AttemptGate {
         args: Digest,
         key: Digest,
     ) -> Result<CallResult, Stop> {
+        if *self.stopping.borrow() {
+            return Err(Stop::Suspended);
+        }
         self.redo().await?;
         if let Err(error) = operation.authorise(&self.step.grants, &self.outside) {
             return self.deny(call, args, error);
@@ -380,7 +387,10 @@ impl Gate for AttemptGate {
 
     async fn sleep(&mut self, until: Timestamp) -> Result<(), Stop> {
         if self.history.is_over() {
-            tokio::time::sleep(until.since(self.clock)).await;
+            tokio::select! {
+                () = tokio::time::sleep(until.since(self.clock)) => {}
+                _ = self.stopping.wait_for(|stopping| *stopping) => return Err(Stop::Suspended),
+            }
         }
         self.clock = self.clock.max(until);
         Ok(())

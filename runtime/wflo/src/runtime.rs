@@ -55,6 +55,7 @@ pub struct Runtime {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     runs: tokio::sync::Mutex<HashMap<RunId, Open>>,
+    stopping: tokio::sync::watch::Sender<bool>,
 }
 
 /// A run that this process writes, as long as somebody holds its log.
@@ -74,7 +75,23 @@ impl Runtime {
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Self {
-        Self { journal, sandbox, clock, entropy, runs: tokio::sync::Mutex::default() }
+        let stopping = tokio::sync::watch::Sender::new(false);
+        Self { journal, sandbox, clock, entropy, runs: tokio::sync::Mutex::default(), stopping }
+    }
+
+    /// Has every run that is driven stop where it stands: no attempt begins, and those under way end at their
+    /// next call, with the calls under way finished (for ten seconds at most) and everything durable. Each
+    /// [`drive`](Self::drive) then returns with its run as it is; whoever drives it next, in this process or
+    /// another, goes on there, at no attempt's cost.
+    ///
+    /// There is no way back: a runtime that stops drives nothing any more. What only reads or votes still works.
+    pub fn stop(&self) {
+        self.stopping.send_replace(true);
+    }
+
+    /// Told when the runtime is to [`stop`](Self::stop).
+    pub(crate) fn stopping(&self) -> tokio::sync::watch::Receiver<bool> {
+        self.stopping.subscribe()
     }
 
     /// The journal, for what only reads it: the audit.
