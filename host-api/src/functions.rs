@@ -19,6 +19,7 @@ pub enum Reach {
 pub const FUNCTIONS: &[(&str, &str, Reach)] = &[
     ("wasi:logging/logging", "log", Reach::Virtual),
     ("wflo:approval/gate", "decision", Reach::Virtual),
+    ("wflo:approval/gate", "request", Reach::Gate),
     ("wflo:db/sql", "execute", Reach::Gate),
     ("wflo:db/sql", "query", Reach::Gate),
     ("wflo:llm/chat", "complete", Reach::Gate),

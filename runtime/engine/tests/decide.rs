@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde_json::json;
 use wflo_engine::{
-    AttemptEnd, Command, Event, Place, Recorded, RunState, RunStatus, StepStatus, Verdict, Voter, cast,
-    decide, next_due, retry_at,
+    AttemptEnd, Command, Event, Place, Recorded, RunState, RunStatus, StepStatus, UnitId, Verdict, Voter,
+    cast, decide, next_due, retry_at,
 };
 use wflo_manifest::{
     ApprovalRule, Approver, Limits, OnExceeded, OnFailure, OnReject, Plan, PlanStep, Quorum, Retry,
@@ -58,7 +58,7 @@ impl Driver {
                         appended = true;
                         events.into_iter().for_each(|(place, event)| self.append(place, event));
                     }
-                    Command::Attempt { step, attempt } => attempts.push((step.to_string(), attempt)),
+                    Command::Attempt { unit, attempt } => attempts.push((unit.to_string(), attempt)),
                 }
             }
             if !appended {
@@ -69,11 +69,12 @@ impl Driver {
     }
 
     fn end(&mut self, step: &str, end: AttemptEnd) {
-        let name = step.parse().unwrap();
-        let at = self.state.step(&name);
-        let retry_at = retry_at(&self.plan.step(&name).unwrap().retry, &at, &end, 512, self.now);
+        let unit = unit(step);
+        let at = self.state.unit(&unit);
+        let (attempt, retry) = (at.attempt, self.plan.step(&unit.step).unwrap().retry);
+        let retry_at = retry_at(&retry, at, &end, 512, self.now);
         let event = Event::AttemptEnded { end, fuel: 1, memory_peak: 1, ms: 1, retry_at };
-        self.append(Place::attempt(&name, at.attempt), event);
+        self.append(Place::attempt(&unit, attempt), event);
     }
 
     fn succeed(&mut self, step: &str) {
@@ -88,11 +89,19 @@ impl Driver {
         let voter = Voter { name: name.parse().unwrap(), groups: [group.parse().unwrap()].into() };
         let approval = self.state.approvals().last().unwrap().clone();
         let events = cast(&approval, &"rita".parse().unwrap(), &voter, verdict, None, self.now).unwrap();
-        events.into_iter().for_each(|event| self.append(Place::step(&approval.step), event));
+        events.into_iter().for_each(|event| self.append(Place::unit(&approval.unit), event));
     }
 
     fn status(&self, step: &str) -> StepStatus {
-        self.state.step(&step.parse().unwrap()).status
+        self.state.step(&step.parse().unwrap()).status()
+    }
+}
+
+/// `name`, or `name[item]`.
+fn unit(text: &str) -> UnitId {
+    match text.trim_end_matches(']').split_once('[') {
+        Some((name, item)) => UnitId::step(&name.parse().unwrap()).with_item(item.parse().unwrap()),
+        None => UnitId::step(&text.parse().unwrap()),
     }
 }
 
@@ -107,6 +116,7 @@ fn step(name: &str, depends_on: &[&str]) -> PlanStep {
         approval: None,
         output: None,
         retry: Retry::default(),
+        max_parallel: None,
         rollback: false,
     }
 }

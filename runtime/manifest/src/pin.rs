@@ -84,6 +84,7 @@ impl Pin<'_> {
             approval,
             output: step.output.clone(),
             retry: step.retry,
+            max_parallel: None,
             rollback: step.rollback,
         })
     }

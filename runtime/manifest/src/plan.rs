@@ -96,6 +96,9 @@ pub struct PlanStep {
     pub output: Option<Value>,
     /// How often it is tried.
     pub retry: Retry,
+    /// How many of its items run at the same time; the engine's own bound if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_parallel: Option<u32>,
     /// Whether its effects are to be kept reversible.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub rollback: bool,

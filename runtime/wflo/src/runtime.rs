@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 
 use serde_json::{Map, Value};
 use wflo_engine::{
-    Event, ParkReason, Place, Recorded, RunState, StepStatus, Verdict, VoteRefused, Voter, cast,
+    Event, ParkReason, Place, Recorded, Resolution, RunState, UnitId, Verdict, VoteRefused, Voter, cast,
 };
 use wflo_journal::{Created, Journal};
 use wflo_manifest::Plan;
@@ -191,10 +191,10 @@ impl Runtime {
     ) -> Result<RunView, RuntimeError> {
         let (log, _plan) = self.open(run).await?;
         let unpark = log.transact(|state| {
-            let parked = state.steps().filter(|(_, step)| step.status == StepStatus::Parked);
+            let parked =
+                state.active().filter(|(_, unit)| matches!(unit.parked, Some(ParkReason::Budget { .. })));
             let events: Vec<_> = parked
-                .filter(|(_, step)| !matches!(step.parked, Some(ParkReason::Diverged { .. })))
-                .map(|(name, step)| (Place::attempt(name, step.attempt), Event::Unparked { by: by.clone() }))
+                .map(|(id, unit)| (Place::attempt(&id, unit.attempt), Event::Unparked { by: by.clone() }))
                 .collect();
             if events.is_empty() || state.status().is_final() { Err(()) } else { Ok((events, ())) }
         })?;
@@ -202,6 +202,53 @@ impl Runtime {
             log.wake();
         }
         self.drive(run, host, observer).await
+    }
+
+    /// Asks for the end of a run; durable when this returns. Whoever [drives](Self::drive) the run brings it there:
+    /// nothing new starts, attempts under way are stopped, what they may have cost is charged.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Ended`] for a run that has ended.
+    pub async fn cancel(
+        &self,
+        run: RunId,
+        by: &PrincipalName,
+        reason: Option<String>,
+    ) -> Result<(), RuntimeError> {
+        let (log, _plan) = self.open(run).await?;
+        let asked = log.transact(|state| match state.status() {
+            status if status.is_final() => Err(RuntimeError::Ended { run, status }),
+            _ => Ok((vec![(Place::RUN, Event::CancelRequested { by: by.clone(), reason })], ())),
+        })?;
+        asked?.0.durable().await?;
+        log.wake();
+        Ok(())
+    }
+
+    /// Settles a call of which nobody knew whether it was done; durable when this returns. The run goes on when it
+    /// is [driven](Self::drive).
+    ///
+    /// # Errors
+    /// [`RuntimeError::NotUnknown`] when event `intent` is no such call.
+    pub async fn resolve(
+        &self,
+        run: RunId,
+        intent: u64,
+        resolution: Resolution,
+        by: &PrincipalName,
+    ) -> Result<(), RuntimeError> {
+        let (log, _plan) = self.open(run).await?;
+        let resolved = log.transact(|state| {
+            let unknown = state.active().find_map(|(id, unit)| {
+                let open = unit.open.get(&intent).filter(|_| unit.is_unknown())?;
+                Some(Place::attempt(&id, unit.attempt).call(open.ordinal))
+            });
+            let place = unknown.ok_or(RuntimeError::NotUnknown { run, intent })?;
+            Ok::<_, RuntimeError>((vec![(place, Event::Resolved { intent, resolution, by: by.clone() })], ()))
+        })?;
+        resolved?.0.durable().await?;
+        log.wake();
+        Ok(())
     }
 
     /// The runs that a crash or a wait has left and that can go on now: all that have not ended, but for those
@@ -341,7 +388,7 @@ impl Runtime {
         let cast = log.transact(|state| {
             let approval = state.approval(&id).ok_or(RuntimeError::NoSuchApproval { id })?;
             let requester = &state.created().expect("a run with an approval was created").requester;
-            let place = Place::step(&approval.step);
+            let place = Place::unit(&approval.unit);
             let events = cast(approval, requester, voter, verdict, comment, now)?;
             Ok::<_, RuntimeError>((events.into_iter().map(|event| (place.clone(), event)).collect(), ()))
         })?;
@@ -414,8 +461,8 @@ impl Runtime {
         }
     }
 
-    /// The events of a run that this process writes, all of them.
-    pub(crate) async fn history(&self, log: &RunLog) -> Result<Vec<Recorded>, RuntimeError> {
+    /// The events of a step or item of a run that this process writes.
+    pub(crate) async fn history(&self, log: &RunLog, _unit: &UnitId) -> Result<Vec<Recorded>, RuntimeError> {
         log.flush().await?;
         self.events(*log.run()).await
     }
@@ -440,7 +487,7 @@ impl Runtime {
         }
     }
 
-    async fn plan(&self, state: &RunState) -> Result<Arc<Plan>, RuntimeError> {
+    pub(crate) async fn plan(&self, state: &RunState) -> Result<Arc<Plan>, RuntimeError> {
         let digest = state.created().map(|created| created.plan).unwrap_or(Digest::ZERO);
         let bytes = self.journal.get_public(&digest).await?;
         let plan = serde_json::from_slice(&bytes)
