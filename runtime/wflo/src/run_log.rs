@@ -225,6 +225,7 @@ impl Inner {
         let extras = Extras {
             summary: if moved { summary(&self.state).as_ref().map(encode) } else { None },
             due: Some(next_due(&self.state)),
+            ended: Some(status.is_final()),
         };
         // After a failure the writer takes nothing more, so a state that is ahead of it is never built upon.
         let ticket = self.writer.append(drafts, extras)?.ticket;
