@@ -14,6 +14,7 @@ mod deployment_toml;
 mod diagnostic;
 mod directory;
 mod explain;
+mod expression;
 mod graph;
 mod inputs;
 mod near;
@@ -38,6 +39,7 @@ pub use deployment::{
 };
 pub use diagnostic::{Diagnostic, Diagnostics, Severity, Source, Span};
 pub use directory::Directory;
+pub use expression::{BadDecimal, Bound, Decimal, EvaluationError, Expression, ExpressionError, Name, Scope};
 pub use pin::Pinning;
 pub use plan::{OnExceeded, OnFailure, Plan, PlanInput, PlanStep};
 pub use price::{Price, Tier, UnknownPrice};
