@@ -21,6 +21,7 @@ pub use decimal::{BadDecimal, Decimal};
 pub use evaluate::EvaluationError;
 pub(crate) use kind::{Mismatch, ValueKind};
 pub use name::Name;
+pub(crate) use name::written;
 pub use scope::{Bound, Scope};
 
 /// The longest source. What is longer is no condition a person can review.

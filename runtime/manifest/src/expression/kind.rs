@@ -89,9 +89,9 @@ impl<'a> Check<'a> {
             }
             Is::Index { of, index } => {
                 let (list, index) = (self.node(of)?, self.node(index)?);
-                if !(list.may_be(List) && index.may_be(Number))
-                    && !(list.may_be(Object) && index.may_be(Text))
-                {
+                let element = list.may_be(List) && index.may_be(Number);
+                let field = list.may_be(Object) && index.may_be(Text);
+                if !element && !field {
                     return Err(two("[]", list, index, node));
                 }
                 Any

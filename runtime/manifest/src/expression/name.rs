@@ -55,7 +55,7 @@ impl fmt::Display for Name {
 }
 
 /// A path as one would write it.
-pub(super) fn written(path: &[impl AsRef<str>]) -> String {
+pub(crate) fn written(path: &[impl AsRef<str>]) -> String {
     let mut out = String::new();
     for part in path.iter().map(AsRef::as_ref) {
         let word = part.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')

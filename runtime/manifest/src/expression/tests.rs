@@ -158,11 +158,11 @@ fn what_is_no_expression_says_where() {
     check("size()", "size", "`size` takes one value");
     check("a.all(x.y, true)", "all", "`all` takes a name and a condition");
     check("has(a)", "has", "`has` takes a path such as `inputs.x`");
-    check("T{a: 1}", "T", "making a message is not supported in an expression");
+    check("T{a: 1}", "{", "making a message is not supported in an expression");
     check("{1: 2}", "1", "a key that is no text is not supported in an expression");
     check("{'a': 1, 'a': 2}", "'a'", "the key `a` is there twice");
-    check(".a", ".", "a name that begins with `.` is not supported in an expression");
-    check("a.?b", "?", "`?` does not fit here");
+    check(".a", "a", "a name that begins with `.` is not supported in an expression");
+    check("a.?b", ".", "`.` does not fit here");
     check("for > 1", "for", "`for` does not fit here");
     check(r"'\q'", r"'\q'", r"`'\q'` does not fit here");
     assert_eq!("a and b".parse::<Expression>().unwrap_err().hint().as_deref(), Some("write `AND` or `&&`"));
