@@ -1,6 +1,6 @@
 //! What happens next.
 
-use wflo_manifest::{Plan, PlanStep};
+use wflo_manifest::{OnItemFailure, Plan, PlanStep};
 use wflo_model::{ApprovalId, RunId, Timestamp};
 
 use crate::permit::{Permit, close, permit};
@@ -198,7 +198,7 @@ impl<'a> Next<'a> {
     /// Goes on with the items of a step, begins more of them, or ends it.
     fn items(&mut self, step: &PlanStep, items: &Items) {
         let id = UnitId::step(&step.name);
-        let failed = items.first_failed().filter(|_| true);
+        let failed = items.first_failed().filter(|_| step.on_item_failure == OnItemFailure::Fail);
         let mut running = 0;
         for item in items.active() {
             let unit = self.state.unit(&id.with_item(item));

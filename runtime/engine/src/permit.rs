@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use wflo_manifest::{OnReject, Plan, PlanStep};
+use wflo_manifest::{OnReject, Plan, PlanStep, Scope};
 use wflo_model::{ApprovalId, Digest, RunId, StepName, Timestamp, canonical};
 
 use crate::{Approval, ApprovalState, Event, GateAt, Outcome, RunState, Subject, Verdict};
@@ -27,42 +27,91 @@ pub(crate) enum Permit {
 }
 
 /// Says whether a step that is ready starts, has to be asked for, or is left out.
+///
+/// Its condition comes first, then the people, then its items: nobody is asked about what would not be done.
 pub(crate) fn permit(run: &RunId, plan: &Plan, state: &RunState, step: &PlanStep, now: Timestamp) -> Permit {
-    let consumes = match &step.approval {
-        None => None,
-        Some(rule) => {
-            let last = state.step(&step.name).unit.approval.and_then(|id| state.approval(&id));
-            match last.map(|approval| (approval, approval.state)) {
-                Some((_, ApprovalState::Open)) => return Permit::Not(None),
-                Some((approval, ApprovalState::Closed { outcome: Outcome::Approved, .. })) => {
-                    if !approval.is_good(now) {
-                        return Permit::Not(Some(close(approval, Outcome::Superseded)));
-                    }
-                    Some(approval.id)
-                }
-                Some((approval, ApprovalState::Closed { outcome, .. }))
-                    if matches!(outcome, Outcome::Rejected | Outcome::Expired) =>
-                {
-                    let skipped = outcome == Outcome::Rejected && rule.on_reject == OnReject::Skip;
-                    let reason = verdict(approval, outcome);
-                    return Permit::Not(Some(Event::StepEnded { skipped, reason }));
-                }
-                _ => {
-                    let (subject, shows) = subject(run, plan, state, step);
-                    return Permit::Not(Some(Event::ApprovalOpened {
-                        id: ApprovalId::derive(&subject, state.seq()),
-                        at: GateAt::Start,
-                        call: None,
-                        subject,
-                        shows,
-                        rule: rule.clone(),
-                        expires_at: rule.timeout.map(|timeout| now.after(timeout)),
-                    }));
-                }
+    let ended = |skipped, reason| Permit::Not(Some(Event::StepEnded { skipped, reason }));
+    let scope = scope(run, state, step, plan);
+    match step.when.as_ref().map(|when| (when, when.holds(&scope))) {
+        None | Some((_, Ok(true))) => {}
+        Some((when, Ok(false))) => return ended(true, format!("`{when}` does not hold")),
+        Some((when, Err(error))) => return ended(false, format!("`when = \"{when}\"`: {error}")),
+    }
+    let consumes = match approved(run, plan, state, step, now) {
+        Ok(consumes) => consumes,
+        Err(event) => return Permit::Not(event),
+    };
+    match step.for_each.as_ref().map(|list| (list, list.evaluate(&scope))) {
+        None => Permit::Start { consumes },
+        Some((_, Ok(Value::Array(items)))) => Permit::FanOut { items, consumes },
+        Some((list, Ok(_))) => ended(false, format!("`for_each = \"{list}\"` is not a list")),
+        Some((list, Err(error))) => ended(false, format!("`for_each = \"{list}\"`: {error}")),
+    }
+}
+
+/// The approval that lets the step start, if it needs one; or what there is to be written about it first.
+fn approved(
+    run: &RunId,
+    plan: &Plan,
+    state: &RunState,
+    step: &PlanStep,
+    now: Timestamp,
+) -> Result<Option<ApprovalId>, Option<Event>> {
+    let Some(rule) = &step.approval else { return Ok(None) };
+    let last = state.step(&step.name).unit.approval.and_then(|id| state.approval(&id));
+    match last.map(|approval| (approval, approval.state)) {
+        Some((_, ApprovalState::Open)) => Err(None),
+        Some((approval, ApprovalState::Closed { outcome: Outcome::Approved, .. })) => {
+            if approval.is_good(now) {
+                Ok(Some(approval.id))
+            } else {
+                Err(Some(close(approval, Outcome::Superseded)))
             }
         }
-    };
-    Permit::Start { consumes }
+        Some((approval, ApprovalState::Closed { outcome, .. }))
+            if matches!(outcome, Outcome::Rejected | Outcome::Expired) =>
+        {
+            let skipped = outcome == Outcome::Rejected && rule.on_reject == OnReject::Skip;
+            Err(Some(Event::StepEnded { skipped, reason: verdict(approval, outcome) }))
+        }
+        _ => {
+            let (subject, shows) = subject(run, plan, state, step);
+            Err(Some(Event::ApprovalOpened {
+                id: ApprovalId::derive(&subject, state.seq()),
+                at: GateAt::Start,
+                call: None,
+                subject,
+                shows,
+                rule: rule.clone(),
+                expires_at: rule.timeout.map(|timeout| now.after(timeout)),
+            }))
+        }
+    }
+}
+
+/// What the expressions of a step can read: the run, its inputs, and the outputs of what the step depends on.
+fn scope<'a>(run: &RunId, state: &'a RunState, step: &PlanStep, plan: &Plan) -> Scope<'a> {
+    let mut scope = Scope::new();
+    if let Some(created) = state.created() {
+        scope.bind(&["inputs"], &created.inputs);
+        scope.bind(&["run", "id"], run.to_string());
+        scope.bind(&["run", "workflow"], created.workflow.clone());
+        scope.bind(&["run", "version"], created.version.clone());
+        scope.bind(&["run", "requester"], created.requester.to_string());
+    }
+    let ledger = state.ledger();
+    scope.bind(&["budget", "settled_usd"], ledger.settled());
+    scope.bind(&["budget", "held_usd"], ledger.held());
+    if let Some(limit) = ledger.limit() {
+        scope.bind(&["budget", "limit_usd"], limit);
+        scope.bind(&["budget", "left_usd"], ledger.left());
+    }
+    for parent in plan.transitive(&step.name) {
+        if let Some(output) = state.output(&parent) {
+            scope.bind(&["steps", parent.as_str(), "output"], output);
+        }
+    }
+    scope
 }
 
 /// How an approval that was not given reads.

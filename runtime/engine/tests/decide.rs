@@ -9,10 +9,10 @@ use wflo_engine::{
     cast, decide, next_due, retry_at,
 };
 use wflo_manifest::{
-    ApprovalRule, Approver, Limits, OnExceeded, OnFailure, OnReject, Plan, PlanStep, Quorum, Retry,
+    ApprovalRule, Approver, OnCancel, OnExceeded, OnFailure, OnReject, Plan, PlanStep, Quorum, Retry,
     UnknownPrice,
 };
-use wflo_model::{Digest, Failure, FailureKind, Grants, RunId, Timestamp};
+use wflo_model::{Digest, Failure, FailureKind, RunId, Timestamp};
 
 /// A run driven by hand: events are applied as they are decided, attempts end as the test says.
 struct Driver {
@@ -107,17 +107,8 @@ fn unit(text: &str) -> UnitId {
 
 fn step(name: &str, depends_on: &[&str]) -> PlanStep {
     PlanStep {
-        name: name.parse().unwrap(),
-        function: name.parse().unwrap(),
-        component: Digest::of(b"component"),
         depends_on: depends_on.iter().map(|name| name.parse().unwrap()).collect(),
-        grants: Grants::default(),
-        limits: Limits::default(),
-        approval: None,
-        output: None,
-        retry: Retry::default(),
-        max_parallel: None,
-        rollback: false,
+        ..PlanStep::new(name.parse().unwrap(), Digest::of(b"component"))
     }
 }
 
@@ -130,6 +121,7 @@ fn plan(steps: Vec<PlanStep>) -> Plan {
         budget: None,
         on_exceeded: OnExceeded::Park,
         on_failure: OnFailure::Keep,
+        on_cancel: OnCancel::Keep,
         max_parallel: None,
         prices: BTreeMap::new(),
         price_table: Digest::ZERO,

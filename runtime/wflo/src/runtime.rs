@@ -19,6 +19,9 @@ use crate::run_log::{RunLog, Summary, draft, first_summary, recorded};
 use crate::view::{ApprovalView, CostView, LogView, RunLine, RunView};
 use crate::{Outside, RuntimeError};
 
+/// Runs listed at a time.
+const PAGE: usize = 1024;
+
 /// Where identities are kept in the store.
 const IDENTITIES: &str = "identities";
 
@@ -251,21 +254,21 @@ impl Runtime {
         Ok(())
     }
 
-    /// The runs that a crash or a wait has left and that can go on now: all that have not ended, but for those
-    /// that wait for a person.
+    /// The runs that have not ended, oldest first: what a crash or a wait has left. Costs what it gives, however many
+    /// runs have ended.
     ///
     /// # Errors
     /// When the store cannot be read.
     pub async fn unfinished(&self) -> Result<Vec<RunId>, RuntimeError> {
-        let mut runs = Vec::new();
-        for head in self.journal.runs().await? {
-            let summary = self.summary(&head.summary)?;
-            if !summary.status.is_final() {
-                runs.push(head.run);
+        let mut runs: Vec<RunId> = Vec::new();
+        loop {
+            let page = self.journal.unfinished(runs.last().copied(), PAGE).await?;
+            let is_last = page.len() < PAGE;
+            runs.extend(page);
+            if is_last {
+                return Ok(runs);
             }
         }
-        runs.reverse();
-        Ok(runs)
     }
 
     /// All runs, newest first.
@@ -346,15 +349,17 @@ impl Runtime {
     /// # Errors
     /// When the store cannot be read.
     pub async fn approvals(&self, all: bool) -> Result<Vec<ApprovalView>, RuntimeError> {
+        let runs = if all {
+            self.journal.runs().await?.into_iter().map(|head| head.run).collect()
+        } else {
+            self.unfinished().await?.into_iter().rev().collect::<Vec<_>>()
+        };
         let mut views = Vec::new();
-        for head in self.journal.runs().await? {
-            let summary = self.summary(&head.summary)?;
-            if all || !summary.status.is_final() {
-                let state = self.state(head.run).await?;
-                let views_of =
-                    state.approvals().map(|it| ApprovalView::new(&head.run, &summary.workflow, it));
-                views.extend(views_of.filter(|view| all || view.status == "open"));
-            }
+        for run in runs {
+            let state = self.state(run).await?;
+            let Some(created) = state.created() else { continue };
+            let of_run = state.approvals().map(|it| ApprovalView::new(&run, &created.workflow, it));
+            views.extend(of_run.filter(|view| all || view.status == "open"));
         }
         Ok(views)
     }
@@ -461,10 +466,11 @@ impl Runtime {
         }
     }
 
-    /// The events of a step or item of a run that this process writes.
-    pub(crate) async fn history(&self, log: &RunLog, _unit: &UnitId) -> Result<Vec<Recorded>, RuntimeError> {
+    /// The events of a step or item of a run that this process writes; the rest of the run is not read.
+    pub(crate) async fn history(&self, log: &RunLog, unit: &UnitId) -> Result<Vec<Recorded>, RuntimeError> {
         log.flush().await?;
-        self.events(*log.run()).await
+        let entries = self.journal.read_of(*log.run(), &unit.step, unit.item).await?;
+        Ok(entries.iter().map(recorded).collect::<Result<_, _>>().map_err(crate::LogFailed::from)?)
     }
 
     fn summary(&self, bytes: &[u8]) -> Result<Summary, RuntimeError> {
