@@ -60,6 +60,9 @@ pub struct Created {
 /// What a step is that nothing has happened to.
 static NEW_STEP: StepState = StepState::NEW;
 
+/// What such a step is in a run that was cancelled.
+static CANCELLED_STEP: StepState = StepState { unit: Unit::new(StepStatus::Cancelled), items: None };
+
 /// Events that cannot follow each other: the journal is not one that wflo wrote.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("event {seq} cannot stand where it does: {why}")]
@@ -263,7 +266,11 @@ impl RunState {
     /// A step; one that nothing has happened to is as new.
     #[must_use]
     pub fn step(&self, name: &StepName) -> &StepState {
-        self.steps.get(name).unwrap_or(&NEW_STEP)
+        let other = match self.ended {
+            Some((RunStatus::Cancelled, _)) => &CANCELLED_STEP,
+            _ => &NEW_STEP,
+        };
+        self.steps.get(name).unwrap_or(other)
     }
 
     /// The attempts of a step or an item; of one that has not begun they are as new.

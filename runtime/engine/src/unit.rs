@@ -80,25 +80,29 @@ pub struct Items {
 
 impl Unit {
     /// One that nothing has happened to.
-    pub const NEW: Self = Self {
-        status: StepStatus::Pending,
-        attempt: 0,
-        counted: 0,
-        interrupted: 0,
-        in_attempt: false,
-        parked: None,
-        output: None,
-        error: None,
-        approval: None,
-        committing: false,
-        retry_at: None,
-        fuel: 0,
-        memory_peak: 0,
-        ms: 0,
-        started_at: None,
-        ended_at: None,
-        open: BTreeMap::new(),
-    };
+    pub const NEW: Self = Self::new(StepStatus::Pending);
+
+    pub(crate) const fn new(status: StepStatus) -> Self {
+        Self {
+            status,
+            attempt: 0,
+            counted: 0,
+            interrupted: 0,
+            in_attempt: false,
+            parked: None,
+            output: None,
+            error: None,
+            approval: None,
+            committing: false,
+            retry_at: None,
+            fuel: 0,
+            memory_peak: 0,
+            ms: 0,
+            started_at: None,
+            ended_at: None,
+            open: BTreeMap::new(),
+        }
+    }
 
     /// Whether a call of its attempt may or may not have happened, and nothing but a person can tell.
     #[must_use]
