@@ -114,6 +114,10 @@ impl Session {
     /// Has an operation performed although a signal has come: one that only reads, to say where things stand.
     pub(crate) async fn ask_anyway<O: Operation>(&mut self, operation: O) -> Result<O::Answer, Failure> {
         self.interrupt.forget();
+        if !self.holds() {
+            // The one there is still answers what was asked before.
+            self.link = link(&self.place, &mut self.interrupt).await?;
+        }
         self.ask(operation).await
     }
 
