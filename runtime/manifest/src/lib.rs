@@ -30,6 +30,7 @@ mod schema;
 mod size;
 mod text;
 mod unsupported;
+mod variables;
 mod workflow;
 mod workflow_toml;
 

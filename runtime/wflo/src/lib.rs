@@ -28,7 +28,7 @@ pub use attempt::AttemptFailed;
 pub use error::RuntimeError;
 pub use executor::Observer;
 pub use outside::Outside;
-pub use principal::{NotAuthenticated, Principal, Principals};
+pub use principal::{NotAuthenticated, Principal, Principals, new_token};
 pub use replay::{AttemptReplay, Difference, ReplayView};
 pub use run_log::{LogFailed, Summary};
 pub use runtime::{Host, Runtime, Start};

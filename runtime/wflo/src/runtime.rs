@@ -58,6 +58,8 @@ pub struct Runtime {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     runs: tokio::sync::Mutex<HashMap<RunId, Open>>,
+    /// Held while the stored identities are read, changed and written.
+    identities: tokio::sync::Mutex<()>,
     stopping: tokio::sync::watch::Sender<bool>,
 }
 
@@ -79,7 +81,8 @@ impl Runtime {
         entropy: Arc<dyn Entropy>,
     ) -> Self {
         let stopping = tokio::sync::watch::Sender::new(false);
-        Self { journal, sandbox, clock, entropy, runs: tokio::sync::Mutex::default(), stopping }
+        let (runs, identities) = Default::default();
+        Self { journal, sandbox, clock, entropy, runs, identities, stopping }
     }
 
     /// Has every run that is driven stop where it stands: no attempt begins, and those under way end at their
@@ -90,6 +93,12 @@ impl Runtime {
     /// There is no way back: a runtime that stops drives nothing any more. What only reads or votes still works.
     pub fn stop(&self) {
         self.stopping.send_replace(true);
+    }
+
+    /// Whether the runtime is to [`stop`](Self::stop): what a run that was driven stands at may not be its end.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        *self.stopping.borrow()
     }
 
     /// Told when the runtime is to [`stop`](Self::stop).
@@ -317,8 +326,16 @@ impl Runtime {
     /// # Errors
     /// [`RuntimeError::NoSuchRun`].
     pub async fn events(&self, run: RunId) -> Result<Vec<Recorded>, RuntimeError> {
-        let entries = self.journal.read(run, 1).await?;
-        if entries.is_empty() {
+        self.events_after(run, 0).await
+    }
+
+    /// The events of one run after event `after`, durable ones only; none when it is the newest.
+    ///
+    /// # Errors
+    /// [`RuntimeError::NoSuchRun`].
+    pub async fn events_after(&self, run: RunId, after: u64) -> Result<Vec<Recorded>, RuntimeError> {
+        let entries = self.journal.read(run, after + 1).await?;
+        if entries.is_empty() && after == 0 {
             return Err(RuntimeError::NoSuchRun { run });
         }
         Ok(entries.iter().map(recorded).collect::<Result<_, _>>().map_err(crate::LogFailed::from)?)
@@ -329,19 +346,7 @@ impl Runtime {
     /// # Errors
     /// [`RuntimeError::NoSuchRun`].
     pub async fn logs(&self, run: RunId) -> Result<Vec<LogView>, RuntimeError> {
-        let lines = self.events(run).await?.into_iter().filter_map(|recorded| match recorded.event {
-            Event::Logged { level, context, message } => Some(LogView {
-                seq: recorded.seq,
-                at: recorded.time.to_string(),
-                step: recorded.place.step,
-                attempt: recorded.place.attempt,
-                level,
-                context,
-                message,
-            }),
-            _ => None,
-        });
-        Ok(lines.collect())
+        Ok(LogView::of(self.events(run).await?))
     }
 
     /// The open approvals of all runs, or with `all` every one there ever was; newest run first.
@@ -413,17 +418,32 @@ impl Runtime {
         name: &PrincipalName,
         groups: BTreeSet<GroupName>,
     ) -> Result<String, RuntimeError> {
-        let mut stored = self.identities().await?;
-        if stored.0.contains_key(name) {
-            return Err(RuntimeError::PrincipalExists { name: name.clone() });
-        }
         let entropy = Arc::clone(&self.entropy);
         let made = tokio::task::spawn_blocking(move || new_token(&*entropy)).await;
         let (token, hash) = made.map_err(|error| RuntimeError::Bug { message: error.to_string() })??;
-        stored.0.insert(name.clone(), Principal { groups, token_hash: Some(hash) });
-        let bytes = serde_json::to_vec(&stored).expect("principals have text keys");
-        self.journal.meta_put(IDENTITIES, &bytes).await?;
+        self.keep_identity(name, Principal { groups, token_hash: Some(hash) }).await?;
         Ok(token)
+    }
+
+    /// Keeps a principal in the store. To keep the very same one again is no error, so that whoever does not
+    /// know whether it was done can do it again.
+    ///
+    /// # Errors
+    /// [`RuntimeError::PrincipalExists`] when the store has another one of that name.
+    pub async fn keep_identity(
+        &self,
+        name: &PrincipalName,
+        principal: Principal,
+    ) -> Result<(), RuntimeError> {
+        let _alone = self.identities.lock().await;
+        let mut stored = self.identities().await?;
+        match stored.0.get(name) {
+            Some(kept) if *kept == principal => return Ok(()),
+            Some(_) => return Err(RuntimeError::PrincipalExists { name: name.clone() }),
+            None => stored.0.insert(name.clone(), principal),
+        };
+        let bytes = serde_json::to_vec(&stored).expect("principals have text keys");
+        Ok(self.journal.meta_put(IDENTITIES, &bytes).await?)
     }
 
     /// Everybody known now: the deployment's principals, and those of the store.

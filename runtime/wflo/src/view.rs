@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use wflo_engine::{
-    Approval, ApprovalState, GateAt, ParkReason, RunState, RunStatus, StepStatus, Totals, Verdict,
+    Approval, ApprovalState, Event, GateAt, ParkReason, Recorded, RunState, RunStatus, StepStatus, Totals,
+    Verdict,
 };
 use wflo_manifest::Plan;
 use wflo_model::{ApprovalId, Digest, ModelName, PicoUsd, PrincipalName, RunId, StepName, Timestamp};
@@ -208,6 +209,26 @@ pub struct LogView {
     pub context: String,
     /// The line; one JSON object where the guest logged fields.
     pub message: String,
+}
+
+impl LogView {
+    /// The log lines among some events.
+    #[must_use]
+    pub fn of(events: Vec<Recorded>) -> Vec<Self> {
+        let lines = events.into_iter().filter_map(|recorded| match recorded.event {
+            Event::Logged { level, context, message } => Some(Self {
+                seq: recorded.seq,
+                at: recorded.time.to_string(),
+                step: recorded.place.step,
+                attempt: recorded.place.attempt,
+                level,
+                context,
+                message,
+            }),
+            _ => None,
+        });
+        lines.collect()
+    }
 }
 
 impl RunView {
