@@ -4,20 +4,20 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::Deserialize as _;
-use serde::de::value::{Error as ValueError, StrDeserializer};
 use serde::de::IntoDeserializer as _;
+use serde::de::value::{Error as ValueError, StrDeserializer};
 use wflo::RunStatus;
 use wflo_model::{ApprovalId, GroupName, PrincipalName, RunId, StepName};
 
 const CODES: &str = "\
 Exit codes:
   0   succeeded
-  1   the run failed; an audit file does not verify
+  1   the run failed; an audit file does not verify; a replay differs
   2   usage or manifest
   3   denied before anything ran: load, vote, start
   4   no such run, approval or step
   10  an approval is open
-  11  parked: budget, diverged
+  11  parked: timer, budget, unknown, diverged
   70  a bug of ours, or of the store
   130, 143  stopped by Ctrl-C or SIGTERM; `wflo resume` goes on";
 
@@ -107,6 +107,21 @@ pub(crate) enum Command {
     Approve(Vote),
     /// Reject, and let the run go on.
     Reject(Vote),
+    /// End a run: nothing new starts, and what is under way is stopped.
+    Cancel {
+        /// The run.
+        run: RunId,
+        /// Words to keep beside it.
+        #[arg(long)]
+        reason: Option<String>,
+    },
+    /// Say what became of a call of which nobody knows whether it was done, and let the run go on.
+    Resolve(Resolve),
+    /// Run the finished attempts of a run again from its journal, offline, and compare.
+    Replay {
+        /// The run.
+        run: RunId,
+    },
     /// Show what was spent, is held, and is left.
     Cost {
         /// The run; all of them by default.
@@ -141,6 +156,26 @@ pub(crate) struct Run {
     /// Idempotency key: the same key is the same run.
     #[arg(long)]
     pub(crate) key: Option<String>,
+}
+
+/// What became of a call.
+#[derive(Debug, Args)]
+#[group(id = "outcome", required = true, multiple = false, args = ["done", "not_done"])]
+pub(crate) struct Resolve {
+    /// The run.
+    pub(crate) run: RunId,
+    /// The number of the call's intent, as `wflo show` gives it.
+    #[arg(value_name = "SEQ")]
+    pub(crate) intent: u64,
+    /// It was done, and returned this: JSON, as the step is to get it.
+    #[arg(long, value_name = "VALUE")]
+    pub(crate) done: Option<String>,
+    /// It was not done: the step's call is made anew.
+    #[arg(long)]
+    pub(crate) not_done: bool,
+    /// Leave it to `wflo resume` to let the run go on.
+    #[arg(long)]
+    pub(crate) no_resume: bool,
 }
 
 /// What costs are summed up by.

@@ -103,6 +103,9 @@ impl From<RuntimeError> for Failure {
             | RuntimeError::Journal(wflo_journal::ReadError::UnknownRun { .. }) => {
                 Self::new(Code::NotFound, &error).hint("`wflo runs` lists those there are")
             }
+            RuntimeError::Ended { .. } => Self::usage(&error),
+            RuntimeError::NotUnknown { .. } => Self::new(Code::NotFound, &error)
+                .hint("`wflo show RUN` says which calls are unknown, with their numbers"),
             RuntimeError::NoSuchApproval { .. } => {
                 Self::new(Code::NotFound, &error).hint("`wflo approvals` lists those that are open")
             }

@@ -3,6 +3,7 @@
 mod audit;
 mod check;
 mod cost;
+mod intervene;
 mod logs;
 mod run;
 
@@ -26,7 +27,9 @@ pub(crate) async fn perform(cli: Cli) -> Result<Code, Failure> {
             Ok(Code::Succeeded)
         }
         Command::Audit { command: Audit::Verify { file } } => audit::verify(&file),
-        Command::Check { folder, explain } => check::check(&global, folder.as_deref(), explain.as_ref()).await,
+        Command::Check { folder, explain } => {
+            check::check(&global, folder.as_deref(), explain.as_ref()).await
+        }
         Command::Run(args) => {
             let project = Project::find(&global, args.folder.as_deref())?;
             let mut session = Session::open(project.place()?).await?;
@@ -59,6 +62,11 @@ async fn stored(
         Command::Reject(vote) => {
             return run::vote(global, project, session, vote, wflo::Verdict::Reject).await;
         }
+        Command::Cancel { run, reason } => {
+            return intervene::cancel(global, project, session, run, reason).await;
+        }
+        Command::Resolve(args) => return intervene::resolve(global, project, session, args).await,
+        Command::Replay { run } => return intervene::replay(global, session, run).await,
         Command::Runs { workflow, status, limit } => {
             let runs = session.ask(session::Runs { workflow, status, limit }).await?;
             output(global, &runs, || show::runs(&runs, terminal::stdout_colors()));

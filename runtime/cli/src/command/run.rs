@@ -94,7 +94,7 @@ pub(crate) async fn vote(
 }
 
 /// Has a run driven, says how it comes along, and shows where it stands.
-async fn follow<O: Operation<Answer = RunView>>(
+pub(crate) async fn follow<O: Operation<Answer = RunView>>(
     global: &Global,
     session: &mut Session,
     drive: O,
@@ -157,7 +157,7 @@ fn inputs(pinned: &Pinned, given: &[String], file: Option<&Path>) -> Result<Map<
 }
 
 /// Who asks: whoever `--as` names, by their token; else the user of this machine.
-fn who(global: &Global) -> Result<Who, Failure> {
+pub(crate) fn who(global: &Global) -> Result<Who, Failure> {
     let user = || variable("USER").or_else(|| variable("LOGNAME")).unwrap_or_else(|| "unknown".to_owned());
     Ok(principal(global)?.unwrap_or_else(|| Who::Local { user: user() }))
 }

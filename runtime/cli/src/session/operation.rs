@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use wflo::{Observer, RunView};
 
+use super::interventions::{Cancel, Replay, Resolve};
 use super::operations::{
-    Approval, Approvals, Costs, Drive, Events, Export, Keep, Known, Logs, Resume, Runs, Show, Start, Unfinished,
-    Vote,
+    Approval, Approvals, Costs, Drive, Events, Export, Keep, Known, Logs, Resume, Runs, Show, Start,
+    Unfinished, Vote,
 };
 use super::service::{Refusal, Service};
 
@@ -85,6 +86,7 @@ macro_rules! requests {
 requests! {
     Approval,
     Approvals,
+    Cancel,
     Costs,
     Drive,
     Events,
@@ -92,6 +94,8 @@ requests! {
     Keep,
     Known,
     Logs,
+    Replay,
+    Resolve,
     Resume,
     Runs,
     Show,

@@ -1,0 +1,88 @@
+//! Operations by which people step into a run, each with why it does no harm to ask for it twice.
+
+use serde::{Deserialize, Serialize};
+use wflo::{ReplayView, Resolution, RuntimeError};
+use wflo_engine::Event;
+use wflo_model::RunId;
+
+use super::deploy::Deploy;
+use super::operation::{Operation, Sink};
+use super::operations::Who;
+use super::service::{Refusal, Service};
+
+/// Asks for the end of a run. Asked twice, the first counts; one that has ended as cancelled meanwhile has been asked.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Cancel {
+    pub(crate) run: RunId,
+    pub(crate) who: Who,
+    pub(crate) reason: Option<String>,
+    pub(crate) deploy: Deploy,
+    pub(crate) again: bool,
+}
+
+impl Operation for Cancel {
+    type Answer = ();
+
+    async fn perform(self, service: &Service, _: Sink) -> Result<Self::Answer, Refusal> {
+        let by = service.requester(&self.deploy, self.who).await?;
+        match service.runtime().cancel(self.run, &by, self.reason).await {
+            Err(RuntimeError::Ended { status: wflo::RunStatus::Cancelled, .. }) if self.again => Ok(()),
+            done => Ok(done?),
+        }
+    }
+
+    fn again(self) -> Self {
+        Self { again: true, ..self }
+    }
+}
+
+/// Settles a call of which nobody knew whether it was done. Asked again after its answer was lost, it finds what was
+/// said in the journal.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Resolve {
+    pub(crate) run: RunId,
+    pub(crate) intent: u64,
+    pub(crate) resolution: Resolution,
+    pub(crate) who: Who,
+    pub(crate) deploy: Deploy,
+    pub(crate) again: bool,
+}
+
+impl Operation for Resolve {
+    type Answer = ();
+
+    async fn perform(self, service: &Service, _: Sink) -> Result<Self::Answer, Refusal> {
+        let runtime = service.runtime();
+        let by = service.requester(&self.deploy, self.who).await?;
+        if self.again {
+            let is_this = |event: &Event| match event {
+                Event::Resolved { intent, resolution, by: said_by } => {
+                    *intent == self.intent && *resolution == self.resolution && *said_by == by
+                }
+                _ => false,
+            };
+            if runtime.events(self.run).await?.iter().any(|recorded| is_this(&recorded.event)) {
+                return Ok(());
+            }
+        }
+        Ok(runtime.resolve(self.run, self.intent, self.resolution, &by).await?)
+    }
+
+    fn again(self) -> Self {
+        Self { again: true, ..self }
+    }
+}
+
+/// Runs the finished attempts of a run again from its journal. Reads.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Replay {
+    pub(crate) run: RunId,
+}
+
+impl Operation for Replay {
+    type Answer = ReplayView;
+
+    async fn perform(self, service: &Service, _: Sink) -> Result<Self::Answer, Refusal> {
+        Ok(service.runtime().replay(self.run).await?)
+    }
+}
