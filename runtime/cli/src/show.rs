@@ -14,7 +14,9 @@ pub(crate) fn run(run: &RunView, colors: bool) -> String {
     let mut text = format!("{}  {} {}  {status}\n\n", run.run, run.workflow, run.version);
     let width = run.steps.iter().map(|step| step.name.as_str().len()).max().unwrap_or_default();
     for step in &run.steps {
-        let _ = write!(text, "  {:width$}  {}", step.name, terminal::status(&step.status, 10, colors));
+        // Filled up only where something follows.
+        let filled = if step.attempts > 0 { 10 } else { 0 };
+        let _ = write!(text, "  {:width$}  {}", step.name, terminal::status(&step.status, filled, colors));
         if step.attempts > 0 {
             let _ = write!(text, "  {:>6} ms  {} USD", step.ms, step.cost_usd);
         }
@@ -111,9 +113,10 @@ pub(crate) fn cost(costs: &[CostView]) -> String {
         }
         for (model, totals) in &it.models {
             let (calls, input, output) = (totals.calls, totals.input_tokens, totals.output_tokens);
+            let word = if calls == 1 { "call" } else { "calls" };
             let _ = writeln!(
                 text,
-                "  model {model}  {} USD  {calls} calls, {input} + {output} tokens",
+                "  model {model}  {} USD  {calls} {word}, {input} + {output} tokens",
                 totals.cost_usd
             );
         }
