@@ -123,9 +123,8 @@ impl Project {
     pub(crate) fn use_server(&self, address: &str) {
         let text = std::fs::read_to_string(self.path("wflo.toml")).expect("wflo.toml");
         let kept: Vec<&str> = text.split("\n[").filter(|block| !block.starts_with("llm.")).collect();
-        let llm = format!(
-            "\n[llm.server]\nkind = \"openai\"\nbase_url = \"{address}\"\nmodels = [\"gpt-4\"]\n"
-        );
+        let llm =
+            format!("\n[llm.server]\nkind = \"openai\"\nbase_url = \"{address}\"\nmodels = [\"gpt-4\"]\n");
         self.write("wflo.toml", &format!("{}\n{llm}", kept.join("\n[")));
     }
 }
@@ -227,7 +226,7 @@ pub(crate) fn root() -> PathBuf {
 }
 
 /// A program of this workspace, beside the one that tests.
-fn binary(name: &str) -> PathBuf {
+pub(crate) fn binary(name: &str) -> PathBuf {
     let here = std::env::current_exe().expect("a test knows its path");
     let folder = here.parent().and_then(Path::parent).expect("tests are built into `deps`");
     let path = folder.join(format!("{name}{}", std::env::consts::EXE_SUFFIX));

@@ -100,9 +100,10 @@ impl Review {
                 return;
             }
         };
-        let (Some(required), Some(properties)) =
-            (step.output.as_ref().and_then(|schema| schema["required"].as_array()), promised["properties"].as_object())
-        else {
+        let (Some(required), Some(properties)) = (
+            step.output.as_ref().and_then(|schema| schema["required"].as_array()),
+            promised["properties"].as_object(),
+        ) else {
             return;
         };
         let lacking: Vec<_> =
@@ -111,7 +112,8 @@ impl Review {
             && let Some(span) = self.place(number, &["output"])
         {
             let hint = did_you_mean(first, "it promises", properties.keys().map(String::as_str));
-            let message = format!("component `{component}` does not promise `{first}`, which is required here");
+            let message =
+                format!("component `{component}` does not promise `{first}`, which is required here");
             self.reader.note(span, message).hint = hint;
         }
     }
@@ -127,8 +129,10 @@ impl Review {
             wide.extend(more.map(|capability| format!("`{}` to {capability}", step.name)));
         }
         if let Some(span) = span.filter(|_| !wide.is_empty()) {
-            let message =
-                format!("component `{component}` imports what not all of its steps were granted: {}", wide.join(", "));
+            let message = format!(
+                "component `{component}` imports what not all of its steps were granted: {}",
+                wide.join(", ")
+            );
             self.reader.note(span, message).hint(
                 "the gate denies such a call when it is made; in a component of its own, the step could not be \
                  linked to it",
@@ -185,16 +189,15 @@ approval = { approvers = ["g"] }
     fn review(capabilities: &[Capability], steps: &[(&str, Option<&str>)]) -> String {
         let workflow = Workflow::parse("workflow.toml", TEXT).unwrap();
         let steps = steps.iter().map(|(name, schema)| ((*name).to_owned(), schema.map(ToOwned::to_owned)));
-        let described = Described { capabilities: capabilities.iter().copied().collect(), steps: steps.collect() };
+        let described =
+            Described { capabilities: capabilities.iter().copied().collect(), steps: steps.collect() };
         workflow.review(&[("c.wasm".parse().unwrap(), described)].into()).render(false)
     }
 
     #[test]
     fn what_does_not_fit_has_its_place() {
-        let found = review(
-            &[Capability::Db],
-            &[("first", Some(r#"{"properties":{"summ":{}}}"#)), ("second", None)],
-        );
+        let found =
+            review(&[Capability::Db], &[("first", Some(r#"{"properties":{"summ":{}}}"#)), ("second", None)]);
         for expect in [
             "error: component `c.wasm` has no step `secnd`\n  --> workflow.toml:16:1",
             "hint: did you mean `second`?",
@@ -209,7 +212,9 @@ approval = { approvers = ["g"] }
 
     #[test]
     fn what_fits_needs_no_word() {
-        let text = TEXT.replace("secnd", "second").replace("grants.db.bank = { read = [\"t\"] }", "grants.llm = [\"m\"]");
+        let text = TEXT
+            .replace("secnd", "second")
+            .replace("grants.db.bank = { read = [\"t\"] }", "grants.llm = [\"m\"]");
         let workflow = Workflow::parse("workflow.toml", &text).unwrap();
         let described = Described {
             capabilities: [Capability::Llm].into(),

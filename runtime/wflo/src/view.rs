@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use wflo_engine::{
-    Approval, ApprovalState, Event, ParkReason, Recorded, RunState, RunStatus, StepStatus, Totals, Verdict};
+    Approval, ApprovalState, Event, ParkReason, Recorded, RunState, RunStatus, StepStatus, Totals, Verdict,
+};
 use wflo_manifest::Plan;
 use wflo_model::{ApprovalId, Digest, ModelName, PicoUsd, PrincipalName, RunId, StepName, Timestamp};
 

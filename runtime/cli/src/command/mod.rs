@@ -27,7 +27,9 @@ pub(crate) async fn perform(cli: Cli) -> Result<Code, Failure> {
             Ok(Code::Succeeded)
         }
         Command::Audit { command: Audit::Verify { file } } => audit::verify(&file),
-        Command::Check { folder, explain } => check::check(&global, folder.as_deref(), explain.as_ref()).await,
+        Command::Check { folder, explain } => {
+            check::check(&global, folder.as_deref(), explain.as_ref()).await
+        }
         Command::Demo { folder } => tokio::task::block_in_place(|| demo::demo(&folder)),
         Command::Run(args) => {
             let project = Project::find(&global, args.folder.as_deref())?;

@@ -9,8 +9,8 @@ use tokio::sync::mpsc;
 use wflo::{Observer, RunView};
 
 use super::operations::{
-    Approval, Approvals, Costs, Drive, Events, Export, Keep, Known, Logs, Resume, Runs, Show, Start, Unfinished,
-    Vote,
+    Approval, Approvals, Costs, Drive, Events, Export, Keep, Known, Logs, Resume, Runs, Show, Start,
+    Unfinished, Vote,
 };
 use super::service::{Refusal, Service};
 
@@ -55,7 +55,7 @@ macro_rules! requests {
         #[derive(Clone, Serialize, Deserialize)]
         #[serde(rename_all = "snake_case")]
         pub(crate) enum Request {
-            $($name($name),)*
+            $($name(Box<$name>),)*
         }
 
         impl Request {
@@ -76,7 +76,7 @@ macro_rules! requests {
 
         $(impl From<$name> for Request {
             fn from(operation: $name) -> Self {
-                Self::$name(operation)
+                Self::$name(Box::new(operation))
             }
         })*
     };

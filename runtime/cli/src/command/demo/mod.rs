@@ -56,6 +56,8 @@ fn play(stage: &Stage<'_>, folder: &Path) -> Result<(), Failure> {
     let ended = stage.look(&["show", &id])?;
     let blocked = &ended["steps"][1]["output"]["blocked_count"];
     stage.tell(&format!("{blocked} accounts are blocked in {}.", folder.join("bank.db").display()));
-    stage.tell("Next: read workflow.toml and wflo.toml there, change a grant or an approver, and `wflo check`.");
+    stage.tell(
+        "Next: read workflow.toml and wflo.toml there, change a grant or an approver, and `wflo check`.",
+    );
     Ok(())
 }

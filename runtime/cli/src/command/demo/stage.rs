@@ -20,7 +20,10 @@ impl<'a> Stage<'a> {
     /// Says what is going on.
     pub(crate) fn tell(&self, text: &str) {
         let text = format!("# {text}");
-        print(&format!("\n{}", if terminal::stdout_colors() { format!("\x1b[1m{text}\x1b[0m") } else { text }));
+        print(&format!(
+            "\n{}",
+            if terminal::stdout_colors() { format!("\x1b[1m{text}\x1b[0m") } else { text }
+        ));
     }
 
     /// Makes somebody known to the store, with their token in `tokens/`; whoever has one there keeps it.
@@ -37,11 +40,14 @@ impl<'a> Stage<'a> {
         let output = self.command(None, &args)?.output().map_err(bad)?;
         if !output.status.success() {
             let said = String::from_utf8_lossy(&output.stderr).into_owned();
-            return Err(Failure::rendered(Code::Usage, said)
-                .hint("the store knows them and their token is gone: remove `.wflo` and `tokens` to begin anew"));
+            return Err(Failure::rendered(Code::Usage, said).hint(
+                "the store knows them and their token is gone: remove `.wflo` and `tokens` to begin anew",
+            ));
         }
         let unready = tokens.join(format!(".{name}.new"));
-        std::fs::write(&unready, output.stdout).and_then(|()| std::fs::rename(&unready, &file)).map_err(bad)?;
+        std::fs::write(&unready, output.stdout)
+            .and_then(|()| std::fs::rename(&unready, &file))
+            .map_err(bad)?;
         let of = group.map(|group| format!(", of {group}")).unwrap_or_default();
         say(&format!("tokens/{name}: {name}{of}"));
         Ok(())
