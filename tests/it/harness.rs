@@ -226,7 +226,7 @@ pub(crate) fn root() -> PathBuf {
 }
 
 /// A program of this workspace, beside the one that tests.
-fn binary(name: &str) -> PathBuf {
+pub(crate) fn binary(name: &str) -> PathBuf {
     let here = std::env::current_exe().expect("a test knows its path");
     let folder = here.parent().and_then(Path::parent).expect("tests are built into `deps`");
     let path = folder.join(format!("{name}{}", std::env::consts::EXE_SUFFIX));

@@ -3,6 +3,7 @@
 mod approval;
 mod audit;
 mod budget;
+mod check;
 mod crash;
 mod fraud;
 mod gate;

@@ -227,11 +227,17 @@ fn a_store_deep_in_folders_is_shared_too() {
     let provider = Provider::start(&project, &[]);
     let gate = Gate::before(&provider);
     project.use_server(&gate.address);
-    let mut command = project.command(&["run", "--json"]);
-    let holder = Running::start(command.arg("--state").arg(&deep));
+    let there = |args: &[&str]| {
+        let mut command = project.command(args);
+        command.arg("--state").arg(&deep);
+        command
+    };
+    for (name, group) in [("alice", "fraud-team"), ("carol", "compliance")] {
+        Output::of(&mut there(&["identity", "add", name, "--group", group])).expect_code(0);
+    }
+    let holder = Running::start(&mut there(&["run", "--json"]));
     gate.arrived(1);
-    let mut command = project.command(&["runs", "--json"]);
-    let runs = Output::of(command.arg("--state").arg(&deep)).expect_code(0).json();
+    let runs = Output::of(&mut there(&["runs", "--json"])).expect_code(0).json();
     assert_eq!(runs[0]["status"], "running");
     gate.open();
     holder.end().expect_code(10);

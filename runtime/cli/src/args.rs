@@ -140,6 +140,12 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: Audit,
     },
+    /// Play the fraud-detection example: set up, run, approved, audited.
+    Demo {
+        /// Where; made if it is not there.
+        #[arg(default_value = "fraud-detection")]
+        folder: PathBuf,
+    },
 }
 
 /// A run to start.

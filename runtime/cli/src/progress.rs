@@ -88,8 +88,11 @@ impl Progress {
     pub(crate) fn end(&mut self) {
         if let Shown::Spinners { bars, running, foot } = &mut self.shown {
             running.clear();
-            *foot = None;
             let _ = bars.clear();
+            // What was said stands apart from what is shown next.
+            if foot.take().is_some() {
+                crate::say("");
+            }
         }
     }
 }

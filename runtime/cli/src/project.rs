@@ -61,7 +61,7 @@ impl Project {
         let config = global.config.clone().unwrap_or_else(|| dir.join("wflo.toml"));
         let text = if config.is_file() || global.config.is_some() { Some(read(&config)?) } else { None };
         let deployment = match &text {
-            Some(text) => Deployment::parse(&config.display().to_string(), text)
+            Some(text) => Deployment::parse(&shown(&config), text)
                 .map_err(|wrong| Failure::rendered(Code::Usage, wrong.render(terminal::stderr_colors())))?,
             None => Deployment::default(),
         };
@@ -94,7 +94,7 @@ impl Project {
     /// Reads, checks and pins the workflow. All that is wrong with it is said at once.
     pub(crate) fn pin(&self, known: &Directory) -> Result<Result<Pinned, Diagnostics>, Failure> {
         let file = self.dir.join("workflow.toml");
-        let workflow = match Workflow::parse(&file.display().to_string(), &read(&file)?) {
+        let workflow = match Workflow::parse(&shown(&file), &read(&file)?) {
             Ok(workflow) => workflow,
             Err(wrong) => return Ok(Err(wrong)),
         };
@@ -125,6 +125,13 @@ impl Project {
 
 fn read(path: &Path) -> Result<String, Failure> {
     std::fs::read_to_string(path).map_err(|error| Failure::usage(format!("`{}`: {error}", path.display())))
+}
+
+/// A path as people are shown it: from where they are, if it is below.
+fn shown(path: &Path) -> String {
+    let here = std::env::current_dir().ok();
+    let below = here.and_then(|here| path.strip_prefix(here).ok()).unwrap_or(path);
+    below.strip_prefix(".").unwrap_or(below).display().to_string()
 }
 
 fn nearest() -> Option<PathBuf> {

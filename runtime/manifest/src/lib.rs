@@ -26,6 +26,7 @@ mod price;
 mod prices;
 mod reader;
 mod retry;
+mod review;
 mod schema;
 mod size;
 mod text;
@@ -48,6 +49,7 @@ pub use plan::{OnCancel, OnExceeded, OnFailure, OnItemFailure, Plan, PlanInput, 
 pub use price::{Price, Tier, UnknownPrice};
 pub use prices::Prices;
 pub use retry::Retry;
+pub use review::Described;
 pub use text::{MissingVariable, Text};
 pub use wflo_model::{Grants, Limits};
 pub use workflow::Workflow;

@@ -4,6 +4,7 @@ mod audit;
 mod check;
 mod cost;
 mod intervene;
+mod demo;
 mod logs;
 mod run;
 
@@ -30,6 +31,7 @@ pub(crate) async fn perform(cli: Cli) -> Result<Code, Failure> {
         Command::Check { folder, explain } => {
             check::check(&global, folder.as_deref(), explain.as_ref()).await
         }
+        Command::Demo { folder } => tokio::task::block_in_place(|| demo::demo(&folder)),
         Command::Run(args) => {
             let project = Project::find(&global, args.folder.as_deref())?;
             let mut session = Session::open(project.place()?).await?;
@@ -106,7 +108,11 @@ async fn stored(
         Command::Audit { command: Audit::Export { run, output } } => {
             audit::export(session, run, output.as_deref()).await?;
         }
-        Command::Build { .. } | Command::Check { .. } | Command::Run(_) | Command::Audit { .. } => {
+        Command::Build { .. }
+        | Command::Check { .. }
+        | Command::Run(_)
+        | Command::Demo { .. }
+        | Command::Audit { .. } => {
             return Err(Failure::bug("a command went the wrong way"));
         }
     }

@@ -56,7 +56,7 @@ macro_rules! requests {
         #[derive(Clone, Serialize, Deserialize)]
         #[serde(rename_all = "snake_case")]
         pub(crate) enum Request {
-            $($name($name),)*
+            $($name(Box<$name>),)*
         }
 
         impl Request {
@@ -77,7 +77,7 @@ macro_rules! requests {
 
         $(impl From<$name> for Request {
             fn from(operation: $name) -> Self {
-                Self::$name(operation)
+                Self::$name(Box::new(operation))
             }
         })*
     };
