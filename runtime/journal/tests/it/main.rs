@@ -3,6 +3,8 @@
 mod audit;
 mod chain;
 mod contract;
+mod faults;
 mod guards;
 mod process;
+mod prune;
 mod support;

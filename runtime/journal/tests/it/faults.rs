@@ -1,0 +1,1 @@
+//! Every sync of every scenario fails in turn.
