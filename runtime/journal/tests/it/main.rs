@@ -5,6 +5,7 @@ mod chain;
 mod contract;
 mod faults;
 mod guards;
+mod power;
 mod process;
 mod prune;
 mod support;
