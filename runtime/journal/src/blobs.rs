@@ -42,7 +42,18 @@ pub(crate) enum BlobName {
 }
 
 impl BlobName {
-    fn path(&self, root: &Path) -> PathBuf {
+    /// Reads the path below the root.
+    pub(crate) fn parse(path: &str) -> Option<Self> {
+        let digest = |hex: &str| format!("sha256:{hex}").parse().ok();
+        match path.split('/').collect::<Vec<_>>()[..] {
+            ["runs", run, name] => Some(Self::Run(run.parse().ok()?, digest(name)?)),
+            ["meta", name] => Some(Self::Meta(digest(name)?)),
+            ["public", name] => Some(Self::Public(digest(name)?)),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn path(&self, root: &Path) -> PathBuf {
         match self {
             Self::Run(run, name) => root.join("runs").join(run.to_string()).join(name.hex()),
             Self::Meta(name) => root.join("meta").join(name.hex()),

@@ -1,16 +1,18 @@
 //! A disk that fails on demand, for tests of whatever is built on the journal.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use wflo_model::StoreId;
 use wflo_ports::{Entropy, SystemEntropyError};
 
-use crate::blobs::{BlobMap, Blobs};
+use crate::blobs::{BlobMap, BlobName, Blobs};
 use crate::entropy::draw;
 use crate::error::OpenError;
 use crate::journal::Journal;
 use crate::master::MasterKey;
-use crate::store::{MemoryImage, MemoryStore, SyncHook};
+use crate::store::{MemoryStore, SyncHook};
 
 /// A disk in memory under a journal: it holds what is durable, and nothing that is not. Every journal opened on it
 /// begins with that, as after a crash.
@@ -52,8 +54,27 @@ pub struct FaultDisk {
 
 /// The newest journal on the disk: its durable content is the disk's.
 enum Newest {
-    None,
+    Image(DiskImage),
     Opened(Arc<MemoryStore>, Blobs),
+}
+
+/// What is durable on a [`FaultDisk`], to the byte: for tests that damage it, or keep it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DiskImage {
+    /// The records of the store, by their keys.
+    pub records: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// The blobs, by their paths below the folder of blobs.
+    pub blobs: BTreeMap<String, Vec<u8>>,
+}
+
+impl DiskImage {
+    fn of(store: &MemoryStore, blobs: &Blobs) -> Self {
+        // The store first: what it names is among the blobs that are durable by then.
+        let records = store.durable();
+        let path = |name: &BlobName| name.path(Path::new("")).to_string_lossy().into_owned();
+        let blobs = blobs.durable().into_iter().map(|(name, content)| (path(&name), content)).collect();
+        Self { records, blobs }
+    }
 }
 
 impl FaultDisk {
@@ -63,7 +84,7 @@ impl FaultDisk {
     /// When there is no randomness to make a key of.
     pub fn new(entropy: &dyn Entropy) -> Result<Self, SystemEntropyError> {
         let (id, master) = (StoreId::from_bytes(draw(entropy)?), MasterKey::new(draw(entropy)?));
-        Ok(Self { id, master, newest: Mutex::new(Newest::None) })
+        Ok(Self { id, master, newest: Mutex::new(Newest::Image(DiskImage::default())) })
     }
 
     /// Opens a journal on what is durable by now. Journals that were opened before are those of a dead process: what
@@ -81,18 +102,33 @@ impl FaultDisk {
         Journal::open(store, blobs, self.master.clone(), entropy).await
     }
 
+    /// What is durable now.
+    #[must_use]
+    pub fn image(&self) -> DiskImage {
+        match &*self.newest() {
+            Newest::Image(image) => image.clone(),
+            Newest::Opened(store, blobs) => DiskImage::of(store, blobs),
+        }
+    }
+
+    /// Puts something else on the disk, for the next journal that is opened. Blobs whose paths are none are left out.
+    pub fn set_image(&self, image: DiskImage) {
+        *self.newest() = Newest::Image(image);
+    }
+
     fn next(&self, hook: Arc<dyn SyncHook>) -> std::io::Result<(Arc<MemoryStore>, Blobs)> {
-        // What is durable is whole at any time, also where a test panicked.
-        let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
-        let (image, blobs) = match &*newest {
-            Newest::None => (MemoryImage::default(), BlobMap::default()),
-            // The store first: what it names is among the blobs that are durable by then.
-            Newest::Opened(store, blobs) => (store.durable(), blobs.durable()),
-        };
-        let store = Arc::new(MemoryStore::start(self.id, image, Arc::clone(&hook))?);
-        let blobs = Blobs::in_map(blobs, Some(hook));
-        *newest = Newest::Opened(Arc::clone(&store), blobs.clone());
+        let DiskImage { records, blobs } = self.image();
+        let store = MemoryStore::start(self.id, records, Arc::clone(&hook))?;
+        let named = |(path, content): (String, _)| Some((BlobName::parse(&path)?, content));
+        let blobs = Blobs::in_map(blobs.into_iter().filter_map(named).collect::<BlobMap>(), Some(hook));
+        let store = Arc::new(store);
+        *self.newest() = Newest::Opened(Arc::clone(&store), blobs.clone());
         Ok((store, blobs))
+    }
+
+    fn newest(&self) -> MutexGuard<'_, Newest> {
+        // What is durable is whole at any time, also where a test panicked.
+        self.newest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -11,7 +11,7 @@ use crate::entropy::draw;
 use crate::error::{AppendError, OpenError, ReadError};
 use crate::key::Key;
 use crate::master::{MasterKey, StoreKeys};
-use crate::places::KnownPlaces;
+use crate::places::{EVERYBODYS, KnownPlaces};
 use crate::prune::UnderWay;
 use crate::read::{Entry, Reader};
 use crate::record::{CHECKSUM, ChainState, Cursor, Header, Malformed};
@@ -248,7 +248,7 @@ impl Journal {
     /// long. `item` is that of the events' headers: `None` gives those of the step itself, not those of its items.
     ///
     /// It reads the stretches of the run in which such events lie, not what is before, after and between them: 32
-    /// events for one that lies alone. Their order, checksums and chain are checked within each stretch; bodies are
+    /// events for one that lies alone, and always the first 32 of the run. Their order, checksums and chain are checked within each stretch; bodies are
     /// opened and checked for what is returned. That nothing but these stretches was changed, it cannot see.
     ///
     /// ```
@@ -282,7 +282,8 @@ impl Journal {
         // The head before the places: then they hold every event up to that head.
         let mut reader = self.reader(run, 1).await?;
         let mut entries = Vec::new();
-        for stretch in self.0.store.places(run, step, item).await? {
+        let places = self.0.store.places(run, step, item).await?;
+        for stretch in std::iter::once(EVERYBODYS).chain(places) {
             reader.walk().turn_to(stretch).await?;
             let of = |header: &Header| header.step.as_ref() == Some(step) && header.item == item;
             while let Some(entry) = reader.next_that(of).await? {

@@ -50,7 +50,7 @@ mod writer;
 
 pub use blobs::{BlobError, Blobs};
 pub use error::{AppendError, OpenError, PruneError, ReadError};
-pub use fault_disk::FaultDisk;
+pub use fault_disk::{DiskImage, FaultDisk};
 pub use journal::{Created, Journal, RunHead};
 pub use key::{KeyKind, MAX_RUN_KEY};
 pub use master::{MasterKey, MasterKeyError};

@@ -27,7 +27,7 @@ pub struct MemoryStore {
 }
 
 /// What the store would find again on a disk.
-pub(crate) type MemoryImage = Arc<Mutex<BTreeMap<Vec<u8>, Vec<u8>>>>;
+type MemoryImage = Arc<Mutex<BTreeMap<Vec<u8>, Vec<u8>>>>;
 
 impl MemoryStore {
     /// Makes an empty store.
@@ -43,7 +43,7 @@ impl MemoryStore {
     /// # Errors
     /// When the system gives no thread.
     pub fn with_hook(id: StoreId, hook: Arc<dyn SyncHook>) -> std::io::Result<Self> {
-        Self::start(id, MemoryImage::default(), hook)
+        Self::start(id, BTreeMap::new(), hook)
     }
 
     /// A new store that holds what is durable in this one, as after a crash.
@@ -55,12 +55,16 @@ impl MemoryStore {
     }
 
     /// What is durable now, apart from this store.
-    pub(crate) fn durable(&self) -> MemoryImage {
-        Arc::new(Mutex::new(self.image.lock().unwrap_or_else(PoisonError::into_inner).clone()))
+    pub(crate) fn durable(&self) -> BTreeMap<Vec<u8>, Vec<u8>> {
+        self.image.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    pub(crate) fn start(id: StoreId, image: MemoryImage, hook: Arc<dyn SyncHook>) -> std::io::Result<Self> {
-        let map = RwLock::new(image.lock().unwrap_or_else(PoisonError::into_inner).clone());
+    pub(crate) fn start(
+        id: StoreId,
+        image: BTreeMap<Vec<u8>, Vec<u8>>,
+        hook: Arc<dyn SyncHook>,
+    ) -> std::io::Result<Self> {
+        let (map, image) = (RwLock::new(image.clone()), Arc::new(Mutex::new(image)));
         let backend = MemoryBackend { map, unsynced: Mutex::default(), image: Arc::clone(&image), hook };
         Ok(Self { id, image, commit: GroupCommit::start(backend)? })
     }

@@ -16,7 +16,6 @@ use std::ops::RangeInclusive;
 use wflo_model::{RunId, StepName, StoreId, Timestamp};
 
 pub use generation::{Fate, Sieve, Sifted};
-pub(crate) use memory::MemoryImage;
 pub use memory::MemoryStore;
 pub use sled_store::SledStore;
 pub(crate) use state_dir::{create_private_dir, sync_dir};

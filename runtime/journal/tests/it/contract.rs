@@ -37,6 +37,7 @@ contract! {
     sequences_are_dense_and_survive,
     edges_of_ranges,
     of_64_racing_appends_one_wins,
+    of_16_racing_claims_the_last_one_writes,
     a_stale_fence_is_refused,
     a_stale_fence_is_refused_in_the_middle_of_a_group,
     appends_of_a_run_share_a_group,
@@ -117,6 +118,26 @@ async fn of_64_racing_appends_one_wins(kind: Kind) {
     }
     assert_eq!(won, 1);
     assert_eq!(events(&*store, 1).await.len(), 2);
+}
+
+async fn of_16_racing_claims_the_last_one_writes(kind: Kind) {
+    let bench = Bench::new(kind);
+    let store = bench.store();
+    made(&*store, 1).await;
+    let racing = (0..16).map(|_| {
+        let store = Arc::clone(&store);
+        tokio::spawn(async move { store.claim(run(1)).await.unwrap().fence })
+    });
+    let mut fences = Vec::new();
+    for racer in racing.collect::<Vec<_>>() {
+        fences.push(racer.await.unwrap());
+    }
+    fences.sort_unstable();
+    assert_eq!(fences, (2..=17).collect::<Vec<_>>(), "each has a number of its own");
+    for fence in 1..=17 {
+        let appended = store.submit(append(1, fence, 1, &["x"])).durable().await;
+        assert_eq!(appended.is_ok(), fence == 17, "{fence}: {appended:?}");
+    }
 }
 
 async fn a_stale_fence_is_refused(kind: Kind) {

@@ -141,7 +141,8 @@ impl Scenario {
         let large = "large ".repeat(1000);
         let ended = Extras { ended: Some(true), ..Extras::default() };
         let due = |due| Extras { due: Some(Some(at(due))), ..Extras::default() };
-        let mut one = self.create(1, &["1"]).await?;
+        // Enough events for the index of steps to begin.
+        let mut one = self.create(1, &["1"; 40]).await?;
         let mut two = self.create(2, &["1", &large]).await?;
         self.append(&mut one, &["2", "3"], due(70)).await?;
         self.put("identities", "small").await?;

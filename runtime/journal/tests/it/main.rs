@@ -8,4 +8,5 @@ mod guards;
 mod power;
 mod process;
 mod prune;
+mod records;
 mod support;
