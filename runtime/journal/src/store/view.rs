@@ -10,7 +10,8 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use wflo_model::{RunId, StepName, Timestamp};
 
-use crate::error::ReadError;
+use super::generation::ReplaceError;
+use crate::error::{PruneError, ReadError};
 use crate::key::{self, Key};
 use crate::record::{ItemBlocks, RunRow, unframe};
 
@@ -18,6 +19,9 @@ use crate::record::{ItemBlocks, RunRow, unframe};
 pub(super) type Write = (Vec<u8>, Option<Vec<u8>>);
 /// A key and its value.
 pub(super) type Pair = (Vec<u8>, Vec<u8>);
+
+/// The new value of a pair; none leaves it out.
+pub(super) type Sift<'a> = dyn FnMut(&[u8], Vec<u8>) -> Result<Option<Vec<u8>>, PruneError> + 'a;
 
 /// An ordered map whose changes come in atomic batches.
 pub(super) trait Backend: Send + Sync + 'static {
@@ -28,6 +32,9 @@ pub(super) trait Backend: Send + Sync + 'static {
     fn apply(&self, writes: Vec<Write>) -> Result<(), String>;
     /// Makes everything applied before durable.
     fn sync(&self) -> Result<(), String>;
+    /// Replaces the content by what `sift` makes of it, durably, all or nothing; gives how many bytes less it takes.
+    /// Called while nothing is being applied.
+    fn replace(&self, sift: &mut Sift<'_>) -> Result<u64, ReplaceError>;
 }
 
 /// A backend as its writer and its readers share it.

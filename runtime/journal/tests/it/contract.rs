@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use wflo_journal::{
-    Append, AppendError, Barrier, CreateOutcome, CreateRun, FaultSync, MAX_APPEND, MAX_RUN_KEY, ReadError,
-    Store, Touch,
+    Append, AppendError, Barrier, CreateOutcome, CreateRun, Fate, FaultSync, MAX_APPEND, MAX_RUN_KEY,
+    PruneError, ReadError, RunRow, Sieve, Store, Touch,
 };
-use wflo_model::StepName;
+use wflo_model::{RunId, StepName};
 
 use crate::support::{Bench, HoldSync, Kind, append, at, begin, create, events, made, run};
 
@@ -37,6 +37,7 @@ contract! {
     sequences_are_dense_and_survive,
     edges_of_ranges,
     of_64_racing_appends_one_wins,
+    of_16_racing_claims_the_last_one_writes,
     a_stale_fence_is_refused,
     a_stale_fence_is_refused_in_the_middle_of_a_group,
     appends_of_a_run_share_a_group,
@@ -52,6 +53,8 @@ contract! {
     places_of_items_are_found,
     unfinished_runs_are_listed_oldest_first,
     an_index_never_shows_what_is_not_durable,
+    a_new_generation_holds_what_lives,
+    writers_are_carried_over_to_a_new_generation,
     values_are_kept,
     what_is_not_there_is_said,
 }
@@ -115,6 +118,26 @@ async fn of_64_racing_appends_one_wins(kind: Kind) {
     }
     assert_eq!(won, 1);
     assert_eq!(events(&*store, 1).await.len(), 2);
+}
+
+async fn of_16_racing_claims_the_last_one_writes(kind: Kind) {
+    let bench = Bench::new(kind);
+    let store = bench.store();
+    made(&*store, 1).await;
+    let racing = (0..16).map(|_| {
+        let store = Arc::clone(&store);
+        tokio::spawn(async move { store.claim(run(1)).await.unwrap().fence })
+    });
+    let mut fences = Vec::new();
+    for racer in racing.collect::<Vec<_>>() {
+        fences.push(racer.await.unwrap());
+    }
+    fences.sort_unstable();
+    assert_eq!(fences, (2..=17).collect::<Vec<_>>(), "each has a number of its own");
+    for fence in 1..=17 {
+        let appended = store.submit(append(1, fence, 1, &["x"])).durable().await;
+        assert_eq!(appended.is_ok(), fence == 17, "{fence}: {appended:?}");
+    }
 }
 
 async fn a_stale_fence_is_refused(kind: Kind) {
@@ -546,6 +569,122 @@ async fn an_index_never_shows_what_is_not_durable(kind: Kind) {
     assert_eq!(store.unfinished(None, 9).await.unwrap(), after);
     let due = store.due(at(99), 9).await.unwrap().into_iter().map(|(_, run)| run).collect::<Vec<_>>();
     assert_eq!(due, [2, 1, 3, 5, 8].map(run));
+}
+
+/// Lets the runs through that are not named.
+struct Without(Vec<RunId>);
+
+impl Sieve for Without {
+    fn run(&mut self, run: RunId, _: &RunRow) -> Result<Fate, PruneError> {
+        Ok(if self.0.contains(&run) { Fate::Drop } else { Fate::Keep })
+    }
+
+    fn event(&mut self, _: RunId, _: u64, _: Vec<u8>) -> Result<Vec<u8>, PruneError> {
+        unreachable!("no run is rewritten")
+    }
+}
+
+async fn a_new_generation_holds_what_lives(kind: Kind) {
+    let mut bench = Bench::new(kind);
+    let store = bench.store();
+    let step = "a".parse::<StepName>().unwrap();
+    for n in 1..=5 {
+        let key = format!("key {n}");
+        let touched = vec![Touch { step: step.clone(), item: None, seq: 1 }];
+        store.create_run(CreateRun { touched, ..create(n, Some(&key), &["1"]) }).await.unwrap();
+        let (due, ended) = (Some(Some(at(u64::from(n)))), Some(n == 4));
+        store.submit(Append { due, ended, ..append(n, 1, 1, &["2", "3"]) }).durable().await.unwrap();
+    }
+    store.put_meta("m", b"value".to_vec(), Vec::new()).durable().await.unwrap();
+    let gone = [2, 3, 9].map(run);
+    let look = async |store: &dyn Store| {
+        let mut out = Vec::new();
+        for n in [1, 4, 5] {
+            out.push(format!("{:?}", store.run(run(n)).await.unwrap().unwrap()));
+            out.push(format!("{:?}", store.read(run(n), 1, 99).await.unwrap()));
+            out.push(format!("{:?}", store.by_key(format!("key {n}").as_bytes()).await.unwrap()));
+            out.push(format!("{:?}", store.places(run(n), &step, None).await.unwrap()));
+        }
+        let others =
+            |runs: Vec<RunId>| runs.into_iter().filter(|run| !gone.contains(run)).collect::<Vec<_>>();
+        out.push(format!("{:?}", others(store.unfinished(None, 9).await.unwrap())));
+        let due = store.due(at(9), 9).await.unwrap().into_iter().map(|(_, run)| run);
+        out.push(format!("{:?}", others(due.collect())));
+        out.push(format!(
+            "{:?}",
+            others(store.runs(None, 9).await.unwrap().into_iter().map(|it| it.0).collect())
+        ));
+        out.push(format!("{:?}", store.meta("m").await.unwrap()));
+        out
+    };
+    let before = look(&*store).await;
+    let (id, sifted) = (store.id(), store.prune(Box::new(Without(gone.to_vec()))).await.unwrap());
+    assert_eq!((sifted.runs, sifted.events), (2, 6));
+    drop(store);
+    for _ in 0..2 {
+        let store = bench.store();
+        assert_eq!(look(&*store).await, before);
+        assert_eq!(store.id(), id);
+        assert_eq!(store.runs(None, 9).await.unwrap().len(), 3);
+        assert_eq!(store.unfinished(None, 9).await.unwrap(), [run(1), run(5)]);
+        assert_eq!(store.due(at(9), 9).await.unwrap().len(), 3);
+        for n in [2, 3] {
+            assert_eq!(store.run(run(n)).await.unwrap(), None);
+            assert!(matches!(store.read(run(n), 1, 9).await, Err(ReadError::UnknownRun { .. })));
+            assert_eq!(store.by_key(format!("key {n}").as_bytes()).await.unwrap(), None);
+            assert!(store.places(run(n), &step, None).await.unwrap().is_empty());
+            let refused = store.submit(append(n, 1, 3, &["x"])).durable().await;
+            assert!(matches!(refused, Err(AppendError::UnknownRun { .. })));
+        }
+        drop(store);
+        bench.reopen();
+    }
+    // Its key makes a run again, and another generation follows.
+    let store = bench.store();
+    assert_eq!(store.create_run(create(6, Some("key 2"), &["1"])).await.unwrap(), CreateOutcome::New);
+    assert_eq!(store.prune(Box::new(Without(vec![run(1)]))).await.unwrap().runs, 1);
+    assert_eq!(events(&*store, 6).await, ["1"]);
+    if kind == Kind::Sled {
+        let generations = std::fs::read_dir(bench.state()).unwrap().map(|entry| entry.unwrap().file_name());
+        let mut generations = generations.filter(|name| name.to_string_lossy().starts_with("gen-"));
+        assert_eq!(generations.next().unwrap(), "gen-0003");
+        assert!(generations.next().is_none(), "the old ones are gone");
+    }
+}
+
+/// Appends that were handed over before a new generation is made are in it, and those after it go on in it.
+async fn writers_are_carried_over_to_a_new_generation(kind: Kind) {
+    let hold = Arc::new(HoldSync::default());
+    let mut bench = Bench::with_hook(kind, Arc::clone(&hold) as _);
+    let store = bench.store();
+    for n in 1..=3 {
+        made(&*store, n).await;
+    }
+    hold.hold();
+    let first = store.submit(append(1, 1, 1, &["2"]));
+    hold.until_waiting();
+    let second = store.submit(append(1, 1, 2, &["3"]));
+    let mut pruning = store.prune(Box::new(Without(vec![run(2)])));
+    begin(&mut pruning).await;
+    let third = store.submit(append(1, 1, 3, &["4"]));
+    let gone = store.submit(append(2, 1, 1, &["x"]));
+    let mut claim = store.claim(run(3));
+    begin(&mut claim).await;
+    hold.release();
+    for ticket in [first, second, third] {
+        ticket.durable().await.unwrap();
+    }
+    assert_eq!(pruning.await.unwrap().runs, 1);
+    assert!(matches!(gone.durable().await, Err(AppendError::UnknownRun { .. })));
+    assert_eq!(claim.await.unwrap().fence, 2);
+    for head in 4..30 {
+        store.submit(append(1, 1, head, &["x"])).durable().await.unwrap();
+    }
+    drop(store);
+    bench.reopen();
+    let store = bench.store();
+    assert_eq!(events(&*store, 1).await.len(), 30);
+    assert_eq!(store.claim(run(3)).await.unwrap().fence, 3);
 }
 
 async fn values_are_kept(kind: Kind) {

@@ -3,6 +3,10 @@
 mod audit;
 mod chain;
 mod contract;
+mod faults;
 mod guards;
+mod power;
 mod process;
+mod prune;
+mod records;
 mod support;

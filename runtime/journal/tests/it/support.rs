@@ -190,6 +190,24 @@ pub(crate) async fn events(store: &dyn Store, n: u8) -> Vec<String> {
     events.into_iter().map(|event| String::from_utf8(event).unwrap()).collect()
 }
 
+/// sled without our guards. Retries, for sled lets go of its files a moment after it was dropped.
+pub(crate) fn try_raw_sled(generation: &Path) -> sled::Result<sled::Db> {
+    let config = sled::Config::new().path(generation).segment_size(16 << 20).flush_every_ms(None);
+    for _ in 0..400 {
+        match config.open() {
+            Err(sled::Error::Io(error)) if error.to_string().contains("lock") => {
+                std::thread::sleep(std::time::Duration::from_millis(5));
+            }
+            other => return other,
+        }
+    }
+    panic!("sled does not let go of its lock");
+}
+
+pub(crate) fn raw_sled(generation: &Path) -> sled::Db {
+    try_raw_sled(generation).unwrap()
+}
+
 /// Every file below a folder.
 pub(crate) fn files(dir: &Path) -> Vec<std::path::PathBuf> {
     let mut out = Vec::new();
