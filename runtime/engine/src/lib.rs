@@ -7,6 +7,7 @@ mod approval;
 mod decide;
 mod event;
 mod ledger;
+pub mod policy;
 mod state;
 mod status;
 

@@ -56,6 +56,12 @@ fn check_policy(
         found.hint("write `on = \"host_call\"`, or two policies");
         return;
     }
+    if policy.on.is_none() && !reads_call && when.expression.bare_names().next().is_none() {
+        let message = "`when` names no fact, call or output, so it does not say where it applies";
+        let words: Vec<_> = PolicyEvent::ALL.iter().map(|(word, _)| format!("`{word}`")).collect();
+        reader.error(when.span.clone(), message).hint(format!("add `on`: it can be {}", words.join(", ")));
+        return;
+    }
     let before = reader.found.errors();
     let kind = |name: &Name| {
         if name.is_bare() {
