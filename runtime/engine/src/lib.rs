@@ -10,6 +10,7 @@ mod kind;
 mod ledger;
 mod permit;
 mod place;
+pub mod policy;
 mod retry;
 mod state;
 mod status;

@@ -128,6 +128,8 @@ fn plan(steps: Vec<PlanStep>) -> Plan {
         on_unknown_price: UnknownPrice::Deny,
         min_output_tokens: 64,
         prompts: BTreeMap::new(),
+        statements: BTreeMap::new(),
+        policies: Vec::new(),
     }
 }
 

@@ -61,6 +61,9 @@ impl Plan {
     fn reach(&self, step: &PlanStep) -> Vec<String> {
         let mut lines = Vec::new();
         for (label, access) in &step.grants.db {
+            for statement in &access.call {
+                lines.push(format!("may call statement `{statement}` of database `{label}`"));
+            }
             for (verb, tables) in [("read", &access.read), ("write", &access.write)] {
                 for (table, columns) in tables {
                     lines.push(match columns {

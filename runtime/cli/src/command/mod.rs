@@ -3,8 +3,8 @@
 mod audit;
 mod check;
 mod cost;
-mod intervene;
 mod demo;
+mod intervene;
 mod logs;
 mod run;
 

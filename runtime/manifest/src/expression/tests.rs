@@ -327,6 +327,17 @@ fn numbers_of_the_host_are_bound_as_they_are() {
     );
 }
 
+#[test]
+fn a_name_can_be_read_by_itself() {
+    let world = world();
+    let mut scope = Scope::new();
+    scope.bind(&["steps"], &world["steps"]).bind(&["refund_amount"], &world["refund_amount"]);
+    let expression = parse("steps.look.output.n > 1 && refund_amount > 1 && steps.look.nope.x");
+    let read: Vec<_> = expression.names().iter().map(|name| scope.read(name)).collect();
+    let missing = EvaluationError::Missing { name: "steps.look.nope".to_owned() };
+    assert_eq!(read, [Ok(json!(3)), Ok(json!(150)), Err(missing)]);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
 
