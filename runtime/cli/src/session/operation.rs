@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use wflo::{Observer, RunView};
 
 use super::operations::{
-    Approval, Approvals, Costs, Drive, Events, Export, Keep, Known, Logs, Resume, Runs, Show, Start,
+    Approval, Approvals, Costs, Drive, Events, Export, Keep, Known, Lacks, Logs, Resume, Runs, Show, Start,
     Unfinished, Vote,
 };
 use super::service::{Refusal, Service};
@@ -91,6 +91,7 @@ requests! {
     Export,
     Keep,
     Known,
+    Lacks,
     Logs,
     Resume,
     Runs,
