@@ -4,6 +4,7 @@ mod approval;
 mod audit;
 mod budget;
 mod check;
+mod chores;
 mod crash;
 mod fraud;
 mod gate;

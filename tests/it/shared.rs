@@ -256,3 +256,28 @@ fn logs_are_followed_while_another_command_drives() {
     let text = follower.end().expect_code(0).stdout;
     assert!(text.contains("analyzed") && text.contains("blocked"), "{text}");
 }
+
+#[test]
+fn a_vote_from_a_folder_that_binds_less_leaves_the_run_to_its_own() {
+    let (project, people) = Project::fraud();
+    let run = project.wflo(&["run", "--json"]).expect_code(10).json();
+    let (id, approval) = (run["run"].as_str().expect("an id"), approval_of(&run));
+    let elsewhere = Project::new("hello");
+    let there = |args: &[&str], person: Option<(&str, &str)>| {
+        let mut command = elsewhere.command(args);
+        command.arg("--state").arg(project.path(".wflo"));
+        if let Some((name, token)) = person {
+            command.args(["--as", name]).env("WFLO_TOKEN", token);
+        }
+        Output::of(&mut command)
+    };
+    there(&["approve", &approval], Some(("alice", &people.alice))).expect_code(10);
+    let last = there(&["approve", &approval], Some(("carol", &people.carol))).expect_code(0);
+    assert!(last.stderr.contains("database `bank`"), "{}", last.stderr);
+    assert!(last.stderr.contains(&format!("wflo resume {id}")), "{}", last.stderr);
+    assert!(project.blocked().is_empty());
+    there(&["resume", id], None).expect_code(2);
+    assert!(there(&["resume"], None).expect_code(0).stderr.contains("left as it is"));
+    project.wflo(&["resume", id]).expect_code(0);
+    assert!(!project.blocked().is_empty());
+}

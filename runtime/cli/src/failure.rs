@@ -29,6 +29,11 @@ pub(crate) enum Code {
 }
 
 impl Code {
+    /// Whether a signal is why.
+    pub(crate) const fn is_interrupted(self) -> bool {
+        matches!(self, Self::Interrupted | Self::Terminated)
+    }
+
     /// The code that says where a run stands.
     pub(crate) const fn of(run: &RunView) -> Self {
         match run.status {
@@ -36,6 +41,8 @@ impl Code {
             RunStatus::Waiting => Self::ApprovalOpen,
             RunStatus::Parked => Self::Parked,
             RunStatus::Failed | RunStatus::Cancelled => Self::RunFailed,
+            // Accepted, and left for somebody to drive.
+            RunStatus::Running => Self::Succeeded,
             _ => Self::Bug,
         }
     }
@@ -71,7 +78,7 @@ impl Failure {
 
     /// Whether a signal is why.
     pub(crate) const fn is_interrupted(&self) -> bool {
-        matches!(self.code, Code::Interrupted | Code::Terminated)
+        self.code.is_interrupted()
     }
 
     pub(crate) fn hint(mut self, hint: impl fmt::Display) -> Self {

@@ -42,6 +42,24 @@ pub(crate) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
+/// The user of this machine: by the environment, or where that does not say, as in a cron job, by their number.
+pub(crate) fn local_user() -> String {
+    use std::os::unix::fs::MetadataExt as _;
+    let by_number = || {
+        // The owner of one's own process. Systems without it have the variable.
+        let uid = std::fs::metadata("/proc/self").ok()?.uid().to_string();
+        let known = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+        let name = known.lines().find_map(|line| {
+            let mut fields = line.split(':');
+            let name = fields.next()?;
+            (fields.nth(1)? == uid).then(|| name.to_owned())
+        });
+        Some(name.unwrap_or_else(|| format!("uid-{uid}")))
+    };
+    let named = variable("USER").or_else(|| variable("LOGNAME")).or_else(by_number);
+    named.unwrap_or_else(|| "unknown".to_owned())
+}
+
 impl Project {
     /// Finds the folder and reads its deployment file; a folder without one has the defaults.
     ///

@@ -9,6 +9,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use tokio::sync::watch;
 use wflo_engine::{CallClass, Event, ParkReason, Place, Returned, UnitId};
 use wflo_host_api::{Gate, LogLine, StepContext, Stop};
 use wflo_manifest::{Plan, PlanStep};
@@ -34,7 +35,41 @@ pub(crate) struct AttemptGate {
     pub(crate) transactions: Transactions,
     /// The intent of the call under way and what it holds.
     pub(crate) in_flight: Option<(u64, PicoUsd)>,
-    stopping: tokio::sync::watch::Receiver<bool>,
+    halt: Halt,
+}
+
+/// How an attempt is stopped from outside: at once while its guest computes, and when the call under way is done.
+#[derive(Clone)]
+pub(crate) struct Halt {
+    /// True when the attempt is to stop.
+    stopping: watch::Receiver<bool>,
+    /// True while a call is under way.
+    busy: watch::Sender<bool>,
+}
+
+impl Halt {
+    pub(crate) fn new(stopping: watch::Receiver<bool>) -> Self {
+        Self { stopping, busy: watch::Sender::new(false) }
+    }
+
+    fn is_asked(&self) -> bool {
+        *self.stopping.borrow()
+    }
+
+    /// Returns when the attempt is to stop.
+    async fn asked(&mut self) {
+        if self.stopping.wait_for(|stopping| *stopping).await.is_err() {
+            // Whoever could have asked has gone.
+            std::future::pending().await
+        }
+    }
+
+    /// Returns when the attempt is to stop and no call is under way, so that dropping it loses nothing.
+    pub(crate) async fn can_stop(mut self) {
+        self.asked().await;
+        let idle = self.busy.subscribe().wait_for(|busy| !*busy).await.map(|_| ());
+        idle.expect("the sender is in `self`");
+    }
 }
 
 /// What an attempt's gate is made of.
@@ -47,13 +82,12 @@ pub(crate) struct Setup {
     pub(crate) attempt: u32,
     pub(crate) context: StepContext,
     pub(crate) history: History,
-    /// True when the attempt is to end at its next call.
-    pub(crate) stopping: tokio::sync::watch::Receiver<bool>,
+    pub(crate) halt: Halt,
 }
 
 impl AttemptGate {
     pub(crate) fn new(setup: Setup) -> Self {
-        let Setup { log, outside, plan, step, unit, attempt, context, history, stopping } = setup;
+        let Setup { log, outside, plan, step, unit, attempt, context, history, halt } = setup;
         let transactions = Transactions::resuming(history.tentative());
         Self {
             place: Place::attempt(&unit, attempt),
@@ -65,15 +99,22 @@ impl AttemptGate {
             plan,
             step,
             context,
-            stopping,
+            halt,
         }
     }
 
     /// Makes a call that the journal does not have.
     pub(crate) async fn live(&mut self, call: Asked, operation: Operation) -> Result<CallResult, Stop> {
-        if *self.stopping.borrow() {
+        if self.halt.is_asked() {
             return Err(Stop::Suspended);
         }
+        self.halt.busy.send_replace(true);
+        let result = self.perform(call, operation).await;
+        self.halt.busy.send_replace(false);
+        result
+    }
+
+    async fn perform(&mut self, call: Asked, operation: Operation) -> Result<CallResult, Stop> {
         self.redo().await?;
         if let Err(error) = operation.authorise(&self.step.grants, &self.outside) {
             return self.deny(call, error);
@@ -225,9 +266,9 @@ impl Gate for AttemptGate {
             Wait::Over => Ok(()),
             Wait::Nap(wait) => tokio::select! {
                 () = tokio::time::sleep(wait) => Ok(()),
-                _ = self.stopping.wait_for(|stopping| *stopping) => Err(Stop::Suspended),
+                () = self.halt.asked() => Err(Stop::Suspended),
             },
-            Wait::Park(_) if *self.stopping.borrow() => Err(Stop::Suspended),
+            Wait::Park(_) if self.halt.is_asked() => Err(Stop::Suspended),
             Wait::Park(wait) => Err(self.park(ParkReason::Timer { until: self.log.now().after(wait) })),
         }
     }

@@ -312,6 +312,14 @@ impl Runtime {
         Ok(RunView::new(&run, &plan, &state))
     }
 
+    /// The plan that a run is pinned to: what it needs of whoever drives it.
+    ///
+    /// # Errors
+    /// [`RuntimeError::NoSuchRun`].
+    pub async fn plan_of(&self, run: RunId) -> Result<Arc<Plan>, RuntimeError> {
+        Ok(self.look(run).await?.1)
+    }
+
     /// What one run cost.
     ///
     /// # Errors

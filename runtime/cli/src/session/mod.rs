@@ -38,8 +38,8 @@ use self::interrupt::Interrupt;
 pub(crate) use self::interventions::{Cancel, Replay, Resolve};
 pub(crate) use self::operation::{Operation, Streamed};
 pub(crate) use self::operations::{
-    Approval, Approvals, Costs, Drive, EventView, Events, Export, Keep, Known, Logs, Resume, Runs, Show,
-    Start, Unfinished, Vote, Who,
+    Approval, Approvals, Costs, Drive, EventView, Events, Export, Keep, Known, Lacks, Logs, Resume, Runs,
+    Show, Start, Unfinished, Vote, Who,
 };
 use self::service::{Refusal, Service};
 use crate::failure::{Code, Failure};
@@ -217,7 +217,7 @@ async fn hold(place: &Place) -> Result<Result<Holder, OpenError>, Failure> {
     };
     let sandbox = sandbox(Some(&place.state))?;
     let runtime = Runtime::new(journal, sandbox, Arc::new(SystemClock), Arc::new(SystemEntropy));
-    Holder::new(Service::new(runtime), &place.state).map(Ok)
+    Ok(Ok(Holder::new(Service::new(runtime), &place.state)))
 }
 
 /// A sandbox, with its compiled code kept in the state folder if there is one.

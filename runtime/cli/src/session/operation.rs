@@ -10,7 +10,7 @@ use wflo::{Observer, RunView};
 
 use super::interventions::{Cancel, Replay, Resolve};
 use super::operations::{
-    Approval, Approvals, Costs, Drive, Events, Export, Keep, Known, Logs, Resume, Runs, Show, Start,
+    Approval, Approvals, Costs, Drive, Events, Export, Keep, Known, Lacks, Logs, Resume, Runs, Show, Start,
     Unfinished, Vote,
 };
 use super::service::{Refusal, Service};
@@ -93,6 +93,7 @@ requests! {
     Export,
     Keep,
     Known,
+    Lacks,
     Logs,
     Replay,
     Resolve,

@@ -8,7 +8,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use wflo::{ApprovalView, CostView, LogView, Principal, RunLine, RunStatus, RunView, RuntimeError, Verdict};
+use wflo::{
+    ApprovalView, CostView, LogView, Principal, RunLine, RunStatus, RunView, RuntimeError, StepStatus,
+    Verdict,
+};
 use wflo_engine::{Event, Recorded, VoteRefused};
 use wflo_manifest::Plan;
 use wflo_model::{ApprovalId, Digest, GroupName, PrincipalName, RunId, StepName};
@@ -238,6 +241,35 @@ impl Operation for Start {
         }
         let (plan, inputs, key) = (self.plan, self.inputs, Some(self.key));
         Ok(service.runtime().start(wflo::Start { plan, components, inputs, requester, key }).await?)
+    }
+}
+
+/// What a run still needs and a deployment does not bind: driven with it, its steps would be denied. Reads.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Lacks {
+    pub(crate) run: RunId,
+    pub(crate) deploy: Deploy,
+}
+
+impl Operation for Lacks {
+    type Answer = Vec<String>;
+
+    async fn perform(self, service: &Service, _: Sink) -> Result<Self::Answer, Refusal> {
+        let plan = service.runtime().plan_of(self.run).await?;
+        let view = service.runtime().show(self.run).await?;
+        let is_over =
+            |status| matches!(status, StepStatus::Succeeded | StepStatus::Failed | StepStatus::Skipped);
+        let over: BTreeSet<_> =
+            view.steps.iter().filter(|step| is_over(step.status)).map(|step| &step.name).collect();
+        let deployment = self.deploy.deployment()?;
+        let mut lacks = BTreeSet::new();
+        for step in plan.steps.iter().filter(|step| !over.contains(&step.name)) {
+            let databases = step.grants.db.keys().filter(|label| !deployment.db.contains_key(*label));
+            lacks.extend(databases.map(|label| format!("database `{label}`")));
+            let models = step.grants.llm.iter().filter(|name| deployment.model(name).is_none());
+            lacks.extend(models.map(|name| format!("model `{name}`")));
+        }
+        Ok(if view.status.is_final() { Vec::new() } else { lacks.into_iter().collect() })
     }
 }
 
