@@ -90,8 +90,11 @@ pub enum Event {
     },
     /// A call is about to be made. Durable before it is.
     Intent {
-        /// The call as the guest asked for it.
+        /// The call as the guest asked for it; of a chat request, only what `transcript` does not say.
         asked: Call,
+        /// How the messages of a chat request go on from those of an earlier one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        transcript: Option<Transcript>,
         /// What a crash between this and its result means.
         class: CallClass,
         /// Keyed digest of the arguments.
@@ -229,6 +232,18 @@ pub struct Returned {
     /// The approval whose decision this is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consumes: Option<ApprovalId>,
+}
+
+/// The messages of a chat request, told by an earlier request of the same step and item: a conversation of n turns
+/// costs n messages in the journal, not n squared.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Transcript {
+    /// Keyed digest of all messages of this request.
+    pub digest: Digest,
+    /// The intent of the request whose messages these begin with, and how many they are; the event has those after
+    /// them. None: it has all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub goes_on: Option<(u64, u32)>,
 }
 
 /// What an approval permits.

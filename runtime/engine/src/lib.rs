@@ -20,7 +20,7 @@ pub use approval::{Approval, ApprovalState, Ballot, VoteRefused, Voter, cast};
 pub use decide::{Command, decide, next_due};
 pub use event::{
     AttemptEnd, CallClass, Event, GateAt, GatedCall, Outcome, ParkReason, Resolution, Returned, Subject,
-    Verdict,
+    Transcript, Verdict,
 };
 pub use kind::{EventKind, UnknownKind};
 pub use ledger::{Ledger, Quote, Refusal, Spend, Tokens, Totals};

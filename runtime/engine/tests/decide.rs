@@ -381,6 +381,7 @@ fn intent(run: &mut Driver, unit_name: &str, class: CallClass, hold: &str) -> u6
     let attempt = run.state.unit(&unit).attempt;
     let event = Event::Intent {
         asked: Call::new("test:it", "call", json!({})),
+        transcript: None,
         class,
         args: Digest::ZERO,
         key: Digest::ZERO,

@@ -9,6 +9,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use serde_json::Value;
 use tokio::sync::watch;
 use wflo_engine::{CallClass, Event, ParkReason, Place, Returned, UnitId};
 use wflo_host_api::{Gate, LogLine, StepContext, Stop};
@@ -22,6 +23,7 @@ use crate::player::{Asked, Divergence, Player, Wait};
 use crate::run_log::{LogFailed, RunLog, Written};
 use crate::tasks::{Caller, Task};
 use crate::transactions::Transactions;
+use crate::transcript::Transcripts;
 
 /// The gate of one attempt.
 pub(crate) struct AttemptGate {
@@ -33,6 +35,7 @@ pub(crate) struct AttemptGate {
     pub(crate) context: StepContext,
     pub(crate) player: Player,
     pub(crate) transactions: Transactions,
+    pub(crate) transcripts: Transcripts,
     /// The intent of the call under way and what it holds.
     pub(crate) in_flight: Option<(u64, PicoUsd)>,
     halt: Halt,
@@ -87,12 +90,14 @@ pub(crate) struct Setup {
 
 impl AttemptGate {
     pub(crate) fn new(setup: Setup) -> Self {
-        let Setup { log, outside, plan, step, unit, attempt, context, history, halt } = setup;
+        let Setup { log, outside, plan, step, unit, attempt, context, mut history, halt } = setup;
+        let transcripts = std::mem::take(&mut history.transcripts);
         let transactions = Transactions::resuming(history.tentative());
         Self {
             place: Place::attempt(&unit, attempt),
             player: Player::new(log.keys(), log.marker(&unit), attempt, history),
             transactions,
+            transcripts,
             in_flight: None,
             log,
             outside,
@@ -121,6 +126,8 @@ impl AttemptGate {
         }
         if let Some(earlier) = self.player.history().reusable.get(&call.key) {
             let (seq, result) = (earlier.seq, Ok(earlier.value.clone()));
+            // The event it names has the call.
+            let call = Asked { call: Call { args: Value::Null, ..call.call }, ..call };
             let returned = Returned { reused: Some(seq), ..returned(None, call, &result) };
             self.append(Event::Returned(returned))?;
             return Ok(result);
@@ -145,9 +152,17 @@ impl AttemptGate {
         good_until: Option<Timestamp>,
     ) -> Result<u64, Stop> {
         let Asked { call: asked, args, key } = call.clone();
-        let (hold, max_tokens, consumes) = (PicoUsd::ZERO, None, None);
-        let written =
-            self.append(Event::Intent { asked, class, args, key, hold, max_tokens, good_until, consumes })?;
+        let written = self.append(Event::Intent {
+            asked,
+            transcript: None,
+            class,
+            args,
+            key,
+            hold: PicoUsd::ZERO,
+            max_tokens: None,
+            good_until,
+            consumes: None,
+        })?;
         let seq = written.seq;
         self.durable(written).await?;
         Ok(seq)

@@ -22,6 +22,7 @@ mod runtime;
 mod statement;
 mod tasks;
 mod transactions;
+mod transcript;
 mod view;
 
 pub use attempt::AttemptFailed;
