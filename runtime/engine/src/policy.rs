@@ -67,10 +67,15 @@ pub struct Judgement {
 /// ```
 #[must_use]
 pub fn judge(policies: &[Policy], occurrence: &Occurrence<'_>, scope: &Scope<'_>) -> Judgement {
+    let concerned: Vec<_> = policies.iter().filter(|policy| occurrence.concerns(policy)).collect();
+    // Most calls of most runs concern no policy.
+    if concerned.is_empty() {
+        return Judgement::default();
+    }
     let mut here = scope.clone();
     let missing = occurrence.bind(&mut here);
     let mut fired: Vec<(&Policy, Firing)> = Vec::new();
-    for policy in policies.iter().filter(|policy| occurrence.concerns(policy)) {
+    for policy in concerned {
         if let Some(firing) = firing::of(policy, occurrence, &here, &missing) {
             fired.push((policy, firing));
         }
