@@ -16,6 +16,7 @@
 mod combine;
 mod firing;
 mod occurrence;
+mod rehearsal;
 
 use std::collections::BTreeSet;
 
@@ -26,6 +27,7 @@ pub use combine::Decision;
 use combine::union;
 pub use firing::{Ask, Because, Firing};
 pub use occurrence::Occurrence;
+pub use rehearsal::{Rehearsal, Undeclared, rehearse};
 
 /// What all policies together say.
 #[derive(Clone, Debug, Default, PartialEq)]
