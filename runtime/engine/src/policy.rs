@@ -16,6 +16,7 @@
 mod combine;
 mod firing;
 mod occurrence;
+mod rehearsal;
 
 use std::collections::BTreeSet;
 
@@ -26,6 +27,7 @@ pub use combine::Decision;
 use combine::union;
 pub use firing::{Ask, Because, Firing};
 pub use occurrence::Occurrence;
+pub use rehearsal::{Rehearsal, Undeclared, rehearse};
 
 /// What all policies together say.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -67,10 +69,15 @@ pub struct Judgement {
 /// ```
 #[must_use]
 pub fn judge(policies: &[Policy], occurrence: &Occurrence<'_>, scope: &Scope<'_>) -> Judgement {
+    let concerned: Vec<_> = policies.iter().filter(|policy| occurrence.concerns(policy)).collect();
+    // Most calls of most runs concern no policy.
+    if concerned.is_empty() {
+        return Judgement::default();
+    }
     let mut here = scope.clone();
     let missing = occurrence.bind(&mut here);
     let mut fired: Vec<(&Policy, Firing)> = Vec::new();
-    for policy in policies.iter().filter(|policy| occurrence.concerns(policy)) {
+    for policy in concerned {
         if let Some(firing) = firing::of(policy, occurrence, &here, &missing) {
             fired.push((policy, firing));
         }

@@ -137,6 +137,33 @@ fn the_digest_of_a_policy_covers_what_it_says() {
 }
 
 #[test]
+fn a_step_is_explained_with_the_policies_that_hear_it() {
+    let policies = |case: &str, step: &str| {
+        let said = plan(case).explain(&step.parse().unwrap()).unwrap();
+        said.lines()
+            .filter(|line| line.contains("policy") || line.contains("statement"))
+            .map(str::trim)
+            .collect::<Vec<_>>()
+            .join("\n")
+    };
+    insta::assert_snapshot!(policies("customer-service", "handle_query"), @"
+    policy `large_refund_approval` asks `fraud-team` and tells `slack://fraud-alerts` where `refund_amount > 100` holds of a call or a fact or its output, or cannot be told
+    may call statement `get_refund_amount` of database `bank`
+    may call statement `process_refund` of database `bank`
+    ");
+    insta::assert_snapshot!(policies("customer-service", "collect_feedback"), @"");
+    insta::assert_snapshot!(policies("content-moderation", "analyze_content"), @"
+    policy `auto_approve_safe` approves what is not mandatory where `confidence > 0.95 AND verdict == 'safe'` holds of its output
+    policy `human_review_ambiguous` asks `compliance` and tells `slack://fraud-alerts` where `confidence < 0.80` holds of its output, or cannot be told
+    ");
+    insta::assert_snapshot!(policies("all-keys", "close"), @"
+    policy `one-call` denies where `call.interface == 'wflo:db/sql' && call.args.sql.contains('DROP')` holds of a call, or cannot be told
+    policy `by-parameter` asks `fraud-team` and `alice` where `account == 'x' || at < '2026-01-01'` holds of a call, or cannot be told
+    may call statement `close` of database `bank`
+    ");
+}
+
+#[test]
 fn survives_every_truncation() {
     for case in ["customer-service", "all-keys", "bad"] {
         let text = fs::read_to_string(tests().join("policy").join(case).with_extension("toml")).unwrap();

@@ -44,7 +44,10 @@ impl ActionToml {
 pub(crate) fn read_policy(reader: &mut Reader, mut section: Section<'_>) -> PolicyToml {
     let name = section.need("name").and_then(|node| node.parse(reader));
     let when = section.need("when").and_then(|node| ExpressionToml::read(reader, &node));
-    let on = section.take("on").and_then(|node| read_events(reader, &node));
+    let on = section.take("on").map(|node| read_events(reader, &node));
+    // What it listens to is wrong: whether it hears what it names cannot be said.
+    let when = when.filter(|_| on != Some(None));
+    let on = on.flatten();
     let mut actions: Vec<Spanned<ActionToml>> = Vec::new();
     if let Some(node) = section.need("actions") {
         let before = reader.found.errors();

@@ -12,17 +12,23 @@ pub struct Occurrence<'a> {
     on: PolicyEvent,
     declares: BTreeMap<String, ValueType>,
     values: BTreeMap<&'a str, &'a Value>,
-    call: Option<&'a Call>,
-    /// All of it: what a policy that names nothing of it is about.
-    whole: (&'static str, Value),
+    whole: Whole<'a>,
+}
+
+/// All of what happens.
+#[derive(Clone, Copy, Debug)]
+enum Whole<'a> {
+    Inputs(&'a Map<String, Value>),
+    Fact(&'a str, &'a Value),
+    Output(&'a Value),
+    Call(&'a Call),
 }
 
 impl<'a> Occurrence<'a> {
     /// A run is about to start. It binds no bare name: its inputs are in the scope.
     #[must_use]
-    pub fn run_start(inputs: &Map<String, Value>) -> Self {
-        let whole = ("inputs", Value::Object(inputs.clone()));
-        Self::new(PolicyEvent::RunStart, BTreeMap::new(), whole)
+    pub fn run_start(inputs: &'a Map<String, Value>) -> Self {
+        Self::new(PolicyEvent::RunStart, BTreeMap::new(), Whole::Inputs(inputs))
     }
 
     /// A step claims a fact; `None` if its manifest does not declare one of that name.
@@ -30,7 +36,7 @@ impl<'a> Occurrence<'a> {
     pub fn fact(step: &PlanStep, name: &'a str, value: &'a Value) -> Option<Self> {
         let declared = *step.facts.get(name)?;
         let declares = [(name.to_owned(), declared)].into();
-        let mut this = Self::new(PolicyEvent::Fact, declares, ("fact", json!({ name: value })));
+        let mut this = Self::new(PolicyEvent::Fact, declares, Whole::Fact(name, value));
         this.values.insert(name, value);
         Some(this)
     }
@@ -40,7 +46,7 @@ impl<'a> Occurrence<'a> {
     pub fn output(step: &PlanStep, output: &'a Value) -> Self {
         let types = step.output_types().into_iter();
         let declares = types.map(|(name, declared)| (name.as_str().to_owned(), declared)).collect();
-        let mut this = Self::new(PolicyEvent::StepOutput, declares, ("output", output.clone()));
+        let mut this = Self::new(PolicyEvent::StepOutput, declares, Whole::Output(output));
         let fields = output.as_object().into_iter().flatten();
         this.values = fields.map(|(name, value)| (name.as_str(), value)).collect();
         this
@@ -49,10 +55,7 @@ impl<'a> Occurrence<'a> {
     /// A step is about to make a call.
     #[must_use]
     pub fn call(call: &'a Call) -> Self {
-        let whole = json!({ "interface": call.interface, "function": call.function, "args": call.args });
-        let mut this = Self::new(PolicyEvent::HostCall, BTreeMap::new(), ("call", whole));
-        this.call = Some(call);
-        this
+        Self::new(PolicyEvent::HostCall, BTreeMap::new(), Whole::Call(call))
     }
 
     /// A step is about to call a named statement with these parameters.
@@ -63,8 +66,8 @@ impl<'a> Occurrence<'a> {
         Self { declares: declared.collect(), values, ..Self::call(call) }
     }
 
-    fn new(on: PolicyEvent, declares: BTreeMap<String, ValueType>, whole: (&'static str, Value)) -> Self {
-        Self { on, declares, values: BTreeMap::new(), call: None, whole }
+    fn new(on: PolicyEvent, declares: BTreeMap<String, ValueType>, whole: Whole<'a>) -> Self {
+        Self { on, declares, values: BTreeMap::new(), whole }
     }
 
     /// What it is.
@@ -93,7 +96,7 @@ impl<'a> Occurrence<'a> {
                 }
             }
         }
-        if let Some(call) = self.call {
+        if let Whole::Call(call) = self.whole {
             scope.bind(&["call", "interface"], call.interface.as_str());
             scope.bind(&["call", "function"], call.function.as_str());
             scope.bind(&["call", "args"], &call.args);
@@ -101,8 +104,16 @@ impl<'a> Occurrence<'a> {
         missing
     }
 
-    /// All of it, under a name of its own.
+    /// All of it, under a name of its own: what a policy that names nothing of it is about.
     pub(super) fn whole(&self) -> (String, Value) {
-        (self.whole.0.to_owned(), self.whole.1.clone())
+        let (name, value) = match self.whole {
+            Whole::Inputs(inputs) => ("inputs", Value::Object(inputs.clone())),
+            Whole::Fact(name, value) => ("fact", json!({ name: value })),
+            Whole::Output(output) => ("output", output.clone()),
+            Whole::Call(call) => {
+                ("call", json!({ "interface": call.interface, "function": call.function, "args": call.args }))
+            }
+        };
+        (name.to_owned(), value)
     }
 }

@@ -247,7 +247,9 @@ fn an_event_that_binds_none_of_its_names_does_not_concern_a_policy() {
     let wrong = json!("x");
     let fact = Occurrence::fact(&step, "refund_amount", &wrong).unwrap();
     earlier.bind(&["refund_amount"], &amount);
-    assert!(denied(&deny("refund_amount > 100", &HEARS), &fact, &earlier));
+    let judgement = judge(&deny("refund_amount > 100", &HEARS), &fact, &earlier);
+    assert!(matches!(judgement.decision, Decision::Deny { .. }));
+    assert_eq!(judgement.firings[0].values, BTreeMap::from([("refund_amount".to_owned(), Value::Null)]));
 }
 
 #[test]
@@ -267,6 +269,11 @@ fn a_policy_without_bare_names_is_about_all_that_happens() {
         assert!(one.is_some() && one != other, "{when}");
     }
     assert_eq!(asked(&ask("call.function == 'query'", PolicyEvent::HostCall), &Occurrence::call(&one)), None);
+    // So it is where it names a parameter beside the call.
+    let params = json!({ "order_id": 7, "refund_amount": 150 }).as_object().unwrap().clone();
+    let policies = ask("refund_amount > 100 && call.function == 'execute'", PolicyEvent::HostCall);
+    let pay = |call| asked(&policies, &Occurrence::statement(call, &process_refund(), &params));
+    assert_ne!(pay(&one), pay(&other));
     // A call that has no such argument cannot be judged.
     assert!(asked(&ask("call.args.amount > 5", PolicyEvent::HostCall), &Occurrence::call(&one)).is_some());
     let inputs = json!({ "n": 1 }).as_object().unwrap().clone();
