@@ -59,11 +59,10 @@ fn compare(readme: &str, name: &str, printed: &str) {
     while let Some(piece) = pieces.next() {
         let last = real.len().saturating_sub(piece.len());
         let range = match (is_first, pieces.peek().is_none()) {
-            (true, true) if real.len() == piece.len() => 0..=0,
-            (true, true) => 1..=0,
-            (true, false) => 0..=0,
-            (false, true) => last.max(at)..=last,
-            (false, false) => at..=last,
+            (true, true) if real.len() != piece.len() => 0..0,
+            (true, _) => 0..1,
+            (false, true) => last.max(at)..last + 1,
+            (false, false) => at..last + 1,
         };
         let found = range.into_iter().find(|&from| real[from..].starts_with(piece));
         let found = found.unwrap_or_else(|| {
