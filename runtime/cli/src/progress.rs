@@ -17,7 +17,8 @@ const TURN: Duration = Duration::from_millis(120);
 /// whenever one changes; nothing beside `--json`.
 pub(crate) struct Progress {
     shown: Shown,
-    seen: BTreeMap<StepName, StepStatus>,
+    /// Where each step stood last; none before the run was first seen.
+    seen: Option<BTreeMap<StepName, StepStatus>>,
 }
 
 enum Shown {
@@ -36,15 +37,19 @@ impl Progress {
         } else {
             Shown::Lines
         };
-        Self { shown, seen: BTreeMap::new() }
+        Self { shown, seen: None }
     }
 
     /// The run looks like this now.
     pub(crate) fn show(&mut self, run: &RunView) {
+        let before = self.seen.replace(run.steps.iter().map(|it| (it.name.clone(), it.status)).collect());
         for step in &run.steps {
-            let before = self.seen.insert(step.name.clone(), step.status);
-            let is_news = before != Some(step.status) && step.status != StepStatus::Pending;
-            if is_news && run.status != RunStatus::Cancelled {
+            let is_news = match &before {
+                Some(before) => before.get(&step.name) != Some(&step.status),
+                // What was so before this command is no news.
+                None => step.status == StepStatus::Running,
+            };
+            if is_news && step.status != StepStatus::Pending && run.status != RunStatus::Cancelled {
                 self.changed(run, step);
             }
         }

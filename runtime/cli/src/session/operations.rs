@@ -407,3 +407,34 @@ fn send_lines(out: UnixStream, sink: &Sink) -> std::io::Result<()> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::os::unix::net::UnixStream;
+
+    use tokio::sync::mpsc;
+
+    use super::{PIECE, Streamed, send_lines};
+
+    #[test]
+    fn a_file_comes_in_pieces_of_whole_lines() {
+        let text: String = (0..100_000).map(|n| format!("{{\"seq\":{n}}}\n")).collect();
+        assert!(text.len() > 3 * PIECE);
+        let (mut into, out) = UnixStream::pair().unwrap();
+        let (sink, mut pieces) = mpsc::channel(1);
+        let written = text.clone();
+        let writing = std::thread::spawn(move || into.write_all(written.as_bytes()));
+        let sending = std::thread::spawn(move || send_lines(out, &sink));
+        let mut whole = String::new();
+        while let Some(piece) = pieces.blocking_recv() {
+            let Streamed::Lines { at, text } = piece else { panic!("it is a file") };
+            assert_eq!(at, whole.len() as u64);
+            assert!(text.ends_with('\n'));
+            whole += &text;
+        }
+        assert_eq!(whole, text);
+        writing.join().unwrap().unwrap();
+        sending.join().unwrap().unwrap();
+    }
+}
