@@ -5,6 +5,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -24,6 +25,9 @@ use crate::words;
 
 /// How much of a file is sent at a time.
 const PIECE: usize = 256 * 1024;
+
+/// How often a run that is driven is looked at.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Somebody, and how they prove it.
 #[derive(Clone, Serialize, Deserialize)]
@@ -286,8 +290,29 @@ impl Operation for Drive {
 
     async fn perform(self, service: &Service, sink: Sink) -> Result<Self::Answer, Refusal> {
         let host = service.host(&self.deploy).await?;
-        let view = service.runtime().drive(self.run, &host, Some(Arc::new(Telling(sink)))).await?;
-        service.stands(view)
+        let observer = Arc::new(Telling(sink.clone()));
+        let driving = service.runtime().drive(self.run, &host, Some(observer));
+        service.stands(looking(service, self.run, &sink, driving).await?)
+    }
+}
+
+/// Tells how a run stands now and then: what it holds changes while a step runs, and a run that somebody else drives
+/// tells that one only.
+async fn looking<T>(service: &Service, run: RunId, sink: &Sink, driving: impl Future<Output = T>) -> T {
+    let looks = async {
+        let mut ticks = tokio::time::interval(LOOK);
+        loop {
+            ticks.tick().await;
+            if let Ok(view) = service.runtime().show(run).await {
+                let _ = sink.try_send(Streamed::Run(Box::new(view)));
+            }
+        }
+    };
+    // Both at once: the one may hold what the other waits for.
+    tokio::select! {
+        biased;
+        done = driving => done,
+        () = looks => unreachable!("it looks for ever"),
     }
 }
 
@@ -305,8 +330,9 @@ impl Operation for Resume {
     async fn perform(self, service: &Service, sink: Sink) -> Result<Self::Answer, Refusal> {
         let by = service.requester(&self.deploy, self.who).await?;
         let host = service.host(&self.deploy).await?;
-        let view = service.runtime().resume(self.run, &by, &host, Some(Arc::new(Telling(sink)))).await?;
-        service.stands(view)
+        let observer = Arc::new(Telling(sink.clone()));
+        let driving = service.runtime().resume(self.run, &by, &host, Some(observer));
+        service.stands(looking(service, self.run, &sink, driving).await?)
     }
 }
 
