@@ -135,3 +135,24 @@ fn the_readme_of_hello_shows_what_the_commands_print() {
     compare(&readme, "show", &printed(&project, &["show", &id], None));
     compare(&readme, "logs", &printed(&project, &["logs", &id], None));
 }
+
+/// The exit codes that a text lists, by number: lines that begin with one, words that say what it means.
+fn codes(text: &str) -> Vec<(String, String)> {
+    let is_codes = |words: &str| words.chars().all(|c| c.is_ascii_digit() || ", ".contains(c));
+    let row = |line: &str| {
+        let line = line.trim().trim_matches('|').trim();
+        let (codes, meaning) = line.split_once('|').or_else(|| line.split_once("  "))?;
+        let (codes, meaning) = (codes.trim(), meaning.trim());
+        (!codes.is_empty() && is_codes(codes)).then(|| (codes.to_owned(), meaning.to_owned()))
+    };
+    text.lines().filter_map(row).collect()
+}
+
+#[test]
+fn the_exit_codes_are_the_same_in_the_readme_and_the_help() {
+    let readme = std::fs::read_to_string(root().join("README.md")).expect("the README");
+    let help = Output::of(Command::new(binary("wflo")).arg("--help")).expect_code(0).stdout;
+    let (readme, help) = (codes(&readme), codes(&help));
+    assert!(readme.len() >= 9, "{readme:?}");
+    assert_eq!(readme, help);
+}
