@@ -59,11 +59,10 @@ fn compare(readme: &str, name: &str, printed: &str) {
     while let Some(piece) = pieces.next() {
         let last = real.len().saturating_sub(piece.len());
         let range = match (is_first, pieces.peek().is_none()) {
-            (true, true) if real.len() == piece.len() => 0..=0,
-            (true, true) => 1..=0,
-            (true, false) => 0..=0,
-            (false, true) => last.max(at)..=last,
-            (false, false) => at..=last,
+            (true, true) if real.len() != piece.len() => 0..0,
+            (true, _) => 0..1,
+            (false, true) => last.max(at)..last + 1,
+            (false, false) => at..last + 1,
         };
         let found = range.into_iter().find(|&from| real[from..].starts_with(piece));
         let found = found.unwrap_or_else(|| {
@@ -135,4 +134,25 @@ fn the_readme_of_hello_shows_what_the_commands_print() {
     let id = word(&run, "01", 26);
     compare(&readme, "show", &printed(&project, &["show", &id], None));
     compare(&readme, "logs", &printed(&project, &["logs", &id], None));
+}
+
+/// The exit codes that a text lists, by number: lines that begin with one, words that say what it means.
+fn codes(text: &str) -> Vec<(String, String)> {
+    let is_codes = |words: &str| words.chars().all(|c| c.is_ascii_digit() || ", ".contains(c));
+    let row = |line: &str| {
+        let line = line.trim().trim_matches('|').trim();
+        let (codes, meaning) = line.split_once('|').or_else(|| line.split_once("  "))?;
+        let (codes, meaning) = (codes.trim(), meaning.trim());
+        (!codes.is_empty() && is_codes(codes)).then(|| (codes.to_owned(), meaning.to_owned()))
+    };
+    text.lines().filter_map(row).collect()
+}
+
+#[test]
+fn the_exit_codes_are_the_same_in_the_readme_and_the_help() {
+    let readme = std::fs::read_to_string(root().join("README.md")).expect("the README");
+    let help = Output::of(Command::new(binary("wflo")).arg("--help")).expect_code(0).stdout;
+    let (readme, help) = (codes(&readme), codes(&help));
+    assert!(readme.len() >= 9, "{readme:?}");
+    assert_eq!(readme, help);
 }

@@ -85,6 +85,12 @@ fn held() -> (Project, crate::harness::People, Provider, Gate, Running) {
     (project, people, provider, gate, holder)
 }
 
+/// The process that has held the store last.
+fn last_holder(project: &Project) -> u32 {
+    let note = std::fs::read_to_string(project.path(".wflo/lock")).expect("the store has a lock");
+    note.trim().parse().expect("it has the number of a process")
+}
+
 #[test]
 fn every_command_works_while_a_run_waits_for_its_model() {
     let (project, people) = Project::fraud();
@@ -176,7 +182,9 @@ fn when_the_holder_ends_first_the_other_goes_on() {
     holder.is_running();
     neighbour.gate.open();
     holder.end().expect_code(10);
+    let id = client.id();
     let run = client.end().expect_code(10).json();
+    assert_eq!(last_holder(&project), id, "the client has taken the place of the holder");
     assert_eq!(run["status"], "waiting");
     assert_eq!(run["steps"][0]["attempts"], 1, "to change hands is no attempt");
     assert_eq!(neighbour.provider.requests(), 1, "the answer that came while the holder left was kept");
@@ -197,7 +205,9 @@ fn when_the_holder_is_killed_the_other_takes_its_place() {
     assert_eq!(runs.as_array().map(Vec::len), Some(2));
     gate.open();
     neighbour.gate.open();
+    let id = client.id();
     let run = client.end().expect_code(10).json();
+    assert_eq!(last_holder(&project), id, "the client has taken the place of the holder");
     assert_eq!(run["status"], "waiting");
     assert_eq!(run["steps"][0]["attempts"], 1, "a crash is no attempt");
 

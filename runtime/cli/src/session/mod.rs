@@ -106,6 +106,7 @@ impl Session {
                 Outcome::Answer(answer) => return Ok(answer),
                 // The holder leaves, or has gone: whoever comes first takes its place.
                 Outcome::Gone => {
+                    tracing::info!("the process that held the store has gone; what was asked is asked again");
                     self.link = link(&self.place, &mut self.interrupt).await?;
                     operation = again;
                 }
