@@ -163,7 +163,7 @@ async fn a_stale_fence_is_refused_in_the_middle_of_a_group(kind: Kind) {
     let store = bench.store();
     made(&*store, 1).await;
     made(&*store, 2).await;
-    hold.hold();
+    let _held = hold.hold();
     let first = store.submit(append(2, 1, 1, &["x"]));
     hold.until_waiting();
     // From here on all gather in one group.
@@ -189,7 +189,7 @@ async fn appends_of_a_run_share_a_group(kind: Kind) {
     let store = bench.store();
     made(&*store, 1).await;
     made(&*store, 2).await;
-    hold.hold();
+    let _held = hold.hold();
     let first = store.submit(append(2, 1, 1, &["x"]));
     hold.until_waiting();
     let many = (1..=50).map(|head| store.submit(append(1, 1, head, &[&(head + 1).to_string()])));
@@ -324,7 +324,7 @@ async fn reads_never_show_what_is_not_durable(kind: Kind) {
     let before = look().await;
     assert_eq!(before.3, [(at(10), run(1))]);
 
-    hold.hold();
+    let _held = hold.hold();
     let moved = Append { due: Some(Some(at(20))), ..append(1, 1, 2, &["3"]) };
     let tickets = [
         // Taken alone; the others follow in the next group, and the look is after each.
@@ -545,7 +545,7 @@ async fn an_index_never_shows_what_is_not_durable(kind: Kind) {
     };
     let before = look().await;
     assert_eq!(before[6], [run(2), run(4), run(6)]);
-    hold.hold();
+    let _held = hold.hold();
     let first = store.submit(append(2, 1, 2, &["alone"]));
     hold.until_waiting();
     let mut tickets = vec![first];
@@ -660,7 +660,7 @@ async fn writers_are_carried_over_to_a_new_generation(kind: Kind) {
     for n in 1..=3 {
         made(&*store, n).await;
     }
-    hold.hold();
+    let _held = hold.hold();
     let first = store.submit(append(1, 1, 1, &["2"]));
     hold.until_waiting();
     let second = store.submit(append(1, 1, 2, &["3"]));

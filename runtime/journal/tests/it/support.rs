@@ -89,8 +89,11 @@ struct Held {
 }
 
 impl HoldSync {
-    pub(crate) fn hold(&self) {
+    /// Until it is released, or the test ends: a failing test must not wait for ever.
+    #[must_use]
+    pub(crate) fn hold(&self) -> ReleaseAtEnd<'_> {
         self.state.lock().unwrap().hold = true;
+        ReleaseAtEnd(self)
     }
 
     /// Blocks until a sync is being held back.
@@ -115,6 +118,15 @@ impl HoldSync {
 
     pub(crate) fn syncs(&self) -> u64 {
         self.state.lock().unwrap().syncs
+    }
+}
+
+/// Lets syncs happen when it goes.
+pub(crate) struct ReleaseAtEnd<'a>(&'a HoldSync);
+
+impl Drop for ReleaseAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.release();
     }
 }
 
