@@ -14,6 +14,27 @@ use wflo_journal::{
 use wflo_model::{RunId, StoreId, Timestamp};
 use wflo_ports::Entropy;
 
+/// Makes a test of each function for every kind of store.
+macro_rules! contract {
+    ($($name:ident,)*) => {
+        mod memory {
+            use super::Kind;
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                super::$name(Kind::Memory).await;
+            })*
+        }
+        mod sled {
+            use super::Kind;
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                super::$name(Kind::Sled).await;
+            })*
+        }
+    };
+}
+pub(crate) use contract;
+
 /// A kind of store under test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
