@@ -3,6 +3,7 @@
 mod audit;
 mod chain;
 mod contract;
+mod contract_lists;
 mod faults;
 mod guards;
 mod power;

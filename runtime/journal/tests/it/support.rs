@@ -14,6 +14,27 @@ use wflo_journal::{
 use wflo_model::{RunId, StoreId, Timestamp};
 use wflo_ports::Entropy;
 
+/// Makes a test of each function for every kind of store.
+macro_rules! contract {
+    ($($name:ident,)*) => {
+        mod memory {
+            use super::Kind;
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                super::$name(Kind::Memory).await;
+            })*
+        }
+        mod sled {
+            use super::Kind;
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                super::$name(Kind::Sled).await;
+            })*
+        }
+    };
+}
+pub(crate) use contract;
+
 /// A kind of store under test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -89,8 +110,11 @@ struct Held {
 }
 
 impl HoldSync {
-    pub(crate) fn hold(&self) {
+    /// Until it is released, or the test ends: a failing test must not wait for ever.
+    #[must_use]
+    pub(crate) fn hold(&self) -> ReleaseAtEnd<'_> {
         self.state.lock().unwrap().hold = true;
+        ReleaseAtEnd(self)
     }
 
     /// Blocks until a sync is being held back.
@@ -115,6 +139,15 @@ impl HoldSync {
 
     pub(crate) fn syncs(&self) -> u64 {
         self.state.lock().unwrap().syncs
+    }
+}
+
+/// Lets syncs happen when it goes.
+pub(crate) struct ReleaseAtEnd<'a>(&'a HoldSync);
+
+impl Drop for ReleaseAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.release();
     }
 }
 
