@@ -160,9 +160,48 @@ fn a_cancelled_run_stops_what_computes_and_what_waits() {
 fn what_is_not_there_is_neither_replayed_nor_resolved() {
     let project = chores();
     let run = id(&project.wflo(&["run", "--json", "--input", "count=1"]).expect_code(0).json());
-    project.wflo(&["replay", "01HZZZZZZZZZZZZZZZZZZZZZZZ"]).expect_code(4);
+    let other = format!("{}{}", &run[..25], if run.ends_with('0') { '1' } else { '0' });
+    project.wflo(&["replay", &other]).expect_code(4);
     project.wflo(&["resolve", &run, "3", "--not-done"]).expect_code(4);
     project.wflo(&["resolve", &run, "3"]).expect_code(2);
+}
+
+#[test]
+fn old_runs_are_dropped_and_what_waits_is_kept() {
+    let project = chores();
+    let olga = project.wflo(&["identity", "add", "olga", "--group", "ops"]).expect_code(0).stdout;
+    for _ in 0..3 {
+        project.wflo(&["run", "--json"]).expect_code(0);
+    }
+    let waiting = project.wflo(&["run", "--json", "--input", "ask=true"]).expect_code(10).json();
+    let gc = |args: &[&str]| project.wflo(&[&["gc", "--json"], args].concat()).expect_code(0).json();
+    assert_eq!(gc(&[])["runs"], 0, "six years are kept");
+    assert_eq!(gc(&["--older-than", "0", "--dry-run"])["runs"], 3);
+    let gone = gc(&["--older-than", "0"]);
+    assert_eq!((&gone["runs"], &gone["public"]), (&json!(3), &json!(0)), "the plan is still needed: {gone}");
+    let left = project.wflo(&["runs", "--json"]).expect_code(0).json();
+    assert_eq!(left.as_array().map(Vec::len), Some(1));
+    project.wflo_as("olga", olga.trim(), &["approve", &approval_of(&waiting)]).expect_code(0);
+    assert_eq!(gc(&["--older-than", "0"])["public"], 2, "plan and component go with the last run");
+}
+
+#[test]
+fn an_erased_run_is_proven_and_says_nothing() {
+    let project = chores();
+    let run = id(&project.wflo(&["run", "--json"]).expect_code(0).json());
+    let waiting = id(&project.wflo(&["run", "--json", "--input", "ask=true"]).expect_code(10).json());
+    project.wflo(&["erase", &waiting]).expect_code(2);
+    project.wflo(&["erase", &run]).expect_code(0);
+    let shown = project.wflo(&["show", &run]);
+    assert!(shown.code != 0 && shown.stderr.contains("erased"), "{shown:?}");
+    let file = project.path("run.audit");
+    let file = file.to_str().expect("a path of text");
+    project.wflo(&["audit", "export", &run, "-o", file]).expect_code(0);
+    let verified = project.wflo(&["audit", "verify", file]).expect_code(0);
+    assert!(verified.stdout.contains("erased"), "{}", verified.stdout);
+    project.wflo(&["erase", &run]).expect_code(2);
+    let runs = project.wflo(&["runs", "--json"]).expect_code(0).json();
+    assert_eq!(runs.as_array().map(Vec::len), Some(2), "that it took place is still listed");
 }
 
 /// Kills a running command without warning and waits until it is gone.

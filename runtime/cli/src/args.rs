@@ -122,6 +122,20 @@ pub(crate) enum Command {
         /// The run.
         run: RunId,
     },
+    /// Drop runs that ended long ago, and the plans and components that no run needs any more.
+    Gc {
+        /// Those that ended more than so many days ago.
+        #[arg(long, value_name = "DAYS", default_value_t = 6 * 365)]
+        older_than: u32,
+        /// Only say what would go.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Forget what a run said; that it took place, and when, still verifies.
+    Erase {
+        /// The run.
+        run: RunId,
+    },
     /// Show what was spent, is held, and is left.
     Cost {
         /// The run; all of them by default.

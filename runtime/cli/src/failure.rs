@@ -110,7 +110,10 @@ impl From<RuntimeError> for Failure {
             | RuntimeError::Journal(wflo_journal::ReadError::UnknownRun { .. }) => {
                 Self::new(Code::NotFound, &error).hint("`wflo runs` lists those there are")
             }
-            RuntimeError::Ended { .. } => Self::usage(&error),
+            RuntimeError::Ended { .. }
+            | RuntimeError::Prune(
+                wflo_journal::PruneError::Unfinished { .. } | wflo_journal::PruneError::Erased { .. },
+            ) => Self::usage(&error),
             RuntimeError::NotUnknown { .. } => Self::new(Code::NotFound, &error)
                 .hint("`wflo show RUN` says which calls are unknown, with their numbers"),
             RuntimeError::NoSuchApproval { .. } => {

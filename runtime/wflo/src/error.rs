@@ -91,6 +91,9 @@ pub enum RuntimeError {
     /// A plan or a component could not be kept, or is no longer there.
     #[error(transparent)]
     Content(#[from] wflo_journal::BlobError),
+    /// Runs could not be dropped or erased.
+    #[error(transparent)]
+    Prune(#[from] wflo_journal::PruneError),
     /// The system has no randomness.
     #[error(transparent)]
     Entropy(#[from] SystemEntropyError),

@@ -9,7 +9,7 @@ use wflo_engine::{
 };
 use wflo_journal::{Created, Journal};
 use wflo_manifest::Plan;
-use wflo_model::{ApprovalId, Digest, GroupName, PrincipalName, RunId};
+use wflo_model::{ApprovalId, Digest, GroupName, PrincipalName, RunId, Timestamp};
 use wflo_ports::{Clock, Entropy};
 use wflo_sandbox::{Missing, Program, Sandbox};
 
@@ -501,7 +501,19 @@ impl Runtime {
         Ok(entries.iter().map(recorded).collect::<Result<_, _>>().map_err(crate::LogFailed::from)?)
     }
 
-    fn summary(&self, bytes: &[u8]) -> Result<Summary, RuntimeError> {
+    /// The time by the runtime's clock.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// The first event of a run: what it was started with.
+    pub(crate) async fn first_event(&self, run: RunId) -> Result<Recorded, RuntimeError> {
+        let mut reader = self.journal.reader(run, 1).await?;
+        let entry = reader.next().await?.ok_or(RuntimeError::NoSuchRun { run })?;
+        Ok(recorded(&entry).map_err(crate::LogFailed::from)?)
+    }
+
+    pub(crate) fn summary(&self, bytes: &[u8]) -> Result<Summary, RuntimeError> {
         serde_json::from_slice(bytes)
             .map_err(|error| RuntimeError::Bug { message: format!("the summary of a run: {error}") })
     }

@@ -1,6 +1,8 @@
 //! What people do to a run from outside: `cancel`, `resolve`, `replay`.
 
-use wflo::{ReplayView, Resolution};
+use std::time::Duration;
+
+use wflo::{GcView, ReplayView, Resolution, Retention};
 use wflo_model::RunId;
 
 use super::output;
@@ -54,6 +56,38 @@ pub(crate) async fn resolve(
         return Ok(Code::of(&session.ask(session::Show { run }).await?));
     }
     follow(global, session, session::Drive { run, deploy }, run).await
+}
+
+/// Drops old runs.
+pub(crate) async fn gc(
+    global: &Global,
+    session: &mut Session,
+    older_than: u32,
+    dry_run: bool,
+) -> Result<(), Failure> {
+    let keep = Retention { ended_for: Duration::from_secs(u64::from(older_than) * 86_400) };
+    let went = session.ask(session::Gc { keep, dry_run }).await?;
+    output(global, &went, || gone(&went));
+    Ok(())
+}
+
+fn gone(went: &GcView) -> String {
+    let GcView { runs, events, blobs, public, bytes, dry_run } = went;
+    if *dry_run {
+        return format!("{runs} runs with {events} events would go");
+    }
+    format!(
+        "{runs} runs with {events} events, {blobs} blobs, {public} plans and components; {bytes} bytes freed"
+    )
+}
+
+/// Forgets what a run said.
+pub(crate) async fn erase(session: &mut Session, run: RunId) -> Result<(), Failure> {
+    match session.ask(session::Erase { run, again: false }).await? {
+        Some(events) => say(&format!("erased {run}: its {events} events have no bodies any more")),
+        None => say(&format!("erased {run}")),
+    }
+    Ok(())
 }
 
 /// Replays a run and says whether it is identical.

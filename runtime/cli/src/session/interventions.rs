@@ -1,7 +1,7 @@
 //! Operations by which people step into a run, each with why it does no harm to ask for it twice.
 
 use serde::{Deserialize, Serialize};
-use wflo::{ReplayView, Resolution, RuntimeError};
+use wflo::{GcView, ReplayView, Resolution, Retention, RuntimeError};
 use wflo_engine::Event;
 use wflo_model::RunId;
 
@@ -84,5 +84,43 @@ impl Operation for Replay {
 
     async fn perform(self, service: &Service, _: Sink) -> Result<Self::Answer, Refusal> {
         Ok(service.runtime().replay(self.run).await?)
+    }
+}
+
+/// Drops old runs. Asked twice, there is nothing left to drop.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Gc {
+    pub(crate) keep: Retention,
+    pub(crate) dry_run: bool,
+}
+
+impl Operation for Gc {
+    type Answer = GcView;
+
+    async fn perform(self, service: &Service, _: Sink) -> Result<Self::Answer, Refusal> {
+        Ok(service.runtime().gc(self.keep, self.dry_run).await?)
+    }
+}
+
+/// Forgets what a run said; the answer is how many events it had. Asked again after its answer was lost, it finds the
+/// run erased.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Erase {
+    pub(crate) run: RunId,
+    pub(crate) again: bool,
+}
+
+impl Operation for Erase {
+    type Answer = Option<u64>;
+
+    async fn perform(self, service: &Service, _: Sink) -> Result<Self::Answer, Refusal> {
+        match service.runtime().erase(self.run).await {
+            Err(RuntimeError::Prune(wflo_journal::PruneError::Erased { .. })) if self.again => Ok(None),
+            erased => Ok(Some(erased?)),
+        }
+    }
+
+    fn again(self) -> Self {
+        Self { again: true, ..self }
     }
 }
