@@ -204,6 +204,31 @@ fn an_erased_run_is_proven_and_says_nothing() {
     assert_eq!(runs.as_array().map(Vec::len), Some(2), "that it took place is still listed");
 }
 
+#[test]
+fn a_fork_goes_on_from_where_its_parent_stood() {
+    let project = chores();
+    let parent = project.wflo(&["run", "--json", "--input", "poison=3"]).expect_code(1).json();
+    let parent = id(&parent);
+    let shown = project.wflo(&["audit", "show", &parent, "--json"]).expect_code(0).json();
+    let events = shown.as_array().expect("events");
+    let listed = events.iter().find(|event| {
+        event["step"] == "list" && event["text"].as_str().is_some_and(|text| text.contains("succeeded"))
+    });
+    let at = listed.and_then(|event| event["seq"].as_u64()).expect("the first step has ended").to_string();
+
+    // Items that have written would write again.
+    let refused = project.wflo(&["fork", &parent, "--at", &at]).expect_code(3);
+    assert!(refused.stderr.contains("`square[0]`"), "{}", refused.stderr);
+    book(&project).execute_batch("DELETE FROM squares").expect("the book");
+    let forked = project.wflo(&["fork", &parent, "--at", &at, "--keep", "--json"]).expect_code(1).json();
+    assert_ne!(id(&forked), parent);
+    assert_eq!(step(&forked, "list")["attempts"], 0, "its output is the parent's");
+    assert_eq!(forked["error"], "step `square`: item 2: 3 is poison", "the same plan and inputs");
+    assert_eq!(project.wflo(&["show", &parent, "--json"]).expect_code(0).json()["status"], "superseded");
+    project.wflo(&["fork", &parent, "--at", &at]).expect_code(2);
+    project.wflo(&["replay", &id(&forked)]).expect_code(0);
+}
+
 /// Kills a running command without warning and waits until it is gone.
 fn kill(mut child: std::process::Child) {
     child.kill().expect("the command is there to be killed");

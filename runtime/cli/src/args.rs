@@ -117,6 +117,17 @@ pub(crate) enum Command {
     },
     /// Say what became of a call of which nobody knows whether it was done, and let the run go on.
     Resolve(Resolve),
+    /// Make a run that goes on from where another stood; that one is superseded.
+    Fork {
+        /// The parent; it must have ended, or wait.
+        run: RunId,
+        /// Its event up to which the new run is as it was: steps that had ended by then keep their outputs.
+        #[arg(long, value_name = "SEQ")]
+        at: u64,
+        /// Also where steps that begin anew have had effects already.
+        #[arg(long)]
+        keep: bool,
+    },
     /// Run the finished attempts of a run again from its journal, offline, and compare.
     Replay {
         /// The run.
@@ -180,7 +191,6 @@ pub(crate) struct Run {
 
 /// What became of a call.
 #[derive(Debug, Args)]
-#[group(id = "outcome", required = true, multiple = false, args = ["done", "not_done"])]
 pub(crate) struct Resolve {
     /// The run.
     pub(crate) run: RunId,
@@ -188,7 +198,7 @@ pub(crate) struct Resolve {
     #[arg(value_name = "SEQ")]
     pub(crate) intent: u64,
     /// It was done, and returned this: JSON, as the step is to get it.
-    #[arg(long, value_name = "VALUE")]
+    #[arg(long, value_name = "VALUE", required_unless_present = "not_done", conflicts_with = "not_done")]
     pub(crate) done: Option<String>,
     /// It was not done: the step's call is made anew.
     #[arg(long)]

@@ -40,7 +40,7 @@ impl Code {
             RunStatus::Succeeded => Self::Succeeded,
             RunStatus::Waiting => Self::ApprovalOpen,
             RunStatus::Parked => Self::Parked,
-            RunStatus::Failed | RunStatus::Cancelled => Self::RunFailed,
+            RunStatus::Failed | RunStatus::Cancelled | RunStatus::Superseded => Self::RunFailed,
             // Accepted, and left for somebody to drive.
             RunStatus::Running => Self::Succeeded,
             _ => Self::Bug,
@@ -110,6 +110,9 @@ impl From<RuntimeError> for Failure {
             | RuntimeError::Journal(wflo_journal::ReadError::UnknownRun { .. }) => {
                 Self::new(Code::NotFound, &error).hint("`wflo runs` lists those there are")
             }
+            RuntimeError::Effects { .. } => Self::new(Code::Denied, &error)
+                .hint("fork after them, or give `--keep` if they may happen twice"),
+            RuntimeError::NotForkable { .. } | RuntimeError::Superseded { .. } => Self::usage(&error),
             RuntimeError::Ended { .. }
             | RuntimeError::Prune(
                 wflo_journal::PruneError::Unfinished { .. } | wflo_journal::PruneError::Erased { .. },

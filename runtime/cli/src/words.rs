@@ -12,6 +12,12 @@ pub(crate) fn describe(recorded: &Recorded) -> String {
 
 fn what(recorded: &Recorded) -> String {
     match &recorded.event {
+        Event::RunCreated { workflow, version, requester, forked: Some(forked), .. } => {
+            format!(
+                "run of {workflow} {version} forked from event {} of {} by {requester}",
+                forked.seq, forked.run
+            )
+        }
         Event::RunCreated { workflow, version, requester, .. } => {
             format!("run of {workflow} {version} asked for by {requester}")
         }
@@ -69,6 +75,11 @@ fn what(recorded: &Recorded) -> String {
             let consumes = consumes.map(|id| format!(", as {id} permits")).unwrap_or_default();
             format!("fans out over {} items{consumes}", items.len())
         }
+        Event::Inherited { output: Some(output) } => {
+            format!("has its output from the parent: {}", shape(output))
+        }
+        Event::Inherited { output: None } => "was left out in the parent".to_owned(),
+        Event::Superseded { by } => format!("run {by} goes on in its place"),
         Event::Joined => "all items have ended".to_owned(),
         Event::TimerFired => "its time has come".to_owned(),
         Event::CancelRequested { by, reason } => {

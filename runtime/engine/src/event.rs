@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use wflo_manifest::ApprovalRule;
 use wflo_model::{
     ApprovalId, Call, CallError, CallResult, Digest, Failure, Fault, GroupName, Label, PicoUsd,
-    PrincipalName, StepName, Timestamp,
+    PrincipalName, RunId, StepName, Timestamp,
 };
 
 use crate::Spend;
@@ -29,6 +29,19 @@ pub enum Event {
         requester: PrincipalName,
         /// The budget of the run.
         budget: Option<PicoUsd>,
+        /// The run it goes on from, for a fork.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        forked: Option<Forked>,
+    },
+    /// A step had ended when the run was forked; this run has its output from there.
+    Inherited {
+        /// Its output; none for one that was left out.
+        output: Option<Value>,
+    },
+    /// A fork goes on in the place of this run. Nothing happens to it any more.
+    Superseded {
+        /// The fork.
+        by: RunId,
     },
     /// A step fans out: one unit of work an item, in this order. What it was approved for is consumed by this
     /// same append.
@@ -205,6 +218,19 @@ pub enum Event {
         /// Why it failed.
         error: Option<String>,
     },
+}
+
+/// Where a fork comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Forked {
+    /// The parent.
+    pub run: RunId,
+    /// The parent's event up to which it is as the parent was.
+    pub seq: u64,
+    /// The hash of that event: with it, the parent's chain is part of this one.
+    pub hash: Digest,
+    /// What the parent had spent then. It counts in the budget of this run.
+    pub spent: PicoUsd,
 }
 
 /// A call's result.

@@ -37,6 +37,7 @@ impl Driver {
             inputs: serde_json::Map::new(),
             requester: "rita".parse().unwrap(),
             budget: None,
+            forked: None,
         };
         driver.append(Place::RUN, event);
         driver

@@ -144,9 +144,7 @@ impl Runtime {
         }
         let plan = self.journal.put_public(&start.plan.bytes()).await?;
         let now = self.clock.now();
-        let mut random = [0; 10];
-        self.entropy.fill(&mut random)?;
-        let run = RunId::new(now, random);
+        let run = self.new_run_id()?;
         let event = Event::RunCreated {
             workflow: start.plan.workflow.to_string(),
             version: start.plan.version.clone(),
@@ -154,6 +152,7 @@ impl Runtime {
             inputs: start.inputs,
             requester: start.requester,
             budget: start.plan.budget,
+            forked: None,
         };
         let first = Recorded { seq: 1, time: now, place: Place::RUN, event };
         let drafts = vec![draft(now, &first.place, &first.event)];
@@ -501,6 +500,13 @@ impl Runtime {
         Ok(entries.iter().map(recorded).collect::<Result<_, _>>().map_err(crate::LogFailed::from)?)
     }
 
+    /// An id for a run that begins now.
+    pub(crate) fn new_run_id(&self) -> Result<RunId, RuntimeError> {
+        let mut random = [0; 10];
+        self.entropy.fill(&mut random)?;
+        Ok(RunId::new(self.clock.now(), random))
+    }
+
     /// The time by the runtime's clock.
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
@@ -542,7 +548,7 @@ impl Runtime {
     }
 
     /// The log of a run, to write: the one this process has open, or a newly claimed one.
-    async fn open(&self, run: RunId) -> Result<(Arc<RunLog>, Arc<Plan>), RuntimeError> {
+    pub(crate) async fn open(&self, run: RunId) -> Result<(Arc<RunLog>, Arc<Plan>), RuntimeError> {
         let mut runs = self.runs.lock().await;
         if let Some(open) = runs.get(&run)
             && let (Some(log), Some(plan)) = (open.log.upgrade(), open.plan.upgrade())

@@ -58,6 +58,21 @@ pub(crate) async fn resolve(
     follow(global, session, session::Drive { run, deploy }, run).await
 }
 
+/// Makes a run that goes on from where another stood, and follows it.
+pub(crate) async fn fork(
+    global: &Global,
+    project: &Project,
+    session: &mut Session,
+    run: RunId,
+    at: u64,
+    keep: bool,
+) -> Result<Code, Failure> {
+    let deploy = project.deploy()?;
+    let (who, again) = (who(global)?, false);
+    let run = session.ask(session::Fork { run, at, keep, who, deploy: deploy.clone(), again }).await?;
+    follow(global, session, session::Drive { run, deploy }, run).await
+}
+
 /// Drops old runs.
 pub(crate) async fn gc(
     global: &Global,

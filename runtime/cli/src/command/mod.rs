@@ -68,6 +68,9 @@ async fn stored(
             return intervene::cancel(global, project, session, run, reason).await;
         }
         Command::Resolve(args) => return intervene::resolve(global, project, session, args).await,
+        Command::Fork { run, at, keep } => {
+            return intervene::fork(global, project, session, run, at, keep).await;
+        }
         Command::Gc { older_than, dry_run } => intervene::gc(global, session, older_than, dry_run).await?,
         Command::Erase { run } => intervene::erase(session, run).await?,
         Command::Replay { run } => return intervene::replay(global, session, run).await,

@@ -124,3 +124,33 @@ impl Operation for Erase {
         Self { again: true, ..self }
     }
 }
+
+/// Makes a run that goes on from where another stood. Asked again after its answer was lost, it names the fork that
+/// goes on in the parent's place.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Fork {
+    pub(crate) run: RunId,
+    pub(crate) at: u64,
+    pub(crate) keep: bool,
+    pub(crate) who: Who,
+    pub(crate) deploy: Deploy,
+    pub(crate) again: bool,
+}
+
+impl Operation for Fork {
+    type Answer = RunId;
+
+    async fn perform(self, service: &Service, _: Sink) -> Result<Self::Answer, Refusal> {
+        let Self { run, at, keep, who, deploy, again } = self;
+        let runtime = service.runtime();
+        let by = service.requester(&deploy, who).await?;
+        match runtime.fork(wflo::Fork { run, at, keep }, &by).await {
+            Err(RuntimeError::Superseded { by }) if again => Ok(by),
+            forked => Ok(forked?),
+        }
+    }
+
+    fn again(self) -> Self {
+        Self { again: true, ..self }
+    }
+}

@@ -35,7 +35,7 @@ use self::client::{Connection, NotConnected, Outcome};
 pub(crate) use self::deploy::Deploy;
 use self::holder::Holder;
 use self::interrupt::Interrupt;
-pub(crate) use self::interventions::{Cancel, Erase, Gc, Replay, Resolve};
+pub(crate) use self::interventions::{Cancel, Erase, Fork, Gc, Replay, Resolve};
 pub(crate) use self::operation::{Operation, Streamed};
 pub(crate) use self::operations::{
     Approval, Approvals, Costs, Drive, EventView, Events, Export, Keep, Known, Lacks, Logs, Resume, Runs,

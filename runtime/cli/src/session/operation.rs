@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use wflo::{Observer, RunView};
 
-use super::interventions::{Cancel, Erase, Gc, Replay, Resolve};
+use super::interventions::{Cancel, Erase, Fork, Gc, Replay, Resolve};
 use super::operations::{
     Approval, Approvals, Costs, Drive, Events, Export, Keep, Known, Lacks, Logs, Resume, Runs, Show, Start,
     Unfinished, Vote,
@@ -92,6 +92,7 @@ requests! {
     Erase,
     Events,
     Export,
+    Fork,
     Gc,
     Keep,
     Known,
