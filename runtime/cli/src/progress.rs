@@ -65,6 +65,17 @@ impl Progress {
         }
     }
 
+    /// It stops at a signal, which may take a while.
+    pub(crate) fn stopping(&self) {
+        let text =
+            "stopping when the calls under way have ended, within ten seconds; once more ends it at once";
+        match &self.shown {
+            Shown::Spinners { bars, .. } => drop(bars.println(text)),
+            Shown::Lines => crate::say(text),
+            Shown::Nothing => {}
+        }
+    }
+
     fn changed(&mut self, run: &RunView, step: &StepView) {
         let colors = terminal::stderr_colors();
         match &mut self.shown {

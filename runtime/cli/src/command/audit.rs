@@ -23,7 +23,7 @@ pub(crate) async fn export(session: &mut Session, run: RunId, to: Option<&Path>)
     let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&unready).map_err(bad)?;
     let mut write = |event| match event {
         Streamed::Lines { at, text } => piece(&mut file, at, &text).map_err(bad),
-        Streamed::Run(_) => Ok(()),
+        Streamed::Run(_) | Streamed::Stopping => Ok(()),
     };
     let exported = session.follow(session::Export { run }, &mut write).await;
     let kept = exported

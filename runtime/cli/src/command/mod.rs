@@ -16,7 +16,7 @@ use crate::args::{Approvals, Audit, Cli, Command, Global, Identity};
 use crate::failure::{Code, Failure};
 use crate::project::Project;
 use crate::session::{self, Session};
-use crate::{build, print, show, terminal};
+use crate::{build, print, say, show, terminal};
 
 /// Performs one command and says with which code it ends.
 pub(crate) async fn perform(cli: Cli) -> Result<Code, Failure> {
@@ -77,6 +77,7 @@ async fn stored(
         Command::Runs { workflow, status, limit } => {
             let runs = session.ask(session::Runs { workflow, status, limit }).await?;
             output(global, &runs, || show::runs(&runs, terminal::stdout_colors()));
+            say_if_none(global, &runs, "there are no such runs");
         }
         Command::Show { run } => {
             let view = session.ask(session::Show { run }).await?;
@@ -92,6 +93,7 @@ async fn stored(
         Command::Approvals { command: None } => {
             let open = session.ask(session::Approvals {}).await?;
             output(global, &open, || show::approvals(&open));
+            say_if_none(global, &open, "nothing waits for a decision");
         }
         Command::Approvals { command: Some(Approvals::Show { id }) } => {
             let approval = session.ask(session::Approval { id }).await?;
@@ -127,8 +129,18 @@ async fn stored(
 fn output<T: Serialize>(global: &Global, value: &T, text: impl FnOnce() -> String) {
     if global.json {
         print(&serde_json::to_string_pretty(value).expect("what is shown has text keys"));
-    } else {
-        print(&text());
+        return;
+    }
+    let text = text();
+    if !text.is_empty() {
+        print(&text);
+    }
+}
+
+/// Says to a person that a list is empty, where it prints as nothing.
+fn say_if_none<T>(global: &Global, list: &[T], what: &str) {
+    if list.is_empty() && !global.json {
+        say(what);
     }
 }
 

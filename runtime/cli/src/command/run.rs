@@ -119,8 +119,10 @@ pub(crate) async fn follow<O: Operation<Answer = RunView>>(
     let mut progress = Progress::new(global);
     let driven = session
         .follow(drive, &mut |event| {
-            if let Streamed::Run(view) = event {
-                progress.show(&view);
+            match event {
+                Streamed::Run(view) => progress.show(&view),
+                Streamed::Stopping => progress.stopping(),
+                Streamed::Lines { .. } => {}
             }
             Ok(())
         })

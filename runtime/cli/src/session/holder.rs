@@ -136,7 +136,11 @@ async fn serve(stream: UnixStream, service: Arc<Service>, mut leaving: watch::Re
         let reply = match ask {
             Ok(ask) => answer(ask.request, Arc::clone(&service), &mut to).await,
             Err(FrameError::Io(_)) => return,
-            Err(error) => Reply::Failed(Failure::bug(error)),
+            Err(error) => {
+                // Where the next request begins is not known any more.
+                let _ = frame::write(&mut to, &Reply::Failed(Failure::bug(error))).await;
+                return;
+            }
         };
         let sent = match frame::write(&mut to, &reply).await {
             Err(error @ FrameError::TooLarge { .. }) => {

@@ -162,6 +162,7 @@ async fn perform<O: Operation>(
             code = interrupt.first(), if stopped.is_none() => {
                 stopped = Some(code);
                 service.runtime().stop();
+                told(Streamed::Stopping)?;
             }
             Some(event) = streamed.recv() => told(event)?,
             result = &mut performed => break result,

@@ -24,6 +24,8 @@ pub(crate) const STREAM: usize = 64;
 pub(crate) enum Streamed {
     /// The run looks like this now.
     Run(Box<RunView>),
+    /// A signal has come: what is driven here stops where it stands, once the calls under way have ended.
+    Stopping,
     /// A piece of a file, whole lines of it, that begins at this byte. One at 0 begins the file, also when it was
     /// begun before.
     Lines { at: u64, text: String },
