@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
 use wflo_backends::SystemEntropy;
-use wflo_journal::{Created, Draft, Extras, Journal, OpenError, Prune, SledStore};
+use wflo_journal::{AppendError, Created, Draft, Extras, Journal, OpenError, Prune, PruneError, SledStore};
 
 use crate::support::{draft, entropy, run};
 
@@ -120,6 +120,62 @@ async fn nothing_acknowledged_is_lost_to_a_kill_while_opening() {
             check(dir.path(), acknowledged, round).await;
         }
     }
+}
+
+/// In a process of its own, whose files may not grow beyond a limit: appends until that fails, and says how.
+#[tokio::test]
+async fn child_that_fills_the_disk() {
+    let Some(state) = std::env::var_os(CHILD) else { return };
+    let journal = Journal::open_state(Path::new(&state), None, entropy()).await.unwrap();
+    let Ok(Created::New(mut writer)) = journal.create_run(run(1), None, vec![draft("1")], Vec::new()).await
+    else {
+        panic!("the run is new")
+    };
+    let mut out = std::io::stdout();
+    let failure = loop {
+        let pair = vec![draft(vec![7; 3000]), draft("pair")];
+        let appended = match writer.append(pair, Extras::default()) {
+            Ok(appended) => appended.ticket.durable().await,
+            Err(error) => Err(error),
+        };
+        match appended {
+            Ok(()) => writeln!(out, "durable {}", writer.head()).unwrap(),
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(failure, AppendError::Unknown { .. }), "{failure}");
+    let next = journal.create_run(run(2), None, vec![draft("1")], Vec::new()).await;
+    assert!(matches!(next, Err(AppendError::Poisoned { .. })), "{next:?}");
+    let pruned = journal.prune(Prune::default()).await;
+    assert!(matches!(pruned, Err(PruneError::Poisoned { .. })), "{pruned:?}");
+    assert_eq!(journal.read(run(1), 1).await.unwrap().len() as u64 % 2, 1, "it can still be read");
+    writeln!(out, "poisoned").unwrap();
+}
+
+/// A disk that is full: the append that did not fit is in doubt, nothing is written after it, and with room again
+/// everything acknowledged is there.
+#[tokio::test]
+async fn a_full_disk_poisons_and_loses_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    // The shell's `ulimit` stands for the disk: a write beyond it fails, where the signal for it is ignored.
+    let child = Command::new("sh")
+        .args(["-c", "trap '' XFSZ; ulimit -f 4096; exec \"$0\" \"$@\""])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", "process::child_that_fills_the_disk", "--nocapture", "--test-threads=1"])
+        .env(CHILD, dir.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&child.stdout).into_owned();
+    assert!(
+        said.contains("poisoned") && child.status.success(),
+        "{said} {}",
+        String::from_utf8_lossy(&child.stderr)
+    );
+    let durable = said.lines().filter_map(|line| line.rsplit_once("durable ")?.1.parse::<u64>().ok());
+    check(dir.path(), durable.max().unwrap(), 0).await;
+    let journal = Journal::open_state(dir.path(), None, entropy()).await.unwrap();
+    let mut writer = journal.claim(run(1)).await.unwrap();
+    writer.append(vec![draft("on")], Extras::default()).unwrap().ticket.durable().await.unwrap();
 }
 
 /// Megabytes that are written in the tests of memory: some times the cache.

@@ -158,6 +158,33 @@ async fn pruning_takes_nothing_from_runs_that_are_being_made() {
     }
 }
 
+/// Whoever reads a run while it is dropped is told that it is unknown, and never that it is damaged.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn readers_of_a_run_that_is_dropped_are_told_so() {
+    let journal = Journal::in_memory(entropy()).await.unwrap();
+    for n in 1..=100 {
+        let drafts = (0..50).map(|_| draft(vec![n; 100])).collect();
+        new_run(&journal, n, drafts).await;
+        let readers = (0..3).map(|_| {
+            let journal = journal.clone();
+            tokio::spawn(async move {
+                loop {
+                    if let Err(error) = journal.read(run(n), 1).await {
+                        return error;
+                    }
+                }
+            })
+        });
+        let readers = readers.collect::<Vec<_>>();
+        tokio::task::yield_now().await;
+        journal.prune(Prune { runs: of([(n, 50)]), public: None }).await.unwrap();
+        for reader in readers {
+            let error = reader.await.unwrap();
+            assert!(matches!(error, ReadError::UnknownRun { .. }), "{error}");
+        }
+    }
+}
+
 /// A disk that is full, or not ours to write, changes nothing and stops nobody.
 #[tokio::test]
 async fn pruning_that_fails_leaves_everything_as_it_was() {
