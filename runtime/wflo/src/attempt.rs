@@ -9,11 +9,12 @@ use wflo_host_api::{StepContext, Stop};
 use wflo_manifest::{Plan, PlanStep};
 use wflo_model::{Digest, Fault, FaultKind, Label};
 use wflo_ports::{Begun, DbError};
-use wflo_sandbox::{End, Program};
+use wflo_sandbox::End;
 
 use crate::Outside;
 use crate::ask::decision;
 use crate::gate::{AttemptGate, Setup};
+use crate::guest::StepProgram;
 use crate::history::{Committing, History};
 use crate::operation::database;
 use crate::run_log::{LogFailed, RunLog};
@@ -27,7 +28,7 @@ pub(crate) struct Attempt {
     pub(crate) step: PlanStep,
     pub(crate) unit: UnitId,
     pub(crate) attempt: u32,
-    pub(crate) program: Arc<Program>,
+    pub(crate) program: Arc<dyn StepProgram>,
     pub(crate) history: History,
     pub(crate) stopping: tokio::sync::watch::Receiver<bool>,
 }

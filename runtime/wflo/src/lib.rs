@@ -1,6 +1,6 @@
 //! The embeddable wflo runtime: gate, executor, recovery.
 //!
-//! A [`Runtime`] holds a journal and a sandbox. It [starts](Runtime::start) runs of a pinned
+//! A [`Runtime`] holds a journal and a sandbox, or whatever else runs [`Components`]. It [starts](Runtime::start) runs of a pinned
 //! [`Plan`](wflo_manifest::Plan), [drives](Runtime::drive) them until they end or wait, takes
 //! [votes](Runtime::vote), and shows what happened. What steps can reach is what the [`Host`] lends.
 
@@ -9,6 +9,7 @@ mod attempt;
 mod error;
 mod executor;
 mod gate;
+mod guest;
 mod history;
 mod model_call;
 mod operation;
@@ -27,6 +28,7 @@ mod view;
 pub use attempt::AttemptFailed;
 pub use error::RuntimeError;
 pub use executor::Observer;
+pub use guest::{Components, StepProgram};
 pub use outside::Outside;
 pub use principal::{NotAuthenticated, Principal, Principals};
 pub use replay::{AttemptReplay, Difference, ReplayView};

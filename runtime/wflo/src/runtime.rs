@@ -11,9 +11,10 @@ use wflo_journal::{Created, Journal};
 use wflo_manifest::Plan;
 use wflo_model::{ApprovalId, Digest, GroupName, PrincipalName, RunId};
 use wflo_ports::{Clock, Entropy};
-use wflo_sandbox::{Missing, Program, Sandbox};
+use wflo_sandbox::Missing;
 
 use crate::executor::{Executor, Observer};
+use crate::guest::{Components, StepProgram};
 use crate::principal::{Principal, Principals, new_token};
 use crate::run_log::{RunLog, Summary, draft, first_summary, recorded};
 use crate::view::{ApprovalView, CostView, LogView, RunLine, RunView};
@@ -54,7 +55,7 @@ pub struct Start {
 /// Everything it says it did is durable. It may be killed at any time; [`resume`](Self::resume) goes on.
 pub struct Runtime {
     journal: Journal,
-    sandbox: Arc<Sandbox>,
+    components: Arc<dyn Components>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     runs: tokio::sync::Mutex<HashMap<RunId, Open>>,
@@ -70,16 +71,16 @@ struct Open {
 }
 
 impl Runtime {
-    /// Makes a runtime on an open journal.
+    /// Makes a runtime on an open journal. What runs components is a [`Sandbox`](wflo_sandbox::Sandbox).
     #[must_use]
     pub fn new(
         journal: Journal,
-        sandbox: Arc<Sandbox>,
+        components: Arc<dyn Components>,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Self {
         let stopping = tokio::sync::watch::Sender::new(false);
-        Self { journal, sandbox, clock, entropy, runs: tokio::sync::Mutex::default(), stopping }
+        Self { journal, components, clock, entropy, runs: tokio::sync::Mutex::default(), stopping }
     }
 
     /// Has every run that is driven stop where it stands: no attempt begins, and those under way end at their
@@ -115,7 +116,7 @@ impl Runtime {
         let mut missing = Vec::new();
         for digest in plan.components() {
             let bytes = components.get(&digest).ok_or(RuntimeError::NoComponent { component: digest })?;
-            let program = self.sandbox.load(bytes).await?;
+            let program = Arc::clone(&self.components).load(bytes).await?;
             missing.extend(program.missing(&plan.component_grants(&digest).capabilities()));
         }
         Ok(missing)
@@ -459,10 +460,13 @@ impl Runtime {
     }
 
     /// The component of that digest, compiled.
-    pub(crate) async fn program(&self, digest: &Digest) -> Result<Arc<Program>, RuntimeError> {
-        match self.sandbox.loaded(digest) {
+    pub(crate) async fn program(&self, digest: &Digest) -> Result<Arc<dyn StepProgram>, RuntimeError> {
+        match self.components.loaded(digest) {
             Some(program) => Ok(program),
-            None => Ok(self.sandbox.load(&self.journal.get_public(digest).await?).await?),
+            None => {
+                let component = self.journal.get_public(digest).await?;
+                Ok(Arc::clone(&self.components).load(&component).await?)
+            }
         }
     }
 

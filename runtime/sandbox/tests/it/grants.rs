@@ -61,7 +61,8 @@ async fn every_function_that_reaches_outside_goes_through_the_gate() {
     });
     let task = json!({"value": {"a": 1}, "usage": usage, "cost_usd": "0.02", "estimated": true});
     let rows = json!({"columns": ["n"], "rows": [[{"integer": "9223372036854775807"}]]});
-    let decision = json!({"status": "rejected", "votes": [{"by": "ann", "approved": false, "comment": "no"}]});
+    let decision =
+        json!({"status": "rejected", "votes": [{"by": "ann", "approved": false, "comment": "no"}]});
     let answers = [chat, task.clone(), task, rows, json!({"changed": 4}), decision];
     let answers: VecDeque<_> = answers.into_iter().map(|answer| Answer::Result(Ok(answer))).collect();
     let gate = Recorder::answering(answers);
