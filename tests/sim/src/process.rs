@@ -16,7 +16,7 @@ use wflo_ports::{Clock, Entropy};
 use crate::database::SimDatabase;
 use crate::language_model::SimModel;
 use crate::plan::{inputs, plan};
-use crate::scenario::{Action, Scenario};
+use crate::scenario::{Action, Scenario, Timed};
 use crate::script::{Scripts, component};
 use crate::store::SimStore;
 use crate::world::{Promise, World, name_of};
@@ -95,7 +95,7 @@ impl<'a> Process<'a> {
                 };
                 drivers.spawn(driver.go());
             }
-            while let Some(timed) = self.scenario.actions.get(self.world.lock().acted) {
+            while let Some(timed) = self.next_action() {
                 tokio::time::sleep(Duration::from_millis(timed.after)).await;
                 // Whoever was killed in the middle of something does not come back to it.
                 self.world.lock().acted += 1;
@@ -126,6 +126,11 @@ impl<'a> Process<'a> {
             self.settle(self.run(number)).await?;
         }
         Ok(Ended::Over)
+    }
+
+    fn next_action(&self) -> Option<&'a Timed> {
+        let acted = self.world.lock().acted;
+        self.scenario.actions.get(acted)
     }
 
     /// Has nobody drive any more, each from where its run next waits.

@@ -43,9 +43,6 @@ enum Verdict {
 }
 
 impl Image {
-    pub(crate) fn row(&self, run: RunId) -> Option<&RunRow> {
-        self.rows.get(&run)
-    }
 
     pub(crate) fn heads(&self) -> BTreeMap<RunId, u64> {
         self.rows.iter().map(|(run, row)| (*run, row.head)).collect()
