@@ -7,7 +7,7 @@ use std::sync::Arc;
 use wflo_engine::{AttemptEnd, Event, Place, RunState, UnitId, retry_at};
 use wflo_host_api::{StepContext, Stop};
 use wflo_manifest::{Plan, PlanStep};
-use wflo_model::{Digest, Fault, FaultKind, Label};
+use wflo_model::{ApprovalId, Digest, Fault, FaultKind, Label};
 use wflo_ports::{Begun, DbError};
 use wflo_sandbox::End;
 
@@ -17,6 +17,7 @@ use crate::gate::{AttemptGate, Setup};
 use crate::guest::StepProgram;
 use crate::history::{Committing, History};
 use crate::operation::database;
+use crate::principal::People;
 use crate::run_log::{LogFailed, RunLog};
 use crate::transactions::{RedoError, Transactions};
 
@@ -24,6 +25,7 @@ use crate::transactions::{RedoError, Transactions};
 pub(crate) struct Attempt {
     pub(crate) log: Arc<RunLog>,
     pub(crate) outside: Arc<Outside>,
+    pub(crate) people: People,
     pub(crate) plan: Arc<Plan>,
     pub(crate) step: PlanStep,
     pub(crate) unit: UnitId,
@@ -80,11 +82,14 @@ impl Attempt {
             return self.finish_commit(committing, &history).await;
         }
         let run = self.log.run().to_string();
-        let context =
-            self.log.read(|state| context(&run, &self.plan, state, &self.step, &self.unit, self.attempt));
+        let approval = history.approval;
+        let context = self
+            .log
+            .read(|state| context(&run, &self.plan, state, &self.step, (&self.unit, self.attempt), approval));
         let gate = AttemptGate::new(Setup {
             log: Arc::clone(&self.log),
             outside: Arc::clone(&self.outside),
+            people: self.people.clone(),
             plan: Arc::clone(&self.plan),
             step: self.step.clone(),
             unit: self.unit.clone(),
@@ -227,14 +232,15 @@ impl Attempt {
     }
 }
 
-/// What the step may know about itself.
+/// What the step may know about itself when an attempt begins, and each time it is resumed: `approval` is the last one
+/// that was opened for it before. What its own calls have come to since it is told by those calls.
 pub(crate) fn context(
     run: &str,
     plan: &Plan,
     state: &RunState,
     step: &PlanStep,
-    unit: &UnitId,
-    attempt: u32,
+    (unit, attempt): (&UnitId, u32),
+    approval: Option<ApprovalId>,
 ) -> StepContext {
     let ancestors = plan.transitive(&step.name);
     let outputs: BTreeMap<_, _> =
@@ -246,10 +252,11 @@ pub(crate) fn context(
         let parent = UnitId::step(name);
         unit.item.map(|item| parent.with_item(item)).into_iter().chain([parent])
     });
+    let last = |of: UnitId| if of == *unit { approval } else { state.unit(&of).approval };
     let decision = [unit.clone(), whole]
         .into_iter()
         .chain(parents)
-        .find_map(|unit| decision(state.approval(state.unit(&unit).approval.as_ref()?)?));
+        .find_map(|unit| decision(state.approval(&last(unit)?)?));
     let items = state.step(&unit.step).items.as_ref();
     StepContext {
         run: run.to_owned(),

@@ -18,6 +18,7 @@ use crate::Outside;
 use crate::history::History;
 use crate::operation::Operation;
 use crate::player::{Asked, Divergence, Player, Wait};
+use crate::principal::People;
 use crate::run_log::{LogFailed, RunLog, Written};
 use crate::tasks::{Caller, Task};
 use crate::transactions::Transactions;
@@ -26,6 +27,7 @@ use crate::transactions::Transactions;
 pub(crate) struct AttemptGate {
     pub(crate) log: Arc<RunLog>,
     pub(crate) outside: Arc<Outside>,
+    pub(crate) people: People,
     pub(crate) plan: Arc<Plan>,
     pub(crate) step: PlanStep,
     pub(crate) place: Place,
@@ -41,6 +43,7 @@ pub(crate) struct AttemptGate {
 pub(crate) struct Setup {
     pub(crate) log: Arc<RunLog>,
     pub(crate) outside: Arc<Outside>,
+    pub(crate) people: People,
     pub(crate) plan: Arc<Plan>,
     pub(crate) step: PlanStep,
     pub(crate) unit: UnitId,
@@ -53,7 +56,7 @@ pub(crate) struct Setup {
 
 impl AttemptGate {
     pub(crate) fn new(setup: Setup) -> Self {
-        let Setup { log, outside, plan, step, unit, attempt, context, history, stopping } = setup;
+        let Setup { log, outside, people, plan, step, unit, attempt, context, history, stopping } = setup;
         let transactions = Transactions::resuming(history.tentative());
         Self {
             place: Place::attempt(&unit, attempt),
@@ -62,6 +65,7 @@ impl AttemptGate {
             in_flight: None,
             log,
             outside,
+            people,
             plan,
             step,
             context,
@@ -224,6 +228,7 @@ impl Gate for AttemptGate {
         match self.player.wait(until) {
             Wait::Over => Ok(()),
             Wait::Nap(wait) => tokio::select! {
+                biased;
                 () = tokio::time::sleep(wait) => Ok(()),
                 _ = self.stopping.wait_for(|stopping| *stopping) => Err(Stop::Suspended),
             },

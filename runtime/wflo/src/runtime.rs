@@ -15,16 +15,13 @@ use wflo_sandbox::Missing;
 
 use crate::executor::{Executor, Observer};
 use crate::guest::{Components, StepProgram};
-use crate::principal::{Principal, Principals, new_token};
+use crate::principal::{IDENTITIES, People, Principal, Principals, new_token, stored};
 use crate::run_log::{RunLog, Summary, draft, first_summary, recorded};
 use crate::view::{ApprovalView, CostView, LogView, RunLine, RunView};
 use crate::{Outside, RuntimeError};
 
 /// Runs listed at a time.
 const PAGE: usize = 1024;
-
-/// Where identities are kept in the store.
-const IDENTITIES: &str = "identities";
 
 /// What a host lends to the runs it drives: today's deployment.
 #[derive(Clone, Debug, Default)]
@@ -177,7 +174,8 @@ impl Runtime {
         let (log, plan) = self.open(run).await?;
         if !log.read(|state| state.status().is_final()) {
             let (log, plan) = (Arc::clone(&log), Arc::clone(&plan));
-            Box::pin(Executor { runtime: self, host, log, plan, observer }.drive()).await?;
+            let people = self.people(host);
+            Box::pin(Executor { runtime: self, host, people, log, plan, observer }.drive()).await?;
         }
         Ok(log.read(|state| RunView::new(&run, &plan, state)))
     }
@@ -414,7 +412,7 @@ impl Runtime {
         name: &PrincipalName,
         groups: BTreeSet<GroupName>,
     ) -> Result<String, RuntimeError> {
-        let mut stored = self.identities().await?;
+        let mut stored = stored(&self.journal).await?;
         if stored.0.contains_key(name) {
             return Err(RuntimeError::PrincipalExists { name: name.clone() });
         }
@@ -432,7 +430,7 @@ impl Runtime {
     /// # Errors
     /// When the store cannot be read.
     pub async fn principals(&self, host: &Host) -> Result<Principals, RuntimeError> {
-        Ok(host.principals.clone().or(self.identities().await?))
+        self.people(host).known().await
     }
 
     /// Checks who somebody is.
@@ -451,12 +449,8 @@ impl Runtime {
         Ok(checked.map_err(|error| RuntimeError::Bug { message: error.to_string() })??)
     }
 
-    async fn identities(&self) -> Result<Principals, RuntimeError> {
-        match self.journal.meta_get(IDENTITIES).await? {
-            Some(bytes) => serde_json::from_slice(&bytes)
-                .map_err(|error| RuntimeError::Bug { message: format!("the stored identities: {error}") }),
-            None => Ok(Principals::default()),
-        }
+    fn people(&self, host: &Host) -> People {
+        People::new(host.principals.clone(), self.journal.clone())
     }
 
     /// The component of that digest, compiled.
@@ -513,9 +507,16 @@ impl Runtime {
         {
             return Ok((log, plan));
         }
-        let state = RunState::replay(&self.events(run).await?).map_err(crate::LogFailed::from)?;
+        let mut state = RunState::replay(&self.events(run).await?).map_err(crate::LogFailed::from)?;
         let plan = self.plan(&state).await?;
         let writer = self.journal.claim(run).await?;
+        // What a driver that was let go of had under way may have landed since; after the claim nothing can.
+        if writer.head() > state.seq() {
+            for entry in self.journal.read(run, state.seq() + 1).await? {
+                let recorded = recorded(&entry).map_err(crate::LogFailed::from)?;
+                state.apply(&recorded).map_err(crate::LogFailed::from)?;
+            }
+        }
         let store = self.journal.store_id();
         let log = Arc::new(RunLog::new(run, store, Arc::clone(&self.clock), writer, state));
         let open = runs.entry(run).or_default();
