@@ -14,7 +14,9 @@ use wflo_manifest::{
     ApprovalRule, Approver, OnCancel, OnExceeded, OnFailure, OnItemFailure, OnReject, Plan, PlanStep, Quorum,
     Retry, UnknownPrice,
 };
-use wflo_model::{ApprovalId, Call, Digest, Failure, FailureKind, Fault, FaultKind, PicoUsd, RunId, Timestamp};
+use wflo_model::{
+    ApprovalId, Call, Digest, Failure, FailureKind, Fault, FaultKind, PicoUsd, RunId, Timestamp,
+};
 
 /// One thing that happens; numbers pick among what there is then.
 #[derive(Clone, Debug)]
@@ -61,7 +63,14 @@ fn plans() -> impl Strategy<Value = Plan> {
     let gate = prop::option::weighted(0.4, any::<(bool, bool)>());
     let items = prop::option::weighted(0.3, 0..4_u8);
     let step = (any::<u8>(), items, any::<bool>(), gate, 1..4_u32, 0..6_u8).prop_map(
-        |(needs, items, collects, gate, attempts, when)| StepSpec { needs, items, collects, gate, attempts, when },
+        |(needs, items, collects, gate, attempts, when)| StepSpec {
+            needs,
+            items,
+            collects,
+            gate,
+            attempts,
+            when,
+        },
     );
     (prop::collection::vec(step, 1..5), prop::option::of(1..3_u32), prop::option::of(0..200_i128))
         .prop_map(|(steps, max_parallel, budget)| plan(&steps, max_parallel, budget.map(PicoUsd::from_pico)))

@@ -125,7 +125,8 @@ impl<'a> Checker<'a> {
         match event {
             Event::Intent { hold, key, class, consumes, .. } => {
                 let ledger = self.state.ledger();
-                if ledger.limit().is_some_and(|limit| ledger.settled() + ledger.held() + *hold > limit) {
+                let after = ledger.settled() + ledger.held() + *hold;
+                if *hold > PicoUsd::ZERO && ledger.limit().is_some_and(|limit| after > limit) {
                     self.bad("money", recorded, "it is admitted over the limit");
                 }
                 if *class == CallClass::Repeatable && self.answered.contains_key(key) {

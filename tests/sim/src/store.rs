@@ -43,7 +43,6 @@ enum Verdict {
 }
 
 impl Image {
-
     pub(crate) fn heads(&self) -> BTreeMap<RunId, u64> {
         self.rows.iter().map(|(run, row)| (*run, row.head)).collect()
     }
@@ -202,6 +201,12 @@ impl SimStore {
             let requests = std::mem::take(&mut *self.queue());
             if requests.is_empty() {
                 self.more.notified().await;
+                continue;
+            }
+            if let Some(message) = self.poisoned() {
+                let refuse =
+                    |request: Request| request.refuse(AppendError::Poisoned { message: message.clone() });
+                requests.into_iter().for_each(refuse);
                 continue;
             }
             self.world.lock().syncing = requests.iter().map(Request::deaf).collect();

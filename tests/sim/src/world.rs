@@ -18,6 +18,9 @@ use crate::{Rng, Violation};
 /// When every simulation begins.
 const BEGINNING: u64 = 1_800_000_000_000_000;
 
+/// Looks at the clock after which a process counts as one that spins.
+const MOST_LOOKS: u32 = 100_000;
+
 /// Everything that a simulated process does not take with it when it is killed.
 pub(crate) struct World {
     inner: Mutex<Inner>,
@@ -50,6 +53,7 @@ pub(crate) struct Inner {
     calm: bool,
     alive: bool,
     moments: u32,
+    looks: u32,
     crash: Option<Crash>,
     crashes: std::collections::VecDeque<Crash>,
     /// The time at the start of this process, and its own clock then.
@@ -105,6 +109,7 @@ impl World {
             calm: false,
             alive: false,
             moments: 0,
+            looks: 0,
             crash: None,
             crashes: scenario.crashes.clone().into(),
             time: Timestamp::from_micros(BEGINNING),
@@ -122,7 +127,7 @@ impl World {
     pub(crate) fn start(&self) {
         let inner = &mut *self.lock();
         inner.started = Some(Instant::now());
-        (inner.alive, inner.moments) = (true, 0);
+        (inner.alive, inner.moments, inner.looks) = (true, 0, 0);
         inner.crash = if inner.calm { None } else { inner.crashes.pop_front() };
     }
 
@@ -225,7 +230,14 @@ impl World {
 
 impl Clock for World {
     fn now(&self) -> Timestamp {
-        let inner = self.lock();
+        let inner = &mut *self.lock();
+        inner.looks += 1;
+        if inner.looks == MOST_LOOKS {
+            inner.alive = false;
+            let what = "the time is looked at again and again".to_owned();
+            inner.violations.push(Violation { property: "nothing is stuck", what });
+            self.killed.notify_one();
+        }
         let now = inner.time.after(inner.started.map_or(Duration::ZERO, |started| started.elapsed()));
         Timestamp::from_micros(now.micros().saturating_add_signed(inner.skew))
     }

@@ -12,7 +12,8 @@ const FRESH: u64 = 150;
 fn all_hold(seeds: &[u64]) {
     let next = AtomicU64::new(0);
     let play = || {
-        while let Some(seed) = usize::try_from(next.fetch_add(1, Ordering::Relaxed)).ok().and_then(|at| seeds.get(at))
+        while let Some(seed) =
+            usize::try_from(next.fetch_add(1, Ordering::Relaxed)).ok().and_then(|at| seeds.get(at))
         {
             let violation = judge(&Scenario::of(*seed), true);
             assert_eq!(violation, None, "seed {seed}; to see it smaller: cargo xtask sim --seed {seed}");

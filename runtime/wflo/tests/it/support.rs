@@ -13,8 +13,8 @@ use wflo_backends::db::sqlite::{Sqlite, SqliteOptions};
 use wflo_host_api::{Gate, Stop};
 use wflo_journal::{Blobs, FaultSync, Journal, MasterKey, MemoryStore, OpenError};
 use wflo_model::{
-    Call, Capability, DbAccess, Digest, Failure, FailureKind, Grants, Limits, ModelName, StoreId, TableAccess,
-    Timestamp,
+    Call, Capability, DbAccess, Digest, Failure, FailureKind, Grants, Limits, ModelName, StoreId,
+    TableAccess, Timestamp,
 };
 use wflo_ports::{
     ChatModel, ChatRequest, Clock, Completion, IdempotencyKey, ModelError, TokenBound, TokenUsage,
@@ -67,7 +67,8 @@ impl World {
             Arc::clone(&*store)
         };
         let journal =
-            Journal::open(store, self.blobs.clone(), MasterKey::new([2; 32]), Arc::new(SystemEntropy)).await?;
+            Journal::open(store, self.blobs.clone(), MasterKey::new([2; 32]), Arc::new(SystemEntropy))
+                .await?;
         let clock = Arc::clone(&self.clock);
         let runtime = Runtime::new(journal, Arc::new(Scripts), clock.clone(), Arc::new(SystemEntropy));
         let database = Sqlite::open(self.database(), SqliteOptions::default()).unwrap();

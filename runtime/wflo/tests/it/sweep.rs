@@ -186,7 +186,8 @@ fn items_of_a_step_that_fans_out() {
 #[test]
 fn approvals_before_a_step_and_in_its_middle() {
     let rule = ApprovalRule::new(vec![Approver::new("red"), Approver::new("blue")], Quorum::EachListed);
-    let plan = plan(vec![PlanStep { approval: Some(rule), ..step("note", &[]) }, step("ask", &["note"])], None);
+    let plan =
+        plan(vec![PlanStep { approval: Some(rule), ..step("note", &[]) }, step("ask", &["note"])], None);
     sweep(&plan, |calm| {
         assert_eq!(calm.status, RunStatus::Succeeded);
         assert_eq!(calm.outputs[1], Some(json!("approved")));
