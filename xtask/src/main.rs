@@ -2,6 +2,7 @@
 #![expect(clippy::print_stderr, reason = "a tool for a terminal")]
 
 mod guests;
+mod sim;
 mod tool;
 
 use std::process::ExitCode;
@@ -16,7 +17,8 @@ usage: cargo xtask COMMAND
   demo          set up and play the fraud-detection example, from an empty checkout to blocked accounts
   test [NAME]   build what the tests need, then run all tests, or those whose name has NAME in it
   install       install the wflo command, with the demo inside
-  guests        build every guest to a WebAssembly component";
+  guests        build every guest to a WebAssembly component
+  sim [ARGS]    random workflows, faults and crashes in virtual time; --seeds N, --from S, --seed S";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -25,6 +27,7 @@ fn main() -> ExitCode {
         ["demo"] => demo(),
         ["install"] => install(),
         ["test", names @ ..] => test(names),
+        ["sim", args @ ..] => sim::run(args),
         ["guests"] => wflo().and_then(|wflo| guests::build_all(&wflo)),
         ["help" | "--help" | "-h"] | [] => {
             eprintln!("{HELP}");

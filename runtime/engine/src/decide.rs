@@ -79,7 +79,12 @@ pub fn next_due(state: &RunState) -> Option<Timestamp> {
         .approvals()
         .filter(|approval| approval.state == ApprovalState::Open)
         .filter_map(|approval| approval.expires_at);
-    let units = state.active().filter_map(|(_, unit)| unit.retry_at.or_else(|| unit.timer()));
+    // What is not to begin any more is not waited for: it would be due for ever.
+    let winds_up = state.cancel().is_some() || state.has_failed();
+    let units = state.active().filter_map(|(_, unit)| match unit.retry_at {
+        Some(_) if winds_up => None,
+        retry => retry.or_else(|| unit.timer()),
+    });
     expiries.chain(units).min()
 }
 

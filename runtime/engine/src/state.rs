@@ -166,10 +166,11 @@ impl RunState {
             }
             Event::RunEnded { status, error } => {
                 self.ended = Some((*status, error.clone()));
-                if *status == RunStatus::Cancelled {
-                    let open = self.steps.values_mut().filter(|step| step.unit.ended_at.is_none());
-                    open.for_each(|step| step.unit.status = StepStatus::Cancelled);
-                }
+                // Of a run that failed, steps that never began stay as they are; those that had begun were ended with it.
+                let cancelled = *status == RunStatus::Cancelled;
+                let open = self.steps.values_mut().filter(|step| step.unit.ended_at.is_none());
+                let open = open.filter(|step| cancelled || step.unit.status != StepStatus::Pending);
+                open.for_each(|step| step.unit.status = StepStatus::Cancelled);
             }
             Event::Denied { .. } | Event::Logged { .. } => {}
             Event::FannedOut { items, consumes } => {
@@ -340,6 +341,11 @@ impl RunState {
     #[must_use]
     pub fn error(&self) -> Option<&str> {
         self.ended.as_ref()?.1.as_deref()
+    }
+
+    /// Whether a step has failed, and with it the run as soon as what is under way has come to its end.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.steps.values().any(|step| step.unit.status == StepStatus::Failed)
     }
 
     /// Where the run stands.

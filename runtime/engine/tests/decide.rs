@@ -268,6 +268,22 @@ fn a_failure_lets_what_runs_come_to_its_end_and_starts_nothing() {
 }
 
 #[test]
+fn a_run_that_is_failing_waits_for_no_retry() {
+    let retry = Retry { max_attempts: 2, backoff: Duration::from_secs(2) };
+    let steps = vec![PlanStep { retry, ..step("a", &[]) }, step("b", &[]), step("c", &[])];
+    let mut run = Driver::new(plan(steps));
+    run.settle();
+    run.fail("a", FailureKind::Retryable);
+    assert!(next_due(&run.state).is_some());
+    run.fail("b", FailureKind::Permanent);
+    assert_eq!(run.settle(), [("c".into(), 1)]);
+    assert_eq!(next_due(&run.state), None);
+    run.succeed("c");
+    run.settle();
+    assert_eq!((run.state.status(), run.status("a")), (RunStatus::Failed, StepStatus::Cancelled));
+}
+
+#[test]
 fn a_history_out_of_order_is_refused() {
     let run = Driver::new(plan(vec![step("a", &[])]));
     let mut state = run.state.clone();

@@ -94,10 +94,27 @@ impl AttemptGate {
         ]))
     }
 
-    /// Tells the guest what was decided; parks it again where nothing is.
-    pub(crate) fn decided(&mut self, call: Asked, id: &ApprovalId) -> Result<CallResult, Stop> {
-        let approval = self.log.read(|state| state.approval(id).cloned());
-        let Some(decision) = approval.as_ref().and_then(decision) else { return Err(Stop::Parked) };
+    /// Tells the guest what was decided; parks it again where nothing is. What was given too long ago, or by people
+    /// who may no longer, is asked again.
+    pub(crate) async fn decided(
+        &mut self,
+        call: Asked,
+        ask: Ask,
+        id: &ApprovalId,
+    ) -> Result<CallResult, Stop> {
+        let Some(approval) = self.log.read(|state| state.approval(id).cloned()) else {
+            return Err(Stop::Host(format!("there is no approval `{id}`")));
+        };
+        if matches!(approval.state, ApprovalState::Closed { outcome: Outcome::Approved, .. }) {
+            let people = self.people.known().await.map_err(|error| Stop::Host(error.to_string()))?;
+            let carried = approval.still_carried(|name| people.groups_of(name));
+            if !carried || !approval.is_good(self.log.now()) {
+                let closed = Event::ApprovalClosed { approval: *id, outcome: Outcome::Superseded };
+                self.append(closed)?;
+                return self.ask_people(call, ask).await;
+            }
+        }
+        let Some(decision) = decision(&approval) else { return Err(Stop::Parked) };
         let result = Ok(serde_json::to_value(&decision).expect("a decision has text keys"));
         self.context.decision = Some(decision);
         let returned = Returned { consumes: Some(*id), ..returned(None, call, &result) };

@@ -7,15 +7,17 @@ use std::sync::Arc;
 use wflo_engine::{AttemptEnd, Event, Place, RunState, UnitId, retry_at};
 use wflo_host_api::{StepContext, Stop};
 use wflo_manifest::{Plan, PlanStep};
-use wflo_model::{Digest, Fault, FaultKind, Label};
+use wflo_model::{ApprovalId, Digest, Fault, FaultKind, Label};
 use wflo_ports::{Begun, DbError};
-use wflo_sandbox::{End, Program};
+use wflo_sandbox::End;
 
 use crate::Outside;
 use crate::ask::decision;
 use crate::gate::{AttemptGate, Halt, Setup};
+use crate::guest::StepProgram;
 use crate::history::{Committing, History};
 use crate::operation::database;
+use crate::principal::People;
 use crate::run_log::{LogFailed, RunLog};
 use crate::transactions::{RedoError, Transactions};
 
@@ -23,11 +25,12 @@ use crate::transactions::{RedoError, Transactions};
 pub(crate) struct Attempt {
     pub(crate) log: Arc<RunLog>,
     pub(crate) outside: Arc<Outside>,
+    pub(crate) people: People,
     pub(crate) plan: Arc<Plan>,
     pub(crate) step: PlanStep,
     pub(crate) unit: UnitId,
     pub(crate) attempt: u32,
-    pub(crate) program: Arc<Program>,
+    pub(crate) program: Arc<dyn StepProgram>,
     pub(crate) history: History,
     pub(crate) stopping: tokio::sync::watch::Receiver<bool>,
 }
@@ -80,11 +83,14 @@ impl Attempt {
         }
         let halt = Halt::new(self.stopping.clone());
         let run = self.log.run().to_string();
-        let context =
-            self.log.read(|state| context(&run, &self.plan, state, &self.step, &self.unit, self.attempt));
+        let approval = history.approval;
+        let context = self
+            .log
+            .read(|state| context(&run, &self.plan, state, &self.step, (&self.unit, self.attempt), approval));
         let gate = AttemptGate::new(Setup {
             log: Arc::clone(&self.log),
             outside: Arc::clone(&self.outside),
+            people: self.people.clone(),
             plan: Arc::clone(&self.plan),
             step: self.step.clone(),
             unit: self.unit.clone(),
@@ -232,14 +238,15 @@ impl Attempt {
     }
 }
 
-/// What the step may know about itself.
+/// What the step may know about itself when an attempt begins, and each time it is resumed: `approval` is the last one
+/// that was opened for it before. What its own calls have come to since it is told by those calls.
 pub(crate) fn context(
     run: &str,
     plan: &Plan,
     state: &RunState,
     step: &PlanStep,
-    unit: &UnitId,
-    attempt: u32,
+    (unit, attempt): (&UnitId, u32),
+    approval: Option<ApprovalId>,
 ) -> StepContext {
     let ancestors = plan.transitive(&step.name);
     let outputs: BTreeMap<_, _> =
@@ -251,10 +258,11 @@ pub(crate) fn context(
         let parent = UnitId::step(name);
         unit.item.map(|item| parent.with_item(item)).into_iter().chain([parent])
     });
+    let last = |of: UnitId| if of == *unit { approval } else { state.unit(&of).approval };
     let decision = [unit.clone(), whole]
         .into_iter()
         .chain(parents)
-        .find_map(|unit| decision(state.approval(state.unit(&unit).approval.as_ref()?)?));
+        .find_map(|unit| decision(state.approval(&last(unit)?)?));
     let items = state.step(&unit.step).items.as_ref();
     StepContext {
         run: run.to_owned(),

@@ -1,5 +1,6 @@
 //! Performs what the engine decides, for one run, until nothing can move.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,13 +8,14 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
-use wflo_engine::{Command, Event, Outcome, Place, RunStatus, UnitId, decide, next_due};
+use wflo_engine::{Command, Event, Outcome, Place, RunState, RunStatus, UnitId, decide, next_due};
 use wflo_manifest::Plan;
 use wflo_model::ApprovalId;
 
 use crate::attempt::{Attempt, AttemptFailed};
 use crate::history::History;
-use crate::run_log::RunLog;
+use crate::principal::{People, Principals};
+use crate::run_log::{Advanced, RunLog};
 use crate::{Host, Runtime, RuntimeError};
 
 /// How long a stopping process waits for the calls under way. What is cut off then is as after a crash.
@@ -37,6 +39,7 @@ pub trait Observer: Send + Sync {
 pub(crate) struct Executor<'a> {
     pub(crate) runtime: &'a Runtime,
     pub(crate) host: &'a Host,
+    pub(crate) people: People,
     pub(crate) log: Arc<RunLog>,
     pub(crate) plan: Arc<Plan>,
     pub(crate) observer: Option<Arc<dyn Observer>>,
@@ -73,39 +76,31 @@ impl Executor<'_> {
             // What runs comes to its end before a run is wound up, and nothing begins where the host failed.
             let holds = stops || broken.is_some() || (is_cancelled && !attempts.is_empty());
             if !holds {
+                fresh.extend(self.advance(Vec::new(), !attempts.is_empty()).await?);
                 let now = self.log.now();
-                let mut moved = false;
                 for command in self.log.read(|state| decide(self.log.run(), &self.plan, state, now)) {
-                    match command {
-                        Command::Append(events) => {
-                            let events = self.check(events).await?;
-                            fresh.extend(self.advance(events, !is_cancelled)?);
-                            moved = true;
-                        }
-                        Command::Attempt { unit, attempt } => {
-                            let key = (unit, attempt);
-                            if running.insert(key.clone()) {
-                                let is_fresh = fresh.remove(&key);
-                                let attempt = self.attempt(&key, is_fresh, halt.subscribe()).await?;
-                                attempts.spawn(async move { (key, Box::pin(attempt.run()).await) });
-                            }
-                        }
+                    // What is appended by now, others have made necessary meanwhile: they wake this up.
+                    let Command::Attempt { unit, attempt } = command else { continue };
+                    let key = (unit, attempt);
+                    if running.insert(key.clone()) {
+                        let is_fresh = fresh.remove(&key);
+                        let attempt = self.attempt(&key, is_fresh, halt.subscribe()).await?;
+                        attempts.spawn(async move { (key, Box::pin(attempt.run()).await) });
                     }
-                }
-                if moved {
-                    continue;
                 }
             }
 
             let due = self.log.read(next_due);
             if attempts.is_empty() {
-                let status = self.log.read(wflo_engine::RunState::status);
+                let status = self.log.read(RunState::status);
                 if stops || broken.is_some() || status != RunStatus::Running || due.is_none() {
                     break;
                 }
             }
             let due = due.filter(|_| !holds).map(|at| Instant::now() + at.since(self.log.now()));
             tokio::select! {
+                // In this order, so that a simulation does the same again; what is not first now is in the next round.
+                biased;
                 Some(joined) = attempts.join_next(), if !attempts.is_empty() => {
                     let mut ended = Vec::new();
                     let mut next = Some(joined);
@@ -118,8 +113,11 @@ impl Executor<'_> {
                         }
                         next = attempts.try_join_next();
                     }
-                    let goes_on = !stops && !is_cancelled && broken.is_none();
-                    fresh.extend(self.advance(ended, goes_on)?);
+                    if !stops && broken.is_none() {
+                        fresh.extend(self.advance(ended, !attempts.is_empty()).await?);
+                    } else if !ended.is_empty() {
+                        self.log.append(ended)?;
+                    }
                 }
                 () = changed => {}
                 () = until(due) => {}
@@ -142,36 +140,45 @@ impl Executor<'_> {
     }
 
     /// Appends events and, in the same piece, what follows from them by itself. Returns the attempts it started.
-    fn advance(&self, events: Vec<(Place, Event)>, goes_on: bool) -> Result<Vec<Key>, RuntimeError> {
-        if events.is_empty() {
-            return Ok(Vec::new());
-        }
-        let appended = self.log.advance(events, |state, now| {
-            let commands = if goes_on { decide(self.log.run(), &self.plan, state, now) } else { Vec::new() };
-            // What consumes an approval is first held against today's groups, which takes a look at the store.
-            let follows = commands.into_iter().find_map(|command| match command {
-                Command::Append(events) if consumed(&events).is_none() => Some(events),
+    ///
+    /// What follows is decided and appended under the log's lock, so that it is decided on the very state it is
+    /// appended to: whoever votes or cancels meanwhile comes before it or after it.
+    async fn advance(&self, events: Vec<(Place, Event)>, busy: bool) -> Result<Vec<Key>, RuntimeError> {
+        let mut started = Vec::new();
+        let mut events = events;
+        // An approval that would be consumed is held against today's groups, which takes a look at the store: that
+        // is done between two rounds.
+        let mut people = None;
+        loop {
+            let asks = Cell::new(false);
+            let Advanced { appended, is_over } = self.log.advance(events, |state, now| {
+                // A cancelled run is wound up when what runs has come to its end.
+                if busy && state.cancel().is_some() {
+                    return Vec::new();
+                }
+                for command in decide(self.log.run(), &self.plan, state, now) {
+                    let Command::Append(events) = command else { continue };
+                    let Some((place, id)) = consumed(&events) else { return events };
+                    match &people {
+                        Some(people) if is_carried(state, &id, people) => return events,
+                        // It is asked again instead.
+                        Some(_) => return vec![superseded(place, id)],
+                        None => asks.set(true),
+                    }
+                }
+                Vec::new()
+            })?;
+            started.extend(appended.iter().filter_map(|(place, event)| match event {
+                Event::AttemptStarted { .. } => Some((place.unit_id()?, place.attempt)),
                 _ => None,
-            });
-            follows.unwrap_or_default()
-        })?;
-        let started = appended.into_iter().filter(|(_, event)| matches!(event, Event::AttemptStarted { .. }));
-        Ok(started.filter_map(|(place, _)| Some((place.unit_id()?, place.attempt))).collect())
-    }
-
-    /// Holds an approval that would be consumed against today's groups: where they no longer carry it, it is asked
-    /// again instead.
-    async fn check(&self, events: Vec<(Place, Event)>) -> Result<Vec<(Place, Event)>, RuntimeError> {
-        let Some((place, id)) = consumed(&events) else { return Ok(events) };
-        let principals = self.runtime.principals(self.host).await?;
-        let carried = self.log.read(|state| {
-            state.approval(&id).is_some_and(|it| it.still_carried(|name| principals.groups_of(name)))
-        });
-        if carried {
-            return Ok(events);
+            }));
+            if asks.get() {
+                people = Some(self.people.known().await?);
+            } else if is_over {
+                return Ok(started);
+            }
+            events = Vec::new();
         }
-        let place = Place { attempt: 0, ..place };
-        Ok(vec![(place, Event::ApprovalClosed { approval: id, outcome: Outcome::Superseded })])
     }
 
     /// Prepares an attempt; one that this process has just started has nothing to look back on.
@@ -185,13 +192,14 @@ impl Executor<'_> {
         let step = self.plan.step(&unit.step).ok_or_else(missing)?.clone();
         let program = self.runtime.program(&step.component).await?;
         let history = if is_fresh && *attempt == 1 {
-            History::begun(self.log.read(|state| state.unit(unit).started_at).unwrap_or_default())
+            self.log.read(|state| History::begun(state.unit(unit)))
         } else {
             History::of(&self.runtime.history(&self.log, unit).await?, unit, *attempt)
         };
         Ok(Attempt {
             log: Arc::clone(&self.log),
             outside: Arc::clone(&self.host.outside),
+            people: self.people.clone(),
             plan: Arc::clone(&self.plan),
             step,
             unit: unit.clone(),
@@ -207,6 +215,16 @@ impl Executor<'_> {
             observer.changed(&self.log.read(|state| crate::RunView::new(self.log.run(), &self.plan, state)));
         }
     }
+}
+
+/// Whether an approval is still carried by those who gave it, in the groups they are in now.
+fn is_carried(state: &RunState, id: &ApprovalId, people: &Principals) -> bool {
+    state.approval(id).is_some_and(|approval| approval.still_carried(|name| people.groups_of(name)))
+}
+
+fn superseded(place: Place, approval: ApprovalId) -> (Place, Event) {
+    let place = Place { attempt: 0, ..place };
+    (place, Event::ApprovalClosed { approval, outcome: Outcome::Superseded })
 }
 
 /// The approval that events would consume, and where.

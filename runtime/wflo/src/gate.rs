@@ -20,6 +20,7 @@ use crate::Outside;
 use crate::history::History;
 use crate::operation::Operation;
 use crate::player::{Asked, Divergence, Player, Wait};
+use crate::principal::People;
 use crate::run_log::{LogFailed, RunLog, Written};
 use crate::tasks::{Caller, Task};
 use crate::transactions::Transactions;
@@ -29,6 +30,7 @@ use crate::transcript::Transcripts;
 pub(crate) struct AttemptGate {
     pub(crate) log: Arc<RunLog>,
     pub(crate) outside: Arc<Outside>,
+    pub(crate) people: People,
     pub(crate) plan: Arc<Plan>,
     pub(crate) step: PlanStep,
     pub(crate) place: Place,
@@ -79,6 +81,7 @@ impl Halt {
 pub(crate) struct Setup {
     pub(crate) log: Arc<RunLog>,
     pub(crate) outside: Arc<Outside>,
+    pub(crate) people: People,
     pub(crate) plan: Arc<Plan>,
     pub(crate) step: PlanStep,
     pub(crate) unit: UnitId,
@@ -90,7 +93,7 @@ pub(crate) struct Setup {
 
 impl AttemptGate {
     pub(crate) fn new(setup: Setup) -> Self {
-        let Setup { log, outside, plan, step, unit, attempt, context, mut history, halt } = setup;
+        let Setup { log, outside, people, plan, step, unit, attempt, context, mut history, halt } = setup;
         let transcripts = std::mem::take(&mut history.transcripts);
         let transactions = Transactions::resuming(history.tentative());
         Self {
@@ -101,6 +104,7 @@ impl AttemptGate {
             in_flight: None,
             log,
             outside,
+            people,
             plan,
             step,
             context,
@@ -280,6 +284,7 @@ impl Gate for AttemptGate {
         match self.player.wait(until) {
             Wait::Over => Ok(()),
             Wait::Nap(wait) => tokio::select! {
+                biased;
                 () = tokio::time::sleep(wait) => Ok(()),
                 () = self.halt.asked() => Err(Stop::Suspended),
             },

@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 
 use serde_json::Value;
 use wflo_engine::{
-    AttemptEnd, CallClass, Event, GateAt, ParkReason, Place, Recorded, Resolution, Returned, UnitId,
+    AttemptEnd, CallClass, Event, GateAt, ParkReason, Place, Recorded, Resolution, Returned, Unit, UnitId,
 };
 use wflo_model::{ApprovalId, Call, CallError, CallResult, Digest, FailureKind, Label, PicoUsd, Timestamp};
 
@@ -20,6 +20,8 @@ pub(crate) struct History {
     pub(crate) logged: u64,
     /// When the attempt began.
     pub(crate) started: Timestamp,
+    /// The last approval that was opened for the step or item before the attempt began.
+    pub(crate) approval: Option<ApprovalId>,
     /// What earlier attempts were answered, by call key.
     pub(crate) reusable: HashMap<Digest, Reusable>,
     /// Output and meters, once the attempt is past its commit point.
@@ -100,14 +102,15 @@ impl History {
         let mut history = Self::default();
         let mut intents: HashMap<u64, (Digest, CallClass)> = HashMap::new();
         let mut parked_for = None;
-        let of_unit = |place: &Place| {
-            place.step.as_ref() == Some(&unit.step) && place.item == unit.item && place.attempt > 0
-        };
+        let of_unit = |place: &Place| place.step.as_ref() == Some(&unit.step) && place.item == unit.item;
         for recorded in events.iter().filter(|recorded| of_unit(&recorded.place)) {
             if let Event::Intent { transcript: Some(transcript), .. } = &recorded.event {
                 history.transcripts.remember(transcript, recorded.seq);
             }
             if recorded.place.attempt < attempt {
+                if let Event::ApprovalOpened { id, .. } = &recorded.event {
+                    history.approval = Some(*id);
+                }
                 history.lend(recorded, &mut intents);
             } else if recorded.place.attempt == attempt {
                 history.take(recorded, &mut parked_for);
@@ -210,9 +213,9 @@ impl History {
         }
     }
 
-    /// The history of an attempt that has just begun.
-    pub(crate) fn begun(started: Timestamp) -> Self {
-        Self { started, ..Self::default() }
+    /// The history of the first attempt of a step or item, which has just begun.
+    pub(crate) fn begun(unit: &Unit) -> Self {
+        Self { started: unit.started_at.unwrap_or_default(), approval: unit.approval, ..Self::default() }
     }
 
     /// The next recorded call; none once the attempt is where it stood.

@@ -1,6 +1,6 @@
 //! The embeddable wflo runtime: gate, executor, recovery.
 //!
-//! A [`Runtime`] holds a journal and a sandbox. It [starts](Runtime::start) runs of a pinned
+//! A [`Runtime`] holds a journal and a sandbox, or whatever else runs [`Components`]. It [starts](Runtime::start) runs of a pinned
 //! [`Plan`](wflo_manifest::Plan), [drives](Runtime::drive) them until they end or wait, takes
 //! [votes](Runtime::vote), and shows what happened. What steps can reach is what the [`Host`] lends.
 
@@ -10,6 +10,7 @@ mod error;
 mod executor;
 mod fork;
 mod gate;
+mod guest;
 mod history;
 mod model_call;
 mod operation;
@@ -31,6 +32,7 @@ pub use attempt::AttemptFailed;
 pub use error::RuntimeError;
 pub use executor::Observer;
 pub use fork::Fork;
+pub use guest::{Components, StepProgram};
 pub use outside::Outside;
 pub use principal::{NotAuthenticated, Principal, Principals, new_token};
 pub use replay::{AttemptReplay, Difference, ReplayView};

@@ -1,15 +1,22 @@
 //! Who people are: names, groups, and the hashes of their tokens.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use argon2::Argon2;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use serde::{Deserialize, Serialize};
 use wflo_engine::Voter;
+use wflo_journal::Journal;
 use wflo_manifest::Directory;
 use wflo_model::{GroupName, PrincipalName};
 use wflo_ports::{Entropy, SystemEntropyError};
+
+use crate::RuntimeError;
+
+/// Where identities are kept in the store.
+pub(crate) const IDENTITIES: &str = "identities";
 
 /// A principal as the deployment or the store knows them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,6 +81,39 @@ impl Principals {
     #[must_use]
     pub fn directory(&self) -> Directory {
         self.0.iter().map(|(name, principal)| (name.clone(), principal.groups.clone())).collect()
+    }
+}
+
+/// Who is known now: the deployment's principals, and those that the store has by then.
+#[derive(Clone)]
+pub(crate) struct People {
+    deployment: Arc<Principals>,
+    journal: Journal,
+}
+
+impl People {
+    pub(crate) fn new(deployment: Principals, journal: Journal) -> Self {
+        Self { deployment: Arc::new(deployment), journal }
+    }
+
+    /// Everybody, as they are at this moment.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub(crate) async fn known(&self) -> Result<Principals, RuntimeError> {
+        Ok((*self.deployment).clone().or(stored(&self.journal).await?))
+    }
+}
+
+/// The principals that the store has.
+///
+/// # Errors
+/// When it cannot be read.
+pub(crate) async fn stored(journal: &Journal) -> Result<Principals, RuntimeError> {
+    match journal.meta_get(IDENTITIES).await? {
+        Some(bytes) => serde_json::from_slice(&bytes)
+            .map_err(|error| RuntimeError::Bug { message: format!("the stored identities: {error}") }),
+        None => Ok(Principals::default()),
     }
 }
 

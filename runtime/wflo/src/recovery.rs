@@ -37,7 +37,10 @@ impl AttemptGate {
                 Ok(result)
             }
             CameTo::Denied { error, .. } => Ok(Err(error)),
-            CameTo::Asked { approval, .. } => self.decided(call, &approval),
+            CameTo::Asked { approval, .. } => match operation {
+                Operation::Ask(ask) => self.decided(call, ask, &approval).await,
+                _ => Err(Stop::Host(format!("people were asked about {}, which asks nobody", call.call))),
+            },
             CameTo::Open(intent) => self.cut_off(call, operation, intent).await,
         }
     }

@@ -92,7 +92,8 @@ impl Runtime {
                     let missing =
                         || RuntimeError::Bug { message: format!("the plan has no step `{}`", key.0.step) };
                     let step = plan.step(&key.0.step).ok_or_else(missing)?;
-                    let known = context(&run.to_string(), plan, &state, step, &key.0, key.1);
+                    let approval = state.unit(&key.0).approval;
+                    let known = context(&run.to_string(), plan, &state, step, (&key.0, key.1), approval);
                     begun.insert(key, known);
                 }
                 Event::AttemptEnded { end, .. } if has_end_of_its_own(end) => {
@@ -124,7 +125,8 @@ impl Runtime {
         let store = self.journal().store_id();
         let marker = Marker { store, run, step: unit.step.clone(), item: unit.item };
         let player = Player::new(keys, marker, attempt, history);
-        let gate = ReplayGate { player, context, difference: None };
+        let cut_off = is_deadline(recorded);
+        let gate = ReplayGate { player, context, cut_off, difference: None };
         let ended = program.run(step.function.as_str(), Box::new(gate), &step.limits).await;
         let gate: Box<dyn Any> = ended.gate;
         let mut gate = gate.downcast::<ReplayGate>().expect("the sandbox gives back the gate it was given");
@@ -146,12 +148,21 @@ const fn has_end_of_its_own(end: &AttemptEnd) -> bool {
     !matches!(end, AttemptEnd::Interrupted { .. } | AttemptEnd::Cancelled)
 }
 
+/// Whether the wall clock ended an attempt.
+fn is_deadline(end: &AttemptEnd) -> bool {
+    matches!(end, AttemptEnd::Fault(fault) if fault.kind == FaultKind::Deadline)
+}
+
 /// Holds the end of a replay against the recorded one.
 fn compare(
     recorded: &AttemptEnd,
     got: End,
     violations: impl Fn(&serde_json::Value) -> Vec<String>,
 ) -> Option<Difference> {
+    if is_deadline(recorded) {
+        // It was the wall clock's doing; the calls up to it are all that can be shown.
+        return None;
+    }
     let got = match got {
         End::Output(output) if violations(&output).is_empty() => AttemptEnd::Succeeded { output },
         End::Output(output) => {
@@ -160,11 +171,6 @@ fn compare(
         }
         End::Failed(failure) => AttemptEnd::Failed(failure),
         End::Fault(fault) => AttemptEnd::Fault(fault),
-        // A deadline is the wall clock's; the calls up to it are all that can be shown.
-        End::Stopped(_) if matches!(recorded, AttemptEnd::Fault(fault) if fault.kind == FaultKind::Deadline) =>
-        {
-            return None;
-        }
         End::Stopped(stop) => {
             return Some(Difference {
                 at: "the end".into(),
@@ -200,6 +206,8 @@ impl From<Divergence> for Difference {
 struct ReplayGate {
     player: Player,
     context: StepContext,
+    /// Whether the clock ended the attempt: it may have gone on where the journal does not.
+    cut_off: bool,
     difference: Option<Difference>,
 }
 
@@ -227,6 +235,7 @@ impl Caller for ReplayGate {
             Ok((_, Some(CameTo::Denied { error, .. }))) => Ok(Err(error)),
             // The journal ends in the middle of this call: the attempt was ended there, from outside.
             Ok((_, Some(CameTo::Asked { .. } | CameTo::Open(_)))) => Err(Stop::Suspended),
+            Ok((_, None)) if self.cut_off => Err(Stop::Suspended),
             Ok((_, None)) => {
                 let (at, expected) =
                     (format!("call {}", self.player.ordinal()), "the end of the step".into());

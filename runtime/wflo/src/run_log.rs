@@ -66,6 +66,13 @@ pub(crate) struct Written {
     ticket: Ticket,
 }
 
+/// What [`RunLog::advance`] appended.
+pub(crate) struct Advanced {
+    pub(crate) appended: Vec<(Place, Event)>,
+    /// Whether nothing more follows; false where there was too much for one append.
+    pub(crate) is_over: bool,
+}
+
 /// The log could not take events, or does not hold what it must.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -127,13 +134,13 @@ impl RunLog {
         self.lock().append(self.clock.now(), events)
     }
 
-    /// Appends events and, in the same piece, whatever `next` says should follow on the state they lead to, again
-    /// and again until that is nothing.
+    /// Appends events, if any, and in the same piece whatever `next` says should follow on the state they lead to,
+    /// again and again until that is nothing or until there is much of it.
     pub(crate) fn advance(
         &self,
         events: Vec<(Place, Event)>,
         next: impl Fn(&RunState, Timestamp) -> Vec<(Place, Event)>,
-    ) -> Result<Vec<(Place, Event)>, LogFailed> {
+    ) -> Result<Advanced, LogFailed> {
         self.lock().advance(self.clock.now(), events, next)
     }
 
@@ -193,10 +200,10 @@ impl Inner {
         now: Timestamp,
         events: Vec<(Place, Event)>,
         next: impl Fn(&RunState, Timestamp) -> Vec<(Place, Event)>,
-    ) -> Result<Vec<(Place, Event)>, LogFailed> {
+    ) -> Result<Advanced, LogFailed> {
         let time = now.max(self.state.time());
         let (mut appended, mut drafts) = (Vec::new(), Vec::new());
-        let mut events = events;
+        let mut events = if events.is_empty() { next(&self.state, time) } else { events };
         while !events.is_empty() && drafts.len() < MOST_AT_ONCE {
             for (place, event) in events {
                 appended.push((place.clone(), event.clone()));
@@ -204,8 +211,10 @@ impl Inner {
             }
             events = next(&self.state, time);
         }
-        self.submit(drafts)?;
-        Ok(appended)
+        if !drafts.is_empty() {
+            self.submit(drafts)?;
+        }
+        Ok(Advanced { appended, is_over: events.is_empty() })
     }
 
     fn take(

@@ -11,19 +11,17 @@ use wflo_journal::{Created, Journal};
 use wflo_manifest::Plan;
 use wflo_model::{ApprovalId, Digest, GroupName, PrincipalName, RunId, Timestamp};
 use wflo_ports::{Clock, Entropy};
-use wflo_sandbox::{Missing, Program, Sandbox};
+use wflo_sandbox::Missing;
 
 use crate::executor::{Executor, Observer};
-use crate::principal::{Principal, Principals, new_token};
+use crate::guest::{Components, StepProgram};
+use crate::principal::{IDENTITIES, People, Principal, Principals, new_token, stored};
 use crate::run_log::{RunLog, Summary, draft, first_summary, recorded};
 use crate::view::{ApprovalView, CostView, LogView, RunLine, RunView};
 use crate::{Outside, RuntimeError};
 
 /// Runs listed at a time.
 const PAGE: usize = 1024;
-
-/// Where identities are kept in the store.
-const IDENTITIES: &str = "identities";
 
 /// What a host lends to the runs it drives: today's deployment.
 #[derive(Clone, Debug, Default)]
@@ -54,7 +52,7 @@ pub struct Start {
 /// Everything it says it did is durable. It may be killed at any time; [`resume`](Self::resume) goes on.
 pub struct Runtime {
     journal: Journal,
-    sandbox: Arc<Sandbox>,
+    components: Arc<dyn Components>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     runs: tokio::sync::Mutex<HashMap<RunId, Open>>,
@@ -72,17 +70,17 @@ struct Open {
 }
 
 impl Runtime {
-    /// Makes a runtime on an open journal.
+    /// Makes a runtime on an open journal. What runs components is a [`Sandbox`](wflo_sandbox::Sandbox).
     #[must_use]
     pub fn new(
         journal: Journal,
-        sandbox: Arc<Sandbox>,
+        components: Arc<dyn Components>,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Self {
         let stopping = tokio::sync::watch::Sender::new(false);
         let (runs, identities) = Default::default();
-        Self { journal, sandbox, clock, entropy, runs, identities, stopping }
+        Self { journal, components, clock, entropy, runs, identities, stopping }
     }
 
     /// Has every run that is driven stop where it stands: no attempt begins, and those under way end at their
@@ -124,7 +122,7 @@ impl Runtime {
         let mut missing = Vec::new();
         for digest in plan.components() {
             let bytes = components.get(&digest).ok_or(RuntimeError::NoComponent { component: digest })?;
-            let program = self.sandbox.load(bytes).await?;
+            let program = Arc::clone(&self.components).load(bytes).await?;
             missing.extend(program.missing(&plan.component_grants(&digest).capabilities()));
         }
         Ok(missing)
@@ -184,7 +182,8 @@ impl Runtime {
         let (log, plan) = self.open(run).await?;
         if !log.read(|state| state.status().is_final()) {
             let (log, plan) = (Arc::clone(&log), Arc::clone(&plan));
-            Box::pin(Executor { runtime: self, host, log, plan, observer }.drive()).await?;
+            let people = self.people(host);
+            Box::pin(Executor { runtime: self, host, people, log, plan, observer }.drive()).await?;
         }
         Ok(log.read(|state| RunView::new(&run, &plan, state)))
     }
@@ -443,7 +442,7 @@ impl Runtime {
         principal: Principal,
     ) -> Result<(), RuntimeError> {
         let _alone = self.identities.lock().await;
-        let mut stored = self.identities().await?;
+        let mut stored = stored(&self.journal).await?;
         match stored.0.get(name) {
             Some(kept) if *kept == principal => return Ok(()),
             Some(_) => return Err(RuntimeError::PrincipalExists { name: name.clone() }),
@@ -458,7 +457,7 @@ impl Runtime {
     /// # Errors
     /// When the store cannot be read.
     pub async fn principals(&self, host: &Host) -> Result<Principals, RuntimeError> {
-        Ok(host.principals.clone().or(self.identities().await?))
+        self.people(host).known().await
     }
 
     /// Checks who somebody is.
@@ -477,19 +476,18 @@ impl Runtime {
         Ok(checked.map_err(|error| RuntimeError::Bug { message: error.to_string() })??)
     }
 
-    async fn identities(&self) -> Result<Principals, RuntimeError> {
-        match self.journal.meta_get(IDENTITIES).await? {
-            Some(bytes) => serde_json::from_slice(&bytes)
-                .map_err(|error| RuntimeError::Bug { message: format!("the stored identities: {error}") }),
-            None => Ok(Principals::default()),
-        }
+    fn people(&self, host: &Host) -> People {
+        People::new(host.principals.clone(), self.journal.clone())
     }
 
     /// The component of that digest, compiled.
-    pub(crate) async fn program(&self, digest: &Digest) -> Result<Arc<Program>, RuntimeError> {
-        match self.sandbox.loaded(digest) {
+    pub(crate) async fn program(&self, digest: &Digest) -> Result<Arc<dyn StepProgram>, RuntimeError> {
+        match self.components.loaded(digest) {
             Some(program) => Ok(program),
-            None => Ok(self.sandbox.load(&self.journal.get_public(digest).await?).await?),
+            None => {
+                let component = self.journal.get_public(digest).await?;
+                Ok(Arc::clone(&self.components).load(&component).await?)
+            }
         }
     }
 
@@ -555,9 +553,16 @@ impl Runtime {
         {
             return Ok((log, plan));
         }
-        let state = RunState::replay(&self.events(run).await?).map_err(crate::LogFailed::from)?;
+        let mut state = RunState::replay(&self.events(run).await?).map_err(crate::LogFailed::from)?;
         let plan = self.plan(&state).await?;
         let writer = self.journal.claim(run).await?;
+        // What a driver that was let go of had under way may have landed since; after the claim nothing can.
+        if writer.head() > state.seq() {
+            for entry in self.journal.read(run, state.seq() + 1).await? {
+                let recorded = recorded(&entry).map_err(crate::LogFailed::from)?;
+                state.apply(&recorded).map_err(crate::LogFailed::from)?;
+            }
+        }
         let store = self.journal.store_id();
         let log = Arc::new(RunLog::new(run, store, Arc::clone(&self.clock), writer, state));
         let open = runs.entry(run).or_default();

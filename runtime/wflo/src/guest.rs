@@ -1,0 +1,63 @@
+//! The seam between the runtime and whatever runs the code of steps.
+//!
+//! The sandbox is one implementation, and the only one that runs components. A simulation brings another, whose steps
+//! are scripts: gate, executor and recovery cannot tell.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use wflo_host_api::Gate;
+use wflo_model::{Capability, Digest, Limits};
+use wflo_sandbox::{Ended, LoadError, Missing, Program, Sandbox};
+
+/// Makes programs of components.
+#[async_trait]
+pub trait Components: Send + Sync {
+    /// Makes a program of a component's bytes. The digest of the bytes names it from then on.
+    ///
+    /// # Errors
+    /// When the bytes are no component.
+    async fn load(self: Arc<Self>, component: &[u8]) -> Result<Arc<dyn StepProgram>, LoadError>;
+
+    /// The program of a component that was [loaded](Self::load) before, if it is still there.
+    fn loaded(&self, component: &Digest) -> Option<Arc<dyn StepProgram>>;
+}
+
+/// A component, ready to run its steps.
+///
+/// What a step does must follow from its gate alone: the same answers, the same clock and the same seed give the same
+/// calls and the same end. Everything that resumes and replays attempts builds on it.
+#[async_trait]
+pub trait StepProgram: Send + Sync {
+    /// Every import that neither the virtual set nor `granted` covers. It should not run unless this is empty.
+    fn missing(&self, granted: &BTreeSet<Capability>) -> Vec<Missing>;
+
+    /// Runs a step from its beginning and gives the gate back with how it ended.
+    ///
+    /// Once a call of the gate has said [`Stop`](wflo_host_api::Stop), no code of the step runs. Dropping the future
+    /// abandons the attempt, and the gate with it.
+    async fn run(&self, step: &str, gate: Box<dyn Gate>, limits: &Limits) -> Ended;
+}
+
+#[async_trait]
+impl Components for Sandbox {
+    async fn load(self: Arc<Self>, component: &[u8]) -> Result<Arc<dyn StepProgram>, LoadError> {
+        Ok(Self::load(&self, component).await?)
+    }
+
+    fn loaded(&self, component: &Digest) -> Option<Arc<dyn StepProgram>> {
+        Some(Self::loaded(self, component)?)
+    }
+}
+
+#[async_trait]
+impl StepProgram for Program {
+    fn missing(&self, granted: &BTreeSet<Capability>) -> Vec<Missing> {
+        Self::missing(self, granted)
+    }
+
+    async fn run(&self, step: &str, gate: Box<dyn Gate>, limits: &Limits) -> Ended {
+        Self::run(self, step, gate, limits).await
+    }
+}

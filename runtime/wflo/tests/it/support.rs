@@ -1,0 +1,230 @@
+//! A runtime with scripted steps, a model that counts, a SQLite file, and a clock that is set by hand.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use serde_json::{Value, json};
+use wflo::{Components, Host, Outside, Principal, Principals, Runtime, StepProgram};
+use wflo_backends::SystemEntropy;
+use wflo_backends::db::sqlite::{Sqlite, SqliteOptions};
+use wflo_host_api::{Gate, Stop};
+use wflo_journal::{Blobs, FaultSync, Journal, MasterKey, MemoryStore, OpenError};
+use wflo_model::{
+    Call, Capability, DbAccess, Digest, Failure, FailureKind, Grants, Limits, ModelName, StoreId,
+    TableAccess, Timestamp,
+};
+use wflo_ports::{
+    ChatModel, ChatRequest, Clock, Completion, IdempotencyKey, ModelError, TokenBound, TokenUsage,
+};
+use wflo_sandbox::{End, Ended, LoadError, Missing, Usage};
+
+/// What all steps of these tests are.
+pub(crate) const COMPONENT: &[u8] = b"scripts of the test";
+/// The model they ask.
+pub(crate) const MODEL: &str = "counting-1";
+
+/// What outlives a process.
+pub(crate) struct World {
+    store: Mutex<Arc<MemoryStore>>,
+    blobs: Blobs,
+    clock: Arc<TestClock>,
+    pub(crate) model: Arc<CountingModel>,
+    folder: tempfile::TempDir,
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let owner = rusqlite::Connection::open(folder.path().join("ledger.db")).unwrap();
+        owner
+            .execute_batch(
+                "CREATE TABLE notes (id INTEGER PRIMARY KEY, text TEXT NOT NULL);
+                 CREATE TABLE counter (id INTEGER PRIMARY KEY, n INTEGER NOT NULL);
+                 INSERT INTO counter VALUES (1, 0);",
+            )
+            .unwrap();
+        Self {
+            store: Mutex::new(Arc::new(MemoryStore::new(StoreId::from_bytes([1; 16])).unwrap())),
+            blobs: Blobs::in_memory(),
+            clock: Arc::default(),
+            model: Arc::new(CountingModel { models: [MODEL.parse().unwrap()], calls: Mutex::default() }),
+            folder,
+        }
+    }
+
+    pub(crate) fn database(&self) -> std::path::PathBuf {
+        self.folder.path().join("ledger.db")
+    }
+
+    /// A process that finds what is durable, and whose `n`-th sync fails.
+    pub(crate) async fn process(&self, faults: Arc<FaultSync>) -> Result<Process, OpenError> {
+        let store = {
+            let mut store = self.store.lock().unwrap();
+            *store = Arc::new(store.reopen(faults).unwrap());
+            Arc::clone(&*store)
+        };
+        let journal =
+            Journal::open(store, self.blobs.clone(), MasterKey::new([2; 32]), Arc::new(SystemEntropy))
+                .await?;
+        let clock = Arc::clone(&self.clock);
+        let runtime = Runtime::new(journal, Arc::new(Scripts), clock.clone(), Arc::new(SystemEntropy));
+        let database = Sqlite::open(self.database(), SqliteOptions::default()).unwrap();
+        let outside = Outside::default()
+            .with_models(self.model.clone())
+            .with_database("ledger".parse().unwrap(), Arc::new(database));
+        let member = |group: &str| Principal { groups: [group.parse().unwrap()].into(), token_hash: None };
+        let people = [("alice", "red"), ("carol", "blue")];
+        let people = people.map(|(name, group)| (name.parse().unwrap(), member(group)));
+        let host = Host { outside: Arc::new(outside), principals: Principals(people.into()) };
+        Ok(Process { runtime, host, clock })
+    }
+}
+
+/// A process, until it is dropped.
+pub(crate) struct Process {
+    pub(crate) runtime: Runtime,
+    pub(crate) host: Host,
+    pub(crate) clock: Arc<TestClock>,
+}
+
+/// A clock that is set by hand, and moves a little each time it is read.
+#[derive(Default)]
+pub(crate) struct TestClock(AtomicU64);
+
+impl TestClock {
+    pub(crate) fn set(&self, to: Timestamp) {
+        self.0.fetch_max(to.micros(), Ordering::SeqCst);
+    }
+}
+
+impl Clock for TestClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_micros(1_800_000_000_000_000.max(self.0.fetch_add(10, Ordering::SeqCst)))
+    }
+}
+
+/// Answers the same each time, and counts.
+pub(crate) struct CountingModel {
+    models: [ModelName; 1],
+    pub(crate) calls: Mutex<Vec<Digest>>,
+}
+
+#[async_trait]
+impl ChatModel for CountingModel {
+    fn models(&self) -> &[ModelName] {
+        &self.models
+    }
+
+    fn bound(&self, _: &ChatRequest) -> TokenBound {
+        TokenBound { input: 10, output: Some(10) }
+    }
+
+    async fn complete(&self, _: &ChatRequest, key: &IdempotencyKey) -> Result<Completion, ModelError> {
+        self.calls.lock().unwrap().push(key.0);
+        let usage = Some(TokenUsage { input: 10, output: 5 });
+        let (text, model, finish_reason) = ("an answer".into(), MODEL.into(), "stop".into());
+        Ok(Completion { text, model, finish_reason, usage })
+    }
+}
+
+/// What steps are granted.
+pub(crate) fn grants() -> Grants {
+    let tables = || [("notes".to_owned(), TableAccess::All), ("counter".to_owned(), TableAccess::All)].into();
+    let access = DbAccess { read: tables(), write: tables() };
+    Grants { db: [("ledger".parse().unwrap(), access)].into(), llm: [MODEL.parse().unwrap()].into() }
+}
+
+/// Runs the scripts below in place of components.
+struct Scripts;
+
+#[async_trait]
+impl Components for Scripts {
+    async fn load(self: Arc<Self>, _: &[u8]) -> Result<Arc<dyn StepProgram>, LoadError> {
+        Ok(self)
+    }
+
+    fn loaded(&self, _: &Digest) -> Option<Arc<dyn StepProgram>> {
+        None
+    }
+}
+
+#[async_trait]
+impl StepProgram for Scripts {
+    fn missing(&self, _: &BTreeSet<Capability>) -> Vec<Missing> {
+        Vec::new()
+    }
+
+    async fn run(&self, step: &str, mut gate: Box<dyn Gate>, _: &Limits) -> Ended {
+        let end = match script(step, &mut *gate).await {
+            Ok(Ok(output)) => End::Output(output),
+            Ok(Err(failure)) => End::Failed(failure),
+            Err(stop) => End::Stopped(stop),
+        };
+        Ended { gate, end, usage: Usage::default() }
+    }
+}
+
+async fn script(step: &str, gate: &mut dyn Gate) -> Result<Result<Value, Failure>, Stop> {
+    Ok(Ok(match step {
+        "think" => {
+            let first = call(gate, "wflo:llm/chat", "complete", question("one")).await?;
+            let second = call(gate, "wflo:llm/chat", "complete", question("two")).await?;
+            json!([first["text"], second["text"]])
+        }
+        "note" => {
+            let item = gate.context().item.clone().unwrap_or(json!("the step"));
+            let count = "UPDATE counter SET n = n + 1 WHERE id = 1";
+            call(gate, "wflo:db/sql", "execute", sql(count, json!([]))).await?;
+            let before = call(gate, "wflo:llm/chat", "complete", question("three")).await?;
+            let insert = "INSERT INTO notes (text) VALUES (?1)";
+            call(gate, "wflo:db/sql", "execute", sql(insert, json!([item]))).await?;
+            json!({ "item": item, "text": before["text"] })
+        }
+        "fail-once" => {
+            let insert = "INSERT INTO notes (text) VALUES ('of an attempt')";
+            call(gate, "wflo:db/sql", "execute", sql(insert, json!([]))).await?;
+            let attempt = gate.context().attempt;
+            if attempt == 1 {
+                return Ok(Err(Failure { kind: FailureKind::Retryable, message: "not yet".into() }));
+            }
+            json!(attempt)
+        }
+        "wait" => {
+            let until = gate.now().after(std::time::Duration::from_secs(3600));
+            gate.sleep(until).await?;
+            json!("waited")
+        }
+        "ask" => {
+            let args = json!({ "summary": "may I?", "approvers": ["red", "blue"] });
+            call(gate, "wflo:approval/gate", "request", args).await?["status"].clone()
+        }
+        other => json!(other),
+    }))
+}
+
+async fn call(gate: &mut dyn Gate, interface: &str, function: &str, args: Value) -> Result<Value, Stop> {
+    match gate.call(Call::new(interface, function, args)).await? {
+        Ok(value) => Ok(value),
+        Err(error) => Err(Stop::Host(format!("no call of these scripts fails: {error}"))),
+    }
+}
+
+fn question(text: &str) -> Value {
+    json!({ "model": MODEL, "messages": [{ "role": "user", "content": text }], "max_tokens": 10 })
+}
+
+fn sql(statement: &str, params: Value) -> Value {
+    json!({ "db": "ledger", "sql": statement, "params": params })
+}
+
+/// How often what the database holds was done: the counter, and the notes.
+pub(crate) fn effects(database: &Path) -> (i64, Vec<String>) {
+    let owner = rusqlite::Connection::open(database).unwrap();
+    let count = owner.query_row("SELECT n FROM counter WHERE id = 1", [], |row| row.get(0)).unwrap();
+    let mut notes = owner.prepare("SELECT text FROM notes ORDER BY text").unwrap();
+    let notes = notes.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap();
+    (count, notes)
+}

@@ -1,0 +1,377 @@
+//! One process: from opening what is durable to its end, by its own will or killed.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use wflo::{Host, Outside, Resolution, RunView, Runtime, RuntimeError, Start, Verdict, Voter};
+use wflo_engine::{RunState, decide};
+use wflo_journal::{Blobs, Journal, MasterKey};
+use wflo_model::{ApprovalId, RunId};
+use wflo_ports::{Clock, Entropy};
+
+use crate::database::SimDatabase;
+use crate::language_model::SimModel;
+use crate::plan::{inputs, plan};
+use crate::scenario::{Action, Scenario, Timed};
+use crate::script::{Scripts, component};
+use crate::store::SimStore;
+use crate::world::{Promise, World, name_of};
+
+/// How often a run is looked at in the end before it counts as stuck.
+const ROUNDS: u32 = 60;
+
+/// How a process ended by its own will.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// Everything is done.
+    Over,
+    /// It has to be started again.
+    Restarts,
+}
+
+/// What a process is made of.
+pub(crate) struct Process<'a> {
+    world: &'a Arc<World>,
+    scenario: &'a Scenario,
+    runtime: Arc<Runtime>,
+    outside: Arc<Outside>,
+    /// Told when a run may have something to do; by its number.
+    nudges: BTreeMap<u32, Arc<Nudge>>,
+}
+
+#[derive(Default)]
+struct Nudge {
+    goes_on: Notify,
+    lets_go: Notify,
+    leaves: AtomicBool,
+}
+
+impl<'a> Process<'a> {
+    /// Lives until there is nothing left to do, or until it has to start again. Being killed is dropping this.
+    pub(crate) async fn live(
+        world: &'a Arc<World>,
+        scenario: &'a Scenario,
+        blobs: Blobs,
+    ) -> Result<Ended, RuntimeError> {
+        let store = SimStore::open(world);
+        let entropy = Arc::clone(world) as Arc<dyn Entropy>;
+        let opened = Journal::open(store, blobs, MasterKey::new([9; 32]), Arc::clone(&entropy)).await;
+        // A disk that fails while it is opened is opened again.
+        let Ok(journal) = opened else { return Ok(Ended::Restarts) };
+        let scripts = Arc::new(Scripts::new(world, &scenario.steps));
+        let clock = Arc::clone(world) as Arc<dyn Clock>;
+        let runtime = Arc::new(Runtime::new(journal, scripts, clock, entropy));
+        let outside = Outside::default()
+            .with_models(Arc::new(SimModel::new(world)))
+            .with_database(name_of("left"), Arc::new(SimDatabase::new(world, "left")))
+            .with_database(name_of("right"), Arc::new(SimDatabase::new(world, "right")));
+        let nudges = (0..scenario.runs).map(|run| (run, Arc::default())).collect();
+        let process = Self { world, scenario, runtime, outside: Arc::new(outside), nudges };
+        process.go().await
+    }
+
+    async fn go(&self) -> Result<Ended, RuntimeError> {
+        for number in 0..self.scenario.runs {
+            match self.start(number).await {
+                Ok(run) => _ = self.world.lock().runs.insert(number, run),
+                Err(_) if self.is_broken() => return Ok(Ended::Restarts),
+                Err(error) => return Err(error),
+            }
+        }
+        let mut drivers = JoinSet::new();
+        if !self.world.is_calm() {
+            for (number, nudge) in &self.nudges {
+                let run = self.run(*number);
+                let driver = Driver {
+                    world: Arc::clone(self.world),
+                    runtime: Arc::clone(&self.runtime),
+                    outside: Arc::clone(&self.outside),
+                    nudge: Arc::clone(nudge),
+                    run,
+                };
+                drivers.spawn(driver.go());
+            }
+            while let Some(timed) = self.next_action() {
+                tokio::time::sleep(Duration::from_millis(timed.after)).await;
+                // Whoever was killed in the middle of something does not come back to it.
+                self.world.lock().acted += 1;
+                self.world.live_on().await;
+                if timed.action == Action::Restart {
+                    self.runtime.stop();
+                    self.leave(&mut drivers).await;
+                    return Ok(Ended::Restarts);
+                }
+                match self.act(&timed.action).await {
+                    _ if self.is_broken() => return Ok(Ended::Restarts),
+                    Ok(()) => {}
+                    Err(error) => {
+                        self.world.violated("people are served", format!("{}: {error}", timed.action))
+                    }
+                }
+                self.nudges.values().for_each(|nudge| nudge.goes_on.notify_one());
+            }
+            // Time for whatever can go on by itself.
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            self.world.calm_down();
+            self.leave(&mut drivers).await;
+            if self.is_broken() {
+                return Ok(Ended::Restarts);
+            }
+        }
+        for number in 0..self.scenario.runs {
+            self.settle(self.run(number)).await?;
+        }
+        Ok(Ended::Over)
+    }
+
+    fn next_action(&self) -> Option<&'a Timed> {
+        let acted = self.world.lock().acted;
+        self.scenario.actions.get(acted)
+    }
+
+    /// Has nobody drive any more, each from where its run next waits.
+    async fn leave(&self, drivers: &mut JoinSet<()>) {
+        for nudge in self.nudges.values() {
+            nudge.leaves.store(true, Ordering::Relaxed);
+            nudge.goes_on.notify_one();
+        }
+        while drivers.join_next().await.is_some() {}
+    }
+
+    fn run(&self, number: u32) -> RunId {
+        self.world.lock().runs[&number]
+    }
+
+    fn is_broken(&self) -> bool {
+        self.runtime.journal().poisoned().is_some()
+    }
+
+    fn host(&self) -> Host {
+        host(self.world, &self.outside)
+    }
+
+    async fn start(&self, number: u32) -> Result<RunId, RuntimeError> {
+        let components = self.scenario.steps.iter().map(|step| {
+            let bytes = component(step);
+            (wflo_model::Digest::of(&bytes), bytes)
+        });
+        let start = Start {
+            plan: plan(self.scenario),
+            components: components.collect(),
+            inputs: inputs(self.scenario),
+            requester: name_of("rita"),
+            key: Some(format!("run {number}")),
+        };
+        self.runtime.start(start).await
+    }
+
+    /// Does what somebody does. That a person is refused is no error.
+    async fn act(&self, action: &Action) -> Result<(), RuntimeError> {
+        let number = |run: &u32| self.run(*run % self.scenario.runs);
+        match action {
+            Action::Vote { who, approves, which, closed } => {
+                let all = self.runtime.approvals(*closed).await?;
+                let Some(index) = usize::try_from(*which).ok().and_then(|which| which.checked_rem(all.len()))
+                else {
+                    return Ok(());
+                };
+                self.vote(all[index].run, all[index].id, who, *approves).await.map(|_| ())
+            }
+            Action::Cancel { run } => {
+                let run = number(run);
+                match self.runtime.cancel(run, &name_of("rita"), None).await {
+                    Err(RuntimeError::Ended { .. }) => Ok(()),
+                    done => done.map(|()| self.world.promise(Promise::Cancelled { run })),
+                }
+            }
+            Action::Resume { run } => {
+                // As a person does it from a command of their own, beside whoever drives the run.
+                let run = number(run);
+                match self.runtime.resume(run, &name_of("rita"), &self.host(), None).await {
+                    Err(RuntimeError::Attempt(_)) => Ok(()),
+                    other => other.map(|_| ()),
+                }
+            }
+            Action::Abandon { run } => {
+                let number = *run % self.scenario.runs;
+                self.nudges[&number].lets_go.notify_one();
+                tokio::task::yield_now().await;
+                Ok(())
+            }
+            Action::Join { who, group } => Ok(self.world.change_groups(who, group, true)),
+            Action::Leave { who, group } => Ok(self.world.change_groups(who, group, false)),
+            Action::Clock { ms } => Ok(self.world.set_clock(*ms)),
+            Action::External { db, row, by } => {
+                self.world.lock().databases.get_mut(db).expect("it is one of the two").add(*row, *by);
+                Ok(())
+            }
+            Action::Restart => Ok(()),
+        }
+    }
+
+    /// Casts a vote; whether it counted.
+    async fn vote(
+        &self,
+        run: RunId,
+        id: ApprovalId,
+        who: &str,
+        approves: bool,
+    ) -> Result<bool, RuntimeError> {
+        let name = name_of(who);
+        let voter = Voter { groups: self.world.groups_of(&name), name };
+        let verdict = if approves { Verdict::Approve } else { Verdict::Reject };
+        match self.runtime.vote(id, &voter, verdict, None).await {
+            Ok(_) => {
+                self.world.promise(Promise::Voted { approval: id, run, by: voter.name });
+                Ok(true)
+            }
+            Err(RuntimeError::Vote(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Brings a run to its end, or to where nothing but somebody who is not there can move it.
+    async fn settle(&self, run: RunId) -> Result<(), RuntimeError> {
+        let mut asked_again = false;
+        let mut failed = None;
+        for _ in 0..ROUNDS {
+            let view = match self.runtime.drive(run, &self.host(), None).await {
+                Ok(view) => view,
+                Err(error) => {
+                    failed = Some(error.to_string());
+                    tokio::time::sleep(Duration::from_secs(60)).await;
+                    continue;
+                }
+            };
+            failed = None;
+            self.world.promise(Promise::Stands { run, events: view.events });
+            if view.status.is_final() {
+                return Ok(());
+            }
+            if view.waiting_for.is_empty() {
+                let what = format!("run {run} is {} and waits for nothing", view.status);
+                self.world.violated("nothing is stuck", what);
+                return Ok(());
+            }
+            if !self.help(run, &view, &mut asked_again).await? {
+                return self.stands(run, &view).await;
+            }
+        }
+        let why = failed.unwrap_or_else(|| "it never comes to rest".to_owned());
+        self.world.violated("nothing is stuck", format!("run {run}: {why}"));
+        Ok(())
+    }
+
+    /// Does one thing about what a run waits for; false if there is nothing to be done.
+    async fn help(&self, run: RunId, view: &RunView, asked_again: &mut bool) -> Result<bool, RuntimeError> {
+        for wait in &view.waiting_for {
+            if let Some(id) = wait.id {
+                for who in ["alice", "bob", "carol", "dave"] {
+                    if self.vote(run, id, who, self.scenario.approves).await? {
+                        return Ok(true);
+                    }
+                }
+            }
+        }
+        if let Some(due) = self.runtime.journal().head(run).await?.due {
+            tokio::time::sleep(due.since(self.world.now()) + Duration::from_millis(1)).await;
+            return Ok(true);
+        }
+        for wait in &view.waiting_for {
+            if wait.kind == "budget" && !*asked_again {
+                *asked_again = true;
+                self.runtime.resume(run, &name_of("rita"), &self.host(), None).await?;
+                return Ok(true);
+            }
+            if wait.kind == "unknown" || wait.kind == "diverged" {
+                let message = wait.message.clone().unwrap_or_default();
+                self.world.violated("scripts do the same again", format!("run {run}: {message}"));
+            }
+        }
+        Ok(false)
+    }
+
+    /// A run that waits stands still: driving it changes nothing, and nothing is decided.
+    async fn stands(&self, run: RunId, view: &RunView) -> Result<(), RuntimeError> {
+        let again = self.runtime.drive(run, &self.host(), None).await?;
+        if again.events != view.events {
+            self.world.violated("nothing is stuck", format!("run {run} moves each time it is looked at"));
+        }
+        let events = self.runtime.events(run).await?;
+        if let Ok(state) = RunState::replay(&events) {
+            let commands = decide(&run, &plan(self.scenario), &state, self.world.now().max(state.time()));
+            if !commands.is_empty() {
+                let what = format!("run {run} is {} and yet {commands:?}", view.status);
+                self.world.violated("nothing is stuck", what);
+            }
+        }
+        // Nothing of what is shown about unknown outcomes can be settled where there is none.
+        let refused = self.runtime.resolve(run, 1, Resolution::NotDone, &name_of("rita")).await;
+        if !matches!(refused, Err(RuntimeError::NotUnknown { .. })) {
+            self.world.violated("nothing is stuck", format!("run {run}: its creation was resolved"));
+        }
+        Ok(())
+    }
+}
+
+fn host(world: &World, outside: &Arc<Outside>) -> Host {
+    Host { outside: Arc::clone(outside), principals: (*world.lock().people).clone() }
+}
+
+/// Whoever drives a run, as a server does: at once, when it is due, and when somebody has done something.
+struct Driver {
+    world: Arc<World>,
+    runtime: Arc<Runtime>,
+    outside: Arc<Outside>,
+    nudge: Arc<Nudge>,
+    run: RunId,
+}
+
+impl Driver {
+    async fn go(self) {
+        let run = self.run;
+        while !self.nudge.leaves.load(Ordering::Relaxed) && self.runtime.journal().poisoned().is_none() {
+            let host = host(&self.world, &self.outside);
+            let driven = tokio::select! {
+                biased;
+                () = self.nudge.lets_go.notified() => continue,
+                driven = self.runtime.drive(run, &host, None) => driven,
+            };
+            match driven {
+                Ok(view) => {
+                    self.world.promise(Promise::Stands { run, events: view.events });
+                    if view.status.is_final() {
+                        return;
+                    }
+                }
+                Err(RuntimeError::Attempt(_) | RuntimeError::Log(_)) => {
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                    continue;
+                }
+                Err(error) => {
+                    if self.runtime.journal().poisoned().is_none() {
+                        self.world.violated("people are served", format!("driving {run}: {error}"));
+                    }
+                    return;
+                }
+            }
+            let Ok(head) = self.runtime.journal().head(run).await else { return };
+            let wait = head.due.map(|due| due.since(self.world.now()) + Duration::from_millis(1));
+            tokio::select! {
+                biased;
+                () = self.nudge.goes_on.notified() => {}
+                () = self.nudge.lets_go.notified() => {}
+                () = async {
+                    match wait {
+                        Some(wait) => tokio::time::sleep(wait).await,
+                        None => std::future::pending().await,
+                    }
+                } => {}
+            }
+        }
+    }
+}
