@@ -71,6 +71,7 @@ pub const FUNCTIONS: &[(&str, &str, Reach)] = &[
     ("wasi:http/types", "http-error-code", Reach::Virtual),
     ("wasi:logging/logging", "log", Reach::Virtual),
     ("wflo:approval/gate", "decision", Reach::Virtual),
+    ("wflo:approval/gate", "request", Reach::Gate),
     ("wflo:db/sql", "execute", Reach::Gate),
     ("wflo:db/sql", "query", Reach::Gate),
     ("wflo:llm/chat", "complete", Reach::Gate),

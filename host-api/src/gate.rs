@@ -69,7 +69,7 @@ pub struct StepContext {
 }
 
 /// How an approval ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Decision {
     /// How.
     pub status: DecisionStatus,
@@ -78,7 +78,8 @@ pub struct Decision {
 }
 
 /// The ends of an approval that a step can see.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum DecisionStatus {
     /// Everybody who had to has approved.
     Approved,
@@ -89,7 +90,7 @@ pub enum DecisionStatus {
 }
 
 /// One vote.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DecisionVote {
     /// Who.
     pub by: String,

@@ -116,11 +116,15 @@ impl Project {
 
     /// Answers by a server instead of the tape.
     pub(crate) fn use_provider(&self, provider: &Provider) {
+        self.use_server(&provider.address);
+    }
+
+    /// Answers by the server at this address, as `wflo.toml` writes it, instead of the tape.
+    pub(crate) fn use_server(&self, address: &str) {
         let text = std::fs::read_to_string(self.path("wflo.toml")).expect("wflo.toml");
         let kept: Vec<&str> = text.split("\n[").filter(|block| !block.starts_with("llm.")).collect();
         let llm = format!(
-            "\n[llm.server]\nkind = \"openai\"\nbase_url = \"{}\"\nmodels = [\"gpt-4\"]\n",
-            provider.address
+            "\n[llm.server]\nkind = \"openai\"\nbase_url = \"{address}\"\nmodels = [\"gpt-4\"]\n"
         );
         self.write("wflo.toml", &format!("{}\n{llm}", kept.join("\n[")));
     }
@@ -135,7 +139,10 @@ pub(crate) struct People {
 
 impl Output {
     pub(crate) fn of(command: &mut Command) -> Self {
-        let output = command.output().expect("the command starts");
+        Self::from(command.output().expect("the command starts"))
+    }
+
+    pub(crate) fn from(output: std::process::Output) -> Self {
         Self {
             code: code(output.status),
             stdout: String::from_utf8(output.stdout).expect("output is text"),

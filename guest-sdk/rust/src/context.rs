@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::de::DeserializeOwned;
 
+use crate::Decision;
 use crate::bindings::wflo::approval::gate;
 use crate::bindings::wflo::step::context as host;
 
@@ -117,51 +118,6 @@ impl Undo {
 impl From<crate::__rt::Undo> for Undo {
     fn from(undo: crate::__rt::Undo) -> Self {
         Self { step: undo.step, certain: undo.certain, item: undo.item, output: undo.output }
-    }
-}
-
-/// What people decided.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Decision {
-    /// How it ended.
-    pub status: DecisionStatus,
-    /// The votes that counted, in the order they were cast.
-    pub votes: Vec<Vote>,
-}
-
-/// How an approval ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum DecisionStatus {
-    /// Everybody who had to has approved.
-    Approved,
-    /// Somebody who may has rejected.
-    Rejected,
-    /// Nobody decided in time.
-    Expired,
-}
-
-/// One person's vote.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Vote {
-    /// The principal.
-    pub by: String,
-    /// Whether it was in favour.
-    pub approved: bool,
-    /// What they wrote beside it.
-    pub comment: Option<String>,
-}
-
-impl From<gate::Outcome> for Decision {
-    fn from(decision: gate::Outcome) -> Self {
-        let status = match decision.status {
-            gate::Status::Approved => DecisionStatus::Approved,
-            gate::Status::Rejected => DecisionStatus::Rejected,
-            gate::Status::Expired => DecisionStatus::Expired,
-        };
-        let vote = |vote: gate::Vote| Vote { by: vote.by, approved: vote.approved, comment: vote.comment };
-        Self { status, votes: decision.votes.into_iter().map(vote).collect() }
     }
 }
 

@@ -53,6 +53,7 @@
 // Generated code says `::wflo`, here as in a guest.
 extern crate self as wflo;
 
+mod approval;
 #[doc(hidden)]
 pub mod bindings;
 mod context;
@@ -63,7 +64,8 @@ pub mod llm;
 pub mod log;
 mod schema;
 
-pub use context::{Context, ContextError, Decision, DecisionStatus, Undo, Vote};
+pub use approval::{Ask, AskError, Decision, DecisionStatus, Vote};
+pub use context::{Context, ContextError, Undo};
 #[doc(no_inline)]
 pub use schemars::{self, JsonSchema};
 #[doc(no_inline)]

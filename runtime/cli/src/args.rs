@@ -2,7 +2,11 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use serde::Deserialize as _;
+use serde::de::value::{Error as ValueError, StrDeserializer};
+use serde::de::IntoDeserializer as _;
+use wflo::RunStatus;
 use wflo_model::{ApprovalId, GroupName, PrincipalName, RunId, StepName};
 
 const CODES: &str = "\
@@ -14,7 +18,8 @@ Exit codes:
   4   no such run, approval or step
   10  an approval is open
   11  parked: budget, diverged
-  70  a bug of ours, or of the store";
+  70  a bug of ours, or of the store
+  130, 143  stopped by Ctrl-C or SIGTERM; `wflo resume` goes on";
 
 /// Runs the steps of AI-agent workflows as WebAssembly components behind one journaled gate.
 #[derive(Debug, Parser)]
@@ -62,26 +67,24 @@ pub(crate) enum Command {
         explain: Option<StepName>,
     },
     /// Start a run and follow it until it ends or waits.
-    Run {
-        /// The workflow's folder.
-        folder: Option<PathBuf>,
-        /// An input: text, or JSON where the input is not text.
-        #[arg(long, value_name = "NAME=VALUE")]
-        input: Vec<String>,
-        /// A file with a JSON object of inputs.
-        #[arg(long, value_name = "FILE")]
-        input_file: Option<PathBuf>,
-        /// Idempotency key: the same key is the same run.
-        #[arg(long)]
-        key: Option<String>,
-    },
+    Run(Run),
     /// Go on with runs that were interrupted, or whose wait is over.
     Resume {
         /// Only this one.
         run: Option<RunId>,
     },
     /// List the runs, newest first.
-    Runs,
+    Runs {
+        /// Only those of this workflow.
+        #[arg(long, value_name = "NAME")]
+        workflow: Option<String>,
+        /// Only those that stand so: running, waiting, parked, succeeded, failed, cancelled.
+        #[arg(long, value_parser = status)]
+        status: Option<RunStatus>,
+        /// Only the newest N.
+        #[arg(long, value_name = "N")]
+        limit: Option<usize>,
+    },
     /// Show one run: steps, timeline, cost.
     Show {
         /// The run.
@@ -91,6 +94,9 @@ pub(crate) enum Command {
     Logs {
         /// The run.
         run: RunId,
+        /// Go on until the run has ended.
+        #[arg(short, long)]
+        follow: bool,
     },
     /// List what waits for a decision.
     Approvals {
@@ -105,6 +111,9 @@ pub(crate) enum Command {
     Cost {
         /// The run; all of them by default.
         run: Option<RunId>,
+        /// Sum up by this.
+        #[arg(long, value_enum, value_name = "WHAT")]
+        by: Option<CostBy>,
     },
     /// Manage the people kept in the store.
     Identity {
@@ -116,6 +125,34 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: Audit,
     },
+}
+
+/// A run to start.
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// The workflow's folder.
+    pub(crate) folder: Option<PathBuf>,
+    /// An input: text, or JSON where the input is not text.
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) input: Vec<String>,
+    /// A file with a JSON object of inputs.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) input_file: Option<PathBuf>,
+    /// Idempotency key: the same key is the same run.
+    #[arg(long)]
+    pub(crate) key: Option<String>,
+}
+
+/// What costs are summed up by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CostBy {
+    Step,
+    Model,
+    Workflow,
+    /// The day the run was created, UTC.
+    Day,
+    /// Who asked for the run.
+    Principal,
 }
 
 #[derive(Debug, Subcommand)]
@@ -171,6 +208,11 @@ pub(crate) enum Audit {
         /// The file.
         file: PathBuf,
     },
+}
+
+fn status(text: &str) -> Result<RunStatus, ValueError> {
+    let text: StrDeserializer<'_, ValueError> = text.into_deserializer();
+    RunStatus::deserialize(text)
 }
 
 #[cfg(test)]

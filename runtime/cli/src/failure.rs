@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
 use wflo::{RunStatus, RunView, RuntimeError};
 
 /// What somebody does who is not known.
@@ -9,7 +10,8 @@ pub(crate) const WHO_HINT: &str =
     "`--as NAME` names you, and the token `wflo identity add` printed goes into `WFLO_TOKEN`";
 
 /// The exit codes of `wflo`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub(crate) enum Code {
     Succeeded = 0,
@@ -20,6 +22,10 @@ pub(crate) enum Code {
     ApprovalOpen = 10,
     Parked = 11,
     Bug = 70,
+    /// Stopped by Ctrl-C: 128 and the signal's number, as shells have it.
+    Interrupted = 130,
+    /// Stopped by SIGTERM.
+    Terminated = 143,
 }
 
 impl Code {
@@ -36,7 +42,9 @@ impl Code {
 }
 
 /// Why a command ended, what to do next, and the exit code.
-#[derive(Debug)]
+///
+/// It travels: what fails in the process that holds the store ends the command that asked.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Failure {
     pub(crate) code: Code,
     message: String,
@@ -59,6 +67,11 @@ impl Failure {
 
     pub(crate) fn bug(message: impl fmt::Display) -> Self {
         Self::new(Code::Bug, message)
+    }
+
+    /// Whether a signal is why.
+    pub(crate) const fn is_interrupted(&self) -> bool {
+        matches!(self.code, Code::Interrupted | Code::Terminated)
     }
 
     pub(crate) fn hint(mut self, hint: impl fmt::Display) -> Self {
@@ -108,6 +121,7 @@ mod tests {
         let codes = [Code::Succeeded, Code::RunFailed, Code::Usage, Code::Denied, Code::NotFound];
         assert_eq!(codes.map(|code| code as u8), [0, 1, 2, 3, 4]);
         assert_eq!([Code::ApprovalOpen, Code::Parked, Code::Bug].map(|code| code as u8), [10, 11, 70]);
+        assert_eq!([Code::Interrupted, Code::Terminated].map(|code| code as u8), [130, 143]);
     }
 
     #[test]

@@ -4,8 +4,12 @@ mod args;
 mod build;
 mod command;
 mod failure;
+mod progress;
 mod project;
+mod session;
 mod show;
+mod terminal;
+mod trace;
 mod words;
 
 use std::io::Write as _;
@@ -15,6 +19,9 @@ use clap::Parser;
 
 fn main() -> ExitCode {
     let cli = args::Cli::parse();
+    if let Err(failure) = trace::begin() {
+        return end(&failure);
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return end(&failure::Failure::bug(error)),

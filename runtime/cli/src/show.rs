@@ -3,28 +3,30 @@
 use std::fmt::Write as _;
 
 use wflo::{ApprovalView, CostView, RunLine, RunView};
-use wflo_engine::Recorded;
 
-use crate::words::describe;
+use crate::command::CostLine;
+use crate::session::EventView;
+use crate::terminal::{self, tame};
 
 /// One run: where it stands, its steps, what to do next.
-pub(crate) fn run(run: &RunView) -> String {
-    let mut text = format!("{}  {} {}  {}\n\n", run.run, run.workflow, run.version, run.status);
+pub(crate) fn run(run: &RunView, colors: bool) -> String {
+    let status = terminal::status(&run.status, 0, colors);
+    let mut text = format!("{}  {} {}  {status}\n\n", run.run, run.workflow, run.version);
     let width = run.steps.iter().map(|step| step.name.as_str().len()).max().unwrap_or_default();
     for step in &run.steps {
-        let _ = write!(text, "  {:width$}  {:<10}", step.name, step.status);
+        let _ = write!(text, "  {:width$}  {}", step.name, terminal::status(&step.status, 10, colors));
         if step.attempts > 0 {
             let _ = write!(text, "  {:>6} ms  {} USD", step.ms, step.cost_usd);
         }
         text.push('\n');
         if let Some(error) = &step.error {
-            let _ = writeln!(text, "  {:width$}  {error}", "");
+            let _ = writeln!(text, "  {:width$}  {}", "", tame(error));
         }
     }
     let budget = run.budget_usd.map(|budget| format!(" of {budget}")).unwrap_or_default();
     let _ = writeln!(text, "\ncost  {}{budget} USD", run.cost_usd);
     if let Some(error) = &run.error {
-        let _ = writeln!(text, "error  {error}");
+        let _ = writeln!(text, "error  {}", tame(error));
     }
     for wait in &run.waiting_for {
         match (&wait.id, &wait.message) {
@@ -44,24 +46,20 @@ pub(crate) fn run(run: &RunView) -> String {
 }
 
 /// The events of a run, with the time since its first.
-pub(crate) fn timeline(events: &[Recorded]) -> String {
-    let began = events.first().map(|event| event.time).unwrap_or_default();
+pub(crate) fn timeline(events: &[EventView], colors: bool) -> String {
     events.iter().fold(String::new(), |mut text, event| {
-        let since = event.time.since(began).as_secs_f64();
-        let _ = writeln!(text, "{:>5}  {since:>9.3}s  {}", event.seq, describe(event));
+        let when = terminal::dim(&format!("{:>5}  {:>9.3}s", event.seq, event.since), colors);
+        let _ = writeln!(text, "{when}  {}", tame(&event.text));
         text
     })
 }
 
 /// The list of runs.
-pub(crate) fn runs(runs: &[RunLine]) -> String {
+pub(crate) fn runs(runs: &[RunLine], colors: bool) -> String {
     runs.iter().fold(String::new(), |mut text, run| {
         let (workflow, created, cost) = (&run.workflow, &run.created_at, run.cost_usd);
-        let _ = writeln!(
-            text,
-            "{}  {:<10}  {workflow} {}  {created}  {cost} USD",
-            run.run, run.status, run.version
-        );
+        let status = terminal::status(&run.status, 10, colors);
+        let _ = writeln!(text, "{}  {status}  {workflow} {}  {created}  {cost} USD", run.run, run.version);
         text
     })
 }
@@ -77,8 +75,8 @@ pub(crate) fn approvals(approvals: &[ApprovalView]) -> String {
 }
 
 /// Exactly what is decided on.
-pub(crate) fn approval(it: &ApprovalView) -> String {
-    let mut text = format!("{}  {}\n\n", it.id, it.status);
+pub(crate) fn approval(it: &ApprovalView, colors: bool) -> String {
+    let mut text = format!("{}  {}\n\n", it.id, terminal::status(&it.status, 0, colors));
     let mut line = |name: &str, value: &str| {
         let _ = writeln!(text, "{name:<10} {value}");
     };
@@ -119,6 +117,22 @@ pub(crate) fn cost(costs: &[CostView]) -> String {
                 totals.cost_usd
             );
         }
+        text
+    })
+}
+
+/// What runs cost together, summed up.
+pub(crate) fn cost_lines(lines: &[CostLine]) -> String {
+    let width = lines.iter().map(|line| line.name.chars().count()).max().unwrap_or_default();
+    let costs: Vec<String> = lines.iter().map(|line| line.cost_usd.to_string()).collect();
+    let digits = costs.iter().map(String::len).max().unwrap_or_default();
+    lines.iter().zip(costs).fold(String::new(), |mut text, (line, cost)| {
+        let runs = if line.runs == 1 { "1 run".to_owned() } else { format!("{} runs", line.runs) };
+        let _ = write!(text, "{:width$}  {cost:>digits$} USD  {runs}", line.name);
+        if let Some(calls) = line.calls {
+            let _ = write!(text, ", {calls} {}", if calls == 1 { "call" } else { "calls" });
+        }
+        text.push('\n');
         text
     })
 }

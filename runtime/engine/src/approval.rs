@@ -4,17 +4,21 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 use wflo_manifest::{ApprovalRule, Approver};
-use wflo_model::{ApprovalId, Digest, GroupName, PrincipalName, StepName, Timestamp};
+use wflo_model::{ApprovalId, Digest, GroupName, PrincipalName, Timestamp};
 
-use crate::{Event, Outcome, Verdict};
+use crate::{Event, GateAt, GatedCall, Outcome, UnitId, Verdict};
 
 /// One approval, as a fold over its events.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Approval {
     /// Its id.
     pub id: ApprovalId,
-    /// The step it permits to start.
-    pub step: StepName,
+    /// The step or item it is about.
+    pub unit: UnitId,
+    /// What of it this permits.
+    pub at: GateAt,
+    /// The call it stands before, for one at a call.
+    pub call: Option<GatedCall>,
     /// Digest of exactly what would be done.
     pub subject: Digest,
     /// What is decided on, for people.
@@ -197,7 +201,9 @@ mod tests {
         let approvers = approvers.iter().map(|&name| Approver::new(name)).collect();
         Approval {
             id: ApprovalId::derive(&subject, 1),
-            step: "block".parse().unwrap(),
+            unit: UnitId::step(&"block".parse().unwrap()),
+            at: GateAt::Start,
+            call: None,
             subject,
             shows: Value::Null,
             rule: ApprovalRule::new(approvers, quorum.map_or(Quorum::EachListed, Quorum::Any)),

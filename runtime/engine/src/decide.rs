@@ -1,15 +1,12 @@
 //! What happens next.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
+use wflo_manifest::{OnItemFailure, Plan, PlanStep};
+use wflo_model::{ApprovalId, RunId, Timestamp};
 
-use serde_json::{Value, json};
-use wflo_manifest::{OnReject, Plan, PlanStep, Retry};
-use wflo_model::{ApprovalId, Digest, FailureKind, RunId, StepName, Timestamp, canonical};
-
+use crate::permit::{Permit, close, permit};
 use crate::{
-    Approval, ApprovalState, AttemptEnd, Event, Outcome, Place, RunState, RunStatus, StepState, StepStatus,
-    Subject,
+    ApprovalState, AttemptEnd, CallClass, Event, Items, Outcome, ParkReason, Place, RunState, RunStatus,
+    StepStatus, Unit, UnitId,
 };
 
 /// Something to do.
@@ -17,221 +14,242 @@ use crate::{
 pub enum Command {
     /// Append these events, in one piece.
     Append(Vec<(Place, Event)>),
-    /// Run an attempt of a step, unless this process runs it already: from its start, or from its journal where
-    /// a crash cut it off or it was parked.
+    /// Run an attempt, unless this process runs it already: from its start, or from its journal where a crash cut
+    /// it off or it was parked.
     Attempt {
-        /// The step.
-        step: StepName,
+        /// The step or item.
+        unit: UnitId,
         /// The attempt, from 1.
         attempt: u32,
     },
 }
 
-/// Most attempts of a step that are interrupted through no fault of their own.
-const MAX_INTERRUPTED: u32 = 10;
-
-/// Longest wait between two attempts.
-const MAX_BACKOFF: Duration = Duration::from_secs(3600);
+/// Most items of a step that run at the same time where the manifest does not say.
+const MAX_ITEMS: u32 = 64;
 
 /// Says what to do next: a pure function of the plan, the state and the time.
 ///
 /// Due timers come before anything else. The events of an [`Append`](Command::Append) take effect before the
 /// next call; attempts go on side by side. Nothing at all means: there is nothing to do until a vote, a timer
 /// ([`next_due`]) or a person moves it, or until a running attempt ends.
+///
+/// Once somebody has [cancelled](RunState::cancel) the run, the attempts that are not past their commit point
+/// have to be stopped before this is asked: what it says then ends them.
 #[must_use]
 pub fn decide(run: &RunId, plan: &Plan, state: &RunState, now: Timestamp) -> Vec<Command> {
     if state.created().is_none() || state.status().is_final() {
         return Vec::new();
     }
-    let overdue: Vec<_> = state
-        .approvals()
-        .filter(|approval| approval.is_overdue(now))
-        .map(|approval| (Place::step(&approval.step), close(approval, Outcome::Expired)))
-        .collect();
-    if !overdue.is_empty() {
-        return vec![Command::Append(overdue)];
+    let due = due(state, now);
+    if !due.is_empty() {
+        return vec![Command::Append(due)];
     }
-    let status = |step: &PlanStep| state.step_ref(&step.name).map_or(StepStatus::Pending, |step| step.status);
-    let failed = plan.steps.iter().find(|step| status(step) == StepStatus::Failed);
-    let going: Vec<_> = plan.steps.iter().filter(|step| status(step) == StepStatus::Running).collect();
-    let mut commands = Vec::new();
-
-    if let Some(failed) = failed {
+    if let Some(cancel) = state.cancel() {
+        let why = match &cancel.reason {
+            Some(reason) => format!("cancelled by `{}`: {reason}", cancel.by),
+            None => format!("cancelled by `{}`", cancel.by),
+        };
+        return wind_up(state, |unit| unit.committing, RunStatus::Cancelled, why);
+    }
+    if let Some(failed) = plan.steps.iter().find(|step| state.step(&step.name).status() == StepStatus::Failed)
+    {
+        let why = state.step(&failed.name).unit.error.as_deref().unwrap_or("it failed");
+        let why = format!("step `{}`: {why}", failed.name);
         // No new step starts; attempts under way come to their end first.
-        for step in going {
-            let state = state.step(&step.name);
-            if state.in_attempt {
-                commands.push(Command::Attempt { step: step.name.clone(), attempt: state.attempt });
-            }
-        }
-        if commands.is_empty() {
-            commands.push(end(state, failed));
-        }
-        return commands;
+        let goes_on = |unit: &Unit| unit.status == StepStatus::Running && unit.in_attempt;
+        return wind_up(state, goes_on, RunStatus::Failed, why);
     }
-
-    let mut room = plan.max_parallel.map_or(usize::MAX, |most| most as usize).saturating_sub(going.len());
-    for step in &plan.steps {
-        let at = state.step(&step.name);
-        match at.status {
-            StepStatus::Running if at.in_attempt => {
-                commands.push(Command::Attempt { step: step.name.clone(), attempt: at.attempt });
-            }
-            StepStatus::Running if at.retry_at.is_none_or(|due| due <= now) => {
-                commands.push(start(step, at.attempt + 1, None));
-            }
-            StepStatus::Pending if room > 0 => {
-                let ready = step
-                    .depends_on
-                    .iter()
-                    .all(|name| state.step_ref(name).is_some_and(|parent| parent.status.is_done()));
-                if ready {
-                    let (command, starts) = permit(run, plan, state, step, &at, now);
-                    room -= usize::from(starts);
-                    commands.extend(command);
-                }
-            }
-            _ => {}
-        }
-    }
-    if plan.steps.iter().all(|step| status(step).is_done()) {
+    if plan.steps.iter().all(|step| state.step(&step.name).status().is_done()) {
         let event = Event::RunEnded { status: RunStatus::Succeeded, error: None };
         return vec![Command::Append(vec![(Place::RUN, event)])];
     }
-    commands
+    let mut next = Next::new(run, plan, state, now);
+    plan.steps.iter().for_each(|step| next.step(step));
+    next.commands
 }
 
-/// When [`decide`] will have something to do although nothing happens: an approval expires, a retry is due.
+/// When [`decide`] will have something to do although nothing happens: an approval expires, a retry or a timer is
+/// due.
 #[must_use]
 pub fn next_due(state: &RunState) -> Option<Timestamp> {
+    if state.status().is_final() {
+        return None;
+    }
     let expiries = state
         .approvals()
         .filter(|approval| approval.state == ApprovalState::Open)
         .filter_map(|approval| approval.expires_at);
-    let retries = state.steps().filter_map(|(_, step)| step.retry_at);
-    if state.status().is_final() { None } else { expiries.chain(retries).min() }
+    let units = state.active().filter_map(|(_, unit)| unit.retry_at.or_else(|| unit.timer()));
+    expiries.chain(units).min()
 }
 
-/// When the next attempt of a step may begin, after one that ended so; none if there is to be none.
-///
-/// The wait doubles with each attempt, up to an hour, and is spread over half of itself by `seed`, so that
-/// steps that failed together do not come back together.
-#[must_use]
-pub fn retry_at(
-    retry: &Retry,
-    step: &StepState,
-    end: &AttemptEnd,
-    seed: u64,
-    now: Timestamp,
-) -> Option<Timestamp> {
-    match end {
-        AttemptEnd::Succeeded { .. } => None,
-        AttemptEnd::Interrupted { .. } => (step.interrupted < MAX_INTERRUPTED).then_some(now),
-        AttemptEnd::Failed(failure) if failure.kind == FailureKind::Permanent => None,
-        AttemptEnd::Failed(_) | AttemptEnd::Fault(_) => (step.counted < retry.max_attempts).then(|| {
-            let doubled = retry.backoff.saturating_mul(1 << step.counted.saturating_sub(1).min(20));
-            let wait = doubled.min(MAX_BACKOFF);
-            let spread = (wait / 2).mul_f64((seed % 1024) as f64 / 1024.0);
-            now.after(wait / 2 + spread)
-        }),
-    }
+/// What the time alone brings about: approvals expire, timers fire.
+fn due(state: &RunState, now: Timestamp) -> Vec<(Place, Event)> {
+    let overdue = state
+        .approvals()
+        .filter(|approval| approval.is_overdue(now))
+        .map(|approval| (Place::unit(&approval.unit), close(approval, Outcome::Expired)));
+    let fired = state
+        .active()
+        .filter(|(_, unit)| unit.timer().is_some_and(|until| until <= now))
+        .map(|(id, unit)| (Place::attempt(&id, unit.attempt), Event::TimerFired));
+    overdue.chain(fired).collect()
 }
 
-fn start(step: &PlanStep, attempt: u32, consumes: Option<ApprovalId>) -> Command {
-    let event = Event::AttemptStarted { component: step.component, consumes };
-    Command::Append(vec![(Place::attempt(&step.name, attempt), event)])
-}
-
-/// Starts a step that is ready, or asks for the approval it needs; and whether it started.
-fn permit(
-    run: &RunId,
-    plan: &Plan,
+/// Brings a run to its end before all its steps have ended: attempts that go on come to their own end, the others
+/// are ended, and then the run is. Where nobody knows whether a call was done, somebody has to say so first.
+fn wind_up(
     state: &RunState,
-    step: &PlanStep,
-    at: &StepState,
+    goes_on: impl Fn(&Unit) -> bool,
+    status: RunStatus,
+    why: String,
+) -> Vec<Command> {
+    let mut attempts = Vec::new();
+    let open = state.approvals().filter(|approval| approval.state == ApprovalState::Open);
+    let mut events: Vec<_> =
+        open.map(|approval| (Place::unit(&approval.unit), close(approval, Outcome::Cancelled))).collect();
+    let mut unknown = false;
+    for (id, unit) in state.active() {
+        if goes_on(unit) {
+            attempts.push(Command::Attempt { unit: id, attempt: unit.attempt });
+        } else if unit.in_attempt && unit.is_unknown() {
+            unknown = true;
+        } else if unit.in_attempt {
+            events.extend(stop(state, &id, unit));
+        }
+    }
+    if !events.is_empty() {
+        return vec![Command::Append(events)];
+    }
+    if unknown || !attempts.is_empty() {
+        return attempts;
+    }
+    vec![Command::Append(vec![(Place::RUN, Event::RunEnded { status, error: Some(why) })])]
+}
+
+/// Ends an attempt that does not run and is not to go on. What it may have cost is charged; a call that may or may
+/// not have been done has to be settled first.
+fn stop(state: &RunState, id: &UnitId, unit: &Unit) -> Vec<(Place, Event)> {
+    let place = Place::attempt(id, unit.attempt);
+    let in_doubt = unit.open.iter().find(|(_, open)| open.class.is_in_doubt());
+    if let Some((intent, open)) = in_doubt {
+        let reason = ParkReason::Unknown { intent: *intent, call: open.call.clone() };
+        return vec![(place, Event::Parked { reason })];
+    }
+    let charged = unit.open.iter().filter(|(_, open)| open.class == CallClass::Repeatable);
+    let mut events: Vec<_> = charged
+        .map(|(intent, _)| (*intent, state.ledger().held_by(*intent)))
+        .map(|(intent, cost)| (place.clone(), Event::Abandoned { intent, cost }))
+        .collect();
+    let end = AttemptEnd::Cancelled;
+    events.push((place, Event::AttemptEnded { end, fuel: 0, memory_peak: 0, ms: 0, retry_at: None }));
+    events
+}
+
+/// The commands of a run that goes on, gathered step by step.
+struct Next<'a> {
+    run: &'a RunId,
+    plan: &'a Plan,
+    state: &'a RunState,
     now: Timestamp,
-) -> (Option<Command>, bool) {
-    let Some(rule) = &step.approval else { return (Some(start(step, at.attempt + 1, None)), true) };
-    let place = Place::step(&step.name);
-    let last = at.approval.and_then(|id| state.approval(&id));
-    match last.map(|approval| (approval, approval.state)) {
-        Some((_, ApprovalState::Open)) => (None, false),
-        Some((approval, ApprovalState::Closed { outcome: Outcome::Approved, .. })) => {
-            if approval.is_good(now) {
-                (Some(start(step, at.attempt + 1, Some(approval.id))), true)
-            } else {
-                (Some(Command::Append(vec![(place, close(approval, Outcome::Superseded))])), false)
+    /// Units that may still begin.
+    room: u32,
+    commands: Vec<Command>,
+}
+
+impl<'a> Next<'a> {
+    fn new(run: &'a RunId, plan: &'a Plan, state: &'a RunState, now: Timestamp) -> Self {
+        let going = state.active().filter(|(_, unit)| unit.status == StepStatus::Running).count();
+        let room =
+            plan.max_parallel.unwrap_or(u32::MAX).saturating_sub(u32::try_from(going).unwrap_or(u32::MAX));
+        Self { run, plan, state, now, room, commands: Vec::new() }
+    }
+
+    fn step(&mut self, step: &PlanStep) {
+        let at = self.state.step(&step.name);
+        match (&at.items, at.unit.status) {
+            (Some(items), StepStatus::Running) => self.items(step, items),
+            (None, StepStatus::Running) => self.go_on(step, UnitId::step(&step.name), &at.unit),
+            (None, StepStatus::Pending) if self.room > 0 && self.is_ready(step) => self.begin(step),
+            _ => {}
+        }
+    }
+
+    fn is_ready(&self, step: &PlanStep) -> bool {
+        step.depends_on.iter().all(|name| self.state.step(name).status().is_done())
+    }
+
+    /// Starts a step whose dependencies are done, asks for the approval it needs, or leaves it out.
+    fn begin(&mut self, step: &PlanStep) {
+        match permit(self.run, self.plan, self.state, step, self.now) {
+            Permit::Not(None) => {}
+            Permit::Not(Some(event)) => self.append(vec![(Place::step(&step.name), event)]),
+            Permit::Start { consumes } => {
+                let id = UnitId::step(&step.name);
+                let attempt = self.state.unit(&id).attempt + 1;
+                self.start(step, &id, attempt, consumes);
+            }
+            Permit::FanOut { items, consumes } => {
+                self.append(vec![(Place::step(&step.name), Event::FannedOut { items, consumes })]);
             }
         }
-        Some((
-            approval,
-            ApprovalState::Closed { outcome: outcome @ (Outcome::Rejected | Outcome::Expired), .. },
-        )) => {
-            let skipped = outcome == Outcome::Rejected && rule.on_reject == OnReject::Skip;
-            (
-                Some(Command::Append(vec![(
-                    place,
-                    Event::StepEnded { skipped, reason: verdict(approval, outcome) },
-                )])),
-                false,
-            )
+    }
+
+    /// Goes on with the items of a step, begins more of them, or ends it.
+    fn items(&mut self, step: &PlanStep, items: &Items) {
+        let id = UnitId::step(&step.name);
+        let failed = items.first_failed().filter(|_| step.on_item_failure == OnItemFailure::Fail);
+        let mut running = 0;
+        for item in items.active() {
+            let unit = self.state.unit(&id.with_item(item));
+            running += u32::from(unit.status == StepStatus::Running);
+            self.go_on(step, id.with_item(item), unit);
         }
-        _ => {
-            let (subject, shows) = subject(run, plan, state, step);
-            let event = Event::ApprovalOpened {
-                id: ApprovalId::derive(&subject, state.seq()),
-                subject,
-                shows,
-                rule: rule.clone(),
-                expires_at: rule.timeout.map(|timeout| now.after(timeout)),
-            };
-            (Some(Command::Append(vec![(place, event)])), false)
+        if let Some(item) = failed {
+            if items.active().next().is_none() {
+                let why = self.state.unit(&id.with_item(item)).error.as_deref().unwrap_or("it failed");
+                let event = Event::StepEnded { skipped: false, reason: format!("item {item}: {why}") };
+                self.append(vec![(Place::step(&step.name), event)]);
+            }
+            return;
         }
+        if items.is_over() {
+            return self.append(vec![(Place::step(&step.name), Event::Joined)]);
+        }
+        let most = step.max_parallel.unwrap_or(MAX_ITEMS);
+        let begin = most.saturating_sub(running).min(self.room);
+        let first = items.next().unwrap_or(items.total());
+        let events: Vec<_> = (first..items.total().min(first.saturating_add(begin)))
+            .map(|item| (Place::attempt(&id.with_item(item), 1), started(step, None)))
+            .collect();
+        if !events.is_empty() {
+            self.room -= u32::try_from(events.len()).unwrap_or(u32::MAX);
+            self.append(events);
+        }
+    }
+
+    /// Goes on with an attempt, or begins the next one when it is due.
+    fn go_on(&mut self, step: &PlanStep, id: UnitId, unit: &Unit) {
+        if unit.status != StepStatus::Running {
+            return;
+        }
+        if unit.in_attempt {
+            self.commands.push(Command::Attempt { unit: id, attempt: unit.attempt });
+        } else if unit.retry_at.is_none_or(|due| due <= self.now) {
+            self.start(step, &id, unit.attempt + 1, None);
+        }
+    }
+
+    fn start(&mut self, step: &PlanStep, id: &UnitId, attempt: u32, consumes: Option<ApprovalId>) {
+        self.room = self.room.saturating_sub(1);
+        self.append(vec![(Place::attempt(id, attempt), started(step, consumes))]);
+    }
+
+    fn append(&mut self, events: Vec<(Place, Event)>) {
+        self.commands.push(Command::Append(events));
     }
 }
 
-fn verdict(approval: &Approval, outcome: Outcome) -> String {
-    let against = approval.votes.iter().find(|vote| vote.verdict == crate::Verdict::Reject);
-    match (outcome, against) {
-        (Outcome::Rejected, Some(vote)) => match &vote.comment {
-            Some(comment) => format!("rejected by `{}`: {comment}", vote.by),
-            None => format!("rejected by `{}`", vote.by),
-        },
-        _ => format!("approval `{}` {outcome}", approval.id),
-    }
-}
-
-fn close(approval: &Approval, outcome: Outcome) -> Event {
-    Event::ApprovalClosed { approval: approval.id, outcome }
-}
-
-/// What an approval of `step` is bound to: its digest, and what is shown for it.
-fn subject(run: &RunId, plan: &Plan, state: &RunState, step: &PlanStep) -> (Digest, Value) {
-    let created = state.created().expect("a run that decides anything was created");
-    let outputs: BTreeMap<StepName, Value> =
-        step.depends_on.iter().filter_map(|name| Some((name.clone(), state.output(name)?.clone()))).collect();
-    let subject = Subject {
-        step: step.name.clone(),
-        inputs: created.inputs.clone(),
-        depends_on: outputs,
-        component: step.component,
-        grants: step.grants.clone(),
-        budget: created.budget,
-    };
-    let bytes = canonical(&subject).expect("a subject has text keys and finite numbers only");
-    let digest =
-        Digest::of_parts(&[b"wflo approval at start", run.as_bytes(), plan.digest().as_bytes(), &bytes]);
-    (digest, json!(subject))
-}
-
-fn end(state: &RunState, failed: &PlanStep) -> Command {
-    let why = state.step(&failed.name).error.unwrap_or_else(|| "it failed".to_owned());
-    let mut events: Vec<(Place, Event)> = state
-        .approvals()
-        .filter(|approval| approval.state == ApprovalState::Open)
-        .map(|approval| (Place::step(&approval.step), close(approval, Outcome::Cancelled)))
-        .collect();
-    let error = Some(format!("step `{}`: {why}", failed.name));
-    events.push((Place::RUN, Event::RunEnded { status: RunStatus::Failed, error }));
-    Command::Append(events)
+fn started(step: &PlanStep, consumes: Option<ApprovalId>) -> Event {
+    Event::AttemptStarted { component: step.component, consumes }
 }

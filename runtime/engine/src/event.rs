@@ -10,55 +10,6 @@ use wflo_model::{
 
 use crate::Spend;
 
-/// An event with its place in the log of its run.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Recorded {
-    /// Its number in the run, from 1.
-    pub seq: u64,
-    /// When; never before the event it follows.
-    pub time: Timestamp,
-    /// What it is about.
-    pub place: Place,
-    /// What happened.
-    pub event: Event,
-}
-
-/// What an event is about: the run (all empty), a step, one attempt, one call.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Place {
-    /// The step.
-    pub step: Option<StepName>,
-    /// The item of a step that fans out.
-    pub item: Option<u32>,
-    /// The attempt, from 1; 0 where there is none.
-    pub attempt: u32,
-    /// The call within the attempt, from 1; 0 where there is none.
-    pub ordinal: u32,
-}
-
-impl Place {
-    /// The run as a whole.
-    pub const RUN: Self = Self { step: None, item: None, attempt: 0, ordinal: 0 };
-
-    /// A step, outside of any attempt.
-    #[must_use]
-    pub fn step(step: &StepName) -> Self {
-        Self { step: Some(step.clone()), ..Self::RUN }
-    }
-
-    /// An attempt of a step.
-    #[must_use]
-    pub fn attempt(step: &StepName, attempt: u32) -> Self {
-        Self { step: Some(step.clone()), attempt, ..Self::RUN }
-    }
-
-    /// A call of this attempt.
-    #[must_use]
-    pub fn call(&self, ordinal: u32) -> Self {
-        Self { ordinal, ..self.clone() }
-    }
-}
-
 /// What happened. The JSON of this type is the body of a journal record.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
@@ -79,10 +30,26 @@ pub enum Event {
         /// The budget of the run.
         budget: Option<PicoUsd>,
     },
-    /// People are asked whether a step may start. Written before anybody is told.
+    /// A step fans out: one unit of work an item, in this order. What it was approved for is consumed by this
+    /// same append.
+    FannedOut {
+        /// The items.
+        items: Vec<Value>,
+        /// The approval that permits it.
+        consumes: Option<ApprovalId>,
+    },
+    /// All items of a step have ended, and the step with them; its output is theirs, in order.
+    Joined,
+    /// People are asked whether something may be done. Written before anybody is told.
     ApprovalOpened {
         /// Its id.
         id: ApprovalId,
+        /// What it permits.
+        #[serde(default, skip_serializing_if = "GateAt::is_start")]
+        at: GateAt,
+        /// The call it stands before, for one at a call.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        call: Option<GatedCall>,
         /// The digest of exactly what would be done.
         subject: Digest,
         /// What is decided on, for people; part of the subject.
@@ -135,6 +102,12 @@ pub enum Event {
         hold: PicoUsd,
         /// The most tokens the model may answer with, where the budget or the price list sets it.
         max_tokens: Option<u32>,
+        /// Until when the other side knows the call by its key, for a keyed one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        good_until: Option<Timestamp>,
+        /// The approval that permits it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        consumes: Option<ApprovalId>,
     },
     /// A call returned.
     Returned(Returned),
@@ -144,6 +117,15 @@ pub enum Event {
         intent: u64,
         /// Charged for it: the provider may have done the work.
         cost: PicoUsd,
+    },
+    /// A person said what became of a call whose outcome nobody knew.
+    Resolved {
+        /// The intent.
+        intent: u64,
+        /// What became of it.
+        resolution: Resolution,
+        /// Who says so.
+        by: PrincipalName,
     },
     /// A call was refused; nothing was done.
     Denied {
@@ -197,6 +179,15 @@ pub enum Event {
         /// Who.
         by: PrincipalName,
     },
+    /// The time a parked attempt waited for has come.
+    TimerFired,
+    /// Somebody asked for the end of the run: nothing new starts, and what is under way is stopped.
+    CancelRequested {
+        /// Who.
+        by: PrincipalName,
+        /// Why.
+        reason: Option<String>,
+    },
     /// A step ended without an attempt: left out, or not permitted.
     StepEnded {
         /// True when it was left out and those that depend on it go on.
@@ -235,6 +226,53 @@ pub struct Returned {
     /// The event whose result this repeats, where an earlier attempt had made the same call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reused: Option<u64>,
+    /// The approval whose decision this is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consumes: Option<ApprovalId>,
+}
+
+/// What an approval permits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum GateAt {
+    /// All attempts of a step.
+    #[default]
+    Start,
+    /// One call.
+    Call,
+}
+
+impl GateAt {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "it is what serde passes")]
+    const fn is_start(&self) -> bool {
+        matches!(self, Self::Start)
+    }
+}
+
+/// A call that an approval stands before.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GatedCall {
+    /// The call as the guest asked for it.
+    pub asked: Call,
+    /// Keyed digest of the arguments.
+    pub args: Digest,
+    /// Names the call across crashes and attempts.
+    pub key: Digest,
+}
+
+/// What became of a call whose outcome nobody knew, as a person says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "as", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Resolution {
+    /// It was done, and returned this.
+    Done {
+        /// What the guest gets.
+        value: Value,
+    },
+    /// It was not done; the guest's call is made anew.
+    NotDone,
 }
 
 /// What a crash between intent and result means for a call.
@@ -248,6 +286,29 @@ pub enum CallClass {
     Repeatable,
     /// It is undone with its transaction, and redone.
     Transactional,
+    /// It may be made again under the same key while the other side knows that; unknown afterwards.
+    Keyed,
+    /// It may be made again: whoever receives it twice can tell.
+    Recognisable,
+    /// The other side can be asked whether it was done.
+    Verifiable,
+    /// Nothing tells whether it was done: a person has to.
+    Unsafe,
+}
+
+impl CallClass {
+    /// Whether a crash between intent and result leaves nobody knowing what happened.
+    #[must_use]
+    pub const fn is_in_doubt(self) -> bool {
+        matches!(self, Self::Keyed | Self::Verifiable | Self::Unsafe)
+    }
+
+    /// Whether a second attempt is given what the first was answered, instead of making an equal call: what has
+    /// happened has happened, and a model need not be paid twice.
+    #[must_use]
+    pub const fn is_reused(self) -> bool {
+        matches!(self, Self::Repeatable | Self::Keyed | Self::Verifiable | Self::Unsafe)
+    }
 }
 
 /// How an attempt ended.
@@ -270,6 +331,8 @@ pub enum AttemptEnd {
         /// Why.
         message: String,
     },
+    /// The run was cancelled, or failed elsewhere, before it ended.
+    Cancelled,
 }
 
 /// What a parked attempt waits for.
@@ -294,6 +357,22 @@ pub enum ParkReason {
         expected: String,
         /// What the guest asked for.
         got: String,
+    },
+    /// A time.
+    #[error("a timer due at {until}")]
+    Timer {
+        /// When it is due.
+        until: Timestamp,
+    },
+    /// A call may or may not have been done, and nothing but a person can tell.
+    #[error(
+        "nobody knows whether {call} was done: a crash came between its intent, event {intent}, and its result"
+    )]
+    Unknown {
+        /// The intent.
+        intent: u64,
+        /// The call, in words.
+        call: String,
     },
 }
 
@@ -351,79 +430,6 @@ pub struct Subject {
     pub grants: wflo_model::Grants,
     /// The most the run may still cost.
     pub budget: Option<PicoUsd>,
-}
-
-/// The kinds of event, with the numbers they have on disk for ever.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u16)]
-#[non_exhaustive]
-#[expect(missing_docs, reason = "each is documented at the event of the same name")]
-pub enum EventKind {
-    RunCreated = 1,
-    ApprovalOpened = 2,
-    Voted = 3,
-    ApprovalClosed = 4,
-    AttemptStarted = 5,
-    Intent = 6,
-    Returned = 7,
-    Abandoned = 8,
-    Denied = 9,
-    Logged = 10,
-    Committing = 11,
-    AttemptEnded = 12,
-    Parked = 13,
-    Unparked = 14,
-    StepEnded = 15,
-    RunEnded = 16,
-}
-
-impl Event {
-    /// The kind of this event.
-    #[must_use]
-    pub const fn kind(&self) -> EventKind {
-        match self {
-            Self::RunCreated { .. } => EventKind::RunCreated,
-            Self::ApprovalOpened { .. } => EventKind::ApprovalOpened,
-            Self::Voted { .. } => EventKind::Voted,
-            Self::ApprovalClosed { .. } => EventKind::ApprovalClosed,
-            Self::AttemptStarted { .. } => EventKind::AttemptStarted,
-            Self::Intent { .. } => EventKind::Intent,
-            Self::Returned(_) => EventKind::Returned,
-            Self::Abandoned { .. } => EventKind::Abandoned,
-            Self::Denied { .. } => EventKind::Denied,
-            Self::Logged { .. } => EventKind::Logged,
-            Self::Committing { .. } => EventKind::Committing,
-            Self::AttemptEnded { .. } => EventKind::AttemptEnded,
-            Self::Parked { .. } => EventKind::Parked,
-            Self::Unparked { .. } => EventKind::Unparked,
-            Self::StepEnded { .. } => EventKind::StepEnded,
-            Self::RunEnded { .. } => EventKind::RunEnded,
-        }
-    }
-
-    /// The bytes of a journal record's body.
-    ///
-    /// # Panics
-    /// Never: an event is JSON by construction.
-    #[must_use]
-    pub fn encode(&self) -> Vec<u8> {
-        serde_json::to_vec(self).expect("events have text keys and finite numbers only")
-    }
-
-    /// Reads a body back.
-    ///
-    /// # Errors
-    /// When the bytes are not an event this version knows.
-    pub fn decode(bytes: &[u8]) -> Result<Self, UnknownKind> {
-        serde_json::from_slice(bytes).map_err(|source| UnknownKind { source })
-    }
-}
-
-/// A body that is no event this version knows: a newer wflo wrote it, or it is damaged.
-#[derive(Debug, thiserror::Error)]
-#[error("the journal has an event this version cannot read: {source}")]
-pub struct UnknownKind {
-    source: serde_json::Error,
 }
 
 mod result_json {

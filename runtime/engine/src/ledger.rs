@@ -108,6 +108,12 @@ impl Ledger {
         self.held.values().copied().sum()
     }
 
+    /// What one open call holds.
+    #[must_use]
+    pub fn held_by(&self, intent: u64) -> PicoUsd {
+        self.held.get(&intent).copied().unwrap_or_default()
+    }
+
     /// What may still be held; [`PicoUsd::MAX`] without a limit, never negative.
     #[must_use]
     pub fn left(&self) -> PicoUsd {

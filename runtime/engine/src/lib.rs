@@ -6,16 +6,25 @@
 mod approval;
 mod decide;
 mod event;
+mod kind;
 mod ledger;
+mod permit;
+mod place;
+mod retry;
 mod state;
 mod status;
+mod unit;
 
 pub use approval::{Approval, ApprovalState, Ballot, VoteRefused, Voter, cast};
-pub use decide::{Command, decide, next_due, retry_at};
+pub use decide::{Command, decide, next_due};
 pub use event::{
-    AttemptEnd, CallClass, Event, EventKind, Outcome, ParkReason, Place, Recorded, Returned, Subject,
-    UnknownKind, Verdict,
+    AttemptEnd, CallClass, Event, GateAt, GatedCall, Outcome, ParkReason, Resolution, Returned, Subject,
+    Verdict,
 };
+pub use kind::{EventKind, UnknownKind};
 pub use ledger::{Ledger, Quote, Refusal, Spend, Tokens, Totals};
-pub use state::{BadHistory, Created, RunState, StepState};
+pub use place::{Place, Recorded, UnitId};
+pub use retry::retry_at;
+pub use state::{BadHistory, Cancel, Created, RunState};
 pub use status::{RunStatus, StepStatus};
+pub use unit::{Items, OpenCall, StepState, Unit};

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 use wflo_model::{ApprovalId, Digest, PicoUsd, PrincipalName, StepName, Timestamp};
 
+use crate::unit::{Items, StepState, Unit};
 use crate::{
-    Approval, ApprovalState, AttemptEnd, Ballot, Event, Ledger, Outcome, ParkReason, Recorded, RunStatus,
-    StepStatus,
+    Approval, ApprovalState, Ballot, Event, GateAt, Ledger, Outcome, Place, Recorded, RunStatus, StepStatus,
+    UnitId,
 };
 
 /// What a run has come to.
@@ -24,7 +25,17 @@ pub struct RunState {
     steps: BTreeMap<StepName, StepState>,
     approvals: BTreeMap<ApprovalId, Approval>,
     ledger: Ledger,
+    cancel: Option<Cancel>,
     ended: Option<(RunStatus, Option<String>)>,
+}
+
+/// A wish that the run end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cancel {
+    /// Who.
+    pub by: PrincipalName,
+    /// Why.
+    pub reason: Option<String>,
 }
 
 /// What a run was started with.
@@ -46,42 +57,11 @@ pub struct Created {
     pub at: Timestamp,
 }
 
-/// What a step has come to.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct StepState {
-    /// Where it stands.
-    pub status: StepStatus,
-    /// The newest attempt; 0 before the first.
-    pub attempt: u32,
-    /// Attempts that count against `max_attempts`.
-    pub counted: u32,
-    /// Attempts that were interrupted through no fault of their own.
-    pub interrupted: u32,
-    /// Whether the newest attempt is under way: begun, not ended.
-    pub in_attempt: bool,
-    /// What it waits for, while parked.
-    pub parked: Option<ParkReason>,
-    /// Its output.
-    pub output: Option<Value>,
-    /// Why it failed or was left out.
-    pub error: Option<String>,
-    /// The last approval that was opened for it.
-    pub approval: Option<ApprovalId>,
-    /// Set once its output is durable and its transactions are to commit.
-    pub committing: bool,
-    /// When the next attempt may begin.
-    pub retry_at: Option<Timestamp>,
-    /// Fuel used by all attempts.
-    pub fuel: u64,
-    /// Largest memory of any attempt, in bytes.
-    pub memory_peak: u64,
-    /// Wall-clock time of all attempts, in milliseconds.
-    pub ms: u64,
-    /// When the first attempt began.
-    pub started_at: Option<Timestamp>,
-    /// When it ended.
-    pub ended_at: Option<Timestamp>,
-}
+/// What a step is that nothing has happened to.
+static NEW_STEP: StepState = StepState::NEW;
+
+/// What such a step is in a run that was cancelled.
+static CANCELLED_STEP: StepState = StepState { unit: Unit::new(StepStatus::Cancelled), items: None };
 
 /// Events that cannot follow each other: the journal is not one that wflo wrote.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -131,15 +111,17 @@ impl RunState {
                     at: *time,
                 });
             }
-            Event::ApprovalOpened { id, subject, shows, rule, expires_at } => {
-                let step = place.step.clone().ok_or_else(|| bad("an approval is of a step"))?;
-                let state = self.steps.entry(step.clone()).or_default();
+            Event::ApprovalOpened { id, at, call, subject, shows, rule, expires_at } => {
+                let unit = place.unit_id().ok_or_else(|| bad("an approval is of a step"))?;
+                let state = self.unit_mut(place).ok_or_else(|| bad("there is no such item"))?;
                 (state.status, state.approval) = (StepStatus::Waiting, Some(*id));
                 self.approvals.insert(
                     *id,
                     Approval {
                         id: *id,
-                        step,
+                        unit,
+                        at: *at,
+                        call: call.clone(),
                         subject: *subject,
                         shows: shows.clone(),
                         rule: rule.clone(),
@@ -160,37 +142,107 @@ impl RunState {
             Event::ApprovalClosed { approval, outcome } => {
                 let approval = self.approvals.get_mut(approval).ok_or_else(|| bad("no such approval"))?;
                 approval.state = ApprovalState::Closed { outcome: *outcome, at: *time };
-                if let Some(step) = self.steps.get_mut(&approval.step).filter(|step| !step.status.is_done()) {
-                    step.status = StepStatus::Pending;
+                let (place, at) = (Place::unit(&approval.unit), approval.at);
+                if let Some(unit) = self.unit_mut(&place).filter(|unit| unit.status == StepStatus::Waiting) {
+                    unit.status = match at {
+                        GateAt::Start => StepStatus::Pending,
+                        GateAt::Call => StepStatus::Running,
+                    };
                 }
             }
-            Event::Intent { hold, .. } => self.ledger.hold(*seq, *hold),
-            Event::Returned(returned) => {
-                let cost = returned.spend.as_ref().map_or(PicoUsd::ZERO, |spend| spend.cost_usd);
-                self.ledger.settle(place, returned.intent, cost, returned.spend.as_ref());
+            Event::CancelRequested { by, reason } => {
+                self.cancel.get_or_insert(Cancel { by: by.clone(), reason: reason.clone() });
             }
-            Event::Abandoned { intent, cost } => self.ledger.settle(place, Some(*intent), *cost, None),
+            Event::RunEnded { status, error } => {
+                self.ended = Some((*status, error.clone()));
+                if *status == RunStatus::Cancelled {
+                    let open = self.steps.values_mut().filter(|step| step.unit.ended_at.is_none());
+                    open.for_each(|step| step.unit.status = StepStatus::Cancelled);
+                }
+            }
             Event::Denied { .. } | Event::Logged { .. } => {}
-            Event::RunEnded { status, error } => self.ended = Some((*status, error.clone())),
-            Event::AttemptStarted { .. }
+            Event::FannedOut { items, consumes } => {
+                if let Some(id) = consumes {
+                    self.consume(id).map_err(bad)?;
+                }
+                let name = place.step.as_ref().ok_or_else(|| bad("it is of a step"))?;
+                let step = self.steps.entry(name.clone()).or_default();
+                step.items = Some(Items::new(items));
+                (step.unit.status, step.unit.started_at) = (StepStatus::Running, Some(*time));
+            }
+            Event::Joined => {
+                let name = place.step.as_ref().ok_or_else(|| bad("it is of a step"))?;
+                self.steps.entry(name.clone()).or_default().join(*time);
+            }
+            Event::Intent { .. }
+            | Event::Returned(_)
+            | Event::Abandoned { .. }
+            | Event::Resolved { .. }
+            | Event::AttemptStarted { .. }
             | Event::Committing { .. }
             | Event::AttemptEnded { .. }
             | Event::Parked { .. }
             | Event::Unparked { .. }
-            | Event::StepEnded { .. } => {
-                let name = place.step.as_ref().ok_or_else(|| bad("it is of a step"))?;
-                let step = self.steps.entry(name.clone()).or_default();
-                if let Event::AttemptStarted { consumes: Some(id), .. } = event {
-                    let approval = self.approvals.get_mut(id).ok_or_else(|| bad("no such approval"))?;
-                    if !matches!(approval.state, ApprovalState::Closed { outcome: Outcome::Approved, .. }) {
-                        return Err(bad("it consumes an approval that was not given"));
-                    }
-                    approval.state = ApprovalState::Consumed;
-                }
-                step.apply(place.attempt, *time, event);
-            }
+            | Event::TimerFired
+            | Event::StepEnded { .. } => self.apply_to_unit(recorded).map_err(bad)?,
         }
         Ok(())
+    }
+
+    /// Takes in an event of an attempt, and what it means for money and approvals.
+    fn apply_to_unit(&mut self, recorded: &Recorded) -> Result<(), &'static str> {
+        let Recorded { seq, place, event, .. } = recorded;
+        match event {
+            Event::Intent { hold, consumes, .. } => {
+                self.ledger.hold(*seq, *hold);
+                consumes.iter().try_for_each(|id| self.consume(id))?;
+            }
+            Event::Returned(returned) => {
+                let cost = returned.spend.as_ref().map_or(PicoUsd::ZERO, |spend| spend.cost_usd);
+                self.ledger.settle(place, returned.intent, cost, returned.spend.as_ref());
+                if let Some(approval) = returned.consumes.and_then(|id| self.approvals.get_mut(&id)) {
+                    // A guest that asked is told whatever was decided.
+                    if matches!(approval.state, ApprovalState::Closed { outcome: Outcome::Approved, .. }) {
+                        approval.state = ApprovalState::Consumed;
+                    }
+                }
+            }
+            Event::Abandoned { intent, cost } => self.ledger.settle(place, Some(*intent), *cost, None),
+            Event::Resolved { intent, .. } => {
+                self.ledger.settle(place, Some(*intent), PicoUsd::ZERO, None);
+            }
+            Event::AttemptStarted { consumes, .. } => consumes.iter().try_for_each(|id| self.consume(id))?,
+            _ => {}
+        }
+        let name = place.step.as_ref().ok_or("it is of a step")?;
+        let step = self.steps.entry(name.clone()).or_default();
+        let Some(item) = place.item else {
+            step.unit.apply(recorded);
+            return Ok(());
+        };
+        let items = step.items.as_mut().ok_or("the step has not fanned out")?;
+        if !items.begin(item) {
+            return Err("there is no such item yet");
+        }
+        step.apply_item(item, recorded);
+        Ok(())
+    }
+
+    fn consume(&mut self, id: &ApprovalId) -> Result<(), &'static str> {
+        let approval = self.approvals.get_mut(id).ok_or("no such approval")?;
+        if !matches!(approval.state, ApprovalState::Closed { outcome: Outcome::Approved, .. }) {
+            return Err("it consumes an approval that was not given");
+        }
+        approval.state = ApprovalState::Consumed;
+        Ok(())
+    }
+
+    fn unit_mut(&mut self, place: &Place) -> Option<&mut Unit> {
+        let step = self.steps.entry(place.step.clone()?).or_default();
+        match place.item {
+            None => Some(&mut step.unit),
+            Some(item) => step.items.as_mut()?.unit_mut(item),
+        }
     }
 
     /// What the run was started with; none before its first event.
@@ -213,18 +265,36 @@ impl RunState {
 
     /// A step; one that nothing has happened to is as new.
     #[must_use]
-    pub fn step(&self, name: &StepName) -> StepState {
-        self.steps.get(name).cloned().unwrap_or_default()
+    pub fn step(&self, name: &StepName) -> &StepState {
+        let other = match self.ended {
+            Some((RunStatus::Cancelled, _)) => &CANCELLED_STEP,
+            _ => &NEW_STEP,
+        };
+        self.steps.get(name).unwrap_or(other)
+    }
+
+    /// The attempts of a step or an item; of one that has not begun they are as new.
+    #[must_use]
+    pub fn unit(&self, id: &UnitId) -> &Unit {
+        let step = self.step(&id.step);
+        match id.item {
+            None => &step.unit,
+            Some(item) => step.items.as_ref().and_then(|items| items.unit(item)).unwrap_or(&NEW_STEP.unit),
+        }
     }
 
     /// A step's output.
     #[must_use]
     pub fn output(&self, name: &StepName) -> Option<&Value> {
-        self.steps.get(name)?.output.as_ref()
+        self.step(name).unit.output.as_ref()
     }
 
-    pub(crate) fn step_ref(&self, name: &StepName) -> Option<&StepState> {
-        self.steps.get(name)
+    /// The units that have begun and not ended.
+    pub fn active(&self) -> impl Iterator<Item = (UnitId, &Unit)> {
+        self.steps.iter().flat_map(|(step, state)| {
+            let units = state.active().into_iter();
+            units.map(|(item, unit)| (UnitId { step: step.clone(), item }, unit))
+        })
     }
 
     /// The steps that something has happened to.
@@ -249,6 +319,12 @@ impl RunState {
         &self.ledger
     }
 
+    /// Who wants the run to end, if somebody does.
+    #[must_use]
+    pub const fn cancel(&self) -> Option<&Cancel> {
+        self.cancel.as_ref()
+    }
+
     /// Why the run failed.
     #[must_use]
     pub fn error(&self) -> Option<&str> {
@@ -264,7 +340,7 @@ impl RunState {
         if let Some((status, _)) = self.ended {
             return status;
         }
-        let any = |status| self.steps.values().any(|step| step.status == status);
+        let any = |status| self.steps.values().any(|step| step.status() == status);
         if any(StepStatus::Running) {
             RunStatus::Running
         } else if self.approvals.values().any(|approval| approval.state == ApprovalState::Open) {
@@ -273,55 +349,6 @@ impl RunState {
             RunStatus::Parked
         } else {
             RunStatus::Running
-        }
-    }
-}
-
-impl StepState {
-    fn apply(&mut self, attempt: u32, time: Timestamp, event: &Event) {
-        match event {
-            Event::AttemptStarted { .. } => {
-                self.attempt = attempt;
-                self.counted += 1;
-                (self.status, self.in_attempt, self.committing) = (StepStatus::Running, true, false);
-                (self.retry_at, self.parked) = (None, None);
-                self.started_at.get_or_insert(time);
-            }
-            Event::Committing { output, .. } => {
-                self.committing = true;
-                self.output = Some(output.clone());
-            }
-            Event::AttemptEnded { end, fuel, memory_peak, ms, retry_at } => {
-                self.fuel += fuel;
-                self.memory_peak = self.memory_peak.max(*memory_peak);
-                self.ms += ms;
-                (self.in_attempt, self.committing, self.retry_at) = (false, false, *retry_at);
-                (self.output, self.error) = match end {
-                    AttemptEnd::Succeeded { output } => (Some(output.clone()), None),
-                    AttemptEnd::Failed(failure) => (None, Some(failure.to_string())),
-                    AttemptEnd::Fault(fault) => (None, Some(fault.to_string())),
-                    AttemptEnd::Interrupted { message } => {
-                        self.counted -= 1;
-                        self.interrupted += 1;
-                        (None, Some(message.clone()))
-                    }
-                };
-                self.status = match (end, retry_at) {
-                    (AttemptEnd::Succeeded { .. }, _) => StepStatus::Succeeded,
-                    (_, Some(_)) => StepStatus::Running,
-                    (_, None) => StepStatus::Failed,
-                };
-                self.ended_at = retry_at.is_none().then_some(time);
-            }
-            Event::Parked { reason } => {
-                (self.status, self.parked) = (StepStatus::Parked, Some(reason.clone()));
-            }
-            Event::Unparked { .. } => (self.status, self.parked) = (StepStatus::Running, None),
-            Event::StepEnded { skipped, reason } => {
-                self.status = if *skipped { StepStatus::Skipped } else { StepStatus::Failed };
-                (self.error, self.ended_at) = (Some(reason.clone()), Some(time));
-            }
-            _ => {}
         }
     }
 }

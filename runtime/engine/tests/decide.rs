@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use serde_json::json;
 use wflo_engine::{
-    AttemptEnd, Command, Event, Place, Recorded, RunState, RunStatus, StepStatus, Verdict, Voter, cast,
-    decide, next_due, retry_at,
+    AttemptEnd, CallClass, Command, Event, GateAt, GatedCall, ParkReason, Place, Recorded, Resolution,
+    RunState, RunStatus, StepStatus, UnitId, Verdict, Voter, cast, decide, next_due, retry_at,
 };
 use wflo_manifest::{
-    ApprovalRule, Approver, Limits, OnExceeded, OnFailure, OnReject, Plan, PlanStep, Quorum, Retry,
-    UnknownPrice,
+    ApprovalRule, Approver, OnCancel, OnExceeded, OnFailure, OnItemFailure, OnReject, Plan, PlanStep, Quorum,
+    Retry, UnknownPrice,
 };
-use wflo_model::{Digest, Failure, FailureKind, Grants, RunId, Timestamp};
+use wflo_model::{ApprovalId, Call, Digest, Failure, FailureKind, RunId, Timestamp};
 
 /// A run driven by hand: events are applied as they are decided, attempts end as the test says.
 struct Driver {
@@ -58,7 +58,7 @@ impl Driver {
                         appended = true;
                         events.into_iter().for_each(|(place, event)| self.append(place, event));
                     }
-                    Command::Attempt { step, attempt } => attempts.push((step.to_string(), attempt)),
+                    Command::Attempt { unit, attempt } => attempts.push((unit.to_string(), attempt)),
                 }
             }
             if !appended {
@@ -69,11 +69,12 @@ impl Driver {
     }
 
     fn end(&mut self, step: &str, end: AttemptEnd) {
-        let name = step.parse().unwrap();
-        let at = self.state.step(&name);
-        let retry_at = retry_at(&self.plan.step(&name).unwrap().retry, &at, &end, 512, self.now);
+        let unit = unit(step);
+        let at = self.state.unit(&unit);
+        let (attempt, retry) = (at.attempt, self.plan.step(&unit.step).unwrap().retry);
+        let retry_at = retry_at(&retry, at, &end, 512, self.now);
         let event = Event::AttemptEnded { end, fuel: 1, memory_peak: 1, ms: 1, retry_at };
-        self.append(Place::attempt(&name, at.attempt), event);
+        self.append(Place::attempt(&unit, attempt), event);
     }
 
     fn succeed(&mut self, step: &str) {
@@ -88,26 +89,26 @@ impl Driver {
         let voter = Voter { name: name.parse().unwrap(), groups: [group.parse().unwrap()].into() };
         let approval = self.state.approvals().last().unwrap().clone();
         let events = cast(&approval, &"rita".parse().unwrap(), &voter, verdict, None, self.now).unwrap();
-        events.into_iter().for_each(|event| self.append(Place::step(&approval.step), event));
+        events.into_iter().for_each(|event| self.append(Place::unit(&approval.unit), event));
     }
 
     fn status(&self, step: &str) -> StepStatus {
-        self.state.step(&step.parse().unwrap()).status
+        self.state.step(&step.parse().unwrap()).status()
+    }
+}
+
+/// `name`, or `name[item]`.
+fn unit(text: &str) -> UnitId {
+    match text.trim_end_matches(']').split_once('[') {
+        Some((name, item)) => UnitId::step(&name.parse().unwrap()).with_item(item.parse().unwrap()),
+        None => UnitId::step(&text.parse().unwrap()),
     }
 }
 
 fn step(name: &str, depends_on: &[&str]) -> PlanStep {
     PlanStep {
-        name: name.parse().unwrap(),
-        function: name.parse().unwrap(),
-        component: Digest::of(b"component"),
         depends_on: depends_on.iter().map(|name| name.parse().unwrap()).collect(),
-        grants: Grants::default(),
-        limits: Limits::default(),
-        approval: None,
-        output: None,
-        retry: Retry::default(),
-        rollback: false,
+        ..PlanStep::new(name.parse().unwrap(), Digest::of(b"component"))
     }
 }
 
@@ -120,6 +121,7 @@ fn plan(steps: Vec<PlanStep>) -> Plan {
         budget: None,
         on_exceeded: OnExceeded::Park,
         on_failure: OnFailure::Keep,
+        on_cancel: OnCancel::Keep,
         max_parallel: None,
         prices: BTreeMap::new(),
         price_table: Digest::ZERO,
@@ -270,4 +272,203 @@ fn a_history_out_of_order_is_refused() {
     let skipped = Recorded { seq: 5, time: run.now, place: Place::RUN, event };
     assert!(state.apply(&skipped).is_err());
     assert!(RunState::default().apply(&Recorded { seq: 1, ..skipped }).is_err());
+}
+
+/// A run whose step `each` fans out over `[10, 20, 30]`, with these changes.
+fn fanned(change: impl FnOnce(&mut PlanStep)) -> Driver {
+    let mut each = PlanStep { for_each: Some("[10, 20, 30]".parse().unwrap()), ..step("each", &[]) };
+    change(&mut each);
+    Driver::new(plan(vec![each, step("after", &["each"])]))
+}
+
+fn names(attempts: Vec<(String, u32)>) -> Vec<String> {
+    attempts.into_iter().map(|(unit, _)| unit).collect()
+}
+
+#[test]
+fn items_run_side_by_side_and_their_outputs_are_a_list_in_order() {
+    let mut run = fanned(|step| step.max_parallel = Some(2));
+    assert_eq!(names(run.settle()), ["each[0]", "each[1]"]);
+    run.succeed("each[1]");
+    assert_eq!(names(run.settle()), ["each[0]", "each[2]"]);
+    run.succeed("each[2]");
+    assert_eq!(run.status("each"), StepStatus::Running);
+    run.succeed("each[0]");
+    assert_eq!(names(run.settle()), ["after"]);
+    let output = json!([{ "from": "each[0]" }, { "from": "each[1]" }, { "from": "each[2]" }]);
+    assert_eq!(run.state.output(&"each".parse().unwrap()), Some(&output));
+    let items = run.state.step(&"each".parse().unwrap()).items.clone().unwrap();
+    assert_eq!((items.total(), items.succeeded(), items.failed()), (3, 3, 0));
+    assert_eq!(items.value(2), Some(&json!(30)));
+}
+
+#[test]
+fn an_item_is_tried_again_by_itself() {
+    let retry = Retry { max_attempts: 2, backoff: Duration::ZERO };
+    let mut run = fanned(|step| step.retry = retry);
+    run.settle();
+    run.fail("each[1]", FailureKind::Retryable);
+    assert_eq!(run.settle(), [("each[0]".into(), 1), ("each[1]".into(), 2), ("each[2]".into(), 1)]);
+}
+
+#[test]
+fn a_failed_item_fails_the_step_when_the_others_have_ended() {
+    let mut run = fanned(|step| step.max_parallel = Some(2));
+    run.settle();
+    run.fail("each[1]", FailureKind::Permanent);
+    assert_eq!(names(run.settle()), ["each[0]"], "no further item begins");
+    run.succeed("each[0]");
+    run.settle();
+    assert_eq!(run.state.status(), RunStatus::Failed);
+    assert_eq!(run.state.error(), Some("step `each`: item 1: no"));
+}
+
+#[test]
+fn failures_of_items_can_be_collected() {
+    let mut run = fanned(|step| step.on_item_failure = OnItemFailure::Collect);
+    run.settle();
+    run.succeed("each[0]");
+    run.fail("each[1]", FailureKind::Permanent);
+    run.succeed("each[2]");
+    assert_eq!(names(run.settle()), ["after"]);
+    let output = json!([{ "ok": { "from": "each[0]" } }, { "err": "no" }, { "ok": { "from": "each[2]" } }]);
+    assert_eq!(run.state.output(&"each".parse().unwrap()), Some(&output));
+}
+
+#[test]
+fn a_step_over_nothing_succeeds_with_an_empty_list() {
+    let mut run = fanned(|step| step.for_each = Some("[]".parse().unwrap()));
+    assert_eq!(names(run.settle()), ["after"]);
+    assert_eq!(run.state.output(&"each".parse().unwrap()), Some(&json!([])));
+}
+
+#[test]
+fn a_condition_leaves_a_step_out_or_fails_it_where_it_cannot_be_told() {
+    let with = |when: &str| {
+        let when = Some(when.parse().unwrap());
+        let mut run = Driver::new(plan(vec![PlanStep { when, ..step("a", &[]) }, step("b", &["a"])]));
+        (names(run.settle()), run.status("a"), run.state.status())
+    };
+    assert_eq!(with("1 < 2"), (vec!["a".into()], StepStatus::Running, RunStatus::Running));
+    assert_eq!(with("1 > 2"), (vec!["b".into()], StepStatus::Skipped, RunStatus::Running));
+    assert_eq!(with("inputs.missing"), (vec![], StepStatus::Failed, RunStatus::Failed));
+}
+
+fn park(run: &mut Driver, unit_name: &str, reason: ParkReason) {
+    let unit = unit(unit_name);
+    let attempt = run.state.unit(&unit).attempt;
+    run.append(Place::attempt(&unit, attempt).call(1), Event::Parked { reason });
+}
+
+#[test]
+fn a_timer_fires_when_it_is_due_and_the_attempt_goes_on() {
+    let mut run = Driver::new(plan(vec![step("a", &[])]));
+    run.settle();
+    let until = run.now.after(Duration::from_secs(60));
+    park(&mut run, "a", ParkReason::Timer { until });
+    assert_eq!(run.settle(), []);
+    assert_eq!((run.state.status(), next_due(&run.state)), (RunStatus::Parked, Some(until)));
+    run.now = until;
+    assert_eq!(run.settle(), [("a".into(), 1)]);
+    assert_eq!(run.state.status(), RunStatus::Running);
+}
+
+/// The intent of a call in the middle of an attempt; its number.
+fn intent(run: &mut Driver, unit_name: &str, class: CallClass, hold: &str) -> u64 {
+    let unit = unit(unit_name);
+    let attempt = run.state.unit(&unit).attempt;
+    let event = Event::Intent {
+        asked: Call::new("test:it", "call", json!({})),
+        class,
+        args: Digest::ZERO,
+        key: Digest::ZERO,
+        hold: hold.parse().unwrap(),
+        max_tokens: None,
+        good_until: None,
+        consumes: None,
+    };
+    run.append(Place::attempt(&unit, attempt).call(1), event);
+    run.state.seq()
+}
+
+fn cancel(run: &mut Driver) {
+    let by = "rita".parse().unwrap();
+    run.append(Place::RUN, Event::CancelRequested { by, reason: Some("enough".into()) });
+}
+
+#[test]
+fn a_cancelled_run_charges_what_was_under_way_and_ends() {
+    let mut run = Driver::new(plan(vec![step("a", &[]), step("b", &[]), step("c", &["a"])]));
+    run.settle();
+    intent(&mut run, "a", CallClass::Repeatable, "0.5");
+    cancel(&mut run);
+    assert_eq!(run.settle(), []);
+    assert_eq!(run.state.status(), RunStatus::Cancelled);
+    assert_eq!(run.state.error(), Some("cancelled by `rita`: enough"));
+    assert_eq!(run.state.ledger().settled().to_string(), "0.5");
+    assert_eq!(run.state.ledger().held().to_string(), "0");
+    assert_eq!(["a", "b", "c"].map(|name| run.status(name)), [StepStatus::Cancelled; 3]);
+}
+
+#[test]
+fn a_step_past_its_commit_point_is_finished_before_a_cancelled_run_ends() {
+    let mut run = Driver::new(plan(vec![step("a", &[]), step("b", &["a"])]));
+    run.settle();
+    let committing = Event::Committing { output: json!(1), databases: vec![], fuel: 1, memory_peak: 1 };
+    run.append(Place::attempt(&unit("a"), 1), committing);
+    cancel(&mut run);
+    assert_eq!(run.settle(), [("a".into(), 1)]);
+    run.end("a", AttemptEnd::Succeeded { output: json!(1) });
+    assert_eq!(run.settle(), []);
+    assert_eq!((run.state.status(), run.status("a")), (RunStatus::Cancelled, StepStatus::Succeeded));
+}
+
+#[test]
+fn nobody_knows_until_somebody_says_so() {
+    for cancelled in [false, true] {
+        let mut run = Driver::new(plan(vec![step("a", &[]), step("b", &["a"])]));
+        run.settle();
+        let intent = intent(&mut run, "a", CallClass::Unsafe, "0");
+        if cancelled {
+            cancel(&mut run);
+        } else {
+            park(&mut run, "a", ParkReason::Unknown { intent, call: "test:it.call".into() });
+        }
+        assert_eq!(run.settle(), [], "nothing goes on by itself");
+        assert_eq!(run.state.status(), RunStatus::Parked);
+        assert!(run.state.unit(&unit("a")).is_unknown());
+        let resolution = Resolution::Done { value: json!("it was") };
+        let event = Event::Resolved { intent, resolution, by: "rita".parse().unwrap() };
+        run.append(Place::attempt(&unit("a"), 1).call(1), event);
+        if cancelled {
+            assert_eq!(run.settle(), []);
+            assert_eq!(run.state.status(), RunStatus::Cancelled);
+        } else {
+            assert_eq!(run.settle(), [("a".into(), 1)]);
+        }
+    }
+}
+
+#[test]
+fn a_question_in_the_middle_of_a_step_waits_and_the_attempt_goes_on() {
+    let mut run = Driver::new(plan(vec![step("a", &[]), step("b", &[])]));
+    run.settle();
+    let subject = Digest::of(b"what is asked");
+    let opened = Event::ApprovalOpened {
+        id: ApprovalId::derive(&subject, 1),
+        at: GateAt::Call,
+        call: Some(GatedCall { asked: Call::new("test:it", "ask", json!({})), args: subject, key: subject }),
+        subject,
+        shows: json!({}),
+        rule: ApprovalRule::new(vec![Approver::new("fraud")], Quorum::EachListed),
+        expires_at: None,
+    };
+    run.append(Place::attempt(&unit("a"), 1).call(1), opened);
+    assert_eq!(run.settle(), [("b".into(), 1)]);
+    assert_eq!((run.state.status(), run.status("a")), (RunStatus::Running, StepStatus::Waiting));
+    run.succeed("b");
+    assert_eq!(run.settle(), []);
+    assert_eq!(run.state.status(), RunStatus::Waiting);
+    run.vote("alice", "fraud", Verdict::Reject);
+    assert_eq!(run.settle(), [("a".into(), 1)], "the guest is told, whatever was decided");
 }

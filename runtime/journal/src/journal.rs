@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use wflo_model::{Digest, RunId, StoreId, Timestamp};
+use wflo_model::{Digest, RunId, StepName, StoreId, Timestamp};
 use wflo_ports::Entropy;
 
 use crate::blobs::{BlobError, BlobName, Blobs};
@@ -11,8 +11,9 @@ use crate::entropy::draw;
 use crate::error::{AppendError, OpenError, ReadError};
 use crate::key::Key;
 use crate::master::{MasterKey, StoreKeys};
+use crate::places::KnownPlaces;
 use crate::read::{Entry, Reader};
-use crate::record::{CHECKSUM, ChainState, Cursor, Malformed};
+use crate::record::{CHECKSUM, ChainState, Cursor, Header, Malformed};
 use crate::run_keys::{RunKeys, unwrap, wrap};
 use crate::seal::{NONCE, OVERHEAD};
 use crate::store::{CreateOutcome, CreateRun, MAX_VALUE, MemoryStore, SledStore, Store};
@@ -47,6 +48,7 @@ impl Shared {
 
 /// What came of [`Journal::create_run`].
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one, and it is taken apart at once")]
 pub enum Created {
     /// The run was made; this is its writer.
     New(RunWriter),
@@ -179,9 +181,11 @@ impl Journal {
             Sealer { shared: Arc::clone(&self.0), keys: Arc::new(RunKeys::new(&run_key)), place };
         let sealed = sealer.seal(1, drafts)?;
         let state = ChainState::encode(&sealer.place.hash, sealer.place.time, &wrapped, &summary);
-        let create = CreateRun { run, key, events: sealed.events, state, after: sealed.blobs };
+        let mut places = KnownPlaces::default();
+        let touched = places.touch(&sealed.headers);
+        let create = CreateRun { run, key, events: sealed.events, state, touched, after: sealed.blobs };
         match self.0.store.create_run(create).await? {
-            CreateOutcome::New => Ok(Created::New(RunWriter::resume(sealer, 1, wrapped, summary))),
+            CreateOutcome::New => Ok(Created::New(RunWriter::resume(sealer, 1, wrapped, summary, places))),
             CreateOutcome::Exists(run) => Ok(Created::Exists(run)),
         }
     }
@@ -219,6 +223,63 @@ impl Journal {
     /// As [`Journal::read`].
     pub async fn reader(&self, run: RunId, from: u64) -> Result<Reader, ReadError> {
         Reader::new(Arc::clone(&self.0), run, from).await
+    }
+
+    /// The events of a step, or of one item of it, in order: what a resume of that item needs of a run however
+    /// long. `item` is that of the events' headers: `None` gives those of the step itself, not those of its items.
+    ///
+    /// It reads the stretches of the run in which such events lie, not what is before, after and between them: 32
+    /// events for one that lies alone. Their order, checksums and chain are checked within each stretch; bodies are
+    /// opened and checked for what is returned. That nothing but these stretches was changed, it cannot see.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// # use std::sync::Arc;
+    /// # use wflo_backends::SystemEntropy;
+    /// # use wflo_journal::{Created, Draft, Extras, Journal};
+    /// # use wflo_model::{RunId, Timestamp};
+    /// # let journal = Journal::in_memory(Arc::new(SystemEntropy)).await.unwrap();
+    /// # let run = RunId::new(Timestamp::from_micros(1), [0; 10]);
+    /// let of = |item| Draft {
+    ///     step: Some("review".parse().unwrap()),
+    ///     item: Some(item),
+    ///     ..Draft::new(Timestamp::from_micros(1), 3, format!("of item {item}").into_bytes())
+    /// };
+    /// journal.create_run(run, None, vec![of(0), of(1), of(0)], Vec::new()).await.unwrap();
+    /// let entries = journal.read_of(run, &"review".parse().unwrap(), Some(1)).await.unwrap();
+    /// assert_eq!(entries.len(), 1);
+    /// assert_eq!(entries[0].body, b"of item 1");
+    /// # });
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Journal::read`].
+    pub async fn read_of(
+        &self,
+        run: RunId,
+        step: &StepName,
+        item: Option<u32>,
+    ) -> Result<Vec<Entry>, ReadError> {
+        // The head before the places: then they hold every event up to that head.
+        let mut reader = self.reader(run, 1).await?;
+        let mut entries = Vec::new();
+        for stretch in self.0.store.places(run, step, item).await? {
+            reader.turn_to(stretch).await?;
+            let of = |header: &Header| header.step.as_ref() == Some(step) && header.item == item;
+            while let Some(entry) = reader.next_that(of).await? {
+                entries.push(entry);
+            }
+        }
+        Ok(entries)
+    }
+
+    /// Runs that have not ended, oldest first, at most `limit` of those after `after`; fewer only at the end. Costs
+    /// what it gives, however many runs have ended: see [`Extras::ended`](crate::Extras::ended).
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn unfinished(&self, after: Option<RunId>, limit: usize) -> Result<Vec<RunId>, ReadError> {
+        self.0.store.unfinished(after, limit).await
     }
 
     /// The keys of a run, without claiming it: for replay and for digests.

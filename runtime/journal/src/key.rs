@@ -21,7 +21,8 @@ pub const MAX_RUN_KEY: usize = 256;
 /// | `m` | name | a value of the deployment |
 /// | `o` | seq8 | reserved: outbox |
 /// | `i` | run16 key | reserved: idempotency of requests to a run |
-/// | `s` | run16 step 0x00 item4 | reserved: first and last event of an item |
+/// | `s` | run16 step 0x00 \[item4\] | where the events of a step or item lie |
+/// | `u` | run16 | nothing: a run that has not ended |
 /// | `b` | account 0x00 window | reserved: budget rows |
 /// | `a` | seq8 | reserved: leaves of the audit log |
 ///
@@ -52,8 +53,10 @@ pub enum KeyKind {
     Due = b'q',
     /// Head, fence and state of runs.
     Run = b'r',
-    /// First and last event of an item. Reserved.
+    /// Where the events of a step or item lie.
     Item = b's',
+    /// Runs that have not ended.
+    Unfinished = b'u',
 }
 
 impl KeyKind {
@@ -71,6 +74,7 @@ impl KeyKind {
             b'q' => Self::Due,
             b'r' => Self::Run,
             b's' => Self::Item,
+            b'u' => Self::Unfinished,
             _ => return None,
         })
     }
@@ -85,6 +89,9 @@ pub(crate) enum Key<'a> {
     /// The key of [`KeyKind::RunKey`].
     Named(&'a [u8]),
     Meta(&'a str),
+    /// A step of a run, or an item of it.
+    Item(RunId, &'a str, Option<u32>),
+    Unfinished(RunId),
 }
 
 impl<'a> Key<'a> {
@@ -113,6 +120,19 @@ impl<'a> Key<'a> {
                 out.push(KeyKind::Meta as u8);
                 out.extend_from_slice(name.as_bytes());
             }
+            Self::Item(run, step, item) => {
+                out.push(KeyKind::Item as u8);
+                out.extend_from_slice(run.as_bytes());
+                out.extend_from_slice(step.as_bytes());
+                out.push(0);
+                if let Some(item) = item {
+                    out.extend_from_slice(&item.to_be_bytes());
+                }
+            }
+            Self::Unfinished(run) => {
+                out.push(KeyKind::Unfinished as u8);
+                out.extend_from_slice(run.as_bytes());
+            }
         }
         out
     }
@@ -127,6 +147,16 @@ impl<'a> Key<'a> {
             KeyKind::Due => Self::Due(Timestamp::from_micros(number(rest.get(..8)?)?), run(&rest[8..])?),
             KeyKind::RunKey => Self::Named(rest),
             KeyKind::Meta => Self::Meta(std::str::from_utf8(rest).ok()?),
+            KeyKind::Unfinished => Self::Unfinished(run(rest)?),
+            KeyKind::Item => {
+                let (id, rest) = rest.split_at_checked(16)?;
+                let (step, item) = rest.split_at(rest.iter().position(|&byte| byte == 0)?);
+                let item = match &item[1..] {
+                    [] => None,
+                    item => Some(u32::from_be_bytes(item.try_into().ok()?)),
+                };
+                Self::Item(run(id)?, std::str::from_utf8(step).ok()?, item)
+            }
             _ => return None,
         })
     }
@@ -143,6 +173,9 @@ impl fmt::Display for Key<'_> {
                 key.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
             }
             Self::Meta(name) => write!(f, "m|{name}"),
+            Self::Item(run, step, None) => write!(f, "s|{run}|{step}"),
+            Self::Item(run, step, Some(item)) => write!(f, "s|{run}|{step}|{item}"),
+            Self::Unfinished(run) => write!(f, "u|{run}"),
         }
     }
 }
@@ -163,19 +196,20 @@ mod tests {
 
     #[test]
     fn the_bytes_of_the_tables_never_change() {
-        let kinds = "abeikmoqrs".bytes().map(|byte| (byte, KeyKind::from_byte(byte).unwrap()));
+        let kinds = "abeikmoqrsu".bytes().map(|byte| (byte, KeyKind::from_byte(byte).unwrap()));
         for (byte, kind) in kinds {
             assert_eq!(kind as u8, byte);
         }
-        assert_eq!((0..=255).filter_map(KeyKind::from_byte).count(), 10);
+        assert_eq!((0..=255).filter_map(KeyKind::from_byte).count(), 11);
     }
 
     proptest! {
         #[test]
-        fn keys_come_back(run: [u8; 16], n: u64, key: Vec<u8>, name in "[a-z/]{0,40}") {
+        fn keys_come_back(run: [u8; 16], n: u64, key: Vec<u8>, name in "[a-z/]{0,40}", item: Option<u32>) {
             let run = RunId::from_bytes(run);
             let time = Timestamp::from_micros(n);
-            for key in [Key::Event(run, n), Key::Run(run), Key::Due(time, run), Key::Named(&key), Key::Meta(&name)] {
+            for key in [Key::Event(run, n), Key::Run(run), Key::Due(time, run), Key::Named(&key), Key::Meta(&name),
+                Key::Item(run, &name, item), Key::Unfinished(run)] {
                 let bytes = key.encode();
                 prop_assert_eq!(Key::decode(&bytes), Some(key));
             }

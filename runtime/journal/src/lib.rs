@@ -37,6 +37,7 @@ mod error;
 mod journal;
 mod key;
 mod master;
+mod places;
 mod read;
 mod record;
 mod run_keys;
@@ -54,6 +55,6 @@ pub use record::{Header, Malformed, RunRow};
 pub use run_keys::RunKeys;
 pub use store::{
     Answer, Append, Barrier, BarrierSignal, CreateOutcome, CreateRun, FaultSync, MAX_APPEND, MAX_VALUE,
-    MemoryStore, SledStore, Store, SyncHook, Ticket,
+    MemoryStore, SledStore, Store, SyncHook, Ticket, Touch,
 };
 pub use writer::{Appended, Draft, Extras, MAX_BODY, MAX_SUMMARY, RunWriter};

@@ -1,6 +1,7 @@
 //! Reading a run: every event is checked before anyone sees it.
 
 use std::collections::VecDeque;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use wflo_model::{Digest, RunId, Timestamp};
@@ -39,6 +40,8 @@ pub struct Reader {
     keys: RunKeys,
     page: VecDeque<Vec<u8>>,
     next: u64,
+    /// The last event to be given; `head` or before it.
+    end: u64,
     head: u64,
     head_hash: Digest,
     /// The hash of the event before `next`, and its time.
@@ -53,24 +56,35 @@ impl Reader {
         let key =
             shared.unwrap(run, &state).ok_or_else(|| bad("the master key does not open the run's key"))?;
         let keys = RunKeys::new(&key);
-        let next = from.max(1);
-        let mut before = (Digest::ZERO, Timestamp::default());
-        if next > 1 && next <= row.head {
-            let records = shared.store.read(run, next - 1, 1).await?;
-            let record = records.first().ok_or_else(|| missing(run, next - 1))?;
-            let decoded = decode(run, next - 1, record)?;
-            before = (Header::hash_encoded(decoded.header_bytes), decoded.header.time);
-        }
-        Ok(Self {
+        let mut reader = Self {
             shared,
             run,
             keys,
             page: VecDeque::new(),
-            next,
+            next: 1,
+            end: row.head,
             head: row.head,
             head_hash: state.hash,
-            before,
-        })
+            before: (Digest::ZERO, Timestamp::default()),
+        };
+        reader.turn_to(from..=u64::MAX).await?;
+        Ok(reader)
+    }
+
+    /// Goes on with these events, as far as there are such.
+    pub(crate) async fn turn_to(&mut self, events: RangeInclusive<u64>) -> Result<(), ReadError> {
+        self.page.clear();
+        self.next = (*events.start()).max(1);
+        self.end = self.head.min(*events.end());
+        self.before = (Digest::ZERO, Timestamp::default());
+        if self.next > 1 && self.next <= self.end {
+            let seq = self.next - 1;
+            let records = self.shared.store.read(self.run, seq, 1).await?;
+            let record = records.first().ok_or_else(|| missing(self.run, seq))?;
+            let decoded = decode(self.run, seq, record)?;
+            self.before = (Header::hash_encoded(decoded.header_bytes), decoded.header.time);
+        }
+        Ok(())
     }
 
     /// The newest event that this reader comes to.
@@ -88,23 +102,35 @@ impl Reader {
     /// # Errors
     /// [`ReadError::Corrupt`] for an event that is not what was written. No event after it is given.
     pub async fn next(&mut self) -> Result<Option<Entry>, ReadError> {
-        if self.next > self.head {
-            return Ok(None);
-        }
-        if self.page.is_empty() {
-            // Opening a page takes a while, and others of this thread may want to go on.
-            tokio::task::yield_now().await;
-            let left = usize::try_from(self.head - self.next + 1).unwrap_or(usize::MAX);
-            self.page = self.shared.store.read(self.run, self.next, left.min(PAGE)).await?.into();
-        }
-        let record = self.page.pop_front().ok_or_else(|| missing(self.run, self.next))?;
-        let entry = self.open(&record)?;
-        self.before = (entry.hash, entry.header.time);
-        self.next += 1;
-        Ok(Some(entry))
+        self.next_that(|_| true).await
     }
 
-    fn open(&self, record: &[u8]) -> Result<Entry, ReadError> {
+    /// The next event whose header is wanted. Of those before it, only their place in the chain is checked.
+    pub(crate) async fn next_that(
+        &mut self,
+        wanted: impl Fn(&Header) -> bool,
+    ) -> Result<Option<Entry>, ReadError> {
+        while self.next <= self.end {
+            if self.page.is_empty() {
+                // Opening a page takes a while, and others of this thread may want to go on.
+                tokio::task::yield_now().await;
+                let left = usize::try_from(self.end - self.next + 1).unwrap_or(usize::MAX);
+                self.page = self.shared.store.read(self.run, self.next, left.min(PAGE)).await?.into();
+            }
+            let record = self.page.pop_front().ok_or_else(|| missing(self.run, self.next))?;
+            let (record, hash) = self.follow(&record)?;
+            self.before = (hash, record.header.time);
+            let entry = if wanted(&record.header) { Some(self.open(record, hash)?) } else { None };
+            self.next += 1;
+            if entry.is_some() {
+                return Ok(entry);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Checks that a record is the one at `next`.
+    fn follow<'a>(&self, record: &'a [u8]) -> Result<(EventRecord<'a>, Digest), ReadError> {
         let seq = self.next;
         let bad = |what: &str| ReadError::corrupt(Key::Event(self.run, seq), what);
         let record = decode(self.run, seq, record)?;
@@ -118,6 +144,11 @@ impl Reader {
         if seq == self.head && hash != self.head_hash {
             return Err(bad("the row of the run has another event as its newest"));
         }
+        Ok((record, hash))
+    }
+
+    fn open(&self, record: EventRecord<'_>, hash: Digest) -> Result<Entry, ReadError> {
+        let bad = |what: &str| ReadError::corrupt(Key::Event(self.run, record.header.seq), what);
         let opened = self.keys.seal().open(record.prefix, record.sealed);
         let mut body = opened.ok_or_else(|| bad("the seal does not fit"))?;
         let salt = *body.first_chunk::<32>().ok_or_else(|| bad("the salt is cut short"))?;

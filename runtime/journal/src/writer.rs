@@ -7,6 +7,7 @@ use wflo_model::{Digest, RunId, StepName, Timestamp};
 use crate::blobs::BlobName;
 use crate::error::AppendError;
 use crate::journal::Shared;
+use crate::places::KnownPlaces;
 use crate::record::{BodyForm, CHECKSUM, ChainState, EventRecord, Header, WRAPPED_KEY};
 use crate::run_keys::RunKeys;
 use crate::seal::{NONCE, OVERHEAD};
@@ -61,6 +62,8 @@ pub struct Extras {
     pub summary: Option<Vec<u8>>,
     /// A new timer: `None` leaves it as it is, `Some(None)` takes it away.
     pub due: Option<Option<Timestamp>>,
+    /// Whether the run has ended: what [`crate::Journal::unfinished`] leaves out. `None` leaves it as it is.
+    pub ended: Option<bool>,
 }
 
 /// What came of [`RunWriter::append`].
@@ -84,6 +87,7 @@ pub struct RunWriter {
     summary: Vec<u8>,
     /// The newest append, whose failure is that of all after it.
     last: Option<Ticket>,
+    places: KnownPlaces,
 }
 
 /// The end of a chain.
@@ -106,11 +110,27 @@ impl RunWriter {
     ) -> Self {
         let ChainState { hash, time, wrapped, summary } = state;
         let place = Place { run, head, hash, time };
-        Self { shared, place, fence, keys: Arc::new(RunKeys::new(key)), wrapped, summary, last: None }
+        Self {
+            shared,
+            place,
+            fence,
+            keys: Arc::new(RunKeys::new(key)),
+            wrapped,
+            summary,
+            last: None,
+            places: KnownPlaces::default(),
+        }
     }
 
-    pub(crate) fn resume(made: Sealer, fence: u64, wrapped: [u8; WRAPPED_KEY], summary: Vec<u8>) -> Self {
-        Self { shared: made.shared, place: made.place, fence, keys: made.keys, wrapped, summary, last: None }
+    pub(crate) fn resume(
+        made: Sealer,
+        fence: u64,
+        wrapped: [u8; WRAPPED_KEY],
+        summary: Vec<u8>,
+        places: KnownPlaces,
+    ) -> Self {
+        let Sealer { shared, keys, place } = made;
+        Self { shared, place, fence, keys, wrapped, summary, last: None, places }
     }
 
     /// The run.
@@ -174,6 +194,8 @@ impl RunWriter {
             events: sealed.events,
             state,
             due: extras.due,
+            ended: extras.ended,
+            touched: self.places.touch(&sealed.headers),
             after: sealed.blobs,
         };
         let ticket = self.shared.store.submit(append);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use wflo_model::{StepName, TableAccess};
 
 use crate::approval::{ApprovalRule, OnReject, Quorum};
-use crate::plan::{OnExceeded, Plan, PlanStep};
+use crate::plan::{OnExceeded, OnItemFailure, Plan, PlanStep};
 use crate::size::show;
 
 impl Plan {
@@ -21,6 +21,21 @@ impl Plan {
         match names(step.depends_on.iter()) {
             Some(others) => line(format!("  starts when {others} succeeded, and sees what was returned")),
             None => line("  starts at once".to_owned()),
+        }
+        if let Some(when) = &step.when {
+            line(format!("  is skipped unless `{when}`"));
+        }
+        if let Some(list) = &step.for_each {
+            let most = match step.max_parallel {
+                Some(1) => "one after the other".to_owned(),
+                Some(n) => format!("at most {n} at the same time"),
+                None => "side by side".to_owned(),
+            };
+            let failure = match step.on_item_failure {
+                OnItemFailure::Fail => "one that fails fails the step",
+                OnItemFailure::Collect => "one that fails stands as failed in the output",
+            };
+            line(format!("  runs for each element of `{list}`, {most}; {failure}"));
         }
         if let Some(rule) = &step.approval {
             approval(rule).into_iter().for_each(|text| line(format!("  {text}")));

@@ -14,6 +14,9 @@ mod deployment_toml;
 mod diagnostic;
 mod directory;
 mod explain;
+mod expression;
+mod expression_check;
+mod expression_toml;
 mod graph;
 mod inputs;
 mod near;
@@ -27,6 +30,7 @@ mod schema;
 mod size;
 mod text;
 mod unsupported;
+mod variables;
 mod workflow;
 mod workflow_toml;
 
@@ -38,8 +42,9 @@ pub use deployment::{
 };
 pub use diagnostic::{Diagnostic, Diagnostics, Severity, Source, Span};
 pub use directory::Directory;
+pub use expression::{BadDecimal, Bound, Decimal, EvaluationError, Expression, ExpressionError, Name, Scope};
 pub use pin::Pinning;
-pub use plan::{OnExceeded, OnFailure, Plan, PlanInput, PlanStep};
+pub use plan::{OnCancel, OnExceeded, OnFailure, OnItemFailure, Plan, PlanInput, PlanStep};
 pub use price::{Price, Tier, UnknownPrice};
 pub use prices::Prices;
 pub use retry::Retry;

@@ -52,6 +52,7 @@ impl Plan {
             budget: workflow.budget,
             on_exceeded: workflow.on_exceeded,
             on_failure: workflow.on_failure,
+            on_cancel: workflow.on_cancel,
             max_parallel: workflow.max_parallel,
             prices,
             price_table: to.deployment.prices.digest(),
@@ -85,6 +86,12 @@ impl Pin<'_> {
             output: step.output.clone(),
             retry: step.retry,
             rollback: step.rollback,
+            when: step.when.as_ref().map(|when| when.expression.clone()),
+            for_each: step.items.for_each.as_ref().map(|list| list.expression.clone()),
+            max_parallel: step.items.max_parallel,
+            on_item_failure: step.items.on_item_failure,
+            budget: step.budget,
+            item_budget: step.items.budget,
         })
     }
 

@@ -7,6 +7,7 @@ use serde_json::Value;
 use wflo_model::{Digest, InputName, ModelName, PicoUsd, StepName, WorkflowName};
 
 use crate::approval::ApprovalRule;
+use crate::expression::Expression;
 use crate::price::{Price, UnknownPrice};
 use crate::{Grants, Limits, Retry};
 
@@ -55,6 +56,9 @@ pub struct Plan {
     pub on_exceeded: OnExceeded,
     /// What happens to the effects of a run that failed.
     pub on_failure: OnFailure,
+    /// What happens to the effects of a run that is cancelled.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub on_cancel: OnCancel,
     /// How many steps may run at the same time; no limit but the host's if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_parallel: Option<u32>,
@@ -99,6 +103,28 @@ pub struct PlanStep {
     /// Whether its effects are to be kept reversible.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub rollback: bool,
+    /// The condition under which it runs, evaluated once when all it depends on is done; it is skipped otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<Expression>,
+    /// The list it runs for, an item for each element; evaluated once, with `when`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub for_each: Option<Expression>,
+    /// How many of its items may run at the same time; 64 if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_parallel: Option<u32>,
+    /// What an item that fails does to the step.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub on_item_failure: OnItemFailure,
+    /// What the step may spend, all items and attempts together; no limit but the run's if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<PicoUsd>,
+    /// What one item may spend, all its attempts together; no limit but the step's if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub item_budget: Option<PicoUsd>,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// One input of a [`Plan`].
@@ -130,6 +156,60 @@ pub enum OnFailure {
     /// They stay.
     #[default]
     Keep,
+}
+
+/// What happens to the effects of a run that is cancelled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum OnCancel {
+    /// They stay.
+    #[default]
+    Keep,
+}
+
+/// What an item that fails does to the step that fans out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnItemFailure {
+    /// The step fails.
+    #[default]
+    Fail,
+    /// The step goes on, and the failure stands in its output at the item's place.
+    Collect,
+}
+
+impl PlanStep {
+    /// A step that reaches nothing, waits for nothing, and is the function of its name in `component`.
+    ///
+    /// ```
+    /// use wflo_manifest::PlanStep;
+    /// use wflo_model::Digest;
+    /// let step = PlanStep::new("look".parse().unwrap(), Digest::of(b"its bytes"));
+    /// let step = PlanStep { when: Some("inputs.deep".parse().unwrap()), ..step };
+    /// assert_eq!(step.function.as_str(), "look");
+    /// ```
+    #[must_use]
+    pub fn new(name: StepName, component: Digest) -> Self {
+        Self {
+            function: name.clone(),
+            name,
+            component,
+            depends_on: BTreeSet::new(),
+            grants: Grants::default(),
+            limits: Limits::default(),
+            approval: None,
+            output: None,
+            retry: Retry::default(),
+            rollback: false,
+            when: None,
+            for_each: None,
+            max_parallel: None,
+            on_item_failure: OnItemFailure::Fail,
+            budget: None,
+            item_budget: None,
+        }
+    }
 }
 
 impl Plan {

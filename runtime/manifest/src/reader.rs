@@ -22,11 +22,13 @@ pub(crate) struct Spanned<T> {
 pub(crate) struct Reader {
     pub(crate) source: Arc<Source>,
     pub(crate) found: Diagnostics,
+    /// Reads what the runtime cannot honour yet: for the tests of its readers, which come first.
+    pub(crate) everything: bool,
 }
 
 impl Reader {
     pub(crate) fn new(source: &Arc<Source>) -> Self {
-        Self { source: source.clone(), found: Diagnostics::default() }
+        Self { source: source.clone(), found: Diagnostics::default(), everything: false }
     }
 
     /// Parses the file; says where if it is not TOML.
@@ -340,6 +342,13 @@ impl<'a> Section<'a> {
     pub(crate) fn take(&mut self, key: &'static str) -> Option<Node<'a>> {
         self.asked.push(key);
         self.node(key)
+    }
+
+    /// As [`take`](Self::take), for a key that has a reader before the runtime honours it: while it is listed as
+    /// unsupported it stays unknown here, so that [`finish`](Self::finish) says so.
+    pub(crate) fn take_early(&mut self, reader: &Reader, key: &'static str) -> Option<Node<'a>> {
+        let listed = unsupported::has(unsupported::KEYS, self.place, key);
+        if listed && !reader.everything { None } else { self.take(key) }
     }
 
     /// Whether `key` is there; it is no better known for having been asked after.

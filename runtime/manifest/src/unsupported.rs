@@ -7,13 +7,8 @@
 pub(crate) const KEYS: &[(&str, &str)] = &[
     ("workflow.toml", "policy"),
     ("workflow.toml", "db"),
-    ("[workflow]", "on_cancel"),
     ("[workflow]", "budget_approvers"),
     ("[workflow]", "rollback_reserve_usd"),
-    ("[[step]]", "when"),
-    ("[[step]]", "for_each"),
-    ("[[step]]", "max_parallel"),
-    ("[[step]]", "on_item_failure"),
     ("[[step]]", "facts"),
     ("[[step]]", "budget_usd"),
     ("[[step]]", "item_budget_usd"),
@@ -44,6 +39,7 @@ pub(crate) const KEYS: &[(&str, &str)] = &[
 /// Values, by the key they stand at.
 pub(crate) const VALUES: &[(&str, &str)] = &[
     ("on_failure", "rollback"),
+    ("on_cancel", "rollback"),
     ("at", "commit"),
     ("on_timeout", "escalate"),
     ("on_timeout", "approve"),

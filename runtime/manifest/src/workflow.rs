@@ -8,13 +8,15 @@ use wflo_model::{DbAccess, InputName, Label, ModelName, PicoUsd, StepName, Workf
 
 use crate::component::ComponentRef;
 use crate::diagnostic::{Diagnostics, Source};
+use crate::expression_check::check_steps;
+use crate::expression_toml::ExpressionToml;
 use crate::graph::cycles;
 use crate::near::did_you_mean;
-use crate::plan::{OnExceeded, OnFailure, PlanInput};
+use crate::plan::{OnCancel, OnExceeded, OnFailure, PlanInput};
 use crate::reader::{Reader, Spanned};
 use crate::retry::Retry;
 use crate::schema::{compile, violations};
-use crate::workflow_toml::{ApprovalToml, InputToml, LimitsToml, StepToml, WorkflowToml};
+use crate::workflow_toml::{ApprovalToml, InputToml, ItemsToml, LimitsToml, StepToml, WorkflowToml};
 
 /// A validated `workflow.toml`: names are unique, dependencies exist and form no cycle, schemas are schemas.
 ///
@@ -41,6 +43,7 @@ pub struct Workflow {
     pub(crate) budget: Option<PicoUsd>,
     pub(crate) on_failure: OnFailure,
     pub(crate) on_exceeded: OnExceeded,
+    pub(crate) on_cancel: OnCancel,
     pub(crate) max_parallel: Option<u32>,
     pub(crate) inputs: BTreeMap<InputName, PlanInput>,
     pub(crate) steps: Vec<Step>,
@@ -60,6 +63,9 @@ pub(crate) struct Step {
     pub(crate) retry: Retry,
     pub(crate) rollback: bool,
     pub(crate) approval: Option<ApprovalToml>,
+    pub(crate) when: Option<ExpressionToml>,
+    pub(crate) items: ItemsToml,
+    pub(crate) budget: Option<PicoUsd>,
 }
 
 impl Workflow {
@@ -123,6 +129,7 @@ impl Workflow {
     fn check(reader: &mut Reader, toml: WorkflowToml) -> Option<Self> {
         check_names(reader, &toml.steps);
         check_cycles(reader, &toml.steps);
+        check_steps(reader, &toml);
         let inputs = toml.inputs.into_iter();
         let inputs = inputs.map(|(name, input)| (name.clone(), check_input(reader, &name, input))).collect();
         let mut steps = Vec::new();
@@ -146,6 +153,9 @@ impl Workflow {
                 retry: step.retry,
                 rollback: step.rollback,
                 approval: step.approval,
+                when: step.when,
+                items: step.items,
+                budget: step.budget,
             });
         }
         Some(Self {
@@ -156,6 +166,7 @@ impl Workflow {
             budget: toml.budget,
             on_failure: toml.on_failure,
             on_exceeded: toml.on_exceeded,
+            on_cancel: toml.on_cancel,
             max_parallel: toml.max_parallel,
             inputs,
             steps,

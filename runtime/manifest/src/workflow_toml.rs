@@ -10,7 +10,8 @@ use wflo_model::{DbAccess, InputName, Label, ModelName, PicoUsd, StepName, Table
 use crate::approval::{ApprovalRule, Approver, OnReject, OnTimeout, Quorum};
 use crate::component::ComponentRef;
 use crate::diagnostic::Span;
-use crate::plan::{OnExceeded, OnFailure};
+use crate::expression_toml::ExpressionToml;
+use crate::plan::{OnCancel, OnExceeded, OnFailure, OnItemFailure};
 use crate::reader::{Node, Reader, Section, Spanned};
 use crate::retry::Retry;
 use crate::schema::schema;
@@ -28,6 +29,7 @@ pub(crate) struct WorkflowToml {
     pub(crate) budget: Option<PicoUsd>,
     pub(crate) on_failure: OnFailure,
     pub(crate) on_exceeded: OnExceeded,
+    pub(crate) on_cancel: OnCancel,
     pub(crate) max_parallel: Option<u32>,
     pub(crate) inputs: BTreeMap<InputName, InputToml>,
     pub(crate) steps: Vec<StepToml>,
@@ -52,6 +54,18 @@ pub(crate) struct StepToml {
     pub(crate) retry: Retry,
     pub(crate) rollback: bool,
     pub(crate) approval: Option<ApprovalToml>,
+    pub(crate) when: Option<ExpressionToml>,
+    pub(crate) items: ItemsToml,
+    pub(crate) budget: Option<PicoUsd>,
+}
+
+/// The keys of a step that say how it fans out.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ItemsToml {
+    pub(crate) for_each: Option<ExpressionToml>,
+    pub(crate) max_parallel: Option<u32>,
+    pub(crate) on_item_failure: OnItemFailure,
+    pub(crate) budget: Option<PicoUsd>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -84,6 +98,7 @@ impl WorkflowToml {
             budget: None,
             on_failure: OnFailure::Keep,
             on_exceeded: OnExceeded::Park,
+            on_cancel: OnCancel::Keep,
             max_parallel: None,
             inputs: BTreeMap::new(),
             steps: Vec::new(),
@@ -131,6 +146,9 @@ impl WorkflowToml {
             let choices = [("park", OnExceeded::Park), ("fail", OnExceeded::Fail)];
             self.on_exceeded = node.choice(reader, &choices).unwrap_or_default();
         }
+        if let Some(node) = head.take("on_cancel") {
+            self.on_cancel = node.choice(reader, &[("keep", OnCancel::Keep)]).unwrap_or_default();
+        }
         self.max_parallel = head.take("max_parallel").and_then(|node| small(reader, &node, 1));
         head.finish(reader);
     }
@@ -167,6 +185,9 @@ fn read_step(reader: &mut Reader, mut step: Section<'_>) -> StepToml {
         retry: Retry::default(),
         rollback: false,
         approval: None,
+        when: None,
+        items: ItemsToml::default(),
+        budget: None,
     };
     let function = step.take("function").and_then(|node| node.parse(reader));
     this.function = function.map(|name: Spanned<_>| name.value);
@@ -198,9 +219,40 @@ fn read_step(reader: &mut Reader, mut step: Section<'_>) -> StepToml {
             reader.note(node.key, message);
         }
     }
+    this.when = step.take("when").and_then(|node| ExpressionToml::read(reader, &node));
+    this.items = read_items(reader, &mut step);
+    let budget = step.take_early(reader, "budget_usd").and_then(|node| node.money(reader));
+    this.budget = budget.map(|money| money.value);
     let approval = step.take("approval").and_then(|node| node.section(reader, "[step.approval]"));
     this.approval = approval.map(|section| read_approval(reader, section));
     step.finish(reader);
+    this
+}
+
+fn read_items(reader: &mut Reader, step: &mut Section<'_>) -> ItemsToml {
+    let mut this = ItemsToml::default();
+    let for_each = step.take("for_each");
+    let fans_out = for_each.is_some();
+    this.for_each = for_each.and_then(|node| ExpressionToml::read(reader, &node));
+    let only_items = |reader: &mut Reader, node: &Node<'_>| {
+        if !fans_out {
+            let message = format!("`{}` of a step without `for_each` never applies", node.name);
+            reader.error(node.key.clone(), message).hint("add `for_each = \"<a list>\"`, or remove it");
+        }
+    };
+    if let Some(node) = step.take("max_parallel") {
+        only_items(reader, &node);
+        this.max_parallel = small(reader, &node, 1);
+    }
+    if let Some(node) = step.take("on_item_failure") {
+        only_items(reader, &node);
+        let choices = [("fail", OnItemFailure::Fail), ("collect", OnItemFailure::Collect)];
+        this.on_item_failure = node.choice(reader, &choices).unwrap_or_default();
+    }
+    if let Some(node) = step.take_early(reader, "item_budget_usd") {
+        only_items(reader, &node);
+        this.budget = node.money(reader).map(|money| money.value);
+    }
     this
 }
 

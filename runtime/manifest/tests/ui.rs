@@ -95,7 +95,7 @@ fn every_message_is_in_house_style() {
 /// No text, however cut or bent, makes the readers panic; what is refused says where.
 #[test]
 fn survives_every_truncation_of_the_examples() {
-    let texts = ["fraud-detection.toml", "all-keys.toml", "deployment/wflo.toml"];
+    let texts = ["fraud-detection.toml", "all-keys.toml", "expressions.toml", "deployment/wflo.toml"];
     for file in texts {
         let text = fs::read_to_string(ui().join(file)).unwrap();
         for end in (0..text.len()).filter(|&end| text.is_char_boundary(end)) {
@@ -117,7 +117,7 @@ mod plan {
     use super::*;
     use serde_json::{Map, json};
     use std::time::Duration;
-    use wflo_manifest::{OnReject, Quorum};
+    use wflo_manifest::{OnCancel, OnItemFailure, OnReject, Quorum, Scope};
 
     fn plan_of(file: &str) -> Plan {
         let workflow = Workflow::parse("workflow.toml", &fs::read_to_string(ui().join(file)).unwrap())
@@ -218,6 +218,39 @@ mod plan {
         assert_ne!(other.component, step.component);
         assert!(plan.component_grants(&other.component).llm.is_empty());
         assert_eq!(plan.component_grants(&step.component).llm.len(), 2);
+    }
+
+    #[test]
+    fn conditions_and_lists_reach_the_plan() {
+        let plan = plan_of("expressions.toml");
+        let step = |name: &str| plan.step(&name.parse().unwrap()).unwrap();
+        let analyze = step("analyze");
+        assert_eq!(
+            analyze.when.as_ref().unwrap().source(),
+            "steps[\"fetch-all\"].output.total > 0 AND NOT inputs.deep"
+        );
+        assert_eq!(analyze.for_each.as_ref().unwrap().source(), "steps[\"fetch-all\"].output.papers");
+        assert_eq!((analyze.max_parallel, analyze.on_item_failure), (Some(4), OnItemFailure::Collect));
+        assert_eq!((&step("fetch-all").when, step("report").on_item_failure), (&None, OnItemFailure::Fail));
+        assert_eq!(plan.on_cancel, OnCancel::Keep);
+        let output = json!({"total": 2, "papers": ["a", "b"]});
+        let inputs = json!({"deep": false});
+        let mut scope = Scope::new();
+        scope.bind(&["inputs"], &inputs).bind(&["steps", "fetch-all", "output"], &output);
+        assert_eq!(analyze.when.as_ref().unwrap().holds(&scope), Ok(true));
+        assert_eq!(analyze.for_each.as_ref().unwrap().evaluate(&scope), Ok(json!(["a", "b"])));
+        let back: Plan = serde_json::from_slice(&plan.bytes()).unwrap();
+        assert_eq!((back.digest(), &back), (plan.digest(), &plan));
+        // What a plan does not say is not in it, so that plans of before keep their digests.
+        let text = String::from_utf8(plan_of("fraud-detection.toml").bytes()).unwrap();
+        for key in ["when", "for_each", "on_item_failure", "on_cancel"] {
+            assert!(!text.contains(&format!("\"{key}\"")), "{key}");
+        }
+        insta::assert_snapshot!(plan.explain(&analyze.name).unwrap().lines().skip(2).take(3).collect::<Vec<_>>().join("\n"), @r#"
+          starts when `fetch-all` succeeded, and sees what was returned
+          is skipped unless `steps["fetch-all"].output.total > 0 AND NOT inputs.deep`
+          runs for each element of `steps["fetch-all"].output.papers`, at most 4 at the same time; one that fails stands as failed in the output
+        "#);
     }
 
     #[test]

@@ -4,14 +4,15 @@ use std::any::Any;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use wflo_engine::{ApprovalState, AttemptEnd, Event, Outcome, Place, RunState, Verdict, retry_at};
-use wflo_host_api::{Decision, DecisionStatus, DecisionVote, StepContext, Stop};
+use wflo_engine::{AttemptEnd, Event, Place, RunState, UnitId, retry_at};
+use wflo_host_api::{StepContext, Stop};
 use wflo_manifest::{Plan, PlanStep};
 use wflo_model::{Digest, Fault, FaultKind, Label};
 use wflo_ports::{Begun, DbError};
 use wflo_sandbox::{End, Program};
 
 use crate::Outside;
+use crate::ask::decision;
 use crate::gate::{AttemptGate, Setup};
 use crate::history::{Committing, History};
 use crate::operation::database;
@@ -24,6 +25,7 @@ pub(crate) struct Attempt {
     pub(crate) outside: Arc<Outside>,
     pub(crate) plan: Arc<Plan>,
     pub(crate) step: PlanStep,
+    pub(crate) unit: UnitId,
     pub(crate) attempt: u32,
     pub(crate) program: Arc<Program>,
     pub(crate) history: History,
@@ -65,21 +67,26 @@ struct Meters {
     ms: u64,
 }
 
+/// What an attempt leaves to be journaled; nothing where it goes on later.
+type Left = Option<(Place, Event)>;
+
 impl Attempt {
-    /// Runs it to its end, or until it parks.
-    pub(crate) async fn run(mut self) -> Result<(), AttemptFailed> {
+    /// Runs it to its end, or until it parks, and gives the event of its end: the commit point is the append of
+    /// that event, together with what follows from it.
+    pub(crate) async fn run(mut self) -> Result<Left, AttemptFailed> {
         let history = std::mem::take(&mut self.history);
         if let Some(committing) = history.committing.clone() {
             return self.finish_commit(committing, &history).await;
         }
-        let context = self
-            .log
-            .read(|state| context(&self.log.run().to_string(), &self.plan, state, &self.step, self.attempt));
+        let run = self.log.run().to_string();
+        let context =
+            self.log.read(|state| context(&run, &self.plan, state, &self.step, &self.unit, self.attempt));
         let gate = AttemptGate::new(Setup {
             log: Arc::clone(&self.log),
             outside: Arc::clone(&self.outside),
             plan: Arc::clone(&self.plan),
             step: self.step.clone(),
+            unit: self.unit.clone(),
             attempt: self.attempt,
             context,
             history,
@@ -96,7 +103,7 @@ impl Attempt {
         let end = match ended.end {
             End::Stopped(stop) => return self.stopped(stop, meters),
             // A fault may cut a replay short; a guest that returns has made every recorded call.
-            End::Output(_) | End::Failed(_) if gate.unfinished().is_some() => return Ok(()),
+            End::Output(_) | End::Failed(_) if gate.unfinished().is_some() => return Ok(None),
             End::Output(output) => match self.step.output_violations(&output) {
                 wrong if wrong.is_empty() => return self.succeed(gate, output, meters).await,
                 wrong => AttemptEnd::Fault(Fault { kind: FaultKind::BadOutput, message: wrong.join("; ") }),
@@ -107,15 +114,15 @@ impl Attempt {
         gate.abandon().map_err(|stop| self.host(stop.to_string()))?;
         // Dropping the gate rolls its transactions back: a step that fails leaves no trace in a database.
         drop(gate);
-        self.end(end, meters)
+        Ok(Some(self.end(end, meters)))
     }
 
-    fn stopped(&self, stop: Stop, meters: Meters) -> Result<(), AttemptFailed> {
+    fn stopped(&self, stop: Stop, meters: Meters) -> Result<Left, AttemptFailed> {
         match stop {
             // The gate has journaled why, or it goes on elsewhere.
-            Stop::Parked | Stop::Diverged | Stop::Suspended => Ok(()),
-            Stop::Interrupted(message) => self.end(AttemptEnd::Interrupted { message }, meters),
-            Stop::Fault(fault) => self.end(AttemptEnd::Fault(fault), meters),
+            Stop::Parked | Stop::Diverged | Stop::Suspended => Ok(None),
+            Stop::Interrupted(message) => Ok(Some(self.end(AttemptEnd::Interrupted { message }, meters))),
+            Stop::Fault(fault) => Ok(Some(self.end(AttemptEnd::Fault(fault), meters))),
             other => Err(self.host(other.to_string())),
         }
     }
@@ -126,7 +133,7 @@ impl Attempt {
         mut gate: Box<AttemptGate>,
         output: serde_json::Value,
         meters: Meters,
-    ) -> Result<(), AttemptFailed> {
+    ) -> Result<Left, AttemptFailed> {
         if let Err(stop) = gate.redo().await {
             return self.stopped(stop, meters);
         }
@@ -143,13 +150,13 @@ impl Attempt {
                 }
             }
         }
-        self.end(AttemptEnd::Succeeded { output }, meters)
+        Ok(Some(self.end(AttemptEnd::Succeeded { output }, meters)))
     }
 
     /// A COMMIT that reported an error may have committed all the same: the marker tells.
     async fn after_commit_error(&self, db: &Label, error: DbError) -> Result<(), AttemptFailed> {
         let database = database(&self.outside, db).map_err(|error| self.host(error.to_string()))?;
-        match database.committed(&self.log.marker(&self.step.name)).await {
+        match database.committed(&self.log.marker(&self.unit)).await {
             Ok(true) => Ok(()),
             // Past the commit point a step only goes forward: resuming redoes it.
             _ => Err(self.commit_failed(db, error)),
@@ -158,9 +165,9 @@ impl Attempt {
 
     /// A crash came between `committing` and `succeeded`: each database that has not committed is redone and
     /// committed. The guest does not run again.
-    async fn finish_commit(&self, committing: Committing, history: &History) -> Result<(), AttemptFailed> {
+    async fn finish_commit(&self, committing: Committing, history: &History) -> Result<Left, AttemptFailed> {
         let Committing { output, databases, fuel, memory_peak } = committing;
-        let marker = self.log.marker(&self.step.name);
+        let marker = self.log.marker(&self.unit);
         let mut transactions = Transactions::resuming(history.tentative());
         let mut missing = Vec::new();
         for db in &databases {
@@ -182,7 +189,7 @@ impl Attempt {
             Ok(()) => {}
             Err(RedoError::Differs { number }) if missing.len() == databases.len() => {
                 let message = format!("redone statement {number} came to something else than recorded");
-                return self.end(AttemptEnd::Interrupted { message }, meters);
+                return Ok(Some(self.end(AttemptEnd::Interrupted { message }, meters)));
             }
             Err(error) => return Err(self.host(error.to_string())),
         }
@@ -191,25 +198,23 @@ impl Attempt {
                 transaction.commit().await.map_err(|source| self.commit_failed(db, source))?;
             }
         }
-        self.end(AttemptEnd::Succeeded { output }, meters)
+        Ok(Some(self.end(AttemptEnd::Succeeded { output }, meters)))
     }
 
-    /// Journals the end of the attempt, and when the next one may begin.
-    fn end(&self, end: AttemptEnd, meters: Meters) -> Result<(), AttemptFailed> {
-        let seed = Digest::of(&self.log.keys().seed(self.step.name.as_str(), None, self.attempt));
+    /// The end of the attempt, and when the next one may begin.
+    fn end(&self, end: AttemptEnd, meters: Meters) -> (Place, Event) {
+        let seed = Digest::of(&self.log.keys().seed(self.unit.step.as_str(), self.unit.item, self.attempt));
         let seed =
             u64::from_be_bytes(seed.as_bytes()[..8].try_into().expect("a digest has more than 8 bytes"));
         let now = self.log.now();
         let retry_at =
-            self.log.read(|state| retry_at(&self.step.retry, &state.step(&self.step.name), &end, seed, now));
+            self.log.read(|state| retry_at(&self.step.retry, state.unit(&self.unit), &end, seed, now));
         let Meters { fuel, memory_peak, ms } = meters;
-        let event = Event::AttemptEnded { end, fuel, memory_peak, ms, retry_at };
-        self.log.append(vec![(self.place(), event)])?;
-        Ok(())
+        (self.place(), Event::AttemptEnded { end, fuel, memory_peak, ms, retry_at })
     }
 
     fn place(&self) -> Place {
-        Place::attempt(&self.step.name, self.attempt)
+        Place::attempt(&self.unit, self.attempt)
     }
 
     fn commit_failed(&self, db: &Label, source: DbError) -> AttemptFailed {
@@ -222,38 +227,36 @@ impl Attempt {
 }
 
 /// What the step may know about itself.
-fn context(run: &str, plan: &Plan, state: &RunState, step: &PlanStep, attempt: u32) -> StepContext {
+pub(crate) fn context(
+    run: &str,
+    plan: &Plan,
+    state: &RunState,
+    step: &PlanStep,
+    unit: &UnitId,
+    attempt: u32,
+) -> StepContext {
     let ancestors = plan.transitive(&step.name);
     let outputs: BTreeMap<_, _> =
         ancestors.iter().filter_map(|name| Some((name.clone(), state.output(name)?.clone()))).collect();
-    let decision = std::iter::once(&step.name)
-        .chain(&ancestors)
-        .find_map(|name| decision(state, state.step(name).approval.as_ref()?));
+    // Its own decision first: that of its item, of the step, then of what it depends on, item by item where both
+    // fan out.
+    let whole = UnitId::step(&unit.step);
+    let parents = ancestors.iter().flat_map(|name| {
+        let parent = UnitId::step(name);
+        unit.item.map(|item| parent.with_item(item)).into_iter().chain([parent])
+    });
+    let decision = [unit.clone(), whole]
+        .into_iter()
+        .chain(parents)
+        .find_map(|unit| decision(state.approval(state.unit(&unit).approval.as_ref()?)?));
+    let items = state.step(&unit.step).items.as_ref();
     StepContext {
         run: run.to_owned(),
         step: step.name.to_string(),
         attempt,
         inputs: state.created().map(|created| created.inputs.clone()).unwrap_or_default(),
         outputs,
-        item: None,
+        item: unit.item.and_then(|item| items?.value(item).cloned()),
         decision,
     }
-}
-
-fn decision(state: &RunState, approval: &wflo_model::ApprovalId) -> Option<Decision> {
-    let approval = state.approval(approval)?;
-    let status = match approval.state {
-        ApprovalState::Consumed | ApprovalState::Closed { outcome: Outcome::Approved, .. } => {
-            DecisionStatus::Approved
-        }
-        ApprovalState::Closed { outcome: Outcome::Rejected, .. } => DecisionStatus::Rejected,
-        ApprovalState::Closed { outcome: Outcome::Expired, .. } => DecisionStatus::Expired,
-        _ => return None,
-    };
-    let votes = approval.votes.iter().map(|vote| DecisionVote {
-        by: vote.by.to_string(),
-        approved: vote.verdict == Verdict::Approve,
-        comment: vote.comment.clone(),
-    });
-    Some(Decision { status, votes: votes.collect() })
 }

@@ -1,6 +1,6 @@
 //! Why the runtime could not do what it was asked.
 
-use wflo_engine::VoteRefused;
+use wflo_engine::{RunStatus, VoteRefused};
 use wflo_model::{ApprovalId, Digest, PrincipalName, RunId};
 use wflo_ports::SystemEntropyError;
 use wflo_sandbox::{LoadError, Missing};
@@ -36,6 +36,22 @@ pub enum RuntimeError {
     NoSuchApproval {
         /// The approval.
         id: ApprovalId,
+    },
+    /// The run has ended; nothing can be done about it.
+    #[error("run `{run}` has ended: it {status}")]
+    Ended {
+        /// The run.
+        run: RunId,
+        /// How.
+        status: RunStatus,
+    },
+    /// No call whose outcome is unknown has that number.
+    #[error("event {intent} of run `{run}` is no call whose outcome is unknown")]
+    NotUnknown {
+        /// The run.
+        run: RunId,
+        /// The number given.
+        intent: u64,
     },
     /// The store knows a principal of that name.
     #[error("there is a principal `{name}` already")]

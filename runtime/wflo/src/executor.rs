@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::task::JoinSet;
-use wflo_engine::{Command, Event, Outcome, Place, RunStatus, decide, next_due};
+use tokio::time::Instant;
+use wflo_engine::{Command, Event, Outcome, Place, RunStatus, UnitId, decide, next_due};
 use wflo_manifest::Plan;
-use wflo_model::StepName;
+use wflo_model::ApprovalId;
 
 use crate::attempt::{Attempt, AttemptFailed};
 use crate::history::History;
@@ -40,16 +42,22 @@ pub(crate) struct Executor<'a> {
     pub(crate) observer: Option<Arc<dyn Observer>>,
 }
 
+/// An attempt: its step or item, and its number.
+type Key = (UnitId, u32);
+/// What became of the attempts that run side by side.
+type Attempts = JoinSet<(Key, Result<Option<(Place, Event)>, AttemptFailed>)>;
+
 impl Executor<'_> {
     /// Drives the run until it has ended, until nothing but a vote, a person or a timer can move it, or until the
     /// runtime is to [stop](Runtime::stop). All it did is durable when it returns.
     pub(crate) async fn drive(&self) -> Result<(), RuntimeError> {
-        let mut attempts: JoinSet<((StepName, u32), Result<(), AttemptFailed>)> = JoinSet::new();
-        let mut running: BTreeSet<(StepName, u32)> = BTreeSet::new();
-        let mut fresh: BTreeSet<(StepName, u32)> = BTreeSet::new();
+        let mut attempts = Attempts::new();
+        let mut running: BTreeSet<Key> = BTreeSet::new();
+        let mut fresh: BTreeSet<Key> = BTreeSet::new();
         let mut broken = None;
         let mut stopping = self.runtime.stopping();
-        let mut last_call = None;
+        let halt = watch::Sender::new(false);
+        let mut grace = None;
         loop {
             // Registered before looking, so that no change between looking and waiting is missed.
             let changed = self.log.changed().notified();
@@ -57,32 +65,36 @@ impl Executor<'_> {
             changed.as_mut().enable();
             self.observe();
 
-            let now = self.log.now();
             let stops = *stopping.borrow_and_update();
-            // The host failed, or is to stop: what runs comes to its end, nothing new begins.
-            let commands = if stops || broken.is_some() {
-                Vec::new()
-            } else {
-                self.log.read(|state| decide(self.log.run(), &self.plan, state, now))
-            };
-            let mut moved = false;
-            for command in commands {
-                match command {
-                    Command::Append(events) => {
-                        fresh.extend(self.append(events).await?);
-                        moved = true;
-                    }
-                    Command::Attempt { step, attempt } => {
-                        let key = (step, attempt);
-                        if running.insert(key.clone()) {
-                            let attempt = self.attempt(&key.0, key.1, fresh.remove(&key)).await?;
-                            attempts.spawn(async move { (key, Box::pin(attempt.run()).await) });
+            let is_cancelled = self.log.read(|state| state.cancel().is_some());
+            if (stops || is_cancelled) && !halt.send_replace(true) {
+                grace = Some(Instant::now() + GRACE);
+            }
+            // What runs comes to its end before a run is wound up, and nothing begins where the host failed.
+            let holds = stops || broken.is_some() || (is_cancelled && !attempts.is_empty());
+            if !holds {
+                let now = self.log.now();
+                let mut moved = false;
+                for command in self.log.read(|state| decide(self.log.run(), &self.plan, state, now)) {
+                    match command {
+                        Command::Append(events) => {
+                            let events = self.check(events).await?;
+                            fresh.extend(self.advance(events, !is_cancelled)?);
+                            moved = true;
+                        }
+                        Command::Attempt { unit, attempt } => {
+                            let key = (unit, attempt);
+                            if running.insert(key.clone()) {
+                                let is_fresh = fresh.remove(&key);
+                                let attempt = self.attempt(&key, is_fresh, halt.subscribe()).await?;
+                                attempts.spawn(async move { (key, Box::pin(attempt.run()).await) });
+                            }
                         }
                     }
                 }
-            }
-            if moved {
-                continue;
+                if moved {
+                    continue;
+                }
             }
 
             let due = self.log.read(next_due);
@@ -92,36 +104,32 @@ impl Executor<'_> {
                     break;
                 }
             }
-            if stops {
-                last_call.get_or_insert_with(|| tokio::time::Instant::now() + GRACE);
-            }
-            let timer = async {
-                match due {
-                    Some(at) => tokio::time::sleep(at.since(self.log.now())).await,
-                    None => std::future::pending().await,
-                }
-            };
-            let grace = async {
-                match last_call {
-                    Some(at) => tokio::time::sleep_until(at).await,
-                    None => std::future::pending().await,
-                }
-            };
+            let due = due.filter(|_| !holds).map(|at| Instant::now() + at.since(self.log.now()));
             tokio::select! {
                 Some(joined) = attempts.join_next(), if !attempts.is_empty() => {
-                    let (key, result) = joined.map_err(|error| RuntimeError::Bug { message: error.to_string() })?;
-                    running.remove(&key);
-                    if let Err(error) = result {
-                        broken.get_or_insert(error);
+                    let mut ended = Vec::new();
+                    let mut next = Some(joined);
+                    while let Some(joined) = next {
+                        let (key, result) = joined.map_err(|error| RuntimeError::Bug { message: error.to_string() })?;
+                        running.remove(&key);
+                        match result {
+                            Ok(event) => ended.extend(event),
+                            Err(error) => _ = broken.get_or_insert(error),
+                        }
+                        next = attempts.try_join_next();
                     }
+                    let goes_on = !stops && !is_cancelled && broken.is_none();
+                    fresh.extend(self.advance(ended, goes_on)?);
                 }
                 () = changed => {}
-                () = timer => {}
+                () = until(due) => {}
                 // The sender lives in the runtime, which outlives this.
                 Ok(()) = stopping.changed() => {}
-                () = grace => {
+                () = until(grace) => {
+                    // What is cut off now is as after a crash.
                     attempts.shutdown().await;
-                    break;
+                    running.clear();
+                    grace = None;
                 }
             }
         }
@@ -133,49 +141,64 @@ impl Executor<'_> {
         }
     }
 
-    /// Appends what was decided; an approval that would be consumed is first held against today's groups.
-    /// Returns the attempts that it started.
-    async fn append(&self, mut events: Vec<(Place, Event)>) -> Result<Vec<(StepName, u32)>, RuntimeError> {
-        let consumed = events.iter().find_map(|(place, event)| match event {
-            Event::AttemptStarted { consumes: Some(id), .. } => Some((place.clone(), *id)),
-            _ => None,
-        });
-        if let Some((place, id)) = consumed {
-            let principals = self.runtime.principals(self.host).await?;
-            let carried = self.log.read(|state| {
-                state.approval(&id).is_some_and(|it| it.still_carried(|name| principals.groups_of(name)))
-            });
-            if !carried {
-                let place = Place { attempt: 0, ..place };
-                events = vec![(place, Event::ApprovalClosed { approval: id, outcome: Outcome::Superseded })];
-            }
+    /// Appends events and, in the same piece, what follows from them by itself. Returns the attempts it started.
+    fn advance(&self, events: Vec<(Place, Event)>, goes_on: bool) -> Result<Vec<Key>, RuntimeError> {
+        if events.is_empty() {
+            return Ok(Vec::new());
         }
-        let started = events.iter().filter(|(_, event)| matches!(event, Event::AttemptStarted { .. }));
-        let started = started.filter_map(|(place, _)| Some((place.step.clone()?, place.attempt))).collect();
-        self.log.append(events)?;
-        Ok(started)
+        let appended = self.log.advance(events, |state, now| {
+            let commands = if goes_on { decide(self.log.run(), &self.plan, state, now) } else { Vec::new() };
+            // What consumes an approval is first held against today's groups, which takes a look at the store.
+            let follows = commands.into_iter().find_map(|command| match command {
+                Command::Append(events) if consumed(&events).is_none() => Some(events),
+                _ => None,
+            });
+            follows.unwrap_or_default()
+        })?;
+        let started = appended.into_iter().filter(|(_, event)| matches!(event, Event::AttemptStarted { .. }));
+        Ok(started.filter_map(|(place, _)| Some((place.unit_id()?, place.attempt))).collect())
+    }
+
+    /// Holds an approval that would be consumed against today's groups: where they no longer carry it, it is asked
+    /// again instead.
+    async fn check(&self, events: Vec<(Place, Event)>) -> Result<Vec<(Place, Event)>, RuntimeError> {
+        let Some((place, id)) = consumed(&events) else { return Ok(events) };
+        let principals = self.runtime.principals(self.host).await?;
+        let carried = self.log.read(|state| {
+            state.approval(&id).is_some_and(|it| it.still_carried(|name| principals.groups_of(name)))
+        });
+        if carried {
+            return Ok(events);
+        }
+        let place = Place { attempt: 0, ..place };
+        Ok(vec![(place, Event::ApprovalClosed { approval: id, outcome: Outcome::Superseded })])
     }
 
     /// Prepares an attempt; one that this process has just started has nothing to look back on.
-    async fn attempt(&self, step: &StepName, attempt: u32, fresh: bool) -> Result<Attempt, RuntimeError> {
-        let missing = || RuntimeError::Bug { message: format!("the plan has no step `{step}`") };
-        let step = self.plan.step(step).ok_or_else(missing)?.clone();
+    async fn attempt(
+        &self,
+        (unit, attempt): &Key,
+        is_fresh: bool,
+        stopping: watch::Receiver<bool>,
+    ) -> Result<Attempt, RuntimeError> {
+        let missing = || RuntimeError::Bug { message: format!("the plan has no step `{}`", unit.step) };
+        let step = self.plan.step(&unit.step).ok_or_else(missing)?.clone();
         let program = self.runtime.program(&step.component).await?;
-        let history = if fresh && attempt == 1 {
-            let started = self.log.read(|state| state.step(&step.name).started_at).unwrap_or_default();
-            History::begun(started)
+        let history = if is_fresh && *attempt == 1 {
+            History::begun(self.log.read(|state| state.unit(unit).started_at).unwrap_or_default())
         } else {
-            History::of(&self.runtime.history(&self.log).await?, &step.name, attempt)
+            History::of(&self.runtime.history(&self.log, unit).await?, unit, *attempt)
         };
         Ok(Attempt {
             log: Arc::clone(&self.log),
             outside: Arc::clone(&self.host.outside),
             plan: Arc::clone(&self.plan),
             step,
-            attempt,
+            unit: unit.clone(),
+            attempt: *attempt,
             program,
             history,
-            stopping: self.runtime.stopping(),
+            stopping,
         })
     }
 
@@ -183,5 +206,23 @@ impl Executor<'_> {
         if let Some(observer) = &self.observer {
             observer.changed(&self.log.read(|state| crate::RunView::new(self.log.run(), &self.plan, state)));
         }
+    }
+}
+
+/// The approval that events would consume, and where.
+fn consumed(events: &[(Place, Event)]) -> Option<(Place, ApprovalId)> {
+    events.iter().find_map(|(place, event)| match event {
+        Event::AttemptStarted { consumes: Some(id), .. } | Event::FannedOut { consumes: Some(id), .. } => {
+            Some((place.clone(), *id))
+        }
+        _ => None,
+    })
+}
+
+/// Waits until then; for ever if there is no then.
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
     }
 }

@@ -3,19 +3,23 @@
 use std::collections::{HashMap, VecDeque};
 
 use serde_json::Value;
-use wflo_engine::{AttemptEnd, CallClass, Event, Place, Recorded, Returned};
-use wflo_model::{Call, CallError, CallResult, Digest, FailureKind, Label, PicoUsd, StepName, Timestamp};
+use wflo_engine::{
+    AttemptEnd, CallClass, Event, GateAt, ParkReason, Place, Recorded, Resolution, Returned, UnitId,
+};
+use wflo_model::{ApprovalId, Call, CallError, CallResult, Digest, FailureKind, Label, PicoUsd, Timestamp};
 
 /// The recorded calls of one attempt, in order, and what earlier attempts can lend it.
 #[derive(Debug, Default)]
 pub(crate) struct History {
     calls: VecDeque<RecordedCall>,
+    /// Timers that made it wait and have fired, in order.
+    timers: VecDeque<FiredTimer>,
     /// Lines of log the journal has already.
     pub(crate) logged: u64,
     /// When the attempt began.
     pub(crate) started: Timestamp,
-    /// Results of models in earlier attempts, by call key.
-    pub(crate) reusable: HashMap<Digest, (u64, Value)>,
+    /// What earlier attempts were answered, by call key.
+    pub(crate) reusable: HashMap<Digest, Reusable>,
     /// Output and meters, once the attempt is past its commit point.
     pub(crate) committing: Option<Committing>,
 }
@@ -27,6 +31,15 @@ pub(crate) struct Committing {
     pub(crate) databases: Vec<Label>,
     pub(crate) fuel: u64,
     pub(crate) memory_peak: u64,
+}
+
+/// A result of an earlier attempt.
+#[derive(Clone, Debug)]
+pub(crate) struct Reusable {
+    /// The event that has it.
+    pub(crate) seq: u64,
+    pub(crate) value: Value,
+    is_model: bool,
 }
 
 /// One recorded call.
@@ -50,6 +63,11 @@ pub(crate) enum CameTo {
         error: CallError,
         at: Timestamp,
     },
+    /// People were asked about it, and what they decided is not acted upon yet.
+    Asked {
+        approval: ApprovalId,
+        at: Timestamp,
+    },
     /// A crash cut it off.
     Open(OpenIntent),
 }
@@ -60,55 +78,74 @@ pub(crate) struct OpenIntent {
     pub(crate) seq: u64,
     pub(crate) class: CallClass,
     pub(crate) hold: PicoUsd,
+    pub(crate) good_until: Option<Timestamp>,
     pub(crate) at: Timestamp,
 }
 
+/// A timer that made the attempt wait and has fired.
+#[derive(Clone, Copy, Debug)]
+struct FiredTimer {
+    /// The calls made before it.
+    ordinal: u32,
+    at: Timestamp,
+}
+
 impl History {
-    /// Picks out of a run's events those of one attempt, and the model results of earlier ones.
-    pub(crate) fn of(events: &[Recorded], step: &StepName, attempt: u32) -> Self {
+    /// Picks out of a run's events those of one attempt, and what earlier ones were answered.
+    pub(crate) fn of(events: &[Recorded], unit: &UnitId, attempt: u32) -> Self {
         let mut history = Self::default();
-        let mut intents: HashMap<u64, Digest> = HashMap::new();
-        let of_step = |place: &Place| place.step.as_ref() == Some(step);
-        for recorded in
-            events.iter().filter(|recorded| of_step(&recorded.place) && recorded.place.attempt > 0)
-        {
+        let mut intents: HashMap<u64, (Digest, CallClass)> = HashMap::new();
+        let mut parked_for = None;
+        let of_unit = |place: &Place| {
+            place.step.as_ref() == Some(&unit.step) && place.item == unit.item && place.attempt > 0
+        };
+        for recorded in events.iter().filter(|recorded| of_unit(&recorded.place)) {
             if recorded.place.attempt < attempt {
                 history.lend(recorded, &mut intents);
             } else if recorded.place.attempt == attempt {
-                history.take(recorded);
+                history.take(recorded, &mut parked_for);
             }
         }
         history
     }
 
-    fn lend(&mut self, recorded: &Recorded, intents: &mut HashMap<u64, Digest>) {
+    fn lend(&mut self, recorded: &Recorded, intents: &mut HashMap<u64, (Digest, CallClass)>) {
+        let mut keep = |intent: &u64, value: &Value| {
+            if let Some((key, class)) = intents.get(intent) {
+                let is_model = *class == CallClass::Repeatable;
+                let reusable = Reusable { seq: recorded.seq, value: value.clone(), is_model };
+                self.reusable.insert(*key, reusable);
+            }
+        };
         match &recorded.event {
-            Event::Intent { class: CallClass::Repeatable, key, .. } => {
-                intents.insert(recorded.seq, *key);
+            Event::Intent { class, key, .. } if class.is_reused() => {
+                intents.insert(recorded.seq, (*key, *class));
             }
-            Event::Returned(Returned { intent: Some(intent), result: Ok(value), .. }) => {
-                if let Some(key) = intents.get(intent) {
-                    self.reusable.insert(*key, (recorded.seq, value.clone()));
-                }
-            }
+            Event::Returned(Returned { intent: Some(intent), result: Ok(value), .. }) => keep(intent, value),
+            Event::Resolved { intent, resolution: Resolution::Done { value }, .. } => keep(intent, value),
             // The guest wants its models asked afresh.
             Event::AttemptEnded { end: AttemptEnd::Failed(failure), .. }
                 if failure.kind == FailureKind::Redo =>
             {
-                self.reusable.clear();
+                self.reusable.retain(|_, reusable| !reusable.is_model);
             }
             _ => {}
         }
     }
 
-    fn take(&mut self, recorded: &Recorded) {
+    fn take(&mut self, recorded: &Recorded, parked_for: &mut Option<u32>) {
         let ordinal = recorded.place.ordinal;
         let at = recorded.time;
         match &recorded.event {
             Event::AttemptStarted { .. } => self.started = at,
-            Event::Intent { asked, args, class, hold, .. } => {
-                let came_to = CameTo::Open(OpenIntent { seq: recorded.seq, class: *class, hold: *hold, at });
-                self.calls.push_back(RecordedCall { ordinal, call: asked.clone(), args: *args, came_to });
+            Event::ApprovalOpened { at: GateAt::Call, id, call: Some(gated), .. } => {
+                let came_to = CameTo::Asked { approval: *id, at };
+                self.record(RecordedCall { ordinal, call: gated.asked.clone(), args: gated.args, came_to });
+            }
+            Event::Intent { asked, args, class, hold, good_until, .. } => {
+                let (class, hold, good_until) = (*class, *hold, *good_until);
+                let came_to = CameTo::Open(OpenIntent { seq: recorded.seq, class, hold, good_until, at });
+                self.record(RecordedCall { ordinal, call: asked.clone(), args: *args, came_to });
             }
             Event::Returned(returned) => {
                 let came_to =
@@ -116,20 +153,29 @@ impl History {
                 match &returned.call {
                     Some(call) => {
                         let (call, args) = (call.clone(), returned.args);
-                        self.calls.push_back(RecordedCall { ordinal, call, args, came_to });
+                        self.record(RecordedCall { ordinal, call, args, came_to });
                     }
-                    None => {
-                        if let Some(open) = self.calls.iter_mut().rfind(|call| call.ordinal == ordinal) {
-                            open.came_to = came_to;
-                        }
-                    }
+                    None => self.came_to(ordinal, came_to),
                 }
+            }
+            Event::Resolved { resolution: Resolution::Done { value }, .. } => {
+                let result = Ok(value.clone());
+                self.came_to(ordinal, CameTo::Returned { result, tentative: false, at });
             }
             Event::Denied { call, args, error } => {
                 let came_to = CameTo::Denied { error: error.clone(), at };
-                self.calls.push_back(RecordedCall { ordinal, call: call.clone(), args: *args, came_to });
+                self.record(RecordedCall { ordinal, call: call.clone(), args: *args, came_to });
             }
-            Event::Abandoned { .. } => self.calls.retain(|call| call.ordinal != ordinal),
+            // It is made anew, under an intent of its own.
+            Event::Abandoned { .. } | Event::Resolved { .. } => {
+                self.calls.retain(|call| call.ordinal != ordinal);
+            }
+            Event::Parked { reason: ParkReason::Timer { .. } } => *parked_for = Some(ordinal),
+            Event::TimerFired => {
+                if let Some(ordinal) = parked_for.take() {
+                    self.timers.push_back(FiredTimer { ordinal, at });
+                }
+            }
             Event::Logged { .. } => self.logged += 1,
             Event::Committing { output, databases, fuel, memory_peak } => {
                 self.committing = Some(Committing {
@@ -143,6 +189,20 @@ impl History {
         }
     }
 
+    /// Keeps what a call came to; a later word about the same call replaces the earlier.
+    fn record(&mut self, call: RecordedCall) {
+        match self.calls.back_mut().filter(|last| last.ordinal == call.ordinal) {
+            Some(last) => *last = call,
+            None => self.calls.push_back(call),
+        }
+    }
+
+    fn came_to(&mut self, ordinal: u32, came_to: CameTo) {
+        if let Some(call) = self.calls.iter_mut().rfind(|call| call.ordinal == ordinal) {
+            call.came_to = came_to;
+        }
+    }
+
     /// The history of an attempt that has just begun.
     pub(crate) fn begun(started: Timestamp) -> Self {
         Self { started, ..Self::default() }
@@ -153,9 +213,17 @@ impl History {
         self.calls.pop_front()
     }
 
+    /// When the timer fired that made the attempt wait after this many calls; none if none has.
+    pub(crate) fn fired(&mut self, ordinal: u32) -> Option<Timestamp> {
+        let timer = self.timers.front().filter(|timer| timer.ordinal == ordinal)?;
+        let at = timer.at;
+        self.timers.pop_front();
+        Some(at)
+    }
+
     /// Whether the attempt is where it stood.
     pub(crate) fn is_over(&self) -> bool {
-        self.calls.is_empty()
+        self.calls.is_empty() && self.timers.is_empty()
     }
 
     /// The recorded statements of the attempt's open transactions, in order, with their results.

@@ -4,16 +4,22 @@
 //! [`Plan`](wflo_manifest::Plan), [drives](Runtime::drive) them until they end or wait, takes
 //! [votes](Runtime::vote), and shows what happened. What steps can reach is what the [`Host`] lends.
 
+mod ask;
 mod attempt;
 mod error;
 mod executor;
 mod gate;
 mod history;
+mod model_call;
 mod operation;
 mod outside;
+mod player;
 mod principal;
+mod recovery;
+mod replay;
 mod run_log;
 mod runtime;
+mod statement;
 mod tasks;
 mod transactions;
 mod view;
@@ -22,9 +28,10 @@ pub use attempt::AttemptFailed;
 pub use error::RuntimeError;
 pub use executor::Observer;
 pub use outside::Outside;
-pub use principal::{NotAuthenticated, Principal, Principals};
+pub use principal::{NotAuthenticated, Principal, Principals, new_token};
+pub use replay::{AttemptReplay, Difference, ReplayView};
 pub use run_log::{LogFailed, Summary};
 pub use runtime::{Host, Runtime, Start};
 pub use tasks::prompt_versions;
-pub use view::{ApprovalView, CostView, LogView, RunLine, RunView, StepView, VoteView, WaitView};
-pub use wflo_engine::{RunStatus, StepStatus, Verdict, Voter};
+pub use view::{ApprovalView, CostView, ItemsView, LogView, RunLine, RunView, StepView, VoteView, WaitView};
+pub use wflo_engine::{GateAt, Resolution, RunStatus, StepStatus, Verdict, Voter};

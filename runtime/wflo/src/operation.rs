@@ -9,6 +9,7 @@ use wflo_model::{Call, CallError, Grants, Label};
 use wflo_ports::{ChatRequest, Database, DbError, Statement};
 
 use crate::Outside;
+use crate::ask::Ask;
 
 /// Everything a step can ask of the outside. What is not here cannot be asked.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,6 +20,8 @@ pub(crate) enum Operation {
     Query(SqlCall),
     /// `wflo:db/sql.execute`
     Execute(SqlCall),
+    /// `wflo:approval/gate.request`
+    Ask(Ask),
 }
 
 /// A statement for one database.
@@ -53,6 +56,7 @@ impl Operation {
             }
             ("wflo:db/sql", "query") => arguments(call).map(Self::Query),
             ("wflo:db/sql", "execute") => arguments(call).map(Self::Execute),
+            ("wflo:approval/gate", "request") => arguments(call).map(Self::Ask),
             _ => Err(CallError::AccessDenied { message: format!("there is no function `{call}`") }),
         }
     }
@@ -61,7 +65,7 @@ impl Operation {
     pub(crate) const fn class(&self) -> CallClass {
         match self {
             Self::Complete(_) => CallClass::Repeatable,
-            Self::Query(_) => CallClass::Read,
+            Self::Query(_) | Self::Ask(_) => CallClass::Read,
             Self::Execute(_) => CallClass::Transactional,
         }
     }
@@ -93,6 +97,8 @@ impl Operation {
                 }
                 database(outside, db).map(|_| ())
             }
+            // Asking is always allowed.
+            Self::Ask(_) => Ok(()),
         }
     }
 }

@@ -81,7 +81,7 @@ impl Principals {
 ///
 /// # Errors
 /// When the system has no randomness.
-pub(crate) fn new_token(entropy: &dyn Entropy) -> Result<(String, String), SystemEntropyError> {
+pub fn new_token(entropy: &dyn Entropy) -> Result<(String, String), SystemEntropyError> {
     let (mut secret, mut salt) = ([0; 20], [0; 16]);
     entropy.fill(&mut secret)?;
     entropy.fill(&mut salt)?;

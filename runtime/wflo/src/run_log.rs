@@ -4,10 +4,13 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
-use wflo_engine::{BadHistory, Event, Place, Recorded, RunState, RunStatus, UnknownKind, next_due};
+use wflo_engine::{BadHistory, Event, Place, Recorded, RunState, RunStatus, UnitId, UnknownKind, next_due};
 use wflo_journal::{AppendError, Draft, Entry, Extras, RunKeys, RunWriter, Ticket};
-use wflo_model::{PicoUsd, PrincipalName, RunId, StepName, StoreId, Timestamp};
+use wflo_model::{PicoUsd, PrincipalName, RunId, StoreId, Timestamp};
 use wflo_ports::{Clock, Marker};
+
+/// Events in one append, about: what an append may hold is bounded, and what follows can follow in the next.
+const MOST_AT_ONCE: usize = 256;
 
 /// The log of one run that this process writes.
 ///
@@ -102,12 +105,12 @@ impl RunLog {
         &self.run
     }
 
-    pub(crate) fn keys(&self) -> &RunKeys {
-        &self.keys
+    pub(crate) fn keys(&self) -> Arc<RunKeys> {
+        Arc::clone(&self.keys)
     }
 
-    pub(crate) fn marker(&self, step: &StepName) -> Marker {
-        Marker { store: self.store, run: self.run, step: step.clone(), item: None }
+    pub(crate) fn marker(&self, unit: &UnitId) -> Marker {
+        Marker { store: self.store, run: self.run, step: unit.step.clone(), item: unit.item }
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -122,6 +125,16 @@ impl RunLog {
     /// Appends events; they count at once, and are durable when the result says so.
     pub(crate) fn append(&self, events: Vec<(Place, Event)>) -> Result<Written, LogFailed> {
         self.lock().append(self.clock.now(), events)
+    }
+
+    /// Appends events and, in the same piece, whatever `next` says should follow on the state they lead to, again
+    /// and again until that is nothing.
+    pub(crate) fn advance(
+        &self,
+        events: Vec<(Place, Event)>,
+        next: impl Fn(&RunState, Timestamp) -> Vec<(Place, Event)>,
+    ) -> Result<Vec<(Place, Event)>, LogFailed> {
+        self.lock().advance(self.clock.now(), events, next)
     }
 
     /// Decides on the state and appends what was decided, with nothing in between.
@@ -168,21 +181,57 @@ impl Inner {
         let time = now.max(self.state.time());
         let seq = self.state.seq() + 1;
         let mut drafts = Vec::with_capacity(events.len());
-        for (number, (place, event)) in events.into_iter().enumerate() {
-            drafts.push(draft(time, &place, &event));
-            self.state.apply(&Recorded { seq: seq + number as u64, time, place, event })?;
+        for (place, event) in events {
+            self.take(time, place, event, &mut drafts)?;
         }
+        let ticket = self.submit(drafts)?;
+        Ok(Written { seq, time, ticket })
+    }
+
+    fn advance(
+        &mut self,
+        now: Timestamp,
+        events: Vec<(Place, Event)>,
+        next: impl Fn(&RunState, Timestamp) -> Vec<(Place, Event)>,
+    ) -> Result<Vec<(Place, Event)>, LogFailed> {
+        let time = now.max(self.state.time());
+        let (mut appended, mut drafts) = (Vec::new(), Vec::new());
+        let mut events = events;
+        while !events.is_empty() && drafts.len() < MOST_AT_ONCE {
+            for (place, event) in events {
+                appended.push((place.clone(), event.clone()));
+                self.take(time, place, event, &mut drafts)?;
+            }
+            events = next(&self.state, time);
+        }
+        self.submit(drafts)?;
+        Ok(appended)
+    }
+
+    fn take(
+        &mut self,
+        time: Timestamp,
+        place: Place,
+        event: Event,
+        drafts: &mut Vec<Draft>,
+    ) -> Result<(), LogFailed> {
+        drafts.push(draft(time, &place, &event));
+        Ok(self.state.apply(&Recorded { seq: self.state.seq() + 1, time, place, event })?)
+    }
+
+    fn submit(&mut self, drafts: Vec<Draft>) -> Result<Ticket, LogFailed> {
         let status = self.state.status();
         let moved = self.shown != Some(status);
         let extras = Extras {
             summary: if moved { summary(&self.state).as_ref().map(encode) } else { None },
             due: Some(next_due(&self.state)),
+            ended: Some(status.is_final()),
         };
         // After a failure the writer takes nothing more, so a state that is ahead of it is never built upon.
         let ticket = self.writer.append(drafts, extras)?.ticket;
         self.shown = Some(status);
         self.last = Some(ticket.clone());
-        Ok(Written { seq, time, ticket })
+        Ok(ticket)
     }
 }
 

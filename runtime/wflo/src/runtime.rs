@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 
 use serde_json::{Map, Value};
 use wflo_engine::{
-    Event, ParkReason, Place, Recorded, RunState, StepStatus, Verdict, VoteRefused, Voter, cast,
+    Event, ParkReason, Place, Recorded, Resolution, RunState, UnitId, Verdict, VoteRefused, Voter, cast,
 };
 use wflo_journal::{Created, Journal};
 use wflo_manifest::Plan;
@@ -18,6 +18,9 @@ use crate::principal::{Principal, Principals, new_token};
 use crate::run_log::{RunLog, Summary, draft, first_summary, recorded};
 use crate::view::{ApprovalView, CostView, LogView, RunLine, RunView};
 use crate::{Outside, RuntimeError};
+
+/// Runs listed at a time.
+const PAGE: usize = 1024;
 
 /// Where identities are kept in the store.
 const IDENTITIES: &str = "identities";
@@ -55,6 +58,8 @@ pub struct Runtime {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     runs: tokio::sync::Mutex<HashMap<RunId, Open>>,
+    /// Held while the stored identities are read, changed and written.
+    identities: tokio::sync::Mutex<()>,
     stopping: tokio::sync::watch::Sender<bool>,
 }
 
@@ -76,7 +81,8 @@ impl Runtime {
         entropy: Arc<dyn Entropy>,
     ) -> Self {
         let stopping = tokio::sync::watch::Sender::new(false);
-        Self { journal, sandbox, clock, entropy, runs: tokio::sync::Mutex::default(), stopping }
+        let (runs, identities) = Default::default();
+        Self { journal, sandbox, clock, entropy, runs, identities, stopping }
     }
 
     /// Has every run that is driven stop where it stands: no attempt begins, and those under way end at their
@@ -87,6 +93,12 @@ impl Runtime {
     /// There is no way back: a runtime that stops drives nothing any more. What only reads or votes still works.
     pub fn stop(&self) {
         self.stopping.send_replace(true);
+    }
+
+    /// Whether the runtime is to [`stop`](Self::stop): what a run that was driven stands at may not be its end.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        *self.stopping.borrow()
     }
 
     /// Told when the runtime is to [`stop`](Self::stop).
@@ -191,10 +203,10 @@ impl Runtime {
     ) -> Result<RunView, RuntimeError> {
         let (log, _plan) = self.open(run).await?;
         let unpark = log.transact(|state| {
-            let parked = state.steps().filter(|(_, step)| step.status == StepStatus::Parked);
+            let parked =
+                state.active().filter(|(_, unit)| matches!(unit.parked, Some(ParkReason::Budget { .. })));
             let events: Vec<_> = parked
-                .filter(|(_, step)| !matches!(step.parked, Some(ParkReason::Diverged { .. })))
-                .map(|(name, step)| (Place::attempt(name, step.attempt), Event::Unparked { by: by.clone() }))
+                .map(|(id, unit)| (Place::attempt(&id, unit.attempt), Event::Unparked { by: by.clone() }))
                 .collect();
             if events.is_empty() || state.status().is_final() { Err(()) } else { Ok((events, ())) }
         })?;
@@ -204,21 +216,68 @@ impl Runtime {
         self.drive(run, host, observer).await
     }
 
-    /// The runs that a crash or a wait has left and that can go on now: all that have not ended, but for those
-    /// that wait for a person.
+    /// Asks for the end of a run; durable when this returns. Whoever [drives](Self::drive) the run brings it there:
+    /// nothing new starts, attempts under way are stopped, what they may have cost is charged.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Ended`] for a run that has ended.
+    pub async fn cancel(
+        &self,
+        run: RunId,
+        by: &PrincipalName,
+        reason: Option<String>,
+    ) -> Result<(), RuntimeError> {
+        let (log, _plan) = self.open(run).await?;
+        let asked = log.transact(|state| match state.status() {
+            status if status.is_final() => Err(RuntimeError::Ended { run, status }),
+            _ => Ok((vec![(Place::RUN, Event::CancelRequested { by: by.clone(), reason })], ())),
+        })?;
+        asked?.0.durable().await?;
+        log.wake();
+        Ok(())
+    }
+
+    /// Settles a call of which nobody knew whether it was done; durable when this returns. The run goes on when it
+    /// is [driven](Self::drive).
+    ///
+    /// # Errors
+    /// [`RuntimeError::NotUnknown`] when event `intent` is no such call.
+    pub async fn resolve(
+        &self,
+        run: RunId,
+        intent: u64,
+        resolution: Resolution,
+        by: &PrincipalName,
+    ) -> Result<(), RuntimeError> {
+        let (log, _plan) = self.open(run).await?;
+        let resolved = log.transact(|state| {
+            let unknown = state.active().find_map(|(id, unit)| {
+                let open = unit.open.get(&intent).filter(|_| unit.is_unknown())?;
+                Some(Place::attempt(&id, unit.attempt).call(open.ordinal))
+            });
+            let place = unknown.ok_or(RuntimeError::NotUnknown { run, intent })?;
+            Ok::<_, RuntimeError>((vec![(place, Event::Resolved { intent, resolution, by: by.clone() })], ()))
+        })?;
+        resolved?.0.durable().await?;
+        log.wake();
+        Ok(())
+    }
+
+    /// The runs that have not ended, oldest first: what a crash or a wait has left. Costs what it gives, however many
+    /// runs have ended.
     ///
     /// # Errors
     /// When the store cannot be read.
     pub async fn unfinished(&self) -> Result<Vec<RunId>, RuntimeError> {
-        let mut runs = Vec::new();
-        for head in self.journal.runs().await? {
-            let summary = self.summary(&head.summary)?;
-            if !summary.status.is_final() {
-                runs.push(head.run);
+        let mut runs: Vec<RunId> = Vec::new();
+        loop {
+            let page = self.journal.unfinished(runs.last().copied(), PAGE).await?;
+            let is_last = page.len() < PAGE;
+            runs.extend(page);
+            if is_last {
+                return Ok(runs);
             }
         }
-        runs.reverse();
-        Ok(runs)
     }
 
     /// All runs, newest first.
@@ -267,8 +326,16 @@ impl Runtime {
     /// # Errors
     /// [`RuntimeError::NoSuchRun`].
     pub async fn events(&self, run: RunId) -> Result<Vec<Recorded>, RuntimeError> {
-        let entries = self.journal.read(run, 1).await?;
-        if entries.is_empty() {
+        self.events_after(run, 0).await
+    }
+
+    /// The events of one run after event `after`, durable ones only; none when it is the newest.
+    ///
+    /// # Errors
+    /// [`RuntimeError::NoSuchRun`].
+    pub async fn events_after(&self, run: RunId, after: u64) -> Result<Vec<Recorded>, RuntimeError> {
+        let entries = self.journal.read(run, after + 1).await?;
+        if entries.is_empty() && after == 0 {
             return Err(RuntimeError::NoSuchRun { run });
         }
         Ok(entries.iter().map(recorded).collect::<Result<_, _>>().map_err(crate::LogFailed::from)?)
@@ -279,19 +346,7 @@ impl Runtime {
     /// # Errors
     /// [`RuntimeError::NoSuchRun`].
     pub async fn logs(&self, run: RunId) -> Result<Vec<LogView>, RuntimeError> {
-        let lines = self.events(run).await?.into_iter().filter_map(|recorded| match recorded.event {
-            Event::Logged { level, context, message } => Some(LogView {
-                seq: recorded.seq,
-                at: recorded.time.to_string(),
-                step: recorded.place.step,
-                attempt: recorded.place.attempt,
-                level,
-                context,
-                message,
-            }),
-            _ => None,
-        });
-        Ok(lines.collect())
+        Ok(LogView::of(self.events(run).await?))
     }
 
     /// The open approvals of all runs, or with `all` every one there ever was; newest run first.
@@ -299,15 +354,17 @@ impl Runtime {
     /// # Errors
     /// When the store cannot be read.
     pub async fn approvals(&self, all: bool) -> Result<Vec<ApprovalView>, RuntimeError> {
+        let runs = if all {
+            self.journal.runs().await?.into_iter().map(|head| head.run).collect()
+        } else {
+            self.unfinished().await?.into_iter().rev().collect::<Vec<_>>()
+        };
         let mut views = Vec::new();
-        for head in self.journal.runs().await? {
-            let summary = self.summary(&head.summary)?;
-            if all || !summary.status.is_final() {
-                let state = self.state(head.run).await?;
-                let views_of =
-                    state.approvals().map(|it| ApprovalView::new(&head.run, &summary.workflow, it));
-                views.extend(views_of.filter(|view| all || view.status == "open"));
-            }
+        for run in runs {
+            let state = self.state(run).await?;
+            let Some(created) = state.created() else { continue };
+            let of_run = state.approvals().map(|it| ApprovalView::new(&run, &created.workflow, it));
+            views.extend(of_run.filter(|view| all || view.status == "open"));
         }
         Ok(views)
     }
@@ -341,7 +398,7 @@ impl Runtime {
         let cast = log.transact(|state| {
             let approval = state.approval(&id).ok_or(RuntimeError::NoSuchApproval { id })?;
             let requester = &state.created().expect("a run with an approval was created").requester;
-            let place = Place::step(&approval.step);
+            let place = Place::unit(&approval.unit);
             let events = cast(approval, requester, voter, verdict, comment, now)?;
             Ok::<_, RuntimeError>((events.into_iter().map(|event| (place.clone(), event)).collect(), ()))
         })?;
@@ -361,17 +418,32 @@ impl Runtime {
         name: &PrincipalName,
         groups: BTreeSet<GroupName>,
     ) -> Result<String, RuntimeError> {
-        let mut stored = self.identities().await?;
-        if stored.0.contains_key(name) {
-            return Err(RuntimeError::PrincipalExists { name: name.clone() });
-        }
         let entropy = Arc::clone(&self.entropy);
         let made = tokio::task::spawn_blocking(move || new_token(&*entropy)).await;
         let (token, hash) = made.map_err(|error| RuntimeError::Bug { message: error.to_string() })??;
-        stored.0.insert(name.clone(), Principal { groups, token_hash: Some(hash) });
-        let bytes = serde_json::to_vec(&stored).expect("principals have text keys");
-        self.journal.meta_put(IDENTITIES, &bytes).await?;
+        self.keep_identity(name, Principal { groups, token_hash: Some(hash) }).await?;
         Ok(token)
+    }
+
+    /// Keeps a principal in the store. To keep the very same one again is no error, so that whoever does not
+    /// know whether it was done can do it again.
+    ///
+    /// # Errors
+    /// [`RuntimeError::PrincipalExists`] when the store has another one of that name.
+    pub async fn keep_identity(
+        &self,
+        name: &PrincipalName,
+        principal: Principal,
+    ) -> Result<(), RuntimeError> {
+        let _alone = self.identities.lock().await;
+        let mut stored = self.identities().await?;
+        match stored.0.get(name) {
+            Some(kept) if *kept == principal => return Ok(()),
+            Some(_) => return Err(RuntimeError::PrincipalExists { name: name.clone() }),
+            None => stored.0.insert(name.clone(), principal),
+        };
+        let bytes = serde_json::to_vec(&stored).expect("principals have text keys");
+        Ok(self.journal.meta_put(IDENTITIES, &bytes).await?)
     }
 
     /// Everybody known now: the deployment's principals, and those of the store.
@@ -414,10 +486,11 @@ impl Runtime {
         }
     }
 
-    /// The events of a run that this process writes, all of them.
-    pub(crate) async fn history(&self, log: &RunLog) -> Result<Vec<Recorded>, RuntimeError> {
+    /// The events of a step or item of a run that this process writes; the rest of the run is not read.
+    pub(crate) async fn history(&self, log: &RunLog, unit: &UnitId) -> Result<Vec<Recorded>, RuntimeError> {
         log.flush().await?;
-        self.events(*log.run()).await
+        let entries = self.journal.read_of(*log.run(), &unit.step, unit.item).await?;
+        Ok(entries.iter().map(recorded).collect::<Result<_, _>>().map_err(crate::LogFailed::from)?)
     }
 
     fn summary(&self, bytes: &[u8]) -> Result<Summary, RuntimeError> {
@@ -440,7 +513,7 @@ impl Runtime {
         }
     }
 
-    async fn plan(&self, state: &RunState) -> Result<Arc<Plan>, RuntimeError> {
+    pub(crate) async fn plan(&self, state: &RunState) -> Result<Arc<Plan>, RuntimeError> {
         let digest = state.created().map(|created| created.plan).unwrap_or(Digest::ZERO);
         let bytes = self.journal.get_public(&digest).await?;
         let plan = serde_json::from_slice(&bytes)

@@ -1,18 +1,24 @@
 //! The verbs of `wflo:llm/tasks`: code of the host above the gate.
 //!
-//! Each request to a provider is a call of its own through [`AttemptGate::make`], with its own hold, intent,
+//! Each request to a provider is a call of its own through [`Caller::make`], with its own hold, intent,
 //! result and call key; what is here only builds requests and checks answers, the same way each time, so that
 //! replay needs nothing but the recorded calls.
 
 use std::collections::BTreeMap;
 
+use async_trait::async_trait;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use wflo_host_api::Stop;
 use wflo_model::{Call, CallError, CallResult, Digest, ModelName, PicoUsd};
 use wflo_ports::{ChatRequest, Message, Role};
 
-use crate::gate::AttemptGate;
+/// Whoever makes the calls that a task is made of: the gate, or a replay.
+#[async_trait]
+pub(crate) trait Caller: Send {
+    /// Makes one call.
+    async fn make(&mut self, call: Call) -> Result<CallResult, Stop>;
+}
 
 const ANALYZE: &str = include_str!("prompts/analyze.v1.md");
 const CLASSIFY: &str = include_str!("prompts/classify.v1.md");
@@ -103,7 +109,7 @@ impl Task {
     }
 
     /// Asks, checks, and asks once more with what is wrong.
-    pub(crate) async fn perform(mut self, gate: &mut AttemptGate) -> Result<CallResult, Stop> {
+    pub(crate) async fn perform(mut self, caller: &mut dyn Caller) -> Result<CallResult, Stop> {
         let validator = match jsonschema::validator_for(&self.schema) {
             Ok(validator) => validator,
             Err(error) => {
@@ -114,7 +120,7 @@ impl Task {
         let mut repaired = false;
         loop {
             let args = serde_json::to_value(&self.request).map_err(|error| Stop::Host(error.to_string()))?;
-            let answer = match gate.make(Call::new("wflo:llm/chat", "complete", args)).await? {
+            let answer = match caller.make(Call::new("wflo:llm/chat", "complete", args)).await? {
                 Ok(answer) => answer,
                 Err(error) => return Ok(Err(error)),
             };

@@ -120,6 +120,8 @@ pub(crate) async fn perform(
             let done = transaction.execute(&sql.statement, &allowed(sql)).await;
             done.map(|done| serde_json::json!(done)).map_err(db_error)
         }
-        Operation::Complete(_) => Err(CallError::Other { message: "not a statement".into() }),
+        Operation::Complete(_) | Operation::Ask(_) => {
+            Err(CallError::Other { message: "not a statement".into() })
+        }
     }
 }

@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use wflo_engine::{Approval, ApprovalState, ParkReason, RunState, RunStatus, StepStatus, Totals, Verdict};
+use wflo_engine::{
+    Approval, ApprovalState, Event, GateAt, ParkReason, Recorded, RunState, RunStatus, StepStatus, Totals,
+    Verdict,
+};
 use wflo_manifest::Plan;
 use wflo_model::{ApprovalId, Digest, ModelName, PicoUsd, PrincipalName, RunId, StepName, Timestamp};
 
@@ -40,13 +43,16 @@ pub struct RunView {
 /// One thing a run waits for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WaitView {
-    /// `approval`, `budget` or `diverged`.
+    /// `approval`, `timer`, `budget`, `unknown` or `diverged`.
     pub kind: String,
     /// The approval.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<ApprovalId>,
     /// The step.
     pub step: StepName,
+    /// The item, where the step fans out; counted from 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub item: Option<u32>,
     /// In words, where there is more to say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
@@ -66,8 +72,8 @@ pub struct StepView {
     pub attempts: u32,
     /// What it returned.
     pub output: Option<Value>,
-    /// Items, where it fans out.
-    pub items: Option<Value>,
+    /// Its items, where it fans out.
+    pub items: Option<ItemsView>,
     /// What it cost.
     pub cost_usd: PicoUsd,
     /// Fuel it used.
@@ -80,6 +86,19 @@ pub struct StepView {
     pub error: Option<String>,
 }
 
+/// The items of a step that fans out, counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ItemsView {
+    /// How many there are.
+    pub total: u32,
+    /// How many have an output.
+    pub succeeded: u32,
+    /// How many wait for an approval.
+    pub waiting: u32,
+    /// How many have none and will have none.
+    pub failed: u32,
+}
+
 /// One approval.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ApprovalView {
@@ -89,8 +108,11 @@ pub struct ApprovalView {
     pub run: RunId,
     /// Name of the workflow.
     pub workflow: String,
-    /// The step it permits.
+    /// The step it is about.
     pub step: StepName,
+    /// The item, where the step fans out; counted from 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub item: Option<u32>,
     /// Digest of exactly what would be done.
     pub subject_digest: Digest,
     /// Who is asked.
@@ -101,8 +123,8 @@ pub struct ApprovalView {
     pub votes: Vec<VoteView>,
     /// `open`, `approved`, `rejected`, `expired`, `cancelled`, `superseded` or `consumed`.
     pub status: String,
-    /// Where the gate stands: `start`.
-    pub at: String,
+    /// Where the gate stands.
+    pub at: GateAt,
     /// Until when, as RFC 3339.
     pub expires_at: Option<String>,
     /// What is decided on.
@@ -189,6 +211,26 @@ pub struct LogView {
     pub message: String,
 }
 
+impl LogView {
+    /// The log lines among some events.
+    #[must_use]
+    pub fn of(events: Vec<Recorded>) -> Vec<Self> {
+        let lines = events.into_iter().filter_map(|recorded| match recorded.event {
+            Event::Logged { level, context, message } => Some(Self {
+                seq: recorded.seq,
+                at: recorded.time.to_string(),
+                step: recorded.place.step,
+                attempt: recorded.place.attempt,
+                level,
+                context,
+                message,
+            }),
+            _ => None,
+        });
+        lines.collect()
+    }
+}
+
 impl RunView {
     pub(crate) fn new(run: &RunId, plan: &Plan, state: &RunState) -> Self {
         let created = state.created().expect("a run that is shown was created");
@@ -199,19 +241,22 @@ impl RunView {
                 WaitView {
                     kind: "approval".into(),
                     id: Some(approval.id),
-                    step: approval.step.clone(),
+                    step: approval.unit.step.clone(),
+                    item: approval.unit.item,
                     message: None,
                     until,
                 }
             });
-        let parked = state.steps().filter_map(|(step, at)| {
-            let reason = at.parked.as_ref()?;
+        let parked = state.active().filter_map(|(id, unit)| {
+            let reason = unit.parked.as_ref()?;
             let kind = match reason {
                 ParkReason::Budget { .. } => "budget",
+                ParkReason::Timer { .. } => "timer",
+                ParkReason::Unknown { .. } => "unknown",
                 _ => "diverged",
             };
-            let message = Some(reason.to_string());
-            Some(WaitView { kind: kind.into(), id: None, step: step.clone(), message, until: None })
+            let (message, until) = (Some(reason.to_string()), unit.timer().map(|at| at.to_string()));
+            Some(WaitView { kind: kind.into(), id: None, step: id.step, item: id.item, message, until })
         });
         Self {
             run: *run,
@@ -238,17 +283,23 @@ impl RunView {
 impl StepView {
     fn new(name: &StepName, state: &RunState) -> Self {
         let step = state.step(name);
+        let unit = &step.unit;
         Self {
             name: name.clone(),
-            status: step.status,
-            attempts: step.attempt,
-            output: step.output,
-            items: None,
+            status: step.status(),
+            attempts: unit.attempt,
+            output: unit.output.clone(),
+            items: step.items.as_ref().map(|items| ItemsView {
+                total: items.total(),
+                succeeded: items.succeeded(),
+                waiting: u32::try_from(items.waiting()).unwrap_or(u32::MAX),
+                failed: items.failed(),
+            }),
             cost_usd: state.ledger().by_step().get(name).copied().unwrap_or_default(),
-            fuel: step.fuel,
-            memory_peak: step.memory_peak,
-            ms: step.ms,
-            error: step.error,
+            fuel: unit.fuel,
+            memory_peak: unit.memory_peak,
+            ms: unit.ms,
+            error: unit.error.clone(),
         }
     }
 }
@@ -270,13 +321,14 @@ impl ApprovalView {
             id: approval.id,
             run: *run,
             workflow: workflow.to_owned(),
-            step: approval.step.clone(),
+            step: approval.unit.step.clone(),
+            item: approval.unit.item,
             subject_digest: approval.subject,
             approvers: approval.rule.approvers.iter().map(ToString::to_string).collect(),
             quorum: approval.rule.needed(),
             votes: votes.collect(),
             status,
-            at: "start".to_owned(),
+            at: approval.at,
             expires_at: approval.expires_at.map(|at| at.to_string()),
             shows: approval.shows.clone(),
             lacking: approval.lacking().into_iter().map(ToString::to_string).collect(),

@@ -1,5 +1,6 @@
 //! The records, one file each: encode, decode, golden bytes.
 
+mod blocks;
 mod chain;
 mod codec;
 mod event;
@@ -7,6 +8,9 @@ mod frame;
 mod header;
 mod row;
 
+#[cfg(test)]
+pub(crate) use blocks::BLOCK;
+pub(crate) use blocks::{ItemBlocks, block_of};
 pub(crate) use chain::{ChainState, WRAPPED_KEY};
 pub(crate) use codec::Cursor;
 pub use codec::Malformed;

@@ -16,11 +16,11 @@ use tokio::sync::oneshot;
 use wflo_model::{RunId, Timestamp};
 
 use super::ticket::{Answer, Barrier, Ticket};
-use super::view::{Backend, Shared, Write, decode_row, decode_run};
-use super::{Append, CreateOutcome, CreateRun, MAX_APPEND, MAX_VALUE};
+use super::view::{Backend, Shared, Write, decode_blocks, decode_row, decode_run};
+use super::{Append, CreateOutcome, CreateRun, MAX_APPEND, MAX_VALUE, Touch};
 use crate::error::{AppendError, ReadError};
 use crate::key::{Key, MAX_RUN_KEY};
-use crate::record::{CHECKSUM, RunRow, frame, unframe};
+use crate::record::{CHECKSUM, ItemBlocks, RunRow, block_of, frame, unframe};
 
 /// Most requests of a group.
 const GROUP_REQUESTS: usize = 512;
@@ -163,7 +163,7 @@ fn work<B: Backend>(shared: &Shared<B>, from: &Receiver<Request>) {
 
 /// Writes a group. The commit point of everything in it is the return of `sync`.
 fn commit<B: Backend>(shared: &Shared<B>, requests: Vec<Request>) {
-    let mut group = Group { shared, events: Vec::new(), rows: HashMap::new(), cells: HashMap::new() };
+    let mut group = Group::new(shared);
     let mut verdicts = Vec::with_capacity(requests.len());
     let mut failed = shared.poisoned();
     for request in requests {
@@ -219,13 +219,18 @@ struct Group<'a, B> {
     shared: &'a Shared<B>,
     events: Vec<Write>,
     rows: HashMap<RunId, StagedRow>,
-    cells: HashMap<Vec<u8>, Option<Vec<u8>>>,
+    /// Keys of requests and values of the deployment.
+    cells: HashMap<Vec<u8>, Vec<u8>>,
+    /// Where events of steps and items lie; for those that change.
+    places: HashMap<Vec<u8>, ItemBlocks>,
 }
 
 struct StagedRow {
     row: RunRow,
     changed: bool,
+    /// What the indexes say of the run.
     old_due: Option<Timestamp>,
+    listed: bool,
     old: Option<Vec<u8>>,
 }
 
@@ -244,7 +249,12 @@ impl From<ReadError> for Stop {
     }
 }
 
-impl<B: Backend> Group<'_, B> {
+impl<'a, B: Backend> Group<'a, B> {
+    fn new(shared: &'a Shared<B>) -> Self {
+        let (rows, cells, places) = (HashMap::new(), HashMap::new(), HashMap::new());
+        Self { shared, events: Vec::new(), rows, cells, places }
+    }
+
     fn stage(&mut self, request: Request) -> Result<Verdict, (Verdict, String)> {
         fn settle<T>(result: Result<T, Stop>) -> (Result<T, AppendError>, Option<String>) {
             match result {
@@ -292,16 +302,17 @@ impl<B: Backend> Group<'_, B> {
         staged.row.head += append.events.len() as u64;
         staged.row.state = append.state;
         staged.row.due = append.due.unwrap_or(staged.row.due);
+        staged.row.ended = append.ended.unwrap_or(staged.row.ended);
         staged.changed = true;
         self.add_events(append.run, first, append.events);
-        Ok(())
+        self.touch(append.run, append.touched)
     }
 
     fn create(&mut self, create: CreateRun) -> Result<CreateOutcome, Stop> {
         let key = create.key.as_ref().map(|key| Key::Named(key).encode());
         if let Some(key) = &key {
             let value = match self.cells.get(key) {
-                Some(staged) => staged.clone(),
+                Some(staged) => Some(staged.clone()),
                 None => self.shared.backend.get(key).map_err(Stop::Fail)?,
             };
             if let Some(value) = value {
@@ -312,17 +323,38 @@ impl<B: Backend> Group<'_, B> {
             return Err(Stop::Refuse(AppendError::RunExists { run: create.run }));
         }
         wait(create.after)?;
-        let row = RunRow { head: create.events.len() as u64, fence: 1, due: None, state: create.state };
-        self.rows.insert(create.run, StagedRow { row, changed: true, old_due: None, old: None });
+        let head = create.events.len() as u64;
+        let row = RunRow { head, fence: 1, due: None, ended: false, state: create.state };
+        let staged = StagedRow { row, changed: true, old_due: None, listed: false, old: None };
+        self.rows.insert(create.run, staged);
         if let Some(key) = key {
             let value = frame(&key, create.run.as_bytes().to_vec());
-            self.cells.insert(key, Some(value));
+            self.cells.insert(key, value);
         }
         self.add_events(create.run, 1, create.events);
+        self.touch(create.run, create.touched)?;
         Ok(CreateOutcome::New)
     }
 
+    /// This is where a process first touches a run that another has written, and where it is seen whether the row
+    /// and the events fit: sled loses or keeps whole batches, and half a batch would show here. Events in between
+    /// are checked when they are read.
     fn claim(&mut self, run: RunId) -> Result<RunRow, Stop> {
+        if !self.rows.contains_key(&run)
+            && let Some(staged) = self.row(run)?
+        {
+            let head = staged.row.head;
+            let there = |seq| self.shared.backend.get(&Key::Event(run, seq).encode()).map_err(Stop::Fail);
+            let bad = |seq, what| Stop::from(ReadError::corrupt(Key::Event(run, seq), what));
+            for seq in [1, head] {
+                if head > 0 && there(seq)?.is_none() {
+                    return Err(bad(seq, "the event is missing"));
+                }
+            }
+            if there(head + 1)?.is_some() {
+                return Err(bad(head + 1, "the row of the run has an earlier event as its newest"));
+            }
+        }
         let staged = self.row(run)?.ok_or(Stop::Refuse(AppendError::UnknownRun { run }))?;
         staged.row.fence += 1;
         staged.changed = true;
@@ -333,7 +365,26 @@ impl<B: Backend> Group<'_, B> {
         wait(after)?;
         let key = Key::Meta(name).encode();
         let value = frame(&key, value);
-        self.cells.insert(key, Some(value));
+        self.cells.insert(key, value);
+        Ok(())
+    }
+
+    fn touch(&mut self, run: RunId, touched: Vec<Touch>) -> Result<(), Stop> {
+        for Touch { step, item, seq } in touched {
+            let key = Key::Item(run, step.as_str(), item).encode();
+            let block = block_of(seq);
+            if let Some(staged) = self.places.get_mut(&key) {
+                staged.add(block);
+                continue;
+            }
+            let mut blocks = match self.shared.backend.get(&key).map_err(Stop::Fail)? {
+                Some(value) => decode_blocks(&key, value)?,
+                None => ItemBlocks::default(),
+            };
+            if blocks.add(block) {
+                self.places.insert(key, blocks);
+            }
+        }
         Ok(())
     }
 
@@ -348,8 +399,9 @@ impl<B: Backend> Group<'_, B> {
                     return Ok(None);
                 };
                 let row = decode_row(&key, &unframe(&key, old.clone())?)?;
-                let old_due = row.due;
-                Ok(Some(place.insert(StagedRow { row, changed: false, old_due, old: Some(old) })))
+                let (old_due, listed) = (row.due, !row.ended);
+                let staged = StagedRow { row, changed: false, old_due, listed, old: Some(old) };
+                Ok(Some(place.insert(staged)))
             }
         }
     }
@@ -363,27 +415,33 @@ impl<B: Backend> Group<'_, B> {
     }
 
     fn write(mut self) -> Result<(), String> {
-        let mut undo = HashMap::with_capacity(self.rows.len() + self.cells.len());
         let mut writes = std::mem::take(&mut self.events);
+        // What readers get until all this is durable. Events need no entry, for readers end at the durable head, nor
+        // do places, which only ever become more.
+        let mut undo = HashMap::with_capacity(2 * self.rows.len() + self.cells.len());
         for (run, staged) in self.rows.into_iter().filter(|(_, staged)| staged.changed) {
-            if staged.row.due != staged.old_due {
-                if let Some(old) = staged.old_due {
-                    self.cells.insert(Key::Due(old, run).encode(), None);
-                }
-                if let Some(new) = staged.row.due {
-                    let key = Key::Due(new, run).encode();
-                    let value = frame(&key, Vec::new());
-                    self.cells.insert(key, Some(value));
-                }
+            let StagedRow { row, old_due, listed, old, .. } = staged;
+            if row.due != old_due {
+                let (old, new) =
+                    (old_due.map(|due| Key::Due(due, run)), row.due.map(|due| Key::Due(due, run)));
+                old.into_iter().for_each(|key| switch(&mut writes, &mut undo, &key, false));
+                new.into_iter().for_each(|key| switch(&mut writes, &mut undo, &key, true));
+            }
+            if row.ended == listed {
+                switch(&mut writes, &mut undo, &Key::Unfinished(run), !row.ended);
             }
             let key = Key::Run(run).encode();
-            let value = frame(&key, staged.row.encode());
-            undo.insert(key.clone(), staged.old);
+            let value = frame(&key, row.encode());
+            undo.insert(key.clone(), old);
             writes.push((key, Some(value)));
         }
         for (key, value) in self.cells {
             undo.insert(key.clone(), self.shared.backend.get(&key)?);
-            writes.push((key, value));
+            writes.push((key, Some(value)));
+        }
+        for (key, blocks) in self.places {
+            let value = frame(&key, blocks.encode());
+            writes.push((key, Some(value)));
         }
         if writes.is_empty() {
             return Ok(());
@@ -395,6 +453,15 @@ impl<B: Backend> Group<'_, B> {
         self.shared.undo().clear();
         Ok(())
     }
+}
+
+/// Puts a key into an index, or takes it out; it is known to be out or in.
+fn switch(writes: &mut Vec<Write>, undo: &mut HashMap<Vec<u8>, Option<Vec<u8>>>, key: &Key<'_>, put: bool) {
+    let key = key.encode();
+    let value = frame(&key, Vec::new());
+    let (new, old) = if put { (Some(value), None) } else { (None, Some(value)) };
+    undo.insert(key.clone(), old);
+    writes.push((key, new));
 }
 
 fn wait(after: Vec<Barrier>) -> Result<(), Stop> {

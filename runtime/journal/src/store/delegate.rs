@@ -45,6 +45,23 @@ macro_rules! store_by_group_commit {
                 self.commit.shared().events(run, from, limit)
             }
 
+            async fn places(
+                &self,
+                run: wflo_model::RunId,
+                step: &wflo_model::StepName,
+                item: Option<u32>,
+            ) -> Result<Vec<std::ops::RangeInclusive<u64>>, $crate::ReadError> {
+                self.commit.shared().places(run, step, item)
+            }
+
+            async fn unfinished(
+                &self,
+                after: Option<wflo_model::RunId>,
+                limit: usize,
+            ) -> Result<Vec<wflo_model::RunId>, $crate::ReadError> {
+                self.commit.shared().unfinished(after, limit)
+            }
+
             async fn by_key(&self, key: &[u8]) -> Result<Option<wflo_model::RunId>, $crate::ReadError> {
                 self.commit.shared().by_key(key)
             }

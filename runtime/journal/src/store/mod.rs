@@ -10,7 +10,9 @@ mod ticket;
 mod view;
 
 use async_trait::async_trait;
-use wflo_model::{RunId, StoreId, Timestamp};
+use std::ops::RangeInclusive;
+
+use wflo_model::{RunId, StepName, StoreId, Timestamp};
 
 pub use memory::MemoryStore;
 pub use sled_store::SledStore;
@@ -75,6 +77,24 @@ pub trait Store: Send + Sync {
     /// [`ReadError::UnknownRun`], [`ReadError::Corrupt`] also for one that is missing.
     async fn read(&self, run: RunId, from: u64, limit: usize) -> Result<Vec<Vec<u8>>, ReadError>;
 
+    /// The events among which all of a step are, or of an item of it, in order: a superset, and none where it has
+    /// no event. Where a range goes beyond the newest event, it ends there.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn places(
+        &self,
+        run: RunId,
+        step: &StepName,
+        item: Option<u32>,
+    ) -> Result<Vec<RangeInclusive<u64>>, ReadError>;
+
+    /// Runs that have not ended, oldest first: at most `limit` of those after `after`; fewer only at the end.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn unfinished(&self, after: Option<RunId>, limit: usize) -> Result<Vec<RunId>, ReadError>;
+
     /// The run that was created with this key.
     ///
     /// # Errors
@@ -115,8 +135,24 @@ pub struct Append {
     pub state: Vec<u8>,
     /// The new timer: `None` leaves it as it is, `Some(None)` takes it away.
     pub due: Option<Option<Timestamp>>,
+    /// Whether the run has ended; `None` leaves it as it is.
+    pub ended: Option<bool>,
+    /// Which of the events belong to which step or item; see [`Touch`].
+    pub touched: Vec<Touch>,
     /// What must be durable before this is written.
     pub after: Vec<Barrier>,
+}
+
+/// Says that an event belongs to a step, or to an item of it. From then on [`Store::places`] finds the event, and
+/// up to the next multiple of 32 all after it: they need not be named again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Touch {
+    /// The step.
+    pub step: StepName,
+    /// The item, where the step fans out.
+    pub item: Option<u32>,
+    /// The event.
+    pub seq: u64,
 }
 
 /// A run to be made.
@@ -130,6 +166,8 @@ pub struct CreateRun {
     pub events: Vec<Vec<u8>>,
     /// The state of its row.
     pub state: Vec<u8>,
+    /// Which of the events belong to which step or item.
+    pub touched: Vec<Touch>,
     /// What must be durable before this is written.
     pub after: Vec<Barrier>,
 }

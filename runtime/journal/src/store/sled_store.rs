@@ -18,7 +18,7 @@ use super::view::{Backend, Pair, Write};
 use crate::entropy::draw;
 use crate::error::OpenError;
 use crate::key::Key;
-use crate::record::{RunRow, frame, unframe};
+use crate::record::{frame, unframe};
 
 /// Memory for sled's page cache.
 const CACHE: u64 = 64 << 20;
@@ -53,7 +53,8 @@ impl SledStore {
     ///
     /// # Errors
     /// [`OpenError::Locked`] when another process has it open; [`OpenError::Wiped`] when there was a store and it
-    /// is gone; [`OpenError::Corrupt`] when sled cannot read its files, or heads and events do not fit.
+    /// is gone; [`OpenError::Corrupt`] when sled cannot read its files. Runs are not looked at here, for there may be
+    /// many: each is when it is claimed or read.
     pub fn open(path: &Path, entropy: &dyn Entropy) -> Result<Self, OpenError> {
         Self::open_with(path, entropy, Arc::new(NoHook))
     }
@@ -69,7 +70,6 @@ impl SledStore {
                 remove_half_snapshots(&generation).map_err(at(&generation))?;
                 let db = open_sled(&generation)?;
                 check_marker(&db, id, path)?;
-                check_heads(&db, path)?;
                 (id, db, generation)
             }
             Contents::Nothing => {
@@ -193,31 +193,6 @@ fn check_marker(db: &sled::Db, id: StoreId, path: &Path) -> Result<(), OpenError
     let value = value.ok_or_else(|| wiped("the database is empty, and `FORMAT` says that it was not"))?;
     let found = unframe(&key, value.to_vec())?;
     if found == id.as_bytes() { Ok(()) } else { Err(wiped("the database is that of another store")) }
-}
-
-/// Looks for every run whether its newest event is there, and none after it: sled loses or keeps whole batches,
-/// and this is where half a batch would show. Events in between are checked when they are read.
-fn check_heads(db: &sled::Db, path: &Path) -> Result<(), OpenError> {
-    let bad = |what: String| OpenError::Corrupt { path: path.to_owned(), what };
-    for pair in db.scan_prefix([crate::KeyKind::Run as u8]) {
-        let (key, value) = pair.map_err(corrupt(path))?;
-        let Some(Key::Run(run)) = Key::decode(&key) else {
-            return Err(bad(format!("`{}` is no key of a run", crate::key::show(&key))));
-        };
-        let row = RunRow::decode(&unframe(&key, value.to_vec())?)
-            .map_err(|error| bad(format!("the row of run `{run}`: {error}")))?;
-        let there = |seq| db.contains_key(Key::Event(run, seq).encode()).map_err(corrupt(path));
-        if row.head > 0 && !(there(1)? && there(row.head)?) {
-            return Err(bad(format!(
-                "run `{run}` has {} events, and the first or last is missing",
-                row.head
-            )));
-        }
-        if there(row.head + 1)? {
-            return Err(bad(format!("run `{run}` has {} events, and there is one after the last", row.head)));
-        }
-    }
-    Ok(())
 }
 
 /// Makes everything that sled created durable; it leaves its settings to the operating system.

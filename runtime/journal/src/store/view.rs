@@ -5,13 +5,14 @@
 //! durable by then, or its durable value is in `undo`.
 
 use std::collections::HashMap;
+use std::ops::RangeInclusive;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-use wflo_model::{RunId, Timestamp};
+use wflo_model::{RunId, StepName, Timestamp};
 
 use crate::error::ReadError;
 use crate::key::{self, Key};
-use crate::record::{RunRow, unframe};
+use crate::record::{ItemBlocks, RunRow, unframe};
 
 /// A changed key and its new value.
 pub(super) type Write = (Vec<u8>, Option<Vec<u8>>);
@@ -118,19 +119,7 @@ impl<B: Backend> Shared<B> {
     pub(super) fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<(Timestamp, RunId)>, ReadError> {
         let first = Key::Due(Timestamp::default(), RunId::from_bytes([0; 16])).encode();
         let last = Key::Due(now, RunId::from_bytes([0xff; 16])).encode();
-        let mut pairs = self.scan_backend(&first, &last, limit, false)?;
-        let undo = self.undo();
-        pairs.retain(|(key, _)| undo.get(key).is_none_or(Option::is_some));
-        let taken = undo.iter().filter_map(|(key, old)| Some((key, old.as_ref()?)));
-        for (key, old) in taken.filter(|(key, _)| first <= **key && **key <= last) {
-            if !pairs.iter().any(|(found, _)| found == key) {
-                pairs.push((key.clone(), old.clone()));
-            }
-        }
-        drop(undo);
-        pairs.sort_unstable();
-        pairs.truncate(limit);
-        pairs
+        self.index(&first, &last, limit)?
             .into_iter()
             .map(|(key, value)| {
                 unframe(&key, value)?;
@@ -142,6 +131,37 @@ impl<B: Backend> Shared<B> {
             .collect()
     }
 
+    pub(super) fn unfinished(&self, after: Option<RunId>, limit: usize) -> Result<Vec<RunId>, ReadError> {
+        let first = match after.map(|run| u128::from_be_bytes(*run.as_bytes()).checked_add(1)) {
+            None => RunId::from_bytes([0; 16]),
+            Some(Some(n)) => RunId::from_bytes(n.to_be_bytes()),
+            Some(None) => return Ok(Vec::new()),
+        };
+        let first = Key::Unfinished(first).encode();
+        let last = Key::Unfinished(RunId::from_bytes([0xff; 16])).encode();
+        let run = |(key, value): Pair| {
+            unframe(&key, value)?;
+            match Key::decode(&key) {
+                Some(Key::Unfinished(run)) => Ok(run),
+                _ => Err(ReadError::corrupt(key::show(&key), "no key of an unfinished run")),
+            }
+        };
+        self.index(&first, &last, limit)?.into_iter().map(run).collect()
+    }
+
+    /// What is not durable yet may be seen here: it only adds places, and whoever reads them ends at the durable
+    /// head that was read before.
+    pub(super) fn places(
+        &self,
+        run: RunId,
+        step: &StepName,
+        item: Option<u32>,
+    ) -> Result<Vec<RangeInclusive<u64>>, ReadError> {
+        let key = Key::Item(run, step.as_str(), item).encode();
+        let Some(value) = self.backend.get(&key).map_err(ReadError::io)? else { return Ok(Vec::new()) };
+        Ok(decode_blocks(&key, value)?.events().collect())
+    }
+
     pub(super) fn meta(&self, name: &str) -> Result<Option<Vec<u8>>, ReadError> {
         self.get(&Key::Meta(name).encode())
     }
@@ -151,6 +171,33 @@ impl<B: Backend> Shared<B> {
         let seen = self.backend.get(key).map_err(ReadError::io)?;
         let durable = self.undo().get(key).cloned().unwrap_or(seen);
         durable.map(|value| unframe(key, value)).transpose()
+    }
+
+    /// The first durable pairs of an index, whose keys come and go and whose values never change.
+    fn index(&self, first: &[u8], last: &[u8], limit: usize) -> Result<Vec<Pair>, ReadError> {
+        let mut want = limit;
+        loop {
+            let mut pairs = self.scan_backend(first, last, want, false)?;
+            let more = pairs.len() == want && want > 0;
+            let end = pairs.last().map(|(key, _)| key.clone()).filter(|_| more);
+            let undo = self.undo();
+            pairs.retain(|(key, _)| undo.get(key).is_none_or(Option::is_some));
+            // What was removed and may come back counts up to where the scan came.
+            let until = end.as_deref().unwrap_or(last);
+            let taken = undo.iter().filter_map(|(key, old)| Some((key, old.as_ref()?)));
+            for (key, old) in taken.filter(|(key, _)| first <= &key[..] && &key[..] <= until) {
+                if let Err(place) = pairs.binary_search_by(|(found, _)| found.cmp(key)) {
+                    pairs.insert(place, (key.clone(), old.clone()));
+                }
+            }
+            drop(undo);
+            if pairs.len() >= limit || !more {
+                pairs.truncate(limit);
+                return Ok(pairs);
+            }
+            // Some were left out because they are not durable: look further.
+            want = want.saturating_mul(2);
+        }
     }
 
     /// Durable values downwards, and the key below the last one seen if there may be more.
@@ -209,6 +256,10 @@ fn predecessor(key: &[u8]) -> Option<Vec<u8>> {
 
 pub(super) fn decode_row(key: &[u8], value: &[u8]) -> Result<RunRow, ReadError> {
     RunRow::decode(value).map_err(|error| ReadError::corrupt(key::show(key), error))
+}
+
+pub(super) fn decode_blocks(key: &[u8], value: Vec<u8>) -> Result<ItemBlocks, ReadError> {
+    ItemBlocks::decode(&unframe(key, value)?).map_err(|error| ReadError::corrupt(key::show(key), error))
 }
 
 pub(super) fn decode_run(key: &[u8], value: &[u8]) -> Result<RunId, ReadError> {

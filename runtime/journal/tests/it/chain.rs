@@ -182,7 +182,7 @@ async fn summary_timer_and_list() {
     let journal = in_memory().await;
     let mut writer = new_run(&journal, 1, vec![draft("1")]).await;
     new_run(&journal, 2, Vec::new()).await;
-    let extras = Extras { summary: Some(b"waiting".to_vec()), due: Some(Some(at(70))) };
+    let extras = Extras { summary: Some(b"waiting".to_vec()), due: Some(Some(at(70))), ..Extras::default() };
     writer.append(Vec::new(), extras).unwrap().ticket.durable().await.unwrap();
     let runs = journal.runs().await.unwrap();
     assert_eq!(runs.iter().map(|head| (head.run, head.head)).collect::<Vec<_>>(), [(run(2), 0), (run(1), 1)]);
@@ -194,6 +194,87 @@ async fn summary_timer_and_list() {
     add(&mut writer, vec![draft("2")]).await;
     assert_eq!(journal.head(run(1)).await.unwrap().summary, b"waiting", "it stays until another is given");
     assert_eq!(journal.due(at(70), 9).await.unwrap(), [run(1)]);
+}
+
+/// A draft of an item, or of a step.
+fn of(step: &str, item: Option<u32>, body: impl Into<Vec<u8>>) -> Draft {
+    Draft { step: Some(step.parse().unwrap()), item, attempt: 1, ..draft(body) }
+}
+
+/// Steps and items, interleaved at random and written by several writers: what is read of each is what a reading of
+/// the whole run would have picked.
+#[tokio::test]
+async fn the_events_of_an_item_are_those_of_the_run_that_belong_to_it() {
+    let journal = in_memory().await;
+    let mut writer = new_run(&journal, 1, vec![draft("created"), of("a", None, "first")]).await;
+    let mut random = 7_u64;
+    for round in 0..120 {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let pick = random >> 33;
+        let step = ["a", "b", "c"][usize::try_from(pick % 3).unwrap()];
+        let item = (pick % 5 > 0).then(|| u32::try_from(pick / 5 % 40).unwrap());
+        let drafts = (0..=pick % 4).map(|n| of(step, item, format!("{round} {n}")));
+        add(&mut writer, drafts.chain([draft("of the run")]).collect()).await;
+        if round % 50 == 49 {
+            writer = journal.claim(run(1)).await.unwrap();
+        }
+    }
+    let all = journal.read(run(1), 1).await.unwrap();
+    for step in ["a", "b", "c", "d"] {
+        let step = step.parse().unwrap();
+        for item in std::iter::once(None).chain((0..41).map(Some)) {
+            let belongs =
+                |entry: &&Entry| entry.header.step.as_ref() == Some(&step) && entry.header.item == item;
+            let expect = all.iter().filter(belongs).cloned().collect::<Vec<_>>();
+            assert_eq!(journal.read_of(run(1), &step, item).await.unwrap(), expect, "{step} {item:?}");
+        }
+    }
+    let unknown = journal.read_of(run(9), &"a".parse().unwrap(), None).await;
+    assert!(matches!(unknown, Err(ReadError::UnknownRun { .. })));
+}
+
+/// That no more is read than the stretches of an item shows where everything else is gone.
+#[tokio::test]
+async fn reading_an_item_reads_no_more_than_its_stretches() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = in_folder(dir.path()).await;
+    let mut writer = new_run(&journal, 1, Vec::new()).await;
+    // An item at the beginning, that parks, and goes on after 3,000 events of others.
+    add(&mut writer, vec![of("review", Some(0), "begins"), of("review", Some(0), "parks")]).await;
+    for n in 1..=3 {
+        add(&mut writer, (0..1000).map(|_| of("review", Some(n), "other")).collect()).await;
+    }
+    add(&mut writer, vec![of("review", Some(0), "goes on")]).await;
+    drop((journal, writer));
+    {
+        let db = raw(dir.path());
+        for seq in (34..2976).chain([3010]) {
+            db.remove(event_key(1, seq)).unwrap();
+        }
+        db.flush().unwrap();
+    }
+    let journal = in_folder(dir.path()).await;
+    let review = "review".parse().unwrap();
+    let entries = journal.read_of(run(1), &review, Some(0)).await.unwrap();
+    assert_eq!(bodies(&entries), [&b"begins"[..], b"parks", b"goes on"]);
+    let other = journal.read_of(run(1), &review, Some(1)).await.unwrap_err();
+    assert_eq!(other.to_string(), format!("record `e|{}|34` is corrupt: the event is missing", run(1)));
+}
+
+/// An ended run costs nobody who looks for work.
+#[tokio::test]
+async fn a_run_that_has_ended_is_not_among_the_unfinished() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = in_folder(dir.path()).await;
+    let mut one = new_run(&journal, 1, vec![draft("1")]).await;
+    new_run(&journal, 2, vec![draft("1")]).await;
+    assert_eq!(journal.unfinished(None, 9).await.unwrap(), [run(1), run(2)]);
+    let ended = Extras { ended: Some(true), ..Extras::default() };
+    one.append(vec![draft("ended")], ended).unwrap().ticket.durable().await.unwrap();
+    drop((journal, one));
+    let journal = in_folder(dir.path()).await;
+    assert_eq!(journal.unfinished(None, 9).await.unwrap(), [run(2)]);
+    assert_eq!(journal.runs().await.unwrap().len(), 2, "it is there all the same");
 }
 
 #[tokio::test]
@@ -214,12 +295,12 @@ async fn too_large_leaves_the_writer_as_it_was() {
     let journal = in_memory().await;
     let mut writer = new_run(&journal, 1, vec![draft("1")]).await;
     let too_many = vec![draft(vec![0; 3000]); 400];
-    let summary = Extras { summary: Some(vec![0; MAX_SUMMARY + 1]), due: None };
+    let summary = Extras { summary: Some(vec![0; MAX_SUMMARY + 1]), ..Extras::default() };
     assert!(matches!(writer.append(too_many, Extras::default()), Err(AppendError::TooLarge { .. })));
     let body = vec![draft(vec![0; MAX_BODY + 1])];
     assert!(matches!(writer.append(body, Extras::default()), Err(AppendError::TooLarge { .. })));
     assert!(matches!(writer.append(Vec::new(), summary), Err(AppendError::TooLarge { .. })));
-    let largest = Extras { summary: Some(vec![0; MAX_SUMMARY]), due: None };
+    let largest = Extras { summary: Some(vec![0; MAX_SUMMARY]), ..Extras::default() };
     writer.append(vec![draft("2")], largest).unwrap().ticket.durable().await.unwrap();
     assert_eq!(bodies(&journal.read(run(1), 1).await.unwrap()), [b"1", b"2"]);
 }
@@ -269,8 +350,8 @@ async fn another_master_key_is_refused() {
     open(None).await.unwrap();
 }
 
-/// Changes the stored bytes of a record, with a checksum that fits: only seal and chain can see it.
-fn forge(state: &Path, key: &[u8], change: impl FnOnce(&mut Vec<u8>)) {
+/// sled without our guards.
+fn raw(state: &Path) -> sled::Db {
     let config = sled::Config::new().path(state.join("gen-0001")).segment_size(16 << 20).flush_every_ms(None);
     let db = (0..400).find_map(|_| {
         let db = config.open();
@@ -279,7 +360,12 @@ fn forge(state: &Path, key: &[u8], change: impl FnOnce(&mut Vec<u8>)) {
         }
         db.ok()
     });
-    let db = db.unwrap();
+    db.unwrap()
+}
+
+/// Changes the stored bytes of a record, with a checksum that fits: only seal and chain can see it.
+fn forge(state: &Path, key: &[u8], change: impl FnOnce(&mut Vec<u8>)) {
+    let db = raw(state);
     let mut value = db.get(key).unwrap().unwrap().to_vec();
     value.truncate(value.len() - 4);
     change(&mut value);

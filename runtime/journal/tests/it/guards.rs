@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use tempfile::TempDir;
 use wflo_backends::SystemEntropy;
-use wflo_journal::{OpenError, ReadError, SledStore, Store, SyncHook};
+use wflo_journal::{AppendError, OpenError, ReadError, SledStore, Store, SyncHook};
 
 use crate::support::{append, events, files, made, run};
 
@@ -183,23 +183,26 @@ async fn everything_is_for_its_owner_only() {
     }
 }
 
+/// Opening looks at no run, for there may be many; whoever takes one over does.
 #[tokio::test]
-async fn heads_and_events_that_do_not_fit_are_refused_at_open() {
+async fn a_row_and_events_that_do_not_fit_are_refused_when_the_run_is_claimed() {
     type Damage = fn(&sled::Db);
-    let damages: [Damage; 3] = [
-        |db| drop(db.remove(event_key(1, 3)).unwrap()),
-        |db| drop(db.remove(event_key(1, 1)).unwrap()),
-        |db| drop(db.insert(event_key(1, 4), b"one too many").unwrap()),
+    let damages: [(Damage, u64); 3] = [
+        (|db| drop(db.remove(event_key(1, 3)).unwrap()), 3),
+        (|db| drop(db.remove(event_key(1, 1)).unwrap()), 1),
+        (|db| drop(db.insert(event_key(1, 4), b"one too many").unwrap()), 4),
     ];
-    for damage in damages {
+    for (damage, place) in damages {
         let (_dir, state) = specimen().await;
         let db = raw(&state.join("gen-0001")).unwrap();
         damage(&db);
         db.flush().unwrap();
         drop(db);
-        let error = open(&state).err().unwrap();
-        assert!(matches!(error, OpenError::Corrupt { .. }), "{error}");
-        assert!(error.to_string().contains(&run(1).to_string()), "{error}");
+        let store = open(&state).unwrap();
+        let error = store.claim(run(1)).await.unwrap_err();
+        assert!(matches!(error, AppendError::Corrupt { .. }), "{error}");
+        assert!(error.to_string().contains(&format!("`e|{}|{place}`", run(1))), "{error}");
+        made(&store, 2).await;
     }
 }
 
@@ -240,8 +243,13 @@ async fn a_damaged_row_is_an_error_and_no_empty_store() {
     db.insert(key, row).unwrap();
     db.flush().unwrap();
     drop(db);
-    let error = open(&state).err().unwrap();
-    assert!(matches!(error, OpenError::Read(ReadError::Corrupt { .. })), "{error}");
+    let store = open(&state).unwrap();
+    let is_row = |key: &str| key == format!("r|{}", run(1));
+    let error = store.run(run(1)).await.unwrap_err();
+    assert!(matches!(&error, ReadError::Corrupt { key, .. } if is_row(key)), "{error}");
+    let error = store.claim(run(1)).await.unwrap_err();
+    assert!(matches!(&error, AppendError::Corrupt { key, .. } if is_row(key)), "{error}");
+    assert!(store.runs(None, 9).await.is_err(), "never skipped");
 }
 
 #[tokio::test]

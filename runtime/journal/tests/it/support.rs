@@ -84,6 +84,8 @@ struct Held {
     hold: bool,
     waiting: bool,
     syncs: u64,
+    /// Syncs up to this one are not held back.
+    pass: u64,
 }
 
 impl HoldSync {
@@ -95,6 +97,15 @@ impl HoldSync {
     pub(crate) fn until_waiting(&self) {
         let state = self.state.lock().unwrap();
         drop(self.changed.wait_while(state, |state| !state.waiting).unwrap());
+    }
+
+    /// Lets the sync that is held back happen, and blocks until the next one is.
+    pub(crate) fn next(&self) {
+        let mut state = self.state.lock().unwrap();
+        let now = state.syncs;
+        state.pass = now;
+        self.changed.notify_all();
+        drop(self.changed.wait_while(state, |state| state.syncs == now || !state.waiting).unwrap());
     }
 
     pub(crate) fn release(&self) {
@@ -111,9 +122,10 @@ impl SyncHook for HoldSync {
     fn before_sync(&self) -> io::Result<()> {
         let mut state = self.state.lock().unwrap();
         state.syncs += 1;
+        let me = state.syncs;
         state.waiting = state.hold;
         self.changed.notify_all();
-        let mut state = self.changed.wait_while(state, |state| state.hold).unwrap();
+        let mut state = self.changed.wait_while(state, |state| state.hold && state.pass < me).unwrap();
         state.waiting = false;
         Ok(())
     }
@@ -141,6 +153,7 @@ pub(crate) fn create(n: u8, key: Option<&str>, events: &[&str]) -> CreateRun {
         key: key.map(|key| key.as_bytes().to_vec()),
         events: events.iter().map(|event| event.as_bytes().to_vec()).collect(),
         state: b"made".to_vec(),
+        touched: Vec::new(),
         after: Vec::new(),
     }
 }
@@ -166,6 +179,8 @@ pub(crate) fn append(n: u8, fence: u64, expected: u64, events: &[&str]) -> Appen
         events: events.iter().map(|event| event.as_bytes().to_vec()).collect(),
         state: format!("after {expected}").into_bytes(),
         due: None,
+        ended: None,
+        touched: Vec::new(),
         after: Vec::new(),
     }
 }

@@ -61,7 +61,9 @@ async fn every_function_that_reaches_outside_goes_through_the_gate() {
     });
     let task = json!({"value": {"a": 1}, "usage": usage, "cost_usd": "0.02", "estimated": true});
     let rows = json!({"columns": ["n"], "rows": [[{"integer": "9223372036854775807"}]]});
-    let answers = [chat, task.clone(), task, rows, json!({"changed": 4})];
+    let decision =
+        json!({"status": "rejected", "votes": [{"by": "ann", "approved": false, "comment": "no"}]});
+    let answers = [chat, task.clone(), task, rows, json!({"changed": 4}), decision];
     let answers: VecDeque<_> = answers.into_iter().map(|answer| Answer::Result(Ok(answer))).collect();
     let gate = Recorder::answering(answers);
     let ended = program("greedy").await.run("all", Box::new(gate), &Limits::default()).await;
@@ -87,14 +89,19 @@ async fn every_function_that_reaches_outside_goes_through_the_gate() {
     let params = json!([{"integer": "9223372036854775807"}, {"decimal": "12.50"}, {"blob": "00ff"}]);
     assert_eq!(gate.calls[3].args, json!({"db": "bank", "sql": "SELECT ?1", "params": params}));
 
+    let ask = json!({"summary": "go on?", "details": [1], "approvers": ["sre"], "quorum": 1});
+    assert_eq!(gate.calls[5].args, ask);
+
     for (said, expect) in said.iter().zip([
         "cost_usd: \"0.01\"",
         "value: \"{\\\"a\\\":1}\"",
         "estimated: true",
         "Integer(9223372036854775807)",
         "Ok(4)",
+        "status: Status::Rejected",
         "Invalid(\"`data` is not JSON",
         "UnknownModel(",
+        "Invalid(\"the details are not JSON",
     ]) {
         // The guest prints with `{:?}`, which writes kebab-case names its own way.
         assert!(said.replace('-', "_").contains(expect), "{said} does not have {expect}");

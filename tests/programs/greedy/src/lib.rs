@@ -1,4 +1,4 @@
-//! Imports models and databases, calls every function of theirs, and calls its host while it describes itself.
+//! Imports models, databases and approvals, calls every function of theirs that reaches outside, and calls its host while it describes itself.
 
 wit_bindgen::generate!({
     inline: r#"
@@ -7,15 +7,17 @@ wit_bindgen::generate!({
             import wflo:llm/chat@0.1.0;
             import wflo:llm/tasks@0.1.0;
             import wflo:db/sql@0.1.0;
+            import wflo:approval/gate@0.1.0;
             export wflo:step/handler@0.1.0;
         }
     "#,
-    path: ["../../../wit/deps/logging", "../../../wit/step", "../../../wit/llm", "../../../wit/db"],
+    path: ["../../../wit/deps/logging", "../../../wit/step", "../../../wit/llm", "../../../wit/db", "../../../wit/approval"],
     world: "test:greedy/greedy",
     generate_all,
 });
 
 use exports::wflo::step::handler::{Failure, Guest, StepInfo, Undo};
+use wflo::approval::gate;
 use wflo::db::sql::{self, Value};
 use wflo::llm::{chat, tasks};
 
@@ -45,9 +47,11 @@ impl Guest for Greedy {
             format!("{:?}", tasks::classify("gpt-4", "text", &["a".into(), "b".into()])),
             format!("{:?}", sql::query("bank", "SELECT ?1", &params)),
             format!("{:?}", sql::execute("bank", "DELETE FROM t", &[])),
+            format!("{:?}", gate::request(&ask("[1]"))),
             // These never reach the gate.
             format!("{:?}", tasks::analyze("gpt-4", "not json", "look", "{}")),
             format!("{:?}", tasks::classify("no such name", "text", &["a".into()])),
+            format!("{:?}", gate::request(&ask("not json"))),
         ];
         let lines: Vec<String> = said.iter().map(|text| format!("{text:?}")).collect();
         Ok(format!("[{}]", lines.join(",")))
@@ -55,5 +59,15 @@ impl Guest for Greedy {
 
     fn compensate(_: Undo) -> Result<(), Failure> {
         Ok(())
+    }
+}
+
+fn ask(details: &str) -> gate::Ask {
+    gate::Ask {
+        summary: "go on?".into(),
+        details: Some(details.into()),
+        approvers: vec!["sre".into()],
+        quorum: Some(1),
+        timeout_seconds: None,
     }
 }

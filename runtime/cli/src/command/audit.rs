@@ -1,0 +1,75 @@
+//! `wflo audit export` and `verify`.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Seek as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use wflo_model::RunId;
+
+use crate::failure::{Code, Failure};
+use crate::print;
+use crate::session::{self, Session, Streamed};
+
+/// Writes the audit file of a run: to a file whole or not at all, or to standard output as it comes.
+pub(crate) async fn export(session: &mut Session, run: RunId, to: Option<&Path>) -> Result<(), Failure> {
+    let Some(path) = to else {
+        return session.follow(session::Export { run }, &mut print_lines()).await.map(drop);
+    };
+    let bad = |error: io::Error| Failure::usage(format!("`{}`: {error}", path.display()));
+    let unready = path.with_added_extension("new");
+    // Bodies stand open in it.
+    let mut options = OpenOptions::new();
+    let mut file =
+        options.write(true).create(true).truncate(true).mode(0o600).open(&unready).map_err(bad)?;
+    let mut write = |event| match event {
+        Streamed::Lines { at, text } => piece(&mut file, at, &text).map_err(bad),
+        Streamed::Run(_) => Ok(()),
+    };
+    let exported = session.follow(session::Export { run }, &mut write).await;
+    let kept = exported
+        .and_then(|_| file.sync_all().map_err(bad))
+        .and_then(|()| std::fs::rename(&unready, path).map_err(bad));
+    if kept.is_err() {
+        // What is there is no audit file, and why says the failure.
+        let _ = std::fs::remove_file(&unready);
+    }
+    kept
+}
+
+/// Writes a piece; the first one begins the file anew, should another process have begun it and gone.
+fn piece(file: &mut File, at: u64, text: &str) -> io::Result<()> {
+    if at == 0 {
+        file.set_len(0)?;
+        file.rewind()?;
+    }
+    file.write_all(text.as_bytes())
+}
+
+/// Prints pieces; what was printed cannot be begun anew.
+fn print_lines() -> impl FnMut(Streamed) -> Result<(), Failure> + Send {
+    let mut printed = 0;
+    move |event| {
+        let Streamed::Lines { at, text } = event else { return Ok(()) };
+        if at != printed {
+            let message = "the process that held the store has gone in the middle of it";
+            return Err(Failure::bug(message).hint("export it again"));
+        }
+        printed += text.len() as u64;
+        // A reader that has gone away is no error.
+        let _ = io::stdout().lock().write_all(text.as_bytes());
+        Ok(())
+    }
+}
+
+/// Verifies an audit file, without a store.
+pub(crate) fn verify(file: &Path) -> Result<Code, Failure> {
+    let bad = |error: io::Error| Failure::usage(format!("`{}`: {error}", file.display()));
+    match wflo_journal::audit::verify(File::open(file).map_err(bad)?) {
+        Ok(verified) => {
+            print(&verified.explain());
+            Ok(Code::Succeeded)
+        }
+        Err(error) => Err(Failure::new(Code::RunFailed, error)),
+    }
+}

@@ -1,0 +1,122 @@
+//! Every subcommand, performed.
+
+mod audit;
+mod check;
+mod cost;
+mod logs;
+mod run;
+
+use serde::Serialize;
+use wflo_backends::SystemEntropy;
+
+pub(crate) use self::cost::CostLine;
+use crate::args::{Approvals, Audit, Cli, Command, Global, Identity};
+use crate::failure::{Code, Failure};
+use crate::project::Project;
+use crate::session::{self, Session};
+use crate::{build, print, show, terminal};
+
+/// Performs one command and says with which code it ends.
+pub(crate) async fn perform(cli: Cli) -> Result<Code, Failure> {
+    let Cli { global, command } = cli;
+    match command {
+        Command::Build { folder } => {
+            let folder = folder.or_else(|| global.dir.clone()).unwrap_or_else(|| ".".into());
+            build::build(&folder)?;
+            Ok(Code::Succeeded)
+        }
+        Command::Audit { command: Audit::Verify { file } } => audit::verify(&file),
+        Command::Check { folder, explain } => check::check(&global, folder.as_deref(), explain.as_ref()).await,
+        Command::Run(args) => {
+            let project = Project::find(&global, args.folder.as_deref())?;
+            let mut session = Session::open(project.place()?).await?;
+            let done = Box::pin(run::run(&global, &project, &mut session, args)).await;
+            session.close().await;
+            done
+        }
+        command => {
+            let project = Project::find(&global, None)?;
+            let mut session = Session::open(project.place()?).await?;
+            let done = Box::pin(stored(&global, &project, &mut session, command)).await;
+            session.close().await;
+            done
+        }
+    }
+}
+
+/// Commands about what a store holds.
+async fn stored(
+    global: &Global,
+    project: &Project,
+    session: &mut Session,
+    command: Command,
+) -> Result<Code, Failure> {
+    match command {
+        Command::Resume { run } => return run::resume(global, project, session, run).await,
+        Command::Approve(vote) => {
+            return run::vote(global, project, session, vote, wflo::Verdict::Approve).await;
+        }
+        Command::Reject(vote) => {
+            return run::vote(global, project, session, vote, wflo::Verdict::Reject).await;
+        }
+        Command::Runs { workflow, status, limit } => {
+            let runs = session.ask(session::Runs { workflow, status, limit }).await?;
+            output(global, &runs, || show::runs(&runs, terminal::stdout_colors()));
+        }
+        Command::Show { run } => {
+            let view = session.ask(session::Show { run }).await?;
+            if global.json {
+                output(global, &view, String::new);
+            } else {
+                let events = session.ask(session::Events { run }).await?;
+                let colors = terminal::stdout_colors();
+                print(&format!("{}\n{}", show::run(&view, colors), show::timeline(&events, colors)));
+            }
+        }
+        Command::Logs { run, follow } => logs::logs(global, session, run, follow).await?,
+        Command::Approvals { command: None } => {
+            let open = session.ask(session::Approvals {}).await?;
+            output(global, &open, || show::approvals(&open));
+        }
+        Command::Approvals { command: Some(Approvals::Show { id }) } => {
+            let approval = session.ask(session::Approval { id }).await?;
+            output(global, &approval, || show::approval(&approval, terminal::stdout_colors()));
+        }
+        Command::Cost { run, by } => cost::cost(global, session, run, by).await?,
+        Command::Identity { command: Identity::Add { name, groups } } => {
+            let groups = groups.into_iter().collect();
+            let drawn = tokio::task::spawn_blocking(|| wflo::new_token(&SystemEntropy)).await;
+            let (token, hash) = drawn.map_err(Failure::bug)?.map_err(Failure::bug)?;
+            let principal = wflo::Principal { groups, token_hash: Some(hash) };
+            session.ask(session::Keep { name, principal }).await?;
+            print(&token);
+        }
+        Command::Audit { command: Audit::Show { run } } => {
+            let events = session.ask(session::Events { run }).await?;
+            output(global, &events, || show::timeline(&events, terminal::stdout_colors()));
+        }
+        Command::Audit { command: Audit::Export { run, output } } => {
+            audit::export(session, run, output.as_deref()).await?;
+        }
+        Command::Build { .. } | Command::Check { .. } | Command::Run(_) | Command::Audit { .. } => {
+            return Err(Failure::bug("a command went the wrong way"));
+        }
+    }
+    Ok(Code::Succeeded)
+}
+
+fn output<T: Serialize>(global: &Global, value: &T, text: impl FnOnce() -> String) {
+    if global.json {
+        print(&serde_json::to_string_pretty(value).expect("what is shown has text keys"));
+    } else {
+        print(&text());
+    }
+}
+
+fn output_line<T: Serialize>(global: &Global, value: &T, text: impl FnOnce() -> String) {
+    if global.json {
+        print(&serde_json::to_string(value).expect("what is shown has text keys"));
+    } else {
+        print(&text());
+    }
+}

@@ -1,0 +1,177 @@
+//! What makes runs go: `run`, `resume`, `approve` and `reject`.
+
+use std::path::Path;
+
+use serde_json::{Map, Value};
+use wflo::{RunView, Verdict};
+use wflo_backends::SystemEntropy;
+use wflo_manifest::Directory;
+use wflo_model::RunId;
+use wflo_ports::Entropy as _;
+
+use super::output;
+use crate::args::{Global, Run, Vote};
+use crate::failure::{Code, Failure, WHO_HINT};
+use crate::progress::Progress;
+use crate::project::{Pinned, Project, variable};
+use crate::session::{self, Operation, Session, Streamed, Who};
+use crate::{say, show, terminal};
+
+/// Starts a run and follows it.
+pub(crate) async fn run(
+    global: &Global,
+    project: &Project,
+    session: &mut Session,
+    args: Run,
+) -> Result<Code, Failure> {
+    let known = directory(session).await?;
+    let pinned = project
+        .pin(&known)?
+        .map_err(|wrong| Failure::rendered(Code::Usage, wrong.render(terminal::stderr_colors())))?;
+    let inputs = inputs(&pinned, &args.input, args.input_file.as_deref())?;
+    let deploy = project.deploy()?;
+    let components = pinned.components.into_iter().map(|(digest, it)| (digest, it.path)).collect();
+    let start = session::Start {
+        deploy: deploy.clone(),
+        plan: pinned.plan,
+        components,
+        inputs,
+        who: who(global)?,
+        key: args.key.map_or_else(nonce, Ok)?,
+    };
+    let run = session.ask(start).await?;
+    follow(global, session, session::Drive { run, deploy }, run).await
+}
+
+/// Goes on with one run, or with all that can.
+pub(crate) async fn resume(
+    global: &Global,
+    project: &Project,
+    session: &mut Session,
+    run: Option<RunId>,
+) -> Result<Code, Failure> {
+    let deploy = project.deploy()?;
+    if let Some(run) = run {
+        let resume = session::Resume { run, who: who(global)?, deploy };
+        return follow(global, session, resume, run).await;
+    }
+    let mut code = Code::Succeeded;
+    for run in session.ask(session::Unfinished {}).await? {
+        code = follow(global, session, session::Drive { run, deploy: deploy.clone() }, run).await?;
+    }
+    Ok(code)
+}
+
+/// Casts a vote, and lets the run go on.
+pub(crate) async fn vote(
+    global: &Global,
+    project: &Project,
+    session: &mut Session,
+    vote: Vote,
+    verdict: Verdict,
+) -> Result<Code, Failure> {
+    let unknown = || Failure::new(Code::Denied, "who you are is not known").hint(WHO_HINT);
+    let Some(Who::Principal { name, token }) = principal(global)? else { return Err(unknown()) };
+    let deploy = project.deploy()?;
+    let (id, comment) = (vote.id, vote.comment);
+    let cast = session::Vote {
+        id,
+        name: name.clone(),
+        token,
+        verdict,
+        comment,
+        deploy: deploy.clone(),
+        again: false,
+    };
+    let approval = session.ask(cast).await?;
+    let word = if verdict == Verdict::Approve { "approved" } else { "rejected" };
+    say(&format!("{name} has {word} {id}"));
+    if vote.no_resume {
+        return Ok(Code::of(&session.ask(session::Show { run: approval.run }).await?));
+    }
+    let run = approval.run;
+    follow(global, session, session::Drive { run, deploy }, run).await
+}
+
+/// Has a run driven, says how it comes along, and shows where it stands.
+async fn follow<O: Operation<Answer = RunView>>(
+    global: &Global,
+    session: &mut Session,
+    drive: O,
+    run: RunId,
+) -> Result<Code, Failure> {
+    let mut progress = Progress::new(global);
+    let driven = session
+        .follow(drive, &mut |event| {
+            if let Streamed::Run(view) = event {
+                progress.show(&view);
+            }
+            Ok(())
+        })
+        .await;
+    if let Ok(view) = &driven {
+        progress.show(view);
+    }
+    drop(progress);
+    let (view, code) = match driven {
+        Ok(view) => {
+            let code = Code::of(&view);
+            (view, code)
+        }
+        Err(failure) if failure.is_interrupted() => {
+            say(&if session.holds() {
+                format!("stopped: `wflo resume {run}` goes on where it stands")
+            } else {
+                format!("left: the process that holds the store goes on with it; `wflo show {run}`")
+            });
+            (session.ask_anyway(session::Show { run }).await?, failure.code)
+        }
+        Err(failure) => return Err(failure),
+    };
+    output(global, &view, || show::run(&view, terminal::stdout_colors()));
+    Ok(code)
+}
+
+/// Everybody the store knows.
+pub(crate) async fn directory(session: &mut Session) -> Result<Directory, Failure> {
+    let mut known = Directory::default();
+    for (name, groups) in session.ask(session::Known {}).await? {
+        known.add(name, groups);
+    }
+    Ok(known)
+}
+
+fn inputs(pinned: &Pinned, given: &[String], file: Option<&Path>) -> Result<Map<String, Value>, Failure> {
+    let mut inputs = Map::new();
+    if let Some(file) = file {
+        let bad = |error: String| Failure::usage(format!("`{}`: {error}", file.display()));
+        let text = std::fs::read_to_string(file).map_err(|error| bad(error.to_string()))?;
+        inputs = serde_json::from_str(&text).map_err(|error| bad(error.to_string()))?;
+    }
+    for pair in given {
+        let (name, text) =
+            pair.split_once('=').ok_or_else(|| Failure::usage(format!("`{pair}` is not `name=value`")))?;
+        inputs.insert(name.to_owned(), pinned.plan.input_from_text(name, text).map_err(Failure::usage)?);
+    }
+    pinned.plan.inputs(inputs).map_err(|wrong| Failure::usage(wrong.join("\nerror: ")))
+}
+
+/// Who asks: whoever `--as` names, by their token; else the user of this machine.
+fn who(global: &Global) -> Result<Who, Failure> {
+    let user = || variable("USER").or_else(|| variable("LOGNAME")).unwrap_or_else(|| "unknown".to_owned());
+    Ok(principal(global)?.unwrap_or_else(|| Who::Local { user: user() }))
+}
+
+fn principal(global: &Global) -> Result<Option<Who>, Failure> {
+    let Some(name) = global.principal.clone() else { return Ok(None) };
+    let token = variable("WFLO_TOKEN")
+        .ok_or_else(|| Failure::new(Code::Denied, "who you are is not known").hint(WHO_HINT))?;
+    Ok(Some(Who::Principal { name, token }))
+}
+
+/// A key for a run that was given none: what makes asking twice for it one run. Nobody guesses 128 bits.
+fn nonce() -> Result<String, Failure> {
+    let mut bytes = [0; 16];
+    SystemEntropy.fill(&mut bytes).map_err(Failure::bug)?;
+    Ok(format!("wflo:request:{:032x}", u128::from_be_bytes(bytes)))
+}

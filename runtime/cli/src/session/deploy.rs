@@ -1,0 +1,111 @@
+//! A deployment as it travels: the text of its file, and the variables of the environment that it names.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use wflo::{Host, Outside, Principal, Principals};
+use wflo_backends::db::sqlite::{Sqlite, SqliteOptions};
+use wflo_backends::llm::{Cassette, OpenAi, OpenAiConfig};
+use wflo_manifest::{CassetteMode, DbBinding, Deployment, LlmBinding, LlmKind, Text};
+use wflo_ports::ChatModel;
+
+use crate::failure::{Code, Failure};
+
+/// A deployment of whoever asks. Two that are equal open the same things.
+///
+/// It may hold secrets, and so it has no `Debug`; it travels over a socket that only its owner can open.
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) struct Deploy {
+    /// The path of the file, absolute: what it names is relative to its folder.
+    pub(crate) config: PathBuf,
+    /// Its text; none where there is no file.
+    pub(crate) text: Option<String>,
+    /// The variables it names, and no others; one that is not set is missed when it is needed.
+    pub(crate) variables: BTreeMap<String, String>,
+}
+
+impl Deploy {
+    /// Parses the text.
+    pub(crate) fn deployment(&self) -> Result<Deployment, Failure> {
+        match &self.text {
+            Some(text) => Deployment::parse(&self.config.display().to_string(), text)
+                .map_err(|wrong| Failure::rendered(Code::Usage, wrong.render(false))),
+            None => Ok(Deployment::default()),
+        }
+    }
+
+    /// The principals of the file.
+    pub(crate) fn principals(&self) -> Result<Principals, Failure> {
+        let mut known = Principals::default();
+        for (name, principal) in &self.deployment()?.principals {
+            let token_hash = principal.token_hash.as_ref().map(|text| self.resolve(text)).transpose()?;
+            known.0.insert(name.clone(), Principal { groups: principal.groups.clone(), token_hash });
+        }
+        Ok(known)
+    }
+
+    /// Opens what the deployment binds.
+    pub(crate) fn open(&self) -> Result<Host, Failure> {
+        let deployment = self.deployment()?;
+        let mut outside = Outside::default();
+        for (label, db) in &deployment.db {
+            let DbBinding::Sqlite { path } = db else {
+                return Err(Failure::usage(format!("this version cannot open database `{label}`")));
+            };
+            let database = Sqlite::open(self.beside(path), SqliteOptions::default())
+                .map_err(|error| Failure::usage(format!("database `{label}`: {error}")))?;
+            outside = outside.with_database(label.clone(), Arc::new(database));
+        }
+        // A cassette that shares its models with the binding it records from answers for them.
+        let is_tape = |binding: &LlmBinding| matches!(binding.kind, LlmKind::Cassette { .. });
+        let (tapes, others): (Vec<_>, Vec<_>) = deployment.llm.values().partition(|it| is_tape(it));
+        for binding in others.into_iter().chain(tapes) {
+            outside = outside.with_models(self.model(&deployment, binding)?);
+        }
+        Ok(Host { outside: Arc::new(outside), principals: self.principals()? })
+    }
+
+    fn model(&self, deployment: &Deployment, binding: &LlmBinding) -> Result<Arc<dyn ChatModel>, Failure> {
+        let models = binding.models.iter().cloned().collect();
+        match &binding.kind {
+            LlmKind::OpenAi { base_url, api_key, timeout, max_retries } => {
+                let mut config = OpenAiConfig::new(self.resolve(base_url)?, models);
+                if let Some(key) = api_key {
+                    config = config.with_api_key(self.resolve(key)?);
+                }
+                (config.timeout, config.max_retries) = (*timeout, *max_retries);
+                Ok(Arc::new(OpenAi::new(config).map_err(Failure::usage)?))
+            }
+            LlmKind::Cassette { path, mode, upstream } => {
+                let path = self.beside(path);
+                let tape = match (mode, upstream) {
+                    (CassetteMode::Record, Some(label)) => {
+                        let upstream = deployment.llm.get(label).ok_or_else(|| {
+                            Failure::usage(format!("there is no `[llm.{label}]` to record from"))
+                        })?;
+                        Cassette::record(path, self.model(deployment, upstream)?)
+                    }
+                    _ => Cassette::open(path, models),
+                };
+                Ok(Arc::new(tape.map_err(|error| Failure::usage(chain(&error)))?))
+            }
+            _ => Err(Failure::usage("this version does not know that kind of model binding")),
+        }
+    }
+
+    fn beside(&self, path: &str) -> PathBuf {
+        self.config.parent().unwrap_or(Path::new("/")).join(path)
+    }
+
+    fn resolve(&self, text: &Text) -> Result<String, Failure> {
+        text.resolve(&|name| self.variables.get(name).cloned()).map_err(Failure::usage)
+    }
+}
+
+/// An error with its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |error| error.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}

@@ -1,0 +1,378 @@
+//! The operations, each with why it does no harm to ask for it twice.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use wflo::{
+    ApprovalView, CostView, LogView, Principal, RunLine, RunStatus, RunView, RuntimeError, Verdict,
+};
+use wflo_engine::{Event, Recorded, VoteRefused};
+use wflo_manifest::Plan;
+use wflo_model::{ApprovalId, Digest, GroupName, PrincipalName, RunId, StepName};
+
+use super::deploy::Deploy;
+use super::operation::{Operation, Sink, Streamed, Telling};
+use super::service::{Refusal, Service};
+use crate::failure::{Code, Failure};
+use crate::words;
+
+/// How much of a file is sent at a time.
+const PIECE: usize = 256 * 1024;
+
+/// Somebody, and how they prove it.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Who {
+    /// By their token.
+    Principal { name: PrincipalName, token: String },
+    /// The user of this machine: whoever can open the socket could open the store.
+    Local { user: String },
+}
+
+/// Runs, newest first. Reads.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Runs {
+    pub(crate) workflow: Option<String>,
+    pub(crate) status: Option<RunStatus>,
+    pub(crate) limit: Option<usize>,
+}
+
+impl Operation for Runs {
+    type Answer = Vec<RunLine>;
+
+    async fn perform(self, service: &Service, _: Sink) -> Result<Self::Answer, Refusal> {
+        let mut runs = service.runtime().runs().await?;
+        runs.retain(|run| self.workflow.as_ref().is_none_or(|name| *name == run.workflow));
+        runs.retain(|run| self.status.is_none_or(|status| status == run.status));
+        runs.truncate(self.limit.unwrap_or(usize::MAX));
+        Ok(runs)
+    }
+}
+
+/// One run. Reads.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Show {
+    pub(crate) run: RunId,
+}
+
+impl Operation for Show {
+    type Answer = RunView;
+
+    async fn perform(self, service: &Service, _: Sink) -> Result<Self::Answer, Refusal> {
+        Ok(service.runtime().show(self.run).await?)
+    }
+}
+
+/// One event, in words.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct EventView {
+    pub(crate) seq: u64,
+    pub(crate) at: String,
+    /// Seconds since the first event.
+    pub(crate) since: f64,
+    pub(crate) step: Option<StepName>,
+    pub(crate) attempt: u32,
+    pub(crate) text: String,
+}
+
+/// The events of a run, in words: the bodies stay where they are, they may be large. Reads.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Events {
+    pub(crate) run: RunId,
+}
+
+impl Operation for Events {
+    type Answer = Vec<EventView>;
+
+    async fn perform(self, service: &Service, _: Sink) -> Result<Self::Answer, Refusal> {
+        let events = service.runtime().events(self.run).await?;
+        let began = events.first().map(|event| event.time).unwrap_or_default();
+        let view = |event: &Recorded| EventView {
+            seq: event.seq,
+            at: event.time.to_string(),
+            since: event.time.since(began).as_secs_f64(),
+            step: event.place.step.clone(),
+            attempt: event.place.attempt,
+            text: words::describe(event),
+        };
+        Ok(events.iter().map(view).collect())
+    }
+}
+
+/// What the steps of a run logged after event `after`, and up to which event that is. Reads.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Logs {
+    pub(crate) run: RunId,
+    pub(crate) after: u64,
+}
+
+impl Operation for Logs {
+    type Answer = (Vec<LogView>, u64);
+
+    async fn perform(self, service: &Service, _: Sink) -> Result<Self::Answer, Refusal> {
+        let events = service.runtime().events_after(self.run, self.after).await?;
+        let upto = events.last().map_or(self.after, |event| event.seq);
+        Ok((LogView::of(events), upto))
+    }
+}
+
+/// What waits for a decision. Reads.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Approvals {}
+
+impl Operation for Approvals {
+    type Answer = Vec<ApprovalView>;
+
+    async fn perform(self, service: &Service, _: Sink) -> Result<Self::Answer, Refusal> {
+        Ok(service.runtime().approvals(false).await?)
+    }
+}
+
+/// One approval. Reads.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Approval {
+    pub(crate) id: ApprovalId,
+}
+
+impl Operation for Approval {
+    type Answer = ApprovalView;
+
+    async fn perform(self, service: &Service, _: Sink) -> Result<Self::Answer, Refusal> {
+        Ok(service.runtime().approval(self.id).await?)
+    }
+}
+
+/// What one run cost, or each of them. Reads.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Costs {
+    pub(crate) run: Option<RunId>,
+}
+
+impl Operation for Costs {
+    type Answer = Vec<CostView>;
+
+    async fn perform(self, service: &Service, _: Sink) -> Result<Self::Answer, Refusal> {
+        let runtime = service.runtime();
+        let runs = match self.run {
+            Some(run) => vec![run],
+            None => runtime.runs().await?.into_iter().map(|line| line.run).collect(),
+        };
+        let mut costs = Vec::with_capacity(runs.len());
+        for run in runs {
+            costs.push(runtime.cost(run).await?);
+        }
+        Ok(costs)
+    }
+}
+
+/// The runs that have not ended, oldest first. Reads.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Unfinished {}
+
+impl Operation for Unfinished {
+    type Answer = Vec<RunId>;
+
+    async fn perform(self, service: &Service, _: Sink) -> Result<Self::Answer, Refusal> {
+        Ok(service.runtime().unfinished().await?)
+    }
+}
+
+/// Who the store knows, without anything of their tokens. Reads.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Known {}
+
+impl Operation for Known {
+    type Answer = BTreeMap<PrincipalName, BTreeSet<GroupName>>;
+
+    async fn perform(self, service: &Service, _: Sink) -> Result<Self::Answer, Refusal> {
+        let known = service.runtime().principals(&wflo::Host::default()).await?;
+        Ok(known.0.into_iter().map(|(name, principal)| (name, principal.groups)).collect())
+    }
+}
+
+/// Keeps a principal. The command that asks has drawn the token, and only its hash travels: asked twice, it is the
+/// same hash, and the store keeps it once.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Keep {
+    pub(crate) name: PrincipalName,
+    pub(crate) principal: Principal,
+}
+
+impl Operation for Keep {
+    type Answer = ();
+
+    async fn perform(self, service: &Service, _: Sink) -> Result<Self::Answer, Refusal> {
+        Ok(service.runtime().keep_identity(&self.name, self.principal).await?)
+    }
+}
+
+/// Accepts a run. The key makes it one run, however often it is asked for: the command draws one where none is given.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Start {
+    pub(crate) deploy: Deploy,
+    pub(crate) plan: Plan,
+    /// The components are read by whoever performs this, and must still be those that were checked.
+    pub(crate) components: BTreeMap<Digest, PathBuf>,
+    pub(crate) inputs: Map<String, Value>,
+    pub(crate) who: Who,
+    pub(crate) key: String,
+}
+
+impl Operation for Start {
+    type Answer = RunId;
+
+    async fn perform(self, service: &Service, _: Sink) -> Result<Self::Answer, Refusal> {
+        let requester = service.requester(&self.deploy, self.who).await?;
+        let mut components = BTreeMap::new();
+        for (digest, path) in self.components {
+            let bytes = std::fs::read(&path)
+                .map_err(|error| Failure::usage(format!("`{}`: {error}", path.display())))?;
+            if Digest::of(&bytes) != digest {
+                let message = format!("`{}` has changed since it was checked", path.display());
+                return Err(Failure::usage(message).hint("run it again").into());
+            }
+            components.insert(digest, bytes);
+        }
+        let (plan, inputs, key) = (self.plan, self.inputs, Some(self.key));
+        Ok(service.runtime().start(wflo::Start { plan, components, inputs, requester, key }).await?)
+    }
+}
+
+/// Drives a run until it has ended or waits. Safe at any time: one that is driven already is waited for, one that has
+/// ended is only shown.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Drive {
+    pub(crate) run: RunId,
+    pub(crate) deploy: Deploy,
+}
+
+impl Operation for Drive {
+    type Answer = RunView;
+
+    async fn perform(self, service: &Service, sink: Sink) -> Result<Self::Answer, Refusal> {
+        let host = service.host(&self.deploy).await?;
+        let view = service.runtime().drive(self.run, &host, Some(Arc::new(Telling(sink)))).await?;
+        service.stands(view)
+    }
+}
+
+/// Lets a parked run try again, and drives it. Asked twice, a run that has parked again meanwhile tries once more.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Resume {
+    pub(crate) run: RunId,
+    pub(crate) who: Who,
+    pub(crate) deploy: Deploy,
+}
+
+impl Operation for Resume {
+    type Answer = RunView;
+
+    async fn perform(self, service: &Service, sink: Sink) -> Result<Self::Answer, Refusal> {
+        let by = service.requester(&self.deploy, self.who).await?;
+        let host = service.host(&self.deploy).await?;
+        let view =
+            service.runtime().resume(self.run, &by, &host, Some(Arc::new(Telling(sink)))).await?;
+        service.stands(view)
+    }
+}
+
+/// Casts a vote. Asked again after its answer was lost, it finds the vote in the journal and casts no second one.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Vote {
+    pub(crate) id: ApprovalId,
+    pub(crate) name: PrincipalName,
+    pub(crate) token: String,
+    pub(crate) verdict: Verdict,
+    pub(crate) comment: Option<String>,
+    pub(crate) deploy: Deploy,
+    /// It may have been cast already.
+    pub(crate) again: bool,
+}
+
+impl Operation for Vote {
+    type Answer = ApprovalView;
+
+    async fn perform(self, service: &Service, _: Sink) -> Result<Self::Answer, Refusal> {
+        let runtime = service.runtime();
+        let voter = service.voter(&self.deploy, &self.name, &self.token).await?;
+        if self.again {
+            let view = runtime.approval(self.id).await?;
+            let is_this = |event: &Recorded| match &event.event {
+                Event::Voted { approval, by, verdict, comment, .. } => {
+                    *approval == self.id
+                        && *by == self.name
+                        && *verdict == self.verdict
+                        && *comment == self.comment
+                }
+                _ => false,
+            };
+            if runtime.events(view.run).await?.iter().any(is_this) {
+                return Ok(view);
+            }
+        }
+        match runtime.vote(self.id, &voter, self.verdict, self.comment).await {
+            Err(RuntimeError::Vote(refused @ VoteRefused::VotedAlready { .. })) => {
+                Err(Failure::new(Code::Denied, refused).hint(format!("`wflo approvals show {}`", self.id)).into())
+            }
+            cast => Ok(cast?),
+        }
+    }
+
+    fn again(self) -> Self {
+        Self { again: true, ..self }
+    }
+}
+
+/// The audit file of a run, in pieces. Reads; whoever asks again begins the file anew.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Export {
+    pub(crate) run: RunId,
+}
+
+impl Operation for Export {
+    type Answer = u64;
+
+    async fn perform(self, service: &Service, sink: Sink) -> Result<Self::Answer, Refusal> {
+        // A pair of sockets is a pipe that a writer cannot overfill, so that a long run needs no memory here.
+        let (mut into, out) = UnixStream::pair().map_err(Failure::bug)?;
+        let sending = tokio::task::spawn_blocking(move || send_lines(out, &sink));
+        let journal = service.runtime().journal().clone();
+        let threads = tokio::runtime::Handle::current();
+        let writing = tokio::task::spawn_blocking(move || {
+            let written = threads.block_on(wflo_journal::audit::export(&journal, self.run, &mut into));
+            into.flush().map(|()| written)
+        });
+        let written = writing.await.map_err(Failure::bug)?.map_err(Failure::bug)?;
+        sending.await.map_err(Failure::bug)?.map_err(Failure::bug)?;
+        match written {
+            Ok(events) => Ok(events),
+            Err(wflo_journal::audit::ExportError::Read(error)) => Err(RuntimeError::from(error).into()),
+            Err(error) => Err(Failure::bug(error).into()),
+        }
+    }
+}
+
+/// Sends what comes out of a pipe in pieces of whole lines.
+fn send_lines(out: UnixStream, sink: &Sink) -> std::io::Result<()> {
+    let mut out = BufReader::with_capacity(PIECE, out);
+    let (mut text, mut at) = (String::new(), 0);
+    loop {
+        let ended = out.read_line(&mut text)? == 0;
+        if text.len() >= PIECE || (ended && !text.is_empty()) {
+            let size = text.len() as u64;
+            // Nobody takes it any more: the writer learns it when the pipe closes.
+            if sink.blocking_send(Streamed::Lines { at, text: std::mem::take(&mut text) }).is_err() {
+                return Ok(());
+            }
+            at += size;
+        }
+        if ended {
+            return Ok(());
+        }
+    }
+}

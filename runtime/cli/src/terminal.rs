@@ -1,0 +1,85 @@
+//! What a terminal can show: colours for statuses, and nothing for whoever does not want them.
+
+use std::io::IsTerminal as _;
+
+use crate::project::variable;
+
+/// Whether stderr takes colours.
+pub(crate) fn stderr_colors() -> bool {
+    std::io::stderr().is_terminal() && wanted()
+}
+
+/// Whether stdout takes colours.
+pub(crate) fn stdout_colors() -> bool {
+    std::io::stdout().is_terminal() && wanted()
+}
+
+/// Whether stderr takes lines that change while they stand there.
+pub(crate) fn stderr_moves() -> bool {
+    std::io::stderr().is_terminal() && variable("TERM").is_none_or(|term| term != "dumb")
+}
+
+/// <https://no-color.org>: any value but an empty one means none.
+fn wanted() -> bool {
+    variable("NO_COLOR").is_none() && variable("TERM").is_none_or(|term| term != "dumb")
+}
+
+/// The colour of a status word, as its code; none for what is ordinary.
+fn color(status: &str) -> Option<u8> {
+    Some(match status {
+        "succeeded" | "approved" | "consumed" => 32,
+        "failed" | "rejected" | "expired" | "rollback_failed" => 31,
+        "waiting" | "parked" | "open" | "partially_rolled_back" => 33,
+        "running" | "rolling_back" => 36,
+        "pending" | "skipped" | "cancelled" | "superseded" | "rolled_back" => 2,
+        _ => return None,
+    })
+}
+
+/// A status in its colour, if `colors`, and filled up to `width`.
+pub(crate) fn status(status: &impl ToString, width: usize, colors: bool) -> String {
+    let word = status.to_string();
+    match color(&word) {
+        Some(code) if colors => format!("\x1b[{code}m{word:<width$}\x1b[0m"),
+        _ => format!("{word:<width$}"),
+    }
+}
+
+/// The level of a log line in its colour.
+pub(crate) fn level(level: &str, width: usize, colors: bool) -> String {
+    let level = tame(level);
+    let code = match level.as_str() {
+        "error" | "critical" => 31,
+        "warn" => 33,
+        "trace" | "debug" => 2,
+        _ => 0,
+    };
+    if colors && code > 0 { format!("\x1b[{code}m{level:<width$}\x1b[0m") } else { format!("{level:<width$}") }
+}
+
+/// A text that steps back, if `colors`.
+pub(crate) fn dim(text: &str, colors: bool) -> String {
+    if colors { format!("\x1b[2m{text}\x1b[0m") } else { text.to_owned() }
+}
+
+/// A text without what could steer the terminal: it comes from a guest.
+pub(crate) fn tame(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{status, tame};
+
+    #[test]
+    fn a_status_has_its_width_with_and_without_colour() {
+        assert_eq!(status(&"failed", 8, false), "failed  ");
+        assert_eq!(status(&"failed", 8, true), "\x1b[31mfailed  \x1b[0m");
+        assert_eq!(status(&"odd", 4, true), "odd ");
+    }
+
+    #[test]
+    fn a_guest_does_not_steer_the_terminal() {
+        assert_eq!(tame("a\x1b[2Jb\r\n"), "a\u{fffd}[2Jb\u{fffd}\u{fffd}");
+    }
+}

@@ -1,0 +1,362 @@
+//! What a step has come to: its attempts, or those of its items.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+use wflo_model::{ApprovalId, Timestamp};
+
+use crate::{AttemptEnd, CallClass, Event, ParkReason, Recorded, StepStatus};
+
+/// What the attempts of a step, or of one item of it, have come to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Unit {
+    /// Where it stands.
+    pub status: StepStatus,
+    /// The newest attempt; 0 before the first.
+    pub attempt: u32,
+    /// Attempts that count against `max_attempts`.
+    pub counted: u32,
+    /// Attempts that were interrupted through no fault of their own.
+    pub interrupted: u32,
+    /// Whether the newest attempt is under way: begun, not ended.
+    pub in_attempt: bool,
+    /// What it waits for, while parked.
+    pub parked: Option<ParkReason>,
+    /// Its output.
+    pub output: Option<Value>,
+    /// Why it failed or was left out.
+    pub error: Option<String>,
+    /// The last approval that was opened for it.
+    pub approval: Option<ApprovalId>,
+    /// Set once its output is durable and its transactions are to commit.
+    pub committing: bool,
+    /// When the next attempt may begin.
+    pub retry_at: Option<Timestamp>,
+    /// Fuel used by all attempts.
+    pub fuel: u64,
+    /// Largest memory of any attempt, in bytes.
+    pub memory_peak: u64,
+    /// Wall-clock time of all attempts, in milliseconds.
+    pub ms: u64,
+    /// When the first attempt began.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+    /// Calls of the newest attempt whose outcome is not journaled, by the number of their intent.
+    pub open: BTreeMap<u64, OpenCall>,
+}
+
+/// A call whose outcome is not journaled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenCall {
+    /// What a crash now would mean for it.
+    pub class: CallClass,
+    /// The function, as `interface.function`.
+    pub call: String,
+    /// Its number within the attempt, from 1.
+    pub ordinal: u32,
+}
+
+/// A step: its own attempts, or those of its items.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct StepState {
+    /// Its attempts; of a step that fans out, the sum of those of its items.
+    pub unit: Unit,
+    /// Its items, once it has fanned out.
+    pub items: Option<Items>,
+}
+
+/// The items of a step that has fanned out.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Items {
+    values: Vec<Value>,
+    units: Vec<Unit>,
+    /// Begun and not ended.
+    active: BTreeSet<u32>,
+    succeeded: u32,
+    failed: u32,
+    first_failed: Option<u32>,
+}
+
+impl Unit {
+    /// One that nothing has happened to.
+    pub const NEW: Self = Self::new(StepStatus::Pending);
+
+    pub(crate) const fn new(status: StepStatus) -> Self {
+        Self {
+            status,
+            attempt: 0,
+            counted: 0,
+            interrupted: 0,
+            in_attempt: false,
+            parked: None,
+            output: None,
+            error: None,
+            approval: None,
+            committing: false,
+            retry_at: None,
+            fuel: 0,
+            memory_peak: 0,
+            ms: 0,
+            started_at: None,
+            ended_at: None,
+            open: BTreeMap::new(),
+        }
+    }
+
+    /// Whether a call of its attempt may or may not have happened, and nothing but a person can tell.
+    #[must_use]
+    pub const fn is_unknown(&self) -> bool {
+        matches!(self.parked, Some(ParkReason::Unknown { .. }))
+    }
+
+    /// The time it waits for, while parked for one.
+    #[must_use]
+    pub const fn timer(&self) -> Option<Timestamp> {
+        match self.parked {
+            Some(ParkReason::Timer { until }) => Some(until),
+            _ => None,
+        }
+    }
+
+    /// Takes in an event of its attempts.
+    pub(crate) fn apply(&mut self, recorded: &Recorded) {
+        let Recorded { seq, time, place, event } = recorded;
+        match event {
+            Event::AttemptStarted { .. } => {
+                self.attempt = place.attempt;
+                self.counted += 1;
+                (self.status, self.in_attempt, self.committing) = (StepStatus::Running, true, false);
+                (self.retry_at, self.parked) = (None, None);
+                self.open.clear();
+                self.started_at.get_or_insert(*time);
+            }
+            Event::Intent { class, asked, .. } => {
+                let (class, call, ordinal) = (*class, asked.to_string(), place.ordinal);
+                self.open.insert(*seq, OpenCall { class, call, ordinal });
+            }
+            Event::Returned(returned) => {
+                if let Some(intent) = returned.intent {
+                    self.open.remove(&intent);
+                }
+            }
+            Event::Abandoned { intent, .. } => _ = self.open.remove(intent),
+            Event::Resolved { intent, .. } => {
+                self.open.remove(intent);
+                (self.status, self.parked) = (StepStatus::Running, None);
+            }
+            Event::Committing { output, .. } => {
+                self.committing = true;
+                self.output = Some(output.clone());
+            }
+            Event::AttemptEnded { end, fuel, memory_peak, ms, retry_at } => {
+                self.meter(*fuel, *memory_peak, *ms);
+                (self.in_attempt, self.committing) = (false, false);
+                (self.retry_at, self.parked) = (*retry_at, None);
+                // What was not settled with the attempt was undone with it.
+                self.open.clear();
+                (self.output, self.error) = match end {
+                    AttemptEnd::Succeeded { output } => (Some(output.clone()), None),
+                    AttemptEnd::Failed(failure) => (None, Some(failure.to_string())),
+                    AttemptEnd::Fault(fault) => (None, Some(fault.to_string())),
+                    AttemptEnd::Interrupted { message } => {
+                        self.counted -= 1;
+                        self.interrupted += 1;
+                        (None, Some(message.clone()))
+                    }
+                    AttemptEnd::Cancelled => (None, None),
+                };
+                self.status = match (end, retry_at) {
+                    (AttemptEnd::Succeeded { .. }, _) => StepStatus::Succeeded,
+                    (AttemptEnd::Cancelled, _) => StepStatus::Cancelled,
+                    (_, Some(_)) => StepStatus::Running,
+                    (_, None) => StepStatus::Failed,
+                };
+                self.ended_at = retry_at.is_none().then_some(*time);
+            }
+            Event::Parked { reason } => {
+                (self.status, self.parked) = (StepStatus::Parked, Some(reason.clone()));
+            }
+            Event::Unparked { .. } | Event::TimerFired => {
+                (self.status, self.parked) = (StepStatus::Running, None);
+            }
+            Event::StepEnded { skipped, reason } => {
+                self.status = if *skipped { StepStatus::Skipped } else { StepStatus::Failed };
+                (self.error, self.ended_at) = (Some(reason.clone()), Some(*time));
+            }
+            _ => {}
+        }
+    }
+
+    fn meter(&mut self, fuel: u64, memory_peak: u64, ms: u64) {
+        self.fuel += fuel;
+        self.memory_peak = self.memory_peak.max(memory_peak);
+        self.ms += ms;
+    }
+}
+
+impl Default for Unit {
+    fn default() -> Self {
+        Self::NEW
+    }
+}
+
+impl StepState {
+    /// One that nothing has happened to.
+    pub(crate) const NEW: Self = Self { unit: Unit::NEW, items: None };
+
+    /// Where the step stands. One that has fanned out is `running` as long as an item runs or can begin, else
+    /// `waiting` or `parked` for what its items wait for.
+    #[must_use]
+    pub fn status(&self) -> StepStatus {
+        let own = self.unit.status;
+        let Some(items) = self.items.as_ref().filter(|_| own == StepStatus::Running) else { return own };
+        let mut parked = None;
+        for item in items.active() {
+            match items.units[item as usize].status {
+                StepStatus::Parked => _ = parked.get_or_insert(StepStatus::Parked),
+                StepStatus::Waiting => parked = Some(StepStatus::Waiting),
+                _ => return StepStatus::Running,
+            }
+        }
+        parked.unwrap_or(StepStatus::Running)
+    }
+
+    /// The units that have begun and not ended, with their item.
+    pub(crate) fn active(&self) -> Vec<(Option<u32>, &Unit)> {
+        match &self.items {
+            Some(items) => items.active().map(|item| (Some(item), &items.units[item as usize])).collect(),
+            None if self.unit.attempt > 0 && self.unit.ended_at.is_none() => vec![(None, &self.unit)],
+            None => Vec::new(),
+        }
+    }
+
+    /// Takes in an event of an item.
+    pub(crate) fn apply_item(&mut self, item: u32, recorded: &Recorded) {
+        let event = &recorded.event;
+        if let Event::AttemptEnded { fuel, memory_peak, ms, .. } = event {
+            self.unit.meter(*fuel, *memory_peak, *ms);
+        }
+        if let Event::AttemptStarted { .. } = event {
+            self.unit.attempt += 1;
+        }
+        let Some(items) = &mut self.items else { return };
+        let Some(unit) = items.units.get_mut(item as usize) else { return };
+        unit.apply(recorded);
+        items.count(item);
+    }
+
+    /// Gathers the outputs of the items, in their order.
+    pub(crate) fn join(&mut self, time: Timestamp) {
+        let Some(items) = &mut self.items else { return };
+        let collects = items.failed > 0;
+        let outputs = items.units.iter_mut().map(|unit| {
+            let output = unit.output.take();
+            match (collects, unit.error.take()) {
+                (false, _) => output.unwrap_or_default(),
+                (true, Some(error)) => serde_json::json!({ "err": error }),
+                (true, None) => serde_json::json!({ "ok": output }),
+            }
+        });
+        self.unit.output = Some(outputs.collect());
+        (self.unit.status, self.unit.ended_at) = (StepStatus::Succeeded, Some(time));
+    }
+}
+
+impl Items {
+    pub(crate) fn new(values: &[Value]) -> Self {
+        Self { values: values.to_vec(), units: Vec::new(), ..Self::default() }
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn total(&self) -> u32 {
+        u32::try_from(self.values.len()).unwrap_or(u32::MAX)
+    }
+
+    /// How many have an output.
+    #[must_use]
+    pub const fn succeeded(&self) -> u32 {
+        self.succeeded
+    }
+
+    /// How many have none and will have none.
+    #[must_use]
+    pub const fn failed(&self) -> u32 {
+        self.failed
+    }
+
+    /// How many wait for an approval.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.active().filter(|item| self.units[*item as usize].status == StepStatus::Waiting).count()
+    }
+
+    /// The element that an item works on.
+    #[must_use]
+    pub fn value(&self, item: u32) -> Option<&Value> {
+        self.values.get(item as usize)
+    }
+
+    /// What an item has come to; none for one that has not begun.
+    #[must_use]
+    pub fn unit(&self, item: u32) -> Option<&Unit> {
+        self.units.get(item as usize)
+    }
+
+    /// The items that have begun and not ended.
+    pub fn active(&self) -> impl Iterator<Item = u32> {
+        self.active.iter().copied()
+    }
+
+    /// The first item that failed.
+    #[must_use]
+    pub const fn first_failed(&self) -> Option<u32> {
+        self.first_failed
+    }
+
+    /// The next item to begin: they begin in order.
+    #[must_use]
+    pub fn next(&self) -> Option<u32> {
+        (self.units.len() < self.values.len()).then(|| u32::try_from(self.units.len()).unwrap_or(u32::MAX))
+    }
+
+    /// Whether every item has ended.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.active.is_empty() && self.units.len() == self.values.len()
+    }
+
+    /// Makes room for an item that begins; false for one out of order.
+    pub(crate) fn begin(&mut self, item: u32) -> bool {
+        match (item as usize).cmp(&self.units.len()) {
+            std::cmp::Ordering::Less => true,
+            std::cmp::Ordering::Equal => {
+                self.units.push(Unit::NEW);
+                self.units.len() <= self.values.len()
+            }
+            std::cmp::Ordering::Greater => false,
+        }
+    }
+
+    pub(crate) fn unit_mut(&mut self, item: u32) -> Option<&mut Unit> {
+        self.units.get_mut(item as usize)
+    }
+
+    fn count(&mut self, item: u32) {
+        let unit = &self.units[item as usize];
+        let is_over = unit.ended_at.is_some();
+        if !is_over {
+            self.active.insert(item);
+        } else if self.active.remove(&item) {
+            match unit.status {
+                StepStatus::Succeeded => self.succeeded += 1,
+                StepStatus::Failed => {
+                    self.failed += 1;
+                    self.first_failed.get_or_insert(item);
+                }
+                _ => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! A guest that asks people, in the middle of its step.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+use wflo_engine::{Approval, ApprovalState, Event, GateAt, GatedCall, Outcome, Returned, Verdict};
+use wflo_host_api::{Decision, DecisionStatus, DecisionVote, Stop};
+use wflo_manifest::{ApprovalRule, Approver, Quorum};
+use wflo_model::{ApprovalId, CallError, CallResult, Digest, canonical};
+
+use crate::gate::{AttemptGate, host, returned};
+use crate::player::Asked;
+
+/// What a guest asks people: `wflo:approval/gate.request`.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub(crate) struct Ask {
+    /// One line for people.
+    pub(crate) summary: String,
+    /// What is decided on.
+    #[serde(default)]
+    pub(crate) details: Value,
+    /// Groups and principals.
+    pub(crate) approvers: Vec<String>,
+    /// Any so many of them, instead of one of each.
+    #[serde(default)]
+    pub(crate) quorum: Option<u32>,
+    /// How long they have.
+    #[serde(default)]
+    pub(crate) timeout_seconds: Option<u64>,
+}
+
+impl Ask {
+    /// Who decides, and how long they have.
+    ///
+    /// # Errors
+    /// `Invalid` where nobody could.
+    pub(crate) fn rule(&self) -> Result<ApprovalRule, CallError> {
+        let invalid = |message: &str| CallError::Invalid { message: message.to_owned() };
+        if self.approvers.is_empty() {
+            return Err(invalid("a request needs at least one approver"));
+        }
+        if self.quorum == Some(0) {
+            return Err(invalid("a quorum is at least 1"));
+        }
+        let approvers = self.approvers.iter().map(|name| Approver::new(name)).collect();
+        let rule = ApprovalRule::new(approvers, self.quorum.map_or(Quorum::EachListed, Quorum::Any));
+        Ok(ApprovalRule { timeout: self.timeout_seconds.map(Duration::from_secs), ..rule })
+    }
+}
+
+impl AttemptGate {
+    /// Asks people, and has the attempt wait for them. The commit point is the append of the approval.
+    pub(crate) async fn ask_people(&mut self, call: Asked, ask: Ask) -> Result<CallResult, Stop> {
+        let rule = match ask.rule() {
+            Ok(rule) => rule,
+            Err(error) => return self.deny(call, error),
+        };
+        let shows = json!({ "summary": ask.summary, "details": ask.details });
+        let subject = self.call_subject(&call)?;
+        let Asked { call: asked, args, key } = call;
+        let place = self.call_place();
+        let now = self.log.now();
+        let opened = self.log.transact(|state| {
+            let event = Event::ApprovalOpened {
+                id: ApprovalId::derive(&subject, state.seq()),
+                at: GateAt::Call,
+                call: Some(GatedCall { asked, args, key }),
+                subject,
+                shows,
+                expires_at: rule.timeout.map(|timeout| now.after(timeout)),
+                rule,
+            };
+            Ok::<_, std::convert::Infallible>((vec![(place, event)], ()))
+        });
+        match opened.map_err(host)? {
+            Ok((written, ())) => self.durable(written).await?,
+            Err(never) => match never {},
+        }
+        Err(Stop::Parked)
+    }
+
+    /// What an approval of a call is bound to: the run, the call as it will be made, the component and the plan.
+    fn call_subject(&self, call: &Asked) -> Result<Digest, Stop> {
+        let arguments = canonical(&call.call.args).map_err(|error| Stop::Host(error.to_string()))?;
+        Ok(Digest::of_parts(&[
+            b"wflo approval at call",
+            self.log.run().as_bytes(),
+            self.plan.digest().as_bytes(),
+            self.step.component.as_bytes(),
+            call.key.as_bytes(),
+            call.call.to_string().as_bytes(),
+            &arguments,
+        ]))
+    }
+
+    /// Tells the guest what was decided; parks it again where nothing is.
+    pub(crate) fn decided(&mut self, call: Asked, id: &ApprovalId) -> Result<CallResult, Stop> {
+        let approval = self.log.read(|state| state.approval(id).cloned());
+        let Some(decision) = approval.as_ref().and_then(decision) else { return Err(Stop::Parked) };
+        let result = Ok(serde_json::to_value(&decision).expect("a decision has text keys"));
+        self.context.decision = Some(decision);
+        let returned = Returned { consumes: Some(*id), ..returned(None, call, &result) };
+        self.append(Event::Returned(returned))?;
+        Ok(result)
+    }
+}
+
+/// The decision that a result tells the guest of; none for one of another function.
+pub(crate) fn told(call: &str, result: &CallResult) -> Option<Decision> {
+    let value = result.as_ref().ok().filter(|_| call == "wflo:approval/gate.request")?;
+    Decision::deserialize(value).ok()
+}
+
+/// What was decided, as a guest may know it; none while nothing is.
+pub(crate) fn decision(approval: &Approval) -> Option<Decision> {
+    let status = match approval.state {
+        ApprovalState::Consumed | ApprovalState::Closed { outcome: Outcome::Approved, .. } => {
+            DecisionStatus::Approved
+        }
+        ApprovalState::Closed { outcome: Outcome::Rejected, .. } => DecisionStatus::Rejected,
+        ApprovalState::Closed { outcome: Outcome::Expired, .. } => DecisionStatus::Expired,
+        _ => return None,
+    };
+    let votes = approval.votes.iter().map(|vote| DecisionVote {
+        by: vote.by.to_string(),
+        approved: vote.verdict == Verdict::Approve,
+        comment: vote.comment.clone(),
+    });
+    Some(Decision { status, votes: votes.collect() })
+}

@@ -1,0 +1,65 @@
+//! What a resumed attempt finds in its journal, call by call, and how each is mended.
+//!
+//! | found | what is done |
+//! |---|---|
+//! | a result, a denial | it is returned; nothing is written |
+//! | people were asked | undecided: the attempt parks again; decided: the guest is told |
+//! | an intent alone: repeatable | what the first may have cost is charged, and it is made again |
+//! | transactional | its transaction is gone with the process: it is redone, then executed |
+//! | keyed | made again under the same key while that lives; unknown afterwards |
+//! | recognisable | made again: whoever receives it twice can tell |
+//! | verifiable, unsafe | unknown: the attempt parks, and a person says what became of it |
+
+use wflo_engine::{CallClass, Event, ParkReason};
+use wflo_host_api::Stop;
+use wflo_model::CallResult;
+
+use crate::ask::told;
+use crate::gate::AttemptGate;
+use crate::history::{CameTo, OpenIntent};
+use crate::operation::Operation;
+use crate::player::Asked;
+
+impl AttemptGate {
+    /// Gives a recorded call what it came to, or mends it where a crash or a wait cut it off.
+    pub(crate) async fn recover(
+        &mut self,
+        call: Asked,
+        operation: Operation,
+        came_to: CameTo,
+    ) -> Result<CallResult, Stop> {
+        match came_to {
+            CameTo::Returned { result, .. } => {
+                // What the guest was told last is what its own `decision` gives.
+                if let Some(decision) = told(&call.call.to_string(), &result) {
+                    self.context.decision = Some(decision);
+                }
+                Ok(result)
+            }
+            CameTo::Denied { error, .. } => Ok(Err(error)),
+            CameTo::Asked { approval, .. } => self.decided(call, &approval),
+            CameTo::Open(intent) => self.cut_off(call, operation, intent).await,
+        }
+    }
+
+    /// Mends a call that has an intent and no result.
+    async fn cut_off(
+        &mut self,
+        call: Asked,
+        operation: Operation,
+        intent: OpenIntent,
+    ) -> Result<CallResult, Stop> {
+        match intent.class {
+            CallClass::Transactional => {
+                self.redo().await?;
+                self.statement(call, operation, Some(intent)).await
+            }
+            CallClass::Read | CallClass::Repeatable => {
+                // Settled before anything else can stop the attempt, so that no hold outlives it.
+                self.append(Event::Abandoned { intent: intent.seq, cost: intent.hold })?;
+                self.live(call, operation).await
+            }
+            _ => Err(self.park(ParkReason::Unknown { intent: intent.seq, call: call.call.to_string() })),
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! `wflo replay`: the finished attempts of a run, run again from its journal alone.
+//!
+//! Nothing is performed and nothing is written. Each attempt gets its component, its recorded answers, its clock and
+//! its randomness; that it makes the same calls and ends the same way shows that what the journal says follows from
+//! the component.
+
+use std::any::Any;
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use wflo_engine::{AttemptEnd, Event, Recorded, RunState, UnitId};
+use wflo_host_api::{Gate, LogLine, StepContext, Stop};
+use wflo_manifest::Plan;
+use wflo_model::{Call, CallResult, FaultKind, RunId, StepName, Timestamp};
+use wflo_ports::Marker;
+use wflo_sandbox::End;
+
+use crate::attempt::context;
+use crate::history::{CameTo, History};
+use crate::player::{Divergence, Player, Wait};
+use crate::tasks::{Caller, Task};
+use crate::{Runtime, RuntimeError};
+
+/// What replaying a run found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplayView {
+    /// The run.
+    pub run: RunId,
+    /// Whether every attempt came to what the journal says.
+    pub identical: bool,
+    /// The attempts that have ended, in the order in which they did.
+    pub attempts: Vec<AttemptReplay>,
+}
+
+/// What replaying one attempt found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttemptReplay {
+    /// The step.
+    pub step: StepName,
+    /// The item, where the step fans out; counted from 0.
+    pub item: Option<u32>,
+    /// The attempt, from 1.
+    pub attempt: u32,
+    /// How many recorded calls it was given.
+    pub calls: u32,
+    /// The first difference; none if it is identical.
+    pub difference: Option<Difference>,
+}
+
+/// Where a replay first differs from the journal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("at {at}: expected {expected}, got {got}")]
+pub struct Difference {
+    /// `call N`, or `the end`.
+    pub at: String,
+    /// What the journal has.
+    pub expected: String,
+    /// What the component did.
+    pub got: String,
+}
+
+impl Runtime {
+    /// Runs every attempt of a run that has ended once more from the journal, and says whether it comes to the same
+    /// calls and the same end. Performs nothing and writes nothing.
+    ///
+    /// Attempts that were interrupted or cancelled have no end of their own and are left out.
+    ///
+    /// # Errors
+    /// [`RuntimeError::NoSuchRun`]; when the journal or a component cannot be read.
+    pub async fn replay(&self, run: RunId) -> Result<ReplayView, RuntimeError> {
+        let events = self.events(run).await?;
+        let mut state = RunState::default();
+        let mut begun: HashMap<(UnitId, u32), StepContext> = HashMap::new();
+        let mut of_unit: HashMap<UnitId, Vec<Recorded>> = HashMap::new();
+        for recorded in &events {
+            if let Some(unit) = recorded.place.unit_id() {
+                of_unit.entry(unit).or_default().push(recorded.clone());
+            }
+        }
+        let mut plan = None;
+        let mut attempts = Vec::new();
+        for recorded in &events {
+            state.apply(recorded).map_err(crate::LogFailed::from)?;
+            if plan.is_none() {
+                plan = Some(self.plan(&state).await?);
+            }
+            let (Some(unit), Some(plan)) = (recorded.place.unit_id(), plan.as_deref()) else { continue };
+            let key = (unit, recorded.place.attempt);
+            match &recorded.event {
+                Event::AttemptStarted { .. } => {
+                    let missing =
+                        || RuntimeError::Bug { message: format!("the plan has no step `{}`", key.0.step) };
+                    let step = plan.step(&key.0.step).ok_or_else(missing)?;
+                    let known = context(&run.to_string(), plan, &state, step, &key.0, key.1);
+                    begun.insert(key, known);
+                }
+                Event::AttemptEnded { end, .. } if has_end_of_its_own(end) => {
+                    let Some(known) = begun.remove(&key) else { continue };
+                    let events = of_unit.get(&key.0).map(Vec::as_slice).unwrap_or_default();
+                    let history = History::of(events, &key.0, key.1);
+                    attempts.push(self.replay_attempt(run, plan, key, known, history, end).await?);
+                }
+                _ => {}
+            }
+        }
+        let identical = attempts.iter().all(|attempt| attempt.difference.is_none());
+        Ok(ReplayView { run, identical, attempts })
+    }
+
+    async fn replay_attempt(
+        &self,
+        run: RunId,
+        plan: &Plan,
+        (unit, attempt): (UnitId, u32),
+        context: StepContext,
+        history: History,
+        recorded: &AttemptEnd,
+    ) -> Result<AttemptReplay, RuntimeError> {
+        let missing = || RuntimeError::Bug { message: format!("the plan has no step `{}`", unit.step) };
+        let step = plan.step(&unit.step).ok_or_else(missing)?;
+        let program = self.program(&step.component).await?;
+        let keys = std::sync::Arc::new(self.journal().keys(run).await?);
+        let store = self.journal().store_id();
+        let marker = Marker { store, run, step: unit.step.clone(), item: unit.item };
+        let player = Player::new(keys, marker, attempt, history);
+        let gate = ReplayGate { player, context, difference: None };
+        let ended = program.run(step.function.as_str(), Box::new(gate), &step.limits).await;
+        let gate: Box<dyn Any> = ended.gate;
+        let mut gate = gate.downcast::<ReplayGate>().expect("the sandbox gives back the gate it was given");
+        let difference = match gate.difference.take() {
+            Some(difference) => Some(difference),
+            // A fault may come before every recorded call was made; a guest that returns has made them.
+            None => match (&ended.end, gate.player.unfinished()) {
+                (End::Output(_) | End::Failed(_), Some(divergence)) => Some(divergence.into()),
+                _ => compare(recorded, ended.end, |output| step.output_violations(output)),
+            },
+        };
+        let calls = gate.player.ordinal();
+        Ok(AttemptReplay { step: unit.step, item: unit.item, attempt, calls, difference })
+    }
+}
+
+/// Whether an attempt ended by what its component did: what was cut off from outside cannot be shown again.
+const fn has_end_of_its_own(end: &AttemptEnd) -> bool {
+    !matches!(end, AttemptEnd::Interrupted { .. } | AttemptEnd::Cancelled)
+}
+
+/// Holds the end of a replay against the recorded one.
+fn compare(
+    recorded: &AttemptEnd,
+    got: End,
+    violations: impl Fn(&serde_json::Value) -> Vec<String>,
+) -> Option<Difference> {
+    let got = match got {
+        End::Output(output) if violations(&output).is_empty() => AttemptEnd::Succeeded { output },
+        End::Output(output) => {
+            let (kind, message) = (FaultKind::BadOutput, violations(&output).join("; "));
+            AttemptEnd::Fault(wflo_model::Fault { kind, message })
+        }
+        End::Failed(failure) => AttemptEnd::Failed(failure),
+        End::Fault(fault) => AttemptEnd::Fault(fault),
+        // A deadline is the wall clock's; the calls up to it are all that can be shown.
+        End::Stopped(_) if matches!(recorded, AttemptEnd::Fault(fault) if fault.kind == FaultKind::Deadline) =>
+        {
+            return None;
+        }
+        End::Stopped(stop) => {
+            return Some(Difference {
+                at: "the end".into(),
+                expected: show(recorded),
+                got: stop.to_string(),
+            });
+        }
+    };
+    let same = match (recorded, &got) {
+        // The words of a fault have addresses and the like in them.
+        (AttemptEnd::Fault(one), AttemptEnd::Fault(other)) => one.kind == other.kind,
+        (one, other) => one == other,
+    };
+    (!same).then(|| Difference { at: "the end".into(), expected: show(recorded), got: show(&got) })
+}
+
+fn show(end: &AttemptEnd) -> String {
+    match end {
+        AttemptEnd::Succeeded { output } => format!("output {output}"),
+        AttemptEnd::Failed(failure) => format!("failure `{failure}`"),
+        AttemptEnd::Fault(fault) => format!("fault `{}`", fault.kind),
+        other => format!("{other:?}"),
+    }
+}
+
+impl From<Divergence> for Difference {
+    fn from(it: Divergence) -> Self {
+        Self { at: format!("call {}", it.ordinal), expected: it.expected, got: it.got }
+    }
+}
+
+/// A gate that has nothing behind it but a journal.
+struct ReplayGate {
+    player: Player,
+    context: StepContext,
+    difference: Option<Difference>,
+}
+
+impl ReplayGate {
+    fn differs(&mut self, difference: Difference) -> Stop {
+        self.difference.get_or_insert(difference);
+        Stop::Diverged
+    }
+}
+
+#[async_trait]
+impl Caller for ReplayGate {
+    async fn make(&mut self, call: Call) -> Result<CallResult, Stop> {
+        if let Err(error) = crate::operation::Operation::parse(&call) {
+            return Ok(Err(error));
+        }
+        let name = call.to_string();
+        match self.player.ask(call) {
+            Ok((_, Some(CameTo::Returned { result, .. }))) => {
+                if let Some(decision) = crate::ask::told(&name, &result) {
+                    self.context.decision = Some(decision);
+                }
+                Ok(result)
+            }
+            Ok((_, Some(CameTo::Denied { error, .. }))) => Ok(Err(error)),
+            // The journal ends in the middle of this call: the attempt was ended there, from outside.
+            Ok((_, Some(CameTo::Asked { .. } | CameTo::Open(_)))) => Err(Stop::Suspended),
+            Ok((_, None)) => {
+                let (at, expected) =
+                    (format!("call {}", self.player.ordinal()), "the end of the step".into());
+                Err(self.differs(Difference { at, expected, got: name }))
+            }
+            Err(divergence) => Err(self.differs(divergence.into())),
+        }
+    }
+}
+
+#[async_trait]
+impl Gate for ReplayGate {
+    async fn call(&mut self, call: Call) -> Result<CallResult, Stop> {
+        match Task::of(&call) {
+            Some(Ok(task)) => task.perform(self).await,
+            Some(Err(error)) => Ok(Err(error)),
+            None => self.make(call).await,
+        }
+    }
+
+    fn context(&self) -> &StepContext {
+        &self.context
+    }
+
+    fn log(&mut self, _line: LogLine) {}
+
+    fn now(&mut self) -> Timestamp {
+        self.player.now()
+    }
+
+    async fn sleep(&mut self, until: Timestamp) -> Result<(), Stop> {
+        match self.player.wait(until) {
+            // A short wait is not journaled, and here nothing is waited for.
+            Wait::Over | Wait::Nap(_) => Ok(()),
+            Wait::Park(_) => {
+                let at = format!("call {}", self.player.ordinal() + 1);
+                let (expected, got) = ("no timer".into(), format!("a timer until {until}"));
+                Err(self.differs(Difference { at, expected, got }))
+            }
+        }
+    }
+
+    fn seed(&self) -> [u8; 32] {
+        self.player.seed()
+    }
+}

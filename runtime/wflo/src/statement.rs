@@ -1,0 +1,60 @@
+//! A call of a database: a read of its own, or a statement in the step's transaction.
+
+use serde_json::json;
+use wflo_engine::{CallClass, Event, Returned};
+use wflo_host_api::Stop;
+use wflo_model::CallResult;
+use wflo_ports::QueryLimits;
+
+use crate::gate::{AttemptGate, returned};
+use crate::history::OpenIntent;
+use crate::operation::{Operation, SqlCall, database, db_error};
+use crate::player::Asked;
+use crate::transactions::{RedoError, perform};
+
+impl AttemptGate {
+    /// A read before the first write: a snapshot of its own, without an intent.
+    pub(crate) async fn read(&mut self, sql: &SqlCall) -> CallResult {
+        let access = self.step.grants.db.get(&sql.db).cloned().unwrap_or_default();
+        let rows =
+            database(&self.outside, &sql.db)?.query(&sql.statement, &access, QueryLimits::default()).await;
+        rows.map(|rows| json!(rows)).map_err(db_error)
+    }
+
+    /// A statement inside the step's transaction; the first write begins it.
+    pub(crate) async fn statement(
+        &mut self,
+        call: Asked,
+        operation: Operation,
+        intent: Option<OpenIntent>,
+    ) -> Result<CallResult, Stop> {
+        let (Operation::Query(sql) | Operation::Execute(sql)) = &operation else {
+            return Err(Stop::Host("a statement was expected".into()));
+        };
+        let intent = match (intent, operation.class()) {
+            (Some(open), _) => Some(open.seq),
+            (None, CallClass::Transactional) => {
+                Some(self.intent(&call, CallClass::Transactional, None).await?)
+            }
+            (None, _) => None,
+        };
+        let result = match self.transactions.begin(&self.outside, &sql.db, self.player.marker()).await {
+            Ok(transaction) => perform(transaction, &operation, &self.step.grants.db).await,
+            Err(RedoError::Database(error)) => Err(db_error(error)),
+            Err(error) => return Err(Stop::Host(error.to_string())),
+        };
+        let returned = Returned { tentative: true, ..returned(intent, call, &result) };
+        self.append(Event::Returned(returned))?;
+        Ok(result)
+    }
+
+    /// Brings back what a crash or a park took out of the databases, once the recorded calls are used up.
+    pub(crate) async fn redo(&mut self) -> Result<(), Stop> {
+        let redone =
+            self.transactions.redo(&self.outside, &self.step.grants.db, self.player.marker(), |_| true).await;
+        redone.map_err(|error| match error {
+            RedoError::AlreadyCommitted(_) => Stop::Host(error.to_string()),
+            _ => Stop::Interrupted(error.to_string()),
+        })
+    }
+}
