@@ -5,12 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::Value;
-use wflo_model::{DbAccess, InputName, Label, ModelName, PicoUsd, StepName, TableAccess, WorkflowName};
+use wflo_model::{
+    DbAccess, HttpGrant, InputName, Label, ModelName, PicoUsd, StepName, TableAccess, WorkflowName,
+};
 
 use crate::approval::{ApprovalRule, Approver, OnReject, OnTimeout, Quorum};
 use crate::component::ComponentRef;
 use crate::diagnostic::Span;
 use crate::expression_toml::ExpressionToml;
+use crate::http;
 use crate::plan::{OnCancel, OnExceeded, OnFailure, OnItemFailure};
 use crate::reader::{Node, Reader, Section, Spanned};
 use crate::retry::Retry;
@@ -49,6 +52,7 @@ pub(crate) struct StepToml {
     pub(crate) depends_on: Vec<Spanned<StepName>>,
     pub(crate) db: BTreeMap<Label, Spanned<DbAccess>>,
     pub(crate) llm: Vec<Spanned<ModelName>>,
+    pub(crate) http: Vec<Spanned<HttpGrant>>,
     pub(crate) output: Option<Value>,
     pub(crate) limits: LimitsToml,
     pub(crate) retry: Retry,
@@ -180,6 +184,7 @@ fn read_step(reader: &mut Reader, mut step: Section<'_>) -> StepToml {
         depends_on: Vec::new(),
         db: BTreeMap::new(),
         llm: Vec::new(),
+        http: Vec::new(),
         output: None,
         limits: LimitsToml::default(),
         retry: Retry::default(),
@@ -202,6 +207,7 @@ fn read_step(reader: &mut Reader, mut step: Section<'_>) -> StepToml {
             }
         }
         this.llm = grants.take("llm").map(|node| node.names(reader)).unwrap_or_default();
+        this.http = grants.take("http").map(|node| http::read_grants(reader, &node)).unwrap_or_default();
         grants.finish(reader);
     }
     this.output = step.take("output").and_then(|node| schema(reader, &node));

@@ -244,7 +244,8 @@ fn waits_with_timer(url: &str) -> String {
     let timer = monotonic_clock::subscribe_duration(1_000_000);
     let ready = poll(&[&future.subscribe(), &timer]);
     OutgoingBody::finish(body, None).expect("the body is complete");
-    format!("{ready:?} {:?} {}", poll(&[&future.subscribe(), &timer]), show(Ok(future)))
+    let then = poll(&[&future.subscribe(), &timer]);
+    format!("{ready:?} {then:?} {}", show(Ok(future)))
 }
 
 /// Three at a time: all are answered, and the order is that of the asking.
