@@ -113,11 +113,10 @@ impl FromStr for Ceiling {
     type Err = wflo_model::BadHttpPattern;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text.contains(' ') {
-            true => text.parse(),
-            false => format!("* {text}").parse(),
-        }
-        .map(Self)
+        let all_methods = format!("* {text}");
+        let pattern = if text.contains(' ') { text } else { &all_methods };
+        // The message shows what is written.
+        pattern.parse().map(Self).map_err(|error| Self::Err { pattern: text.to_owned(), ..error })
     }
 }
 
