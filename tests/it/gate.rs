@@ -40,7 +40,9 @@ impl Gate {
     /// Waits until so many requests have arrived in all.
     #[track_caller]
     pub(crate) fn arrived(&self, requests: usize) {
-        eventually("a request arrives", || self.state.0.lock().expect("no test panics here").arrived >= requests);
+        eventually("a request arrives", || {
+            self.state.0.lock().expect("no test panics here").arrived >= requests
+        });
     }
 
     /// Lets everybody through from now on.

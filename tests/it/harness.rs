@@ -123,9 +123,8 @@ impl Project {
     pub(crate) fn use_server(&self, address: &str) {
         let text = std::fs::read_to_string(self.path("wflo.toml")).expect("wflo.toml");
         let kept: Vec<&str> = text.split("\n[").filter(|block| !block.starts_with("llm.")).collect();
-        let llm = format!(
-            "\n[llm.server]\nkind = \"openai\"\nbase_url = \"{address}\"\nmodels = [\"gpt-4\"]\n"
-        );
+        let llm =
+            format!("\n[llm.server]\nkind = \"openai\"\nbase_url = \"{address}\"\nmodels = [\"gpt-4\"]\n");
         self.write("wflo.toml", &format!("{}\n{llm}", kept.join("\n[")));
     }
 }

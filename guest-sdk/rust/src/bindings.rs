@@ -36,6 +36,8 @@ wit_bindgen::generate!({
     ],
     world: "wflo:sdk/guest",
     additional_derives: [PartialEq],
+    // It holds a handle.
+    additional_derives_ignore: ["stream-error"],
     pub_export_macro: true,
     export_macro_name: "export_component",
     default_bindings_module: "::wflo::__rt::bindings",

@@ -153,13 +153,15 @@ fn http_error(error: HttpError) -> CallError {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::time::Duration;
 
     use wflo_engine::CallClass;
     use wflo_model::{CallError, Grants, HttpGrant, Idempotency};
-    use wflo_ports::HttpRequest;
+    use wflo_ports::{HttpClient, HttpError, HttpLimits, HttpRequest, HttpResponse};
 
-    use super::{class, granted};
+    use super::{authorise, class, granted, is_settled};
+    use crate::Outside;
 
     fn request(method: &str, url: &str) -> HttpRequest {
         HttpRequest::new(method.parse().unwrap(), url.parse().unwrap())
@@ -195,6 +197,44 @@ mod tests {
             message,
             "`GET https://evil.example/a` is not granted; `grants.http = [\"GET https://evil.example/a\"]` would"
         );
+    }
+
+    /// Makes no request, and is asked for none.
+    struct Nobody;
+
+    #[async_trait::async_trait]
+    impl HttpClient for Nobody {
+        async fn send(&self, _: &HttpRequest, _: HttpLimits) -> Result<HttpResponse, HttpError> {
+            panic!("only asked whether it may")
+        }
+    }
+
+    #[test]
+    fn the_ceiling_of_today_counts_beside_the_grant_of_the_plan() {
+        let may = |outside: &Outside, url: &str| authorise(&request("GET", url), &grants(), outside);
+        let url = "https://example.org/a";
+        assert!(matches!(may(&Outside::default(), url), Err(CallError::Unknown { .. })));
+        let with = |ceiling: Option<&[&str]>| {
+            let ceiling = ceiling.map(|all| all.iter().map(|text| text.parse().unwrap()).collect());
+            Outside::default().with_http(Arc::new(Nobody), ceiling)
+        };
+        assert!(may(&with(None), url).is_ok());
+        assert!(may(&with(Some(&["* https://example.org/*"])), url).is_ok());
+        for ceiling in [&[][..], &["POST https://example.org/*"], &["* https://*.example.org/*"]] {
+            assert!(
+                matches!(may(&with(Some(ceiling)), url), Err(CallError::AccessDenied { .. })),
+                "{ceiling:?}"
+            );
+        }
+        assert!(may(&with(Some(&["* https://*/*"])), "https://evil.example/").is_err(), "there is no grant");
+    }
+
+    #[test]
+    fn an_answer_of_a_busy_server_does_not_stand() {
+        let settled = |answer| is_settled(&answer);
+        assert!(settled(serde_json::json!({"status": 201, "body": "made"})));
+        assert!(!settled(serde_json::json!({"status": 503})));
+        assert!(!settled(serde_json::json!("no answer")));
     }
 
     #[test]

@@ -49,8 +49,12 @@ impl Error {
         // The query may hold a key, and errors end in journals.
         let url = url.split('?').next().unwrap_or_default();
         match code {
-            ErrorCode::HttpRequestDenied | ErrorCode::ConfigurationError => Self::AccessDenied(url.to_owned()),
-            ErrorCode::HttpRequestUriInvalid | ErrorCode::HttpRequestMethodInvalid => Self::Invalid(url.to_owned()),
+            ErrorCode::HttpRequestDenied | ErrorCode::ConfigurationError => {
+                Self::AccessDenied(url.to_owned())
+            }
+            ErrorCode::HttpRequestUriInvalid | ErrorCode::HttpRequestMethodInvalid => {
+                Self::Invalid(url.to_owned())
+            }
             ErrorCode::DestinationUnavailable | ErrorCode::ConnectionLimitReached => Self::Unavailable,
             ErrorCode::ConnectionTerminated => Self::Lost,
             ErrorCode::HttpRequestBodySize(_) | ErrorCode::HttpResponseBodySize(_) => Self::TooLarge,

@@ -102,7 +102,9 @@ mod tests {
         assert!(answer(204, b"").success().is_ok());
         let error = answer(404, " no such paper\n".as_bytes()).success().unwrap_err();
         assert_eq!(error.to_string(), "the server answered 404: no such paper");
-        let Err(Error::Status { body, .. }) = answer(500, "é".repeat(1000).as_bytes()).success() else { panic!() };
+        let Err(Error::Status { body, .. }) = answer(500, "é".repeat(1000).as_bytes()).success() else {
+            panic!()
+        };
         assert_eq!(body.len(), 500);
     }
 }

@@ -75,7 +75,9 @@ fn read(response: &IncomingResponse) -> Result<Response, Error> {
         match stream.blocking_read(CHUNK) {
             Ok(chunk) => bytes.extend_from_slice(&chunk),
             Err(StreamError::Closed) => break,
-            Err(StreamError::LastOperationFailed(error)) => return Err(Error::Other(error.to_debug_string())),
+            Err(StreamError::LastOperationFailed(error)) => {
+                return Err(Error::Other(error.to_debug_string()));
+            }
         }
     }
     drop(stream);

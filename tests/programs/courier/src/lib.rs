@@ -34,7 +34,14 @@ export!(Courier);
 
 impl Guest for Courier {
     fn describe() -> Vec<StepInfo> {
-        Vec::new()
+        let step = |name: &str| StepInfo {
+            name: name.into(),
+            summary: "Makes a request.".into(),
+            compensates: false,
+            output_schema: None,
+            facts: Vec::new(),
+        };
+        ["get", "post_body_first", "post_body_later", "asks_again"].map(step).into()
     }
 
     fn run(step: String) -> Result<String, Failure> {
