@@ -84,7 +84,7 @@ impl Http {
             authorities.extend(reqwest::Certificate::from_pem_bundle(pem).map_err(all_causes)?);
         }
         let mut client = Client::builder();
-        if scheme == HttpScheme::Http || !authorities.is_empty() {
+        if scheme == HttpScheme::Http || !self.config.authorities.is_empty() {
             client = client.tls_certs_only(authorities);
         }
         client

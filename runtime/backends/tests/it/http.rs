@@ -152,7 +152,10 @@ async fn a_name_that_leads_inside_is_not_connected_to() {
             .send(&request("GET", &peer.url("papers.example")), HttpLimits::default())
             .await
             .unwrap_err();
-        assert!(matches!(&error, HttpError::Prohibited { message } if message.contains("papers.example")), "{error}");
+        assert!(
+            matches!(&error, HttpError::Prohibited { message } if message.contains("papers.example")),
+            "{error}"
+        );
     }
     assert!(peer.asked().is_empty());
 }
@@ -167,7 +170,8 @@ async fn a_name_is_looked_up_once_for_a_request_and_cannot_change_in_between() {
     assert_eq!(answer.status, 200);
     assert_eq!(names.asked.load(Ordering::SeqCst), 1);
     // Rebound, the name is judged anew.
-    let error = client.send(&request("GET", &peer.url("localhost")), HttpLimits::default()).await.unwrap_err();
+    let error =
+        client.send(&request("GET", &peer.url("localhost")), HttpLimits::default()).await.unwrap_err();
     assert!(matches!(error, HttpError::Prohibited { .. }), "{error}");
     assert_eq!(peer.asked().len(), 1);
 }
@@ -176,7 +180,8 @@ async fn a_name_is_looked_up_once_for_a_request_and_cannot_change_in_between() {
 async fn an_address_that_is_written_out_is_not_looked_up() {
     let peer = Peer::saying(HELLO).await;
     let names = Listed::new(&[&["1.1.1.1"]]);
-    let answer = with(Arc::clone(&names)).send(&request("GET", &peer.url("127.0.0.1")), HttpLimits::default()).await;
+    let answer =
+        with(Arc::clone(&names)).send(&request("GET", &peer.url("127.0.0.1")), HttpLimits::default()).await;
     assert_eq!(answer.unwrap().status, 200);
     assert_eq!(names.asked.load(Ordering::SeqCst), 0);
 }
@@ -228,15 +233,20 @@ async fn what_could_not_be_sent_is_told_apart() {
     assert!(matches!(error, HttpError::Invalid { .. }), "{error:?}");
     assert!(peer.asked().is_empty());
 
-    // Speaks no TLS.
-    let error = Http::new(HttpConfig { authorities: vec![authority()], ..HttpConfig::default() })
-        .send(&request("GET", &peer.url("127.0.0.1").replace("http:", "https:")), HttpLimits::default())
-        .await
-        .unwrap_err();
+    // Speaks no TLS: it hangs up on whatever is said to it.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://{}/", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let _ = stream.read(&mut [0; 512]).await;
+        }
+    });
+    let client = Http::new(HttpConfig { authorities: vec![nobody()], ..HttpConfig::default() });
+    let error = client.send(&request("GET", &url), HttpLimits::default()).await.unwrap_err();
     assert!(matches!(error, HttpError::NotSent { .. }), "{error:?}");
 }
 
-/// No certificate at all: nobody is trusted, on any machine.
-fn authority() -> Vec<u8> {
+/// No certificate at all: nobody is trusted, whatever the machine trusts.
+fn nobody() -> Vec<u8> {
     Vec::new()
 }
