@@ -74,6 +74,46 @@ async fn a_client_that_people_use_works_as_it_is() {
     assert!(text.contains("HttpRequestDenied"), "{text}");
 }
 
+#[tokio::test]
+async fn the_sdk_is_a_client_like_others() {
+    let (text, gate) = said("sdk_get", answers([ok()])).await;
+    assert_eq!(text, "Ok(\"hello\")");
+    assert_eq!(gate.calls, [handle(json!({"method": "GET", "url": format!("{URL}&q=a%20b")}))]);
+    let (text, gate) = said("sdk_post", answers([ok()])).await;
+    assert_eq!(text, "200 Some(\"text/plain\")");
+    let headers = json!([["content-type", "application/json"]]);
+    assert_eq!(
+        gate.calls,
+        [handle(json!({"method": "POST", "url": URL, "headers": headers, "body": "[1,2]"}))]
+    );
+    let (text, _) = said("sdk_post", refusing()).await;
+    assert_eq!(text, "access denied: `https://example.org/api/a`");
+    let (text, _) = said("sdk_follows", answers([json!({"status": 503, "body": "busy"})])).await;
+    assert_eq!(text, "Retryable: the server answered 503: busy");
+}
+
+#[tokio::test]
+async fn the_sdk_follows_redirects_by_asking_anew() {
+    let to = |location: &str| json!({"status": 301, "headers": [["location", location]]});
+    let (text, gate) = said("sdk_follows", answers([to("next"), to("https://other.example/z"), ok()])).await;
+    assert_eq!(text, "hello");
+    let asked: Vec<_> = gate.calls.iter().map(|call| (&call.args["url"], &call.args["headers"])).collect();
+    let all = json!([["authorization", "secret"], ["x-kept", "1"]]);
+    // Credentials stay with the server they were meant for.
+    let kept = json!([["x-kept", "1"]]);
+    assert_eq!(
+        asked,
+        [
+            (&json!(URL), &all),
+            (&json!("https://example.org/api/next"), &all),
+            (&json!("https://other.example/z"), &kept),
+        ]
+    );
+    let (text, gate) = said("sdk_follows", answers((0..9).map(|_| to("/again")))).await;
+    assert_eq!(text, "Permanent: the server answered 301");
+    assert_eq!(gate.calls.len(), 6);
+}
+
 fn denied() -> CallError {
     CallError::AccessDenied { message: "not granted".into() }
 }

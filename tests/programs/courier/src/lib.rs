@@ -53,6 +53,9 @@ impl Guest for Courier {
             "post_bytes" => body_first(&url, &[0xff, 0x00, 0x80]),
             "with_client" => with_client(&url, None),
             "with_client_body" => with_client(&url, Some("from a client")),
+            "sdk_get" => format!("{:?}", sdk::http::get(&url).query("q", "a b").text()),
+            "sdk_post" => sdk_post(&url),
+            "sdk_follows" => sdk_follows(&url),
             "large_body" => body_first(&url, &vec![b'x'; 3 << 20]),
             "too_large_body" => body_first(&url, &vec![b'x'; 5 << 20]),
             "too_large_body_later" => body_later(&url, &vec![b'x'; 5 << 20]),
@@ -211,6 +214,22 @@ fn with_client(url: &str, body: Option<&str>) -> String {
             }
         }
     })
+}
+
+fn sdk_post(url: &str) -> String {
+    let request = sdk::http::post(url).body_json(&[1, 2]).expect("the body is JSON");
+    match request.send() {
+        Ok(answer) => format!("{} {:?}", answer.status(), answer.header("Content-Type")),
+        Err(error) => format!("{error}"),
+    }
+}
+
+fn sdk_follows(url: &str) -> String {
+    let request = sdk::http::get(url).header("Authorization", "secret").header("x-kept", "1");
+    match request.text() {
+        Ok(text) => text,
+        Err(error) => format!("{:?}: {error}", error.kind()),
+    }
 }
 
 fn lengths(url: &str, length: &str) -> String {
