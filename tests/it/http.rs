@@ -154,7 +154,7 @@ fn the_deployment_has_the_last_word() {
     project.write("wflo.toml", "[limits]\nhttp = [\"https://*.example.org/*\"]\n");
     let refused = project.wflo(&["run"]).expect_code(2);
     assert!(refused.stderr.contains("is above the ceiling of"), "{refused:?}");
-    assert!(refused.stderr.contains("workflow.toml:8:"), "{refused:?}");
+    assert!(refused.stderr.contains("workflow.toml:9:"), "{refused:?}");
     assert!(site.asked().is_empty());
 }
 
