@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::Deserialize as _;
-use serde::de::IntoDeserializer as _;
 use serde::de::value::{Error as ValueError, StrDeserializer};
+use serde::de::IntoDeserializer as _;
 use wflo::RunStatus;
 use wflo_model::{ApprovalId, GroupName, PrincipalName, RunId, StepName};
 

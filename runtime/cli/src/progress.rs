@@ -106,7 +106,11 @@ fn line(template: &str) -> ProgressBar {
 }
 
 const fn spinner(colors: bool) -> &'static str {
-    if colors { "{spinner:.cyan} {msg}  {elapsed:>7.dim}" } else { "{spinner} {msg}  {elapsed:>7}" }
+    if colors {
+        "{spinner:.cyan} {msg}  {elapsed:>7.dim}"
+    } else {
+        "{spinner} {msg}  {elapsed:>7}"
+    }
 }
 
 fn mark(status: StepStatus, colors: bool) -> String {

@@ -9,11 +9,7 @@ use crate::failure::{Code, Failure};
 use crate::print;
 use crate::project::Project;
 
-pub(crate) async fn check(
-    global: &Global,
-    folder: Option<&Path>,
-    explain: Option<&StepName>,
-) -> Result<Code, Failure> {
+pub(crate) async fn check(global: &Global, folder: Option<&Path>, explain: Option<&StepName>) -> Result<Code, Failure> {
     let _ = (global, folder, explain, print, Project::find);
     Ok(Code::Succeeded)
 }

@@ -26,9 +26,7 @@ pub(crate) async fn perform(cli: Cli) -> Result<Code, Failure> {
             Ok(Code::Succeeded)
         }
         Command::Audit { command: Audit::Verify { file } } => audit::verify(&file),
-        Command::Check { folder, explain } => {
-            check::check(&global, folder.as_deref(), explain.as_ref()).await
-        }
+        Command::Check { folder, explain } => check::check(&global, folder.as_deref(), explain.as_ref()).await,
         Command::Run(args) => {
             let project = Project::find(&global, args.folder.as_deref())?;
             let mut session = Session::open(project.place()?).await?;

@@ -10,10 +10,10 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
-use super::address;
 use super::frame::{self, Ask, FrameError, Hello, MAX_FRAME, MAX_HELLO, Reply};
 use super::operation::{Request, STREAM};
 use super::service::{Refusal, Service};
+use super::address;
 use crate::failure::Failure;
 
 /// How long a client may take to say hello.

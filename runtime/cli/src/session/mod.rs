@@ -31,13 +31,13 @@ use wflo_journal::{Journal, MasterKey, OpenError};
 use wflo_sandbox::{Sandbox, SandboxConfig};
 
 use self::client::{Connection, NotConnected, Outcome};
-pub(crate) use self::deploy::Deploy;
 use self::holder::Holder;
 use self::interrupt::Interrupt;
+pub(crate) use self::deploy::Deploy;
 pub(crate) use self::operation::{Operation, Streamed};
 pub(crate) use self::operations::{
-    Approval, Approvals, Costs, Drive, EventView, Events, Export, Keep, Known, Logs, Resume, Runs, Show,
-    Start, Unfinished, Vote, Who,
+    Approval, Approvals, Costs, Drive, EventView, Events, Export, Keep, Known, Logs, Resume, Runs, Show, Start,
+    Unfinished, Vote, Who,
 };
 use self::service::{Refusal, Service};
 use crate::failure::{Code, Failure};
@@ -207,8 +207,7 @@ async fn link(place: &Place, interrupt: &mut Interrupt) -> Result<Link, Failure>
 
 /// Opens the store and listens; the inner error says that another process has it.
 async fn hold(place: &Place) -> Result<Result<Holder, OpenError>, Failure> {
-    let journal = match Journal::open_state(&place.state, place.master.clone(), Arc::new(SystemEntropy)).await
-    {
+    let journal = match Journal::open_state(&place.state, place.master.clone(), Arc::new(SystemEntropy)).await {
         Ok(journal) => journal,
         Err(error @ OpenError::Locked { .. }) => return Ok(Err(error)),
         Err(error) => return Err(Failure::bug(error)),

@@ -9,8 +9,8 @@ use tokio::sync::mpsc;
 use wflo::{Observer, RunView};
 
 use super::operations::{
-    Approval, Approvals, Costs, Drive, Events, Export, Keep, Known, Logs, Resume, Runs, Show, Start,
-    Unfinished, Vote,
+    Approval, Approvals, Costs, Drive, Events, Export, Keep, Known, Logs, Resume, Runs, Show, Start, Unfinished,
+    Vote,
 };
 use super::service::{Refusal, Service};
 

@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use wflo::{ApprovalView, CostView, LogView, Principal, RunLine, RunStatus, RunView, RuntimeError, Verdict};
+use wflo::{
+    ApprovalView, CostView, LogView, Principal, RunLine, RunStatus, RunView, RuntimeError, Verdict,
+};
 use wflo_engine::{Event, Recorded, VoteRefused};
 use wflo_manifest::Plan;
 use wflo_model::{ApprovalId, Digest, GroupName, PrincipalName, RunId, StepName};
@@ -273,7 +275,8 @@ impl Operation for Resume {
     async fn perform(self, service: &Service, sink: Sink) -> Result<Self::Answer, Refusal> {
         let by = service.requester(&self.deploy, self.who).await?;
         let host = service.host(&self.deploy).await?;
-        let view = service.runtime().resume(self.run, &by, &host, Some(Arc::new(Telling(sink)))).await?;
+        let view =
+            service.runtime().resume(self.run, &by, &host, Some(Arc::new(Telling(sink)))).await?;
         service.stands(view)
     }
 }
@@ -314,9 +317,7 @@ impl Operation for Vote {
         }
         match runtime.vote(self.id, &voter, self.verdict, self.comment).await {
             Err(RuntimeError::Vote(refused @ VoteRefused::VotedAlready { .. })) => {
-                Err(Failure::new(Code::Denied, refused)
-                    .hint(format!("`wflo approvals show {}`", self.id))
-                    .into())
+                Err(Failure::new(Code::Denied, refused).hint(format!("`wflo approvals show {}`", self.id)).into())
             }
             cast => Ok(cast?),
         }

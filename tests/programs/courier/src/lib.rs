@@ -23,7 +23,8 @@ use exports::wflo::step::handler::{Failure, Guest, StepInfo, Undo};
 use wasi::clocks::monotonic_clock;
 use wasi::http::outgoing_handler::handle;
 use wasi::http::types::{
-    self, ErrorCode, Fields, FutureIncomingResponse, Method, OutgoingBody, OutgoingRequest, RequestOptions, Scheme,
+    self, ErrorCode, Fields, FutureIncomingResponse, Method, OutgoingBody, OutgoingRequest, RequestOptions,
+    Scheme,
 };
 use wasi::io::poll::poll;
 use wasi::io::streams::StreamError;
@@ -45,7 +46,8 @@ impl Guest for Courier {
     }
 
     fn run(step: String) -> Result<String, Failure> {
-        let url = context::input("url").map_or_else(|| "https://example.org/api/a?b=c".into(), |url| unquoted(&url));
+        let url = context::input("url")
+            .map_or_else(|| "https://example.org/api/a?b=c".into(), |url| unquoted(&url));
         let said = match step.as_str() {
             "get" => show(handle(request(Method::Get, &url, &[("x-from", "a step")]), None)),
             "post_body_first" => body_first(&url, b"before"),
