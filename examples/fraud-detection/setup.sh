@@ -9,7 +9,7 @@ wflo=${WFLO:-wflo}
 
 if ! command -v "$wflo" >/dev/null 2>&1; then
     echo "error: \`$wflo\` is not there" >&2
-    echo "hint: \`cargo install --path runtime/cli\` installs it, or set WFLO to the path of one" >&2
+    echo "hint: \`cargo xtask install\` installs it, or set WFLO to the path of one" >&2
     exit 1
 fi
 

@@ -71,6 +71,8 @@ fn what_is_not_there_is_said_so() {
     let (project, people) = Project::fraud();
     project.wflo(&["show", "01ARZ3NDEKTSV4RRFFQ69G5FAV"]).expect_code(4);
     project.wflo_as("alice", &people.alice, &["approve", "apr_0000000000000000"]).expect_code(4);
+    let none = project.wflo(&["runs", "--status", "cancelled"]).expect_code(0);
+    assert_eq!((none.stdout.as_str(), none.stderr.trim()), ("", "there are no such runs"));
     project.wflo(&["fly"]).expect_code(2);
     project.wflo(&["run", "--input", "nonsense=1"]).expect_code(2);
 }

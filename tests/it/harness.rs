@@ -23,12 +23,20 @@ pub(crate) struct Output {
 impl Project {
     /// A copy of `examples/NAME`, built.
     pub(crate) fn new(example: &str) -> Self {
-        let from = root().join("examples").join(example);
+        Self::copy_of(&root().join("examples").join(example))
+    }
+
+    /// A copy of `tests/workflows/NAME`, built.
+    pub(crate) fn workflow(name: &str) -> Self {
+        Self::copy_of(&root().join("tests/workflows").join(name))
+    }
+
+    fn copy_of(from: &Path) -> Self {
         let folder = tempfile::tempdir().expect("a folder for the test");
         for file in ["workflow.toml", "wflo.toml"] {
             copy(&from.join(file), &folder.path().join(file));
         }
-        let component = from.join(component(&from));
+        let component = from.join(component(from));
         assert!(component.is_file(), "`{}` is not built: run `cargo xtask guests`", component.display());
         copy(&component, &folder.path().join(component.file_name().expect("a component has a name")));
         if from.join("cassettes").is_dir() {
@@ -226,7 +234,7 @@ pub(crate) fn root() -> PathBuf {
 }
 
 /// A program of this workspace, beside the one that tests.
-fn binary(name: &str) -> PathBuf {
+pub(crate) fn binary(name: &str) -> PathBuf {
     let here = std::env::current_exe().expect("a test knows its path");
     let folder = here.parent().and_then(Path::parent).expect("tests are built into `deps`");
     let path = folder.join(format!("{name}{}", std::env::consts::EXE_SUFFIX));

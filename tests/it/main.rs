@@ -3,6 +3,8 @@
 mod approval;
 mod audit;
 mod budget;
+mod check;
+mod chores;
 mod crash;
 mod fraud;
 mod gate;

@@ -1,6 +1,8 @@
-//! The example's README shows real commands and their real output.
+//! The examples' READMEs show real commands and their real output.
 
-use crate::harness::{Project, root};
+use std::process::Command;
+
+use crate::harness::{Output, Project, binary, root};
 
 /// A word of an output with what differs from run to run taken out.
 fn plain(word: &str) -> String {
@@ -37,7 +39,7 @@ fn lines(text: &str) -> Vec<String> {
         .collect()
 }
 
-/// The output that the README shows under this name, without the command itself.
+/// The output that a README shows under this name, without the commands themselves.
 fn shown(readme: &str, name: &str) -> Vec<String> {
     let (_, after) =
         readme.split_once(&format!("<!-- output: {name} -->\n```console\n")).expect("the README has it");
@@ -45,44 +47,112 @@ fn shown(readme: &str, name: &str) -> Vec<String> {
     lines(block).into_iter().filter(|line| !line.starts_with("$ ")).collect()
 }
 
+/// Holds what a README shows against what was printed: line for line, but for `...`, which stands for any number of
+/// lines.
+#[track_caller]
+fn compare(readme: &str, name: &str, printed: &str) {
+    let real = lines(printed);
+    let shown = shown(readme, name);
+    let mut at = 0;
+    let mut pieces = shown.split(|line| line == "...").peekable();
+    let mut is_first = true;
+    while let Some(piece) = pieces.next() {
+        let last = real.len().saturating_sub(piece.len());
+        let range = match (is_first, pieces.peek().is_none()) {
+            (true, true) if real.len() != piece.len() => 0..0,
+            (true, _) => 0..1,
+            (false, true) => last.max(at)..last + 1,
+            (false, false) => at..last + 1,
+        };
+        let found = range.into_iter().find(|&from| real[from..].starts_with(piece));
+        let found = found.unwrap_or_else(|| {
+            panic!("`{name}`: the README shows\n{}\nand the command prints\n{printed}", piece.join("\n"))
+        });
+        at = found + piece.len();
+        is_first = false;
+    }
+}
+
+fn readme(example: &str) -> String {
+    std::fs::read_to_string(root().join("examples").join(example).join("README.md")).expect("the README")
+}
+
+/// What a command prints, as somebody or nobody.
+fn printed(project: &Project, args: &[&str], person: Option<&str>) -> String {
+    let mut command = project.command(args);
+    command.env("USER", "you");
+    if let Some(name) = person {
+        let token = std::fs::read_to_string(project.path("tokens").join(name)).expect("setup.sh has left it");
+        command.args(["--as", name]).env("WFLO_TOKEN", token.trim());
+    }
+    let output = Output::of(&mut command);
+    output.stderr + &output.stdout
+}
+
+fn word(text: &str, start: &str, length: usize) -> String {
+    let found = text.split_whitespace().find(|word| word.starts_with(start) && word.len() == length);
+    found.expect("the run names it").to_owned()
+}
+
 #[test]
-fn the_readme_shows_what_the_commands_print() {
-    let readme =
-        std::fs::read_to_string(root().join("examples/fraud-detection/README.md")).expect("the README");
-    let (project, people) = Project::fraud();
-    let printed = |args: &[&str], person: Option<(&str, &str)>| {
-        let mut command = project.command(args);
-        command.env("USER", "you");
-        if let Some((name, token)) = person {
-            command.args(["--as", name]).env("WFLO_TOKEN", token);
-        }
-        let output = crate::harness::Output::of(&mut command);
-        output.stderr + &output.stdout
+fn the_readme_of_fraud_detection_shows_what_the_commands_print() {
+    let readme = readme("fraud-detection");
+    let project = Project::new("fraud-detection");
+    std::fs::copy(root().join("examples/fraud-detection/setup.sh"), project.path("setup.sh"))
+        .expect("the example has it");
+    let mut setup = Command::new("sh");
+    setup.arg(project.path("setup.sh")).env("WFLO", binary("wflo")).env("FRAUD_DATA", binary("fraud-data"));
+    compare(&readme, "setup", &Output::of(&mut setup).expect_code(0).stdout);
+    // Safe to repeat.
+    assert_eq!(Output::of(&mut setup).expect_code(0).stdout, "");
+
+    let compare = |name: &str, args: &[&str], person| {
+        let text = printed(&project, args, person);
+        compare(&readme, name, &text);
+        text
     };
-    let compare = |name: &str, text: &str| {
-        let real = lines(text);
-        let mut rest = real.iter();
-        for line in shown(&readme, name).iter().filter(|line| *line != "...") {
-            assert!(
-                rest.any(|real| real == line),
-                "`{name}`: the README shows\n{line}\nand the command prints\n{text}"
-            );
-        }
+    compare("check", &["check"], None);
+    let run = compare("run", &["run"], None);
+    let (id, approval) = (word(&run, "01", 26), word(&run, "apr_", 20));
+    compare("approvals", &["approvals"], None);
+    compare("approvals-show", &["approvals", "show", &approval], None);
+    compare("mallory", &["approve", &approval], Some("mallory"));
+    compare("alice", &["approve", &approval, "--comment", "looked at all of them"], Some("alice"));
+    compare("carol", &["approve", &approval], Some("carol"));
+    compare("show", &["show", &id], None);
+    compare("cost", &["cost", &id], None);
+    project.wflo(&["audit", "export", &id, "-o", "run.audit"]).expect_code(0);
+    compare("audit", &["audit", "verify", "run.audit"], None);
+}
+
+#[test]
+fn the_readme_of_hello_shows_what_the_commands_print() {
+    let readme = readme("hello");
+    let project = Project::new("hello");
+    let run = printed(&project, &["run", "--input", "name=Ada"], None);
+    compare(&readme, "run", &run);
+    let id = word(&run, "01", 26);
+    compare(&readme, "show", &printed(&project, &["show", &id], None));
+    compare(&readme, "logs", &printed(&project, &["logs", &id], None));
+}
+
+/// The exit codes that a text lists, by number: lines that begin with one, words that say what it means.
+fn codes(text: &str) -> Vec<(String, String)> {
+    let is_codes = |words: &str| words.chars().all(|c| c.is_ascii_digit() || ", ".contains(c));
+    let row = |line: &str| {
+        let line = line.trim().trim_matches('|').trim();
+        let (codes, meaning) = line.split_once('|').or_else(|| line.split_once("  "))?;
+        let (codes, meaning) = (codes.trim(), meaning.trim());
+        (!codes.is_empty() && is_codes(codes)).then(|| (codes.to_owned(), meaning.to_owned()))
     };
-    compare("check", &printed(&["check"], None));
-    let run = printed(&["run"], None);
-    compare("run", &run);
-    let word = |start: &str, length: usize| {
-        let found = run.split_whitespace().find(|word| word.starts_with(start) && word.len() == length);
-        found.expect("the run names it").to_owned()
-    };
-    let (id, approval) = (word("01", 26), word("apr_", 20));
-    compare("approvals", &printed(&["approvals"], None));
-    compare("approvals-show", &printed(&["approvals", "show", &approval], None));
-    compare("mallory", &printed(&["approve", &approval], Some(("mallory", &people.mallory))));
-    let comment = ["approve", &approval, "--comment", "looked at all of them"];
-    compare("alice", &printed(&comment, Some(("alice", &people.alice))));
-    compare("carol", &printed(&["approve", &approval], Some(("carol", &people.carol))));
-    compare("show", &printed(&["show", &id], None));
-    compare("cost", &printed(&["cost", &id], None));
+    text.lines().filter_map(row).collect()
+}
+
+#[test]
+fn the_exit_codes_are_the_same_in_the_readme_and_the_help() {
+    let readme = std::fs::read_to_string(root().join("README.md")).expect("the README");
+    let help = Output::of(Command::new(binary("wflo")).arg("--help")).expect_code(0).stdout;
+    let (readme, help) = (codes(&readme), codes(&help));
+    assert!(readme.len() >= 9, "{readme:?}");
+    assert_eq!(readme, help);
 }

@@ -85,6 +85,12 @@ fn held() -> (Project, crate::harness::People, Provider, Gate, Running) {
     (project, people, provider, gate, holder)
 }
 
+/// The process that has held the store last.
+fn last_holder(project: &Project) -> u32 {
+    let note = std::fs::read_to_string(project.path(".wflo/lock")).expect("the store has a lock");
+    note.trim().parse().expect("it has the number of a process")
+}
+
 #[test]
 fn every_command_works_while_a_run_waits_for_its_model() {
     let (project, people) = Project::fraud();
@@ -176,7 +182,9 @@ fn when_the_holder_ends_first_the_other_goes_on() {
     holder.is_running();
     neighbour.gate.open();
     holder.end().expect_code(10);
+    let id = client.id();
     let run = client.end().expect_code(10).json();
+    assert_eq!(last_holder(&project), id, "the client has taken the place of the holder");
     assert_eq!(run["status"], "waiting");
     assert_eq!(run["steps"][0]["attempts"], 1, "to change hands is no attempt");
     assert_eq!(neighbour.provider.requests(), 1, "the answer that came while the holder left was kept");
@@ -197,7 +205,9 @@ fn when_the_holder_is_killed_the_other_takes_its_place() {
     assert_eq!(runs.as_array().map(Vec::len), Some(2));
     gate.open();
     neighbour.gate.open();
+    let id = client.id();
     let run = client.end().expect_code(10).json();
+    assert_eq!(last_holder(&project), id, "the client has taken the place of the holder");
     assert_eq!(run["status"], "waiting");
     assert_eq!(run["steps"][0]["attempts"], 1, "a crash is no attempt");
 
@@ -227,11 +237,17 @@ fn a_store_deep_in_folders_is_shared_too() {
     let provider = Provider::start(&project, &[]);
     let gate = Gate::before(&provider);
     project.use_server(&gate.address);
-    let mut command = project.command(&["run", "--json"]);
-    let holder = Running::start(command.arg("--state").arg(&deep));
+    let there = |args: &[&str]| {
+        let mut command = project.command(args);
+        command.arg("--state").arg(&deep);
+        command
+    };
+    for (name, group) in [("alice", "fraud-team"), ("carol", "compliance")] {
+        Output::of(&mut there(&["identity", "add", name, "--group", group])).expect_code(0);
+    }
+    let holder = Running::start(&mut there(&["run", "--json"]));
     gate.arrived(1);
-    let mut command = project.command(&["runs", "--json"]);
-    let runs = Output::of(command.arg("--state").arg(&deep)).expect_code(0).json();
+    let runs = Output::of(&mut there(&["runs", "--json"])).expect_code(0).json();
     assert_eq!(runs[0]["status"], "running");
     gate.open();
     holder.end().expect_code(10);
@@ -249,4 +265,29 @@ fn logs_are_followed_while_another_command_drives() {
     project.wflo_as("carol", &people.carol, &["approve", &approval]).expect_code(0);
     let text = follower.end().expect_code(0).stdout;
     assert!(text.contains("analyzed") && text.contains("blocked"), "{text}");
+}
+
+#[test]
+fn a_vote_from_a_folder_that_binds_less_leaves_the_run_to_its_own() {
+    let (project, people) = Project::fraud();
+    let run = project.wflo(&["run", "--json"]).expect_code(10).json();
+    let (id, approval) = (run["run"].as_str().expect("an id"), approval_of(&run));
+    let elsewhere = Project::new("hello");
+    let there = |args: &[&str], person: Option<(&str, &str)>| {
+        let mut command = elsewhere.command(args);
+        command.arg("--state").arg(project.path(".wflo"));
+        if let Some((name, token)) = person {
+            command.args(["--as", name]).env("WFLO_TOKEN", token);
+        }
+        Output::of(&mut command)
+    };
+    there(&["approve", &approval], Some(("alice", &people.alice))).expect_code(10);
+    let last = there(&["approve", &approval], Some(("carol", &people.carol))).expect_code(0);
+    assert!(last.stderr.contains("database `bank`"), "{}", last.stderr);
+    assert!(last.stderr.contains(&format!("wflo resume {id}")), "{}", last.stderr);
+    assert!(project.blocked().is_empty());
+    there(&["resume", id], None).expect_code(2);
+    assert!(there(&["resume"], None).expect_code(0).stderr.contains("left as it is"));
+    project.wflo(&["resume", id]).expect_code(0);
+    assert!(!project.blocked().is_empty());
 }

@@ -117,3 +117,35 @@ fn another_version_and_what_is_no_wflo_are_told_apart() {
         peer.join().expect("it has spoken");
     }
 }
+
+#[test]
+fn what_no_command_sends_is_refused_and_harms_nobody() {
+    let (project, _) = Project::fraud();
+    let provider = Provider::start(&project, &[]);
+    let gate = Gate::before(&provider);
+    project.use_server(&gate.address);
+    let holder = Running::start(&mut project.command(&["run", "--json"]));
+    gate.arrived(1);
+    let speak = || {
+        let mut peer = UnixStream::connect(project.path(".wflo/wflo.sock")).expect("the holder is there");
+        let hello = read(&mut peer).expect("its hello");
+        write(&mut peer, &hello);
+        peer
+    };
+    let mut unknown = speak();
+    write(&mut unknown, br#"{"request":{"format_the_disk":{}}}"#);
+    let reply: Value = serde_json::from_slice(&read(&mut unknown).expect("a reply")).expect("JSON");
+    assert!(reply["failed"]["message"].as_str().expect("why").contains("cannot be read"), "{reply}");
+    let mut endless = speak();
+    endless.write_all(&[0xff; 4]).expect("it reads");
+    let reply: Value = serde_json::from_slice(&read(&mut endless).expect("a reply")).expect("JSON");
+    assert!(reply["failed"]["message"].as_str().expect("why").contains("at most"), "{reply}");
+    assert_eq!(read(&mut endless), None, "nothing more is heard from such a peer");
+    // One that says nothing, and one that leaves in the middle of a word.
+    let _silent = speak();
+    speak().write_all(&[0, 0]).expect("it reads");
+
+    project.wflo(&["runs"]).expect_code(0);
+    gate.open();
+    holder.end().expect_code(10);
+}

@@ -9,11 +9,11 @@ use crate::tool::{Step, command, root};
 /// What guests are compiled to.
 const TARGET: &str = "wasm32-wasip2";
 
-/// Builds the steps of every example.
+/// Builds the steps of every example, and of the workflows that only tests use.
 pub(crate) fn build_all(wflo: &Path) -> Result<()> {
     target()?;
-    for example in examples()? {
-        Step::new("building the steps of an example").run(command(wflo).arg("build").arg(example))?;
+    for folder in workflows("examples")?.into_iter().chain(workflows("tests/workflows")?) {
+        Step::new("building the steps of a workflow").run(command(wflo).arg("build").arg(folder))?;
     }
     Ok(())
 }
@@ -32,12 +32,13 @@ pub(crate) fn target() -> Result<()> {
         })
 }
 
-/// The folders in `examples/` that hold a workflow.
-fn examples() -> Result<Vec<PathBuf>> {
-    let folder = root().join("examples");
+/// The folders in a folder that hold a workflow.
+fn workflows(folder: &str) -> Result<Vec<PathBuf>> {
+    let folder = root().join(folder);
+    let reading = || format!("`{}`", folder.display());
     let mut found = Vec::new();
-    for entry in folder.read_dir().context("the examples")? {
-        let path = entry.context("the examples")?.path();
+    for entry in folder.read_dir().with_context(reading)? {
+        let path = entry.with_context(reading)?.path();
         if path.join("workflow.toml").is_file() {
             found.push(path);
         }

@@ -1,7 +1,6 @@
 //! `cargo xtask`: the developer's own tool.
 #![expect(clippy::print_stderr, reason = "a tool for a terminal")]
 
-mod demo;
 mod guests;
 mod tool;
 
@@ -16,6 +15,7 @@ usage: cargo xtask COMMAND
 
   demo          set up and play the fraud-detection example, from an empty checkout to blocked accounts
   test [NAME]   build what the tests need, then run all tests, or those whose name has NAME in it
+  install       install the wflo command, with the demo inside
   guests        build every guest to a WebAssembly component";
 
 fn main() -> ExitCode {
@@ -23,6 +23,7 @@ fn main() -> ExitCode {
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let done = match args.as_slice() {
         ["demo"] => demo(),
+        ["install"] => install(),
         ["test", names @ ..] => test(names),
         ["guests"] => wflo().and_then(|wflo| guests::build_all(&wflo)),
         ["help" | "--help" | "-h"] | [] => {
@@ -46,14 +47,19 @@ fn demo() -> Result<()> {
     guests::target()?;
     let wflo = wflo()?;
     Step::new("building the steps").run(tool::command(&wflo).arg("build").arg(&example))?;
-    Step::new("making the data and the people").run(
-        tool::command("sh")
-            .arg(example.join("setup.sh"))
-            .arg("--reset")
-            .env("WFLO", &wflo)
-            .env("FRAUD_DATA", wflo.with_file_name("fraud-data")),
-    )?;
-    demo::play(&wflo, &example)
+    Step::new("playing the example").loud().run(tool::command(&wflo).arg("demo").arg(&example))
+}
+
+/// The command, with the demo inside, to where cargo installs programs.
+fn install() -> Result<()> {
+    let example = root().join("examples/fraud-detection");
+    guests::target()?;
+    Step::new("building the steps of the demo").run(tool::command(wflo()?).arg("build").arg(&example))?;
+    Step::new("installing wflo (optimised: this takes some minutes)").loud().run(
+        cargo()
+            .args(["install", "--locked", "--path", "runtime/cli"])
+            .env("WFLO_DEMO_COMPONENT", example.join("fraud.wasm")),
+    )
 }
 
 /// Everything the tests need, then all tests.

@@ -4,20 +4,20 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::Deserialize as _;
-use serde::de::value::{Error as ValueError, StrDeserializer};
 use serde::de::IntoDeserializer as _;
+use serde::de::value::{Error as ValueError, StrDeserializer};
 use wflo::RunStatus;
 use wflo_model::{ApprovalId, GroupName, PrincipalName, RunId, StepName};
 
 const CODES: &str = "\
 Exit codes:
   0   succeeded
-  1   the run failed; an audit file does not verify
+  1   the run failed; an audit file does not verify; a replay differs
   2   usage or manifest
   3   denied before anything ran: load, vote, start
   4   no such run, approval or step
   10  an approval is open
-  11  parked: budget, diverged
+  11  parked: timer, budget, unknown, diverged
   70  a bug of ours, or of the store
   130, 143  stopped by Ctrl-C or SIGTERM; `wflo resume` goes on";
 
@@ -107,6 +107,46 @@ pub(crate) enum Command {
     Approve(Vote),
     /// Reject, and let the run go on.
     Reject(Vote),
+    /// End a run: nothing new starts, and what is under way is stopped.
+    Cancel {
+        /// The run.
+        run: RunId,
+        /// Words to keep beside it.
+        #[arg(long)]
+        reason: Option<String>,
+    },
+    /// Say what became of a call of which nobody knows whether it was done, and let the run go on.
+    Resolve(Resolve),
+    /// Make a run that goes on from where another stood; that one is superseded.
+    Fork {
+        /// The parent; it must have ended, or wait.
+        run: RunId,
+        /// Its event up to which the new run is as it was: steps that had ended by then keep their outputs.
+        #[arg(long, value_name = "SEQ")]
+        at: u64,
+        /// Also where steps that begin anew have had effects already.
+        #[arg(long)]
+        keep: bool,
+    },
+    /// Run the finished attempts of a run again from its journal, offline, and compare.
+    Replay {
+        /// The run.
+        run: RunId,
+    },
+    /// Drop runs that ended long ago, and the plans and components that no run needs any more.
+    Gc {
+        /// Those that ended more than so many days ago.
+        #[arg(long, value_name = "DAYS", default_value_t = 6 * 365)]
+        older_than: u32,
+        /// Only say what would go.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Forget what a run said; that it took place, and when, still verifies.
+    Erase {
+        /// The run.
+        run: RunId,
+    },
     /// Show what was spent, is held, and is left.
     Cost {
         /// The run; all of them by default.
@@ -125,6 +165,12 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: Audit,
     },
+    /// Play the fraud-detection example: set up, run, approved, audited.
+    Demo {
+        /// Where; made if it is not there.
+        #[arg(default_value = "fraud-detection")]
+        folder: PathBuf,
+    },
 }
 
 /// A run to start.
@@ -141,6 +187,25 @@ pub(crate) struct Run {
     /// Idempotency key: the same key is the same run.
     #[arg(long)]
     pub(crate) key: Option<String>,
+}
+
+/// What became of a call.
+#[derive(Debug, Args)]
+pub(crate) struct Resolve {
+    /// The run.
+    pub(crate) run: RunId,
+    /// The number of the call's intent, as `wflo show` gives it.
+    #[arg(value_name = "SEQ")]
+    pub(crate) intent: u64,
+    /// It was done, and returned this: JSON, as the step is to get it.
+    #[arg(long, value_name = "VALUE", required_unless_present = "not_done", conflicts_with = "not_done")]
+    pub(crate) done: Option<String>,
+    /// It was not done: the step's call is made anew.
+    #[arg(long)]
+    pub(crate) not_done: bool,
+    /// Leave it to `wflo resume` to let the run go on.
+    #[arg(long)]
+    pub(crate) no_resume: bool,
 }
 
 /// What costs are summed up by.

@@ -29,13 +29,20 @@ pub(crate) enum Code {
 }
 
 impl Code {
+    /// Whether a signal is why.
+    pub(crate) const fn is_interrupted(self) -> bool {
+        matches!(self, Self::Interrupted | Self::Terminated)
+    }
+
     /// The code that says where a run stands.
     pub(crate) const fn of(run: &RunView) -> Self {
         match run.status {
             RunStatus::Succeeded => Self::Succeeded,
             RunStatus::Waiting => Self::ApprovalOpen,
             RunStatus::Parked => Self::Parked,
-            RunStatus::Failed | RunStatus::Cancelled => Self::RunFailed,
+            RunStatus::Failed | RunStatus::Cancelled | RunStatus::Superseded => Self::RunFailed,
+            // Accepted, and left for somebody to drive.
+            RunStatus::Running => Self::Succeeded,
             _ => Self::Bug,
         }
     }
@@ -71,7 +78,7 @@ impl Failure {
 
     /// Whether a signal is why.
     pub(crate) const fn is_interrupted(&self) -> bool {
-        matches!(self.code, Code::Interrupted | Code::Terminated)
+        self.code.is_interrupted()
     }
 
     pub(crate) fn hint(mut self, hint: impl fmt::Display) -> Self {
@@ -103,6 +110,15 @@ impl From<RuntimeError> for Failure {
             | RuntimeError::Journal(wflo_journal::ReadError::UnknownRun { .. }) => {
                 Self::new(Code::NotFound, &error).hint("`wflo runs` lists those there are")
             }
+            RuntimeError::Effects { .. } => Self::new(Code::Denied, &error)
+                .hint("fork after them, or give `--keep` if they may happen twice"),
+            RuntimeError::NotForkable { .. } | RuntimeError::Superseded { .. } => Self::usage(&error),
+            RuntimeError::Ended { .. }
+            | RuntimeError::Prune(
+                wflo_journal::PruneError::Unfinished { .. } | wflo_journal::PruneError::Erased { .. },
+            ) => Self::usage(&error),
+            RuntimeError::NotUnknown { .. } => Self::new(Code::NotFound, &error)
+                .hint("`wflo show RUN` says which calls are unknown, with their numbers"),
             RuntimeError::NoSuchApproval { .. } => {
                 Self::new(Code::NotFound, &error).hint("`wflo approvals` lists those that are open")
             }

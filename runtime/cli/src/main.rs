@@ -17,6 +17,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+/// How long threads that are in the middle of something are waited for at the end.
+const FAREWELL: std::time::Duration = std::time::Duration::from_secs(5);
+
 fn main() -> ExitCode {
     let cli = args::Cli::parse();
     if let Err(failure) = trace::begin() {
@@ -26,7 +29,10 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return end(&failure::Failure::bug(error)),
     };
-    match runtime.block_on(command::perform(cli)) {
+    let done = runtime.block_on(command::perform(cli));
+    // Everything that was said to be done is durable; what still blocks a thread is not waited for for ever.
+    runtime.shutdown_timeout(FAREWELL);
+    match done {
         Ok(code) => ExitCode::from(code as u8),
         Err(failure) => end(&failure),
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use wflo::{RunStatus, RunView, StepStatus, StepView};
-use wflo_model::StepName;
+use wflo_model::{PicoUsd, StepName};
 
 use crate::args::Global;
 use crate::terminal;
@@ -17,7 +17,10 @@ const TURN: Duration = Duration::from_millis(120);
 /// whenever one changes; nothing beside `--json`.
 pub(crate) struct Progress {
     shown: Shown,
-    seen: BTreeMap<StepName, StepStatus>,
+    /// Where each step stood last; none before the run was first seen.
+    seen: Option<BTreeMap<StepName, StepStatus>>,
+    /// The newest event it was seen with.
+    events: u64,
 }
 
 enum Shown {
@@ -36,20 +39,40 @@ impl Progress {
         } else {
             Shown::Lines
         };
-        Self { shown, seen: BTreeMap::new() }
+        Self { shown, seen: None, events: 0 }
     }
 
     /// The run looks like this now.
     pub(crate) fn show(&mut self, run: &RunView) {
+        // Looked at before something that was told meanwhile.
+        if run.events < self.events {
+            return;
+        }
+        self.events = run.events;
+        let before = self.seen.replace(run.steps.iter().map(|it| (it.name.clone(), it.status)).collect());
         for step in &run.steps {
-            let before = self.seen.insert(step.name.clone(), step.status);
-            let is_news = before != Some(step.status) && step.status != StepStatus::Pending;
-            if is_news && run.status != RunStatus::Cancelled {
+            let is_news = match &before {
+                Some(before) => before.get(&step.name) != Some(&step.status),
+                // What was so before this command is no news.
+                None => step.status == StepStatus::Running,
+            };
+            if is_news && step.status != StepStatus::Pending && run.status != RunStatus::Cancelled {
                 self.changed(run, step);
             }
         }
         if let Shown::Spinners { foot: Some(foot), .. } = &self.shown {
             foot.set_message(cost(run));
+        }
+    }
+
+    /// It stops at a signal, which may take a while.
+    pub(crate) fn stopping(&self) {
+        let text =
+            "stopping when the calls under way have ended, within ten seconds; once more ends it at once";
+        match &self.shown {
+            Shown::Spinners { bars, .. } => drop(bars.println(text)),
+            Shown::Lines => crate::say(text),
+            Shown::Nothing => {}
         }
     }
 
@@ -88,8 +111,11 @@ impl Progress {
     pub(crate) fn end(&mut self) {
         if let Shown::Spinners { bars, running, foot } = &mut self.shown {
             running.clear();
-            *foot = None;
             let _ = bars.clear();
+            // What was said stands apart from what is shown next.
+            if foot.take().is_some() {
+                crate::say("");
+            }
         }
     }
 }
@@ -106,11 +132,7 @@ fn line(template: &str) -> ProgressBar {
 }
 
 const fn spinner(colors: bool) -> &'static str {
-    if colors {
-        "{spinner:.cyan} {msg}  {elapsed:>7.dim}"
-    } else {
-        "{spinner} {msg}  {elapsed:>7}"
-    }
+    if colors { "{spinner:.cyan} {msg}  {elapsed:>7.dim}" } else { "{spinner} {msg}  {elapsed:>7}" }
 }
 
 fn mark(status: StepStatus, colors: bool) -> String {
@@ -125,12 +147,15 @@ fn mark(status: StepStatus, colors: bool) -> String {
 
 fn cost(run: &RunView) -> String {
     let budget = run.budget_usd.map(|budget| format!(" of {budget}")).unwrap_or_default();
-    let text = format!("{}{budget} USD so far", run.cost_usd);
+    let held = if run.held_usd > PicoUsd::ZERO { format!(", {} held", run.held_usd) } else { String::new() };
+    let text = format!("{}{budget} USD so far{held}", run.cost_usd);
     terminal::dim(&text, terminal::stderr_colors())
 }
 
 fn seconds(time: Duration) -> String {
-    if time.as_secs() < 60 {
+    if time.as_secs() == 0 {
+        format!("{}ms", time.as_millis())
+    } else if time.as_secs() < 60 {
         format!("{:.1}s", time.as_secs_f64())
     } else {
         format!("{}m{:02}s", time.as_secs() / 60, time.as_secs() % 60)

@@ -42,6 +42,24 @@ pub(crate) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
+/// The user of this machine: by the environment, or where that does not say, as in a cron job, by their number.
+pub(crate) fn local_user() -> String {
+    use std::os::unix::fs::MetadataExt as _;
+    let by_number = || {
+        // The owner of one's own process. Systems without it have the variable.
+        let uid = std::fs::metadata("/proc/self").ok()?.uid().to_string();
+        let known = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+        let name = known.lines().find_map(|line| {
+            let mut fields = line.split(':');
+            let name = fields.next()?;
+            (fields.nth(1)? == uid).then(|| name.to_owned())
+        });
+        Some(name.unwrap_or_else(|| format!("uid-{uid}")))
+    };
+    let named = variable("USER").or_else(|| variable("LOGNAME")).or_else(by_number);
+    named.unwrap_or_else(|| "unknown".to_owned())
+}
+
 impl Project {
     /// Finds the folder and reads its deployment file; a folder without one has the defaults.
     ///
@@ -61,7 +79,7 @@ impl Project {
         let config = global.config.clone().unwrap_or_else(|| dir.join("wflo.toml"));
         let text = if config.is_file() || global.config.is_some() { Some(read(&config)?) } else { None };
         let deployment = match &text {
-            Some(text) => Deployment::parse(&config.display().to_string(), text)
+            Some(text) => Deployment::parse(&shown(&config), text)
                 .map_err(|wrong| Failure::rendered(Code::Usage, wrong.render(terminal::stderr_colors())))?,
             None => Deployment::default(),
         };
@@ -94,7 +112,7 @@ impl Project {
     /// Reads, checks and pins the workflow. All that is wrong with it is said at once.
     pub(crate) fn pin(&self, known: &Directory) -> Result<Result<Pinned, Diagnostics>, Failure> {
         let file = self.dir.join("workflow.toml");
-        let workflow = match Workflow::parse(&file.display().to_string(), &read(&file)?) {
+        let workflow = match Workflow::parse(&shown(&file), &read(&file)?) {
             Ok(workflow) => workflow,
             Err(wrong) => return Ok(Err(wrong)),
         };
@@ -125,6 +143,13 @@ impl Project {
 
 fn read(path: &Path) -> Result<String, Failure> {
     std::fs::read_to_string(path).map_err(|error| Failure::usage(format!("`{}`: {error}", path.display())))
+}
+
+/// A path as people are shown it: from where they are, if it is below.
+fn shown(path: &Path) -> String {
+    let here = std::env::current_dir().ok();
+    let below = here.and_then(|here| path.strip_prefix(here).ok()).unwrap_or(path);
+    below.strip_prefix(".").unwrap_or(below).display().to_string()
 }
 
 fn nearest() -> Option<PathBuf> {

@@ -2,11 +2,14 @@
 
 use std::fmt::Write as _;
 
-use wflo::{ApprovalView, CostView, RunLine, RunView};
+use wflo::{ApprovalView, CostView, RunLine, RunStatus, RunView};
 
 use crate::command::CostLine;
 use crate::session::EventView;
 use crate::terminal::{self, tame};
+
+/// Characters of an output that are shown.
+const RESULT: usize = 300;
 
 /// One run: where it stands, its steps, what to do next.
 pub(crate) fn run(run: &RunView, colors: bool) -> String {
@@ -14,7 +17,9 @@ pub(crate) fn run(run: &RunView, colors: bool) -> String {
     let mut text = format!("{}  {} {}  {status}\n\n", run.run, run.workflow, run.version);
     let width = run.steps.iter().map(|step| step.name.as_str().len()).max().unwrap_or_default();
     for step in &run.steps {
-        let _ = write!(text, "  {:width$}  {}", step.name, terminal::status(&step.status, 10, colors));
+        // Filled up only where something follows.
+        let filled = if step.attempts > 0 { 10 } else { 0 };
+        let _ = write!(text, "  {:width$}  {}", step.name, terminal::status(&step.status, filled, colors));
         if step.attempts > 0 {
             let _ = write!(text, "  {:>6} ms  {} USD", step.ms, step.cost_usd);
         }
@@ -23,8 +28,12 @@ pub(crate) fn run(run: &RunView, colors: bool) -> String {
             let _ = writeln!(text, "  {:width$}  {}", "", tame(error));
         }
     }
+    text.push('\n');
+    if let Some(output) = result(run) {
+        let _ = writeln!(text, "output  {output}");
+    }
     let budget = run.budget_usd.map(|budget| format!(" of {budget}")).unwrap_or_default();
-    let _ = writeln!(text, "\ncost  {}{budget} USD", run.cost_usd);
+    let _ = writeln!(text, "cost  {}{budget} USD", run.cost_usd);
     if let Some(error) = &run.error {
         let _ = writeln!(text, "error  {}", tame(error));
     }
@@ -43,6 +52,14 @@ pub(crate) fn run(run: &RunView, colors: bool) -> String {
         }
     }
     text
+}
+
+/// What a run came to, in one line: the output of its last step. `--json` has all of them, whole.
+fn result(run: &RunView) -> Option<String> {
+    let last = run.steps.last().filter(|_| run.status == RunStatus::Succeeded)?;
+    let output = tame(&last.output.as_ref()?.to_string());
+    let cut: String = output.chars().take(RESULT).collect();
+    Some(if cut.len() < output.len() { format!("{cut}…") } else { output })
 }
 
 /// The events of a run, with the time since its first.
@@ -111,9 +128,10 @@ pub(crate) fn cost(costs: &[CostView]) -> String {
         }
         for (model, totals) in &it.models {
             let (calls, input, output) = (totals.calls, totals.input_tokens, totals.output_tokens);
+            let word = if calls == 1 { "call" } else { "calls" };
             let _ = writeln!(
                 text,
-                "  model {model}  {} USD  {calls} calls, {input} + {output} tokens",
+                "  model {model}  {} USD  {calls} {word}, {input} + {output} tokens",
                 totals.cost_usd
             );
         }

@@ -54,7 +54,11 @@ pub(crate) fn level(level: &str, width: usize, colors: bool) -> String {
         "trace" | "debug" => 2,
         _ => 0,
     };
-    if colors && code > 0 { format!("\x1b[{code}m{level:<width$}\x1b[0m") } else { format!("{level:<width$}") }
+    if colors && code > 0 {
+        format!("\x1b[{code}m{level:<width$}\x1b[0m")
+    } else {
+        format!("{level:<width$}")
+    }
 }
 
 /// A text that steps back, if `colors`.

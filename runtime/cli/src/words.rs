@@ -1,17 +1,23 @@
 //! Events in words, one line each.
 
 use serde_json::Value;
-use wflo_engine::{AttemptEnd, Event, Recorded};
+use wflo_engine::{AttemptEnd, Event, Recorded, Resolution};
 use wflo_model::Call;
 
 /// What happened, in one line.
 pub(crate) fn describe(recorded: &Recorded) -> String {
-    let step = recorded.place.step.as_ref().map(|step| format!("{step}: ")).unwrap_or_default();
+    let step = recorded.place.unit_id().map(|unit| format!("{unit}: ")).unwrap_or_default();
     format!("{step}{}", what(recorded))
 }
 
 fn what(recorded: &Recorded) -> String {
     match &recorded.event {
+        Event::RunCreated { workflow, version, requester, forked: Some(forked), .. } => {
+            format!(
+                "run of {workflow} {version} forked from event {} of {} by {requester}",
+                forked.seq, forked.run
+            )
+        }
         Event::RunCreated { workflow, version, requester, .. } => {
             format!("run of {workflow} {version} asked for by {requester}")
         }
@@ -58,12 +64,32 @@ fn what(recorded: &Recorded) -> String {
             AttemptEnd::Failed(failure) => format!("failed: {failure}"),
             AttemptEnd::Fault(fault) => format!("stopped: {fault}"),
             AttemptEnd::Interrupted { message } => format!("interrupted: {message}"),
+            AttemptEnd::Cancelled => "stopped".to_owned(),
             other => format!("{other:?}"),
         },
         Event::Parked { reason } => format!("parked: {reason}"),
         Event::Unparked { by } => format!("{by} lets it go on"),
         Event::StepEnded { skipped: true, reason } => format!("skipped: {reason}"),
         Event::StepEnded { reason, .. } => format!("failed: {reason}"),
+        Event::FannedOut { items, consumes } => {
+            let consumes = consumes.map(|id| format!(", as {id} permits")).unwrap_or_default();
+            format!("fans out over {} items{consumes}", items.len())
+        }
+        Event::Inherited { output: Some(output) } => {
+            format!("has its output from the parent: {}", shape(output))
+        }
+        Event::Inherited { output: None } => "was left out in the parent".to_owned(),
+        Event::Superseded { by } => format!("run {by} goes on in its place"),
+        Event::Joined => "all items have ended".to_owned(),
+        Event::TimerFired => "its time has come".to_owned(),
+        Event::CancelRequested { by, reason } => {
+            let reason = reason.as_ref().map(|text| format!(": {text}")).unwrap_or_default();
+            format!("{by} cancels the run{reason}")
+        }
+        Event::Resolved { intent, resolution, by } => match resolution {
+            Resolution::Done { value } => format!("{by} says that call {intent} was done: {}", shape(value)),
+            _ => format!("{by} says that call {intent} was not done"),
+        },
         Event::RunEnded { status, error: None } => format!("the run {status}"),
         Event::RunEnded { status, error: Some(error) } => format!("the run {status}: {error}"),
         other => format!("{other:?}"),

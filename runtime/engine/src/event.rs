@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use wflo_manifest::ApprovalRule;
 use wflo_model::{
     ApprovalId, Call, CallError, CallResult, Digest, Failure, Fault, GroupName, Label, PicoUsd,
-    PrincipalName, StepName, Timestamp,
+    PrincipalName, RunId, StepName, Timestamp,
 };
 
 use crate::Spend;
@@ -29,6 +29,19 @@ pub enum Event {
         requester: PrincipalName,
         /// The budget of the run.
         budget: Option<PicoUsd>,
+        /// The run it goes on from, for a fork.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        forked: Option<Forked>,
+    },
+    /// A step had ended when the run was forked; this run has its output from there.
+    Inherited {
+        /// Its output; none for one that was left out.
+        output: Option<Value>,
+    },
+    /// A fork goes on in the place of this run. Nothing happens to it any more.
+    Superseded {
+        /// The fork.
+        by: RunId,
     },
     /// A step fans out: one unit of work an item, in this order. What it was approved for is consumed by this
     /// same append.
@@ -90,8 +103,11 @@ pub enum Event {
     },
     /// A call is about to be made. Durable before it is.
     Intent {
-        /// The call as the guest asked for it.
+        /// The call as the guest asked for it; of a chat request, only what `transcript` does not say.
         asked: Call,
+        /// How the messages of a chat request go on from those of an earlier one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        transcript: Option<Transcript>,
         /// What a crash between this and its result means.
         class: CallClass,
         /// Keyed digest of the arguments.
@@ -204,6 +220,19 @@ pub enum Event {
     },
 }
 
+/// Where a fork comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Forked {
+    /// The parent.
+    pub run: RunId,
+    /// The parent's event up to which it is as the parent was.
+    pub seq: u64,
+    /// The hash of that event: with it, the parent's chain is part of this one.
+    pub hash: Digest,
+    /// What the parent had spent then. It counts in the budget of this run.
+    pub spent: PicoUsd,
+}
+
 /// A call's result.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Returned {
@@ -229,6 +258,18 @@ pub struct Returned {
     /// The approval whose decision this is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consumes: Option<ApprovalId>,
+}
+
+/// The messages of a chat request, told by an earlier request of the same step and item: a conversation of n turns
+/// costs n messages in the journal, not n squared.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Transcript {
+    /// Keyed digest of all messages of this request.
+    pub digest: Digest,
+    /// The intent of the request whose messages these begin with, and how many they are; the event has those after
+    /// them. None: it has all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub goes_on: Option<(u64, u32)>,
 }
 
 /// What an approval permits.

@@ -29,6 +29,8 @@ pub enum EventKind {
     Resolved = 19,
     TimerFired = 20,
     CancelRequested = 21,
+    Inherited = 22,
+    Superseded = 23,
 }
 
 impl Event {
@@ -57,6 +59,8 @@ impl Event {
             Self::Resolved { .. } => EventKind::Resolved,
             Self::TimerFired => EventKind::TimerFired,
             Self::CancelRequested { .. } => EventKind::CancelRequested,
+            Self::Inherited { .. } => EventKind::Inherited,
+            Self::Superseded { .. } => EventKind::Superseded,
         }
     }
 

@@ -84,6 +84,12 @@ impl Ledger {
         Self { limit, ..Self::default() }
     }
 
+    /// The same account after so much was spent elsewhere: what a fork takes over.
+    pub(crate) fn after(mut self, spent: PicoUsd) -> Self {
+        self.settled = spent;
+        self
+    }
+
     /// The limit.
     #[must_use]
     pub const fn limit(&self) -> Option<PicoUsd> {

@@ -10,6 +10,7 @@ mod kind;
 mod ledger;
 mod permit;
 mod place;
+pub mod policy;
 mod retry;
 mod state;
 mod status;
@@ -18,8 +19,8 @@ mod unit;
 pub use approval::{Approval, ApprovalState, Ballot, VoteRefused, Voter, cast};
 pub use decide::{Command, decide, next_due};
 pub use event::{
-    AttemptEnd, CallClass, Event, GateAt, GatedCall, Outcome, ParkReason, Resolution, Returned, Subject,
-    Verdict,
+    AttemptEnd, CallClass, Event, Forked, GateAt, GatedCall, Outcome, ParkReason, Resolution, Returned,
+    Subject, Transcript, Verdict,
 };
 pub use kind::{EventKind, UnknownKind};
 pub use ledger::{Ledger, Quote, Refusal, Spend, Tokens, Totals};

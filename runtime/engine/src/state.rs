@@ -7,8 +7,8 @@ use wflo_model::{ApprovalId, Digest, PicoUsd, PrincipalName, StepName, Timestamp
 
 use crate::unit::{Items, StepState, Unit};
 use crate::{
-    Approval, ApprovalState, Ballot, Event, GateAt, Ledger, Outcome, Place, Recorded, RunStatus, StepStatus,
-    UnitId,
+    Approval, ApprovalState, Ballot, Event, Forked, GateAt, Ledger, Outcome, Place, Recorded, RunStatus,
+    StepStatus, UnitId,
 };
 
 /// What a run has come to.
@@ -55,6 +55,8 @@ pub struct Created {
     pub budget: Option<PicoUsd>,
     /// When.
     pub at: Timestamp,
+    /// The run it goes on from, for a fork.
+    pub forked: Option<Forked>,
 }
 
 /// What a step is that nothing has happened to.
@@ -99,8 +101,9 @@ impl RunState {
         }
         (self.seq, self.time) = (*seq, *time);
         match event {
-            Event::RunCreated { workflow, version, plan, inputs, requester, budget } => {
-                self.ledger = Ledger::new(*budget);
+            Event::RunCreated { workflow, version, plan, inputs, requester, budget, forked } => {
+                let spent = forked.as_ref().map(|forked| forked.spent).unwrap_or_default();
+                self.ledger = Ledger::new(*budget).after(spent);
                 self.created = Some(Created {
                     workflow: workflow.clone(),
                     version: version.clone(),
@@ -109,8 +112,16 @@ impl RunState {
                     requester: requester.clone(),
                     budget: *budget,
                     at: *time,
+                    forked: forked.clone(),
                 });
             }
+            Event::Inherited { output } => {
+                let name = place.step.as_ref().ok_or_else(|| bad("it is of a step"))?;
+                let unit = &mut self.steps.entry(name.clone()).or_default().unit;
+                unit.status = if output.is_some() { StepStatus::Succeeded } else { StepStatus::Skipped };
+                (unit.output, unit.ended_at) = (output.clone(), Some(*time));
+            }
+            Event::Superseded { .. } => self.ended = Some((RunStatus::Superseded, None)),
             Event::ApprovalOpened { id, at, call, subject, shows, rule, expires_at } => {
                 let unit = place.unit_id().ok_or_else(|| bad("an approval is of a step"))?;
                 let state = self.unit_mut(place).ok_or_else(|| bad("there is no such item"))?;

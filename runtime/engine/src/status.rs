@@ -37,6 +37,8 @@ words! {
         Failed = "failed",
         /// Somebody cancelled it.
         Cancelled = "cancelled",
+        /// A fork goes on in its place.
+        Superseded = "superseded",
     }
 }
 
@@ -67,7 +69,7 @@ impl RunStatus {
     /// Whether nothing can happen to the run any more.
     #[must_use]
     pub const fn is_final(self) -> bool {
-        matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled)
+        matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled | Self::Superseded)
     }
 }
 

@@ -37,6 +37,7 @@ impl Driver {
             inputs: serde_json::Map::new(),
             requester: "rita".parse().unwrap(),
             budget: None,
+            forked: None,
         };
         driver.append(Place::RUN, event);
         driver
@@ -128,6 +129,8 @@ fn plan(steps: Vec<PlanStep>) -> Plan {
         on_unknown_price: UnknownPrice::Deny,
         min_output_tokens: 64,
         prompts: BTreeMap::new(),
+        statements: BTreeMap::new(),
+        policies: Vec::new(),
     }
 }
 
@@ -379,6 +382,7 @@ fn intent(run: &mut Driver, unit_name: &str, class: CallClass, hold: &str) -> u6
     let attempt = run.state.unit(&unit).attempt;
     let event = Event::Intent {
         asked: Call::new("test:it", "call", json!({})),
+        transcript: None,
         class,
         args: Digest::ZERO,
         key: Digest::ZERO,

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use wflo_backends::SystemEntropy;
-use wflo_journal::{Created, Draft, Extras, Journal, RunWriter};
+use wflo_journal::{Created, Draft, Extras, Journal, Prune, RunWriter};
 use wflo_model::{RunId, Timestamp};
 
 /// Runs that stand still while the store is opened.
@@ -28,6 +28,7 @@ fn main() {
             appends(&dir.path().join(format!("appends-{writers}")), writers).await;
         }
         parked(&dir.path().join("parked")).await;
+        long_run(&dir.path().join("long")).await;
     });
 }
 
@@ -161,5 +162,56 @@ async fn parked(path: &Path) {
         "resident a parked run",
         after.saturating_sub(before) / u64::from(PARKED)
     );
+    let start = Instant::now();
+    let (mut found, mut after) = (0, None);
+    loop {
+        let page = journal.unfinished(after, 1000).await.expect("the store can be read");
+        found += page.len();
+        after = page.last().copied();
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(found, PARKED as usize);
+    say(&format!("{PARKED} parked runs: list them"), start, "");
     drop(journal);
+}
+
+fn say(what: &str, start: Instant, more: &str) {
+    println!("{what:<44} {:>12.1} ms{more}", start.elapsed().as_secs_f64() * 1e3);
+}
+
+/// One run of many items: reading one of them, reading all, and moving to a new generation.
+async fn long_run(path: &Path) {
+    const ITEMS: u32 = 20_000;
+    let journal = open(path).await;
+    let mut writer = create(&journal, 0).await;
+    let of = |item, kind| Draft {
+        step: Some("review".parse().expect("a name")),
+        item: Some(item),
+        attempt: 1,
+        ..Draft::new(Timestamp::from_micros(2), kind, vec![b'b'; 120])
+    };
+    // Eight at once, each with five events.
+    let mut last = None;
+    for first in (0..ITEMS).step_by(8) {
+        for kind in 0..5 {
+            let drafts = (first..first + 8).map(|item| of(item, kind)).collect();
+            last = Some(writer.append(drafts, Extras::default()).expect("the writer goes on").ticket);
+        }
+    }
+    last.expect("there are items").durable().await.expect("the disk works");
+    let (run, review) = (writer.run(), "review".parse().expect("a name"));
+    let start = Instant::now();
+    for item in (0..ITEMS).step_by(100) {
+        let entries = journal.read_of(run, &review, Some(item)).await.expect("the item can be read");
+        assert_eq!(entries.len(), 5);
+    }
+    say("an item of a run of 100,000 events, 200 times", start, "");
+    let start = Instant::now();
+    assert_eq!(journal.read(run, 1).await.expect("the run can be read").len() as u32, 5 * ITEMS + 1);
+    say("the whole run", start, "");
+    let start = Instant::now();
+    journal.prune(Prune::default()).await.expect("the disk works");
+    say("a new generation of 100,000 events", start, "");
 }

@@ -24,8 +24,11 @@ pub struct Blobs(Arc<Place>);
 
 enum Place {
     Disk(Disk),
-    Memory(Mutex<HashMap<BlobName, Vec<u8>>>),
+    Memory(Mutex<BlobMap>, Option<Arc<dyn SyncHook>>),
 }
+
+/// Blobs in memory, as far as they are durable.
+pub(crate) type BlobMap = HashMap<BlobName, Vec<u8>>;
 
 /// Names a blob; the first part says under which key it is sealed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -39,7 +42,18 @@ pub(crate) enum BlobName {
 }
 
 impl BlobName {
-    fn path(&self, root: &Path) -> PathBuf {
+    /// Reads the path below the root.
+    pub(crate) fn parse(path: &str) -> Option<Self> {
+        let digest = |hex: &str| format!("sha256:{hex}").parse().ok();
+        match path.split('/').collect::<Vec<_>>()[..] {
+            ["runs", run, name] => Some(Self::Run(run.parse().ok()?, digest(name)?)),
+            ["meta", name] => Some(Self::Meta(digest(name)?)),
+            ["public", name] => Some(Self::Public(digest(name)?)),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn path(&self, root: &Path) -> PathBuf {
         match self {
             Self::Run(run, name) => root.join("runs").join(run.to_string()).join(name.hex()),
             Self::Meta(name) => root.join("meta").join(name.hex()),
@@ -94,7 +108,19 @@ impl Blobs {
     /// Keeps blobs in memory.
     #[must_use]
     pub fn in_memory() -> Self {
-        Self(Arc::new(Place::Memory(Mutex::default())))
+        Self::in_map(BlobMap::default(), None)
+    }
+
+    pub(crate) fn in_map(blobs: BlobMap, hook: Option<Arc<dyn SyncHook>>) -> Self {
+        Self(Arc::new(Place::Memory(Mutex::new(blobs), hook)))
+    }
+
+    /// What is durable now, for blobs in memory.
+    pub(crate) fn durable(&self) -> BlobMap {
+        match &*self.0 {
+            Place::Memory(blobs, _) => locked(blobs).clone(),
+            Place::Disk(_) => BlobMap::default(),
+        }
     }
 
     /// Begins to write a blob; the barrier lifts when it is durable. A blob that is there is not written again.
@@ -114,7 +140,7 @@ impl Blobs {
     /// The content of a blob, unchecked.
     pub(crate) fn get(&self, name: BlobName) -> io::Result<Option<Vec<u8>>> {
         match &*self.0 {
-            Place::Memory(blobs) => Ok(locked(blobs).get(&name).cloned()),
+            Place::Memory(blobs, _) => Ok(locked(blobs).get(&name).cloned()),
             Place::Disk(disk) => match fs::read(name.path(&disk.root)) {
                 Ok(content) => Ok(Some(content)),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -123,11 +149,99 @@ impl Blobs {
         }
     }
 
+    /// The runs that have blobs.
+    pub(crate) fn runs(&self) -> io::Result<Vec<RunId>> {
+        match &*self.0 {
+            Place::Memory(blobs, _) => {
+                let mut runs = Vec::new();
+                for name in locked(blobs).keys() {
+                    if let BlobName::Run(run, _) = name
+                        && !runs.contains(run)
+                    {
+                        runs.push(*run);
+                    }
+                }
+                Ok(runs)
+            }
+            Place::Disk(disk) => names(&disk.root.join("runs")),
+        }
+    }
+
+    /// Removes the blobs of a run, durably; gives how many there were and their bytes.
+    pub(crate) fn remove_run(&self, run: RunId) -> io::Result<(u64, u64)> {
+        match &*self.0 {
+            Place::Memory(blobs, _) => {
+                let of = |name: &BlobName| matches!(name, BlobName::Run(of, _) if *of == run);
+                let mut blobs = locked(blobs);
+                let gone = blobs.extract_if(|name, _| of(name)).map(|(_, content)| content.len() as u64);
+                Ok(gone.fold((0, 0), |(count, bytes), size| (count + 1, bytes + size)))
+            }
+            Place::Disk(disk) => {
+                let folder = disk.root.join("runs").join(run.to_string());
+                let mut gone = (0, 0);
+                let entries = match fs::read_dir(&folder) {
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(gone),
+                    entries => entries?,
+                };
+                for entry in entries {
+                    gone = (gone.0 + 1, gone.1 + entry?.metadata()?.len());
+                }
+                fs::remove_dir_all(&folder)?;
+                disk.sync_folder(folder.parent().expect("runs lie in a folder"))?;
+                Ok(gone)
+            }
+        }
+    }
+
+    /// All public content.
+    pub(crate) fn public(&self) -> io::Result<Vec<Digest>> {
+        match &*self.0 {
+            Place::Memory(blobs, _) => {
+                let public = |name: &BlobName| match name {
+                    BlobName::Public(digest) => Some(*digest),
+                    _ => None,
+                };
+                Ok(locked(blobs).keys().filter_map(public).collect())
+            }
+            Place::Disk(disk) => {
+                let found: Vec<String> = names(&disk.root.join("public"))?;
+                Ok(found.iter().filter_map(|hex| format!("sha256:{hex}").parse().ok()).collect())
+            }
+        }
+    }
+
+    /// Removes public content; gives its bytes. Durable after [`Blobs::sync_public`].
+    pub(crate) fn remove_public(&self, digest: Digest) -> io::Result<u64> {
+        let name = BlobName::Public(digest);
+        match &*self.0 {
+            Place::Memory(blobs, _) => {
+                Ok(locked(blobs).remove(&name).map_or(0, |content| content.len() as u64))
+            }
+            Place::Disk(disk) => {
+                let path = name.path(&disk.root);
+                let size = fs::metadata(&path)?.len();
+                fs::remove_file(&path)?;
+                Ok(size)
+            }
+        }
+    }
+
+    /// Makes removals of public content durable.
+    pub(crate) fn sync_public(&self) -> io::Result<()> {
+        match &*self.0 {
+            Place::Memory(..) => Ok(()),
+            Place::Disk(disk) => disk.sync_folder(&disk.root.join("public")),
+        }
+    }
+
     fn start(&self, name: BlobName, content: Vec<u8>, done: Done) {
         match &*self.0 {
-            Place::Memory(blobs) => {
-                locked(blobs).entry(name).or_insert(content);
-                done.tell(Ok(()));
+            Place::Memory(blobs, hook) => {
+                let put = hooked(hook.as_deref(), || {
+                    locked(blobs).entry(name).or_insert(content);
+                    Ok(())
+                });
+                done.tell(put.map_err(|error| format!("cannot write a blob: {error}")));
             }
             Place::Disk(disk) => {
                 // Where the writers are gone the job is dropped, and with it what waits for it.
@@ -145,12 +259,22 @@ impl std::fmt::Debug for Blobs {
     }
 }
 
+/// What the names in a folder say; others, such as temporary ones, are left out.
+fn names<T: std::str::FromStr>(folder: &Path) -> io::Result<Vec<T>> {
+    let mut out = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        out.extend(entry?.file_name().to_str().and_then(|name| name.parse::<T>().ok()));
+    }
+    Ok(out)
+}
+
 fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 struct Disk {
     root: PathBuf,
+    hook: Option<Arc<dyn SyncHook>>,
     to: Option<Sender<Job>>,
     writers: Vec<JoinHandle<()>>,
 }
@@ -192,7 +316,11 @@ impl Disk {
                 std::thread::Builder::new().name("wflo-blobs".to_owned()).spawn(move || writer.work(&from))
             })
             .collect::<io::Result<_>>()?;
-        Ok(Self { root: root.to_owned(), to: Some(to), writers })
+        Ok(Self { root: root.to_owned(), hook, to: Some(to), writers })
+    }
+
+    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
+        sync_folder(self.hook.as_deref(), folder)
     }
 }
 
@@ -238,21 +366,26 @@ impl Writer {
             let temporary = folder.join(format!("tmp-{}", TEMPORARY.fetch_add(1, Ordering::Relaxed)));
             let mut file = private_file(&temporary)?;
             file.write_all(content)?;
-            self.before_sync()?;
-            file.sync_all()?;
+            hooked(self.hook.as_deref(), || file.sync_all())?;
             fs::rename(&temporary, &path)?;
         }
         self.sync_folder(folder)
     }
 
     fn sync_folder(&self, folder: &Path) -> io::Result<()> {
-        self.before_sync()?;
-        sync_dir(folder)
+        sync_folder(self.hook.as_deref(), folder)
     }
+}
 
-    fn before_sync(&self) -> io::Result<()> {
-        self.hook.as_ref().map_or(Ok(()), |hook| hook.before_sync())
-    }
+fn sync_folder(hook: Option<&dyn SyncHook>, folder: &Path) -> io::Result<()> {
+    hooked(hook, || sync_dir(folder))
+}
+
+fn hooked(hook: Option<&dyn SyncHook>, sync: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+    let Some(hook) = hook else { return sync() };
+    hook.before_sync()?;
+    sync()?;
+    hook.after_sync()
 }
 
 fn private_file(path: &Path) -> io::Result<File> {

@@ -54,6 +54,12 @@ pub enum AppendError {
         /// What failed.
         message: String,
     },
+    /// The run was erased: nothing can be written to it any more.
+    #[error("run `{run}` was erased")]
+    Erased {
+        /// The run.
+        run: RunId,
+    },
     /// A record that this write builds on is corrupt: nothing was written.
     #[error("record `{key}` is corrupt: {what}")]
     Corrupt {
@@ -75,6 +81,12 @@ pub enum ReadError {
     #[error("there is no run `{run}`")]
     UnknownRun {
         /// The run asked for.
+        run: RunId,
+    },
+    /// The run was erased: there are its headers, and nothing of what its events said.
+    #[error("run `{run}` was erased")]
+    Erased {
+        /// The run.
         run: RunId,
     },
     /// A record is damaged, missing, out of its place or opened by another key.
@@ -107,8 +119,87 @@ impl From<ReadError> for AppendError {
     fn from(error: ReadError) -> Self {
         match error {
             ReadError::UnknownRun { run } => Self::UnknownRun { run },
+            ReadError::Erased { run } => Self::Erased { run },
             ReadError::Corrupt { key, what } => Self::Corrupt { key, what },
             ReadError::Io { message } => Self::Poisoned { message },
+        }
+    }
+}
+
+/// Why a store was not pruned, or a run not erased.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PruneError {
+    /// There is no such run. Nothing was changed.
+    #[error("there is no run `{run}`")]
+    UnknownRun {
+        /// The run asked for.
+        run: RunId,
+    },
+    /// A run has gone on since it was decided that it should go. Nothing was changed.
+    #[error("run `{run}` has gone on to event {head}")]
+    Moved {
+        /// The run.
+        run: RunId,
+        /// Its newest event.
+        head: u64,
+    },
+    /// A run that has not ended cannot be erased. Nothing was changed.
+    #[error("run `{run}` has not ended\nhint: cancel it first")]
+    Unfinished {
+        /// The run.
+        run: RunId,
+    },
+    /// The run is erased already. Nothing was changed.
+    #[error("run `{run}` was erased")]
+    Erased {
+        /// The run.
+        run: RunId,
+    },
+    /// A record is damaged. Nothing was changed.
+    #[error("record `{key}` is corrupt: {what}")]
+    Corrupt {
+        /// The record's key.
+        key: String,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// The disk failed before the switch, or is full. Nothing was changed, and the journal goes on.
+    #[error("cannot write a new generation: {message}")]
+    Failed {
+        /// What the disk said.
+        message: String,
+    },
+    /// The store failed before. Nothing was changed.
+    #[error("the journal failed and takes no more writes: {message}")]
+    Poisoned {
+        /// What failed.
+        message: String,
+    },
+    /// The disk failed at the switch: a reopened store has the old generation or the new one, each whole.
+    #[error("it is unknown whether the journal has switched to its new generation: {message}")]
+    Unknown {
+        /// What the disk said.
+        message: String,
+    },
+    /// It is done, and in use, but for files that could not be removed: what they hold is still on the disk.
+    /// Old generations are removed when the store is opened, blobs when it is pruned the next time.
+    #[error("what was left out of the journal is not removed from the disk: {message}")]
+    LeftBehind {
+        /// What was left out.
+        sifted: crate::Sifted,
+        /// What the disk said.
+        message: String,
+    },
+}
+
+impl From<ReadError> for PruneError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::UnknownRun { run } => Self::UnknownRun { run },
+            ReadError::Erased { run } => Self::Erased { run },
+            ReadError::Corrupt { key, what } => Self::Corrupt { key, what },
+            ReadError::Io { message } => Self::Failed { message },
         }
     }
 }

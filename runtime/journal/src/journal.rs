@@ -11,12 +11,14 @@ use crate::entropy::draw;
 use crate::error::{AppendError, OpenError, ReadError};
 use crate::key::Key;
 use crate::master::{MasterKey, StoreKeys};
-use crate::places::KnownPlaces;
+use crate::places::{EVERYBODYS, KnownPlaces};
+use crate::prune::UnderWay;
 use crate::read::{Entry, Reader};
 use crate::record::{CHECKSUM, ChainState, Cursor, Header, Malformed};
 use crate::run_keys::{RunKeys, unwrap, wrap};
 use crate::seal::{NONCE, OVERHEAD};
 use crate::store::{CreateOutcome, CreateRun, MAX_VALUE, MemoryStore, SledStore, Store};
+use crate::walk::Walk;
 use crate::writer::{Draft, MAX_BODY, Place, RunWriter, Sealer, check, check_summary};
 
 /// The name under which a value sealed with the master key stands, so that a wrong key is seen at once.
@@ -30,19 +32,23 @@ const META_VERSION: u8 = 1;
 
 /// Runs at rest: chained, sealed, durable. Cheap to clone.
 #[derive(Clone)]
-pub struct Journal(Arc<Shared>);
+pub struct Journal(pub(crate) Arc<Shared>);
 
 /// What journal, writers and readers have in common.
 pub(crate) struct Shared {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) blobs: Blobs,
     pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) under_way: UnderWay,
     keys: StoreKeys,
 }
 
 impl Shared {
-    pub(crate) fn unwrap(&self, run: RunId, state: &ChainState) -> Option<[u8; 32]> {
-        unwrap(&self.keys.wrap, run, &state.wrapped)
+    /// The key of a run that is not erased.
+    pub(crate) fn unwrap(&self, run: RunId, state: &ChainState) -> Result<[u8; 32], ReadError> {
+        let wrapped = state.wrapped.as_ref().ok_or(ReadError::Erased { run })?;
+        let key = unwrap(&self.keys.wrap, run, wrapped);
+        key.ok_or_else(|| ReadError::corrupt(Key::Run(run), "the master key does not open the run's key"))
     }
 }
 
@@ -71,6 +77,10 @@ pub struct RunHead {
     pub fence: u64,
     /// Its timer.
     pub due: Option<Timestamp>,
+    /// Whether it has ended, as its writer says.
+    pub ended: bool,
+    /// Whether it was erased: nothing of it can be read but headers.
+    pub erased: bool,
     /// What its writer last gave as summary.
     pub summary: Vec<u8>,
 }
@@ -86,7 +96,13 @@ impl Journal {
         master: MasterKey,
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self, OpenError> {
-        let journal = Self(Arc::new(Shared { store, blobs, entropy, keys: master.keys() }));
+        let journal = Self(Arc::new(Shared {
+            store,
+            blobs,
+            entropy,
+            under_way: UnderWay::default(),
+            keys: master.keys(),
+        }));
         let expect = journal.store_id();
         match journal.get_sealed(KEY_CHECK).await {
             Ok(None) => journal.put_sealed(KEY_CHECK, expect.as_bytes()).await?,
@@ -179,12 +195,16 @@ impl Journal {
         let place = Place { run, head: 0, hash: Digest::ZERO, time: Timestamp::default() };
         let mut sealer =
             Sealer { shared: Arc::clone(&self.0), keys: Arc::new(RunKeys::new(&run_key)), place };
-        let sealed = sealer.seal(1, drafts)?;
+        self.0.under_way.begin(run);
+        let sealed = sealer.seal(1, drafts).inspect_err(|_| self.0.under_way.end(run))?;
         let state = ChainState::encode(&sealer.place.hash, sealer.place.time, &wrapped, &summary);
         let mut places = KnownPlaces::default();
         let touched = places.touch(&sealed.headers);
         let create = CreateRun { run, key, events: sealed.events, state, touched, after: sealed.blobs };
-        match self.0.store.create_run(create).await? {
+        let created = self.0.store.create_run(create).await;
+        // Not where this is dropped before the answer: the run may be made all the same.
+        self.0.under_way.end(run);
+        match created? {
             CreateOutcome::New => Ok(Created::New(RunWriter::resume(sealer, 1, wrapped, summary, places))),
             CreateOutcome::Exists(run) => Ok(Created::Exists(run)),
         }
@@ -194,20 +214,19 @@ impl Journal {
     /// [`AppendError::Fenced`] from then on.
     ///
     /// # Errors
-    /// [`AppendError::UnknownRun`], [`AppendError::Corrupt`], or the store failed.
+    /// [`AppendError::UnknownRun`], [`AppendError::Erased`], [`AppendError::Corrupt`], or the store failed.
     pub async fn claim(&self, run: RunId) -> Result<RunWriter, AppendError> {
         let row = self.0.store.claim(run).await?;
-        let bad = |what: &str| AppendError::Corrupt { key: Key::Run(run).to_string(), what: what.to_owned() };
-        let state = ChainState::decode(&row.state).map_err(|error| bad(&error.to_string()))?;
-        let key =
-            self.0.unwrap(run, &state).ok_or_else(|| bad("the master key does not open the run's key"))?;
-        Ok(RunWriter::new(Arc::clone(&self.0), run, row.head, row.fence, &key, state))
+        let state = chain_state(run, &row)?;
+        let key = self.0.unwrap(run, &state)?;
+        let wrapped = state.wrapped.expect("the key was unwrapped from it");
+        Ok(RunWriter::new(Arc::clone(&self.0), run, row.head, row.fence, &key, wrapped, state))
     }
 
     /// The events of a run from `from` on, every one checked.
     ///
     /// # Errors
-    /// [`ReadError::UnknownRun`], [`ReadError::Corrupt`], or the disk failed.
+    /// [`ReadError::UnknownRun`], [`ReadError::Erased`], [`ReadError::Corrupt`], or the disk failed.
     pub async fn read(&self, run: RunId, from: u64) -> Result<Vec<Entry>, ReadError> {
         let mut reader = self.reader(run, from).await?;
         let mut entries = Vec::new();
@@ -229,7 +248,7 @@ impl Journal {
     /// long. `item` is that of the events' headers: `None` gives those of the step itself, not those of its items.
     ///
     /// It reads the stretches of the run in which such events lie, not what is before, after and between them: 32
-    /// events for one that lies alone. Their order, checksums and chain are checked within each stretch; bodies are
+    /// events for one that lies alone, and always the first 32 of the run. Their order, checksums and chain are checked within each stretch; bodies are
     /// opened and checked for what is returned. That nothing but these stretches was changed, it cannot see.
     ///
     /// ```
@@ -263,14 +282,29 @@ impl Journal {
         // The head before the places: then they hold every event up to that head.
         let mut reader = self.reader(run, 1).await?;
         let mut entries = Vec::new();
-        for stretch in self.0.store.places(run, step, item).await? {
-            reader.turn_to(stretch).await?;
+        let places = self.0.store.places(run, step, item).await?;
+        for stretch in std::iter::once(EVERYBODYS).chain(places) {
+            reader.walk().turn_to(stretch).await?;
             let of = |header: &Header| header.step.as_ref() == Some(step) && header.item == item;
             while let Some(entry) = reader.next_that(of).await? {
                 entries.push(entry);
             }
         }
         Ok(entries)
+    }
+
+    /// The headers of a run, with their chain checked and no body looked at: all that there is of an erased run.
+    ///
+    /// # Errors
+    /// [`ReadError::UnknownRun`], [`ReadError::Corrupt`], or the disk failed.
+    pub async fn headers(&self, run: RunId) -> Result<Vec<Header>, ReadError> {
+        let row = self.0.store.run(run).await?.ok_or(ReadError::UnknownRun { run })?;
+        let mut walk = Walk::new(Arc::clone(&self.0), run, &row, &chain_state(run, &row)?);
+        let mut headers = Vec::new();
+        while let Some(record) = walk.fetch().await? {
+            headers.push(walk.follow(&record)?.0.header);
+        }
+        Ok(headers)
     }
 
     /// Runs that have not ended, oldest first, at most `limit` of those after `after`; fewer only at the end. Costs
@@ -288,11 +322,7 @@ impl Journal {
     /// [`ReadError::UnknownRun`], [`ReadError::Corrupt`], or the disk failed.
     pub async fn keys(&self, run: RunId) -> Result<RunKeys, ReadError> {
         let row = self.0.store.run(run).await?.ok_or(ReadError::UnknownRun { run })?;
-        let bad = |what: &str| ReadError::corrupt(Key::Run(run), what);
-        let state = ChainState::decode(&row.state).map_err(|error| bad(&error.to_string()))?;
-        let key =
-            self.0.unwrap(run, &state).ok_or_else(|| bad("the master key does not open the run's key"))?;
-        Ok(RunKeys::new(&key))
+        Ok(RunKeys::new(&self.0.unwrap(run, &chain_state(run, &row)?)?))
     }
 
     /// A run as the list of runs shows it.
@@ -367,6 +397,7 @@ impl Journal {
     /// When the disk fails.
     pub async fn put_public(&self, content: &[u8]) -> Result<Digest, BlobError> {
         let digest = Digest::of(content);
+        self.0.under_way.public(digest);
         let put = self.0.blobs.put_now(BlobName::Public(digest), content.to_vec()).await;
         put.map_err(|message| BlobError::Io { digest, message })?;
         Ok(digest)
@@ -444,8 +475,12 @@ fn meta_bound(name: &str) -> Vec<u8> {
     [b"wflo value v1\0", name.as_bytes()].concat()
 }
 
+pub(crate) fn chain_state(run: RunId, row: &crate::RunRow) -> Result<ChainState, ReadError> {
+    ChainState::decode(&row.state).map_err(|error| ReadError::corrupt(Key::Run(run), error))
+}
+
 fn run_head(run: RunId, row: crate::RunRow) -> Result<RunHead, ReadError> {
-    let state = ChainState::decode(&row.state).map_err(|error| ReadError::corrupt(Key::Run(run), error))?;
+    let state = chain_state(run, &row)?;
     Ok(RunHead {
         run,
         head: row.head,
@@ -453,6 +488,8 @@ fn run_head(run: RunId, row: crate::RunRow) -> Result<RunHead, ReadError> {
         time: state.time,
         fence: row.fence,
         due: row.due,
+        ended: row.ended,
+        erased: state.wrapped.is_none(),
         summary: state.summary,
     })
 }

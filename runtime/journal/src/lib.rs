@@ -34,27 +34,32 @@ pub mod audit;
 mod blobs;
 mod entropy;
 mod error;
+mod fault_disk;
 mod journal;
 mod key;
 mod master;
 mod places;
+mod prune;
 mod read;
 mod record;
 mod run_keys;
 mod seal;
 mod store;
+mod walk;
 mod writer;
 
 pub use blobs::{BlobError, Blobs};
-pub use error::{AppendError, OpenError, ReadError};
+pub use error::{AppendError, OpenError, PruneError, ReadError};
+pub use fault_disk::{DiskImage, FaultDisk};
 pub use journal::{Created, Journal, RunHead};
 pub use key::{KeyKind, MAX_RUN_KEY};
 pub use master::{MasterKey, MasterKeyError};
+pub use prune::{Erased, Prune, Pruned};
 pub use read::{Entry, Reader};
 pub use record::{Header, Malformed, RunRow};
 pub use run_keys::RunKeys;
 pub use store::{
-    Answer, Append, Barrier, BarrierSignal, CreateOutcome, CreateRun, FaultSync, MAX_APPEND, MAX_VALUE,
-    MemoryStore, SledStore, Store, SyncHook, Ticket, Touch,
+    Answer, Append, Barrier, BarrierSignal, CreateOutcome, CreateRun, Fate, Fault, FaultSync, MAX_APPEND,
+    MAX_VALUE, MemoryStore, Sieve, Sifted, SledStore, Store, SyncHook, Ticket, Touch,
 };
 pub use writer::{Appended, Draft, Extras, MAX_BODY, MAX_SUMMARY, RunWriter};

@@ -106,9 +106,10 @@ impl RunWriter {
         head: u64,
         fence: u64,
         key: &[u8; 32],
+        wrapped: [u8; WRAPPED_KEY],
         state: ChainState,
     ) -> Self {
-        let ChainState { hash, time, wrapped, summary } = state;
+        let ChainState { hash, time, summary, .. } = state;
         let place = Place { run, head, hash, time };
         Self {
             shared,

@@ -7,6 +7,7 @@ use wflo_model::{StepName, TableAccess};
 
 use crate::approval::{ApprovalRule, OnReject, Quorum};
 use crate::plan::{OnExceeded, OnItemFailure, Plan, PlanStep};
+use crate::policy::{Policy, PolicyAction, PolicyEvent};
 use crate::size::show;
 
 impl Plan {
@@ -40,6 +41,7 @@ impl Plan {
         if let Some(rule) = &step.approval {
             approval(rule).into_iter().for_each(|text| line(format!("  {text}")));
         }
+        self.policies_of(step).into_iter().for_each(|text| line(format!("  {text}")));
         self.reach(step).into_iter().for_each(|text| line(format!("  {text}")));
         line(format!(
             "  an attempt may use {} of memory, {} units of fuel and {}, and return {}",
@@ -58,9 +60,61 @@ impl Plan {
         Some(out)
     }
 
+    /// The policies that hear something of a step, and what each of them does.
+    fn policies_of(&self, step: &PlanStep) -> Vec<String> {
+        let called = |name: &str| {
+            let granted = step
+                .grants
+                .db
+                .iter()
+                .flat_map(|(label, access)| access.call.iter().map(move |call| (label, call)));
+            let mut statements = granted.filter_map(|(label, call)| self.statements.get(label)?.get(call));
+            statements.any(|statement| statement.params.contains_key(name))
+        };
+        let outputs = step.output_types();
+        let hears = |policy: &Policy, on: PolicyEvent| {
+            let mut bare = policy.when.bare_names().peekable();
+            let binds = |name: &str| match on {
+                PolicyEvent::Fact => step.facts.contains_key(name),
+                PolicyEvent::StepOutput => outputs.contains_key(name),
+                PolicyEvent::HostCall => called(name),
+                PolicyEvent::RunStart => false,
+            };
+            on != PolicyEvent::RunStart && (bare.peek().is_none() || bare.any(binds))
+        };
+        let mut lines = Vec::new();
+        for policy in self.policies.iter().filter(|policy| policy.on.iter().any(|on| hears(policy, *on))) {
+            let heard = policy.on.iter().filter(|on| hears(policy, **on)).map(|on| match on {
+                PolicyEvent::RunStart => "its run",
+                PolicyEvent::HostCall => "a call",
+                PolicyEvent::Fact => "a fact",
+                PolicyEvent::StepOutput => "its output",
+            });
+            let does = policy.actions.iter().map(|action| match action {
+                PolicyAction::RequireApproval(rule) => {
+                    format!("asks {}", names(rule.approvers.iter()).unwrap_or_default())
+                }
+                PolicyAction::AutoApprove => "approves what is not mandatory".to_owned(),
+                PolicyAction::Deny => "denies".to_owned(),
+                PolicyAction::Notify(channel) => format!("tells `{channel}`"),
+            });
+            let (heard, does) =
+                (heard.collect::<Vec<_>>().join(" or "), does.collect::<Vec<_>>().join(" and "));
+            let unknown = if policy.is_protective() { ", or cannot be told" } else { "" };
+            lines.push(format!(
+                "policy `{}` {does} where `{}` holds of {heard}{unknown}",
+                policy.name, policy.when
+            ));
+        }
+        lines
+    }
+
     fn reach(&self, step: &PlanStep) -> Vec<String> {
         let mut lines = Vec::new();
         for (label, access) in &step.grants.db {
+            for statement in &access.call {
+                lines.push(format!("may call statement `{statement}` of database `{label}`"));
+            }
             for (verb, tables) in [("read", &access.read), ("write", &access.write)] {
                 for (table, columns) in tables {
                     lines.push(match columns {

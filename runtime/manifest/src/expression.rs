@@ -43,7 +43,10 @@ const MOST_BYTES: usize = 2048;
 ///   missing.
 /// * **Functions**: `size`, `contains`, `startsWith`, `endsWith`, `int`, `double`, `decimal`, `string`, `has`, `in`,
 ///   and on lists `all`, `exists`, `exists_one`, `map`, `filter`. No regular expressions, no time.
-/// * **Names** that are no words are quoted: `steps["fetch-papers"].output`.
+/// * **Names**: `inputs.<name>`, `steps.<name>.output`, `run.id`, `run.workflow`, `run.version`, `run.requester`, and
+///   in USD `budget.settled_usd`, `budget.held_usd` and, where there is a limit, `budget.limit_usd` and
+///   `budget.left_usd`. In policies also `call.interface`, `call.function`, `call.args` and bare names. What is no word
+///   is quoted: `steps["fetch-papers"].output`.
 ///
 /// A source has at most 2,048 bytes, 256 words and 16 brackets in one another, and an evaluation takes at most
 /// [`Expression::COST`] units of work, so that no input can make it slow.

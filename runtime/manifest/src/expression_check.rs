@@ -228,7 +228,7 @@ fn fields(of: &str, all: &[(&str, ValueKind)], path: &[String]) -> Result<ValueK
 }
 
 /// The kind of what a path leads to in values of a schema.
-fn within(schema: &Value, path: &[String], of: &str) -> Result<ValueKind, Unknown> {
+pub(crate) fn within(schema: &Value, path: &[String], of: &str) -> Result<ValueKind, Unknown> {
     let Some((field, rest)) = path.split_first() else { return Ok(kind_of(schema)) };
     let kind = kind_of(schema);
     if !kind.may_be(ValueKind::Object) {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use wflo_model::{Digest, Grants, HttpGrant, Label, Limits, ModelName};
+use wflo_model::{Digest, Grants, HttpGrant, Label, Limits, ModelName, StatementName};
 
 use crate::approval::{ApprovalRule, Quorum};
 use crate::component::ComponentRef;
@@ -12,9 +12,13 @@ use crate::diagnostic::Diagnostics;
 use crate::directory::Directory;
 use crate::near::did_you_mean;
 use crate::plan::{Plan, PlanStep};
+use crate::policy::{Policy, PolicyAction};
+use crate::policy_check::listens_to;
+use crate::policy_toml::{ActionToml, PolicyToml};
 use crate::price::{Price, UnknownPrice};
 use crate::reader::{Reader, Spanned};
 use crate::size::show;
+use crate::statement::{Statement, StatementToml};
 use crate::workflow::{Step, Workflow};
 use crate::workflow_toml::{ApprovalToml, LimitsToml};
 
@@ -39,6 +43,7 @@ impl Plan {
     pub fn new(workflow: &Workflow, to: &Pinning<'_>) -> Result<Self, Diagnostics> {
         let mut pin = Pin { reader: Reader::new(&workflow.source), to, prices: BTreeMap::new() };
         let steps: Vec<_> = workflow.steps.iter().filter_map(|step| pin.step(step)).collect();
+        let policies: Vec<_> = workflow.policies.iter().filter_map(|policy| pin.policy(policy)).collect();
         let prices = std::mem::take(&mut pin.prices);
         let found = pin.reader.finish();
         if found.has_errors() {
@@ -59,8 +64,18 @@ impl Plan {
             on_unknown_price: to.deployment.budget.on_unknown_price,
             min_output_tokens: to.deployment.budget.min_output_tokens,
             prompts: to.prompts.clone(),
+            statements: workflow
+                .statements
+                .iter()
+                .map(|(label, named)| (label.clone(), pinned(named)))
+                .collect(),
+            policies,
         })
     }
+}
+
+fn pinned(named: &BTreeMap<StatementName, StatementToml>) -> BTreeMap<StatementName, Statement> {
+    named.iter().map(|(name, toml)| (name.clone(), toml.statement.clone())).collect()
 }
 
 struct Pin<'a> {
@@ -92,6 +107,31 @@ impl Pin<'_> {
             on_item_failure: step.items.on_item_failure,
             budget: step.budget,
             item_budget: step.items.budget,
+            facts: step.facts.iter().map(|(name, (declared, _))| (name.clone(), *declared)).collect(),
+        })
+    }
+
+    fn policy(&mut self, policy: &PolicyToml) -> Option<Policy> {
+        let mut actions = Vec::new();
+        for action in &policy.actions {
+            match &action.value {
+                ActionToml::RequireApproval(approval) => {
+                    actions.push(PolicyAction::RequireApproval(self.approval(approval)));
+                }
+                ActionToml::AutoApprove => actions.push(PolicyAction::AutoApprove),
+                ActionToml::Deny => actions.push(PolicyAction::Deny),
+                ActionToml::Notify(channels) => {
+                    self.channels(channels);
+                    actions
+                        .extend(channels.iter().map(|channel| PolicyAction::Notify(channel.value.clone())));
+                }
+            }
+        }
+        Some(Policy {
+            name: policy.name.as_ref()?.value.clone(),
+            when: policy.when.as_ref()?.expression.clone(),
+            on: listens_to(policy),
+            actions,
         })
     }
 
@@ -238,8 +278,14 @@ impl Pin<'_> {
         if all_known && !rule.satisfied_by(known.principals()) {
             self.unreachable(approval);
         }
+        self.channels(&approval.notify);
+        rule.clone()
+    }
+
+    /// Channels are bound.
+    fn channels(&mut self, channels: &[Spanned<String>]) {
         let deployment = self.to.deployment;
-        for channel in &approval.notify {
+        for channel in channels {
             if !deployment.channels.contains_key(&channel.value) {
                 let file = deployment.source.name();
                 let bound = deployment.channels.keys().map(String::as_str);
@@ -249,7 +295,6 @@ impl Pin<'_> {
                 self.reader.error(channel.span.clone(), message).hint(hint);
             }
         }
-        rule.clone()
     }
 
     /// Says why everybody together is not enough.

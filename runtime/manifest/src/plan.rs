@@ -4,11 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use wflo_model::{Digest, InputName, ModelName, PicoUsd, StepName, WorkflowName};
+use wflo_model::{Digest, InputName, Label, ModelName, PicoUsd, StatementName, StepName, WorkflowName};
 
 use crate::approval::ApprovalRule;
 use crate::expression::Expression;
+use crate::policy::Policy;
+use crate::policy_value::{BareName, ValueType};
 use crate::price::{Price, UnknownPrice};
+use crate::statement::Statement;
 use crate::{Grants, Limits, Retry};
 
 /// A workflow pinned to one set of components, prices and limits. Nothing in it changes while a run lasts.
@@ -74,6 +77,12 @@ pub struct Plan {
     /// Versions of the prompts that the host's own task verbs use, by task.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub prompts: BTreeMap<String, Digest>,
+    /// Named statements, by the database they are for.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub statements: BTreeMap<Label, BTreeMap<StatementName, Statement>>,
+    /// The policies, in the order of the file, which says nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub policies: Vec<Policy>,
 }
 
 /// One step of a [`Plan`].
@@ -121,6 +130,9 @@ pub struct PlanStep {
     /// What one item may spend, all its attempts together; no limit but the step's if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub item_budget: Option<PicoUsd>,
+    /// The facts it may claim, and what each is.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub facts: BTreeMap<BareName, ValueType>,
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -208,6 +220,7 @@ impl PlanStep {
             on_item_failure: OnItemFailure::Fail,
             budget: None,
             item_budget: None,
+            facts: BTreeMap::new(),
         }
     }
 }

@@ -351,6 +351,16 @@ impl<'a> Section<'a> {
         if listed && !reader.everything { None } else { self.take(key) }
     }
 
+    /// Whether it stands at that place.
+    pub(crate) fn is(&self, place: &str) -> bool {
+        self.place == place
+    }
+
+    /// Whether it has no key at all.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.table.is_empty()
+    }
+
     /// Whether `key` is there; it is no better known for having been asked after.
     pub(crate) fn has(&self, key: &str) -> bool {
         self.node(key).is_some()

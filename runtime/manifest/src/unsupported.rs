@@ -23,6 +23,8 @@ pub(crate) const KEYS: &[(&str, &str)] = &[
     ("a table grant", "where"),
     ("[step.approval]", "escalation"),
     ("[step.approval]", "allow_edit"),
+    ("`require_approval`", "escalation"),
+    ("`require_approval`", "allow_edit"),
     ("wflo.toml", "mail"),
     ("wflo.toml", "knowledge"),
     ("wflo.toml", "terraform"),

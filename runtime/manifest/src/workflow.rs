@@ -13,9 +13,12 @@ use crate::expression_toml::ExpressionToml;
 use crate::graph::cycles;
 use crate::near::did_you_mean;
 use crate::plan::{OnCancel, OnExceeded, OnFailure, PlanInput};
+use crate::policy_check::check_policies;
+use crate::policy_toml::{Declared, PolicyToml};
 use crate::reader::{Reader, Spanned};
 use crate::retry::Retry;
 use crate::schema::{compile, violations};
+use crate::statement::{Statements, check_calls};
 use crate::workflow_toml::{ApprovalToml, InputToml, ItemsToml, LimitsToml, StepToml, WorkflowToml};
 
 /// A validated `workflow.toml`: names are unique, dependencies exist and form no cycle, schemas are schemas.
@@ -47,6 +50,8 @@ pub struct Workflow {
     pub(crate) max_parallel: Option<u32>,
     pub(crate) inputs: BTreeMap<InputName, PlanInput>,
     pub(crate) steps: Vec<Step>,
+    pub(crate) statements: Statements,
+    pub(crate) policies: Vec<PolicyToml>,
 }
 
 /// A validated step, with the places that a deployment may object to.
@@ -67,6 +72,7 @@ pub(crate) struct Step {
     pub(crate) when: Option<ExpressionToml>,
     pub(crate) items: ItemsToml,
     pub(crate) budget: Option<PicoUsd>,
+    pub(crate) facts: Declared,
 }
 
 impl Workflow {
@@ -75,7 +81,10 @@ impl Workflow {
     /// # Errors
     /// Everything that is wrong with it, and what is to be said besides, in the order of the text.
     pub fn parse(file: &str, text: &str) -> Result<Self, Diagnostics> {
-        let mut reader = Reader::new(&Source::new(file, text));
+        Self::read(Reader::new(&Source::new(file, text)))
+    }
+
+    pub(crate) fn read(mut reader: Reader) -> Result<Self, Diagnostics> {
         let workflow = WorkflowToml::read(&mut reader).and_then(|toml| Self::check(&mut reader, toml));
         let source = reader.source.clone();
         let found = reader.finish();
@@ -131,6 +140,8 @@ impl Workflow {
         check_names(reader, &toml.steps);
         check_cycles(reader, &toml.steps);
         check_steps(reader, &toml);
+        check_calls(reader, &toml);
+        check_policies(reader, &toml);
         let inputs = toml.inputs.into_iter();
         let inputs = inputs.map(|(name, input)| (name.clone(), check_input(reader, &name, input))).collect();
         let mut steps = Vec::new();
@@ -158,6 +169,7 @@ impl Workflow {
                 when: step.when,
                 items: step.items,
                 budget: step.budget,
+                facts: step.facts,
             });
         }
         Some(Self {
@@ -172,6 +184,8 @@ impl Workflow {
             max_parallel: toml.max_parallel,
             inputs,
             steps,
+            statements: toml.statements,
+            policies: toml.policies,
         })
     }
 }

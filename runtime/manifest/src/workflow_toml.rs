@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 use wflo_model::{
-    DbAccess, HttpGrant, InputName, Label, ModelName, PicoUsd, StepName, TableAccess, WorkflowName,
+    DbAccess, HttpGrant, InputName, Label, ModelName, PicoUsd, StatementName, StepName, TableAccess,
+    WorkflowName,
 };
 
 use crate::approval::{ApprovalRule, Approver, OnReject, OnTimeout, Quorum};
@@ -15,10 +16,12 @@ use crate::diagnostic::Span;
 use crate::expression_toml::ExpressionToml;
 use crate::http;
 use crate::plan::{OnCancel, OnExceeded, OnFailure, OnItemFailure};
+use crate::policy_toml::{Declared, PolicyToml, read_facts, read_policy};
 use crate::reader::{Node, Reader, Section, Spanned};
 use crate::retry::Retry;
 use crate::schema::schema;
 use crate::size::Size;
+use crate::statement::{Statements, read_statements};
 
 /// Ten years: what is longer is a slip of the pen.
 pub(crate) const LONGEST: u64 = 315_360_000;
@@ -36,6 +39,8 @@ pub(crate) struct WorkflowToml {
     pub(crate) max_parallel: Option<u32>,
     pub(crate) inputs: BTreeMap<InputName, InputToml>,
     pub(crate) steps: Vec<StepToml>,
+    pub(crate) statements: Statements,
+    pub(crate) policies: Vec<PolicyToml>,
 }
 
 pub(crate) struct InputToml {
@@ -51,6 +56,8 @@ pub(crate) struct StepToml {
     pub(crate) component: Option<Spanned<ComponentRef>>,
     pub(crate) depends_on: Vec<Spanned<StepName>>,
     pub(crate) db: BTreeMap<Label, Spanned<DbAccess>>,
+    /// The named statements in `db`, each with the database.
+    pub(crate) calls: Vec<(Label, Spanned<StatementName>)>,
     pub(crate) llm: Vec<Spanned<ModelName>>,
     pub(crate) http: Vec<Spanned<HttpGrant>>,
     pub(crate) output: Option<Value>,
@@ -61,6 +68,7 @@ pub(crate) struct StepToml {
     pub(crate) when: Option<ExpressionToml>,
     pub(crate) items: ItemsToml,
     pub(crate) budget: Option<PicoUsd>,
+    pub(crate) facts: Declared,
 }
 
 /// The keys of a step that say how it fans out.
@@ -106,6 +114,8 @@ impl WorkflowToml {
             max_parallel: None,
             inputs: BTreeMap::new(),
             steps: Vec::new(),
+            statements: Statements::new(),
+            policies: Vec::new(),
         };
         if let Some(head) = root.need("workflow").and_then(|node| node.section(reader, "[workflow]")) {
             this.read_head(reader, head);
@@ -124,6 +134,14 @@ impl WorkflowToml {
         } else {
             let end = reader.source.text().trim_end().len();
             reader.error(end..end, "there is no step").hint("add `[[step]]` with a `name`");
+        }
+        if let Some(db) = root.take_early(reader, "db").and_then(|node| node.section(reader, "[db]")) {
+            this.statements = read_statements(reader, &db);
+        }
+        if let Some(node) = root.take_early(reader, "policy") {
+            for section in node.sections(reader, "[[policy]]") {
+                this.policies.push(read_policy(reader, section));
+            }
         }
         root.finish(reader);
         Some(this)
@@ -183,6 +201,7 @@ fn read_step(reader: &mut Reader, mut step: Section<'_>) -> StepToml {
         component: None,
         depends_on: Vec::new(),
         db: BTreeMap::new(),
+        calls: Vec::new(),
         llm: Vec::new(),
         http: Vec::new(),
         output: None,
@@ -193,6 +212,7 @@ fn read_step(reader: &mut Reader, mut step: Section<'_>) -> StepToml {
         when: None,
         items: ItemsToml::default(),
         budget: None,
+        facts: Declared::new(),
     };
     let function = step.take("function").and_then(|node| node.parse(reader));
     this.function = function.map(|name: Spanned<_>| name.value);
@@ -201,7 +221,8 @@ fn read_step(reader: &mut Reader, mut step: Section<'_>) -> StepToml {
     if let Some(mut grants) = step.take("grants").and_then(|node| node.section(reader, "`grants`")) {
         if let Some(labels) = grants.take("db").and_then(|node| node.section(reader, "`grants.db`")) {
             for (label, node) in labels.named::<Label>(reader) {
-                if let Some(access) = read_db_grant(reader, &node) {
+                if let Some((access, calls)) = read_db_grant(reader, &node) {
+                    this.calls.extend(calls.into_iter().map(|name| (label.value.clone(), name)));
                     this.db.insert(label.value, Spanned { value: access, span: label.span });
                 }
             }
@@ -229,6 +250,9 @@ fn read_step(reader: &mut Reader, mut step: Section<'_>) -> StepToml {
     this.items = read_items(reader, &mut step);
     let budget = step.take_early(reader, "budget_usd").and_then(|node| node.money(reader));
     this.budget = budget.map(|money| money.value);
+    if let Some(facts) = step.take_early(reader, "facts").and_then(|node| node.section(reader, "`facts`")) {
+        this.facts = read_facts(reader, &facts);
+    }
     let approval = step.take("approval").and_then(|node| node.section(reader, "[step.approval]"));
     this.approval = approval.map(|section| read_approval(reader, section));
     step.finish(reader);
@@ -286,7 +310,7 @@ fn read_retry(reader: &mut Reader, mut retry: Section<'_>) -> Retry {
     this
 }
 
-fn read_db_grant(reader: &mut Reader, node: &Node<'_>) -> Option<DbAccess> {
+fn read_db_grant(reader: &mut Reader, node: &Node<'_>) -> Option<(DbAccess, Vec<Spanned<StatementName>>)> {
     let mut section = node.section(reader, "`grants.db`")?;
     let before = reader.found.errors();
     let mut access = DbAccess::default();
@@ -296,12 +320,15 @@ fn read_db_grant(reader: &mut Reader, node: &Node<'_>) -> Option<DbAccess> {
     if let Some(node) = section.take("write") {
         access.write = read_tables(reader, &node);
     }
+    let calls: Vec<Spanned<StatementName>> =
+        section.take_early(reader, "call").map(|node| node.names(reader)).unwrap_or_default();
+    access.call = calls.iter().map(|name| name.value.clone()).collect();
     section.finish(reader);
     if access == DbAccess::default() && reader.found.errors() == before {
         let found = reader.error(node.key.clone(), format!("`grants.db.{}` grants nothing", node.name));
         found.hint("write `{ read = [\"<table>\"] }`, or leave it out");
     }
-    Some(access)
+    Some((access, calls))
 }
 
 fn read_tables(reader: &mut Reader, node: &Node<'_>) -> BTreeMap<String, TableAccess> {
@@ -360,14 +387,18 @@ fn identifier(reader: &mut Reader, node: &Node<'_>) -> Option<String> {
     Some(name.value.to_ascii_lowercase())
 }
 
-fn read_approval(reader: &mut Reader, mut section: Section<'_>) -> ApprovalToml {
+/// Reads `[step.approval]`, or the `require_approval` of a policy, whose place follows from what it listens to.
+pub(crate) fn read_approval(reader: &mut Reader, mut section: Section<'_>) -> ApprovalToml {
     let list = section.need("approvers");
     let span = list.as_ref().map_or_else(|| section.span.clone(), |node| node.span.clone());
     let before = reader.found.errors();
     let names: Vec<Spanned<wflo_model::GroupName>> = list.map(|node| node.names(reader)).unwrap_or_default();
     if names.is_empty() && span != section.span && reader.found.errors() == before {
-        let found = reader.error(span.clone(), "`approvers` is empty");
-        found.hint("name the groups or principals who may approve, or remove `[step.approval]`");
+        let hint = match section.is("[step.approval]") {
+            true => "name the groups or principals who may approve, or remove `[step.approval]`",
+            false => "name the groups or principals who may approve",
+        };
+        reader.error(span.clone(), "`approvers` is empty").hint(hint);
     }
     let approvers = names.iter().map(|name| Approver::new(name.value.as_str())).collect();
     let mut rule = ApprovalRule::new(approvers, Quorum::EachListed);
@@ -376,7 +407,9 @@ fn read_approval(reader: &mut Reader, mut section: Section<'_>) -> ApprovalToml 
     if let Some(n) = &quorum {
         rule.quorum = Quorum::Any(u32::try_from(n.value).expect("at most 1000"));
     }
-    if let Some(node) = section.take("at") {
+    if section.is("[step.approval]")
+        && let Some(node) = section.take("at")
+    {
         node.choice(reader, &[("start", ())]);
     }
     if let Some(node) = section.take("allow_requester") {
@@ -406,13 +439,17 @@ fn read_approval(reader: &mut Reader, mut section: Section<'_>) -> ApprovalToml 
     if let Some(node) = section.take("notify") {
         notify = node.names(reader);
         if !notify.is_empty() {
-            reader.note(node.key, "`notify` is recorded, but this version of wflo delivers no notifications");
+            note_undelivered(reader, node.key);
         }
     }
     rule.notify = notify.iter().map(|channel| channel.value.clone()).collect();
     section.finish(reader);
     let approvers = names.into_iter().map(|name| name.span).collect();
     ApprovalToml { rule, span, approvers, quorum: quorum.map(|n| n.span), notify }
+}
+
+pub(crate) fn note_undelivered(reader: &mut Reader, span: Span) {
+    reader.note(span, "`notify` is recorded, but this version of wflo delivers no notifications");
 }
 
 fn small(reader: &mut Reader, node: &Node<'_>, least: u64) -> Option<u32> {

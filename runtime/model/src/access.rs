@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::StatementName;
+
 /// The tables and columns of one database that a step may read and write. Nothing is allowed that is not
 /// listed.
 ///
@@ -22,6 +24,9 @@ pub struct DbAccess {
     pub read: BTreeMap<String, TableAccess>,
     /// Tables that may be written, by lower-case name.
     pub write: BTreeMap<String, TableAccess>,
+    /// Named statements that may be called: they reach what they say, whatever tables are listed.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub call: BTreeSet<StatementName>,
 }
 
 /// Which columns of a table.
@@ -81,17 +86,26 @@ impl DbAccess {
         self.write.get(&table.to_ascii_lowercase()) == Some(&TableAccess::All)
     }
 
+    /// Whether the named statement may be called.
+    #[must_use]
+    pub fn may_call(&self, statement: &str) -> bool {
+        self.call.contains(statement)
+    }
+
     /// Whether everything `narrower` allows is allowed by this.
     #[must_use]
     pub fn covers(&self, narrower: &Self) -> bool {
         let within = |wide: &BTreeMap<String, TableAccess>, narrow: &BTreeMap<String, TableAccess>| {
             narrow.iter().all(|(table, access)| wide.get(table).is_some_and(|wide| wide.covers(access)))
         };
-        within(&self.read, &narrower.read) && within(&self.write, &narrower.write)
+        within(&self.read, &narrower.read)
+            && within(&self.write, &narrower.write)
+            && narrower.call.is_subset(&self.call)
     }
 
     /// Adds what `other` allows.
     pub fn widen(&mut self, other: &Self) {
+        self.call.extend(other.call.iter().cloned());
         for (mine, theirs) in [(&mut self.read, &other.read), (&mut self.write, &other.write)] {
             for (table, access) in theirs {
                 mine.entry(table.clone())
@@ -99,5 +113,27 @@ impl DbAccess {
                     .or_insert_with(|| access.clone());
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::DbAccess;
+
+    #[test]
+    fn a_statement_is_called_where_it_is_granted_and_opens_no_table() {
+        let call = |names: &[&str]| DbAccess {
+            call: names.iter().map(|name| name.parse().unwrap()).collect(),
+            ..DbAccess::default()
+        };
+        let mut access = call(&["refund"]);
+        assert!(access.may_call("refund") && !access.may_call("Refund"));
+        assert!(!access.may_read("refund", "id") && !access.may_write_rows("refund"));
+        assert!(access.covers(&DbAccess::default()) && !DbAccess::default().covers(&access));
+        assert!(!access.covers(&call(&["refund", "pay"])));
+        access.widen(&call(&["pay"]));
+        assert!(access.covers(&call(&["refund", "pay"])));
+        // What has no statements is written as before.
+        assert_eq!(serde_json::to_string(&DbAccess::default()).unwrap(), r#"{"read":{},"write":{}}"#);
     }
 }

@@ -30,6 +30,9 @@ pub use http::{
 pub use id::{ApprovalId, BadId, RunId, StoreId};
 pub use limits::Limits;
 pub use money::{BadMoney, PicoUsd};
-pub use name::{BadName, GroupName, InputName, Label, ModelName, PrincipalName, StepName, WorkflowName};
+pub use name::{
+    BadName, GroupName, InputName, Label, ModelName, PolicyName, PrincipalName, StatementName, StepName,
+    WorkflowName,
+};
 pub use sql::{BadSqlValue, SqlRows, SqlValue};
 pub use time::Timestamp;

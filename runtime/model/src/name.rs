@@ -85,6 +85,10 @@ names! {
     ModelName, "model", "./:@+";
     /// A person or machine that may ask, vote or be named in the audit, such as `alice` or `local:root`.
     PrincipalName, "principal", ".:@+";
+    /// The name of a policy of a workflow.
+    PolicyName, "policy", ".";
+    /// The name of a statement that a workflow writes out, such as `process_refund`.
+    StatementName, "statement", "";
     /// A group of principals.
     GroupName, "group", ".:@+";
 }

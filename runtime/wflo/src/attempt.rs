@@ -13,7 +13,7 @@ use wflo_sandbox::{End, Program};
 
 use crate::Outside;
 use crate::ask::decision;
-use crate::gate::{AttemptGate, Setup};
+use crate::gate::{AttemptGate, Halt, Setup};
 use crate::history::{Committing, History};
 use crate::operation::database;
 use crate::run_log::{LogFailed, RunLog};
@@ -78,6 +78,7 @@ impl Attempt {
         if let Some(committing) = history.committing.clone() {
             return self.finish_commit(committing, &history).await;
         }
+        let halt = Halt::new(self.stopping.clone());
         let run = self.log.run().to_string();
         let context =
             self.log.read(|state| context(&run, &self.plan, state, &self.step, &self.unit, self.attempt));
@@ -90,9 +91,14 @@ impl Attempt {
             attempt: self.attempt,
             context,
             history,
-            stopping: self.stopping.clone(),
+            halt: halt.clone(),
         });
-        let ended = self.program.run(self.step.function.as_str(), Box::new(gate), &self.step.limits).await;
+        let running = self.program.run(self.step.function.as_str(), Box::new(gate), &self.step.limits);
+        let ended = tokio::select! {
+            ended = running => ended,
+            // A guest that computes does not notice: it is dropped, as a crash would, and goes on by replay.
+            () = halt.can_stop() => return Ok(None),
+        };
         let gate: Box<dyn Any> = ended.gate;
         let mut gate = gate.downcast::<AttemptGate>().expect("the sandbox gives back the gate it was given");
         let meters = Meters {

@@ -1,6 +1,6 @@
 //! Why the runtime could not do what it was asked.
 
-use wflo_engine::{RunStatus, VoteRefused};
+use wflo_engine::{RunStatus, UnitId, VoteRefused};
 use wflo_model::{ApprovalId, Digest, PrincipalName, RunId};
 use wflo_ports::SystemEntropyError;
 use wflo_sandbox::{LoadError, Missing};
@@ -44,6 +44,28 @@ pub enum RuntimeError {
         run: RunId,
         /// How.
         status: RunStatus,
+    },
+    /// The run cannot be forked.
+    #[error("run `{run}` cannot be forked: {why}")]
+    NotForkable {
+        /// The run.
+        run: RunId,
+        /// Why.
+        why: String,
+    },
+    /// The run was forked before.
+    #[error("run `{by}` goes on in its place")]
+    Superseded {
+        /// The fork.
+        by: RunId,
+    },
+    /// Steps that would begin anew in a fork have had effects.
+    #[error("steps of run `{run}` that would begin anew have had effects: {}", .units.iter().map(|unit| format!("`{unit}`")).collect::<Vec<_>>().join(", "))]
+    Effects {
+        /// The run.
+        run: RunId,
+        /// The steps and items.
+        units: Vec<UnitId>,
     },
     /// No call whose outcome is unknown has that number.
     #[error("event {intent} of run `{run}` is no call whose outcome is unknown")]
@@ -91,6 +113,9 @@ pub enum RuntimeError {
     /// A plan or a component could not be kept, or is no longer there.
     #[error(transparent)]
     Content(#[from] wflo_journal::BlobError),
+    /// Runs could not be dropped or erased.
+    #[error(transparent)]
+    Prune(#[from] wflo_journal::PruneError),
     /// The system has no randomness.
     #[error(transparent)]
     Entropy(#[from] SystemEntropyError),

@@ -10,6 +10,8 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use serde_json::Value;
+use tokio::sync::watch;
 use wflo_engine::{CallClass, Event, ParkReason, Place, Returned, UnitId};
 use wflo_host_api::{Gate, LogLine, StepContext, Stop};
 use wflo_manifest::{Plan, PlanStep};
@@ -21,6 +23,7 @@ use crate::player::{Asked, Divergence, Player, Wait};
 use crate::run_log::{LogFailed, RunLog, Written};
 use crate::tasks::{Caller, Task};
 use crate::transactions::Transactions;
+use crate::transcript::Transcripts;
 use crate::{Outside, http};
 
 /// The gate of one attempt.
@@ -33,11 +36,46 @@ pub(crate) struct AttemptGate {
     pub(crate) context: StepContext,
     pub(crate) player: Player,
     pub(crate) transactions: Transactions,
+    pub(crate) transcripts: Transcripts,
     /// The intent of the call under way and what it holds.
     pub(crate) in_flight: Option<(u64, PicoUsd)>,
     /// The intent of the call under way, if nothing tells whether it was done when it is cut off.
     pub(crate) in_doubt: Option<InDoubt>,
-    stopping: tokio::sync::watch::Receiver<bool>,
+    halt: Halt,
+}
+
+/// How an attempt is stopped from outside: at once while its guest computes, and when the call under way is done.
+#[derive(Clone)]
+pub(crate) struct Halt {
+    /// True when the attempt is to stop.
+    stopping: watch::Receiver<bool>,
+    /// True while a call is under way.
+    busy: watch::Sender<bool>,
+}
+
+impl Halt {
+    pub(crate) fn new(stopping: watch::Receiver<bool>) -> Self {
+        Self { stopping, busy: watch::Sender::new(false) }
+    }
+
+    fn is_asked(&self) -> bool {
+        *self.stopping.borrow()
+    }
+
+    /// Returns when the attempt is to stop.
+    async fn asked(&mut self) {
+        if self.stopping.wait_for(|stopping| *stopping).await.is_err() {
+            // Whoever could have asked has gone.
+            std::future::pending().await
+        }
+    }
+
+    /// Returns when the attempt is to stop and no call is under way, so that dropping it loses nothing.
+    pub(crate) async fn can_stop(mut self) {
+        self.asked().await;
+        let idle = self.busy.subscribe().wait_for(|busy| !*busy).await.map(|_| ());
+        idle.expect("the sender is in `self`");
+    }
 }
 
 /// A call under way that may or may not be done.
@@ -57,18 +95,19 @@ pub(crate) struct Setup {
     pub(crate) attempt: u32,
     pub(crate) context: StepContext,
     pub(crate) history: History,
-    /// True when the attempt is to end at its next call.
-    pub(crate) stopping: tokio::sync::watch::Receiver<bool>,
+    pub(crate) halt: Halt,
 }
 
 impl AttemptGate {
     pub(crate) fn new(setup: Setup) -> Self {
-        let Setup { log, outside, plan, step, unit, attempt, context, history, stopping } = setup;
+        let Setup { log, outside, plan, step, unit, attempt, context, mut history, halt } = setup;
+        let transcripts = std::mem::take(&mut history.transcripts);
         let transactions = Transactions::resuming(history.tentative());
         Self {
             place: Place::attempt(&unit, attempt),
             player: Player::new(log.keys(), log.marker(&unit), attempt, history),
             transactions,
+            transcripts,
             in_flight: None,
             in_doubt: None,
             log,
@@ -76,21 +115,30 @@ impl AttemptGate {
             plan,
             step,
             context,
-            stopping,
+            halt,
         }
     }
 
     /// Makes a call that the journal does not have.
     pub(crate) async fn live(&mut self, call: Asked, operation: Operation) -> Result<CallResult, Stop> {
-        if *self.stopping.borrow() {
+        if self.halt.is_asked() {
             return Err(Stop::Suspended);
         }
+        self.halt.busy.send_replace(true);
+        let result = self.perform(call, operation).await;
+        self.halt.busy.send_replace(false);
+        result
+    }
+
+    async fn perform(&mut self, call: Asked, operation: Operation) -> Result<CallResult, Stop> {
         self.redo().await?;
         if let Err(error) = operation.authorise(&self.step.grants, &self.outside) {
             return self.deny(call, error);
         }
         if let Some(earlier) = self.player.history().reusable.get(&call.key) {
             let (seq, result) = (earlier.seq, Ok(earlier.value.clone()));
+            // The event it names has the call.
+            let call = Asked { call: Call { args: Value::Null, ..call.call }, ..call };
             let returned = Returned { reused: Some(seq), ..returned(None, call, &result) };
             self.append(Event::Returned(returned))?;
             return Ok(result);
@@ -116,9 +164,17 @@ impl AttemptGate {
         good_until: Option<Timestamp>,
     ) -> Result<u64, Stop> {
         let Asked { call: asked, args, key } = call.clone();
-        let (hold, max_tokens, consumes) = (PicoUsd::ZERO, None, None);
-        let written =
-            self.append(Event::Intent { asked, class, args, key, hold, max_tokens, good_until, consumes })?;
+        let written = self.append(Event::Intent {
+            asked,
+            transcript: None,
+            class,
+            args,
+            key,
+            hold: PicoUsd::ZERO,
+            max_tokens: None,
+            good_until,
+            consumes: None,
+        })?;
         let seq = written.seq;
         self.durable(written).await?;
         Ok(seq)
@@ -252,9 +308,9 @@ impl Gate for AttemptGate {
             Wait::Over => Ok(()),
             Wait::Nap(wait) => tokio::select! {
                 () = tokio::time::sleep(wait) => Ok(()),
-                _ = self.stopping.wait_for(|stopping| *stopping) => Err(Stop::Suspended),
+                () = self.halt.asked() => Err(Stop::Suspended),
             },
-            Wait::Park(_) if *self.stopping.borrow() => Err(Stop::Suspended),
+            Wait::Park(_) if self.halt.is_asked() => Err(Stop::Suspended),
             Wait::Park(wait) => Err(self.park(ParkReason::Timer { until: self.log.now().after(wait) })),
         }
     }

@@ -8,6 +8,8 @@ use wflo_engine::{
 };
 use wflo_model::{ApprovalId, Call, CallError, CallResult, Digest, FailureKind, Label, PicoUsd, Timestamp};
 
+use crate::transcript::Transcripts;
+
 /// The recorded calls of one attempt, in order, and what earlier attempts can lend it.
 #[derive(Debug, Default)]
 pub(crate) struct History {
@@ -22,6 +24,8 @@ pub(crate) struct History {
     pub(crate) reusable: HashMap<Digest, Reusable>,
     /// Output and meters, once the attempt is past its commit point.
     pub(crate) committing: Option<Committing>,
+    /// The conversations of all attempts.
+    pub(crate) transcripts: Transcripts,
 }
 
 /// A step past its commit point.
@@ -100,6 +104,9 @@ impl History {
             place.step.as_ref() == Some(&unit.step) && place.item == unit.item && place.attempt > 0
         };
         for recorded in events.iter().filter(|recorded| of_unit(&recorded.place)) {
+            if let Event::Intent { transcript: Some(transcript), .. } = &recorded.event {
+                history.transcripts.remember(transcript, recorded.seq);
+            }
             if recorded.place.attempt < attempt {
                 history.lend(recorded, &mut intents);
             } else if recorded.place.attempt == attempt {

@@ -25,13 +25,24 @@ impl AttemptGate {
         let min_output = self.plan.min_output_tokens;
         let place = self.call_place();
         let Asked { call: asked, args, key } = call.clone();
+        let (asked, transcript) = self.transcripts.shorten(&self.log.keys(), asked);
+        let of_intent = transcript.clone();
         let admitted = self.log.transact(|state| {
             let ledger = state.ledger();
             let quote = Quote::model_call(&price, &tokens, ledger.left(), min_output)?;
             ledger.admit(quote.hold)?;
             let Quote { hold, max_tokens } = quote;
-            let (class, good_until, consumes) = (CallClass::Repeatable, None, None);
-            let event = Event::Intent { asked, class, args, key, hold, max_tokens, good_until, consumes };
+            let event = Event::Intent {
+                asked,
+                transcript: of_intent,
+                class: CallClass::Repeatable,
+                args,
+                key,
+                hold,
+                max_tokens,
+                good_until: None,
+                consumes: None,
+            };
             Ok((vec![(place, event)], quote))
         });
         let (written, quote) = match admitted.map_err(host)? {
@@ -39,6 +50,9 @@ impl AttemptGate {
             Err(refusal) => return self.over_budget(call, refusal),
         };
         let intent = written.seq;
+        if let Some(transcript) = &transcript {
+            self.transcripts.remember(transcript, intent);
+        }
         self.in_flight = Some((intent, quote.hold));
         self.durable(written).await?;
         let asked = ChatRequest { max_tokens: quote.max_tokens, ..request };

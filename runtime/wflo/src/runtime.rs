@@ -9,7 +9,7 @@ use wflo_engine::{
 };
 use wflo_journal::{Created, Journal};
 use wflo_manifest::Plan;
-use wflo_model::{ApprovalId, Digest, GroupName, PrincipalName, RunId};
+use wflo_model::{ApprovalId, Digest, GroupName, PrincipalName, RunId, Timestamp};
 use wflo_ports::{Clock, Entropy};
 use wflo_sandbox::{Missing, Program, Sandbox};
 
@@ -144,9 +144,7 @@ impl Runtime {
         }
         let plan = self.journal.put_public(&start.plan.bytes()).await?;
         let now = self.clock.now();
-        let mut random = [0; 10];
-        self.entropy.fill(&mut random)?;
-        let run = RunId::new(now, random);
+        let run = self.new_run_id()?;
         let event = Event::RunCreated {
             workflow: start.plan.workflow.to_string(),
             version: start.plan.version.clone(),
@@ -154,6 +152,7 @@ impl Runtime {
             inputs: start.inputs,
             requester: start.requester,
             budget: start.plan.budget,
+            forked: None,
         };
         let first = Recorded { seq: 1, time: now, place: Place::RUN, event };
         let drafts = vec![draft(now, &first.place, &first.event)];
@@ -310,6 +309,14 @@ impl Runtime {
     pub async fn show(&self, run: RunId) -> Result<RunView, RuntimeError> {
         let (state, plan) = self.look(run).await?;
         Ok(RunView::new(&run, &plan, &state))
+    }
+
+    /// The plan that a run is pinned to: what it needs of whoever drives it.
+    ///
+    /// # Errors
+    /// [`RuntimeError::NoSuchRun`].
+    pub async fn plan_of(&self, run: RunId) -> Result<Arc<Plan>, RuntimeError> {
+        Ok(self.look(run).await?.1)
     }
 
     /// What one run cost.
@@ -493,7 +500,26 @@ impl Runtime {
         Ok(entries.iter().map(recorded).collect::<Result<_, _>>().map_err(crate::LogFailed::from)?)
     }
 
-    fn summary(&self, bytes: &[u8]) -> Result<Summary, RuntimeError> {
+    /// An id for a run that begins now.
+    pub(crate) fn new_run_id(&self) -> Result<RunId, RuntimeError> {
+        let mut random = [0; 10];
+        self.entropy.fill(&mut random)?;
+        Ok(RunId::new(self.clock.now(), random))
+    }
+
+    /// The time by the runtime's clock.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// The first event of a run: what it was started with.
+    pub(crate) async fn first_event(&self, run: RunId) -> Result<Recorded, RuntimeError> {
+        let mut reader = self.journal.reader(run, 1).await?;
+        let entry = reader.next().await?.ok_or(RuntimeError::NoSuchRun { run })?;
+        Ok(recorded(&entry).map_err(crate::LogFailed::from)?)
+    }
+
+    pub(crate) fn summary(&self, bytes: &[u8]) -> Result<Summary, RuntimeError> {
         serde_json::from_slice(bytes)
             .map_err(|error| RuntimeError::Bug { message: format!("the summary of a run: {error}") })
     }
@@ -522,7 +548,7 @@ impl Runtime {
     }
 
     /// The log of a run, to write: the one this process has open, or a newly claimed one.
-    async fn open(&self, run: RunId) -> Result<(Arc<RunLog>, Arc<Plan>), RuntimeError> {
+    pub(crate) async fn open(&self, run: RunId) -> Result<(Arc<RunLog>, Arc<Plan>), RuntimeError> {
         let mut runs = self.runs.lock().await;
         if let Some(open) = runs.get(&run)
             && let (Some(log), Some(plan)) = (open.log.upgrade(), open.plan.upgrade())

@@ -1,15 +1,9 @@
 //! Makes the bank of the fraud-detection example, the same one each time for the same seed.
 
-mod bank;
-mod business;
-mod fraud;
-mod random;
-mod store;
-
 use std::io::{Write, stdout};
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Parser;
 
 /// Makes the SQLite database of the fraud-detection example.
@@ -21,7 +15,7 @@ struct Args {
     #[arg(default_value = "bank.db")]
     path: PathBuf,
     /// Another seed makes another bank.
-    #[arg(long, default_value_t = 7)]
+    #[arg(long, default_value_t = fraud_data::SEED)]
     seed: u64,
     /// Print the accounts with planted fraud, and those that only look like it, and write nothing.
     #[arg(long)]
@@ -30,16 +24,15 @@ struct Args {
 
 fn main() -> Result<()> {
     let args = Args::parse();
-    let bank = bank::Bank::generate(args.seed);
     let mut out = stdout().lock();
     if args.truth {
-        for planted in &bank.planted {
-            writeln!(out, "{}  {}", planted.account, planted.kind)?;
+        for (account, kind) in fraud_data::truth(args.seed) {
+            writeln!(out, "{account}  {kind}")?;
         }
         return Ok(());
     }
-    store::write(&bank, &args.path).with_context(|| format!("cannot write `{}`", args.path.display()))?;
-    let (accounts, transactions) = (bank.accounts.len(), bank.transactions.len());
-    writeln!(out, "{}: {accounts} accounts, {transactions} transactions", args.path.display())?;
+    let written = fraud_data::write(&args.path, args.seed)?;
+    let path = args.path.display();
+    writeln!(out, "{path}: {} accounts, {} transactions", written.accounts, written.transactions)?;
     Ok(())
 }

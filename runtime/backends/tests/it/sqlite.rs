@@ -37,7 +37,7 @@ pub(crate) fn statement(sql: &str, params: &[SqlValue]) -> Statement {
 
 pub(crate) fn access(read: &[&str], write: &[&str]) -> DbAccess {
     let all = |names: &[&str]| names.iter().map(|name| ((*name).to_owned(), TableAccess::All)).collect();
-    DbAccess { read: all(read), write: all(write) }
+    DbAccess { read: all(read), write: all(write), ..DbAccess::default() }
 }
 
 pub(crate) fn marker(run: u8) -> Marker {

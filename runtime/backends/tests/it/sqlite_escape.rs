@@ -325,6 +325,7 @@ async fn columns_are_told_apart() {
     let granted = DbAccess {
         read: [("transactions".to_owned(), columns(&["id", "amount"]))].into(),
         write: [("transactions".to_owned(), columns(&["amount", "note"]))].into(),
+        ..DbAccess::default()
     };
     let statements = [
         "SELECT note FROM transactions",

@@ -20,11 +20,10 @@ pub(crate) async fn export(session: &mut Session, run: RunId, to: Option<&Path>)
     let unready = path.with_added_extension("new");
     // Bodies stand open in it.
     let mut options = OpenOptions::new();
-    let mut file =
-        options.write(true).create(true).truncate(true).mode(0o600).open(&unready).map_err(bad)?;
+    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&unready).map_err(bad)?;
     let mut write = |event| match event {
         Streamed::Lines { at, text } => piece(&mut file, at, &text).map_err(bad),
-        Streamed::Run(_) => Ok(()),
+        Streamed::Run(_) | Streamed::Stopping => Ok(()),
     };
     let exported = session.follow(session::Export { run }, &mut write).await;
     let kept = exported

@@ -1,15 +1,139 @@
 //! `wflo check`: everything that can be known without running.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use wflo_model::StepName;
+use serde::Serialize;
+use wflo_manifest::{Described, Diagnostic, Diagnostics, Directory, Severity};
+use wflo_model::{StepName, interface_capability};
+use wflo_sandbox::Missing;
 
+use super::run::directory;
 use crate::args::Global;
 use crate::failure::{Code, Failure};
-use crate::print;
-use crate::project::Project;
+use crate::project::{Pinned, Project};
+use crate::session::{Session, sandbox};
+use crate::{print, say, terminal};
 
-pub(crate) async fn check(global: &Global, folder: Option<&Path>, explain: Option<&StepName>) -> Result<Code, Failure> {
-    let _ = (global, folder, explain, print, Project::find);
-    Ok(Code::Succeeded)
+/// One thing to say, as `--json` has it.
+#[derive(Debug, Serialize)]
+struct Finding {
+    severity: &'static str,
+    message: String,
+    file: Option<String>,
+    /// From 1, as editors count.
+    line: Option<usize>,
+    column: Option<usize>,
+    hint: Option<String>,
+}
+
+/// Checks a workflow, and says all that is wrong with it and all that could be better.
+pub(crate) async fn check(
+    global: &Global,
+    folder: Option<&Path>,
+    explain: Option<&StepName>,
+) -> Result<Code, Failure> {
+    let project = Project::find(global, folder)?;
+    let known = known(&project).await?;
+    let mut found = project.deployment.hints.clone();
+    let pinned = match project.pin(&known)? {
+        Ok(pinned) => pinned,
+        Err(wrong) => {
+            found.extend(wrong);
+            return Ok(report(global, &found, &[]));
+        }
+    };
+    found.extend(pinned.workflow.hints().clone());
+    let missing = components(&project, &pinned, &mut found).await?;
+    let code = match explain {
+        Some(step) if !found.has_errors() && missing.is_empty() => {
+            let words = pinned.plan.explain(step);
+            print(&words.ok_or_else(|| Failure::new(Code::NotFound, format!("there is no step `{step}`")))?);
+            Code::Succeeded
+        }
+        _ => report(global, &found, &missing),
+    };
+    if code == Code::Succeeded && explain.is_none() {
+        say(&format!("`{}` {} can run", pinned.plan.workflow, pinned.plan.version));
+    }
+    Ok(code)
+}
+
+/// Who the store knows. One that is not there knows nobody, and a check is no reason to make it.
+async fn known(project: &Project) -> Result<Directory, Failure> {
+    if !project.state.join("FORMAT").exists() {
+        return Ok(Directory::default());
+    }
+    let mut session = Session::open(project.place()?).await?;
+    let known = directory(&mut session).await;
+    session.close().await;
+    known
+}
+
+/// Holds the workflow against its components: what they import, and what they say of themselves.
+async fn components(
+    project: &Project,
+    pinned: &Pinned,
+    found: &mut Diagnostics,
+) -> Result<Vec<Missing>, Failure> {
+    let sandbox = sandbox(project.state.is_dir().then_some(project.state.as_path()))?;
+    let mut missing = Vec::new();
+    let mut described = BTreeMap::new();
+    for (digest, component) in &pinned.components {
+        let at = |error: &dyn std::fmt::Display| {
+            Failure::usage(format!("component `{}`: {error}", component.named))
+        };
+        let program = sandbox.load(&component.bytes).await.map_err(|error| at(&error))?;
+        let lacks = program.missing(&pinned.plan.component_grants(digest).capabilities());
+        if !lacks.is_empty() {
+            missing.extend(lacks);
+            continue;
+        }
+        let steps = program.describe().await.map_err(|error| at(&error))?;
+        let imports = program.imports().iter();
+        let itself = Described {
+            capabilities: imports.filter_map(|name| interface_capability(name).ok().flatten()).collect(),
+            steps: steps.into_iter().map(|step| (step.name, step.output_schema)).collect(),
+        };
+        described.insert(component.named.clone(), itself);
+    }
+    found.extend(pinned.workflow.review(&described));
+    Ok(missing)
+}
+
+/// Says what was found, and with which code that ends the command.
+fn report(global: &Global, found: &Diagnostics, missing: &[Missing]) -> Code {
+    if global.json {
+        let findings: Vec<_> = found.iter().map(finding).chain(missing.iter().map(denied)).collect();
+        print(&serde_json::to_string_pretty(&findings).expect("findings have text keys"));
+    } else {
+        if !found.is_empty() {
+            say(&found.render(terminal::stderr_colors()));
+        }
+        if !missing.is_empty() {
+            say(&Failure::from(wflo::RuntimeError::Denied { missing: missing.to_vec() }).to_string());
+        }
+    }
+    match (found.has_errors(), missing.is_empty()) {
+        (true, _) => Code::Usage,
+        (false, false) => Code::Denied,
+        (false, true) => Code::Succeeded,
+    }
+}
+
+fn finding(found: &Diagnostic) -> Finding {
+    let (line, column) = found.position();
+    Finding {
+        severity: if found.severity == Severity::Error { "error" } else { "hint" },
+        message: found.message.clone(),
+        file: Some(found.file.name().to_owned()),
+        line: Some(line),
+        column: Some(column),
+        hint: found.hint.clone(),
+    }
+}
+
+fn denied(missing: &Missing) -> Finding {
+    let message = missing.to_string();
+    Finding { severity: "error", message, file: None, line: None, column: None, hint: None }
 }

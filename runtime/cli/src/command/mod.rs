@@ -3,6 +3,8 @@
 mod audit;
 mod check;
 mod cost;
+mod demo;
+mod intervene;
 mod logs;
 mod run;
 
@@ -14,7 +16,7 @@ use crate::args::{Approvals, Audit, Cli, Command, Global, Identity};
 use crate::failure::{Code, Failure};
 use crate::project::Project;
 use crate::session::{self, Session};
-use crate::{build, print, show, terminal};
+use crate::{build, print, say, show, terminal};
 
 /// Performs one command and says with which code it ends.
 pub(crate) async fn perform(cli: Cli) -> Result<Code, Failure> {
@@ -26,7 +28,10 @@ pub(crate) async fn perform(cli: Cli) -> Result<Code, Failure> {
             Ok(Code::Succeeded)
         }
         Command::Audit { command: Audit::Verify { file } } => audit::verify(&file),
-        Command::Check { folder, explain } => check::check(&global, folder.as_deref(), explain.as_ref()).await,
+        Command::Check { folder, explain } => {
+            check::check(&global, folder.as_deref(), explain.as_ref()).await
+        }
+        Command::Demo { folder } => tokio::task::block_in_place(|| demo::demo(&folder)),
         Command::Run(args) => {
             let project = Project::find(&global, args.folder.as_deref())?;
             let mut session = Session::open(project.place()?).await?;
@@ -59,9 +64,20 @@ async fn stored(
         Command::Reject(vote) => {
             return run::vote(global, project, session, vote, wflo::Verdict::Reject).await;
         }
+        Command::Cancel { run, reason } => {
+            return intervene::cancel(global, project, session, run, reason).await;
+        }
+        Command::Resolve(args) => return intervene::resolve(global, project, session, args).await,
+        Command::Fork { run, at, keep } => {
+            return intervene::fork(global, project, session, run, at, keep).await;
+        }
+        Command::Gc { older_than, dry_run } => intervene::gc(global, session, older_than, dry_run).await?,
+        Command::Erase { run } => intervene::erase(session, run).await?,
+        Command::Replay { run } => return intervene::replay(global, session, run).await,
         Command::Runs { workflow, status, limit } => {
             let runs = session.ask(session::Runs { workflow, status, limit }).await?;
             output(global, &runs, || show::runs(&runs, terminal::stdout_colors()));
+            say_if_none(global, &runs, "there are no such runs");
         }
         Command::Show { run } => {
             let view = session.ask(session::Show { run }).await?;
@@ -77,6 +93,7 @@ async fn stored(
         Command::Approvals { command: None } => {
             let open = session.ask(session::Approvals {}).await?;
             output(global, &open, || show::approvals(&open));
+            say_if_none(global, &open, "nothing waits for a decision");
         }
         Command::Approvals { command: Some(Approvals::Show { id }) } => {
             let approval = session.ask(session::Approval { id }).await?;
@@ -98,7 +115,11 @@ async fn stored(
         Command::Audit { command: Audit::Export { run, output } } => {
             audit::export(session, run, output.as_deref()).await?;
         }
-        Command::Build { .. } | Command::Check { .. } | Command::Run(_) | Command::Audit { .. } => {
+        Command::Build { .. }
+        | Command::Check { .. }
+        | Command::Run(_)
+        | Command::Demo { .. }
+        | Command::Audit { .. } => {
             return Err(Failure::bug("a command went the wrong way"));
         }
     }
@@ -108,8 +129,18 @@ async fn stored(
 fn output<T: Serialize>(global: &Global, value: &T, text: impl FnOnce() -> String) {
     if global.json {
         print(&serde_json::to_string_pretty(value).expect("what is shown has text keys"));
-    } else {
-        print(&text());
+        return;
+    }
+    let text = text();
+    if !text.is_empty() {
+        print(&text);
+    }
+}
+
+/// Says to a person that a list is empty, where it prints as nothing.
+fn say_if_none<T>(global: &Global, list: &[T], what: &str) {
+    if list.is_empty() && !global.json {
+        say(what);
     }
 }
 

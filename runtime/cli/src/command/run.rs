@@ -13,7 +13,7 @@ use super::output;
 use crate::args::{Global, Run, Vote};
 use crate::failure::{Code, Failure, WHO_HINT};
 use crate::progress::Progress;
-use crate::project::{Pinned, Project, variable};
+use crate::project::{Pinned, Project, local_user, variable};
 use crate::session::{self, Operation, Session, Streamed, Who};
 use crate::{say, show, terminal};
 
@@ -52,12 +52,24 @@ pub(crate) async fn resume(
 ) -> Result<Code, Failure> {
     let deploy = project.deploy()?;
     if let Some(run) = run {
+        let lacks = session.ask(session::Lacks { run, deploy: deploy.clone() }).await?;
+        if !lacks.is_empty() {
+            return Err(Failure::usage(unbound(run, &lacks)).hint(ELSEWHERE));
+        }
         let resume = session::Resume { run, who: who(global)?, deploy };
         return follow(global, session, resume, run).await;
     }
     let mut code = Code::Succeeded;
     for run in session.ask(session::Unfinished {}).await? {
+        let lacks = session.ask(session::Lacks { run, deploy: deploy.clone() }).await?;
+        if !lacks.is_empty() {
+            say(&format!("{}: left as it is", unbound(run, &lacks)));
+            continue;
+        }
         code = follow(global, session, session::Drive { run, deploy: deploy.clone() }, run).await?;
+        if code.is_interrupted() {
+            break;
+        }
     }
     Ok(code)
 }
@@ -86,15 +98,19 @@ pub(crate) async fn vote(
     let approval = session.ask(cast).await?;
     let word = if verdict == Verdict::Approve { "approved" } else { "rejected" };
     say(&format!("{name} has {word} {id}"));
-    if vote.no_resume {
-        return Ok(Code::of(&session.ask(session::Show { run: approval.run }).await?));
-    }
     let run = approval.run;
+    let lacks = session.ask(session::Lacks { run, deploy: deploy.clone() }).await?;
+    if vote.no_resume || !lacks.is_empty() {
+        if !vote.no_resume {
+            say(&format!("{}: left to `wflo resume {run}`\nhint: {ELSEWHERE}", unbound(run, &lacks)));
+        }
+        return Ok(Code::of(&session.ask(session::Show { run }).await?));
+    }
     follow(global, session, session::Drive { run, deploy }, run).await
 }
 
 /// Has a run driven, says how it comes along, and shows where it stands.
-async fn follow<O: Operation<Answer = RunView>>(
+pub(crate) async fn follow<O: Operation<Answer = RunView>>(
     global: &Global,
     session: &mut Session,
     drive: O,
@@ -103,8 +119,10 @@ async fn follow<O: Operation<Answer = RunView>>(
     let mut progress = Progress::new(global);
     let driven = session
         .follow(drive, &mut |event| {
-            if let Streamed::Run(view) = event {
-                progress.show(&view);
+            match event {
+                Streamed::Run(view) => progress.show(&view),
+                Streamed::Stopping => progress.stopping(),
+                Streamed::Lines { .. } => {}
             }
             Ok(())
         })
@@ -132,6 +150,13 @@ async fn follow<O: Operation<Answer = RunView>>(
     Ok(code)
 }
 
+/// Where a run can go on that cannot here.
+const ELSEWHERE: &str = "go to the folder of its workflow, or name its deployment with `--config`";
+
+fn unbound(run: RunId, lacks: &[String]) -> String {
+    format!("this deployment does not bind what run {run} needs: {}", lacks.join(", "))
+}
+
 /// Everybody the store knows.
 pub(crate) async fn directory(session: &mut Session) -> Result<Directory, Failure> {
     let mut known = Directory::default();
@@ -157,9 +182,11 @@ fn inputs(pinned: &Pinned, given: &[String], file: Option<&Path>) -> Result<Map<
 }
 
 /// Who asks: whoever `--as` names, by their token; else the user of this machine.
-fn who(global: &Global) -> Result<Who, Failure> {
-    let user = || variable("USER").or_else(|| variable("LOGNAME")).unwrap_or_else(|| "unknown".to_owned());
-    Ok(principal(global)?.unwrap_or_else(|| Who::Local { user: user() }))
+pub(crate) fn who(global: &Global) -> Result<Who, Failure> {
+    Ok(match principal(global)? {
+        Some(who) => who,
+        None => Who::Local { user: local_user() },
+    })
 }
 
 fn principal(global: &Global) -> Result<Option<Who>, Failure> {

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use tokio::net::UnixStream;
 
+use super::address;
 use super::frame::{self, Ask, FrameError, Hello, MAX_FRAME, MAX_HELLO, Reply};
 use super::operation::{Operation, Streamed};
-use super::address;
 use crate::failure::Failure;
 
 /// How long the holder may take to say hello. It is on the same machine, and may be busy.

@@ -10,10 +10,10 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
+use super::address;
 use super::frame::{self, Ask, FrameError, Hello, MAX_FRAME, MAX_HELLO, Reply};
 use super::operation::{Request, STREAM};
 use super::service::{Refusal, Service};
-use super::address;
 use crate::failure::Failure;
 
 /// How long a client may take to say hello.
@@ -28,23 +28,27 @@ pub(crate) struct Holder {
     service: Arc<Service>,
     state: PathBuf,
     leaving: watch::Sender<bool>,
-    accepting: JoinHandle<JoinSet<()>>,
+    /// None where nobody can be heard.
+    accepting: Option<JoinHandle<JoinSet<()>>>,
 }
 
 impl Holder {
-    /// Begins to listen in the state folder; only for whoever has its lock.
-    pub(crate) fn new(service: Service, state: &Path) -> Result<Self, Failure> {
-        let at = |error: std::io::Error| {
-            Failure::bug(format!("cannot listen on `{}`: {error}", address::path(state).display()))
-        };
-        let listener = address::listen(state).map_err(at)?;
-        listener.set_nonblocking(true).map_err(at)?;
-        let listener = UnixListener::from_std(listener).map_err(at)?;
-        let owner = std::fs::metadata(address::path(state)).map_err(at)?.uid();
+    /// Begins to listen in the state folder; only for whoever has its lock. Some file systems have no sockets: there,
+    /// this command works, and others wait until it has ended.
+    pub(crate) fn new(service: Service, state: &Path) -> Self {
         let service = Arc::new(service);
         let leaving = watch::Sender::new(false);
-        let accepting = tokio::spawn(accept(listener, owner, Arc::clone(&service), leaving.subscribe()));
-        Ok(Self { service, state: state.to_owned(), leaving, accepting })
+        let accepting = match listen(state) {
+            Ok((listener, owner)) => {
+                Some(tokio::spawn(accept(listener, owner, Arc::clone(&service), leaving.subscribe())))
+            }
+            Err(error) => {
+                let path = address::path(state);
+                tracing::warn!(%error, "other commands wait for this one: it cannot listen on `{}`", path.display());
+                None
+            }
+        };
+        Self { service, state: state.to_owned(), leaving, accepting }
     }
 
     pub(crate) fn service(&self) -> Arc<Service> {
@@ -56,7 +60,8 @@ impl Holder {
     pub(crate) async fn close(self) {
         self.leaving.send_replace(true);
         self.service.runtime().stop();
-        if let Ok(mut connections) = self.accepting.await {
+        let Some(accepting) = self.accepting else { return };
+        if let Ok(mut connections) = accepting.await {
             let answered = async { while connections.join_next().await.is_some() {} };
             let _ = tokio::time::timeout(FAREWELL, answered).await;
         }
@@ -65,6 +70,14 @@ impl Holder {
             tracing::warn!(%error, "the socket could not be removed");
         }
     }
+}
+
+/// The socket, and its owner.
+fn listen(state: &Path) -> std::io::Result<(UnixListener, u32)> {
+    let listener = address::listen(state)?;
+    listener.set_nonblocking(true)?;
+    let owner = std::fs::metadata(address::path(state))?.uid();
+    Ok((UnixListener::from_std(listener)?, owner))
 }
 
 /// Takes connections until it is time to leave, and gives back those that are still being answered.
@@ -123,7 +136,11 @@ async fn serve(stream: UnixStream, service: Arc<Service>, mut leaving: watch::Re
         let reply = match ask {
             Ok(ask) => answer(ask.request, Arc::clone(&service), &mut to).await,
             Err(FrameError::Io(_)) => return,
-            Err(error) => Reply::Failed(Failure::bug(error)),
+            Err(error) => {
+                // Where the next request begins is not known any more.
+                let _ = frame::write(&mut to, &Reply::Failed(Failure::bug(error))).await;
+                return;
+            }
         };
         let sent = match frame::write(&mut to, &reply).await {
             Err(error @ FrameError::TooLarge { .. }) => {

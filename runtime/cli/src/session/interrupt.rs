@@ -25,7 +25,7 @@ impl Interrupt {
                     else => return,
                 };
                 if tell.send_replace(Some(code)).is_some() {
-                    #[expect(clippy::exit, reason = "whoever signals twice does not want to wait")]
+                    // Whoever signals twice does not want to wait.
                     std::process::exit(code as i32);
                 }
             }

@@ -16,6 +16,7 @@ mod deploy;
 mod frame;
 mod holder;
 mod interrupt;
+mod interventions;
 mod operation;
 mod operations;
 mod service;
@@ -31,13 +32,14 @@ use wflo_journal::{Journal, MasterKey, OpenError};
 use wflo_sandbox::{Sandbox, SandboxConfig};
 
 use self::client::{Connection, NotConnected, Outcome};
+pub(crate) use self::deploy::Deploy;
 use self::holder::Holder;
 use self::interrupt::Interrupt;
-pub(crate) use self::deploy::Deploy;
+pub(crate) use self::interventions::{Cancel, Erase, Fork, Gc, Replay, Resolve};
 pub(crate) use self::operation::{Operation, Streamed};
 pub(crate) use self::operations::{
-    Approval, Approvals, Costs, Drive, EventView, Events, Export, Keep, Known, Logs, Resume, Runs, Show, Start,
-    Unfinished, Vote, Who,
+    Approval, Approvals, Costs, Drive, EventView, Events, Export, Keep, Known, Lacks, Logs, Resume, Runs,
+    Show, Start, Unfinished, Vote, Who,
 };
 use self::service::{Refusal, Service};
 use crate::failure::{Code, Failure};
@@ -104,6 +106,7 @@ impl Session {
                 Outcome::Answer(answer) => return Ok(answer),
                 // The holder leaves, or has gone: whoever comes first takes its place.
                 Outcome::Gone => {
+                    tracing::info!("the process that held the store has gone; what was asked is asked again");
                     self.link = link(&self.place, &mut self.interrupt).await?;
                     operation = again;
                 }
@@ -159,6 +162,7 @@ async fn perform<O: Operation>(
             code = interrupt.first(), if stopped.is_none() => {
                 stopped = Some(code);
                 service.runtime().stop();
+                told(Streamed::Stopping)?;
             }
             Some(event) = streamed.recv() => told(event)?,
             result = &mut performed => break result,
@@ -207,14 +211,15 @@ async fn link(place: &Place, interrupt: &mut Interrupt) -> Result<Link, Failure>
 
 /// Opens the store and listens; the inner error says that another process has it.
 async fn hold(place: &Place) -> Result<Result<Holder, OpenError>, Failure> {
-    let journal = match Journal::open_state(&place.state, place.master.clone(), Arc::new(SystemEntropy)).await {
+    let journal = match Journal::open_state(&place.state, place.master.clone(), Arc::new(SystemEntropy)).await
+    {
         Ok(journal) => journal,
         Err(error @ OpenError::Locked { .. }) => return Ok(Err(error)),
         Err(error) => return Err(Failure::bug(error)),
     };
     let sandbox = sandbox(Some(&place.state))?;
     let runtime = Runtime::new(journal, sandbox, Arc::new(SystemClock), Arc::new(SystemEntropy));
-    Holder::new(Service::new(runtime), &place.state).map(Ok)
+    Ok(Ok(Holder::new(Service::new(runtime), &place.state)))
 }
 
 /// A sandbox, with its compiled code kept in the state folder if there is one.

@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use wflo::{Observer, RunView};
 
+use super::interventions::{Cancel, Erase, Fork, Gc, Replay, Resolve};
 use super::operations::{
-    Approval, Approvals, Costs, Drive, Events, Export, Keep, Known, Logs, Resume, Runs, Show, Start, Unfinished,
-    Vote,
+    Approval, Approvals, Costs, Drive, Events, Export, Keep, Known, Lacks, Logs, Resume, Runs, Show, Start,
+    Unfinished, Vote,
 };
 use super::service::{Refusal, Service};
 
@@ -23,6 +24,8 @@ pub(crate) const STREAM: usize = 64;
 pub(crate) enum Streamed {
     /// The run looks like this now.
     Run(Box<RunView>),
+    /// A signal has come: what is driven here stops where it stands, once the calls under way have ended.
+    Stopping,
     /// A piece of a file, whole lines of it, that begins at this byte. One at 0 begins the file, also when it was
     /// begun before.
     Lines { at: u64, text: String },
@@ -55,7 +58,7 @@ macro_rules! requests {
         #[derive(Clone, Serialize, Deserialize)]
         #[serde(rename_all = "snake_case")]
         pub(crate) enum Request {
-            $($name($name),)*
+            $($name(Box<$name>),)*
         }
 
         impl Request {
@@ -76,7 +79,7 @@ macro_rules! requests {
 
         $(impl From<$name> for Request {
             fn from(operation: $name) -> Self {
-                Self::$name(operation)
+                Self::$name(Box::new(operation))
             }
         })*
     };
@@ -85,13 +88,20 @@ macro_rules! requests {
 requests! {
     Approval,
     Approvals,
+    Cancel,
     Costs,
     Drive,
+    Erase,
     Events,
     Export,
+    Fork,
+    Gc,
     Keep,
     Known,
+    Lacks,
     Logs,
+    Replay,
+    Resolve,
     Resume,
     Runs,
     Show,

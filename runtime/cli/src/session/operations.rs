@@ -5,11 +5,13 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use wflo::{
-    ApprovalView, CostView, LogView, Principal, RunLine, RunStatus, RunView, RuntimeError, Verdict,
+    ApprovalView, CostView, LogView, Principal, RunLine, RunStatus, RunView, RuntimeError, StepStatus,
+    Verdict,
 };
 use wflo_engine::{Event, Recorded, VoteRefused};
 use wflo_manifest::Plan;
@@ -23,6 +25,9 @@ use crate::words;
 
 /// How much of a file is sent at a time.
 const PIECE: usize = 256 * 1024;
+
+/// How often a run that is driven is looked at.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Somebody, and how they prove it.
 #[derive(Clone, Serialize, Deserialize)]
@@ -243,6 +248,35 @@ impl Operation for Start {
     }
 }
 
+/// What a run still needs and a deployment does not bind: driven with it, its steps would be denied. Reads.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Lacks {
+    pub(crate) run: RunId,
+    pub(crate) deploy: Deploy,
+}
+
+impl Operation for Lacks {
+    type Answer = Vec<String>;
+
+    async fn perform(self, service: &Service, _: Sink) -> Result<Self::Answer, Refusal> {
+        let plan = service.runtime().plan_of(self.run).await?;
+        let view = service.runtime().show(self.run).await?;
+        let is_over =
+            |status| matches!(status, StepStatus::Succeeded | StepStatus::Failed | StepStatus::Skipped);
+        let over: BTreeSet<_> =
+            view.steps.iter().filter(|step| is_over(step.status)).map(|step| &step.name).collect();
+        let deployment = self.deploy.deployment()?;
+        let mut lacks = BTreeSet::new();
+        for step in plan.steps.iter().filter(|step| !over.contains(&step.name)) {
+            let databases = step.grants.db.keys().filter(|label| !deployment.db.contains_key(*label));
+            lacks.extend(databases.map(|label| format!("database `{label}`")));
+            let models = step.grants.llm.iter().filter(|name| deployment.model(name).is_none());
+            lacks.extend(models.map(|name| format!("model `{name}`")));
+        }
+        Ok(if view.status.is_final() { Vec::new() } else { lacks.into_iter().collect() })
+    }
+}
+
 /// Drives a run until it has ended or waits. Safe at any time: one that is driven already is waited for, one that has
 /// ended is only shown.
 #[derive(Clone, Serialize, Deserialize)]
@@ -256,8 +290,29 @@ impl Operation for Drive {
 
     async fn perform(self, service: &Service, sink: Sink) -> Result<Self::Answer, Refusal> {
         let host = service.host(&self.deploy).await?;
-        let view = service.runtime().drive(self.run, &host, Some(Arc::new(Telling(sink)))).await?;
-        service.stands(view)
+        let observer = Arc::new(Telling(sink.clone()));
+        let driving = service.runtime().drive(self.run, &host, Some(observer));
+        service.stands(looking(service, self.run, &sink, driving).await?)
+    }
+}
+
+/// Tells how a run stands now and then: what it holds changes while a step runs, and a run that somebody else drives
+/// tells that one only.
+async fn looking<T>(service: &Service, run: RunId, sink: &Sink, driving: impl Future<Output = T>) -> T {
+    let looks = async {
+        let mut ticks = tokio::time::interval(LOOK);
+        loop {
+            ticks.tick().await;
+            if let Ok(view) = service.runtime().show(run).await {
+                let _ = sink.try_send(Streamed::Run(Box::new(view)));
+            }
+        }
+    };
+    // Both at once: the one may hold what the other waits for.
+    tokio::select! {
+        biased;
+        done = driving => done,
+        () = looks => unreachable!("it looks for ever"),
     }
 }
 
@@ -275,9 +330,9 @@ impl Operation for Resume {
     async fn perform(self, service: &Service, sink: Sink) -> Result<Self::Answer, Refusal> {
         let by = service.requester(&self.deploy, self.who).await?;
         let host = service.host(&self.deploy).await?;
-        let view =
-            service.runtime().resume(self.run, &by, &host, Some(Arc::new(Telling(sink)))).await?;
-        service.stands(view)
+        let observer = Arc::new(Telling(sink.clone()));
+        let driving = service.runtime().resume(self.run, &by, &host, Some(observer));
+        service.stands(looking(service, self.run, &sink, driving).await?)
     }
 }
 
@@ -317,7 +372,9 @@ impl Operation for Vote {
         }
         match runtime.vote(self.id, &voter, self.verdict, self.comment).await {
             Err(RuntimeError::Vote(refused @ VoteRefused::VotedAlready { .. })) => {
-                Err(Failure::new(Code::Denied, refused).hint(format!("`wflo approvals show {}`", self.id)).into())
+                Err(Failure::new(Code::Denied, refused)
+                    .hint(format!("`wflo approvals show {}`", self.id))
+                    .into())
             }
             cast => Ok(cast?),
         }
@@ -374,5 +431,36 @@ fn send_lines(out: UnixStream, sink: &Sink) -> std::io::Result<()> {
         if ended {
             return Ok(());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::os::unix::net::UnixStream;
+
+    use tokio::sync::mpsc;
+
+    use super::{PIECE, Streamed, send_lines};
+
+    #[test]
+    fn a_file_comes_in_pieces_of_whole_lines() {
+        let text: String = (0..100_000).map(|n| format!("{{\"seq\":{n}}}\n")).collect();
+        assert!(text.len() > 3 * PIECE);
+        let (mut into, out) = UnixStream::pair().unwrap();
+        let (sink, mut pieces) = mpsc::channel(1);
+        let written = text.clone();
+        let writing = std::thread::spawn(move || into.write_all(written.as_bytes()));
+        let sending = std::thread::spawn(move || send_lines(out, &sink));
+        let mut whole = String::new();
+        while let Some(piece) = pieces.blocking_recv() {
+            let Streamed::Lines { at, text } = piece else { panic!("it is a file") };
+            assert_eq!(at, whole.len() as u64);
+            assert!(text.ends_with('\n'));
+            whole += &text;
+        }
+        assert_eq!(whole, text);
+        writing.join().unwrap().unwrap();
+        sending.join().unwrap().unwrap();
     }
 }

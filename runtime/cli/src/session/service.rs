@@ -77,11 +77,7 @@ impl Service {
     }
 
     /// Who asks: a principal by their token, or the user of this machine, who is in no group.
-    pub(crate) async fn requester(
-        &self,
-        deploy: &Deploy,
-        who: Who,
-    ) -> Result<PrincipalName, Failure> {
+    pub(crate) async fn requester(&self, deploy: &Deploy, who: Who) -> Result<PrincipalName, Failure> {
         match who {
             Who::Principal { name, token } => Ok(self.voter(deploy, &name, &token).await?.name),
             Who::Local { user } => {

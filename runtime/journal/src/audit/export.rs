@@ -3,11 +3,12 @@
 use std::io::Write;
 
 use serde::Serialize;
-use wflo_model::RunId;
+use wflo_model::{Digest, RunId};
 
-use super::line::{EventLine, FORMAT, FirstLine, VERSION};
+use super::line::{ERASED_VERSION, EventLine, FORMAT, FirstLine, VERSION};
 use crate::error::ReadError;
 use crate::journal::Journal;
+use crate::record::Header;
 
 /// Why an audit file was not written, or not to its end.
 #[derive(Debug, thiserror::Error)]
@@ -22,7 +23,8 @@ pub enum ExportError {
 }
 
 /// Writes a run as an audit file and says how many events it has. Every event is checked as it is read; bodies
-/// are written open, so the file must be kept as what is in it demands.
+/// are written open, so the file must be kept as what is in it demands. Of an erased run there are headers only, and
+/// [`super::verify`] says so.
 ///
 /// # Errors
 /// When the run cannot be read, also for one damaged event; what was written by then is cut short, and
@@ -32,16 +34,31 @@ pub async fn export(
     run: RunId,
     out: &mut (impl Write + Send),
 ) -> Result<u64, ExportError> {
-    let mut reader = journal.reader(run, 1).await?;
-    let first = FirstLine {
+    let first = |version, events, head| FirstLine {
         format: FORMAT.to_owned(),
-        version: VERSION,
+        version,
         store: journal.store_id(),
         run,
-        events: reader.head(),
-        head: reader.head_hash(),
+        events,
+        head,
     };
-    write_line(out, &first)?;
+    let mut reader = match journal.reader(run, 1).await {
+        Ok(reader) => reader,
+        Err(ReadError::Erased { .. }) => {
+            let headers = journal.headers(run).await?;
+            let events = headers.len() as u64;
+            let head = headers.last().map_or(Digest::ZERO, Header::hash);
+            write_line(out, &first(ERASED_VERSION, events, head))?;
+            for header in headers {
+                let hash = header.hash();
+                write_line(out, &EventLine::of_header(header, hash))?;
+            }
+            out.flush()?;
+            return Ok(events);
+        }
+        Err(error) => return Err(error.into()),
+    };
+    write_line(out, &first(VERSION, reader.head(), reader.head_hash()))?;
     while let Some(entry) = reader.next().await? {
         write_line(out, &EventLine::new(entry))?;
     }

@@ -10,6 +10,8 @@ use crate::record::Header;
 pub(super) const FORMAT: &str = "wflo-audit";
 /// The version written and read here.
 pub(super) const VERSION: u32 = 1;
+/// The version of the file of an erased run: its events have neither salt nor body.
+pub(super) const ERASED_VERSION: u32 = 2;
 
 /// The first line. It is covered by no hash; it names what the chain of the other lines must then fit.
 #[derive(Debug, Serialize, Deserialize)]
@@ -44,7 +46,9 @@ pub(super) struct EventLine {
     pub(super) commitment: Digest,
     pub(super) prev: Digest,
     pub(super) hash: Digest,
-    pub(super) salt: String,
+    /// None where the run was erased.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) salt: Option<String>,
     /// The body as text, where it is UTF-8: to the byte, so not as JSON within JSON.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) body: Option<String>,
@@ -60,6 +64,11 @@ impl EventLine {
             Ok(text) => (Some(text), None),
             Err(error) => (None, Some(hex(error.as_bytes()))),
         };
+        Self { salt: Some(hex(&salt)), body, body_hex, ..Self::of_header(header, hash) }
+    }
+
+    /// The line of an event whose body was erased.
+    pub(super) fn of_header(header: Header, hash: Digest) -> Self {
         Self {
             seq: header.seq,
             time: header.time.to_string(),
@@ -73,9 +82,9 @@ impl EventLine {
             commitment: header.commitment,
             prev: header.prev,
             hash,
-            salt: hex(&salt),
-            body,
-            body_hex,
+            salt: None,
+            body: None,
+            body_hex: None,
         }
     }
 
@@ -96,9 +105,15 @@ impl EventLine {
         }
     }
 
+    /// Whether the line has nothing that was erased.
+    pub(super) const fn is_erased(&self) -> bool {
+        self.salt.is_none() && self.body.is_none() && self.body_hex.is_none()
+    }
+
     /// Salt and body, or what is wrong with how they are written.
     pub(super) fn opened(self) -> Result<([u8; 32], Vec<u8>), &'static str> {
-        let salt = unhex(&self.salt).and_then(|salt| salt.try_into().ok());
+        let salt = self.salt.ok_or("`salt` is missing")?;
+        let salt = unhex(&salt).and_then(|salt| salt.try_into().ok());
         let salt = salt.ok_or("`salt` is not 64 hex digits")?;
         let body = match (self.body, self.body_hex) {
             (Some(text), None) => text.into_bytes(),

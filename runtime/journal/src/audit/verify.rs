@@ -6,7 +6,7 @@ use std::io::{self, BufRead, BufReader, Read};
 use serde::Deserialize;
 use wflo_model::{Digest, RunId, StoreId, Timestamp};
 
-use super::line::{EventLine, FORMAT, FirstLine, VERSION};
+use super::line::{ERASED_VERSION, EventLine, FORMAT, FirstLine, VERSION};
 use crate::record::Header;
 use crate::writer::MAX_BODY;
 
@@ -24,6 +24,8 @@ pub struct Verified {
     pub events: u64,
     /// The hash of the last: whoever noted it elsewhere can compare.
     pub head: Digest,
+    /// Whether the run was erased: then nothing is proven of what its events said.
+    pub erased: bool,
     /// The time of the first event.
     pub from: Timestamp,
     /// The time of the last event.
@@ -34,10 +36,15 @@ impl Verified {
     /// What is proven and what is not, in words, for a person.
     #[must_use]
     pub fn explain(&self) -> String {
+        let bodies = if self.erased {
+            "no header is changed. The run was erased: what its events said is gone, and of it only the \
+             commitments are left, by which nobody can tell it"
+        } else {
+            "no header is changed, and every body is the one that was committed to when its event was recorded"
+        };
         format!(
             "Proven: the chain of run {} is whole from event 1 to event {}, {} to {}. No event in between is \
-             missing, added or out of order, no header is changed, and every body is the one that was committed \
-             to when its event was recorded.\n\
+             missing, added or out of order, {bodies}.\n\
              Not proven: that no events were cut off after event {}, and that the run was not rewritten as a \
              whole by someone who holds the store. To rule that out, compare the hash of the last event with one \
              noted elsewhere: {}\n",
@@ -63,7 +70,7 @@ pub enum VerifyError {
         why: String,
     },
     /// It was written by a newer version.
-    #[error("this audit file has version {found}; this program knows {VERSION}")]
+    #[error("this audit file has version {found}; this program knows {ERASED_VERSION}")]
     NewerVersion {
         /// Its version.
         found: u32,
@@ -141,6 +148,7 @@ pub enum VerifyError {
 pub fn verify(file: impl Read) -> Result<Verified, VerifyError> {
     let mut lines = Lines { file: BufReader::new(file), line: Vec::new(), number: 0 };
     let first = first_line(&mut lines)?;
+    let erased = first.version == ERASED_VERSION;
     let mut before: Option<Header> = None;
     let mut before_hash = Digest::ZERO;
     let mut from = Timestamp::default();
@@ -148,7 +156,7 @@ pub fn verify(file: impl Read) -> Result<Verified, VerifyError> {
         let line: EventLine = serde_json::from_slice(line)
             .map_err(|error| VerifyError::BadLine { line: number, why: error.to_string() })?;
         let expected = before.as_ref().map_or(1, |before| before.seq + 1);
-        let (hash, time) = (line.hash, line.time.clone());
+        let (hash, time, is_erased) = (line.hash, line.time.clone(), line.is_erased());
         let header = line.header(first.run);
         let seq = header.seq;
         if seq != expected {
@@ -171,10 +179,16 @@ pub fn verify(file: impl Read) -> Result<Verified, VerifyError> {
         } else {
             from = header.time;
         }
-        let (salt, body) =
-            line.opened().map_err(|why| VerifyError::BadLine { line: number, why: why.to_owned() })?;
-        if Header::commit(&salt, &body) != header.commitment {
-            return Err(VerifyError::ChangedBody { seq });
+        let bad = |why: &str| VerifyError::BadLine { line: number, why: why.to_owned() };
+        if erased {
+            if !is_erased {
+                return Err(bad("it has a salt or a body, and the run was erased"));
+            }
+        } else {
+            let (salt, body) = line.opened().map_err(bad)?;
+            if Header::commit(&salt, &body) != header.commitment {
+                return Err(VerifyError::ChangedBody { seq });
+            }
         }
         before_hash = hash;
         before = Some(header);
@@ -190,6 +204,7 @@ pub fn verify(file: impl Read) -> Result<Verified, VerifyError> {
                 run: first.run,
                 events: found,
                 head: before_hash,
+                erased,
                 from,
                 to: last.time,
             })
@@ -213,7 +228,7 @@ fn first_line<R: Read>(lines: &mut Lines<R>) -> Result<FirstLine, VerifyError> {
     if any.format != FORMAT {
         return Err(bad(format!("its format is `{}`", any.format)));
     }
-    if any.version != VERSION {
+    if any.version != VERSION && any.version != ERASED_VERSION {
         return Err(VerifyError::NewerVersion { found: any.version });
     }
     serde_json::from_slice(line).map_err(|error| bad(error.to_string()))

@@ -5,6 +5,8 @@ use wflo_model::{Digest, Timestamp};
 use super::codec::{Cursor, Malformed};
 
 const VERSION: u8 = 1;
+/// Of a run that was erased: the same without its key.
+const ERASED: u8 = 2;
 /// Bytes of a wrapped run key: nonce, key, tag.
 pub(crate) const WRAPPED_KEY: usize = 24 + 32 + 16;
 
@@ -13,7 +15,8 @@ pub(crate) const WRAPPED_KEY: usize = 24 + 32 + 16;
 pub(crate) struct ChainState {
     pub(crate) hash: Digest,
     pub(crate) time: Timestamp,
-    pub(crate) wrapped: [u8; WRAPPED_KEY],
+    /// None once the run is erased.
+    pub(crate) wrapped: Option<[u8; WRAPPED_KEY]>,
     pub(crate) summary: Vec<u8>,
 }
 
@@ -33,13 +36,19 @@ impl ChainState {
         out
     }
 
+    pub(crate) fn encode_erased(hash: &Digest, time: Timestamp, summary: &[u8]) -> Vec<u8> {
+        let time = time.micros().to_be_bytes();
+        [&[ERASED][..], hash.as_bytes(), &time, summary].concat()
+    }
+
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+        let erased = bytes.first() == Some(&ERASED);
         let mut from = Cursor::new(bytes);
-        from.version(VERSION)?;
+        from.version(if erased { ERASED } else { VERSION })?;
         Ok(Self {
             hash: Digest::from_bytes(from.array()?),
             time: Timestamp::from_micros(from.u64()?),
-            wrapped: from.array()?,
+            wrapped: if erased { None } else { Some(from.array()?) },
             summary: from.rest().to_vec(),
         })
     }
@@ -57,6 +66,12 @@ mod tests {
         let bytes = ChainState::encode(&hash, Timestamp::from_micros(5), &[0xbb; WRAPPED_KEY], b"{}");
         let expect = [&[1][..], &[0xaa; 32], &[0, 0, 0, 0, 0, 0, 0, 5], &[0xbb; 72], b"{}"].concat();
         assert_eq!(bytes, expect);
+
+        let bytes = ChainState::encode_erased(&hash, Timestamp::from_micros(5), b"{}");
+        let expect = [&[2][..], &[0xaa; 32], &[0, 0, 0, 0, 0, 0, 0, 5], b"{}"].concat();
+        assert_eq!(bytes, expect);
+        assert_eq!(ChainState::decode(&bytes).unwrap().wrapped, None);
+        assert!(ChainState::decode(&[3; 200]).is_err());
     }
 
     proptest! {
@@ -66,7 +81,7 @@ mod tests {
             wrapped[..32].copy_from_slice(&key);
             wrapped[52..].copy_from_slice(&rest);
             let (hash, time) = (Digest::from_bytes(hash), Timestamp::from_micros(time));
-            let state = ChainState { hash, time, wrapped, summary };
+            let state = ChainState { hash, time, wrapped: Some(wrapped), summary };
             let bytes = ChainState::encode(&hash, time, &wrapped, &state.summary);
             prop_assert_eq!(ChainState::decode(&bytes).unwrap(), state);
         }

@@ -8,9 +8,7 @@ mod frame;
 mod header;
 mod row;
 
-#[cfg(test)]
-pub(crate) use blocks::BLOCK;
-pub(crate) use blocks::{ItemBlocks, block_of};
+pub(crate) use blocks::{BLOCK, ItemBlocks, block_of};
 pub(crate) use chain::{ChainState, WRAPPED_KEY};
 pub(crate) use codec::Cursor;
 pub use codec::Malformed;

@@ -15,10 +15,11 @@ use std::thread::JoinHandle;
 use tokio::sync::oneshot;
 use wflo_model::{RunId, Timestamp};
 
+use super::generation::{Sieve, Sifted, sift};
 use super::ticket::{Answer, Barrier, Ticket};
 use super::view::{Backend, Shared, Write, decode_blocks, decode_row, decode_run};
 use super::{Append, CreateOutcome, CreateRun, MAX_APPEND, MAX_VALUE, Touch};
-use crate::error::{AppendError, ReadError};
+use crate::error::{AppendError, PruneError, ReadError};
 use crate::key::{Key, MAX_RUN_KEY};
 use crate::record::{CHECKSUM, ItemBlocks, RunRow, block_of, frame, unframe};
 
@@ -37,6 +38,7 @@ enum Request {
     Create(CreateRun, oneshot::Sender<Result<CreateOutcome, AppendError>>),
     Claim(RunId, oneshot::Sender<Result<RunRow, AppendError>>),
     Meta(String, Vec<u8>, Vec<Barrier>, Answer),
+    Prune(Box<dyn Sieve>, oneshot::Sender<Result<Sifted, PruneError>>),
     Close,
 }
 
@@ -46,8 +48,13 @@ impl Request {
             Self::Append(append, _) => append.events.iter().map(Vec::len).sum::<usize>() + append.state.len(),
             Self::Create(create, _) => create.events.iter().map(Vec::len).sum::<usize>() + create.state.len(),
             Self::Meta(_, value, ..) => value.len(),
-            Self::Claim(..) | Self::Close => 0,
+            Self::Claim(..) | Self::Prune(..) | Self::Close => 0,
         }
+    }
+
+    /// Whether nothing may be in its group.
+    const fn is_alone(&self) -> bool {
+        matches!(self, Self::Prune(..) | Self::Close)
     }
 }
 
@@ -102,6 +109,12 @@ impl<B: Backend> GroupCommit<B> {
         ticket
     }
 
+    pub(super) async fn prune(&self, sieve: Box<dyn Sieve>) -> Result<Sifted, PruneError> {
+        let (reply, from) = oneshot::channel();
+        self.send(Request::Prune(sieve, reply));
+        from.await.unwrap_or_else(|_| Err(PruneError::Unknown { message: "the writer stopped".to_owned() }))
+    }
+
     fn send(&self, request: Request) {
         // Where the thread is gone the request is dropped here, and its answer says so.
         let _ = self.to.send(request);
@@ -142,17 +155,24 @@ fn work<B: Backend>(shared: &Shared<B>, from: &Receiver<Request>) {
         let Ok(first) = from.recv() else { return };
         let mut size = first.size();
         let mut requests = vec![first];
-        while requests.len() < GROUP_REQUESTS && size < MAX_APPEND {
+        while requests.len() < GROUP_REQUESTS
+            && size < MAX_APPEND
+            && !requests.last().is_some_and(Request::is_alone)
+        {
             let Ok(next) = from.try_recv() else { break };
             size += next.size();
             requests.push(next);
         }
-        // Whatever comes after Close was sent by nobody who waits.
-        if let Some(close) = requests.iter().position(|request| matches!(request, Request::Close)) {
-            requests.truncate(close);
-            open = false;
-        }
-        let outcome = catch_unwind(AssertUnwindSafe(|| commit(shared, requests)));
+        let alone = requests.pop_if(|last| last.is_alone());
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            commit(shared, requests);
+            match alone {
+                Some(Request::Prune(mut sieve, reply)) => drop(reply.send(sift(shared, &mut *sieve))),
+                // Whatever comes after Close was sent by nobody who waits.
+                Some(_) => open = false,
+                None => {}
+            }
+        }));
         if let Err(panic) = outcome {
             let text = panic.downcast_ref::<String>().map(String::as_str);
             let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
@@ -209,7 +229,7 @@ impl Verdict {
             Request::Append(_, answer) | Request::Meta(_, _, _, answer) => Self::Done(answer, Err(stopped())),
             Request::Create(_, to) => Self::Created(to, Err(stopped())),
             Request::Claim(_, to) => Self::Claimed(to, Err(stopped())),
-            Request::Close => return None,
+            Request::Prune(..) | Request::Close => return None,
         })
     }
 }
@@ -280,7 +300,7 @@ impl<'a, B: Backend> Group<'a, B> {
                 let (result, failed) = settle(self.claim(run));
                 (Verdict::Claimed(to, result), failed)
             }
-            Request::Close => unreachable!("requests end before Close"),
+            Request::Prune(..) | Request::Close => unreachable!("these are never in a group"),
         };
         match failed {
             None => Ok(verdict),

@@ -87,6 +87,13 @@ macro_rules! store_by_group_commit {
                 self.commit.put_meta(name, value, after)
             }
 
+            async fn prune(
+                &self,
+                sieve: Box<dyn $crate::store::Sieve>,
+            ) -> Result<$crate::store::Sifted, $crate::PruneError> {
+                self.commit.prune(sieve).await
+            }
+
             fn poisoned(&self) -> Option<String> {
                 self.commit.shared().poisoned()
             }

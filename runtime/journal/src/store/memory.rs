@@ -7,8 +7,10 @@ use wflo_model::StoreId;
 
 use super::commit::GroupCommit;
 use super::delegate::store_by_group_commit;
+use super::generation::ReplaceError;
 use super::sync::{NoHook, SyncHook};
-use super::view::{Backend, Pair, Write};
+use super::view::{Backend, Pair, Sift, Write};
+use crate::error::PruneError;
 
 /// Keeps runs in memory, under the whole contract of [`Store`](super::Store) but that of outliving the process.
 ///
@@ -41,7 +43,7 @@ impl MemoryStore {
     /// # Errors
     /// When the system gives no thread.
     pub fn with_hook(id: StoreId, hook: Arc<dyn SyncHook>) -> std::io::Result<Self> {
-        Self::start(id, MemoryImage::default(), hook)
+        Self::start(id, BTreeMap::new(), hook)
     }
 
     /// A new store that holds what is durable in this one, as after a crash.
@@ -49,12 +51,20 @@ impl MemoryStore {
     /// # Errors
     /// When the system gives no thread.
     pub fn reopen(&self, hook: Arc<dyn SyncHook>) -> std::io::Result<Self> {
-        let image = self.image.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        Self::start(self.id, Arc::new(Mutex::new(image)), hook)
+        Self::start(self.id, self.durable(), hook)
     }
 
-    fn start(id: StoreId, image: MemoryImage, hook: Arc<dyn SyncHook>) -> std::io::Result<Self> {
-        let map = RwLock::new(image.lock().unwrap_or_else(PoisonError::into_inner).clone());
+    /// What is durable now, apart from this store.
+    pub(crate) fn durable(&self) -> BTreeMap<Vec<u8>, Vec<u8>> {
+        self.image.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn start(
+        id: StoreId,
+        image: BTreeMap<Vec<u8>, Vec<u8>>,
+        hook: Arc<dyn SyncHook>,
+    ) -> std::io::Result<Self> {
+        let (map, image) = (RwLock::new(image.clone()), Arc::new(Mutex::new(image)));
         let backend = MemoryBackend { map, unsynced: Mutex::default(), image: Arc::clone(&image), hook };
         Ok(Self { id, image, commit: GroupCommit::start(backend)? })
     }
@@ -103,6 +113,27 @@ impl Backend for MemoryBackend {
         let writes = std::mem::take(&mut *self.unsynced.lock().unwrap_or_else(PoisonError::into_inner));
         let mut image = self.image.lock().unwrap_or_else(PoisonError::into_inner);
         writes.into_iter().for_each(|write| put(&mut image, write));
-        Ok(())
+        self.hook.after_sync().map_err(|error| error.to_string())
+    }
+
+    fn replace(&self, sift: &mut Sift<'_>) -> Result<u64, ReplaceError> {
+        let old = self.map.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let size = |map: &BTreeMap<Vec<u8>, Vec<u8>>| {
+            map.iter().map(|(key, value)| (key.len() + value.len()) as u64).sum::<u64>()
+        };
+        let before = size(&old);
+        let mut new = BTreeMap::new();
+        for (key, value) in old {
+            if let Some(value) = sift(&key, value).map_err(ReplaceError::Nothing)? {
+                new.insert(key, value);
+            }
+        }
+        let failed = |error: std::io::Error| PruneError::Failed { message: error.to_string() };
+        self.hook.before_sync().map_err(|error| ReplaceError::Nothing(failed(error)))?;
+        let bytes = before.saturating_sub(size(&new));
+        self.image.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&new);
+        self.hook.after_sync().map_err(|error| ReplaceError::Unknown(error.to_string()))?;
+        *self.map.write().unwrap_or_else(PoisonError::into_inner) = new;
+        Ok(bytes)
     }
 }

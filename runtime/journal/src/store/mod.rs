@@ -2,6 +2,7 @@
 
 mod commit;
 mod delegate;
+mod generation;
 mod memory;
 mod sled_store;
 mod state_dir;
@@ -14,13 +15,14 @@ use std::ops::RangeInclusive;
 
 use wflo_model::{RunId, StepName, StoreId, Timestamp};
 
+pub use generation::{Fate, Sieve, Sifted};
 pub use memory::MemoryStore;
 pub use sled_store::SledStore;
 pub(crate) use state_dir::{create_private_dir, sync_dir};
-pub use sync::{FaultSync, SyncHook};
+pub use sync::{Fault, FaultSync, SyncHook};
 pub use ticket::{Answer, Barrier, BarrierSignal, Ticket};
 
-use crate::error::{AppendError, ReadError};
+use crate::error::{AppendError, PruneError, ReadError};
 use crate::record::RunRow;
 
 /// Largest value in bytes, checksum included. sled keeps larger ones in files that it never syncs.
@@ -115,6 +117,15 @@ pub trait Store: Send + Sync {
 
     /// Sets a value of the deployment, after the barriers.
     fn put_meta(&self, name: &str, value: Vec<u8>, after: Vec<Barrier>) -> Ticket;
+
+    /// Writes what the sieve lets through into a new generation, switches to it, and removes the old one. Appends and
+    /// claims wait meanwhile, and go on in the new generation; of a run that was left out they are told that it is
+    /// unknown. Reads go on, of the old generation until the switch. It is durable, and the old generation gone,
+    /// when this returns.
+    ///
+    /// # Errors
+    /// See [`PruneError`]: only after two of its errors anything is changed.
+    async fn prune(&self, sieve: Box<dyn Sieve>) -> Result<Sifted, PruneError>;
 
     /// What failed, if the store takes no more writes.
     fn poisoned(&self) -> Option<String>;

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Duration, Instant};
 
 use wflo_model::StoreId;
@@ -12,11 +12,12 @@ use wflo_ports::Entropy;
 
 use super::commit::GroupCommit;
 use super::delegate::store_by_group_commit;
-use super::state_dir::{Contents, StateDir, sync_dir};
+use super::generation::ReplaceError;
+use super::state_dir::{Contents, StateDir, Switch, sync_dir};
 use super::sync::{NoHook, SyncHook};
-use super::view::{Backend, Pair, Write};
+use super::view::{Backend, Pair, Sift, Write};
 use crate::entropy::draw;
-use crate::error::OpenError;
+use crate::error::{OpenError, PruneError};
 use crate::key::Key;
 use crate::record::{frame, unframe};
 
@@ -45,7 +46,7 @@ pub struct SledStore {
     // Fields drop in this order: the writer ends, sled lets go of its files, and then the lock is given back.
     commit: GroupCommit<SledBackend>,
     id: StoreId,
-    state: StateDir,
+    state: Arc<StateDir>,
 }
 
 impl SledStore {
@@ -65,6 +66,7 @@ impl SledStore {
     /// As [`SledStore::open`].
     pub fn open_with(path: &Path, entropy: &dyn Entropy, hook: Arc<dyn SyncHook>) -> Result<Self, OpenError> {
         let (state, contents) = StateDir::open(path)?;
+        let state = Arc::new(state);
         let (id, db, generation) = match contents {
             Contents::Store(id, generation) => {
                 remove_half_snapshots(&generation).map_err(at(&generation))?;
@@ -86,9 +88,9 @@ impl SledStore {
         };
         make_private(&generation).map_err(at(&generation))?;
         sync_dir(&generation).map_err(at(&generation))?;
-        let data = generation.join("db");
-        let file = File::options().write(true).open(&data).map_err(at(&data))?;
-        let commit = GroupCommit::start(SledBackend { db, file, hook }).map_err(at(path))?;
+        let live = Live::new(db, generation)?;
+        let backend = SledBackend { live: RwLock::new(live), state: Arc::clone(&state), hook };
+        let commit = GroupCommit::start(backend).map_err(at(path))?;
         Ok(Self { commit, id, state })
     }
 
@@ -102,22 +104,44 @@ impl SledStore {
 store_by_group_commit!(SledStore);
 
 struct SledBackend {
+    live: RwLock<Live>,
+    state: Arc<StateDir>,
+    hook: Arc<dyn SyncHook>,
+}
+
+/// The generation in use.
+struct Live {
     db: sled::Db,
     /// Our own handle of sled's data file: `flush` does not sync on Linux.
     file: File,
-    hook: Arc<dyn SyncHook>,
+    path: PathBuf,
+}
+
+impl Live {
+    fn new(db: sled::Db, path: PathBuf) -> Result<Self, OpenError> {
+        let data = path.join("db");
+        let file = File::options().write(true).open(&data).map_err(at(&data))?;
+        Ok(Self { db, file, path })
+    }
+}
+
+impl SledBackend {
+    fn live(&self) -> RwLockReadGuard<'_, Live> {
+        // The generation is replaced in one assignment, which does not panic.
+        self.live.read().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Backend for SledBackend {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, String> {
-        Ok(self.db.get(key).map_err(text)?.map(|value| value.to_vec()))
+        Ok(self.live().db.get(key).map_err(text)?.map(|value| value.to_vec()))
     }
 
     fn scan(&self, first: &[u8], last: &[u8], limit: usize, down: bool) -> Result<Vec<Pair>, String> {
         if first > last {
             return Ok(Vec::new());
         }
-        let range = self.db.range(first..=last);
+        let range = self.live().db.range(first..=last);
         let pair = |pair: sled::Result<(sled::IVec, sled::IVec)>| {
             pair.map(|(key, value)| (key.to_vec(), value.to_vec())).map_err(text)
         };
@@ -132,12 +156,86 @@ impl Backend for SledBackend {
                 None => batch.remove(key),
             }
         }
-        self.db.apply_batch(batch).map_err(text)
+        self.live().db.apply_batch(batch).map_err(text)
     }
 
     fn sync(&self) -> Result<(), String> {
-        self.db.flush().map_err(text)?;
-        self.hook.sync_data(&self.file).map_err(text)
+        let live = self.live();
+        live.db.flush().map_err(text)?;
+        self.hook.sync_data(&live.file).map_err(text)
+    }
+
+    fn replace(&self, sift: &mut Sift<'_>) -> Result<u64, ReplaceError> {
+        let failed = |error: &dyn ToString| PruneError::Failed { message: error.to_string() };
+        let path =
+            self.state.next_generation(&*self.hook).map_err(|error| ReplaceError::Nothing(failed(&error)))?;
+        let built = open_sled(&path).map_err(|error| failed(&error)).and_then(|db| {
+            copy(&self.live().db, &db, sift)?;
+            let live = Live::new(db, path.clone()).map_err(|error| failed(&error))?;
+            live.db.flush().map_err(|error| failed(&error))?;
+            self.hook.sync_data(&live.file).map_err(|error| failed(&error))?;
+            self.hook.before_sync().map_err(|error| failed(&error))?;
+            sync_files(&path).and_then(|()| make_private(&path)).map_err(|error| failed(&error))?;
+            Ok(live)
+        });
+        let new = built.map_err(|error| {
+            // What is left of it is removed when the store is opened, or pruned again.
+            let _ = remove_generation(&path, None);
+            ReplaceError::Nothing(error)
+        })?;
+        match self.state.switch(&path, &*self.hook) {
+            Ok(()) => {}
+            Err(Switch::Not(error)) => {
+                let _ = remove_generation(&path, Some(new.db));
+                return Err(ReplaceError::Nothing(failed(&error)));
+            }
+            Err(Switch::Unknown(error)) => return Err(ReplaceError::Unknown(error.to_string())),
+        }
+        let size = |path: &Path| fs::metadata(path.join("db")).map_or(0, |meta| meta.len());
+        let after = size(&path);
+        let old = std::mem::replace(&mut *self.live.write().unwrap_or_else(PoisonError::into_inner), new);
+        let freed = size(&old.path).saturating_sub(after);
+        let Live { db, path, .. } = old;
+        let removed = remove_generation(&path, Some(db));
+        removed
+            .and_then(|()| self.state.sync(&*self.hook))
+            .map_err(|error| ReplaceError::LeftBehind(freed, error.to_string()))?;
+        Ok(freed)
+    }
+}
+
+/// Copies what is let through, in order.
+fn copy(from: &sled::Db, to: &sled::Db, sift: &mut Sift<'_>) -> Result<(), PruneError> {
+    /// Bytes of a batch: none of them is acknowledged, so where one ends means nothing.
+    const BATCH: usize = 1 << 20;
+    let failed = |error: sled::Error| PruneError::Failed { message: error.to_string() };
+    let (mut batch, mut size) = (sled::Batch::default(), 0);
+    for pair in from.iter() {
+        let (key, value) = pair.map_err(failed)?;
+        let Some(value) = sift(&key, value.to_vec())? else { continue };
+        size += key.len() + value.len();
+        batch.insert(key, value);
+        if size >= BATCH {
+            to.apply_batch(std::mem::take(&mut batch)).map_err(failed)?;
+            size = 0;
+        }
+    }
+    to.apply_batch(batch).map_err(failed)
+}
+
+/// Removes a generation that is not in use.
+fn remove_generation(path: &Path, db: Option<sled::Db>) -> io::Result<()> {
+    drop(db);
+    // sled closes its files a moment after it was dropped, and may make one until then.
+    let patience = Instant::now() + LOCK_PATIENCE;
+    loop {
+        match fs::remove_dir_all(path) {
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty && Instant::now() < patience => {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => return Ok(()),
+        }
     }
 }
 

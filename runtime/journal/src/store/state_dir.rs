@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use wflo_model::StoreId;
 
+use super::sync::SyncHook;
 use crate::error::OpenError;
 
 const FORMAT: &str = "FORMAT";
@@ -32,6 +33,14 @@ pub(crate) enum Contents {
     Store(StoreId, PathBuf),
     /// Nothing yet.
     Nothing,
+}
+
+/// Why another generation is not in use, or may not be.
+pub(crate) enum Switch {
+    /// The one before is.
+    Not(io::Error),
+    /// Either is, after the folder is opened again.
+    Unknown(io::Error),
 }
 
 impl StateDir {
@@ -82,6 +91,7 @@ impl StateDir {
             return Err(wiped(format!("`{name}/db` is missing")));
         }
         remove_if_there(&self.path.join(CREATING)).map_err(at(&self.path))?;
+        self.remove_others(&generation).map_err(at(&self.path))?;
         Ok(Contents::Store(id, generation))
     }
 
@@ -110,6 +120,61 @@ impl StateDir {
             self.path.canonicalize()?.parent().map_or(Ok(()), sync_dir)
         };
         finish().map_err(at(&self.path))
+    }
+
+    /// Makes the folder of the generation after the one in use. What an earlier attempt left there goes.
+    pub(crate) fn next_generation(&self, hook: &dyn SyncHook) -> io::Result<PathBuf> {
+        let current = read_small(&self.path.join(CURRENT))?.ok_or(io::ErrorKind::NotFound)?;
+        let number = current.trim_end().strip_prefix("gen-").and_then(|number| number.parse::<u32>().ok());
+        // After the last number comes the first: only one generation is there at a time.
+        let next = number.ok_or(io::ErrorKind::InvalidData)? % 9999 + 1;
+        let path = self.path.join(format!("gen-{next:04}"));
+        match fs::remove_dir_all(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        create_private_dir(&path)?;
+        self.sync(hook)?;
+        Ok(path)
+    }
+
+    /// Puts a generation, durable and whole, in the place of the one in use. The commit point is the rename to
+    /// `CURRENT`, and the sync of the folder after it.
+    pub(crate) fn switch(&self, generation: &Path, hook: &dyn SyncHook) -> Result<(), Switch> {
+        let name = generation.file_name().and_then(|name| name.to_str()).expect("a generation has a name");
+        let temporary = self.path.join(CURRENT).with_extension("tmp");
+        let write = || -> io::Result<()> {
+            let mut file = private_file().create(true).truncate(true).open(&temporary)?;
+            file.write_all(format!("{name}\n").as_bytes())?;
+            hook.before_sync()?;
+            file.sync_all()?;
+            hook.after_sync()?;
+            fs::rename(&temporary, self.path.join(CURRENT))
+        };
+        write().map_err(Switch::Not)?;
+        self.sync(hook).map_err(Switch::Unknown)
+    }
+
+    /// Makes the names in the folder durable.
+    pub(crate) fn sync(&self, hook: &dyn SyncHook) -> io::Result<()> {
+        hook.before_sync()?;
+        sync_dir(&self.path)?;
+        hook.after_sync()
+    }
+
+    /// Removes the generations that are not in use: one that was not switched to, or one whose removal was cut short.
+    fn remove_others(&self, current: &Path) -> io::Result<()> {
+        let others = self.generations()?.into_iter().filter(|path| path != current).collect::<Vec<_>>();
+        if others.is_empty() {
+            return Ok(());
+        }
+        // The switch was seen, but may not be durable: only then may the other one go.
+        sync_dir(&self.path)?;
+        for other in others {
+            tracing::info!(path = %other.display(), "removing a generation that is not in use");
+            fs::remove_dir_all(other)?;
+        }
+        sync_dir(&self.path)
     }
 
     fn generations(&self) -> io::Result<Vec<PathBuf>> {

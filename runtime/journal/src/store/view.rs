@@ -10,7 +10,8 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use wflo_model::{RunId, StepName, Timestamp};
 
-use crate::error::ReadError;
+use super::generation::ReplaceError;
+use crate::error::{PruneError, ReadError};
 use crate::key::{self, Key};
 use crate::record::{ItemBlocks, RunRow, unframe};
 
@@ -18,6 +19,9 @@ use crate::record::{ItemBlocks, RunRow, unframe};
 pub(super) type Write = (Vec<u8>, Option<Vec<u8>>);
 /// A key and its value.
 pub(super) type Pair = (Vec<u8>, Vec<u8>);
+
+/// The new value of a pair; none leaves it out.
+pub(super) type Sift<'a> = dyn FnMut(&[u8], Vec<u8>) -> Result<Option<Vec<u8>>, PruneError> + 'a;
 
 /// An ordered map whose changes come in atomic batches.
 pub(super) trait Backend: Send + Sync + 'static {
@@ -28,6 +32,9 @@ pub(super) trait Backend: Send + Sync + 'static {
     fn apply(&self, writes: Vec<Write>) -> Result<(), String>;
     /// Makes everything applied before durable.
     fn sync(&self) -> Result<(), String>;
+    /// Replaces the content by what `sift` makes of it, durably, all or nothing; gives how many bytes less it takes.
+    /// Called while nothing is being applied.
+    fn replace(&self, sift: &mut Sift<'_>) -> Result<u64, ReplaceError>;
 }
 
 /// A backend as its writer and its readers share it.
@@ -100,15 +107,24 @@ impl<B: Backend> Shared<B> {
         // Everything up to the durable head is durable, so there is nothing to undo among events.
         for (seq, (key, value)) in (from..).zip(pairs) {
             if key != Key::Event(run, seq).encode() {
-                return Err(ReadError::corrupt(Key::Event(run, seq), "the event is missing"));
+                return Err(self.missing(run, seq));
             }
             out.push(unframe(&key, value)?);
         }
         let next = from + out.len() as u64;
         if next <= last {
-            return Err(ReadError::corrupt(Key::Event(run, next), "the event is missing"));
+            return Err(self.missing(run, next));
         }
         Ok(out)
+    }
+
+    /// Why an event is not there that the row promised: the run may have been left out of a new generation since.
+    fn missing(&self, run: RunId, seq: u64) -> ReadError {
+        match self.row(run) {
+            Ok(None) => ReadError::UnknownRun { run },
+            Ok(Some(_)) => ReadError::corrupt(Key::Event(run, seq), "the event is missing"),
+            Err(error) => error,
+        }
     }
 
     pub(super) fn by_key(&self, key: &[u8]) -> Result<Option<RunId>, ReadError> {
@@ -265,4 +281,53 @@ pub(super) fn decode_blocks(key: &[u8], value: Vec<u8>) -> Result<ItemBlocks, Re
 pub(super) fn decode_run(key: &[u8], value: &[u8]) -> Result<RunId, ReadError> {
     let bytes = value.try_into().map_err(|_| ReadError::corrupt(key::show(key), "no id of a run"))?;
     Ok(RunId::from_bytes(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+    use crate::record::frame;
+
+    /// Holds the row of a run of two events, which is gone after the first look if the run is dropped.
+    struct Vanishing {
+        dropped: bool,
+        looked: AtomicBool,
+    }
+
+    impl Backend for Vanishing {
+        fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, String> {
+            let row = RunRow { head: 2, fence: 1, due: None, ended: false, state: Vec::new() };
+            let again = self.looked.swap(true, Ordering::SeqCst);
+            Ok((!(again && self.dropped)).then(|| frame(key, row.encode())))
+        }
+
+        fn scan(&self, _: &[u8], _: &[u8], _: usize, _: bool) -> Result<Vec<Pair>, String> {
+            Ok(Vec::new())
+        }
+
+        fn apply(&self, _: Vec<Write>) -> Result<(), String> {
+            unreachable!("nothing is written")
+        }
+
+        fn sync(&self) -> Result<(), String> {
+            unreachable!("nothing is written")
+        }
+
+        fn replace(&self, _: &mut Sift<'_>) -> Result<u64, ReplaceError> {
+            unreachable!("nothing is written")
+        }
+    }
+
+    #[test]
+    fn a_run_that_goes_while_it_is_read_is_unknown_and_not_damaged() {
+        let run = RunId::from_bytes([1; 16]);
+        let read = |dropped| {
+            let shared = Shared::new(Vanishing { dropped, looked: AtomicBool::new(false) });
+            shared.events(run, 1, 9).unwrap_err()
+        };
+        assert!(matches!(read(true), ReadError::UnknownRun { .. }));
+        assert!(matches!(read(false), ReadError::Corrupt { .. }));
+    }
 }

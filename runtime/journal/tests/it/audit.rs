@@ -128,12 +128,45 @@ async fn what_is_no_audit_file_is_said() {
     let named = |from: &str, to: &str| first(&lines[0].replace(from, to));
     assert_eq!(named("wflo-audit", "other"), "this is not an audit file: its format is `other`");
     assert_eq!(
-        named("\"version\":1", "\"version\":2"),
-        "this audit file has version 2; this program knows 1"
+        named("\"version\":1", "\"version\":3"),
+        "this audit file has version 3; this program knows 2"
     );
     assert!(named("\"version\"", "\"note\":1,\"version\"").contains("unknown field `note`"));
     let smuggled = lines[1].replacen('{', "{\"approved_by\":\"alice\",", 1);
     let error = check(&[lines[0].clone(), smuggled]).unwrap_err();
     assert!(error.contains("unknown field `approved_by`"), "{error}");
     assert!(verify(&b"\xff\xfe\n"[..]).is_err());
+}
+
+/// Of an erased run the file still proves that its events took place, and says that it proves no more.
+#[tokio::test]
+async fn an_erased_run_is_proven_without_its_bodies() {
+    let journal = Journal::in_memory(entropy()).await.unwrap();
+    let made = journal.create_run(run(1), None, vec![draft("a secret")], Vec::new()).await.unwrap();
+    let Created::New(mut writer) = made else { panic!("no key was given") };
+    let ended = Extras { ended: Some(true), ..Extras::default() };
+    writer.append(vec![draft("another")], ended).unwrap().ticket.durable().await.unwrap();
+    let mut before = Vec::new();
+    export(&journal, run(1), &mut before).await.unwrap();
+    journal.erase(run(1), Vec::new()).await.unwrap();
+    let mut file = Vec::new();
+    assert_eq!(export(&journal, run(1), &mut file).await.unwrap(), 2);
+
+    let (before, after) = (verify(&before[..]).unwrap(), verify(&file[..]).unwrap());
+    assert_eq!(after, Verified { erased: true, ..before.clone() });
+    assert!(after.explain().contains("The run was erased"), "{}", after.explain());
+    assert!(!before.explain().contains("erased"));
+
+    let lines = String::from_utf8(file).unwrap().lines().map(str::to_owned).collect::<Vec<_>>();
+    assert!(!lines.concat().contains("secret") && !lines.concat().contains("salt"));
+    let mut forged = lines.clone();
+    forged[2] = forged[2].replace("\"kind\":1", "\"kind\":2");
+    assert!(check(&forged).unwrap_err().starts_with("event 2: a field beside the body"));
+    let mut forged = lines.clone();
+    forged[1] = forged[1].replacen('{', "{\"body\":\"never said\",", 1);
+    let error = check(&forged).unwrap_err();
+    assert_eq!(error, "line 2 is not an event: it has a salt or a body, and the run was erased");
+    let mut stripped = lines;
+    stripped[0] = stripped[0].replace("\"version\":2", "\"version\":1");
+    assert_eq!(check(&stripped).unwrap_err(), "line 2 is not an event: `salt` is missing");
 }

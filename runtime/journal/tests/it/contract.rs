@@ -5,38 +5,18 @@ use std::task::Poll;
 
 use wflo_journal::{
     Append, AppendError, Barrier, CreateOutcome, CreateRun, FaultSync, MAX_APPEND, MAX_RUN_KEY, ReadError,
-    Store, Touch,
 };
-use wflo_model::StepName;
 
-use crate::support::{Bench, HoldSync, Kind, append, at, begin, create, events, made, run};
+use crate::support::{Bench, HoldSync, Kind, append, at, begin, contract, create, events, made, run};
 
 /// Largest payload of a record: the checksum takes four bytes.
 const MAX_PAYLOAD: usize = 4092;
-
-macro_rules! contract {
-    ($($name:ident,)*) => {
-        mod memory {
-            use super::Kind;
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $name() {
-                super::$name(Kind::Memory).await;
-            })*
-        }
-        mod sled {
-            use super::Kind;
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $name() {
-                super::$name(Kind::Sled).await;
-            })*
-        }
-    };
-}
 
 contract! {
     sequences_are_dense_and_survive,
     edges_of_ranges,
     of_64_racing_appends_one_wins,
+    of_16_racing_claims_the_last_one_writes,
     a_stale_fence_is_refused,
     a_stale_fence_is_refused_in_the_middle_of_a_group,
     appends_of_a_run_share_a_group,
@@ -47,11 +27,6 @@ contract! {
     reads_never_show_what_is_not_durable,
     a_failed_sync_poisons,
     a_failed_barrier_poisons_and_writes_nothing,
-    timers_are_found_when_due,
-    runs_are_listed_newest_first,
-    places_of_items_are_found,
-    unfinished_runs_are_listed_oldest_first,
-    an_index_never_shows_what_is_not_durable,
     values_are_kept,
     what_is_not_there_is_said,
 }
@@ -117,6 +92,26 @@ async fn of_64_racing_appends_one_wins(kind: Kind) {
     assert_eq!(events(&*store, 1).await.len(), 2);
 }
 
+async fn of_16_racing_claims_the_last_one_writes(kind: Kind) {
+    let bench = Bench::new(kind);
+    let store = bench.store();
+    made(&*store, 1).await;
+    let racing = (0..16).map(|_| {
+        let store = Arc::clone(&store);
+        tokio::spawn(async move { store.claim(run(1)).await.unwrap().fence })
+    });
+    let mut fences = Vec::new();
+    for racer in racing.collect::<Vec<_>>() {
+        fences.push(racer.await.unwrap());
+    }
+    fences.sort_unstable();
+    assert_eq!(fences, (2..=17).collect::<Vec<_>>(), "each has a number of its own");
+    for fence in 1..=17 {
+        let appended = store.submit(append(1, fence, 1, &["x"])).durable().await;
+        assert_eq!(appended.is_ok(), fence == 17, "{fence}: {appended:?}");
+    }
+}
+
 async fn a_stale_fence_is_refused(kind: Kind) {
     let mut bench = Bench::new(kind);
     let store = bench.store();
@@ -140,7 +135,7 @@ async fn a_stale_fence_is_refused_in_the_middle_of_a_group(kind: Kind) {
     let store = bench.store();
     made(&*store, 1).await;
     made(&*store, 2).await;
-    hold.hold();
+    let _held = hold.hold();
     let first = store.submit(append(2, 1, 1, &["x"]));
     hold.until_waiting();
     // From here on all gather in one group.
@@ -166,7 +161,7 @@ async fn appends_of_a_run_share_a_group(kind: Kind) {
     let store = bench.store();
     made(&*store, 1).await;
     made(&*store, 2).await;
-    hold.hold();
+    let _held = hold.hold();
     let first = store.submit(append(2, 1, 1, &["x"]));
     hold.until_waiting();
     let many = (1..=50).map(|head| store.submit(append(1, 1, head, &[&(head + 1).to_string()])));
@@ -301,7 +296,7 @@ async fn reads_never_show_what_is_not_durable(kind: Kind) {
     let before = look().await;
     assert_eq!(before.3, [(at(10), run(1))]);
 
-    hold.hold();
+    let _held = hold.hold();
     let moved = Append { due: Some(Some(at(20))), ..append(1, 1, 2, &["3"]) };
     let tickets = [
         // Taken alone; the others follow in the next group, and the look is after each.
@@ -378,174 +373,6 @@ async fn a_failed_barrier_poisons_and_writes_nothing(kind: Kind) {
     drop(store);
     bench.reopen();
     assert_eq!(events(&*bench.store(), 1).await, ["1", "2"]);
-}
-
-async fn timers_are_found_when_due(kind: Kind) {
-    let mut bench = Bench::new(kind);
-    let store = bench.store();
-    for n in 1..=3 {
-        made(&*store, n).await;
-    }
-    let set = async |n, expected, due| {
-        store.submit(Append { due, ..append(n, 1, expected, &["x"]) }).durable().await.unwrap();
-    };
-    set(1, 1, Some(Some(at(30)))).await;
-    set(2, 1, Some(Some(at(10)))).await;
-    set(3, 1, Some(Some(at(10)))).await;
-    assert_eq!(store.due(at(9), 9).await.unwrap(), []);
-    assert_eq!(store.due(at(10), 9).await.unwrap(), [(at(10), run(2)), (at(10), run(3))]);
-    assert_eq!(store.due(at(10), 1).await.unwrap(), [(at(10), run(2))]);
-    set(2, 2, Some(Some(at(40)))).await;
-    set(3, 2, None).await;
-    set(1, 2, Some(None)).await;
-    assert_eq!(store.due(at(u64::MAX), 9).await.unwrap(), [(at(10), run(3)), (at(40), run(2))]);
-    assert_eq!(store.run(run(2)).await.unwrap().unwrap().due, Some(at(40)));
-    drop(store);
-    bench.reopen();
-    assert_eq!(bench.store().due(at(u64::MAX), 9).await.unwrap(), [(at(10), run(3)), (at(40), run(2))]);
-}
-
-async fn runs_are_listed_newest_first(kind: Kind) {
-    let bench = Bench::new(kind);
-    let store = bench.store();
-    assert_eq!(store.runs(None, 9).await.unwrap(), []);
-    for n in [4, 0, 0xff, 9] {
-        made(&*store, n).await;
-    }
-    let list = async |before, limit| {
-        let rows = store.runs(before, limit).await.unwrap();
-        rows.into_iter().map(|(run, _)| run.as_bytes()[0]).collect::<Vec<_>>()
-    };
-    assert_eq!(list(None, 99).await, [0xff, 9, 4, 0]);
-    assert_eq!(list(None, 2).await, [0xff, 9]);
-    assert_eq!(list(Some(run(9)), 2).await, [4, 0]);
-    assert_eq!(list(Some(run(5)), 1).await, [4]);
-    assert!(list(Some(run(0)), 9).await.is_empty());
-    assert!(list(None, 0).await.is_empty());
-}
-
-async fn places_of_items_are_found(kind: Kind) {
-    let mut bench = Bench::new(kind);
-    let store = bench.store();
-    let step = |name: &str| name.parse::<StepName>().unwrap();
-    let touch = |name, item, seq| Touch { step: step(name), item, seq };
-    let touched = vec![touch("a", None, 1)];
-    store.create_run(CreateRun { touched, ..create(1, None, &["1"]) }).await.unwrap();
-    made(&*store, 2).await;
-    let many = (2..=200).map(|n| n.to_string()).collect::<Vec<_>>();
-    let many = many.iter().map(String::as_str).collect::<Vec<_>>();
-    let touched = vec![
-        touch("a", Some(0), 2),
-        touch("a", Some(0), 33),
-        touch("a", Some(0), 34),
-        touch("a", Some(0), 200),
-        touch("a", Some(1), 64),
-        touch("ab", Some(0), 65),
-    ];
-    store.submit(Append { touched, ..append(1, 1, 1, &many) }).durable().await.unwrap();
-    let refused = Append { touched: vec![touch("a", Some(9), 1)], ..append(1, 1, 1, &["x"]) };
-    store.submit(refused).durable().await.unwrap_err();
-    drop(store);
-    bench.reopen();
-    let store = bench.store();
-    store.submit(Append { touched: vec![touch("a", Some(1), 201)], ..append(1, 1, 200, &["x"]) });
-    store.submit(Append { touched: vec![touch("a", Some(1), 202)], ..append(1, 1, 201, &["x"]) });
-    store.claim(run(1)).await.unwrap();
-    for (n, name, item, expect) in [
-        (1, "a", None, &[1..=32][..]),
-        (1, "a", Some(0), &[1..=64, 193..=224]),
-        (1, "a", Some(1), &[33..=64, 193..=224]),
-        (1, "ab", Some(0), &[65..=96]),
-        (1, "a", Some(9), &[]),
-        (1, "ab", None, &[]),
-        (2, "a", None, &[]),
-        (3, "a", None, &[]),
-    ] {
-        assert_eq!(store.places(run(n), &step(name), item).await.unwrap(), expect, "{name} {item:?} of {n}");
-    }
-}
-
-async fn unfinished_runs_are_listed_oldest_first(kind: Kind) {
-    let mut bench = Bench::new(kind);
-    let store = bench.store();
-    let list = async |store: &dyn Store, after: Option<u8>, limit| {
-        let runs = store.unfinished(after.map(run), limit).await.unwrap();
-        runs.into_iter().map(|run| run.as_bytes()[0]).collect::<Vec<_>>()
-    };
-    assert!(list(&*store, None, 9).await.is_empty());
-    for n in [4, 0, 0xff, 9] {
-        made(&*store, n).await;
-    }
-    let set = async |store: &dyn Store, n, expected, ended| {
-        store.submit(Append { ended, ..append(n, 1, expected, &["x"]) }).durable().await.unwrap();
-    };
-    assert_eq!(list(&*store, None, 9).await, [0, 4, 9, 0xff]);
-    assert_eq!(list(&*store, None, 2).await, [0, 4]);
-    assert_eq!(list(&*store, Some(4), 9).await, [9, 0xff]);
-    assert_eq!(list(&*store, Some(5), 1).await, [9]);
-    assert!(list(&*store, Some(0xff), 9).await.is_empty());
-    assert!(list(&*store, None, 0).await.is_empty());
-    set(&*store, 4, 1, Some(true)).await;
-    set(&*store, 9, 1, Some(true)).await;
-    set(&*store, 4, 2, None).await;
-    set(&*store, 0, 1, Some(false)).await;
-    set(&*store, 9, 2, Some(false)).await;
-    let row = store.run(run(4)).await.unwrap().unwrap();
-    assert!(row.ended);
-    drop(store);
-    bench.reopen();
-    let store = bench.store();
-    assert_eq!(list(&*store, None, 9).await, [0, 9, 0xff]);
-    assert!(store.claim(run(4)).await.unwrap().ended, "a claim leaves it ended");
-    assert_eq!(list(&*store, None, 9).await, [0, 9, 0xff]);
-}
-
-/// Timers and unfinished runs come and go in indexes: pages are full and in order while a group that takes some
-/// out and puts others in is not durable.
-async fn an_index_never_shows_what_is_not_durable(kind: Kind) {
-    let hold = Arc::new(HoldSync::default());
-    let bench = Bench::with_hook(kind, Arc::clone(&hold) as _);
-    let store = bench.store();
-    for n in [2, 4, 6, 8] {
-        made(&*store, n).await;
-        let due = Some(Some(at(u64::from(n))));
-        store.submit(Append { due, ..append(n, 1, 1, &["2"]) }).durable().await.unwrap();
-    }
-    let look = async || {
-        let mut out = Vec::new();
-        for limit in 0..6 {
-            out.push(store.unfinished(None, limit).await.unwrap());
-            out.push(store.due(at(99), limit).await.unwrap().into_iter().map(|(_, run)| run).collect());
-        }
-        out.push(store.unfinished(Some(run(4)), 9).await.unwrap());
-        out
-    };
-    let before = look().await;
-    assert_eq!(before[6], [run(2), run(4), run(6)]);
-    hold.hold();
-    let first = store.submit(append(2, 1, 2, &["alone"]));
-    hold.until_waiting();
-    let mut tickets = vec![first];
-    let mut creating = Vec::new();
-    for n in [1, 3, 5] {
-        let mut made = store.create_run(create(n, None, &["1"]));
-        begin(&mut made).await;
-        creating.push(made);
-        tickets.push(store.submit(Append { due: Some(Some(at(3))), ..append(n, 1, 1, &["2"]) }));
-    }
-    for n in [4, 6] {
-        tickets.push(store.submit(Append { due: Some(None), ended: Some(true), ..append(n, 1, 2, &["3"]) }));
-    }
-    hold.next();
-    assert_eq!(look().await, before);
-    hold.release();
-    for ticket in tickets {
-        ticket.durable().await.unwrap();
-    }
-    let after = [1, 2, 3, 5, 8].map(run);
-    assert_eq!(store.unfinished(None, 9).await.unwrap(), after);
-    let due = store.due(at(99), 9).await.unwrap().into_iter().map(|(_, run)| run).collect::<Vec<_>>();
-    assert_eq!(due, [2, 1, 3, 5, 8].map(run));
 }
 
 async fn values_are_kept(kind: Kind) {

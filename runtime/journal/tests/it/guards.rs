@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use wflo_backends::SystemEntropy;
 use wflo_journal::{AppendError, OpenError, ReadError, SledStore, Store, SyncHook};
 
-use crate::support::{append, events, files, made, run};
+use crate::support::{append, events, files, made, run, try_raw_sled as raw};
 
 fn open(state: &Path) -> Result<SledStore, OpenError> {
     SledStore::open(state, &SystemEntropy)
@@ -23,20 +23,6 @@ async fn specimen() -> (TempDir, PathBuf) {
     made(&store, 1).await;
     store.submit(append(1, 1, 1, &["2", "3"])).durable().await.unwrap();
     (dir, state)
-}
-
-/// sled without our guards. Retries, for sled lets go of its files a moment after it was dropped.
-fn raw(generation: &Path) -> sled::Result<sled::Db> {
-    let config = sled::Config::new().path(generation).segment_size(16 << 20).flush_every_ms(None);
-    for _ in 0..400 {
-        match config.open() {
-            Err(sled::Error::Io(error)) if error.to_string().contains("lock") => {
-                std::thread::sleep(std::time::Duration::from_millis(5));
-            }
-            other => return other,
-        }
-    }
-    panic!("sled does not let go of its lock");
 }
 
 fn event_key(n: u8, seq: u64) -> Vec<u8> {

@@ -3,6 +3,11 @@
 mod audit;
 mod chain;
 mod contract;
+mod contract_lists;
+mod faults;
 mod guards;
+mod power;
 mod process;
+mod prune;
+mod records;
 mod support;

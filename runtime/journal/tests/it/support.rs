@@ -14,6 +14,27 @@ use wflo_journal::{
 use wflo_model::{RunId, StoreId, Timestamp};
 use wflo_ports::Entropy;
 
+/// Makes a test of each function for every kind of store.
+macro_rules! contract {
+    ($($name:ident,)*) => {
+        mod memory {
+            use super::Kind;
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                super::$name(Kind::Memory).await;
+            })*
+        }
+        mod sled {
+            use super::Kind;
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                super::$name(Kind::Sled).await;
+            })*
+        }
+    };
+}
+pub(crate) use contract;
+
 /// A kind of store under test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -89,8 +110,11 @@ struct Held {
 }
 
 impl HoldSync {
-    pub(crate) fn hold(&self) {
+    /// Until it is released, or the test ends: a failing test must not wait for ever.
+    #[must_use]
+    pub(crate) fn hold(&self) -> ReleaseAtEnd<'_> {
         self.state.lock().unwrap().hold = true;
+        ReleaseAtEnd(self)
     }
 
     /// Blocks until a sync is being held back.
@@ -115,6 +139,15 @@ impl HoldSync {
 
     pub(crate) fn syncs(&self) -> u64 {
         self.state.lock().unwrap().syncs
+    }
+}
+
+/// Lets syncs happen when it goes.
+pub(crate) struct ReleaseAtEnd<'a>(&'a HoldSync);
+
+impl Drop for ReleaseAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.release();
     }
 }
 
@@ -188,6 +221,24 @@ pub(crate) fn append(n: u8, fence: u64, expected: u64, events: &[&str]) -> Appen
 pub(crate) async fn events(store: &dyn Store, n: u8) -> Vec<String> {
     let events = store.read(run(n), 1, usize::MAX).await.unwrap();
     events.into_iter().map(|event| String::from_utf8(event).unwrap()).collect()
+}
+
+/// sled without our guards. Retries, for sled lets go of its files a moment after it was dropped.
+pub(crate) fn try_raw_sled(generation: &Path) -> sled::Result<sled::Db> {
+    let config = sled::Config::new().path(generation).segment_size(16 << 20).flush_every_ms(None);
+    for _ in 0..400 {
+        match config.open() {
+            Err(sled::Error::Io(error)) if error.to_string().contains("lock") => {
+                std::thread::sleep(std::time::Duration::from_millis(5));
+            }
+            other => return other,
+        }
+    }
+    panic!("sled does not let go of its lock");
+}
+
+pub(crate) fn raw_sled(generation: &Path) -> sled::Db {
+    try_raw_sled(generation).unwrap()
 }
 
 /// Every file below a folder.

@@ -89,6 +89,16 @@ pub(super) fn condition(root: &Node, scope: &Scope<'_>) -> Result<bool, Evaluati
     boolean(&value)
 }
 
+pub(super) fn read(path: &[String], scope: &Scope<'_>) -> Result<Value, EvaluationError> {
+    let missing = |parts: usize| EvaluationError::Missing { name: written(&path[..parts]) };
+    let root = path.first().and_then(|root| scope.roots.get(root)).ok_or_else(|| missing(1))?;
+    let mut value = Operand::bound(root)?;
+    for (above, key) in path.iter().enumerate().skip(1) {
+        value = value.field(key).ok_or_else(|| missing(above + 1))??;
+    }
+    value.into_json(&mut Evaluation::new(scope).meter)
+}
+
 fn boolean(value: &Operand<'_>) -> Result<bool, EvaluationError> {
     match value {
         Operand::Boolean(value) => Ok(*value),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 use wflo_model::PicoUsd;
 
-use super::Decimal;
+use super::{Decimal, EvaluationError, Name, evaluate};
 
 /// What the names of an expression stand for. Values are borrowed: binding a large output costs nothing.
 ///
@@ -64,6 +64,20 @@ impl<'a> Scope<'a> {
             here.insert((*name).to_owned(), value.into());
         }
         self
+    }
+
+    /// Takes away what is bound to a name.
+    pub fn remove(&mut self, name: &str) -> &mut Self {
+        self.roots.remove(name);
+        self
+    }
+
+    /// What a name stands for.
+    ///
+    /// # Errors
+    /// When it is missing.
+    pub fn read(&self, name: &Name) -> Result<Value, EvaluationError> {
+        evaluate::read(name.path(), self)
     }
 
     /// Whether anything is bound to the name.

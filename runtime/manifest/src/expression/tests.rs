@@ -327,6 +327,17 @@ fn numbers_of_the_host_are_bound_as_they_are() {
     );
 }
 
+#[test]
+fn a_name_can_be_read_by_itself() {
+    let world = world();
+    let mut scope = Scope::new();
+    scope.bind(&["steps"], &world["steps"]).bind(&["refund_amount"], &world["refund_amount"]);
+    let expression = parse("steps.look.output.n > 1 && refund_amount > 1 && steps.look.nope.x");
+    let read: Vec<_> = expression.names().iter().map(|name| scope.read(name)).collect();
+    let missing = EvaluationError::Missing { name: "steps.look.nope".to_owned() };
+    assert_eq!(read, [Ok(json!(3)), Ok(json!(150)), Err(missing)]);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
 
@@ -365,6 +376,66 @@ proptest! {
         scope.bind(&["a"], a).bind(&["b"], b).bind(&["c"], c);
         prop_assert_eq!(parse("NOT a AND b OR c").holds(&scope), Ok((!a && b) || c));
         prop_assert_eq!(parse("NOT (a AND b) OR *").holds(&scope), Ok(true));
+    }
+}
+
+/// Conditions on the numbers `a` and `b`, the list `l` and the text `t`, on which integers of CEL and ours agree.
+fn any_condition() -> impl Strategy<Value = String> {
+    let number = prop_oneof![
+        (0_i64..5).prop_map(|n| n.to_string()),
+        prop_oneof![Just("a"), Just("b"), Just("l[0]"), Just("size(l)"), Just("size(t)"), Just("-a")]
+            .prop_map(str::to_owned),
+    ];
+    let number = number.prop_recursive(3, 12, 2, |inner| {
+        (inner.clone(), prop_oneof![Just("+"), Just("-"), Just("*")], inner)
+            .prop_map(|(left, sign, right)| format!("({left} {sign} {right})"))
+    });
+    let order = prop_oneof![Just("<"), Just("<="), Just(">"), Just(">="), Just("=="), Just("!=")];
+    let leaf = prop_oneof![
+        4 => (number.clone(), order, number.clone()).prop_map(|(left, sign, right)| format!("{left} {sign} {right}")),
+        1 => number.prop_map(|n| format!("{n} in l")),
+        1 => prop_oneof![
+            Just("t == 'Zoë'"), Just("t.startsWith('Z')"), Just("t.contains('oo')"), Just("t + 'x' < 'b'"), Just("true"),
+            Just("has(m.k)"), Just("has(m.no)"), Just("m.k == 1"), Just("m.no == 1"), Just("nope"), Just("'k' in m"),
+            Just("l.filter(x, x > 1).map(x, x * 2) == [4]"), Just("l + [a] == [0, 1, 2, a]"), Just("l.exists_one(x, x == a)"),
+        ].prop_map(str::to_owned),
+    ];
+    leaf.prop_recursive(4, 24, 3, |inner| {
+        prop_oneof![
+            (inner.clone(), inner.clone()).prop_map(|(left, right)| format!("{left} && {right}")),
+            (inner.clone(), inner.clone()).prop_map(|(left, right)| format!("({left} || {right})")),
+            inner.clone().prop_map(|of| format!("!({of})")),
+            (inner.clone(), inner.clone(), inner.clone())
+                .prop_map(|(when, then, other)| format!("({when} ? {then} : {other})")),
+            inner.clone().prop_map(|of| format!("l.all(a, {of})")),
+            inner.prop_map(|of| format!("l.exists(b, {of})")),
+        ]
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
+
+    /// Where integers and short texts are all there is, the interpreter of the `cel` crate says the same: the same
+    /// value, or none.
+    #[test]
+    fn agrees_with_the_interpreter_of_cel(condition in any_condition(), a in -3_i64..4, b in -3_i64..4) {
+        let Ok(expression) = condition.parse::<Expression>() else { return Ok(()) };
+        let (list, map) = (json!([0, 1, 2]), json!({ "k": 1 }));
+        let (x, y, text) = (json!(a), json!(b), json!("Zoë"));
+        let mut scope = Scope::new();
+        scope.bind(&["a"], &x).bind(&["b"], &y).bind(&["l"], &list).bind(&["t"], &text).bind(&["m"], &map);
+        let mut context = cel::Context::default();
+        context.add_variable_from_value("a", a);
+        context.add_variable_from_value("b", b);
+        context.add_variable_from_value("l", vec![0_i64, 1, 2]);
+        context.add_variable_from_value("t", "Zoë".to_owned());
+        context.add_variable_from_value("m", std::collections::HashMap::from([("k", 1_i64)]));
+        let theirs = match cel::Program::compile(&condition).unwrap().execute(&context) {
+            Ok(cel::Value::Bool(value)) => Some(value),
+            _ => None,
+        };
+        prop_assert_eq!(expression.holds(&scope).ok(), theirs, "{}", condition);
     }
 }
 

@@ -1,0 +1,153 @@
+//! Forks: a run that goes on from where another stood.
+
+use std::collections::BTreeSet;
+
+use wflo_engine::{CallClass, Event, Forked, Place, Recorded, RunState, RunStatus, UnitId};
+use wflo_journal::Created;
+use wflo_model::{PrincipalName, RunId, StepName};
+
+use crate::run_log::{draft, first_summary};
+use crate::{LogFailed, Runtime, RuntimeError};
+
+/// A fork to make.
+///
+/// ```
+/// use wflo::Fork;
+/// # fn doc(run: wflo_model::RunId) {
+/// let fork = Fork { run, at: 12, keep: false };
+/// # }
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fork {
+    /// The parent; it must have ended, or wait.
+    pub run: RunId,
+    /// The parent's event up to which the fork is as the parent was. Steps that had ended by then keep their outputs;
+    /// all others begin anew.
+    pub at: u64,
+    /// Make it although steps that begin anew have had effects already.
+    pub keep: bool,
+}
+
+impl Runtime {
+    /// Makes a run that goes on from where another stood, under the same plan; durable when this returns. The parent
+    /// is superseded: nothing happens to it any more.
+    ///
+    /// What the parent had spent counts in the fork's budget. Approvals are not inherited. The commit point is the
+    /// append of the parent's last event, which names the fork: where a crash comes before the fork itself is
+    /// written, forking the parent once more writes it.
+    ///
+    /// # Errors
+    /// [`RuntimeError::NotForkable`] for a parent that runs or has a call whose outcome is unknown,
+    /// [`RuntimeError::Superseded`] for one that was forked before;
+    /// [`RuntimeError::Effects`] where steps that would begin anew have had effects, unless `keep` is set.
+    pub async fn fork(&self, fork: Fork, by: &PrincipalName) -> Result<RunId, RuntimeError> {
+        let Fork { run, at, keep } = fork;
+        let events = self.events(run).await?;
+        let not = |why: &str| RuntimeError::NotForkable { run, why: why.to_owned() };
+        let interrupted = self.superseded_by(&events).await?;
+        let upto = usize::try_from(at).ok().and_then(|at| events.get(..at)).filter(|upto| !upto.is_empty());
+        let upto = upto.ok_or_else(|| not(&format!("it has no event {at}")))?;
+        let then = RunState::replay(upto).map_err(LogFailed::from)?;
+        let now = RunState::replay(&events).map_err(LogFailed::from)?;
+        let plan = self.plan(&then).await?;
+
+        let inherited: Vec<_> = plan.steps.iter().map(|step| &step.name).collect();
+        let inherited: BTreeSet<&StepName> =
+            inherited.into_iter().filter(|name| then.step(name).status().is_done()).collect();
+        if now.active().any(|(_, unit)| unit.is_unknown()) {
+            return Err(not("it has a call whose outcome is unknown; `wflo resolve` settles it"));
+        }
+        let effects = effects(&events, &inherited);
+        if !effects.is_empty() && !keep {
+            return Err(RuntimeError::Effects { run, units: effects });
+        }
+
+        let child = match interrupted {
+            Some(child) => child,
+            None => self.supersede(run, events.len() as u64, by).await?,
+        };
+        let header = self.journal().read(run, at).await?;
+        let hash = header.first().map(|entry| entry.hash).ok_or_else(|| not("its journal is shorter"))?;
+        let created = then.created().expect("a run with events was created");
+        let time = self.now();
+        let mut drafted = vec![(
+            Place::RUN,
+            Event::RunCreated {
+                workflow: created.workflow.clone(),
+                version: created.version.clone(),
+                plan: created.plan,
+                inputs: created.inputs.clone(),
+                requester: by.clone(),
+                budget: created.budget,
+                forked: Some(Forked { run, seq: at, hash, spent: then.ledger().settled() }),
+            },
+        )];
+        drafted.extend(
+            inherited
+                .into_iter()
+                .map(|name| (Place::step(name), Event::Inherited { output: then.output(name).cloned() })),
+        );
+        let records: Vec<_> = (1..)
+            .zip(&drafted)
+            .map(|(seq, (place, event))| Recorded { seq, time, place: place.clone(), event: event.clone() })
+            .collect();
+        let summary = first_summary(&records).map_err(LogFailed::from)?;
+        let drafts = drafted.iter().map(|(place, event)| draft(time, place, event)).collect();
+        match self.journal().create_run(child, None, drafts, summary).await? {
+            Created::New(_) | Created::Exists(_) => Ok(child),
+        }
+    }
+
+    /// The fork that a parent is superseded by and that a crash kept from being written; none for a parent that was
+    /// never forked.
+    async fn superseded_by(&self, events: &[Recorded]) -> Result<Option<RunId>, RuntimeError> {
+        let Some(Event::Superseded { by: child }) = events.last().map(|last| &last.event) else {
+            return Ok(None);
+        };
+        match self.journal().head(*child).await {
+            Err(wflo_journal::ReadError::UnknownRun { .. }) => Ok(Some(*child)),
+            Ok(_) => Err(RuntimeError::Superseded { by: *child }),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Ends the parent, whose newest event is `head`, in favour of a fork, and gives the fork its id.
+    async fn supersede(&self, run: RunId, head: u64, by: &PrincipalName) -> Result<RunId, RuntimeError> {
+        let not = |why: &str| RuntimeError::NotForkable { run, why: why.to_owned() };
+        let child = self.new_run_id()?;
+        let (log, _plan) = self.open(run).await?;
+        tracing::debug!(%run, %child, %by, "fork");
+        let superseded = log.transact(|state| match state.status() {
+            RunStatus::Running => Err(not("it runs")),
+            _ if state.seq() != head => Err(not("it has gone on meanwhile")),
+            _ => Ok((vec![(Place::RUN, Event::Superseded { by: child })], ())),
+        })?;
+        superseded?.0.durable().await?;
+        Ok(child)
+    }
+}
+
+/// Steps and items that begin anew in the fork and have had effects: writes that were committed, calls that were made.
+fn effects(events: &[Recorded], inherited: &BTreeSet<&StepName>) -> Vec<UnitId> {
+    let mut intents = std::collections::HashMap::new();
+    let mut found = BTreeSet::new();
+    for recorded in events {
+        let Some(unit) = recorded.place.unit_id().filter(|unit| !inherited.contains(&unit.step)) else {
+            continue;
+        };
+        match &recorded.event {
+            Event::Committing { .. } => _ = found.insert(unit),
+            Event::Intent { class, .. } if *class != CallClass::Transactional => {
+                intents.insert(recorded.seq, *class);
+            }
+            Event::Returned(returned) if returned.result.is_ok() => {
+                let class = returned.intent.and_then(|intent| intents.get(&intent));
+                if class.is_some_and(|class| *class != CallClass::Repeatable) {
+                    found.insert(unit);
+                }
+            }
+            _ => {}
+        }
+    }
+    found.into_iter().collect()
+}

@@ -1,0 +1,106 @@
+//! Giving space back and forgetting: old runs are dropped, single runs are erased.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use wflo_engine::RunState;
+use wflo_journal::Prune;
+use wflo_model::{Digest, RunId};
+
+use crate::{Runtime, RuntimeError};
+
+/// Which runs are kept.
+///
+/// ```
+/// use std::time::Duration;
+/// use wflo::Retention;
+/// let year = Retention { ended_for: Duration::from_secs(365 * 86_400) };
+/// assert!(year.ended_for < Retention::default().ended_for);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retention {
+    /// A run is dropped when it has ended for longer than this. One that has not ended never is.
+    pub ended_for: Duration,
+}
+
+impl Default for Retention {
+    /// Six years: what the rules for health data in the United States ask of documentation (45 CFR 164.316(b)(2)).
+    fn default() -> Self {
+        Self { ended_for: Duration::from_secs(6 * 365 * 86_400) }
+    }
+}
+
+/// What was taken away, or would be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GcView {
+    /// Runs that were dropped.
+    pub runs: u64,
+    /// Their events.
+    pub events: u64,
+    /// Files of large bodies.
+    pub blobs: u64,
+    /// Plans and components that no run needs any more.
+    pub public: u64,
+    /// Bytes that are free again.
+    pub bytes: u64,
+    /// True when nothing was done yet.
+    pub dry_run: bool,
+}
+
+impl Runtime {
+    /// Drops the runs that retention does not ask to keep, and the plans and components that no run needs then. With
+    /// `dry_run`, only says which runs and how many events these are.
+    ///
+    /// Takes as long as copying what stays; appends wait meanwhile, and reads go on. The commit point is the switch
+    /// to the new generation of the store.
+    ///
+    /// # Errors
+    /// When the store cannot be read or written.
+    pub async fn gc(&self, keep: Retention, dry_run: bool) -> Result<GcView, RuntimeError> {
+        let now = self.now();
+        let (mut dropped, mut in_use) = (HashMap::new(), HashSet::new());
+        for head in self.journal().runs().await? {
+            let summary = self.summary(&head.summary)?;
+            if summary.status.is_final() && now.since(summary.changed_at) > keep.ended_for {
+                dropped.insert(head.run, head.head);
+            } else if let Some(needs) = self.needs(head.run).await? {
+                in_use.extend(needs);
+            }
+        }
+        if dry_run {
+            let (runs, events) = (dropped.len() as u64, dropped.values().sum());
+            return Ok(GcView { runs, events, dry_run, ..GcView::default() });
+        }
+        let pruned = self.journal().prune(Prune { runs: dropped, public: Some(in_use) }).await?;
+        let wflo_journal::Pruned { runs, events, blobs, public, bytes } = pruned;
+        Ok(GcView { runs, events, blobs, public, bytes, dry_run })
+    }
+
+    /// The plan of a run and its components; none for one that was erased, which runs nothing any more.
+    async fn needs(&self, run: RunId) -> Result<Option<Vec<Digest>>, RuntimeError> {
+        let first = match self.first_event(run).await {
+            Ok(first) => first,
+            Err(RuntimeError::Journal(wflo_journal::ReadError::Erased { .. })) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let state = RunState::replay([&first]).map_err(crate::LogFailed::from)?;
+        let plan = self.plan(&state).await?;
+        let mut needs: Vec<_> = plan.components().into_iter().collect();
+        needs.extend(state.created().map(|created| created.plan));
+        Ok(Some(needs))
+    }
+
+    /// Forgets what a run said: the key that opens it and the bodies of its events are gone from the store's files
+    /// when this returns. That its events took place, and when, still verifies.
+    ///
+    /// # Errors
+    /// [`RuntimeError::NoSuchRun`]; when the run has not ended, or was erased before.
+    pub async fn erase(&self, run: RunId) -> Result<u64, RuntimeError> {
+        let head = match self.journal().head(run).await {
+            Err(wflo_journal::ReadError::UnknownRun { run }) => return Err(RuntimeError::NoSuchRun { run }),
+            head => head?,
+        };
+        Ok(self.journal().erase(run, head.summary).await?.events)
+    }
+}
