@@ -17,6 +17,58 @@ pub enum Reach {
 /// assert!(FUNCTIONS.contains(&("wflo:db/sql", "query", Reach::Gate)));
 /// ```
 pub const FUNCTIONS: &[(&str, &str, Reach)] = &[
+    ("wasi:http/outgoing-handler", "handle", Reach::Gate),
+    ("wasi:http/types", "[constructor]fields", Reach::Virtual),
+    ("wasi:http/types", "[constructor]outgoing-request", Reach::Virtual),
+    ("wasi:http/types", "[constructor]outgoing-response", Reach::Virtual),
+    ("wasi:http/types", "[constructor]request-options", Reach::Virtual),
+    ("wasi:http/types", "[method]fields.append", Reach::Virtual),
+    ("wasi:http/types", "[method]fields.clone", Reach::Virtual),
+    ("wasi:http/types", "[method]fields.delete", Reach::Virtual),
+    ("wasi:http/types", "[method]fields.entries", Reach::Virtual),
+    ("wasi:http/types", "[method]fields.get", Reach::Virtual),
+    ("wasi:http/types", "[method]fields.has", Reach::Virtual),
+    ("wasi:http/types", "[method]fields.set", Reach::Virtual),
+    ("wasi:http/types", "[method]future-incoming-response.get", Reach::Virtual),
+    ("wasi:http/types", "[method]future-incoming-response.subscribe", Reach::Virtual),
+    ("wasi:http/types", "[method]future-trailers.get", Reach::Virtual),
+    ("wasi:http/types", "[method]future-trailers.subscribe", Reach::Virtual),
+    ("wasi:http/types", "[method]incoming-body.stream", Reach::Virtual),
+    ("wasi:http/types", "[method]incoming-request.authority", Reach::Virtual),
+    ("wasi:http/types", "[method]incoming-request.consume", Reach::Virtual),
+    ("wasi:http/types", "[method]incoming-request.headers", Reach::Virtual),
+    ("wasi:http/types", "[method]incoming-request.method", Reach::Virtual),
+    ("wasi:http/types", "[method]incoming-request.path-with-query", Reach::Virtual),
+    ("wasi:http/types", "[method]incoming-request.scheme", Reach::Virtual),
+    ("wasi:http/types", "[method]incoming-response.consume", Reach::Virtual),
+    ("wasi:http/types", "[method]incoming-response.headers", Reach::Virtual),
+    ("wasi:http/types", "[method]incoming-response.status", Reach::Virtual),
+    ("wasi:http/types", "[method]outgoing-body.write", Reach::Virtual),
+    ("wasi:http/types", "[method]outgoing-request.authority", Reach::Virtual),
+    ("wasi:http/types", "[method]outgoing-request.body", Reach::Virtual),
+    ("wasi:http/types", "[method]outgoing-request.headers", Reach::Virtual),
+    ("wasi:http/types", "[method]outgoing-request.method", Reach::Virtual),
+    ("wasi:http/types", "[method]outgoing-request.path-with-query", Reach::Virtual),
+    ("wasi:http/types", "[method]outgoing-request.scheme", Reach::Virtual),
+    ("wasi:http/types", "[method]outgoing-request.set-authority", Reach::Virtual),
+    ("wasi:http/types", "[method]outgoing-request.set-method", Reach::Virtual),
+    ("wasi:http/types", "[method]outgoing-request.set-path-with-query", Reach::Virtual),
+    ("wasi:http/types", "[method]outgoing-request.set-scheme", Reach::Virtual),
+    ("wasi:http/types", "[method]outgoing-response.body", Reach::Virtual),
+    ("wasi:http/types", "[method]outgoing-response.headers", Reach::Virtual),
+    ("wasi:http/types", "[method]outgoing-response.set-status-code", Reach::Virtual),
+    ("wasi:http/types", "[method]outgoing-response.status-code", Reach::Virtual),
+    ("wasi:http/types", "[method]request-options.between-bytes-timeout", Reach::Virtual),
+    ("wasi:http/types", "[method]request-options.connect-timeout", Reach::Virtual),
+    ("wasi:http/types", "[method]request-options.first-byte-timeout", Reach::Virtual),
+    ("wasi:http/types", "[method]request-options.set-between-bytes-timeout", Reach::Virtual),
+    ("wasi:http/types", "[method]request-options.set-connect-timeout", Reach::Virtual),
+    ("wasi:http/types", "[method]request-options.set-first-byte-timeout", Reach::Virtual),
+    ("wasi:http/types", "[static]fields.from-list", Reach::Virtual),
+    ("wasi:http/types", "[static]incoming-body.finish", Reach::Virtual),
+    ("wasi:http/types", "[static]outgoing-body.finish", Reach::Gate),
+    ("wasi:http/types", "[static]response-outparam.set", Reach::Virtual),
+    ("wasi:http/types", "http-error-code", Reach::Virtual),
     ("wasi:logging/logging", "log", Reach::Virtual),
     ("wflo:approval/gate", "decision", Reach::Virtual),
     ("wflo:approval/gate", "request", Reach::Gate),
@@ -36,6 +88,8 @@ pub const FUNCTIONS: &[(&str, &str, Reach)] = &[
 
 /// Every interface that is linked, with its version; those named `types` have no functions.
 pub const INTERFACES: &[&str] = &[
+    "wasi:http/outgoing-handler@0.2.12",
+    "wasi:http/types@0.2.12",
     "wasi:logging/logging@0.1.0-draft",
     "wflo:approval/gate@0.1.0",
     "wflo:db/sql@0.1.0",
@@ -59,7 +113,9 @@ mod tests {
         let wit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../wit");
         let mut resolve = Resolve::default();
         let mut host = None;
-        for package in ["deps/logging", "step", "llm", "db", "approval", "host"] {
+        for package in
+            ["deps/logging", "deps/io", "deps/clocks", "deps/http", "step", "llm", "db", "approval", "host"]
+        {
             host = Some(resolve.push_path(wit.join(package)).unwrap().0);
         }
         let world = resolve.select_world(&[host.unwrap()], Some("all")).unwrap();
@@ -67,6 +123,10 @@ mod tests {
         for item in resolve.worlds[world].imports.values() {
             let WorldItem::Interface { id, .. } = item else { panic!("the world imports only interfaces") };
             let full = resolve.id_of(*id).unwrap();
+            // What these use of the virtual layer is the sandbox's to link.
+            if full.starts_with("wasi:io/") || full.starts_with("wasi:clocks/") {
+                continue;
+            }
             let interface = full.split('@').next().unwrap();
             for function in resolve.interfaces[*id].functions.keys() {
                 linked.push((interface.to_owned(), function.clone()));

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use wflo_model::{Call, CallResult, Fault, StepName, Timestamp};
+use wflo_model::{Call, CallError, CallResult, Fault, StepName, Timestamp};
 
 /// What every call of a guest goes through. The runtime has one implementation, live and in replay; nothing in
 /// this crate or in the sandbox reaches outside but through it.
@@ -17,6 +17,18 @@ pub trait Gate: Any + Send {
     /// # Errors
     /// [`Stop`] ends the attempt by a trap: no code of the guest runs after it.
     async fn call(&mut self, call: Call) -> Result<CallResult, Stop>;
+
+    /// Refuses a call whose arguments are not complete yet, if no grant of the step allows it whatever they will
+    /// be: journaled like any denial. Otherwise nothing is decided, and [`call`](Self::call) follows.
+    ///
+    /// It depends on the step's pinned grants alone, so that it comes out the same in replay.
+    ///
+    /// # Errors
+    /// [`Stop`] as for [`call`](Self::call).
+    async fn refuse(&mut self, call: &Call) -> Result<Option<CallError>, Stop> {
+        let _ = call;
+        Ok(None)
+    }
 
     /// What a step may always know; it is in the journal already.
     fn context(&self) -> &StepContext;

@@ -7,16 +7,19 @@ use wasmtime::component::{HasData, Linker};
 use wflo_model::{Call, CallError};
 
 use crate::bindings::{wasi, wflo};
-use crate::{Gate, Stop};
+use crate::{Gate, HttpView, Stop, http};
 
 /// The data of a store whose guest may call wflo's interfaces.
 pub trait HostView {
     /// The gate of the attempt; none while a component is only asked to describe itself, when every call to
     /// the host ends it.
     fn gate(&mut self) -> Option<&mut dyn Gate>;
+
+    /// What `wasi:http` works on.
+    fn http(&mut self) -> HttpView<'_>;
 }
 
-/// Adds every interface of `wflo:*` and `wasi:logging` to `linker`: exactly
+/// Adds every interface of `wflo:*`, `wasi:logging` and `wasi:http` to `linker`: exactly
 /// [`INTERFACES`](crate::INTERFACES) with [`FUNCTIONS`](crate::FUNCTIONS).
 ///
 /// # Errors
@@ -25,6 +28,7 @@ pub fn add_to_linker<T: HostView + Send + 'static>(linker: &mut Linker<T>) -> wa
     fn host<T: HostView>(data: &mut T) -> Host<'_> {
         Host { gate: data.gate() }
     }
+    http::add_to_linker(linker)?;
     wasi::logging::logging::add_to_linker::<T, HasHost>(linker, host)?;
     wflo::step::types::add_to_linker::<T, HasHost>(linker, host)?;
     wflo::step::context::add_to_linker::<T, HasHost>(linker, host)?;

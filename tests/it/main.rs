@@ -9,6 +9,7 @@ mod crash;
 mod fraud;
 mod gate;
 mod harness;
+mod http;
 mod manifest;
 mod readme;
 mod shared;

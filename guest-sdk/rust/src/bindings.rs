@@ -20,11 +20,15 @@ wit_bindgen::generate!({
             import wflo:llm/tasks@0.1.0;
             import wflo:db/sql@0.1.0;
             import wflo:approval/gate@0.1.0;
+            import wasi:http/outgoing-handler@0.2.12;
             export wflo:step/handler@0.1.0;
         }
     ",
     path: [
         "../../wit/deps/logging",
+        "../../wit/deps/io",
+        "../../wit/deps/clocks",
+        "../../wit/deps/http",
         "../../wit/step",
         "../../wit/approval",
         "../../wit/db",
@@ -32,6 +36,8 @@ wit_bindgen::generate!({
     ],
     world: "wflo:sdk/guest",
     additional_derives: [PartialEq],
+    // It holds a handle.
+    additional_derives_ignore: ["stream-error"],
     pub_export_macro: true,
     export_macro_name: "export_component",
     default_bindings_module: "::wflo::__rt::bindings",

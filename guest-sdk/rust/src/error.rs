@@ -3,15 +3,15 @@
 use std::any::Any;
 use std::fmt;
 
-use crate::{db, llm};
+use crate::{db, http, llm};
 
 /// The result of a step, and of most functions in one.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Why a step did not succeed, and whether another attempt may help.
 ///
-/// Made from any error by `?`. Errors of this crate choose their own kind, [`llm::Error::kind`] and
-/// [`db::Error::kind`]; every other error is [permanent](FailureKind::Permanent).
+/// Made from any error by `?`. Errors of this crate choose their own kind, [`llm::Error::kind`],
+/// [`db::Error::kind`] and [`http::Error::kind`]; every other error is [permanent](FailureKind::Permanent).
 ///
 /// ```
 /// use wflo::FailureKind;
@@ -113,6 +113,8 @@ impl<E: std::error::Error + 'static> From<E> for Error {
             error.kind()
         } else if let Some(error) = any.downcast_ref::<db::Error>() {
             error.kind()
+        } else if let Some(error) = any.downcast_ref::<http::Error>() {
+            error.kind()
         } else {
             FailureKind::Permanent
         };
@@ -154,6 +156,8 @@ mod tests {
         assert_eq!(through(llm::Error::AccessDenied("gpt-4".into())).kind(), FailureKind::Permanent);
         assert_eq!(through(db::Error::Unavailable("busy".into())).kind(), FailureKind::Retryable);
         assert_eq!(through(db::Error::AccessDenied("accounts".into())).kind(), FailureKind::Permanent);
+        assert_eq!(through(http::Error::Unavailable).kind(), FailureKind::Retryable);
+        assert_eq!(through(http::Error::AccessDenied("https://x/".into())).kind(), FailureKind::Permanent);
         assert_eq!(through(std::fmt::Error).kind(), FailureKind::Permanent);
     }
 

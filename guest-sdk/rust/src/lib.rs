@@ -60,6 +60,7 @@ mod context;
 pub mod db;
 mod error;
 mod handler;
+pub mod http;
 pub mod llm;
 pub mod log;
 mod schema;
@@ -85,7 +86,7 @@ pub use error::{Error, FailureKind, Result, permanent, redo, retryable};
 /// ```
 pub mod prelude {
     pub use crate::db::db;
-    pub use crate::{Context, llm, params};
+    pub use crate::{Context, http, llm, params};
     pub use serde_json::{Value, json};
 }
 

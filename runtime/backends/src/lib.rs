@@ -1,10 +1,11 @@
-//! The real outside: models over HTTP or from tape, SQLite, the system's clock and randomness.
+//! The real outside: models over HTTP or from tape, SQLite, HTTP, the system's clock and randomness.
 //!
 //! Everything here implements a trait of [`wflo_ports`] and is called from the runtime's gate only: by then
 //! the call is authorised, priced, approved and journaled. The runtime holds the implementations as
-//! `Arc<dyn ChatModel>` and `Arc<dyn Database>`.
+//! `Arc<dyn ChatModel>`, `Arc<dyn Database>` and `Arc<dyn HttpClient>`.
 
 pub mod db;
+pub mod http;
 pub mod llm;
 mod system;
 

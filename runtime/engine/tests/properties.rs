@@ -112,6 +112,8 @@ fn plan(steps: &[StepSpec], max_parallel: Option<u32>, budget: Option<PicoUsd>) 
         on_unknown_price: UnknownPrice::Deny,
         min_output_tokens: 64,
         prompts: BTreeMap::new(),
+        statements: BTreeMap::new(),
+        policies: Vec::new(),
     }
 }
 
@@ -137,6 +139,7 @@ impl History {
             inputs,
             requester: "rita".parse().unwrap(),
             budget: history.plan.budget,
+            forked: None,
         };
         history.append(Place::RUN, event);
         history
@@ -281,8 +284,9 @@ impl History {
         let asked = Call::new("wflo:llm/chat", "complete", Value::Null);
         let place = Place::attempt(id, self.state.unit(id).attempt).call(1);
         let (class, args, key) = (CallClass::Repeatable, Digest::ZERO, Digest::ZERO);
-        let (max_tokens, good_until, consumes) = (None, None, None);
-        let event = Event::Intent { asked, class, args, key, hold, max_tokens, good_until, consumes };
+        let (transcript, max_tokens, good_until, consumes) = (None, None, None, None);
+        let event =
+            Event::Intent { asked, transcript, class, args, key, hold, max_tokens, good_until, consumes };
         self.append(place, event);
         let ledger = self.state.ledger();
         assert!(ledger.limit().is_none_or(|limit| ledger.settled() + ledger.held() <= limit));

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use wflo_model::{GroupName, Label, ModelName, PrincipalName};
+use wflo_model::{GroupName, HttpPattern, Label, ModelName, PrincipalName};
 
 use crate::deployment_toml;
 use crate::diagnostic::{Diagnostics, Source};
@@ -141,7 +141,7 @@ pub struct BudgetRules {
 }
 
 /// What no step may exceed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ceilings {
     /// Bytes of memory.
     pub memory: Option<u64>,
@@ -149,6 +149,8 @@ pub struct Ceilings {
     pub fuel: Option<u64>,
     /// Wall-clock time of an attempt.
     pub timeout: Option<Duration>,
+    /// Requests over HTTP; without it, grants alone decide.
+    pub http: Option<Vec<HttpPattern>>,
 }
 
 impl Deployment {

@@ -9,6 +9,7 @@ use crate::deployment::{
     BudgetRules, CassetteMode, Ceilings, Channel, DbBinding, Deployment, LlmBinding, LlmKind, Principal,
     Store,
 };
+use crate::http;
 use crate::near::did_you_mean;
 use crate::price::{Price, UnknownPrice};
 use crate::reader::{Node, Reader, Section, Spanned};
@@ -353,8 +354,10 @@ fn read_ceilings(reader: &mut Reader, mut section: Section<'_>) -> Ceilings {
     let memory: Option<Spanned<Size>> = section.take("max_memory").and_then(|node| node.parse(reader));
     let fuel = section.take("max_fuel").and_then(|node| node.integer(reader, 1..=MOST));
     let timeout = section.take("max_timeout_seconds").and_then(|node| node.integer(reader, 1..=LONGEST));
+    let http = section.take("http").and_then(|node| http::read_ceiling(reader, &node));
     section.finish(reader);
     Ceilings {
+        http,
         memory: memory.map(|size| size.value.0),
         fuel: fuel.map(|fuel| fuel.value),
         timeout: timeout.map(|seconds| Duration::from_secs(seconds.value)),

@@ -135,6 +135,13 @@ impl Plan {
             });
             lines.push(format!("may ask model `{model}`{}", price.unwrap_or_default()));
         }
+        for grant in &step.grants.http {
+            let key = grant
+                .idempotency
+                .as_ref()
+                .map(|key| format!(", with a key of the host's in `{}`", key.header));
+            lines.push(format!("may request `{}`{}", grant.allow, key.unwrap_or_default()));
+        }
         if !step.grants.llm.is_empty() {
             lines.push(match (self.budget, self.on_exceeded) {
                 (None, _) => "spends without a limit: `budget_usd` is not set".to_owned(),
@@ -146,7 +153,8 @@ impl Plan {
             "reaches nothing outside its sandbox: no network, files, environment, databases or models"
                 .to_owned()
         } else {
-            "reaches nothing else: no network, no files, no environment".to_owned()
+            let network = if step.grants.http.is_empty() { "network" } else { "other network" };
+            format!("reaches nothing else: no {network}, no files, no environment")
         });
         lines
     }

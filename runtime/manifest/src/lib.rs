@@ -18,6 +18,7 @@ mod expression;
 mod expression_check;
 mod expression_toml;
 mod graph;
+mod http;
 mod inputs;
 mod near;
 mod pin;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use wflo_model::{Digest, Grants, Label, Limits, ModelName, StatementName};
+use wflo_model::{Digest, Grants, HttpGrant, Label, Limits, ModelName, StatementName};
 
 use crate::approval::{ApprovalRule, Quorum};
 use crate::component::ComponentRef;
@@ -170,6 +170,10 @@ impl Pin<'_> {
             self.model(model);
             grants.llm.insert(model.value.clone());
         }
+        for grant in &step.http {
+            self.http(grant);
+            grants.http.insert(grant.value.clone());
+        }
         grants
     }
 
@@ -202,10 +206,27 @@ impl Pin<'_> {
         self.prices.insert(name.clone(), price);
     }
 
+    /// A granted kind of request is within the ceiling, where there is one.
+    fn http(&mut self, grant: &Spanned<HttpGrant>) {
+        let deployment = self.to.deployment;
+        let Some(ceiling) = &deployment.ceilings.http else { return };
+        let allow = &grant.value.allow;
+        if ceiling.iter().any(|most| most.covers(allow)) {
+            return;
+        }
+        let file = deployment.source.name();
+        let hint = match ceiling.iter().map(|most| format!("`{most}`")).collect::<Vec<_>>() {
+            most if most.is_empty() => format!("{file} allows no HTTP at all: `http` in `[limits]` is empty"),
+            most => format!("it allows {}; ask for less, or add to `http` in `[limits]`", most.join(", ")),
+        };
+        let message = format!("`{allow}` is above the ceiling of {file}");
+        self.reader.error(grant.span.clone(), message).hint(hint);
+    }
+
     /// What is written must be within the ceilings; what is not is the default, or the ceiling if that is lower.
     fn limits(&mut self, written: &LimitsToml) -> Limits {
         let default = Limits::default();
-        let ceilings = self.to.deployment.ceilings;
+        let ceilings = &self.to.deployment.ceilings;
         let seconds = |timeout: Duration| timeout.as_secs();
         let memory = self.limit("memory", &written.memory, ceilings.memory, default.memory, show);
         let fuel = self.limit("fuel", &written.fuel, ceilings.fuel, default.fuel, |n| n.to_string());

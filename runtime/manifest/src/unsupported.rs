@@ -13,7 +13,6 @@ pub(crate) const KEYS: &[(&str, &str)] = &[
     ("[[step]]", "budget_usd"),
     ("[[step]]", "item_budget_usd"),
     ("[[step]]", "labels"),
-    ("`grants`", "http"),
     ("`grants`", "files"),
     ("`grants`", "notify"),
     ("`grants`", "mail"),
@@ -35,7 +34,6 @@ pub(crate) const KEYS: &[(&str, &str)] = &[
     ("[db]", "write_url"),
     ("[db]", "statement"),
     ("[principal]", "public_key"),
-    ("[limits]", "http"),
 ];
 
 /// Values, by the key they stand at.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::Value;
-use wflo_model::{DbAccess, InputName, Label, ModelName, PicoUsd, StepName, WorkflowName};
+use wflo_model::{DbAccess, HttpGrant, InputName, Label, ModelName, PicoUsd, StepName, WorkflowName};
 
 use crate::component::ComponentRef;
 use crate::diagnostic::{Diagnostics, Source};
@@ -63,6 +63,7 @@ pub(crate) struct Step {
     pub(crate) depends_on: BTreeSet<StepName>,
     pub(crate) db: BTreeMap<Label, Spanned<DbAccess>>,
     pub(crate) llm: Vec<Spanned<ModelName>>,
+    pub(crate) http: Vec<Spanned<HttpGrant>>,
     pub(crate) output: Option<Value>,
     pub(crate) limits: LimitsToml,
     pub(crate) retry: Retry,
@@ -159,6 +160,7 @@ impl Workflow {
                 depends_on: step.depends_on.into_iter().map(|name| name.value).collect(),
                 db: step.db,
                 llm: step.llm,
+                http: step.http,
                 output: step.output,
                 limits: step.limits,
                 retry: step.retry,

@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use serde_json::Value;
 use wflo_model::{
-    DbAccess, InputName, Label, ModelName, PicoUsd, StatementName, StepName, TableAccess, WorkflowName,
+    DbAccess, HttpGrant, InputName, Label, ModelName, PicoUsd, StatementName, StepName, TableAccess,
+    WorkflowName,
 };
 
 use crate::approval::{ApprovalRule, Approver, OnReject, OnTimeout, Quorum};
 use crate::component::ComponentRef;
 use crate::diagnostic::Span;
 use crate::expression_toml::ExpressionToml;
+use crate::http;
 use crate::plan::{OnCancel, OnExceeded, OnFailure, OnItemFailure};
 use crate::policy_toml::{Declared, PolicyToml, read_facts, read_policy};
 use crate::reader::{Node, Reader, Section, Spanned};
@@ -57,6 +59,7 @@ pub(crate) struct StepToml {
     /// The named statements in `db`, each with the database.
     pub(crate) calls: Vec<(Label, Spanned<StatementName>)>,
     pub(crate) llm: Vec<Spanned<ModelName>>,
+    pub(crate) http: Vec<Spanned<HttpGrant>>,
     pub(crate) output: Option<Value>,
     pub(crate) limits: LimitsToml,
     pub(crate) retry: Retry,
@@ -200,6 +203,7 @@ fn read_step(reader: &mut Reader, mut step: Section<'_>) -> StepToml {
         db: BTreeMap::new(),
         calls: Vec::new(),
         llm: Vec::new(),
+        http: Vec::new(),
         output: None,
         limits: LimitsToml::default(),
         retry: Retry::default(),
@@ -224,6 +228,7 @@ fn read_step(reader: &mut Reader, mut step: Section<'_>) -> StepToml {
             }
         }
         this.llm = grants.take("llm").map(|node| node.names(reader)).unwrap_or_default();
+        this.http = grants.take("http").map(|node| http::read_grants(reader, &node)).unwrap_or_default();
         grants.finish(reader);
     }
     this.output = step.take("output").and_then(|node| schema(reader, &node));

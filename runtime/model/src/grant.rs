@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{DbAccess, Label, ModelName};
+use crate::{DbAccess, HttpGrant, Label, ModelName};
 
 /// Everything one step may reach. Empty by default: nothing.
 ///
@@ -24,13 +24,18 @@ pub struct Grants {
     /// Models.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub llm: BTreeSet<ModelName>,
+    /// Requests over HTTP.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub http: BTreeSet<HttpGrant>,
 }
 
 impl Grants {
     /// Whether everything `narrower` allows is allowed by these: reflexive, transitive.
     #[must_use]
     pub fn covers(&self, narrower: &Self) -> bool {
+        let http = |narrow: &HttpGrant| self.http.iter().any(|wide| wide.covers(narrow));
         narrower.llm.is_subset(&self.llm)
+            && narrower.http.iter().all(http)
             && narrower
                 .db
                 .iter()
@@ -40,6 +45,7 @@ impl Grants {
     /// Adds what `other` allows.
     pub fn widen(&mut self, other: &Self) {
         self.llm.extend(other.llm.iter().cloned());
+        self.http.extend(other.http.iter().cloned());
         for (label, access) in &other.db {
             self.db.entry(label.clone()).or_default().widen(access);
         }
@@ -50,7 +56,8 @@ impl Grants {
     pub fn capabilities(&self) -> BTreeSet<Capability> {
         let db = (!self.db.is_empty()).then_some(Capability::Db);
         let llm = (!self.llm.is_empty()).then_some(Capability::Llm);
-        db.into_iter().chain(llm).collect()
+        let http = (!self.http.is_empty()).then_some(Capability::Http);
+        db.into_iter().chain(llm).chain(http).collect()
     }
 }
 

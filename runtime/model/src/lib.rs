@@ -9,6 +9,7 @@ mod canonical;
 mod digest;
 mod fault;
 mod grant;
+mod http;
 mod id;
 mod limits;
 mod money;
@@ -22,6 +23,10 @@ pub use canonical::{NotCanonical, canonical};
 pub use digest::{BadDigest, Digest, MacKey};
 pub use fault::{Failure, FailureKind, Fault, FaultKind};
 pub use grant::{BadGrant, Capability, Grants, interface_capability};
+pub use http::{
+    BadHttpHeader, BadHttpMethod, BadHttpPattern, BadHttpUrl, BadOctets, HttpGrant, HttpHeaderName, HttpHost,
+    HttpMethod, HttpPattern, HttpScheme, HttpUrl, Idempotency, Octets, is_public,
+};
 pub use id::{ApprovalId, BadId, RunId, StoreId};
 pub use limits::Limits;
 pub use money::{BadMoney, PicoUsd};

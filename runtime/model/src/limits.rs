@@ -29,6 +29,20 @@ pub struct Limits {
     pub call_bytes: u64,
 }
 
+impl Limits {
+    /// Most bytes of the body of a request or answer over HTTP. A call carries bytes that are no text as base64,
+    /// and headers beside them.
+    ///
+    /// ```
+    /// use wflo_model::Limits;
+    /// assert_eq!(Limits::default().http_body(), 4 << 20);
+    /// ```
+    #[must_use]
+    pub const fn http_body(&self) -> u64 {
+        self.call_bytes / 2
+    }
+}
+
 impl Default for Limits {
     /// 64 MiB, 10^10 fuel, 5 minutes, 1 MiB of output, 1 MiB of log, 10,000 calls of 8 MiB.
     fn default() -> Self {

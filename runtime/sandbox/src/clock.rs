@@ -14,8 +14,8 @@ use wasmtime_wasi::p2::bindings::clocks::{monotonic_clock, wall_clock};
 use wasmtime_wasi::p2::bindings::io::poll;
 use wasmtime_wasi::p2::{DynPollable, Pollable, subscribe};
 use wasmtime_wasi::{HostMonotonicClock, HostWallClock};
-use wflo_host_api::Gate;
-use wflo_model::Timestamp;
+use wflo_host_api::{Gate, Stop};
+use wflo_model::{Fault, FaultKind, Timestamp};
 
 use crate::metered::Metered;
 use crate::state::State;
@@ -136,8 +136,9 @@ impl poll::Host for Clock<'_> {
                 self.gate.sleep(earliest).await?;
                 self.ready_at(&numbers, earliest).await
             }
-            // An empty list, which is the guest's mistake; nothing else of the virtual world makes one wait.
-            None => poll::Host::poll(self.table, pollables).await,
+            // The guest's mistake, for which wasmtime has the words.
+            None if pollables.is_empty() => poll::Host::poll(self.table, pollables).await,
+            None => Err(nothing_comes().into()),
         }
     }
 }
@@ -152,7 +153,8 @@ impl poll::HostPollable for Clock<'_> {
         match self.timers.get(&pollable.rep()).copied() {
             Some(at) if at <= self.gate.now() => Ok(()),
             Some(at) => Ok(self.gate.sleep(at).await?),
-            None => poll::HostPollable::block(self.table, pollable).await,
+            None if self.is_ready(pollable.rep(), Timestamp::default()).await? => Ok(()),
+            None => Err(nothing_comes().into()),
         }
     }
 
@@ -160,6 +162,14 @@ impl poll::HostPollable for Clock<'_> {
         self.timers.remove(&pollable.rep());
         poll::HostPollable::drop(self.table, pollable)
     }
+}
+
+/// The end of a guest that waits for what only itself could bring about: the response to a request whose body it
+/// has not finished. Everything else of the virtual world is ready, or a timer.
+fn nothing_comes() -> Stop {
+    let message =
+        "waits for a response to a request whose body is not finished, and for nothing else".to_owned();
+    Stop::Fault(Fault { kind: FaultKind::Trap, message })
 }
 
 /// A clock that stands still, for whatever part of wasmtime-wasi asks its own context for the time.

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use wflo_host_api::{Gate, LogLine, StepContext, Stop};
-use wflo_model::{Call, CallResult, Fault, FaultKind, Limits, Timestamp};
+use wflo_model::{Call, CallError, CallResult, Fault, FaultKind, Limits, Timestamp};
 
 use crate::output::SharedOutput;
 
@@ -36,6 +36,14 @@ impl Metered {
         self.gate
     }
 
+    fn check_calls(&self) -> Result<(), Stop> {
+        if self.calls < self.max_calls {
+            return Ok(());
+        }
+        let message = format!("more than {} host calls", self.max_calls);
+        Err(Stop::Fault(Fault { kind: FaultKind::TooManyCalls, message }))
+    }
+
     fn check_bytes(&self, what: &str, value: &Value) -> Result<(), Stop> {
         if json_bytes(value) <= self.call_bytes {
             return Ok(());
@@ -49,10 +57,7 @@ impl Metered {
 impl Gate for Metered {
     async fn call(&mut self, call: Call) -> Result<CallResult, Stop> {
         self.flush();
-        if self.calls == self.max_calls {
-            let message = format!("more than {} host calls", self.max_calls);
-            return Err(Stop::Fault(Fault { kind: FaultKind::TooManyCalls, message }));
-        }
+        self.check_calls()?;
         self.calls += 1;
         self.check_bytes(&format!("a call of `{call}`"), &call.args)?;
         let name = call.to_string();
@@ -61,6 +66,15 @@ impl Gate for Metered {
             self.check_bytes(&format!("the answer to `{name}`"), value)?;
         }
         Ok(result)
+    }
+
+    async fn refuse(&mut self, call: &Call) -> Result<Option<CallError>, Stop> {
+        self.flush();
+        self.check_calls()?;
+        let refused = self.gate.refuse(call).await?;
+        // What is not refused is counted when it is made.
+        self.calls += u32::from(refused.is_some());
+        Ok(refused)
     }
 
     fn context(&self) -> &StepContext {

@@ -2,7 +2,7 @@
 
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
-use wflo_host_api::{Gate, HostView};
+use wflo_host_api::{Gate, HostView, HttpView};
 use wflo_model::Limits;
 
 use crate::clock::{Clock, Stopped, Timers};
@@ -20,6 +20,7 @@ pub(crate) struct State {
     pub(crate) memory: MemoryLimit,
     pub(crate) output: SharedOutput,
     describing: bool,
+    http_body: u64,
     wasi: WasiCtx,
     table: ResourceTable,
     timers: Timers,
@@ -47,6 +48,7 @@ impl State {
             memory: MemoryLimit::new(memory),
             output,
             describing,
+            http_body: limits.http_body(),
             wasi: wasi.build(),
             table,
             timers: Timers::new(),
@@ -67,5 +69,10 @@ impl WasiView for State {
 impl HostView for State {
     fn gate(&mut self) -> Option<&mut dyn Gate> {
         (!self.describing).then_some(&mut self.gate)
+    }
+
+    fn http(&mut self) -> HttpView<'_> {
+        let gate = (!self.describing).then_some(&mut self.gate as &mut dyn Gate);
+        HttpView { gate, table: &mut self.table, body_limit: self.http_body }
     }
 }

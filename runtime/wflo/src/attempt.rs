@@ -123,7 +123,9 @@ impl Attempt {
             End::Failed(failure) => AttemptEnd::Failed(failure),
             End::Fault(fault) => AttemptEnd::Fault(fault),
         };
-        gate.abandon().map_err(|stop| self.host(stop.to_string()))?;
+        if let Err(stop) = gate.abandon() {
+            return self.stopped(stop, meters);
+        }
         // Dropping the gate rolls its transactions back: a step that fails leaves no trace in a database.
         drop(gate);
         Ok(Some(self.end(end, meters)))

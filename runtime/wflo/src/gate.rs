@@ -4,7 +4,8 @@
 //!
 //! There is no second path. In replay nothing is authorised, priced or performed, and nothing is written, but
 //! for the redo of an open transaction when the recorded calls are used up. What a crash cut off in the middle is
-//! mended in `recovery.rs`; how each kind of call is performed is in `model_call.rs`, `statement.rs` and `ask.rs`.
+//! mended in `recovery.rs`; how each kind of call is performed is in `model_call.rs`, `statement.rs`, `http.rs`
+//! and `ask.rs`.
 
 use std::sync::Arc;
 
@@ -16,7 +17,6 @@ use wflo_host_api::{Gate, LogLine, StepContext, Stop};
 use wflo_manifest::{Plan, PlanStep};
 use wflo_model::{Call, CallError, CallResult, PicoUsd, Timestamp};
 
-use crate::Outside;
 use crate::history::History;
 use crate::operation::Operation;
 use crate::player::{Asked, Divergence, Player, Wait};
@@ -25,6 +25,7 @@ use crate::run_log::{LogFailed, RunLog, Written};
 use crate::tasks::{Caller, Task};
 use crate::transactions::Transactions;
 use crate::transcript::Transcripts;
+use crate::{Outside, http};
 
 /// The gate of one attempt.
 pub(crate) struct AttemptGate {
@@ -40,6 +41,8 @@ pub(crate) struct AttemptGate {
     pub(crate) transcripts: Transcripts,
     /// The intent of the call under way and what it holds.
     pub(crate) in_flight: Option<(u64, PicoUsd)>,
+    /// The intent of the call under way, if nothing tells whether it was done when it is cut off.
+    pub(crate) in_doubt: Option<InDoubt>,
     halt: Halt,
 }
 
@@ -77,6 +80,13 @@ impl Halt {
     }
 }
 
+/// A call under way that may or may not be done.
+pub(crate) struct InDoubt {
+    pub(crate) intent: u64,
+    pub(crate) call: String,
+    pub(crate) class: CallClass,
+}
+
 /// What an attempt's gate is made of.
 pub(crate) struct Setup {
     pub(crate) log: Arc<RunLog>,
@@ -102,6 +112,7 @@ impl AttemptGate {
             transactions,
             transcripts,
             in_flight: None,
+            in_doubt: None,
             log,
             outside,
             people,
@@ -145,6 +156,7 @@ impl AttemptGate {
             }
             Operation::Query(_) | Operation::Execute(_) => self.statement(call, operation, None).await,
             Operation::Ask(ask) => self.ask_people(call, ask).await,
+            Operation::Http(request) => self.http(call, request, None).await,
         }
     }
 
@@ -179,8 +191,18 @@ impl AttemptGate {
     }
 
     /// Settles a call that a deadline cut off: the provider may do the work all the same, so what was held for
-    /// it is charged.
+    /// it is charged. One that nothing tells about stays open, and the attempt parks.
     pub(crate) fn abandon(&mut self) -> Result<(), Stop> {
+        match self.in_doubt.take() {
+            Some(InDoubt { intent, call, class: CallClass::Unsafe }) => {
+                return Err(self.park(ParkReason::Unknown { intent, call }));
+            }
+            // The next attempt makes it under the same key.
+            Some(InDoubt { intent, .. }) => {
+                self.append(Event::Abandoned { intent, cost: PicoUsd::ZERO })?;
+            }
+            None => {}
+        }
         match self.in_flight.take() {
             Some((intent, cost)) => self.append(Event::Abandoned { intent, cost }).map(|_| ()),
             None => Ok(()),
@@ -256,6 +278,11 @@ impl Gate for AttemptGate {
             Some(Err(error)) => Ok(Err(error)),
             None => self.make(call).await,
         }
+    }
+
+    async fn refuse(&mut self, call: &Call) -> Result<Option<CallError>, Stop> {
+        let grants = self.step.grants.clone();
+        http::refuse(self, call, &grants).await
     }
 
     fn context(&self) -> &StepContext {

@@ -100,7 +100,7 @@ impl History {
     /// Picks out of a run's events those of one attempt, and what earlier ones were answered.
     pub(crate) fn of(events: &[Recorded], unit: &UnitId, attempt: u32) -> Self {
         let mut history = Self::default();
-        let mut intents: HashMap<u64, (Digest, CallClass)> = HashMap::new();
+        let mut intents: HashMap<u64, (Digest, CallClass, bool)> = HashMap::new();
         let mut parked_for = None;
         let of_unit = |place: &Place| place.step.as_ref() == Some(&unit.step) && place.item == unit.item;
         for recorded in events.iter().filter(|recorded| of_unit(&recorded.place)) {
@@ -119,17 +119,19 @@ impl History {
         history
     }
 
-    fn lend(&mut self, recorded: &Recorded, intents: &mut HashMap<u64, (Digest, CallClass)>) {
+    fn lend(&mut self, recorded: &Recorded, intents: &mut HashMap<u64, (Digest, CallClass, bool)>) {
         let mut keep = |intent: &u64, value: &Value| {
-            if let Some((key, class)) = intents.get(intent) {
+            if let Some((key, class, is_http)) = intents.get(intent)
+                && (!is_http || crate::http::is_settled(value))
+            {
                 let is_model = *class == CallClass::Repeatable;
                 let reusable = Reusable { seq: recorded.seq, value: value.clone(), is_model };
                 self.reusable.insert(*key, reusable);
             }
         };
         match &recorded.event {
-            Event::Intent { class, key, .. } if class.is_reused() => {
-                intents.insert(recorded.seq, (*key, *class));
+            Event::Intent { asked, class, key, .. } if class.is_reused() => {
+                intents.insert(recorded.seq, (*key, *class, crate::http::is_http(asked)));
             }
             Event::Returned(Returned { intent: Some(intent), result: Ok(value), .. }) => keep(intent, value),
             Event::Resolved { intent, resolution: Resolution::Done { value }, .. } => keep(intent, value),

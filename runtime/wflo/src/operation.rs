@@ -6,10 +6,10 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use wflo_engine::CallClass;
 use wflo_model::{Call, CallError, Grants, Label};
-use wflo_ports::{ChatRequest, Database, DbError, Statement};
+use wflo_ports::{ChatRequest, Database, DbError, HttpRequest, Statement};
 
-use crate::Outside;
 use crate::ask::Ask;
+use crate::{Outside, http};
 
 /// Everything a step can ask of the outside. What is not here cannot be asked.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,6 +22,8 @@ pub(crate) enum Operation {
     Execute(SqlCall),
     /// `wflo:approval/gate.request`
     Ask(Ask),
+    /// `wasi:http/outgoing-handler.handle`
+    Http(HttpRequest),
 }
 
 /// A statement for one database.
@@ -57,16 +59,18 @@ impl Operation {
             ("wflo:db/sql", "query") => arguments(call).map(Self::Query),
             ("wflo:db/sql", "execute") => arguments(call).map(Self::Execute),
             ("wflo:approval/gate", "request") => arguments(call).map(Self::Ask),
+            ("wasi:http/outgoing-handler", "handle") => arguments(call).map(Self::Http),
             _ => Err(CallError::AccessDenied { message: format!("there is no function `{call}`") }),
         }
     }
 
-    /// What a crash between this call's intent and its result means.
-    pub(crate) const fn class(&self) -> CallClass {
+    /// What a crash between this call's intent and its result means, under these grants.
+    pub(crate) fn class(&self, grants: &Grants) -> CallClass {
         match self {
             Self::Complete(_) => CallClass::Repeatable,
             Self::Query(_) | Self::Ask(_) => CallClass::Read,
             Self::Execute(_) => CallClass::Transactional,
+            Self::Http(request) => http::class(request, grants),
         }
     }
 
@@ -99,6 +103,7 @@ impl Operation {
             }
             // Asking is always allowed.
             Self::Ask(_) => Ok(()),
+            Self::Http(request) => http::authorise(request, grants, outside),
         }
     }
 }

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use wflo_model::{Label, ModelName};
-use wflo_ports::{ChatModel, Database};
+use wflo_model::{HttpPattern, Label, ModelName};
+use wflo_ports::{ChatModel, Database, HttpClient};
 
-/// The models and databases that the deployment binds now.
+/// The models and databases that the deployment binds now, and its HTTP.
 ///
 /// A plan's grant alone reaches nothing: a live call needs the binding as well, so that taking a binding away
 /// works at once for every run.
@@ -20,6 +20,28 @@ use wflo_ports::{ChatModel, Database};
 pub struct Outside {
     models: BTreeMap<ModelName, Arc<dyn ChatModel>>,
     databases: BTreeMap<Label, Arc<dyn Database>>,
+    http: Option<OutsideHttp>,
+}
+
+/// The HTTP that a host lends: who makes requests, and which at most.
+#[derive(Clone)]
+pub struct OutsideHttp {
+    client: Arc<dyn HttpClient>,
+    ceiling: Option<Vec<HttpPattern>>,
+}
+
+impl OutsideHttp {
+    /// Who makes requests.
+    #[must_use]
+    pub fn client(&self) -> &Arc<dyn HttpClient> {
+        &self.client
+    }
+
+    /// The requests that may be made at most, whatever a step was granted; none if grants alone decide.
+    #[must_use]
+    pub fn ceiling(&self) -> Option<&[HttpPattern]> {
+        self.ceiling.as_deref()
+    }
 }
 
 impl Outside {
@@ -37,6 +59,19 @@ impl Outside {
     pub fn with_database(mut self, label: Label, database: Arc<dyn Database>) -> Self {
         self.databases.insert(label, database);
         self
+    }
+
+    /// Lends a client for requests over HTTP. Within `ceiling`, where there is one, grants decide.
+    #[must_use]
+    pub fn with_http(mut self, client: Arc<dyn HttpClient>, ceiling: Option<Vec<HttpPattern>>) -> Self {
+        self.http = Some(OutsideHttp { client, ceiling });
+        self
+    }
+
+    /// The HTTP there is.
+    #[must_use]
+    pub const fn http(&self) -> Option<&OutsideHttp> {
+        self.http.as_ref()
     }
 
     /// The binding that answers for `model`.
@@ -57,6 +92,7 @@ impl std::fmt::Debug for Outside {
         f.debug_struct("Outside")
             .field("models", &self.models.keys())
             .field("databases", &self.databases.keys())
+            .field("http", &self.http.is_some())
             .finish()
     }
 }

@@ -62,6 +62,20 @@ impl AttemptGate {
                 self.append(Event::Abandoned { intent: intent.seq, cost: intent.hold })?;
                 self.live(call, operation).await
             }
+            CallClass::Keyed if intent.good_until.is_some_and(|until| self.log.now() < until) => {
+                match operation {
+                    // What has been revoked since is not made again, and so stays unknown.
+                    Operation::Http(request)
+                        if crate::http::authorise(&request, &self.step.grants, &self.outside).is_ok() =>
+                    {
+                        self.http(call, request, Some(intent)).await
+                    }
+                    _ => {
+                        Err(self
+                            .park(ParkReason::Unknown { intent: intent.seq, call: call.call.to_string() }))
+                    }
+                }
+            }
             _ => Err(self.park(ParkReason::Unknown { intent: intent.seq, call: call.call.to_string() })),
         }
     }

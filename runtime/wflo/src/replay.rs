@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use wflo_engine::{AttemptEnd, Event, Recorded, RunState, UnitId};
 use wflo_host_api::{Gate, LogLine, StepContext, Stop};
 use wflo_manifest::Plan;
-use wflo_model::{Call, CallResult, FaultKind, RunId, StepName, Timestamp};
+use wflo_model::{Call, CallError, CallResult, FaultKind, Grants, RunId, StepName, Timestamp};
 use wflo_ports::Marker;
 use wflo_sandbox::End;
 
@@ -125,8 +125,8 @@ impl Runtime {
         let store = self.journal().store_id();
         let marker = Marker { store, run, step: unit.step.clone(), item: unit.item };
         let player = Player::new(keys, marker, attempt, history);
-        let cut_off = is_deadline(recorded);
-        let gate = ReplayGate { player, context, cut_off, difference: None };
+        let (cut_off, grants) = (is_deadline(recorded), step.grants.clone());
+        let gate = ReplayGate { player, context, grants, cut_off, difference: None };
         let ended = program.run(step.function.as_str(), Box::new(gate), &step.limits).await;
         let gate: Box<dyn Any> = ended.gate;
         let mut gate = gate.downcast::<ReplayGate>().expect("the sandbox gives back the gate it was given");
@@ -206,6 +206,7 @@ impl From<Divergence> for Difference {
 struct ReplayGate {
     player: Player,
     context: StepContext,
+    grants: Grants,
     /// Whether the clock ended the attempt: it may have gone on where the journal does not.
     cut_off: bool,
     difference: Option<Difference>,
@@ -254,6 +255,11 @@ impl Gate for ReplayGate {
             Some(Err(error)) => Ok(Err(error)),
             None => self.make(call).await,
         }
+    }
+
+    async fn refuse(&mut self, call: &Call) -> Result<Option<CallError>, Stop> {
+        let grants = self.grants.clone();
+        crate::http::refuse(self, call, &grants).await
     }
 
     fn context(&self) -> &StepContext {

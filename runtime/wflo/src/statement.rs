@@ -31,7 +31,7 @@ impl AttemptGate {
         let (Operation::Query(sql) | Operation::Execute(sql)) = &operation else {
             return Err(Stop::Host("a statement was expected".into()));
         };
-        let intent = match (intent, operation.class()) {
+        let intent = match (intent, operation.class(&self.step.grants)) {
             (Some(open), _) => Some(open.seq),
             (None, CallClass::Transactional) => {
                 Some(self.intent(&call, CallClass::Transactional, None).await?)

@@ -120,7 +120,7 @@ pub(crate) async fn perform(
             let done = transaction.execute(&sql.statement, &allowed(sql)).await;
             done.map(|done| serde_json::json!(done)).map_err(db_error)
         }
-        Operation::Complete(_) | Operation::Ask(_) => {
+        Operation::Complete(_) | Operation::Ask(_) | Operation::Http(_) => {
             Err(CallError::Other { message: "not a statement".into() })
         }
     }

@@ -40,6 +40,8 @@ pub(crate) fn plan(scenario: &Scenario) -> Plan {
         on_unknown_price: UnknownPrice::Deny,
         min_output_tokens: 5,
         prompts: wflo::prompt_versions(),
+        statements: BTreeMap::new(),
+        policies: Vec::new(),
     }
 }
 
@@ -60,6 +62,7 @@ fn plan_step(step: &Step) -> PlanStep {
         grants: Grants {
             db: [(name_of("left"), DbAccess::default()), (name_of("right"), DbAccess::default())].into(),
             llm: [name_of(MODEL)].into(),
+            ..Grants::default()
         },
         limits: Limits { timeout: Duration::from_secs(step.timeout), ..Limits::default() },
         approval: step.approval.as_ref().map(rule),

@@ -8,7 +8,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::{Notify, oneshot};
 use wflo_journal::{
-    Answer, Append, AppendError, Barrier, CreateOutcome, CreateRun, ReadError, RunRow, Store, Ticket,
+    Answer, Append, AppendError, Barrier, CreateOutcome, CreateRun, PruneError, ReadError, RunRow, Sieve,
+    Sifted, Store, Ticket,
 };
 use wflo_model::{Digest, RunId, StepName, StoreId, Timestamp};
 
@@ -284,6 +285,11 @@ impl SimStore {
 impl Store for SimStore {
     fn id(&self) -> StoreId {
         StoreId::from_bytes([7; 16])
+    }
+
+    /// Histories of a simulation are short, and none of them prunes.
+    async fn prune(&self, _: Box<dyn Sieve>) -> Result<Sifted, PruneError> {
+        Err(PruneError::Failed { message: "a simulated store keeps everything".to_owned() })
     }
 
     fn submit(&self, mut append: Append) -> Ticket {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use wflo::{Host, Outside, Principal, Principals};
 use wflo_backends::db::sqlite::{Sqlite, SqliteOptions};
+use wflo_backends::http::{Http, HttpConfig};
 use wflo_backends::llm::{Cassette, OpenAi, OpenAiConfig};
 use wflo_manifest::{CassetteMode, DbBinding, Deployment, LlmBinding, LlmKind, Text};
 use wflo_ports::ChatModel;
@@ -64,6 +65,8 @@ impl Deploy {
         for binding in others.into_iter().chain(tapes) {
             outside = outside.with_models(self.model(&deployment, binding)?);
         }
+        let ceiling = deployment.ceilings.http.clone();
+        outside = outside.with_http(Arc::new(Http::new(HttpConfig::default())), ceiling);
         Ok(Host { outside: Arc::new(outside), principals: self.principals()? })
     }
 

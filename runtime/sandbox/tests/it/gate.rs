@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde_json::json;
 use wflo_host_api::{Gate, LogLine, StepContext, Stop};
-use wflo_model::{Call, CallResult, Timestamp};
+use wflo_model::{Call, CallError, CallResult, Timestamp};
 
 /// What the recorder does with a call.
 pub(crate) enum Answer {
@@ -25,6 +25,8 @@ pub(crate) struct Recorder {
     pub(crate) answers: VecDeque<Answer>,
     /// The longest sleep it allows; a longer one parks.
     pub(crate) longest_sleep: Duration,
+    /// What it says to a call that is not complete.
+    pub(crate) refusal: Option<CallError>,
     pub(crate) calls: Vec<Call>,
     /// Log lines, and between them `-> call` for each call.
     pub(crate) log: Vec<String>,
@@ -42,6 +44,7 @@ impl Default for Recorder {
             now: START,
             answers: VecDeque::new(),
             longest_sleep: Duration::from_secs(60),
+            refusal: None,
             calls: Vec::new(),
             log: Vec::new(),
             sleeps: Vec::new(),
@@ -71,6 +74,14 @@ impl Gate for Recorder {
             Some(Answer::Hang) => std::future::pending().await,
             None => Ok(Ok(json!({"columns": ["n"], "rows": [[{"integer": "1"}]]}))),
         }
+    }
+
+    async fn refuse(&mut self, call: &Call) -> Result<Option<CallError>, Stop> {
+        if self.refusal.is_some() {
+            self.log.push(format!("-> {call}, refused"));
+            self.calls.push(call.clone());
+        }
+        Ok(self.refusal.clone())
     }
 
     fn context(&self) -> &StepContext {

@@ -5,6 +5,7 @@ mod ends;
 mod gate;
 mod grants;
 mod guests;
+mod http;
 mod virtual_world;
 
 use std::sync::{Arc, LazyLock};

@@ -133,8 +133,12 @@ impl ChatModel for CountingModel {
 /// What steps are granted.
 pub(crate) fn grants() -> Grants {
     let tables = || [("notes".to_owned(), TableAccess::All), ("counter".to_owned(), TableAccess::All)].into();
-    let access = DbAccess { read: tables(), write: tables() };
-    Grants { db: [("ledger".parse().unwrap(), access)].into(), llm: [MODEL.parse().unwrap()].into() }
+    let access = DbAccess { read: tables(), write: tables(), ..DbAccess::default() };
+    Grants {
+        db: [("ledger".parse().unwrap(), access)].into(),
+        llm: [MODEL.parse().unwrap()].into(),
+        ..Grants::default()
+    }
 }
 
 /// Runs the scripts below in place of components.

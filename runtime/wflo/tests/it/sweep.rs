@@ -44,6 +44,8 @@ fn plan(steps: Vec<PlanStep>, budget: Option<&str>) -> Plan {
         on_unknown_price: UnknownPrice::Deny,
         min_output_tokens: 1,
         prompts: BTreeMap::new(),
+        statements: BTreeMap::new(),
+        policies: Vec::new(),
     }
 }
 
