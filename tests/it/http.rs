@@ -122,6 +122,8 @@ fn a_granted_request_is_made_once() {
     assert_eq!(run["steps"][0]["output"], "200  hello");
     assert_eq!(site.asked().len(), 1);
     assert!(site.asked()[0].starts_with("GET /api/a?b=c HTTP/1.1\r\n"), "{:?}", site.asked());
+    project.wflo(&["replay", run["run"].as_str().expect("an id")]).expect_code(0);
+    assert_eq!(site.asked().len(), 1, "a replay asks nobody");
 }
 
 #[test]
@@ -141,8 +143,10 @@ fn what_is_not_granted_is_not_asked_for() {
         assert_eq!(run["steps"][0]["output"], "handle: ErrorCode::HttpRequestDenied", "{url}");
     }
     for step in ["post_body_first", "post_body_later"] {
-        let run = site.project(step, GET).wflo(&["run", "--json"]).expect_code(0).json();
+        let project = site.project(step, GET);
+        let run = project.wflo(&["run", "--json"]).expect_code(0).json();
         assert_eq!(run["steps"][0]["output"], "handle: ErrorCode::HttpRequestDenied", "{step}");
+        project.wflo(&["replay", run["run"].as_str().expect("an id")]).expect_code(0);
     }
     assert!(site.asked().is_empty(), "{:?}", site.asked());
 }
