@@ -200,6 +200,41 @@ fn a_request_without_a_key_is_never_made_again_by_itself() {
 }
 
 #[test]
+fn a_person_settles_what_nobody_knows() {
+    // The answer to the first request is lost; all others are answered.
+    let unknown = || {
+        let site = Site::start(&[Answer::Close, Answer::Hello]);
+        let project = site.project("post_body_first", POST);
+        let run = project.wflo(&["run", "--json"]).expect_code(11).json();
+        let intent = run["waiting_for"][0]["intent"].as_u64().expect("the call has a number").to_string();
+        (site, project, run["run"].as_str().expect("an id").to_owned(), intent)
+    };
+    let (site, project, run, intent) = unknown();
+    let shown = project.wflo(&["show", &run]).expect_code(0).stdout;
+    assert!(shown.contains(&format!("wflo resolve {run} {intent} --not-done")), "{shown}");
+    let wrong = project.wflo(&["resolve", &run, &intent, "--done", "\"yes\""]).expect_code(2);
+    assert!(wrong.stderr.contains("does not return that"), "{wrong:?}");
+    let done =
+        project.wflo(&["resolve", &run, &intent, "--done", r#"{"status": 201, "body": "made"}"#, "--json"]);
+    assert_eq!(done.expect_code(0).json()["steps"][0]["output"], "201  made");
+    assert_eq!(site.asked().len(), 1, "it was done: nobody is asked again");
+    project.wflo(&["replay", &run]).expect_code(0);
+    project.wflo(&["resolve", &run, &intent, "--not-done"]).expect_code(4);
+
+    let (site, project, run, intent) = unknown();
+    let done = project.wflo(&["resolve", &run, &intent, "--not-done", "--json"]).expect_code(0).json();
+    assert_eq!(done["steps"][0]["output"], "200  hello");
+    assert_eq!(site.asked().len(), 2, "it was not done: the call is made anew");
+    project.wflo(&["replay", &run]).expect_code(0);
+
+    // A run with such a call is not cancelled over its head.
+    let (_site, project, run, intent) = unknown();
+    project.wflo(&["cancel", &run]).expect_code(11);
+    project.wflo(&["resolve", &run, &intent, "--not-done"]).expect_code(1);
+    assert_eq!(project.wflo(&["show", &run, "--json"]).expect_code(0).json()["status"], "cancelled");
+}
+
+#[test]
 fn equal_requests_have_keys_of_their_own() {
     let site = Site::start(&[Answer::Hello]);
     let run = site.project("asks_again", KEYED).wflo(&["run", "--json"]).expect_code(0).json();

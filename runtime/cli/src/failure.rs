@@ -117,6 +117,8 @@ impl From<RuntimeError> for Failure {
             | RuntimeError::Prune(
                 wflo_journal::PruneError::Unfinished { .. } | wflo_journal::PruneError::Erased { .. },
             ) => Self::usage(&error),
+            RuntimeError::NotAnAnswer { .. } => Self::usage(&error)
+                .hint("an answer over HTTP is such as `{\"status\": 200, \"body\": \"...\"}`"),
             RuntimeError::NotUnknown { .. } => Self::new(Code::NotFound, &error)
                 .hint("`wflo show RUN` says which calls are unknown, with their numbers"),
             RuntimeError::NoSuchApproval { .. } => {

@@ -47,7 +47,18 @@ pub(crate) fn run(run: &RunView, colors: bool) -> String {
             }
             (None, message) => {
                 let message = message.as_deref().unwrap_or_default();
-                let _ = writeln!(text, "\n`{}` is parked for {}: {message}", wait.step, wait.kind);
+                let _ = writeln!(text, "\n`{}` is parked: {message}", wait.step);
+                let next = match (wait.kind.as_str(), wait.intent) {
+                    ("unknown", Some(intent)) => vec![
+                        format!("wflo resolve {} {intent} --done VALUE", run.run),
+                        format!("wflo resolve {} {intent} --not-done", run.run),
+                    ],
+                    ("diverged", _) => vec![format!("wflo audit show {}", run.run)],
+                    _ => vec![format!("wflo resume {}", run.run)],
+                };
+                for command in next {
+                    let _ = writeln!(text, "  {command}");
+                }
             }
         }
     }

@@ -75,6 +75,14 @@ pub enum RuntimeError {
         /// The number given.
         intent: u64,
     },
+    /// A value that the call could not have returned.
+    #[error("`{call}` does not return that: {why}")]
+    NotAnAnswer {
+        /// The call.
+        call: String,
+        /// Why.
+        why: String,
+    },
     /// The store knows a principal of that name.
     #[error("there is a principal `{name}` already")]
     PrincipalExists {

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use wflo_engine::CallClass;
 use wflo_model::{Call, CallError, Grants, Label};
-use wflo_ports::{ChatRequest, Database, DbError, HttpRequest, Statement};
+use wflo_ports::{ChatRequest, Database, DbError, HttpRequest, HttpResponse, Statement};
 
 use crate::ask::Ask;
 use crate::{Outside, http};
@@ -105,6 +105,20 @@ impl Operation {
             Self::Ask(_) => Ok(()),
             Self::Http(request) => http::authorise(request, grants, outside),
         }
+    }
+}
+
+/// Whether a call, as `interface.function`, could have returned a value: what a person says it did is what its step
+/// gets.
+///
+/// # Errors
+/// What does not fit.
+pub(crate) fn fits(call: &str, value: &serde_json::Value) -> Result<(), String> {
+    match call {
+        "wasi:http/outgoing-handler.handle" => {
+            HttpResponse::deserialize(value).map(|_| ()).map_err(|error| error.to_string())
+        }
+        _ => Ok(()),
     }
 }
 

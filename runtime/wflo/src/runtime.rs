@@ -251,9 +251,13 @@ impl Runtime {
         let resolved = log.transact(|state| {
             let unknown = state.active().find_map(|(id, unit)| {
                 let open = unit.open.get(&intent).filter(|_| unit.is_unknown())?;
-                Some(Place::attempt(&id, unit.attempt).call(open.ordinal))
+                Some((Place::attempt(&id, unit.attempt).call(open.ordinal), open.call.clone()))
             });
-            let place = unknown.ok_or(RuntimeError::NotUnknown { run, intent })?;
+            let (place, call) = unknown.ok_or(RuntimeError::NotUnknown { run, intent })?;
+            if let Resolution::Done { value } = &resolution {
+                crate::operation::fits(&call, value)
+                    .map_err(|why| RuntimeError::NotAnAnswer { call, why })?;
+            }
             Ok::<_, RuntimeError>((vec![(place, Event::Resolved { intent, resolution, by: by.clone() })], ()))
         })?;
         resolved?.0.durable().await?;

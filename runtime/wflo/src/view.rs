@@ -53,6 +53,9 @@ pub struct WaitView {
     /// The item, where the step fans out; counted from 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub item: Option<u32>,
+    /// The number of the call's intent, where its outcome is unknown: what `wflo resolve` takes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub intent: Option<u64>,
     /// In words, where there is more to say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
@@ -243,6 +246,7 @@ impl RunView {
                     id: Some(approval.id),
                     step: approval.unit.step.clone(),
                     item: approval.unit.item,
+                    intent: None,
                     message: None,
                     until,
                 }
@@ -255,8 +259,13 @@ impl RunView {
                 ParkReason::Unknown { .. } => "unknown",
                 _ => "diverged",
             };
+            let intent = match reason {
+                ParkReason::Unknown { intent, .. } => Some(*intent),
+                _ => None,
+            };
             let (message, until) = (Some(reason.to_string()), unit.timer().map(|at| at.to_string()));
-            Some(WaitView { kind: kind.into(), id: None, step: id.step, item: id.item, message, until })
+            let (kind, step, item) = (kind.to_owned(), id.step, id.item);
+            Some(WaitView { kind, id: None, step, item, intent, message, until })
         });
         Self {
             run: *run,
