@@ -177,7 +177,10 @@ impl Runtime {
             let people = self.people(host);
             Box::pin(Executor { runtime: self, host, people, log, plan, observer }.drive()).await?;
         }
-        Ok(log.read(|state| RunView::new(&run, &plan, state)))
+        let view = log.read(|state| RunView::new(&run, &plan, state));
+        // What others wrote meanwhile is shown only when it is as durable as the rest.
+        log.flush().await?;
+        Ok(view)
     }
 
     /// Asks a run that parked for want of money to try again, then drives it.
@@ -242,8 +245,15 @@ impl Runtime {
         let (log, _plan) = self.open(run).await?;
         let resolved = log.transact(|state| {
             let unknown = state.active().find_map(|(id, unit)| {
-                let open = unit.open.get(&intent).filter(|_| unit.is_unknown())?;
-                Some(Place::attempt(&id, unit.attempt).call(open.ordinal))
+                let place = Place::attempt(&id, unit.attempt);
+                match unit.open.get(&intent) {
+                    Some(open) => unit.is_unknown().then(|| place.call(open.ordinal)),
+                    // Not a call, but the commit of what calls wrote.
+                    None => {
+                        let of = matches!(unit.parked, Some(ParkReason::Unknown { intent: of, .. }) if of == intent);
+                        of.then_some(place)
+                    }
+                }
             });
             let place = unknown.ok_or(RuntimeError::NotUnknown { run, intent })?;
             Ok::<_, RuntimeError>((vec![(place, Event::Resolved { intent, resolution, by: by.clone() })], ()))
@@ -400,6 +410,7 @@ impl Runtime {
         log.wake();
         let view = log
             .read(|state| state.approval(&id).map(|it| ApprovalView::new(&run, plan.workflow.as_str(), it)));
+        log.flush().await?;
         view.ok_or(RuntimeError::NoSuchApproval { id })
     }
 
