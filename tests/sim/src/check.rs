@@ -106,10 +106,9 @@ impl<'a> Checker<'a> {
             return self.world.violated("the journal is whole", error.to_string());
         }
         let ledger = self.state.ledger();
-        if let Some(limit) = ledger.limit() {
-            if ledger.settled() - ledger.overrun() + ledger.held() > limit {
-                self.bad("money", recorded, "more is settled and held than there is");
-            }
+        let counted = ledger.settled() - ledger.overrun() + ledger.held();
+        if ledger.limit().is_some_and(|limit| counted > limit) {
+            self.bad("money", recorded, "more is settled and held than there is");
         }
         if self.state.status().is_final() && ledger.held() != PicoUsd::ZERO {
             self.bad("money", recorded, "the run has ended and money is held");
@@ -259,10 +258,9 @@ impl<'a> Checker<'a> {
                 self.bad(property, recorded, "too much runs at the same time");
             }
         }
-        if step.approval.is_some() && id.item.is_none() && attempt == 1 {
-            if !matches!(recorded.event, Event::AttemptStarted { consumes: Some(_), .. }) {
-                self.bad("approvals", recorded, "nobody approved it");
-            }
+        let needs = step.approval.is_some() && id.item.is_none() && attempt == 1;
+        if needs && !matches!(recorded.event, Event::AttemptStarted { consumes: Some(_), .. }) {
+            self.bad("approvals", recorded, "nobody approved it");
         }
     }
 

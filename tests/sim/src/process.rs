@@ -208,12 +208,17 @@ impl<'a> Process<'a> {
                 Ok(())
             }
             Action::Join { who, group } => {
-                Ok(self.deploy(|world| world.change_groups(who, group, true)).await)
+                self.deploy(|world| world.change_groups(who, group, true)).await;
+                Ok(())
             }
             Action::Leave { who, group } => {
-                Ok(self.deploy(|world| world.change_groups(who, group, false)).await)
+                self.deploy(|world| world.change_groups(who, group, false)).await;
+                Ok(())
             }
-            Action::Clock { ms } => Ok(self.world.set_clock(*ms)),
+            Action::Clock { ms } => {
+                self.world.set_clock(*ms);
+                Ok(())
+            }
             Action::External { db, row, by } => {
                 self.world.lock().databases.get_mut(db).expect("it is one of the two").add(*row, *by);
                 Ok(())
