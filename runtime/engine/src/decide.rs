@@ -49,7 +49,8 @@ pub fn decide(run: &RunId, plan: &Plan, state: &RunState, now: Timestamp) -> Vec
             Some(reason) => format!("cancelled by `{}`: {reason}", cancel.by),
             None => format!("cancelled by `{}`", cancel.by),
         };
-        return wind_up(state, |unit| unit.committing, RunStatus::Cancelled, why);
+        let goes_on = |unit: &Unit| unit.committing && !unit.is_unknown();
+        return wind_up(state, goes_on, RunStatus::Cancelled, why);
     }
     if let Some(failed) = plan.steps.iter().find(|step| state.step(&step.name).status() == StepStatus::Failed)
     {

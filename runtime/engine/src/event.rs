@@ -400,15 +400,13 @@ pub enum ParkReason {
         got: String,
     },
     /// A time.
-    #[error("a timer due at {until}")]
+    #[error("it sleeps until {until}")]
     Timer {
         /// When it is due.
         until: Timestamp,
     },
     /// A call may or may not have been done, and nothing but a person can tell.
-    #[error(
-        "nobody knows whether {call} was done: a crash came between its intent, event {intent}, and its result"
-    )]
+    #[error("nobody knows whether `{call}` was done: event {intent} has no outcome")]
     Unknown {
         /// The intent.
         intent: u64,

@@ -154,12 +154,9 @@ impl History {
         }
         let recorded = Recorded { seq: self.state.seq() + 1, time: self.now, place, event };
         self.state.apply(&recorded).unwrap();
-        let ended = self.state.active().map(|(id, _)| id).collect::<BTreeSet<_>>();
-        if let Some(id) = recorded.place.unit_id().filter(|id| !ended.contains(id)) {
-            if self.state.unit(&id).ended_at.is_some() {
-                self.ended.insert(id);
-            }
-        }
+        let active: BTreeSet<_> = self.state.active().map(|(id, _)| id).collect();
+        let id = recorded.place.unit_id().filter(|id| !active.contains(id));
+        self.ended.extend(id.filter(|id| self.state.unit(id).ended_at.is_some()));
         let ledger = self.state.ledger();
         if let Some(limit) = ledger.limit() {
             assert!(ledger.settled() - ledger.overrun() + ledger.held() <= limit, "after {recorded:?}");

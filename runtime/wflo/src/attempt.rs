@@ -4,7 +4,7 @@ use std::any::Any;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use wflo_engine::{AttemptEnd, Event, Place, RunState, UnitId, retry_at};
+use wflo_engine::{AttemptEnd, Event, ParkReason, Place, RunState, UnitId, retry_at};
 use wflo_host_api::{StepContext, Stop};
 use wflo_manifest::{Plan, PlanStep};
 use wflo_model::{ApprovalId, Digest, Fault, FaultKind, Label};
@@ -180,7 +180,11 @@ impl Attempt {
     /// A crash came between `committing` and `succeeded`: each database that has not committed is redone and
     /// committed. The guest does not run again.
     async fn finish_commit(&self, committing: Committing, history: &History) -> Result<Left, AttemptFailed> {
-        let Committing { output, databases, fuel, memory_peak } = committing;
+        let Committing { output, databases, fuel, memory_peak, seq, is_settled } = committing;
+        let meters = Meters { fuel, memory_peak, ms: 0 };
+        if is_settled {
+            return Ok(Some(self.end(AttemptEnd::Succeeded { output }, meters)));
+        }
         let marker = self.log.marker(&self.unit);
         let mut transactions = Transactions::resuming(history.tentative());
         let mut missing = Vec::new();
@@ -198,12 +202,19 @@ impl Attempt {
         }
         let redone =
             transactions.redo(&self.outside, &self.step.grants.db, &marker, |db| missing.contains(&db)).await;
-        let meters = Meters { fuel, memory_peak, ms: 0 };
         match redone {
             Ok(()) => {}
             Err(RedoError::Differs { number }) if missing.len() == databases.len() => {
                 let message = format!("redone statement {number} came to something else than recorded");
                 return Ok(Some(self.end(AttemptEnd::Interrupted { message }, meters)));
+            }
+            // One of several databases has committed: there is no way back, and none forward without a person.
+            Err(RedoError::Differs { .. }) => {
+                let missing: Vec<_> = missing.iter().map(|db| format!("`{db}`")).collect();
+                let call = format!("the commit of {}", missing.join(", "));
+                let reason = ParkReason::Unknown { intent: seq, call };
+                self.log.append(vec![(self.place(), Event::Parked { reason })])?;
+                return Ok(None);
             }
             Err(error) => return Err(self.host(error.to_string())),
         }

@@ -97,7 +97,7 @@ impl Executor<'_> {
                     break;
                 }
             }
-            let due = due.filter(|_| !holds).map(|at| Instant::now() + at.since(self.log.now()));
+            let due = due.filter(|_| !holds).map(|at| Instant::now() + self.log.wait(at));
             tokio::select! {
                 // In this order, so that a simulation does the same again; what is not first now is in the next round.
                 biased;

@@ -37,6 +37,10 @@ pub(crate) struct Committing {
     pub(crate) databases: Vec<Label>,
     pub(crate) fuel: u64,
     pub(crate) memory_peak: u64,
+    /// The event.
+    pub(crate) seq: u64,
+    /// Whether a person has said that what was to commit is done.
+    pub(crate) is_settled: bool,
 }
 
 /// A result of an earlier attempt.
@@ -170,6 +174,13 @@ impl History {
                     None => self.came_to(ordinal, came_to),
                 }
             }
+            Event::Resolved { intent, resolution, .. }
+                if self.committing.as_ref().is_some_and(|committing| committing.seq == *intent) =>
+            {
+                if let Some(committing) = &mut self.committing {
+                    committing.is_settled = matches!(resolution, Resolution::Done { .. });
+                }
+            }
             Event::Resolved { resolution: Resolution::Done { value }, .. } => {
                 let result = Ok(value.clone());
                 self.came_to(ordinal, CameTo::Returned { result, tentative: false, at });
@@ -195,6 +206,8 @@ impl History {
                     databases: databases.clone(),
                     fuel: *fuel,
                     memory_peak: *memory_peak,
+                    seq: recorded.seq,
+                    is_settled: false,
                 });
             }
             _ => {}

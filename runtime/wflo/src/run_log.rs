@@ -1,6 +1,7 @@
 //! The log of one run in memory: its state, its one writer, and the lock that makes them one.
 
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
@@ -120,8 +121,15 @@ impl RunLog {
         Marker { store: self.store, run: self.run, step: unit.step.clone(), item: unit.item }
     }
 
+    /// The time as the log has it: it stands still while a clock that was set back comes after, so that nothing
+    /// that was too late is in time again.
     pub(crate) fn now(&self) -> Timestamp {
-        self.clock.now()
+        self.clock.now().max(self.lock().state.time())
+    }
+
+    /// How long the clock takes until then.
+    pub(crate) fn wait(&self, until: Timestamp) -> Duration {
+        until.since(self.clock.now())
     }
 
     /// Looks at the state.

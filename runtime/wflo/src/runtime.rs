@@ -185,7 +185,10 @@ impl Runtime {
             let people = self.people(host);
             Box::pin(Executor { runtime: self, host, people, log, plan, observer }.drive()).await?;
         }
-        Ok(log.read(|state| RunView::new(&run, &plan, state)))
+        let view = log.read(|state| RunView::new(&run, &plan, state));
+        // What others wrote meanwhile is shown only when it is as durable as the rest.
+        log.flush().await?;
+        Ok(view)
     }
 
     /// Asks a run that parked for want of money to try again, then drives it.
@@ -250,13 +253,21 @@ impl Runtime {
         let (log, _plan) = self.open(run).await?;
         let resolved = log.transact(|state| {
             let unknown = state.active().find_map(|(id, unit)| {
-                let open = unit.open.get(&intent).filter(|_| unit.is_unknown())?;
-                Some((Place::attempt(&id, unit.attempt).call(open.ordinal), open.call.clone()))
+                let place = Place::attempt(&id, unit.attempt);
+                match unit.open.get(&intent) {
+                    Some(open) => {
+                        unit.is_unknown().then(|| (place.call(open.ordinal), Some(open.call.clone())))
+                    }
+                    // Not a call, but the commit of what calls wrote.
+                    None => {
+                        let of = matches!(unit.parked, Some(ParkReason::Unknown { intent: of, .. }) if of == intent);
+                        of.then_some((place, None))
+                    }
+                }
             });
             let (place, call) = unknown.ok_or(RuntimeError::NotUnknown { run, intent })?;
-            if let Resolution::Done { value } = &resolution {
-                crate::operation::fits(&call, value)
-                    .map_err(|why| RuntimeError::NotAnAnswer { call, why })?;
+            if let (Resolution::Done { value }, Some(call)) = (&resolution, call) {
+                crate::operation::fits(&call, value).map_err(|why| RuntimeError::NotAnAnswer { call, why })?;
             }
             Ok::<_, RuntimeError>((vec![(place, Event::Resolved { intent, resolution, by: by.clone() })], ()))
         })?;
@@ -409,6 +420,7 @@ impl Runtime {
             let approval = state.approval(&id).ok_or(RuntimeError::NoSuchApproval { id })?;
             let requester = &state.created().expect("a run with an approval was created").requester;
             let place = Place::unit(&approval.unit);
+            let now = now.max(state.time());
             let events = cast(approval, requester, voter, verdict, comment, now)?;
             Ok::<_, RuntimeError>((events.into_iter().map(|event| (place.clone(), event)).collect(), ()))
         })?;
@@ -416,6 +428,7 @@ impl Runtime {
         log.wake();
         let view = log
             .read(|state| state.approval(&id).map(|it| ApprovalView::new(&run, plan.workflow.as_str(), it)));
+        log.flush().await?;
         view.ok_or(RuntimeError::NoSuchApproval { id })
     }
 

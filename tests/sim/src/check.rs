@@ -78,12 +78,15 @@ struct Checker<'a> {
     answered: BTreeMap<Digest, UnitId>,
     intents: BTreeMap<u64, Digest>,
     consumed: BTreeSet<String>,
+    /// Those of whose commit a person said what became of it.
+    settled: BTreeSet<UnitId>,
 }
 
 impl<'a> Checker<'a> {
     fn new(world: &'a World, run: RunId, plan: &'a Plan) -> Self {
-        let (answered, intents, consumed) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
-        Self { world, run, plan, state: RunState::default(), answered, intents, consumed }
+        let (answered, intents) = (BTreeMap::new(), BTreeMap::new());
+        let (consumed, settled) = (BTreeSet::new(), BTreeSet::new());
+        Self { world, run, plan, state: RunState::default(), answered, intents, consumed, settled }
     }
 
     fn bad(&self, property: &'static str, recorded: &Recorded, what: &str) {
@@ -103,10 +106,9 @@ impl<'a> Checker<'a> {
             return self.world.violated("the journal is whole", error.to_string());
         }
         let ledger = self.state.ledger();
-        if let Some(limit) = ledger.limit() {
-            if ledger.settled() - ledger.overrun() + ledger.held() > limit {
-                self.bad("money", recorded, "more is settled and held than there is");
-            }
+        let counted = ledger.settled() - ledger.overrun() + ledger.held();
+        if ledger.limit().is_some_and(|limit| counted > limit) {
+            self.bad("money", recorded, "more is settled and held than there is");
         }
         if self.state.status().is_final() && ledger.held() != PicoUsd::ZERO {
             self.bad("money", recorded, "the run has ended and money is held");
@@ -123,6 +125,7 @@ impl<'a> Checker<'a> {
             self.attempt(recorded);
         }
         match event {
+            Event::Resolved { .. } => self.settled.extend(place.unit_id()),
             Event::Intent { hold, key, class, consumes, .. } => {
                 let ledger = self.state.ledger();
                 let after = ledger.settled() + ledger.held() + *hold;
@@ -222,7 +225,8 @@ impl<'a> Checker<'a> {
             if !unit.in_attempt || unit.attempt != attempt {
                 self.bad(property, recorded, "no such attempt is under way");
             }
-            if unit.committing && !matches!(recorded.event, Event::AttemptEnded { .. }) {
+            let settles = matches!(recorded.event, Event::Parked { .. } | Event::Resolved { .. });
+            if unit.committing && !settles && !matches!(recorded.event, Event::AttemptEnded { .. }) {
                 self.bad(property, recorded, "it is past its commit point");
             }
             return;
@@ -254,10 +258,9 @@ impl<'a> Checker<'a> {
                 self.bad(property, recorded, "too much runs at the same time");
             }
         }
-        if step.approval.is_some() && id.item.is_none() && attempt == 1 {
-            if !matches!(recorded.event, Event::AttemptStarted { consumes: Some(_), .. }) {
-                self.bad("approvals", recorded, "nobody approved it");
-            }
+        let needs = step.approval.is_some() && id.item.is_none() && attempt == 1;
+        if needs && !matches!(recorded.event, Event::AttemptStarted { consumes: Some(_), .. }) {
+            self.bad("approvals", recorded, "nobody approved it");
         }
     }
 
@@ -297,6 +300,8 @@ impl<'a> Checker<'a> {
                 let wrote = self.world.lock().databases[db].effects.get(&marker).cloned();
                 let said = wrote_by(events, &id, unit.attempt, db);
                 let fits = match unit.status {
+                    // A person said so.
+                    _ if self.settled.contains(&id) => true,
                     StepStatus::Succeeded => wrote.clone().unwrap_or_default() == said,
                     _ if unit.committing => wrote.as_ref().is_none_or(|wrote| *wrote == said),
                     _ => wrote.is_none(),

@@ -82,7 +82,7 @@ pub fn play(scenario: &Scenario) -> Played {
 fn process(world: &Arc<World>, scenario: &Scenario, blobs: &Blobs) -> Option<Ended> {
     let ended = block_on(async {
         world.start();
-        let lives = tokio::time::timeout(FOREVER, Process::live(world, scenario, blobs.clone()));
+        let lives = tokio::time::timeout(FOREVER, Box::pin(Process::live(world, scenario, blobs.clone())));
         let ended = tokio::select! {
             biased;
             () = world.killed.notified() => None,

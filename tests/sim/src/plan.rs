@@ -28,7 +28,7 @@ pub(crate) fn plan(scenario: &Scenario) -> Plan {
     Plan {
         workflow: name_of("simulated"),
         version: "1".to_owned(),
-        steps: scenario.steps.iter().map(|step| plan_step(step)).collect(),
+        steps: scenario.steps.iter().map(plan_step).collect(),
         inputs: BTreeMap::new(),
         budget: scenario.budget.map(|milli| PicoUsd::from_pico(i128::from(milli) * MILLI)),
         on_exceeded: if scenario.parks { OnExceeded::Park } else { OnExceeded::Fail },

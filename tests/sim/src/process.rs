@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, RwLock};
 use tokio::task::JoinSet;
 use wflo::{Host, Outside, Resolution, RunView, Runtime, RuntimeError, Start, Verdict, Voter};
-use wflo_engine::{RunState, decide};
+use wflo_engine::{ParkReason, RunState, decide};
 use wflo_journal::{Blobs, Journal, MasterKey};
 use wflo_model::{ApprovalId, RunId};
 use wflo_ports::{Clock, Entropy};
@@ -39,6 +39,8 @@ pub(crate) struct Process<'a> {
     scenario: &'a Scenario,
     runtime: Arc<Runtime>,
     outside: Arc<Outside>,
+    /// Held by whoever drives a run with what the host lends now.
+    lent: Arc<RwLock<()>>,
     /// Told when a run may have something to do; by its number.
     nudges: BTreeMap<u32, Arc<Nudge>>,
 }
@@ -70,7 +72,8 @@ impl<'a> Process<'a> {
             .with_database(name_of("left"), Arc::new(SimDatabase::new(world, "left")))
             .with_database(name_of("right"), Arc::new(SimDatabase::new(world, "right")));
         let nudges = (0..scenario.runs).map(|run| (run, Arc::default())).collect();
-        let process = Self { world, scenario, runtime, outside: Arc::new(outside), nudges };
+        let (outside, lent) = (Arc::new(outside), Arc::default());
+        let process = Self { world, scenario, runtime, outside, lent, nudges };
         process.go().await
     }
 
@@ -90,6 +93,7 @@ impl<'a> Process<'a> {
                     world: Arc::clone(self.world),
                     runtime: Arc::clone(&self.runtime),
                     outside: Arc::clone(&self.outside),
+                    lent: Arc::clone(&self.lent),
                     nudge: Arc::clone(nudge),
                     run,
                 };
@@ -191,6 +195,7 @@ impl<'a> Process<'a> {
             Action::Resume { run } => {
                 // As a person does it from a command of their own, beside whoever drives the run.
                 let run = number(run);
+                let _lent = self.lent.read().await;
                 match self.runtime.resume(run, &name_of("rita"), &self.host(), None).await {
                     Err(RuntimeError::Attempt(_)) => Ok(()),
                     other => other.map(|_| ()),
@@ -202,15 +207,31 @@ impl<'a> Process<'a> {
                 tokio::task::yield_now().await;
                 Ok(())
             }
-            Action::Join { who, group } => Ok(self.world.change_groups(who, group, true)),
-            Action::Leave { who, group } => Ok(self.world.change_groups(who, group, false)),
-            Action::Clock { ms } => Ok(self.world.set_clock(*ms)),
+            Action::Join { who, group } => {
+                self.deploy(|world| world.change_groups(who, group, true)).await;
+                Ok(())
+            }
+            Action::Leave { who, group } => {
+                self.deploy(|world| world.change_groups(who, group, false)).await;
+                Ok(())
+            }
+            Action::Clock { ms } => {
+                self.world.set_clock(*ms);
+                Ok(())
+            }
             Action::External { db, row, by } => {
                 self.world.lock().databases.get_mut(db).expect("it is one of the two").add(*row, *by);
                 Ok(())
             }
             Action::Restart => Ok(()),
         }
+    }
+
+    /// Changes what the host lends: whoever drives a run lets go of it, and goes on with what is lent then.
+    async fn deploy(&self, change: impl FnOnce(&World)) {
+        self.nudges.values().for_each(|nudge| nudge.lets_go.notify_one());
+        let _nobody_drives = self.lent.write().await;
+        change(self.world);
     }
 
     /// Casts a vote; whether it counted.
@@ -287,12 +308,28 @@ impl<'a> Process<'a> {
                 self.runtime.resume(run, &name_of("rita"), &self.host(), None).await?;
                 return Ok(true);
             }
+            if wait.kind == "unknown" && self.settle_commit(run).await? {
+                return Ok(true);
+            }
             if wait.kind == "unknown" || wait.kind == "diverged" {
                 let message = wait.message.clone().unwrap_or_default();
                 self.world.violated("scripts do the same again", format!("run {run}: {message}"));
             }
         }
         Ok(false)
+    }
+
+    /// Says, as a person who has looked, that what was to commit is done; false where nothing was to commit.
+    async fn settle_commit(&self, run: RunId) -> Result<bool, RuntimeError> {
+        let events = self.runtime.events(run).await?;
+        let Ok(state) = RunState::replay(&events) else { return Ok(false) };
+        let commit = state.active().find_map(|(_, unit)| match unit.parked {
+            Some(ParkReason::Unknown { intent, .. }) if unit.committing => Some(intent),
+            _ => None,
+        });
+        let Some(intent) = commit else { return Ok(false) };
+        let done = Resolution::Done { value: serde_json::Value::Null };
+        self.runtime.resolve(run, intent, done, &name_of("rita")).await.map(|()| true)
     }
 
     /// A run that waits stands still: driving it changes nothing, and nothing is decided.
@@ -327,6 +364,7 @@ struct Driver {
     world: Arc<World>,
     runtime: Arc<Runtime>,
     outside: Arc<Outside>,
+    lent: Arc<RwLock<()>>,
     nudge: Arc<Nudge>,
     run: RunId,
 }
@@ -335,12 +373,14 @@ impl Driver {
     async fn go(self) {
         let run = self.run;
         while !self.nudge.leaves.load(Ordering::Relaxed) && self.runtime.journal().poisoned().is_none() {
+            let lent = self.lent.read().await;
             let host = host(&self.world, &self.outside);
             let driven = tokio::select! {
                 biased;
                 () = self.nudge.lets_go.notified() => continue,
                 driven = self.runtime.drive(run, &host, None) => driven,
             };
+            drop(lent);
             match driven {
                 Ok(view) => {
                     self.world.promise(Promise::Stands { run, events: view.events });

@@ -5,7 +5,7 @@
 /// ```
 /// use wflo_sim::Rng;
 /// let (mut one, mut other) = (Rng::new(7), Rng::new(7));
-/// assert_eq!(one.next(), other.next());
+/// assert_eq!(one.draw(), other.draw());
 /// assert!(one.below(3) < 3);
 /// ```
 #[derive(Clone, Debug)]
@@ -22,13 +22,12 @@ impl Rng {
     #[must_use]
     pub fn fork(&self, purpose: u64) -> Self {
         let mut rng = Self(self.0 ^ purpose.wrapping_mul(0xa076_1d64_78bd_642f));
-        rng.next();
-        Self(rng.next())
+        rng.draw();
+        Self(rng.draw())
     }
 
     /// The next number.
-    #[expect(clippy::should_implement_trait, reason = "a generator that never ends is no iterator")]
-    pub const fn next(&mut self) -> u64 {
+    pub const fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -38,7 +37,7 @@ impl Rng {
 
     /// One of `0..most`; 0 for none.
     pub const fn below(&mut self, most: u64) -> u64 {
-        if most == 0 { 0 } else { self.next() % most }
+        if most == 0 { 0 } else { self.draw() % most }
     }
 
     /// One of `from..=to`.

@@ -250,7 +250,7 @@ impl Entropy for World {
         let mut rng = Rng::new(inner.seed ^ inner.drawn.wrapping_mul(0x9e37_79b9));
         inner.drawn += 1;
         for chunk in bytes.chunks_mut(8) {
-            let drawn = rng.next().to_be_bytes();
+            let drawn = rng.draw().to_be_bytes();
             chunk.copy_from_slice(&drawn[..chunk.len()]);
         }
         Ok(())

@@ -1,4 +1,5 @@
 //! The runtime above real stores and real SQLite, with scripted steps.
 
+mod clock;
 mod support;
 mod sweep;

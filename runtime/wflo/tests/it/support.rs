@@ -91,18 +91,23 @@ pub(crate) struct Process {
 }
 
 /// A clock that is set by hand, and moves a little each time it is read.
-#[derive(Default)]
 pub(crate) struct TestClock(AtomicU64);
+
+impl Default for TestClock {
+    fn default() -> Self {
+        Self(AtomicU64::new(1_800_000_000_000_000))
+    }
+}
 
 impl TestClock {
     pub(crate) fn set(&self, to: Timestamp) {
-        self.0.fetch_max(to.micros(), Ordering::SeqCst);
+        self.0.store(to.micros(), Ordering::SeqCst);
     }
 }
 
 impl Clock for TestClock {
     fn now(&self) -> Timestamp {
-        Timestamp::from_micros(1_800_000_000_000_000.max(self.0.fetch_add(10, Ordering::SeqCst)))
+        Timestamp::from_micros(self.0.fetch_add(10, Ordering::SeqCst))
     }
 }
 

@@ -18,7 +18,7 @@ use crate::support::{COMPONENT, MODEL, Process, World, effects, grants};
 /// More syncs than any scenario takes.
 const MANY: u64 = 200;
 
-fn step(name: &str, needs: &[&str]) -> PlanStep {
+pub(crate) fn step(name: &str, needs: &[&str]) -> PlanStep {
     PlanStep {
         depends_on: needs.iter().map(|name| name.parse().unwrap()).collect(),
         grants: grants(),
@@ -27,7 +27,7 @@ fn step(name: &str, needs: &[&str]) -> PlanStep {
     }
 }
 
-fn plan(steps: Vec<PlanStep>, budget: Option<&str>) -> Plan {
+pub(crate) fn plan(steps: Vec<PlanStep>, budget: Option<&str>) -> Plan {
     let price = Price::flat("0.01".parse().unwrap(), "0.01".parse().unwrap(), "this test");
     Plan {
         workflow: "swept".parse().unwrap(),
