@@ -6,7 +6,7 @@ use std::thread;
 use wflo_sim::{Scenario, judge};
 
 /// Fresh seeds that are always played.
-const FRESH: u64 = 150;
+const FRESH: u64 = 100;
 
 /// Plays seeds on two threads; each is played twice, so that another journal the second time is seen.
 fn all_hold(seeds: &[u64]) {
