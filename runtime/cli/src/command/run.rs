@@ -59,8 +59,14 @@ pub(crate) async fn resume(
         let resume = session::Resume { run, who: who(global)?, deploy };
         return follow(global, session, resume, run).await;
     }
-    let mut code = Code::Succeeded;
-    for run in session.ask(session::Unfinished {}).await? {
+    let wflo::Resumable { runs, waiting, parked } = session.ask(session::Resumable {}).await?;
+    // Where nothing can go on, the code says what there is to be waited for.
+    let mut code = match (waiting, parked) {
+        (0, 0) => Code::Succeeded,
+        (0, _) => Code::Parked,
+        _ => Code::ApprovalOpen,
+    };
+    for run in runs {
         let lacks = session.ask(session::Lacks { run, deploy: deploy.clone() }).await?;
         if !lacks.is_empty() {
             say(&format!("{}: left as it is", unbound(run, &lacks)));
@@ -68,8 +74,14 @@ pub(crate) async fn resume(
         }
         code = follow(global, session, session::Drive { run, deploy: deploy.clone() }, run).await?;
         if code.is_interrupted() {
-            break;
+            return Ok(code);
         }
+    }
+    if waiting > 0 {
+        say(&format!("{waiting} runs wait for a decision: `wflo approvals` lists what is asked"));
+    }
+    if parked > 0 {
+        say(&format!("{parked} runs are parked: `wflo runs --status parked` lists them"));
     }
     Ok(code)
 }

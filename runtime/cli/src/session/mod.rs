@@ -38,8 +38,8 @@ use self::interrupt::Interrupt;
 pub(crate) use self::interventions::{Cancel, Erase, Fork, Gc, Replay, Resolve};
 pub(crate) use self::operation::{Operation, Streamed};
 pub(crate) use self::operations::{
-    Approval, Approvals, Costs, Drive, EventView, Events, Export, Keep, Known, Lacks, Logs, Resume, Runs,
-    Show, Start, Unfinished, Vote, Who,
+    Approval, Approvals, Costs, Drive, EventView, Events, Export, Keep, Known, Lacks, Logs, Resumable,
+    Resume, Runs, Show, Start, Vote, Who,
 };
 use self::service::{Refusal, Service};
 use crate::failure::{Code, Failure};

@@ -10,8 +10,8 @@ use wflo::{Observer, RunView};
 
 use super::interventions::{Cancel, Erase, Fork, Gc, Replay, Resolve};
 use super::operations::{
-    Approval, Approvals, Costs, Drive, Events, Export, Keep, Known, Lacks, Logs, Resume, Runs, Show, Start,
-    Unfinished, Vote,
+    Approval, Approvals, Costs, Drive, Events, Export, Keep, Known, Lacks, Logs, Resumable, Resume, Runs,
+    Show, Start, Vote,
 };
 use super::service::{Refusal, Service};
 
@@ -102,11 +102,11 @@ requests! {
     Logs,
     Replay,
     Resolve,
+    Resumable,
     Resume,
     Runs,
     Show,
     Start,
-    Unfinished,
     Vote,
 }
 

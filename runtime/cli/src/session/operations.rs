@@ -175,15 +175,15 @@ impl Operation for Costs {
     }
 }
 
-/// The runs that have not ended, oldest first. Reads.
+/// The runs that can go on now. Reads.
 #[derive(Clone, Serialize, Deserialize)]
-pub(crate) struct Unfinished {}
+pub(crate) struct Resumable {}
 
-impl Operation for Unfinished {
-    type Answer = Vec<RunId>;
+impl Operation for Resumable {
+    type Answer = wflo::Resumable;
 
     async fn perform(self, service: &Service, _: Sink) -> Result<Self::Answer, Refusal> {
-        Ok(service.runtime().unfinished().await?)
+        Ok(service.runtime().resumable().await?)
     }
 }
 
