@@ -13,4 +13,5 @@ mod manifest;
 mod readme;
 mod shared;
 mod signals;
+mod torture;
 mod wire;

@@ -3,6 +3,7 @@
 
 mod guests;
 mod tool;
+mod torture;
 
 use std::process::ExitCode;
 
@@ -16,6 +17,7 @@ usage: cargo xtask COMMAND
   demo          set up and play the fraud-detection example, from an empty checkout to blocked accounts
   test [NAME]   build what the tests need, then run all tests, or those whose name has NAME in it
   install       install the wflo command, with the demo inside
+  torture       kill wflo at random moments and check that nothing is lost; [--rounds N] [--seed S]
   guests        build every guest to a WebAssembly component";
 
 fn main() -> ExitCode {
@@ -25,6 +27,7 @@ fn main() -> ExitCode {
         ["demo"] => demo(),
         ["install"] => install(),
         ["test", names @ ..] => test(names),
+        ["torture", args @ ..] => torture::torture(args),
         ["guests"] => wflo().and_then(|wflo| guests::build_all(&wflo)),
         ["help" | "--help" | "-h"] | [] => {
             eprintln!("{HELP}");
