@@ -50,12 +50,11 @@ struct Counts {
     again: usize,
 }
 
-/// When a command is killed.
-enum Moment {
-    /// So long after its start.
-    After(Duration),
-    /// So long after the model server has got its next request.
-    Request { seen: usize, after: Duration },
+/// When a command is killed: so long after its start, or before that so long after the model server has got its next
+/// request.
+struct Moment {
+    after: Duration,
+    request: Option<Duration>,
 }
 
 impl Torture {
@@ -148,13 +147,12 @@ impl Torture {
 
     /// Starts the commands and kills the first. The other must come to its end as if nothing had been.
     fn cut_off(&mut self, random: &mut Random, commands: &[Vec<String>]) -> Result<bool> {
-        let moment = match random.once_in(2) {
-            true => Moment::After(random.within(self.usual)),
-            false => {
-                let after = random.within(Duration::from_millis(80));
-                Moment::Request { seen: self.stage.requests().len(), after }
-            }
-        };
+        // Short times are likelier: most commands take less than a whole run.
+        let longest = random.within(self.usual);
+        let request = random.once_in(2).then(|| random.within(Duration::from_millis(80)));
+        let after = if request.is_some() { longest } else { random.within(longest) };
+        let moment = Moment { after, request };
+        let seen = self.stage.requests().len();
         let start = |words: &Vec<String>| -> Result<Running> {
             self.stage.start(&words.iter().map(String::as_str).collect::<Vec<_>>())
         };
@@ -162,20 +160,18 @@ impl Torture {
         let client = match commands.get(1) {
             None => None,
             Some(words) => {
-                std::thread::sleep(random.within(self.usual / 2));
+                std::thread::sleep(random.within(moment.after));
                 self.counts.clients += 1;
                 Some(start(words)?)
             }
         };
-        let mut since = None;
-        let (ended, was_cut_off) = holder.kill_when(|took| match moment {
-            Moment::After(after) => took >= after,
-            Moment::Request { seen, after } => {
-                if since.is_none() && self.stage.requests().len() > seen {
-                    since = Some(Instant::now());
-                }
-                since.is_some_and(|since: Instant| since.elapsed() >= after)
+        let mut since: Option<Instant> = None;
+        let (ended, was_cut_off) = holder.kill_when(|took| {
+            if since.is_none() && moment.request.is_some() && self.stage.requests().len() > seen {
+                since = Some(Instant::now());
             }
+            let asked = since.zip(moment.request).is_some_and(|(since, after)| since.elapsed() >= after);
+            asked || took >= moment.after
         })?;
         if !was_cut_off {
             ended.expect(&[0, 10, 11])?;
