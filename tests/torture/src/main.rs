@@ -16,6 +16,7 @@ mod random;
 mod rounds;
 mod stage;
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -53,25 +54,31 @@ fn torture(rounds: u32, seed: u64) -> Result<()> {
     let began = Instant::now();
     eprintln!("{rounds} rounds, seed {seed}");
     let mut folder = tempfile::Builder::new().prefix("wflo-torture-").tempdir()?;
-    let stage = Stage::set(folder.path(), rounds::ITEMS)?;
-    let mut torture = Torture::begin(stage, seed)?;
     let mut played = 0;
-    let result = (1..=rounds).try_for_each(|round| {
-        played = round;
-        torture.round(round)
-    });
-    let result = result.and_then(|()| torture.finish());
+    let result = play(folder.path(), rounds, seed, &mut played);
     if result.is_err() {
+        // Round 0 is the run that nobody disturbs.
         folder.disable_cleanup(true);
         eprintln!(
             "round {played} of seed {seed} failed; everything is kept in `{}`",
             folder.path().display()
         );
         eprintln!("again: cargo xtask torture --rounds {rounds} --seed {seed}");
-    } else {
-        eprintln!("{}, in {} s", torture.summary(), began.elapsed().as_secs());
     }
-    result
+    let summary = result?;
+    eprintln!("{summary}, in {} s", began.elapsed().as_secs());
+    Ok(())
+}
+
+/// Plays all rounds, and says what came of them.
+fn play(folder: &Path, rounds: u32, seed: u64, played: &mut u32) -> Result<String> {
+    let mut torture = Torture::begin(Stage::set(folder, rounds::ITEMS)?, seed)?;
+    for round in 1..=rounds {
+        *played = round;
+        torture.round(round)?;
+    }
+    torture.finish()?;
+    Ok(torture.summary())
 }
 
 /// A seed nobody has chosen.
