@@ -14,4 +14,5 @@ mod manifest;
 mod readme;
 mod shared;
 mod signals;
+mod torture;
 mod wire;

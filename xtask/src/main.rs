@@ -4,6 +4,7 @@
 mod guests;
 mod sim;
 mod tool;
+mod torture;
 
 use std::process::ExitCode;
 
@@ -18,7 +19,8 @@ usage: cargo xtask COMMAND
   test [NAME]   build what the tests need, then run all tests, or those whose name has NAME in it
   install       install the wflo command, with the demo inside
   guests        build every guest to a WebAssembly component
-  sim [ARGS]    random workflows, faults and crashes in virtual time; --seeds N, --from S, --seed S";
+  sim           random workflows, faults and crashes in virtual time; [--seeds N] [--from S] [--seed S]
+  torture       kill wflo at random moments and check that nothing is lost; [--rounds N] [--seed S]";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -28,6 +30,7 @@ fn main() -> ExitCode {
         ["install"] => install(),
         ["test", names @ ..] => test(names),
         ["sim", args @ ..] => sim::run(args),
+        ["torture", args @ ..] => torture::torture(args),
         ["guests"] => wflo().and_then(|wflo| guests::build_all(&wflo)),
         ["help" | "--help" | "-h"] | [] => {
             eprintln!("{HELP}");

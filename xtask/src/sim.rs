@@ -9,11 +9,12 @@ pub(crate) fn run(args: &[&str]) -> Result<()> {
     Step::new("building the simulation (the first time takes some minutes)").loud().run(cargo().args([
         "build",
         "--quiet",
-        "--release",
+        "--profile",
+        "bench",
         "--package",
         "wflo-sim",
     ]))?;
     let mut sim = cargo();
-    sim.args(["run", "--quiet", "--release", "--package", "wflo-sim", "--"]).args(args);
+    sim.args(["run", "--quiet", "--profile", "bench", "--package", "wflo-sim", "--"]).args(args);
     Step::new("playing").loud().run(&mut sim)
 }

@@ -9,6 +9,18 @@ use wflo::{RunStatus, RunView, RuntimeError};
 pub(crate) const WHO_HINT: &str =
     "`--as NAME` names you, and the token `wflo identity add` printed goes into `WFLO_TOKEN`";
 
+/// What to do when the disk is full.
+pub(crate) const FULL_HINT: &str =
+    "make room on the disk of the state folder; then `wflo resume` goes on: nothing that was done is lost";
+
+/// The hint for a failure that says, in the words of the system or of the database, that there is no room.
+pub(crate) fn full(message: &str) -> Option<&'static str> {
+    ["No space left on device", "Disk quota exceeded", "File too large", "database or disk is full"]
+        .iter()
+        .any(|words| message.contains(words))
+        .then_some(FULL_HINT)
+}
+
 /// The exit codes of `wflo`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -124,6 +136,7 @@ impl From<RuntimeError> for Failure {
             RuntimeError::NoSuchApproval { .. } => {
                 Self::new(Code::NotFound, &error).hint("`wflo approvals` lists those that are open")
             }
+            _ if full(&error.to_string()).is_some() => Self::bug(&error).hint(FULL_HINT),
             RuntimeError::Attempt(_) => Self::bug(&error).hint("`wflo resume` goes on where the run was"),
             _ => Self::bug(&error),
         }

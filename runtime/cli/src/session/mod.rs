@@ -21,6 +21,7 @@ mod operation;
 mod operations;
 mod service;
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +29,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use wflo::Runtime;
 use wflo_backends::{SystemClock, SystemEntropy};
-use wflo_journal::{Journal, MasterKey, OpenError};
+use wflo_journal::{Journal, MasterKey, MasterKeyError, OpenError};
 use wflo_sandbox::{Sandbox, SandboxConfig};
 
 use self::client::{Connection, NotConnected, Outcome};
@@ -42,7 +43,7 @@ pub(crate) use self::operations::{
     Resume, Runs, Show, Start, Vote, Who,
 };
 use self::service::{Refusal, Service};
-use crate::failure::{Code, Failure};
+use crate::failure::{Code, FULL_HINT, Failure, full};
 
 /// How long another process that holds the store and does not listen is waited for. It covers the ten seconds that
 /// one which is ending gives to the calls under way.
@@ -215,11 +216,52 @@ async fn hold(place: &Place) -> Result<Result<Holder, OpenError>, Failure> {
     {
         Ok(journal) => journal,
         Err(error @ OpenError::Locked { .. }) => return Ok(Err(error)),
-        Err(error) => return Err(Failure::bug(error)),
+        Err(error) => return Err(unopened(&place.state, &error)),
     };
     let sandbox = sandbox(Some(&place.state))?;
     let runtime = Runtime::new(journal, sandbox, Arc::new(SystemClock), Arc::new(SystemEntropy));
     Ok(Ok(Holder::new(Service::new(runtime), &place.state)))
+}
+
+/// Why the store does not open, and what to do about it.
+fn unopened(state: &Path, error: &OpenError) -> Failure {
+    let failure = Failure::bug(error);
+    let restore =
+        "nothing was changed; restore the whole folder from a backup, or name another one with `--state`";
+    match error {
+        OpenError::Corrupt { what, .. } if what.contains("of at least") => failure.hint(format!(
+            "{restore}; what is left of it opens without its file `{}`, but runs may do again what they did then",
+            state.join("MARK").display()
+        )),
+        OpenError::Wiped { .. } | OpenError::NotAStore { .. } | OpenError::Corrupt { .. } | OpenError::Read(_) => {
+            failure.hint(restore)
+        }
+        OpenError::NewerFormat { .. } => failure.hint("use the version of wflo that made it, or a newer one"),
+        OpenError::WrongMasterKey => failure
+            .hint("give the key it was sealed with: `seal_key` of `[store]`, or `seal.key` in the state folder"),
+        OpenError::MasterKey(MasterKeyError::Io { .. } | MasterKeyError::NotHex) => failure.hint(format!(
+            "restore `{}` from a backup: without it, nothing in the store can be read",
+            state.join("seal.key").display()
+        )),
+        OpenError::Io { source, .. } => match io_hint(source) {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        },
+        _ => match full(&error.to_string()) {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        },
+    }
+}
+
+fn io_hint(error: &io::Error) -> Option<&'static str> {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Some(FULL_HINT),
+        io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => Some(
+            "the state folder must be writable, also for commands that only read; `--state` names another one",
+        ),
+        _ => None,
+    }
 }
 
 /// A sandbox, with its compiled code kept in the state folder if there is one.

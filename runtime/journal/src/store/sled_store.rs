@@ -1,10 +1,10 @@
-//! sled 0.34.7 behind six guards; `DESIGN.md` says what each is against.
+//! sled 0.34.7 behind seven guards; `DESIGN.md` says what each is against.
 
 use std::fs::{self, File};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Duration, Instant};
 
 use wflo_model::StoreId;
@@ -17,7 +17,7 @@ use super::state_dir::{Contents, StateDir, Switch, sync_dir};
 use super::sync::{NoHook, SyncHook};
 use super::view::{Backend, Pair, Sift, Write};
 use crate::entropy::draw;
-use crate::error::{OpenError, PruneError};
+use crate::error::{OpenError, PruneError, ReadError};
 use crate::key::Key;
 use crate::record::{frame, unframe};
 
@@ -32,6 +32,12 @@ const FLUSH_EVERY_MS: u64 = 500;
 const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 /// The name under which a store keeps its own id, so that an empty database is never taken for it.
 const MARKER: &str = "wflo/marker";
+/// The name under which a store keeps how many groups it has written. sled takes the first damaged record of its log
+/// for the place where a crash cut it off, and drops it and all that came after: without a word, runs would be gone,
+/// or stand where they stood before their last effects. Beside it, `MARK` says how many there were at least.
+const WRITES: &str = "wflo/writes";
+/// How much later than the last one a group makes `MARK` be written anew.
+const MARK_EVERY: Duration = Duration::from_secs(10);
 
 /// Keeps runs in sled. Blocking to open; one thread of its own writes.
 ///
@@ -67,12 +73,13 @@ impl SledStore {
     pub fn open_with(path: &Path, entropy: &dyn Entropy, hook: Arc<dyn SyncHook>) -> Result<Self, OpenError> {
         let (state, contents) = StateDir::open(path)?;
         let state = Arc::new(state);
-        let (id, db, generation) = match contents {
+        let (id, db, generation, written) = match contents {
             Contents::Store(id, generation) => {
                 remove_half_snapshots(&generation).map_err(at(&generation))?;
                 let db = open_sled(&generation)?;
                 check_marker(&db, id, path)?;
-                (id, db, generation)
+                let written = check_writes(&db, state.marked()?, &generation)?;
+                (id, db, generation, written)
             }
             Contents::Nothing => {
                 let id = StoreId::from_bytes(draw(entropy)?);
@@ -83,13 +90,14 @@ impl SledStore {
                 db.insert(key, value).and_then(|_| db.flush()).map_err(corrupt(path))?;
                 sync_files(&generation).map_err(at(&generation))?;
                 state.finish(id)?;
-                (id, db, generation)
+                (id, db, generation, 0)
             }
         };
         make_private(&generation).map_err(at(&generation))?;
         sync_dir(&generation).map_err(at(&generation))?;
         let live = Live::new(db, generation)?;
-        let backend = SledBackend { live: RwLock::new(live), state: Arc::clone(&state), hook };
+        let writes = Mutex::new(Writes::of(written));
+        let backend = SledBackend { live: RwLock::new(live), state: Arc::clone(&state), hook, writes };
         let commit = GroupCommit::start(backend).map_err(at(path))?;
         Ok(Self { commit, id, state })
     }
@@ -107,6 +115,32 @@ struct SledBackend {
     live: RwLock<Live>,
     state: Arc<StateDir>,
     hook: Arc<dyn SyncHook>,
+    writes: Mutex<Writes>,
+}
+
+/// How many groups were written.
+struct Writes {
+    applied: u64,
+    durable: u64,
+    marked: u64,
+    marked_at: Instant,
+}
+
+impl Writes {
+    fn of(written: u64) -> Self {
+        Self { applied: written, durable: written, marked: written, marked_at: Instant::now() }
+    }
+
+    /// Writes `MARK`. That it could not be written costs no more than what it would find.
+    fn mark(&mut self, state: &StateDir) {
+        if self.marked == self.durable {
+            return;
+        }
+        if let Err(error) = state.mark(self.durable) {
+            tracing::warn!(%error, "cannot note how much the store holds");
+        }
+        (self.marked, self.marked_at) = (self.durable, Instant::now());
+    }
 }
 
 /// The generation in use.
@@ -129,6 +163,18 @@ impl SledBackend {
     fn live(&self) -> RwLockReadGuard<'_, Live> {
         // The generation is replaced in one assignment, which does not panic.
         self.live.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn writes(&self) -> MutexGuard<'_, Writes> {
+        // It holds numbers, each changed in one assignment.
+        self.writes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for SledBackend {
+    fn drop(&mut self) {
+        let mut writes = self.writes.lock().unwrap_or_else(PoisonError::into_inner);
+        writes.mark(&self.state);
     }
 }
 
@@ -156,13 +202,24 @@ impl Backend for SledBackend {
                 None => batch.remove(key),
             }
         }
+        let mut writes = self.writes();
+        writes.applied += 1;
+        let key = Key::Meta(WRITES).encode();
+        let value = frame(&key, writes.applied.to_be_bytes().to_vec());
+        batch.insert(key, value);
         self.live().db.apply_batch(batch).map_err(text)
     }
 
     fn sync(&self) -> Result<(), String> {
         let live = self.live();
         live.db.flush().map_err(text)?;
-        self.hook.sync_data(&live.file).map_err(text)
+        self.hook.sync_data(&live.file).map_err(text)?;
+        let mut writes = self.writes();
+        writes.durable = writes.applied;
+        if writes.marked_at.elapsed() > MARK_EVERY {
+            writes.mark(&self.state);
+        }
+        Ok(())
     }
 
     fn replace(&self, sift: &mut Sift<'_>) -> Result<u64, ReplaceError> {
@@ -291,6 +348,26 @@ fn check_marker(db: &sled::Db, id: StoreId, path: &Path) -> Result<(), OpenError
     let value = value.ok_or_else(|| wiped("the database is empty, and `FORMAT` says that it was not"))?;
     let found = unframe(&key, value.to_vec())?;
     if found == id.as_bytes() { Ok(()) } else { Err(wiped("the database is that of another store")) }
+}
+
+/// Checks that nothing which was there is gone, and says how many groups were written.
+fn check_writes(db: &sled::Db, marked: u64, generation: &Path) -> Result<u64, OpenError> {
+    let key = Key::Meta(WRITES).encode();
+    let written = match db.get(&key).map_err(corrupt(generation))? {
+        Some(value) => {
+            let bytes = <[u8; 8]>::try_from(unframe(&key, value.to_vec())?);
+            let bytes = bytes.map_err(|_| ReadError::corrupt(Key::Meta(WRITES), "it is no number"))?;
+            u64::from_be_bytes(bytes)
+        }
+        // None was written yet, or by a version that did not count.
+        None => 0,
+    };
+    if written < marked {
+        let what =
+            format!("it ends after write {written} of at least {marked}: what came then is damaged or lost");
+        return Err(OpenError::Corrupt { path: generation.to_owned(), what });
+    }
+    Ok(written)
 }
 
 /// Makes everything that sled created durable; it leaves its settings to the operating system.

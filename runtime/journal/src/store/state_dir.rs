@@ -1,6 +1,6 @@
 //! The folder a store lives in: its lock, its format, its generation.
 //!
-//! `STATE/{FORMAT, CURRENT, lock, seal.key, gen-0001/, blobs/}`. `FORMAT` is written last when a store is made, and
+//! `STATE/{FORMAT, CURRENT, MARK, lock, seal.key, gen-0001/, blobs/}`. `FORMAT` is written last when a store is made, and
 //! a file `creating` stands there until then; so a folder without `FORMAT` either holds a store whose making was
 //! cut short and which never acknowledged anything, or is no store.
 
@@ -15,6 +15,7 @@ use crate::error::OpenError;
 
 const FORMAT: &str = "FORMAT";
 const CURRENT: &str = "CURRENT";
+const MARK: &str = "MARK";
 const LOCK: &str = "lock";
 const CREATING: &str = "creating";
 const FIRST_GENERATION: &str = "gen-0001";
@@ -160,6 +161,20 @@ impl StateDir {
         hook.before_sync()?;
         sync_dir(&self.path)?;
         hook.after_sync()
+    }
+
+    /// Notes that the database has so many writes, all of them durable: it may never have fewer.
+    pub(crate) fn mark(&self, writes: u64) -> io::Result<()> {
+        write_durably(&self.path.join(MARK), format!("writes {writes}\n").as_bytes())
+    }
+
+    /// How many writes the database must have; 0 where nothing was noted, or where the note was removed.
+    pub(crate) fn marked(&self) -> Result<u64, OpenError> {
+        let path = self.path.join(MARK);
+        let Some(text) = read_small(&path).map_err(at(&path))? else { return Ok(0) };
+        let writes = text.trim_end().strip_prefix("writes ").and_then(|number| number.parse().ok());
+        let damaged = || OpenError::Corrupt { path, what: "it has no line `writes N`".to_owned() };
+        writes.ok_or_else(damaged)
     }
 
     /// Removes the generations that are not in use: one that was not switched to, or one whose removal was cut short.

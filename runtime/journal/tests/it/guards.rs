@@ -246,3 +246,73 @@ async fn damaged_files_are_an_error_and_no_panic() {
     let error = open(&state).err().unwrap();
     assert!(matches!(error, OpenError::Corrupt { .. } | OpenError::Io { .. }), "{error}");
 }
+
+#[tokio::test]
+async fn a_damaged_log_is_not_taken_for_one_that_a_crash_cut_off() {
+    let (dir, state) = specimen().await;
+    let data = state.join("gen-0001/db");
+    let whole = fs::read(&data).unwrap();
+    // The log of sled fills its first bytes; what comes after is space.
+    let used = whole.iter().rposition(|byte| *byte != 0).unwrap();
+    let (mut refused, mut lost_by_sled) = (0, 0);
+    for at in (0..used).step_by(used / 40) {
+        let mut damaged = whole.clone();
+        damaged[at] ^= 0x55;
+        fs::write(&data, &damaged).unwrap();
+        let without = dir.path().join("without");
+        let _ = fs::remove_dir_all(&without);
+        copy_dir(&state, &without);
+        fs::remove_file(without.join("MARK")).unwrap();
+        // What sled does by itself: it drops what comes after, and says nothing.
+        if let Ok(store) = open(&without) {
+            let kept = store.read(run(1), 1, 10).await.map(|events| events.len());
+            lost_by_sled += usize::from(!matches!(kept, Ok(3)));
+        }
+        match open(&state) {
+            Ok(store) => match store.read(run(1), 1, 10).await {
+                Ok(read) => assert_eq!(read, [b"1", b"2", b"3"], "damaged at {at}"),
+                Err(ReadError::Corrupt { .. }) => refused += 1,
+                Err(other) => panic!("damaged at {at}: {other}"),
+            },
+            Err(OpenError::Corrupt { .. } | OpenError::Wiped { .. } | OpenError::Read(_)) => refused += 1,
+            Err(other) => panic!("damaged at {at}: {other}"),
+        }
+    }
+    assert!(refused > 0, "nothing was damaged");
+    assert!(lost_by_sled > 0, "the guard is against nothing");
+}
+
+#[tokio::test]
+async fn a_store_that_was_killed_is_marked_from_before() {
+    let (dir, state) = specimen().await;
+    let marked = fs::read_to_string(state.join("MARK")).unwrap();
+    let store = open(&state).unwrap();
+    store.submit(append(1, 1, 3, &["4"])).durable().await.unwrap();
+    // As it is when the process is killed now: the mark is an older one, and the store is whole.
+    let killed = dir.path().join("killed");
+    copy_dir(&state, &killed);
+    drop(store);
+    assert_eq!(fs::read_to_string(killed.join("MARK")).unwrap(), marked);
+    assert_ne!(fs::read_to_string(state.join("MARK")).unwrap(), marked, "a clean end marks anew");
+    assert_eq!(events(&open(&killed).unwrap(), 1).await, ["1", "2", "3", "4"]);
+
+    // Of a backup that mixes a later mark with an earlier database, what is missing is seen.
+    fs::write(killed.join("MARK"), "writes 99\n").unwrap();
+    let error = open(&killed).err().unwrap().to_string();
+    assert!(error.contains("of at least 99"), "{error}");
+    fs::write(killed.join("MARK"), "").unwrap();
+    assert!(matches!(open(&killed), Err(OpenError::Corrupt { .. })));
+}
+
+fn copy_dir(from: &Path, to: &Path) {
+    fs::create_dir(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_dir(&entry.path(), &to);
+        } else {
+            fs::copy(entry.path(), &to).unwrap();
+        }
+    }
+}
