@@ -77,5 +77,11 @@ fn test(names: &[&str]) -> Result<()> {
     guests::build_all(&tool::beside("wflo")?)?;
     let mut tests = cargo();
     tests.args(["test", "--workspace", "--no-fail-fast"]).args(names);
-    Step::new("testing").loud().run(&mut tests)
+    let tested = Step::new("testing").loud().run(&mut tests);
+    // A workspace of its own, as every guest is.
+    let mut sdk = cargo();
+    sdk.args(["test", "--quiet", "--no-fail-fast", "--target-dir", "target"]).args(names);
+    sdk.current_dir(root().join("guest-sdk/rust"));
+    let sdk_tested = Step::new("testing the Rust SDK").loud().run(&mut sdk);
+    tested.and(sdk_tested)
 }
