@@ -1,6 +1,7 @@
 //! `cargo xtask`: the developer's own tool.
 #![expect(clippy::print_stderr, reason = "a tool for a terminal")]
 
+mod bench;
 mod guests;
 mod tool;
 
@@ -16,7 +17,9 @@ usage: cargo xtask COMMAND
   demo          set up and play the fraud-detection example, from an empty checkout to blocked accounts
   test [NAME]   build what the tests need, then run all tests, or those whose name has NAME in it
   install       install the wflo command, with the demo inside
-  guests        build every guest to a WebAssembly component";
+  guests        build every guest to a WebAssembly component
+  bench [--json FILE] [--doc] [NAME]
+                measure wflo against its goals, or those with NAME in them; --doc writes docs/performance.md";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -25,6 +28,7 @@ fn main() -> ExitCode {
         ["demo"] => demo(),
         ["install"] => install(),
         ["test", names @ ..] => test(names),
+        ["bench", args @ ..] => bench::bench(args),
         ["guests"] => wflo().and_then(|wflo| guests::build_all(&wflo)),
         ["help" | "--help" | "-h"] | [] => {
             eprintln!("{HELP}");
