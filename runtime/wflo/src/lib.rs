@@ -20,6 +20,7 @@ mod recovery;
 mod replay;
 mod retention;
 mod run_log;
+mod runs;
 mod runtime;
 mod statement;
 mod tasks;
