@@ -1,10 +1,11 @@
 //! Guests: programs that compile to WebAssembly components.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::tool::{Step, command, root};
+use crate::tool::{Step, cargo, command, root};
 
 /// What guests are compiled to.
 const TARGET: &str = "wasm32-wasip2";
@@ -30,6 +31,33 @@ pub(crate) fn target() -> Result<()> {
         .with_context(|| {
             format!("guests need `{TARGET}`; with rustup, `rustup target add {TARGET}` installs it")
         })
+}
+
+/// What builds one of `tests/programs`, into the folder that tests build them into as well.
+pub(crate) fn program(name: &str) -> Command {
+    let mut build = cargo();
+    build
+        .current_dir(root().join("tests/programs"))
+        .args([
+            "build",
+            "--quiet",
+            "--release",
+            "--target",
+            TARGET,
+            "--target-dir",
+            "target",
+            "--package",
+            name,
+        ])
+        // What cargo set for this tool must not reach the guests.
+        .env_remove("RUSTFLAGS")
+        .env_remove("CARGO_ENCODED_RUSTFLAGS");
+    build
+}
+
+/// Where [`program`] puts it.
+pub(crate) fn program_file(name: &str) -> PathBuf {
+    root().join("tests/programs/target").join(TARGET).join("release").join(format!("{name}.wasm"))
 }
 
 /// The folders in a folder that hold a workflow.

@@ -1,6 +1,7 @@
 //! `cargo xtask`: the developer's own tool.
 #![expect(clippy::print_stderr, reason = "a tool for a terminal")]
 
+mod bench;
 mod guests;
 mod sim;
 mod tool;
@@ -20,7 +21,9 @@ usage: cargo xtask COMMAND
   install       install the wflo command, with the demo inside
   guests        build every guest to a WebAssembly component
   sim           random workflows, faults and crashes in virtual time; [--seeds N] [--from S] [--seed S]
-  torture       kill wflo at random moments and check that nothing is lost; [--rounds N] [--seed S]";
+  torture       kill wflo at random moments and check that nothing is lost; [--rounds N] [--seed S]
+  bench [--json FILE] [--doc] [NAME]
+                measure wflo against its goals, or those with NAME in them; --doc writes docs/performance.md";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -31,6 +34,7 @@ fn main() -> ExitCode {
         ["test", names @ ..] => test(names),
         ["sim", args @ ..] => sim::run(args),
         ["torture", args @ ..] => torture::torture(args),
+        ["bench", args @ ..] => bench::bench(args),
         ["guests"] => wflo().and_then(|wflo| guests::build_all(&wflo)),
         ["help" | "--help" | "-h"] | [] => {
             eprintln!("{HELP}");

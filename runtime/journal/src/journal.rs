@@ -397,10 +397,21 @@ impl Journal {
     /// When the disk fails.
     pub async fn put_public(&self, content: &[u8]) -> Result<Digest, BlobError> {
         let digest = Digest::of(content);
+        if self.holds_public(&digest) {
+            return Ok(digest);
+        }
         self.0.under_way.public(digest);
         let put = self.0.blobs.put_now(BlobName::Public(digest), content.to_vec()).await;
         put.map_err(|message| BlobError::Io { digest, message })?;
+        self.0.under_way.public_is_durable(digest);
         Ok(digest)
+    }
+
+    /// Whether [`put_public`](Self::put_public) of this process has made content of that digest durable: then it is
+    /// there as long as the process is, for [`prune`](Self::prune) leaves it.
+    #[must_use]
+    pub fn holds_public(&self, digest: &Digest) -> bool {
+        self.0.under_way.holds_public(digest)
     }
 
     /// Public content by its SHA-256, which is checked.

@@ -169,7 +169,7 @@ fn remove_public(shared: &Shared, keep: &HashSet<Digest>) -> io::Result<(u64, u6
         }
         // The lock is held while it goes: who puts it meanwhile finds it gone, and writes it again.
         let put = shared.under_way.lock();
-        if !put.public.contains(&digest) {
+        if !put.public.contains_key(&digest) {
             bytes += shared.blobs.remove_public(digest)?;
             count += 1;
         }
@@ -203,7 +203,8 @@ pub(crate) struct UnderWay(Mutex<Marks>);
 #[derive(Debug, Default)]
 struct Marks {
     making: HashSet<RunId>,
-    public: HashSet<Digest>,
+    /// Public content that this process puts, and whether it is durable by now.
+    public: HashMap<Digest, bool>,
 }
 
 impl UnderWay {
@@ -220,7 +221,15 @@ impl UnderWay {
     }
 
     pub(crate) fn public(&self, digest: Digest) {
-        self.lock().public.insert(digest);
+        self.lock().public.entry(digest).or_insert(false);
+    }
+
+    pub(crate) fn public_is_durable(&self, digest: Digest) {
+        self.lock().public.insert(digest, true);
+    }
+
+    pub(crate) fn holds_public(&self, digest: &Digest) -> bool {
+        self.lock().public.get(digest).copied().unwrap_or_default()
     }
 
     fn lock(&self) -> MutexGuard<'_, Marks> {

@@ -228,14 +228,23 @@ impl Attempt {
 
     /// The end of the attempt, and when the next one may begin.
     fn end(&self, end: AttemptEnd, meters: Meters) -> (Place, Event) {
-        let seed = Digest::of(&self.log.keys().seed(self.unit.step.as_str(), self.unit.item, self.attempt));
-        let seed =
-            u64::from_be_bytes(seed.as_bytes()[..8].try_into().expect("a digest has more than 8 bytes"));
+        // An attempt that succeeded is followed by none: most do, and need no jitter.
+        let seed = match end {
+            AttemptEnd::Succeeded { .. } => 0,
+            _ => self.jitter(),
+        };
         let now = self.log.now();
         let retry_at =
             self.log.read(|state| retry_at(&self.step.retry, state.unit(&self.unit), &end, seed, now));
         let Meters { fuel, memory_peak, ms } = meters;
         (self.place(), Event::AttemptEnded { end, fuel, memory_peak, ms, retry_at })
+    }
+
+    /// What spreads the retries of attempts that failed together: the same each time it is asked.
+    fn jitter(&self) -> u64 {
+        let seed = self.log.keys().seed(self.unit.step.as_str(), self.unit.item, self.attempt);
+        let digest = Digest::of(&seed);
+        u64::from_be_bytes(digest.as_bytes()[..8].try_into().expect("a digest has more than 8 bytes"))
     }
 
     fn place(&self) -> Place {

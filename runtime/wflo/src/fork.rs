@@ -6,7 +6,7 @@ use wflo_engine::{CallClass, Event, Forked, Place, Recorded, RunState, RunStatus
 use wflo_journal::Created;
 use wflo_model::{PrincipalName, RunId, StepName};
 
-use crate::run_log::{draft, first_summary};
+use crate::run_log::{draft, encoded_summary};
 use crate::{LogFailed, Runtime, RuntimeError};
 
 /// A fork to make.
@@ -91,7 +91,7 @@ impl Runtime {
             .zip(&drafted)
             .map(|(seq, (place, event))| Recorded { seq, time, place: place.clone(), event: event.clone() })
             .collect();
-        let summary = first_summary(&records).map_err(LogFailed::from)?;
+        let summary = encoded_summary(&RunState::replay(&records).map_err(LogFailed::from)?);
         let drafts = drafted.iter().map(|(place, event)| draft(time, place, event)).collect();
         match self.journal().create_run(child, None, drafts, summary).await? {
             Created::New(_) | Created::Exists(_) => Ok(child),

@@ -23,6 +23,7 @@ mod replay;
 mod resumable;
 mod retention;
 mod run_log;
+mod runs;
 mod runtime;
 mod statement;
 mod tasks;

@@ -269,10 +269,9 @@ fn encode(summary: &Summary) -> Vec<u8> {
     serde_json::to_vec(summary).expect("a summary has text keys only")
 }
 
-/// The summary of a run that is about to be created by `events`.
-pub(crate) fn first_summary(events: &[Recorded]) -> Result<Vec<u8>, BadHistory> {
-    let state = RunState::replay(events)?;
-    Ok(summary(&state).map(|summary| encode(&summary)).unwrap_or_default())
+/// The summary of a run that stands so.
+pub(crate) fn encoded_summary(state: &RunState) -> Vec<u8> {
+    summary(state).as_ref().map(encode).unwrap_or_default()
 }
 
 pub(crate) fn draft(time: Timestamp, place: &Place, event: &Event) -> Draft {

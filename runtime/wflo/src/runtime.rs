@@ -1,7 +1,7 @@
 //! The runtime: runs in one store, one sandbox, and what people can do with them.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, Weak};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
 
 use serde_json::{Map, Value};
 use wflo_engine::{
@@ -16,7 +16,8 @@ use wflo_sandbox::Missing;
 use crate::executor::{Executor, Observer};
 use crate::guest::{Components, StepProgram};
 use crate::principal::{IDENTITIES, People, Principal, Principals, new_token, stored};
-use crate::run_log::{RunLog, Summary, draft, first_summary, recorded};
+use crate::run_log::{RunLog, Summary, draft, encoded_summary, recorded};
+use crate::runs::Runs;
 use crate::view::{ApprovalView, CostView, LogView, RunLine, RunView};
 use crate::{Outside, RuntimeError};
 
@@ -53,20 +54,12 @@ pub struct Start {
 pub struct Runtime {
     journal: Journal,
     components: Arc<dyn Components>,
-    clock: Arc<dyn Clock>,
+    pub(crate) clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
-    runs: tokio::sync::Mutex<HashMap<RunId, Open>>,
+    pub(crate) runs: Mutex<Runs>,
     /// Held while the stored identities are read, changed and written.
     identities: tokio::sync::Mutex<()>,
     stopping: tokio::sync::watch::Sender<bool>,
-}
-
-/// A run that this process writes, as long as somebody holds its log.
-#[derive(Default)]
-struct Open {
-    log: Weak<RunLog>,
-    plan: Weak<Plan>,
-    driver: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Runtime {
@@ -122,7 +115,10 @@ impl Runtime {
         let mut missing = Vec::new();
         for digest in plan.components() {
             let bytes = components.get(&digest).ok_or(RuntimeError::NoComponent { component: digest })?;
-            let program = Arc::clone(&self.components).load(bytes).await?;
+            let program = match self.components.loaded(&digest) {
+                Some(program) => program,
+                None => Arc::clone(&self.components).load(bytes).await?,
+            };
             missing.extend(program.missing(&plan.component_grants(&digest).capabilities()));
         }
         Ok(missing)
@@ -137,8 +133,10 @@ impl Runtime {
         if !missing.is_empty() {
             return Err(RuntimeError::Denied { missing });
         }
-        for bytes in start.components.values() {
-            self.journal.put_public(bytes).await?;
+        for (digest, bytes) in &start.components {
+            if !self.journal.holds_public(digest) {
+                self.journal.put_public(bytes).await?;
+            }
         }
         let plan = self.journal.put_public(&start.plan.bytes()).await?;
         let now = self.clock.now();
@@ -154,11 +152,13 @@ impl Runtime {
         };
         let first = Recorded { seq: 1, time: now, place: Place::RUN, event };
         let drafts = vec![draft(now, &first.place, &first.event)];
-        let summary = first_summary(std::slice::from_ref(&first)).map_err(crate::LogFailed::from)?;
+        let state = RunState::replay([&first]).map_err(crate::LogFailed::from)?;
+        let summary = encoded_summary(&state);
         match self.journal.create_run(run, start.key.as_deref(), drafts, summary).await? {
             Created::Exists(earlier) => Ok(earlier),
             Created::New(writer) => {
-                drop(writer);
+                let plan = self.plan(&state).await?;
+                self.open_runs().made(run, (self.log(run, writer, state), plan));
                 Ok(run)
             }
         }
@@ -177,9 +177,10 @@ impl Runtime {
         host: &Host,
         observer: Option<Arc<dyn Observer>>,
     ) -> Result<RunView, RuntimeError> {
-        let driver = Arc::clone(&self.runs.lock().await.entry(run).or_default().driver);
-        let _only_one = driver.lock().await;
+        let turns = self.open_runs().turns(run);
+        let _only_one = turns.driving.lock().await;
         let (log, plan) = self.open(run).await?;
+        self.open_runs().driven(&run);
         if !log.read(|state| state.status().is_final()) {
             let (log, plan) = (Arc::clone(&log), Arc::clone(&plan));
             let people = self.people(host);
@@ -547,44 +548,11 @@ impl Runtime {
     }
 
     async fn state(&self, run: RunId) -> Result<RunState, RuntimeError> {
-        let log = self.runs.lock().await.get(&run).and_then(|open| open.log.upgrade());
-        match log {
-            Some(log) => Ok(log.read(Clone::clone)),
+        let open = self.open_runs().get(&run);
+        match open {
+            Some((log, _plan)) => Ok(log.read(Clone::clone)),
             None => Ok(RunState::replay(&self.events(run).await?).map_err(crate::LogFailed::from)?),
         }
-    }
-
-    pub(crate) async fn plan(&self, state: &RunState) -> Result<Arc<Plan>, RuntimeError> {
-        let digest = state.created().map(|created| created.plan).unwrap_or(Digest::ZERO);
-        let bytes = self.journal.get_public(&digest).await?;
-        let plan = serde_json::from_slice(&bytes)
-            .map_err(|error| RuntimeError::BadPlan { plan: digest, source: error })?;
-        Ok(Arc::new(plan))
-    }
-
-    /// The log of a run, to write: the one this process has open, or a newly claimed one.
-    pub(crate) async fn open(&self, run: RunId) -> Result<(Arc<RunLog>, Arc<Plan>), RuntimeError> {
-        let mut runs = self.runs.lock().await;
-        if let Some(open) = runs.get(&run)
-            && let (Some(log), Some(plan)) = (open.log.upgrade(), open.plan.upgrade())
-        {
-            return Ok((log, plan));
-        }
-        let mut state = RunState::replay(&self.events(run).await?).map_err(crate::LogFailed::from)?;
-        let plan = self.plan(&state).await?;
-        let writer = self.journal.claim(run).await?;
-        // What a driver that was let go of had under way may have landed since; after the claim nothing can.
-        if writer.head() > state.seq() {
-            for entry in self.journal.read(run, state.seq() + 1).await? {
-                let recorded = recorded(&entry).map_err(crate::LogFailed::from)?;
-                state.apply(&recorded).map_err(crate::LogFailed::from)?;
-            }
-        }
-        let store = self.journal.store_id();
-        let log = Arc::new(RunLog::new(run, store, Arc::clone(&self.clock), writer, state));
-        let open = runs.entry(run).or_default();
-        (open.log, open.plan) = (Arc::downgrade(&log), Arc::downgrade(&plan));
-        Ok((log, plan))
     }
 }
 

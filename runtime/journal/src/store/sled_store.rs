@@ -23,9 +23,11 @@ use crate::record::{frame, unframe};
 
 /// Memory for sled's page cache.
 const CACHE: u64 = 64 << 20;
-/// sled keeps a value apart when it is a large part of a segment: the larger the segment, the later. The largest
-/// there is, as a second line behind [`super::MAX_VALUE`].
-const SEGMENT: usize = 16 << 20;
+/// sled keeps apart, in files that it never syncs, what takes a quarter of a segment: 512 KiB here. The largest it
+/// writes is a page of its tree, and no page comes near: a leaf has 17 values before it is split, of
+/// [`super::MAX_VALUE`] bytes each, and an inner page 257 keys of 257 bytes. Larger segments would cost: sled fills the
+/// last one with zeros each time it opens, and syncs them.
+const SEGMENT: usize = 2 << 20;
 /// sled collects garbage only in its own periodic flush.
 const FLUSH_EVERY_MS: u64 = 500;
 /// How long to wait for sled to let go of its files after an earlier store of this process was closed.
@@ -300,12 +302,21 @@ fn text(error: impl ToString) -> String {
     error.to_string()
 }
 
+/// The size of a generation's segments: sled opens it with no other than it was made with.
+fn segment_size(generation: &Path) -> usize {
+    // Lines of text, and a checksum that sled looks at.
+    let settings = fs::read(generation.join("conf")).unwrap_or_default();
+    let settings = String::from_utf8_lossy(&settings);
+    let made_with = settings.lines().find_map(|line| line.strip_prefix("segment_size: ")?.parse().ok());
+    made_with.unwrap_or(SEGMENT)
+}
+
 /// Opens sled. Its panics become errors: it has some where files are damaged.
 fn open_sled(generation: &Path) -> Result<sled::Db, OpenError> {
     let config = sled::Config::new()
         .path(generation)
         .cache_capacity(CACHE)
-        .segment_size(SEGMENT)
+        .segment_size(segment_size(generation))
         .flush_every_ms(Some(FLUSH_EVERY_MS));
     let patience = Instant::now() + LOCK_PATIENCE;
     loop {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use tempfile::TempDir;
 use wflo_backends::SystemEntropy;
-use wflo_journal::{AppendError, OpenError, ReadError, SledStore, Store, SyncHook};
+use wflo_journal::{Append, AppendError, OpenError, ReadError, SledStore, Store, SyncHook};
 
 use crate::support::{append, events, files, made, run, try_raw_sled as raw};
 
@@ -52,6 +52,42 @@ async fn every_group_is_synced_before_it_is_acknowledged() {
         store.submit(append(1, 1, head, &["x"])).durable().await.unwrap();
         assert_eq!(*noted.0.lock().unwrap(), [data]);
     }
+}
+
+/// Guard 3: sled has no reason to keep anything apart, pages of its tree included.
+#[tokio::test]
+async fn the_largest_values_stay_in_the_file_that_is_synced() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).unwrap();
+    made(&store, 1).await;
+    for round in 0..10 {
+        let events = vec![vec![7; 4092]; 200];
+        let append = Append { events, ..append(1, 1, 1 + 200 * round, &[]) };
+        store.submit(append).durable().await.unwrap();
+    }
+    assert!(fs::metadata(dir.path().join("gen-0001/db")).unwrap().len() > 8 << 20);
+    assert_eq!(files(&dir.path().join("gen-0001/blobs")), Vec::<PathBuf>::new());
+}
+
+/// sled opens its files with no other size of segments than they were made with; earlier versions made them larger.
+#[tokio::test]
+async fn a_generation_of_larger_segments_opens() {
+    let (_dir, state) = specimen().await;
+    let (generation, large) = (state.join("gen-0001"), state.join("large"));
+    {
+        let from = raw(&generation).unwrap();
+        let config = sled::Config::new().path(&large).segment_size(16 << 20).flush_every_ms(None);
+        let to = config.open().unwrap();
+        for pair in from.iter() {
+            let (key, value) = pair.unwrap();
+            to.insert(key, value).unwrap();
+        }
+        to.flush().unwrap();
+    }
+    fs::remove_dir_all(&generation).unwrap();
+    fs::rename(&large, &generation).unwrap();
+    let store = open(&state).unwrap();
+    assert_eq!(events(&store, 1).await, ["1", "2", "3"]);
 }
 
 #[tokio::test]

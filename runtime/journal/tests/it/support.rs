@@ -225,7 +225,7 @@ pub(crate) async fn events(store: &dyn Store, n: u8) -> Vec<String> {
 
 /// sled without our guards. Retries, for sled lets go of its files a moment after it was dropped.
 pub(crate) fn try_raw_sled(generation: &Path) -> sled::Result<sled::Db> {
-    let config = sled::Config::new().path(generation).segment_size(16 << 20).flush_every_ms(None);
+    let config = sled::Config::new().path(generation).segment_size(2 << 20).flush_every_ms(None);
     for _ in 0..400 {
         match config.open() {
             Err(sled::Error::Io(error)) if error.to_string().contains("lock") => {
