@@ -24,8 +24,11 @@ pub(crate) struct Goal {
     pub(crate) name: &'static str,
     /// What is done, for who waits.
     pub(crate) says: &'static str,
-    pub(crate) measure: for<'a> fn(&'a Args) -> Pin<Box<dyn Future<Output = Result<Vec<Row>>> + 'a>>,
+    pub(crate) measure: for<'a> fn(&'a Args) -> Measuring<'a>,
 }
+
+/// What it comes to, once it is done.
+type Measuring<'a> = Pin<Box<dyn Future<Output = Result<Vec<Row>>> + 'a>>;
 
 macro_rules! goals {
     ($($name:ident: $says:literal,)*) => {
