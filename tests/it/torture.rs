@@ -11,7 +11,7 @@ use crate::harness::{Output, Project, Provider, approval_of, binary};
 
 #[test]
 fn nothing_is_lost_and_nothing_happens_twice_however_often_it_is_killed() {
-    let tortured = Output::of(Command::new(binary("wflo-torture")).args(["--rounds", "8"]));
+    let tortured = Output::of(Command::new(binary("wflo-torture")).args(["--rounds", "6"]));
     assert_eq!(tortured.code, 0, "{}", tortured.stderr);
     assert!(tortured.stderr.contains("runs checked"), "{}", tortured.stderr);
 }
