@@ -20,6 +20,8 @@ pub const FUNCTIONS: &[(&str, &str, Reach)] = &[
     ("wasi:logging/logging", "log", Reach::Virtual),
     ("wflo:approval/gate", "decision", Reach::Virtual),
     ("wflo:approval/gate", "request", Reach::Gate),
+    ("wflo:approval/policy", "fact", Reach::Gate),
+    ("wflo:db/sql", "call", Reach::Gate),
     ("wflo:db/sql", "execute", Reach::Gate),
     ("wflo:db/sql", "query", Reach::Gate),
     ("wflo:llm/chat", "complete", Reach::Gate),
@@ -38,6 +40,7 @@ pub const FUNCTIONS: &[(&str, &str, Reach)] = &[
 pub const INTERFACES: &[&str] = &[
     "wasi:logging/logging@0.1.0-draft",
     "wflo:approval/gate@0.1.0",
+    "wflo:approval/policy@0.1.0",
     "wflo:db/sql@0.1.0",
     "wflo:llm/chat@0.1.0",
     "wflo:llm/tasks@0.1.0",

@@ -11,6 +11,7 @@ mod gate;
 mod harness;
 mod manifest;
 mod readme;
+mod refunds;
 mod shared;
 mod signals;
 mod wire;

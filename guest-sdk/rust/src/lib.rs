@@ -59,12 +59,14 @@ pub mod bindings;
 mod context;
 pub mod db;
 mod error;
+mod fact;
 mod handler;
 pub mod llm;
 pub mod log;
 mod schema;
 
 pub use approval::{Ask, AskError, Decision, DecisionStatus, Vote};
+pub use fact::{FactError, Verdict, fact};
 pub use context::{Context, ContextError, Undo};
 #[doc(no_inline)]
 pub use schemars::{self, JsonSchema};

@@ -84,13 +84,16 @@ fn approved(
                 shows,
                 rule: rule.clone(),
                 expires_at: rule.timeout.map(|timeout| now.after(timeout)),
+                asks: Vec::new(),
             }))
         }
     }
 }
 
-/// What the expressions of a step can read: the run, its inputs, and the outputs of what the step depends on.
-fn scope<'a>(run: &RunId, state: &'a RunState, step: &PlanStep, plan: &Plan) -> Scope<'a> {
+/// What the expressions of a step, and the policies that hear it, can read: the run, its inputs, its budget, and the
+/// outputs of what the step depends on.
+#[must_use]
+pub fn scope<'a>(run: &RunId, state: &'a RunState, step: &PlanStep, plan: &Plan) -> Scope<'a> {
     let mut scope = Scope::new();
     if let Some(created) = state.created() {
         scope.bind(&["inputs"], &created.inputs);

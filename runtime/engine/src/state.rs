@@ -122,7 +122,7 @@ impl RunState {
                 (unit.output, unit.ended_at) = (output.clone(), Some(*time));
             }
             Event::Superseded { .. } => self.ended = Some((RunStatus::Superseded, None)),
-            Event::ApprovalOpened { id, at, call, subject, shows, rule, expires_at } => {
+            Event::ApprovalOpened { id, at, call, subject, shows, rule, expires_at, asks } => {
                 let unit = place.unit_id().ok_or_else(|| bad("an approval is of a step"))?;
                 let state = self.unit_mut(place).ok_or_else(|| bad("there is no such item"))?;
                 (state.status, state.approval) = (StepStatus::Waiting, Some(*id));
@@ -140,6 +140,8 @@ impl RunState {
                         votes: Vec::new(),
                         state: ApprovalState::Open,
                         opened_at: *time,
+                        asks: asks.clone(),
+                        used_for: None,
                     },
                 );
             }
@@ -171,7 +173,7 @@ impl RunState {
                     open.for_each(|step| step.unit.status = StepStatus::Cancelled);
                 }
             }
-            Event::Denied { .. } | Event::Logged { .. } => {}
+            Event::Denied { .. } | Event::Logged { .. } | Event::PolicyFired(_) => {}
             Event::FannedOut { items, consumes } => {
                 if let Some(id) = consumes {
                     self.consume(id).map_err(bad)?;
@@ -204,9 +206,9 @@ impl RunState {
     fn apply_to_unit(&mut self, recorded: &Recorded) -> Result<(), &'static str> {
         let Recorded { seq, place, event, .. } = recorded;
         match event {
-            Event::Intent { hold, consumes, .. } => {
+            Event::Intent { hold, consumes, key, .. } => {
                 self.ledger.hold(*seq, *hold);
-                consumes.iter().try_for_each(|id| self.consume(id))?;
+                consumes.iter().try_for_each(|id| self.consume_for(id, key))?;
             }
             Event::Returned(returned) => {
                 let cost = returned.spend.as_ref().map_or(PicoUsd::ZERO, |spend| spend.cost_usd);
@@ -246,6 +248,22 @@ impl RunState {
         }
         approval.state = ApprovalState::Consumed;
         Ok(())
+    }
+
+    /// As [`consume`](Self::consume), for one effect, which may need more than one intent: one that was cut off is made
+    /// again, and one of a failed attempt was undone.
+    fn consume_for(&mut self, id: &ApprovalId, key: &Digest) -> Result<(), &'static str> {
+        let approval = self.approvals.get_mut(id).ok_or("no such approval")?;
+        match approval.state {
+            ApprovalState::Closed { outcome: Outcome::Approved, .. } | ApprovalState::Consumed
+                if approval.used_for.is_none_or(|other| other == *key) =>
+            {
+                approval.state = ApprovalState::Consumed;
+                approval.used_for = Some(*key);
+                Ok(())
+            }
+            _ => Err("it consumes an approval that was not given for it"),
+        }
     }
 
     fn unit_mut(&mut self, place: &Place) -> Option<&mut Unit> {

@@ -466,6 +466,7 @@ fn a_question_in_the_middle_of_a_step_waits_and_the_attempt_goes_on() {
         shows: json!({}),
         rule: ApprovalRule::new(vec![Approver::new("fraud")], Quorum::EachListed),
         expires_at: None,
+        asks: Vec::new(),
     };
     run.append(Place::attempt(&unit("a"), 1).call(1), opened);
     assert_eq!(run.settle(), [("b".into(), 1)]);

@@ -9,6 +9,7 @@ use crate::expression_toml::ExpressionToml;
 use crate::policy::PolicyEvent;
 use crate::policy_value::{BareName, ValueType};
 use crate::reader::{Node, Reader, Section, Spanned};
+use crate::unsupported;
 use crate::workflow_toml::{ApprovalToml, note_undelivered, read_approval};
 
 #[derive(Clone, Debug)]
@@ -89,6 +90,12 @@ fn read_events(reader: &mut Reader, node: &Node<'_>) -> Option<Spanned<BTreeSet<
     let events = nodes.iter().map(|node| node.choice(reader, &PolicyEvent::ALL));
     // Every word is looked at, so that each that is wrong is reported.
     let events: Vec<_> = events.collect();
+    for (node, event) in nodes.iter().zip(&events) {
+        let word = event.map(|event| event.to_string()).unwrap_or_default();
+        if unsupported::has(unsupported::VALUES, "on", &word) && !reader.everything {
+            reader.unsupported(node.span.clone(), &format!("on = \"{word}\""));
+        }
+    }
     Some(node.at(events.into_iter().collect::<Option<_>>()?))
 }
 

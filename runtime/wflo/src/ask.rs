@@ -70,6 +70,7 @@ impl AttemptGate {
                 shows,
                 expires_at: rule.timeout.map(|timeout| now.after(timeout)),
                 rule,
+                asks: Vec::new(),
             };
             Ok::<_, std::convert::Infallible>((vec![(place, event)], ()))
         });
@@ -81,7 +82,7 @@ impl AttemptGate {
     }
 
     /// What an approval of a call is bound to: the run, the call as it will be made, the component and the plan.
-    fn call_subject(&self, call: &Asked) -> Result<Digest, Stop> {
+    pub(crate) fn call_subject(&self, call: &Asked) -> Result<Digest, Stop> {
         let arguments = canonical(&call.call.args).map_err(|error| Stop::Host(error.to_string()))?;
         Ok(Digest::of_parts(&[
             b"wflo approval at call",

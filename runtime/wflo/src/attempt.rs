@@ -7,7 +7,7 @@ use std::sync::Arc;
 use wflo_engine::{AttemptEnd, Event, Place, RunState, UnitId, retry_at};
 use wflo_host_api::{StepContext, Stop};
 use wflo_manifest::{Plan, PlanStep};
-use wflo_model::{Digest, Fault, FaultKind, Label};
+use wflo_model::{Digest, Failure, FailureKind, Fault, FaultKind, Label, Timestamp};
 use wflo_ports::{Begun, DbError};
 use wflo_sandbox::{End, Program};
 
@@ -16,6 +16,7 @@ use crate::ask::decision;
 use crate::gate::{AttemptGate, Halt, Setup};
 use crate::history::{Committing, History};
 use crate::operation::database;
+use crate::principal::People;
 use crate::run_log::{LogFailed, RunLog};
 use crate::transactions::{RedoError, Transactions};
 
@@ -29,6 +30,7 @@ pub(crate) struct Attempt {
     pub(crate) attempt: u32,
     pub(crate) program: Arc<Program>,
     pub(crate) history: History,
+    pub(crate) people: People,
     pub(crate) stopping: tokio::sync::watch::Receiver<bool>,
 }
 
@@ -80,8 +82,10 @@ impl Attempt {
         }
         let halt = Halt::new(self.stopping.clone());
         let run = self.log.run().to_string();
-        let context =
-            self.log.read(|state| context(&run, &self.plan, state, &self.step, &self.unit, self.attempt));
+        let began = history.started;
+        let context = self
+            .log
+            .read(|state| context(&run, &self.plan, state, &self.step, &self.unit, self.attempt, began));
         let gate = AttemptGate::new(Setup {
             log: Arc::clone(&self.log),
             outside: Arc::clone(&self.outside),
@@ -91,6 +95,7 @@ impl Attempt {
             attempt: self.attempt,
             context,
             history,
+            people: self.people.clone(),
             halt: halt.clone(),
         });
         let running = self.program.run(self.step.function.as_str(), Box::new(gate), &self.step.limits);
@@ -106,6 +111,12 @@ impl Attempt {
             memory_peak: ended.usage.memory_peak,
             ms: u64::try_from(ended.usage.wall.as_millis()).unwrap_or(u64::MAX),
         };
+        if let End::Output(output) = &ended.end
+            && self.step.output_violations(output).is_empty()
+            && let Err(stop) = gate.returns(output).await
+        {
+            return self.stopped(stop, meters);
+        }
         let end = match ended.end {
             End::Stopped(stop) => return self.stopped(stop, meters),
             // A fault may cut a replay short; a guest that returns has made every recorded call.
@@ -128,6 +139,13 @@ impl Attempt {
             // The gate has journaled why, or it goes on elsewhere.
             Stop::Parked | Stop::Diverged | Stop::Suspended => Ok(None),
             Stop::Interrupted(message) => Ok(Some(self.end(AttemptEnd::Interrupted { message }, meters))),
+            Stop::Rejected { reason, skips: true } => {
+                Ok(Some(self.end(AttemptEnd::Skipped { reason }, meters)))
+            }
+            Stop::Rejected { reason: message, .. } => {
+                let kind = FailureKind::Permanent;
+                Ok(Some(self.end(AttemptEnd::Failed(Failure { kind, message }), meters)))
+            }
             Stop::Fault(fault) => Ok(Some(self.end(AttemptEnd::Fault(fault), meters))),
             other => Err(self.host(other.to_string())),
         }
@@ -188,8 +206,9 @@ impl Attempt {
                 Err(source) => return Err(self.commit_failed(db, source)),
             }
         }
-        let redone =
-            transactions.redo(&self.outside, &self.step.grants.db, &marker, |db| missing.contains(&db)).await;
+        let redone = transactions
+            .redo(&self.outside, &self.step, &self.plan.statements, &marker, |db| missing.contains(&db))
+            .await;
         let meters = Meters { fuel, memory_peak, ms: 0 };
         match redone {
             Ok(()) => {}
@@ -232,7 +251,8 @@ impl Attempt {
     }
 }
 
-/// What the step may know about itself.
+/// What the step may know about itself when its attempt begins; what is decided later is told with the call that it is
+/// about.
 pub(crate) fn context(
     run: &str,
     plan: &Plan,
@@ -240,6 +260,7 @@ pub(crate) fn context(
     step: &PlanStep,
     unit: &UnitId,
     attempt: u32,
+    began: Timestamp,
 ) -> StepContext {
     let ancestors = plan.transitive(&step.name);
     let outputs: BTreeMap<_, _> =
@@ -251,10 +272,10 @@ pub(crate) fn context(
         let parent = UnitId::step(name);
         unit.item.map(|item| parent.with_item(item)).into_iter().chain([parent])
     });
-    let decision = [unit.clone(), whole]
-        .into_iter()
-        .chain(parents)
-        .find_map(|unit| decision(state.approval(state.unit(&unit).approval.as_ref()?)?));
+    let decision = [unit.clone(), whole].into_iter().chain(parents).find_map(|unit| {
+        let of_unit = state.approvals().filter(|it| it.unit == unit && it.opened_at <= began);
+        decision(of_unit.max_by_key(|it| it.opened_at)?)
+    });
     let items = state.step(&unit.step).items.as_ref();
     StepContext {
         run: run.to_owned(),

@@ -198,6 +198,7 @@ impl Executor<'_> {
             attempt: *attempt,
             program,
             history,
+            people: self.runtime.people(self.host),
             stopping,
         })
     }

@@ -1,15 +1,22 @@
 //! Who people are: names, groups, and the hashes of their tokens.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use argon2::Argon2;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use serde::{Deserialize, Serialize};
 use wflo_engine::Voter;
+use wflo_journal::Journal;
 use wflo_manifest::Directory;
 use wflo_model::{GroupName, PrincipalName};
 use wflo_ports::{Entropy, SystemEntropyError};
+
+use crate::RuntimeError;
+
+/// Where identities are kept in the store.
+pub(crate) const IDENTITIES: &str = "identities";
 
 /// A principal as the deployment or the store knows them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,6 +81,30 @@ impl Principals {
     #[must_use]
     pub fn directory(&self) -> Directory {
         self.0.iter().map(|(name, principal)| (name.clone(), principal.groups.clone())).collect()
+    }
+}
+
+/// Asks who is known, each time anew: people come and go while a run lasts.
+#[derive(Clone)]
+pub(crate) struct People {
+    pub(crate) journal: Journal,
+    /// The principals of the deployment's file.
+    pub(crate) file: Arc<Principals>,
+}
+
+impl People {
+    /// Everybody known now.
+    pub(crate) async fn now(&self) -> Result<Principals, RuntimeError> {
+        Ok(Principals::clone(&self.file).or(stored(&self.journal).await?))
+    }
+}
+
+/// The principals that the store keeps.
+pub(crate) async fn stored(journal: &Journal) -> Result<Principals, RuntimeError> {
+    match journal.meta_get(IDENTITIES).await? {
+        Some(bytes) => serde_json::from_slice(&bytes)
+            .map_err(|error| RuntimeError::Bug { message: format!("the stored identities: {error}") }),
+        None => Ok(Principals::default()),
     }
 }
 

@@ -14,16 +14,13 @@ use wflo_ports::{Clock, Entropy};
 use wflo_sandbox::{Missing, Program, Sandbox};
 
 use crate::executor::{Executor, Observer};
-use crate::principal::{Principal, Principals, new_token};
+use crate::principal::{IDENTITIES, People, Principal, Principals, new_token};
 use crate::run_log::{RunLog, Summary, draft, first_summary, recorded};
 use crate::view::{ApprovalView, CostView, LogView, RunLine, RunView};
 use crate::{Outside, RuntimeError};
 
 /// Runs listed at a time.
 const PAGE: usize = 1024;
-
-/// Where identities are kept in the store.
-const IDENTITIES: &str = "identities";
 
 /// What a host lends to the runs it drives: today's deployment.
 #[derive(Clone, Debug, Default)]
@@ -477,12 +474,13 @@ impl Runtime {
         Ok(checked.map_err(|error| RuntimeError::Bug { message: error.to_string() })??)
     }
 
+    /// A way to ask who is known, for those that outlive a borrow.
+    pub(crate) fn people(&self, host: &Host) -> People {
+        People { journal: self.journal.clone(), file: Arc::new(host.principals.clone()) }
+    }
+
     async fn identities(&self) -> Result<Principals, RuntimeError> {
-        match self.journal.meta_get(IDENTITIES).await? {
-            Some(bytes) => serde_json::from_slice(&bytes)
-                .map_err(|error| RuntimeError::Bug { message: format!("the stored identities: {error}") }),
-            None => Ok(Principals::default()),
-        }
+        crate::principal::stored(&self.journal).await
     }
 
     /// The component of that digest, compiled.
