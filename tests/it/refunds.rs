@@ -295,3 +295,34 @@ fn an_output_that_a_policy_asks_about_commits_when_it_is_approved() {
     assert!(refunded(&project).is_empty());
     replays(&project, &denied);
 }
+
+#[test]
+fn what_the_policies_would_say_is_told_without_a_run() {
+    let (project, _) = shop();
+    let test = |facts: &[&str]| {
+        let args = facts.iter().flat_map(|fact| ["--fact", fact]);
+        let args: Vec<_> = ["policy", "test", "--json"].into_iter().chain(args).collect();
+        let said = project.wflo(&args).expect_code(0).json();
+        let said = said.as_array().expect("a list").iter();
+        said.map(|one| format!("{} {} {}", one["on"], one["name"], one["decision"]).replace('"', ""))
+            .collect()
+    };
+    let said: Vec<String> = test(&["refund_amount=150"]);
+    let name = |on: &str, name: &str, decision: &str| format!("{on} {name} {decision}");
+    let asks = "require_approval";
+    assert_eq!(
+        said,
+        [
+            name("fact", "refund_amount", asks),
+            name("host_call", "shop.process_refund", asks),
+            name("step_output", "null", asks)
+        ]
+    );
+    let said: Vec<String> = test(&["refund_amount=50.00"]);
+    assert!(said.iter().all(|one| one.ends_with("none")), "{said:?}");
+    let text = project.wflo(&["policy", "test", "--fact", "refund_amount=20000"]).expect_code(0).stdout;
+    assert!(text.contains("call of `shop.process_refund` of `refund`: denied by `refund_limit`"), "{text}");
+    let slip = project.wflo(&["policy", "test", "--fact", "refund_amuont=1"]).expect_code(2);
+    assert!(slip.stderr.contains("declares `refund_amuont`"), "{}", slip.stderr);
+    assert_eq!(project.wflo(&["runs", "--json"]).expect_code(0).json(), json!([]));
+}
