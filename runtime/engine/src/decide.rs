@@ -183,7 +183,7 @@ impl<'a> Next<'a> {
     fn begin(&mut self, step: &PlanStep) {
         match permit(self.run, self.plan, self.state, step, self.now) {
             Permit::Not(None) => {}
-            Permit::Not(Some(event)) => self.append(vec![(Place::step(&step.name), event)]),
+            Permit::Not(Some(event)) => self.append(vec![(Place::step(&step.name), *event)]),
             Permit::Start { consumes } => {
                 let id = UnitId::step(&step.name);
                 let attempt = self.state.unit(&id).attempt + 1;

@@ -77,7 +77,7 @@ pub enum Event {
         asks: Vec<Digest>,
     },
     /// A policy fired. What follows from it stands in the events after it, in the same append.
-    PolicyFired(crate::policy::Firing),
+    PolicyFired(Box<crate::policy::Firing>),
     /// A person voted.
     Voted {
         /// On what.

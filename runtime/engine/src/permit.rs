@@ -11,7 +11,7 @@ use crate::{Approval, ApprovalState, Event, GateAt, Outcome, RunState, Subject, 
 /// What a step that is ready comes to.
 pub(crate) enum Permit {
     /// It does not start now; there may be something to be written about it.
-    Not(Option<Event>),
+    Not(Option<Box<Event>>),
     /// Its next attempt begins.
     Start {
         /// The approval that this uses up.
@@ -30,7 +30,7 @@ pub(crate) enum Permit {
 ///
 /// Its condition comes first, then the people, then its items: nobody is asked about what would not be done.
 pub(crate) fn permit(run: &RunId, plan: &Plan, state: &RunState, step: &PlanStep, now: Timestamp) -> Permit {
-    let ended = |skipped, reason| Permit::Not(Some(Event::StepEnded { skipped, reason }));
+    let ended = |skipped, reason| Permit::Not(Some(Box::new(Event::StepEnded { skipped, reason })));
     let scope = scope(run, state, step, plan);
     match step.when.as_ref().map(|when| (when, when.holds(&scope))) {
         None | Some((_, Ok(true))) => {}
@@ -56,7 +56,7 @@ fn approved(
     state: &RunState,
     step: &PlanStep,
     now: Timestamp,
-) -> Result<Option<ApprovalId>, Option<Event>> {
+) -> Result<Option<ApprovalId>, Option<Box<Event>>> {
     let Some(rule) = &step.approval else { return Ok(None) };
     let last = state.step(&step.name).unit.approval.and_then(|id| state.approval(&id));
     match last.map(|approval| (approval, approval.state)) {
@@ -65,18 +65,18 @@ fn approved(
             if approval.is_good(now) {
                 Ok(Some(approval.id))
             } else {
-                Err(Some(close(approval, Outcome::Superseded)))
+                Err(Some(Box::new(close(approval, Outcome::Superseded))))
             }
         }
         Some((approval, ApprovalState::Closed { outcome, .. }))
             if matches!(outcome, Outcome::Rejected | Outcome::Expired) =>
         {
             let skipped = outcome == Outcome::Rejected && rule.on_reject == OnReject::Skip;
-            Err(Some(Event::StepEnded { skipped, reason: verdict(approval, outcome) }))
+            Err(Some(Box::new(Event::StepEnded { skipped, reason: verdict(approval, outcome) })))
         }
         _ => {
             let (subject, shows) = subject(run, plan, state, step);
-            Err(Some(Event::ApprovalOpened {
+            Err(Some(Box::new(Event::ApprovalOpened {
                 id: ApprovalId::derive(&subject, state.seq()),
                 at: GateAt::Start,
                 call: None,
@@ -85,7 +85,7 @@ fn approved(
                 rule: rule.clone(),
                 expires_at: rule.timeout.map(|timeout| now.after(timeout)),
                 asks: Vec::new(),
-            }))
+            })))
         }
     }
 }

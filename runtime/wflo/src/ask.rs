@@ -43,7 +43,7 @@ impl Ask {
         if self.quorum == Some(0) {
             return Err(invalid("a quorum is at least 1"));
         }
-        let approvers = self.approvers.iter().map(|name| Approver::new(name)).collect();
+        let approvers = self.approvers.iter().map(Approver::new).collect();
         let rule = ApprovalRule::new(approvers, self.quorum.map_or(Quorum::EachListed, Quorum::Any));
         Ok(ApprovalRule { timeout: self.timeout_seconds.map(Duration::from_secs), ..rule })
     }

@@ -155,7 +155,7 @@ impl History {
                 let (call, args, approval) = (gated.asked.clone(), gated.args, Some(*id));
                 self.record(RecordedCall { ordinal, call, args, came_to, approval });
             }
-            Event::PolicyFired(firing) => self.fired.push((ordinal, firing.clone())),
+            Event::PolicyFired(firing) => self.fired.push((ordinal, Firing::clone(firing))),
             Event::Intent { asked, args, class, hold, good_until, consumes, .. } => {
                 let (class, hold, good_until) = (*class, *hold, *good_until);
                 let came_to = CameTo::Open(OpenIntent { seq: recorded.seq, class, hold, good_until, at });

@@ -121,7 +121,7 @@ impl AttemptGate {
         let subject = self.call_subject(call)?;
         let Asked { call: asked, args, key } = call.clone();
         let gated = GatedCall { asked, args, key };
-        let fired = fresh.into_iter().map(Event::PolicyFired).collect();
+        let fired = fresh.into_iter().map(Box::new).map(Event::PolicyFired).collect();
         self.open(fired, Question { gated, subject, shows, rule, asks }).await
     }
 
@@ -242,7 +242,7 @@ impl AttemptGate {
 
     /// Writes what fired, and what follows at once.
     fn fire(&mut self, firings: Vec<Firing>, then: Option<Event>) -> Result<(), Stop> {
-        let events = firings.into_iter().map(Event::PolicyFired).chain(then);
+        let events = firings.into_iter().map(Box::new).map(Event::PolicyFired).chain(then);
         let events: Vec<_> = events.map(|event| (self.call_place(), event)).collect();
         if !events.is_empty() {
             let written = self.log.append(events).map_err(host)?;

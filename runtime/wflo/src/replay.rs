@@ -102,10 +102,11 @@ impl Runtime {
                     begun.insert(key, known);
                 }
                 Event::AttemptEnded { end, .. } if has_end_of_its_own(end) => {
-                    let Some(known) = begun.remove(&key) else { continue };
+                    let Some(context) = begun.remove(&key) else { continue };
+                    let known = Known { context, decided: Arc::clone(&decided) };
                     let events = of_unit.get(&key.0).map(Vec::as_slice).unwrap_or_default();
                     let history = History::of(events, &key.0, key.1);
-                    attempts.push(self.replay_attempt(run, plan, key, known, history, end, &decided).await?);
+                    attempts.push(self.replay_attempt(run, plan, key, known, history, end).await?);
                 }
                 _ => {}
             }
@@ -119,10 +120,9 @@ impl Runtime {
         run: RunId,
         plan: &Plan,
         (unit, attempt): (UnitId, u32),
-        context: StepContext,
+        Known { context, decided }: Known,
         history: History,
         recorded: &AttemptEnd,
-        decided: &Arc<HashMap<ApprovalId, Decision>>,
     ) -> Result<AttemptReplay, RuntimeError> {
         let missing = || RuntimeError::Bug { message: format!("the plan has no step `{}`", unit.step) };
         let step = plan.step(&unit.step).ok_or_else(missing)?;
@@ -131,7 +131,6 @@ impl Runtime {
         let store = self.journal().store_id();
         let marker = Marker { store, run, step: unit.step.clone(), item: unit.item };
         let player = Player::new(keys, marker, attempt, history);
-        let decided = Arc::clone(decided);
         let gate = ReplayGate { player, context, decided, difference: None, waits: false };
         let ended = program.run(step.function.as_str(), Box::new(gate), &step.limits).await;
         let gate: Box<dyn Any> = ended.gate;
@@ -214,6 +213,14 @@ impl From<Divergence> for Difference {
     fn from(it: Divergence) -> Self {
         Self { at: format!("call {}", it.ordinal), expected: it.expected, got: it.got }
     }
+}
+
+/// What the guest of an attempt is told beside the results of its calls.
+struct Known {
+    /// When it begins.
+    context: StepContext,
+    /// With the calls that people decided about.
+    decided: Arc<HashMap<ApprovalId, Decision>>,
 }
 
 /// A gate that has nothing behind it but a journal.
