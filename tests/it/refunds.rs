@@ -326,3 +326,17 @@ fn what_the_policies_would_say_is_told_without_a_run() {
     assert!(slip.stderr.contains("declares `refund_amuont`"), "{}", slip.stderr);
     assert_eq!(project.wflo(&["runs", "--json"]).expect_code(0).json(), json!([]));
 }
+
+#[test]
+fn a_policy_at_the_start_refuses_the_run() {
+    let (project, _) = shop();
+    let text = std::fs::read_to_string(project.path("workflow.toml")).expect("the manifest");
+    let policy = "[[policy]]\nname = \"closed\"\nwhen = \"inputs.order_id > 1000\"\non = \"run_start\"\n";
+    project.write("workflow.toml", &format!("{text}\n{policy}actions = [\"deny\"]\n"));
+    let refused = run(&project, 1, &["order_id=1001"]);
+    assert_eq!(refused["error"], "the run was refused by policy `closed`");
+    assert_eq!(step(&refused, "refund")["attempts"], 0);
+    assert_eq!(fired(&project, &refused, "closed"), 1);
+    let open = run(&project, 0, &[]);
+    assert_eq!(fired(&project, &open, "closed"), 0);
+}

@@ -12,6 +12,7 @@ mod permit;
 mod place;
 pub mod policy;
 mod retry;
+mod start;
 mod state;
 mod status;
 mod unit;

@@ -94,6 +94,17 @@ fn approved(
 /// outputs of what the step depends on.
 #[must_use]
 pub fn scope<'a>(run: &RunId, state: &'a RunState, step: &PlanStep, plan: &Plan) -> Scope<'a> {
+    let mut scope = run_scope(run, state);
+    for parent in plan.transitive(&step.name) {
+        if let Some(output) = state.output(&parent) {
+            scope.bind(&["steps", parent.as_str(), "output"], output);
+        }
+    }
+    scope
+}
+
+/// What can be read of the run alone.
+pub(crate) fn run_scope<'a>(run: &RunId, state: &'a RunState) -> Scope<'a> {
     let mut scope = Scope::new();
     if let Some(created) = state.created() {
         scope.bind(&["inputs"], &created.inputs);
@@ -108,11 +119,6 @@ pub fn scope<'a>(run: &RunId, state: &'a RunState, step: &PlanStep, plan: &Plan)
     if let Some(limit) = ledger.limit() {
         scope.bind(&["budget", "limit_usd"], limit);
         scope.bind(&["budget", "left_usd"], ledger.left());
-    }
-    for parent in plan.transitive(&step.name) {
-        if let Some(output) = state.output(&parent) {
-            scope.bind(&["steps", parent.as_str(), "output"], output);
-        }
     }
     scope
 }

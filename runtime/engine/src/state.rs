@@ -26,6 +26,7 @@ pub struct RunState {
     approvals: BTreeMap<ApprovalId, Approval>,
     ledger: Ledger,
     cancel: Option<Cancel>,
+    begun: bool,
     ended: Option<(RunStatus, Option<String>)>,
 }
 
@@ -100,6 +101,7 @@ impl RunState {
             return Err(bad("a run begins with its creation and is created once"));
         }
         (self.seq, self.time) = (*seq, *time);
+        self.begun |= !matches!(event, Event::RunCreated { .. } | Event::Inherited { .. });
         match event {
             Event::RunCreated { workflow, version, plan, inputs, requester, budget, forked } => {
                 let spent = forked.as_ref().map(|forked| forked.spent).unwrap_or_default();
@@ -346,6 +348,12 @@ impl RunState {
     #[must_use]
     pub const fn ledger(&self) -> &Ledger {
         &self.ledger
+    }
+
+    /// Whether anything has happened to it since it was created.
+    #[must_use]
+    pub const fn has_begun(&self) -> bool {
+        self.begun
     }
 
     /// Who wants the run to end, if somebody does.

@@ -10,8 +10,8 @@ use wflo_engine::{
     Resolution, RunState, RunStatus, StepStatus, UnitId, Verdict, Voter, cast, decide, next_due, retry_at,
 };
 use wflo_manifest::{
-    ApprovalRule, Approver, OnCancel, OnExceeded, OnFailure, OnItemFailure, OnReject, Plan, PlanStep,
-    PolicyEvent, Quorum, Retry, UnknownPrice,
+    ApprovalRule, Approver, OnCancel, OnExceeded, OnFailure, OnItemFailure, OnReject, Plan, PlanStep, Policy,
+    PolicyAction, PolicyEvent, Quorum, Retry, UnknownPrice,
 };
 use wflo_model::{ApprovalId, Call, Digest, Failure, FailureKind, RunId, Timestamp};
 
@@ -579,4 +579,32 @@ fn a_policy_that_fired_has_one_form_in_the_journal() {
         r#"{{"event":"policy_fired","policy":"large_refund","digest":"{digest}","on":"host_call","because":"missing","names":["refund_amount"],"values":{{"refund_amount":null}}}}"#
     );
     assert_eq!(String::from_utf8(bytes).unwrap(), expect, "it stays so for ever");
+}
+
+#[test]
+fn a_policy_at_the_start_refuses_the_run_before_any_step_and_speaks_once() {
+    let on_start = |when: &str, action: PolicyAction| Policy {
+        name: "night".parse().unwrap(),
+        when: when.parse().unwrap(),
+        on: [PolicyEvent::RunStart].into(),
+        actions: vec![action],
+    };
+    let with = |policy: Policy| Driver::new(Plan { policies: vec![policy], ..plan(vec![step("a", &[])]) });
+    let mut run = with(on_start("run.requester == 'rita'", PolicyAction::Deny));
+    assert_eq!(run.settle(), []);
+    assert_eq!(run.state.status(), RunStatus::Failed);
+    assert_eq!(run.state.error(), Some("the run was refused by policy `night`"));
+    assert_eq!((run.state.seq(), run.status("a")), (3, StepStatus::Pending), "it fired, and ended");
+    // A policy that cannot tell protects all the same.
+    let mut run = with(on_start("inputs.hour < 6", PolicyAction::Deny));
+    assert_eq!((run.settle(), run.state.status()), (vec![], RunStatus::Failed));
+
+    let mut run = with(on_start("run.requester == 'rita'", PolicyAction::Notify("slack://ops".into())));
+    assert_eq!(run.settle(), [("a".into(), 1)]);
+    assert_eq!(run.state.seq(), 3, "created, fired, begun");
+    run.succeed("a");
+    run.settle();
+    assert_eq!((run.state.seq(), run.state.status()), (5, RunStatus::Succeeded), "it speaks once");
+    let mut run = with(on_start("run.requester == 'mallory'", PolicyAction::Deny));
+    assert_eq!((run.settle(), run.state.seq()), (vec![("a".into(), 1)], 2));
 }

@@ -76,6 +76,17 @@ pub(crate) fn read_policy(reader: &mut Reader, mut section: Section<'_>) -> Poli
         }
     }
     section.finish(reader);
+    let starts = on.as_ref().is_some_and(|on| on.value.contains(&PolicyEvent::RunStart));
+    let listed = unsupported::has(unsupported::VALUES, "run_start", "require_approval");
+    if starts && listed && !reader.everything {
+        let asks = |action: &&Spanned<ActionToml>| matches!(action.value, ActionToml::RequireApproval(_));
+        if let Some(action) = actions.iter().find(asks) {
+            let message = unsupported::message("require_approval` with `on = \"run_start\"");
+            reader
+                .error(action.span.clone(), message)
+                .hint("have the first step ask, with `[step.approval]`");
+        }
+    }
     PolicyToml { name, when, on, actions }
 }
 
@@ -90,12 +101,6 @@ fn read_events(reader: &mut Reader, node: &Node<'_>) -> Option<Spanned<BTreeSet<
     let events = nodes.iter().map(|node| node.choice(reader, &PolicyEvent::ALL));
     // Every word is looked at, so that each that is wrong is reported.
     let events: Vec<_> = events.collect();
-    for (node, event) in nodes.iter().zip(&events) {
-        let word = event.map(|event| event.to_string()).unwrap_or_default();
-        if unsupported::has(unsupported::VALUES, "on", &word) && !reader.everything {
-            reader.unsupported(node.span.clone(), &format!("on = \"{word}\""));
-        }
-    }
     Some(node.at(events.into_iter().collect::<Option<_>>()?))
 }
 

@@ -42,7 +42,7 @@ pub(crate) const VALUES: &[(&str, &str)] = &[
     ("on_timeout", "escalate"),
     ("on_timeout", "approve"),
     ("on_reject", "continue"),
-    ("on", "run_start"),
+    ("run_start", "require_approval"),
 ];
 
 /// Schemes of addresses, by the place they stand in.
