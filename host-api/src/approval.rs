@@ -1,11 +1,12 @@
-//! `wflo:approval/gate`: what people decide.
+//! `wflo:approval`: what people decide, and what policies are told.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use wflo_model::CallError;
 
 use crate::bindings::wflo::approval::gate::{self, Error, Outcome, Status, Vote};
-use crate::link::Host;
+use crate::bindings::wflo::approval::policy;
+use crate::link::{Host, parse_json};
 use crate::{Decision, DecisionStatus};
 
 /// The arguments of `request`, as the journal keeps them.
@@ -53,4 +54,57 @@ fn outcome(decision: &Decision) -> Outcome {
         comment: vote.comment.clone(),
     };
     Outcome { status, votes: decision.votes.iter().map(vote).collect() }
+}
+
+/// What the policies said to a fact: the value of `wflo:approval/policy.fact`.
+///
+/// ```
+/// use wflo_host_api::FactVerdict;
+/// assert_eq!(serde_json::to_string(&FactVerdict::AutoApproved).unwrap(), "\"auto_approved\"");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FactVerdict {
+    /// None objects.
+    Unopposed,
+    /// One permits it outright.
+    AutoApproved,
+    /// People have approved.
+    Approved,
+    /// People have rejected it, or did not decide in time.
+    Rejected,
+}
+
+/// The arguments of `fact`, as the journal keeps them.
+#[derive(Serialize)]
+struct FactArgs {
+    name: String,
+    value: Value,
+}
+
+impl policy::Host for Host<'_> {
+    async fn fact(
+        &mut self,
+        name: String,
+        value: String,
+    ) -> wasmtime::Result<Result<policy::Verdict, policy::Error>> {
+        let value = match parse_json("value", &value) {
+            Ok(value) => value,
+            Err(error) => return Ok(Err(policy::Error::Invalid(error.to_string()))),
+        };
+        let answer =
+            self.call::<_, FactVerdict>("wflo:approval/policy", "fact", &FactArgs { name, value }).await?;
+        Ok(match answer {
+            Ok(verdict) => Ok(match verdict {
+                FactVerdict::Unopposed => policy::Verdict::Unopposed,
+                FactVerdict::AutoApproved => policy::Verdict::AutoApproved,
+                FactVerdict::Approved => policy::Verdict::Approved,
+                FactVerdict::Rejected => policy::Verdict::Rejected,
+            }),
+            Err(CallError::AccessDenied { message }) => Err(policy::Error::AccessDenied(message)),
+            Err(CallError::Invalid { message }) => Err(policy::Error::Invalid(message)),
+            Err(CallError::RefusedByPolicy { policy }) => Err(policy::Error::RefusedByPolicy(policy)),
+            Err(other) => Err(policy::Error::Other(other.to_string())),
+        })
+    }
 }

@@ -5,11 +5,11 @@ use wflo_model::{CallError, SqlRows, SqlValue};
 use wflo_ports::Executed;
 
 use crate::bindings::wflo::db::sql::{self, Error, Rows, Value};
-use crate::link::{Host, unexpected};
+use crate::link::{Host, parse_json, unexpected};
 
 const SQL: &str = "wflo:db/sql";
 
-/// The arguments of both functions, as the journal keeps them.
+/// The arguments of `query` and `execute`, as the journal keeps them.
 #[derive(Serialize)]
 struct Args {
     db: String,
@@ -23,6 +23,14 @@ impl Args {
     }
 }
 
+/// The arguments of `call`, as the journal keeps them.
+#[derive(Serialize)]
+struct CallArgs {
+    db: String,
+    statement: String,
+    params: serde_json::Map<String, serde_json::Value>,
+}
+
 impl sql::Host for Host<'_> {
     async fn query(
         &mut self,
@@ -31,16 +39,23 @@ impl sql::Host for Host<'_> {
         params: Vec<Value>,
     ) -> wasmtime::Result<Result<Rows, Error>> {
         let answer = self.call::<_, SqlRows>(SQL, "query", &Args::new(db, statement, params)).await?;
-        let SqlRows { columns, rows } = match answer {
-            Ok(rows) => rows,
+        rows_to_guest("query", answer)
+    }
+
+    async fn call(
+        &mut self,
+        db: String,
+        statement: String,
+        params: String,
+    ) -> wasmtime::Result<Result<Rows, Error>> {
+        let params = match parse_json("params", &params) {
+            Ok(serde_json::Value::Object(params)) => params,
+            Ok(_) => return Ok(Err(Error::Invalid("`params` is no JSON object".into()))),
             Err(error) => return Ok(Err(error_to_guest(error))),
         };
-        if let Some(row) = rows.iter().find(|row| row.len() != columns.len()) {
-            let why = format!("a row of {} values for {} columns", row.len(), columns.len());
-            return Err(unexpected(SQL, "query", &why));
-        }
-        let rows = rows.into_iter().map(|row| row.into_iter().map(to_guest).collect()).collect();
-        Ok(Ok(Rows { columns, rows }))
+        let args = CallArgs { db, statement, params };
+        let answer = Host::call::<_, SqlRows>(self, SQL, "call", &args).await?;
+        rows_to_guest("call", answer)
     }
 
     async fn execute(
@@ -52,6 +67,22 @@ impl sql::Host for Host<'_> {
         let answer = self.call::<_, Executed>(SQL, "execute", &Args::new(db, statement, params)).await?;
         Ok(answer.map(|executed| executed.changed).map_err(error_to_guest))
     }
+}
+
+fn rows_to_guest(
+    function: &str,
+    answer: Result<SqlRows, CallError>,
+) -> wasmtime::Result<Result<Rows, Error>> {
+    let SqlRows { columns, rows } = match answer {
+        Ok(rows) => rows,
+        Err(error) => return Ok(Err(error_to_guest(error))),
+    };
+    if let Some(row) = rows.iter().find(|row| row.len() != columns.len()) {
+        let why = format!("a row of {} values for {} columns", row.len(), columns.len());
+        return Err(unexpected(SQL, function, &why));
+    }
+    let rows = rows.into_iter().map(|row| row.into_iter().map(to_guest).collect()).collect();
+    Ok(Ok(Rows { columns, rows }))
 }
 
 fn from_guest(value: Value) -> SqlValue {
@@ -90,6 +121,8 @@ fn error_to_guest(error: CallError) -> Error {
         CallError::Invalid { message } | CallError::Unknown { message } => Error::Invalid(message),
         CallError::Constraint { message } => Error::Constraint(message),
         CallError::Limit { message } => Error::Limit(message),
+        CallError::RefusedByPolicy { policy } => Error::RefusedByPolicy(policy),
+        CallError::Rejected { message } => Error::Rejected(message),
         CallError::Unavailable { message } => Error::Unavailable(message),
         other => Error::Other(other.to_string()),
     }
@@ -121,10 +154,10 @@ mod tests {
 
     #[test]
     fn an_error_without_a_case_keeps_its_words() {
+        let other = CallError::BadOutput { message: "no rows".into() };
+        assert!(matches!(error_to_guest(other), Error::Other(text) if text == "bad output: no rows"));
         let refused = CallError::RefusedByPolicy { policy: "no-writes".into() };
-        assert!(
-            matches!(error_to_guest(refused), Error::Other(text) if text == "refused by policy `no-writes`")
-        );
+        assert!(matches!(error_to_guest(refused), Error::RefusedByPolicy(name) if name == "no-writes"));
         let denied = CallError::AccessDenied { message: "table `accounts`".into() };
         assert!(matches!(error_to_guest(denied), Error::AccessDenied(text) if text == "table `accounts`"));
     }

@@ -148,6 +148,14 @@ pub enum Stop {
     /// It ran into a limit that the gate keeps.
     #[error("{0}")]
     Fault(Fault),
+    /// People decided that the step fails or is left out.
+    #[error("{reason}")]
+    Rejected {
+        /// What they said.
+        reason: String,
+        /// Whether the step is left out, and what depends on it goes on.
+        skips: bool,
+    },
     /// The host failed: the journal cannot be written, a recorded value cannot be read.
     #[error("{0}")]
     Host(String),

@@ -18,6 +18,7 @@ mod logging;
 mod step;
 
 pub use answer::{ChatAnswer, TaskAnswer};
+pub use approval::FactVerdict;
 pub use functions::{FUNCTIONS, INTERFACES, Reach};
 pub use gate::{Decision, DecisionStatus, DecisionVote, Gate, LogLevel, LogLine, StepContext, Stop};
 pub use http::HttpView;

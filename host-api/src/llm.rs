@@ -141,6 +141,7 @@ fn error_to_guest(error: CallError) -> types::Error {
         CallError::BudgetExceeded { left_usd } => types::Error::BudgetExceeded(left_usd.to_string()),
         CallError::Unknown { message } => types::Error::UnknownModel(message),
         CallError::RefusedByPolicy { policy } => types::Error::RefusedByPolicy(policy),
+        CallError::Rejected { message } => types::Error::Rejected(message),
         CallError::RateLimited { retry_after } => types::Error::RateLimited(retry_after),
         CallError::ContextTooLong { message } => types::Error::ContextTooLong(message),
         CallError::BadOutput { message } => types::Error::BadOutput(message),

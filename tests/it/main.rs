@@ -12,6 +12,7 @@ mod harness;
 mod http;
 mod manifest;
 mod readme;
+mod refunds;
 mod shared;
 mod signals;
 mod torture;

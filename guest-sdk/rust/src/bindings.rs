@@ -20,6 +20,7 @@ wit_bindgen::generate!({
             import wflo:llm/tasks@0.1.0;
             import wflo:db/sql@0.1.0;
             import wflo:approval/gate@0.1.0;
+            import wflo:approval/policy@0.1.0;
             import wasi:http/outgoing-handler@0.2.12;
             export wflo:step/handler@0.1.0;
         }

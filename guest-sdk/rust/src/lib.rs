@@ -59,6 +59,7 @@ pub mod bindings;
 mod context;
 pub mod db;
 mod error;
+mod fact;
 mod handler;
 pub mod http;
 pub mod llm;
@@ -66,6 +67,7 @@ pub mod log;
 mod schema;
 
 pub use approval::{Ask, AskError, Decision, DecisionStatus, Vote};
+pub use fact::{FactError, Verdict, fact};
 pub use context::{Context, ContextError, Undo};
 #[doc(no_inline)]
 pub use schemars::{self, JsonSchema};

@@ -288,6 +288,8 @@ pub enum Error {
     UnknownModel(String),
     /// A policy denied the call; its name.
     RefusedByPolicy(String),
+    /// People were asked about the call and decided against it, or not in time; what they said.
+    Rejected(String),
     /// The provider limits the rate; seconds to wait, if it said so.
     RateLimited(Option<u32>),
     /// The request is longer than the model's context.
@@ -321,6 +323,7 @@ impl fmt::Display for Error {
             Self::AccessDenied(what) => write!(f, "access to a model denied: {what}"),
             Self::BudgetExceeded(left) => write!(f, "the call would exceed the budget, {left} USD are left"),
             Self::UnknownModel(model) => write!(f, "no binding serves model `{model}`"),
+            Self::Rejected(why) => write!(f, "the model call was not approved: {why}"),
             Self::RefusedByPolicy(policy) => write!(f, "policy `{policy}` denied the model call"),
             Self::RateLimited(Some(seconds)) => write!(f, "the provider limits the rate for {seconds} s"),
             Self::RateLimited(None) => f.write_str("the provider limits the rate"),
@@ -342,6 +345,7 @@ impl From<host::Error> for Error {
             host::Error::BudgetExceeded(left) => Self::BudgetExceeded(left),
             host::Error::UnknownModel(model) => Self::UnknownModel(model),
             host::Error::RefusedByPolicy(policy) => Self::RefusedByPolicy(policy),
+            host::Error::Rejected(why) => Self::Rejected(why),
             host::Error::RateLimited(seconds) => Self::RateLimited(seconds),
             host::Error::ContextTooLong(what) => Self::ContextTooLong(what),
             host::Error::BadOutput(what) => Self::BadOutput(what),

@@ -121,6 +121,7 @@ fn told(gate: &mut dyn Gate, request: &str, error: CallError) -> ErrorCode {
     match error {
         CallError::AccessDenied { .. }
         | CallError::RefusedByPolicy { .. }
+        | CallError::Rejected { .. }
         | CallError::BudgetExceeded { .. } => ErrorCode::HttpRequestDenied,
         CallError::Unknown { .. } => ErrorCode::ConfigurationError,
         CallError::RateLimited { .. } => ErrorCode::ConnectionLimitReached,

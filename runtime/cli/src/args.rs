@@ -66,6 +66,11 @@ pub(crate) enum Command {
         #[arg(long, value_name = "STEP")]
         explain: Option<StepName>,
     },
+    /// Say what the policies would decide.
+    Policy {
+        #[command(subcommand)]
+        command: Policy,
+    },
     /// Start a run and follow it until it ends or waits.
     Run(Run),
     /// Go on with runs that were interrupted, or whose wait is over.
@@ -187,6 +192,19 @@ pub(crate) struct Run {
     /// Idempotency key: the same key is the same run.
     #[arg(long)]
     pub(crate) key: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Policy {
+    /// Judge everything in the workflow that would bind the given values, without running it.
+    Test {
+        /// A fact, a parameter of a named statement, or a field of an output: JSON, or text.
+        #[arg(long = "fact", value_name = "NAME=VALUE")]
+        facts: Vec<String>,
+        /// An input: text, or JSON where the input is not text.
+        #[arg(long, value_name = "NAME=VALUE")]
+        input: Vec<String>,
+    },
 }
 
 /// What became of a call.

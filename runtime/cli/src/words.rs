@@ -1,6 +1,7 @@
 //! Events in words, one line each.
 
 use serde_json::Value;
+use wflo_engine::policy::{Because, Firing};
 use wflo_engine::{AttemptEnd, Event, Recorded, Resolution};
 use wflo_model::Call;
 
@@ -31,6 +32,7 @@ fn what(recorded: &Recorded) -> String {
             let verdict = format!("{verdict:?}").to_lowercase();
             format!("{by} votes {verdict} on {approval}{late}{comment}")
         }
+        Event::PolicyFired(firing) => fired(firing),
         Event::ApprovalClosed { approval, outcome } => format!("{approval} is {outcome}"),
         Event::AttemptStarted { consumes, .. } => {
             let consumes = consumes.map(|id| format!(", as {id} permits")).unwrap_or_default();
@@ -64,6 +66,7 @@ fn what(recorded: &Recorded) -> String {
             AttemptEnd::Failed(failure) => format!("failed: {failure}"),
             AttemptEnd::Fault(fault) => format!("stopped: {fault}"),
             AttemptEnd::Interrupted { message } => format!("interrupted: {message}"),
+            AttemptEnd::Skipped { reason } => format!("skipped: {reason}"),
             AttemptEnd::Cancelled => "stopped".to_owned(),
             other => format!("{other:?}"),
         },
@@ -96,13 +99,31 @@ fn what(recorded: &Recorded) -> String {
     }
 }
 
+/// A policy that fired: why, and on which values.
+fn fired(firing: &Firing) -> String {
+    let values: Vec<_> = firing.values.iter().map(|(name, value)| format!("{name} = {value}")).collect();
+    let because = match &firing.because {
+        Because::Held => String::new(),
+        Because::Missing { names } => format!(", since it cannot know {}", names.join(", ")),
+        Because::Unevaluable { error } => format!(", since it cannot be told: {error}"),
+        other => format!(", {other:?}"),
+    };
+    format!("policy `{}` fired at {} on {}{because}", firing.policy, firing.on, short(&values.join(", ")))
+}
+
 /// A call with the argument that says most.
 fn call(call: &Call) -> String {
     let args = &call.args;
     let most = match (args["db"].as_str(), args["sql"].as_str(), args["model"].as_str()) {
         (Some(db), Some(sql), _) => format!(" on {db}: {}", short(sql)),
         (_, _, Some(model)) => format!(" with {model}"),
-        _ => String::new(),
+        _ => match (args["db"].as_str(), args["statement"].as_str(), args["name"].as_str()) {
+            (Some(db), Some(statement), _) => format!(" of {statement} on {db}"),
+            (_, _, Some(name)) if call.function == "fact" => {
+                format!(" {name} = {}", short(&args["value"].to_string()))
+            }
+            _ => String::new(),
+        },
     };
     format!("{call}{most}")
 }

@@ -33,6 +33,10 @@ pub struct Approval {
     pub state: ApprovalState,
     /// When it was opened.
     pub opened_at: Timestamp,
+    /// The questions of policies that it answers, for one that policies ask for.
+    pub asks: Vec<Digest>,
+    /// The key of the effect that it has permitted: it permits no other.
+    pub used_for: Option<Digest>,
 }
 
 /// Where an approval stands.
@@ -64,6 +68,23 @@ pub struct Ballot {
     pub comment: Option<String>,
     /// When.
     pub at: Timestamp,
+}
+
+/// What an approval is to permit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Permitted<'a> {
+    /// A claim of a guest: a fact, an output.
+    Claim,
+    /// A call that only reads.
+    Read {
+        /// [`GatedCall::args`].
+        args: &'a Digest,
+    },
+    /// A call that has an effect.
+    Effect {
+        /// [`GatedCall::key`].
+        key: &'a Digest,
+    },
 }
 
 type People = BTreeMap<PrincipalName, BTreeSet<GroupName>>;
@@ -129,6 +150,46 @@ impl Approval {
     pub fn is_good(&self, now: Timestamp) -> bool {
         matches!(self.state, ApprovalState::Closed { outcome: Outcome::Approved, at }
             if now.since(at) < self.rule.valid)
+    }
+
+    /// Whether it permits something, for all that policies ask about it: it answers all of `asks`, and it was given and
+    /// has not lapsed.
+    ///
+    /// What was approved as a claim permits one effect with the same values, so that nobody is asked twice; what was
+    /// approved as a call permits that call alone, however often it has to be made until it holds.
+    #[must_use]
+    pub fn permits(&self, asks: &[Digest], what: Permitted<'_>, now: Timestamp) -> bool {
+        let given = match self.state {
+            ApprovalState::Closed { outcome, at } => (outcome == Outcome::Approved).then_some(at),
+            ApprovalState::Consumed => self.votes.last().map(|vote| vote.at),
+            ApprovalState::Open => None,
+        };
+        let call = self.call.as_ref().filter(|call| !call.is_claim());
+        let is_for = match (what, call) {
+            (Permitted::Claim, _) | (Permitted::Read { .. }, None) => true,
+            (Permitted::Read { args }, Some(call)) => call.args == *args,
+            (Permitted::Effect { key }, None) => self.used_for.is_none_or(|other| other == *key),
+            (Permitted::Effect { key }, Some(call)) => call.key == *key,
+        };
+        let answers = !asks.is_empty() && asks.iter().all(|ask| self.asks.contains(ask));
+        is_for && answers && given.is_some_and(|at| now.since(at) < self.rule.valid)
+    }
+
+    /// Whether it was decided against these questions of policies, or not in time.
+    #[must_use]
+    pub fn refuses(&self, asks: &[Digest]) -> bool {
+        let refused =
+            matches!(self.state, ApprovalState::Closed { outcome: Outcome::Rejected | Outcome::Expired, .. });
+        refused && asks.iter().any(|ask| self.asks.contains(ask))
+    }
+
+    /// How one that was not given reads: who voted against it, and what they wrote.
+    #[must_use]
+    pub fn refusal(&self) -> String {
+        match self.state {
+            ApprovalState::Closed { outcome, .. } => crate::permit::verdict(self, outcome),
+            _ => format!("approval `{}` is not given", self.id),
+        }
     }
 
     /// Whether nobody may decide it any more because it took too long.
@@ -211,6 +272,8 @@ mod tests {
             votes: vec![],
             state: ApprovalState::Open,
             opened_at: Timestamp::from_micros(1),
+            asks: Vec::new(),
+            used_for: None,
         }
     }
 

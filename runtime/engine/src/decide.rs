@@ -4,6 +4,7 @@ use wflo_manifest::{OnItemFailure, Plan, PlanStep};
 use wflo_model::{ApprovalId, RunId, Timestamp};
 
 use crate::permit::{Permit, close, permit};
+use crate::start::judged;
 use crate::{
     ApprovalState, AttemptEnd, CallClass, Event, Items, Outcome, ParkReason, Place, RunState, RunStatus,
     StepStatus, Unit, UnitId,
@@ -51,6 +52,9 @@ pub fn decide(run: &RunId, plan: &Plan, state: &RunState, now: Timestamp) -> Vec
         };
         let goes_on = |unit: &Unit| unit.committing && !unit.is_unknown();
         return wind_up(state, goes_on, RunStatus::Cancelled, why);
+    }
+    if let Some(events) = judged(run, plan, state) {
+        return vec![Command::Append(events)];
     }
     if let Some(failed) = plan.steps.iter().find(|step| state.step(&step.name).status() == StepStatus::Failed)
     {

@@ -71,7 +71,13 @@ pub enum Event {
         rule: ApprovalRule,
         /// When it expires.
         expires_at: Option<Timestamp>,
+        /// Keyed digests of the questions of policies that it answers, for one that policies ask for: each is asked
+        /// once in a run.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        asks: Vec<Digest>,
     },
+    /// A policy fired. What follows from it stands in the events after it, in the same append.
+    PolicyFired(Box<crate::policy::Firing>),
     /// A person voted.
     Voted {
         /// On what.
@@ -302,6 +308,17 @@ pub struct GatedCall {
     pub key: Digest,
 }
 
+impl GatedCall {
+    /// The interfaces through which a guest claims facts, and returns its output.
+    const CLAIMS: [&str; 2] = ["wflo:approval/policy", "wflo:step/handler"];
+
+    /// Whether it is a claim of the guest, which has no effect of its own: a fact, or its output.
+    #[must_use]
+    pub fn is_claim(&self) -> bool {
+        Self::CLAIMS.contains(&self.asked.interface.as_str())
+    }
+}
+
 /// What became of a call whose outcome nobody knew, as a person says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "as", rename_all = "snake_case")]
@@ -371,6 +388,11 @@ pub enum AttemptEnd {
     Interrupted {
         /// Why.
         message: String,
+    },
+    /// People decided that the step is left out; those that depend on it go on.
+    Skipped {
+        /// What they said.
+        reason: String,
     },
     /// The run was cancelled, or failed elsewhere, before it ended.
     Cancelled,

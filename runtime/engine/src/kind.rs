@@ -31,6 +31,7 @@ pub enum EventKind {
     CancelRequested = 21,
     Inherited = 22,
     Superseded = 23,
+    PolicyFired = 30,
 }
 
 impl Event {
@@ -61,6 +62,7 @@ impl Event {
             Self::CancelRequested { .. } => EventKind::CancelRequested,
             Self::Inherited { .. } => EventKind::Inherited,
             Self::Superseded { .. } => EventKind::Superseded,
+            Self::PolicyFired(_) => EventKind::PolicyFired,
         }
     }
 

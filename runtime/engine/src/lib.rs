@@ -12,11 +12,12 @@ mod permit;
 mod place;
 pub mod policy;
 mod retry;
+mod start;
 mod state;
 mod status;
 mod unit;
 
-pub use approval::{Approval, ApprovalState, Ballot, VoteRefused, Voter, cast};
+pub use approval::{Approval, ApprovalState, Ballot, Permitted, VoteRefused, Voter, cast};
 pub use decide::{Command, decide, next_due};
 pub use event::{
     AttemptEnd, CallClass, Event, Forked, GateAt, GatedCall, Outcome, ParkReason, Resolution, Returned,
@@ -24,6 +25,7 @@ pub use event::{
 };
 pub use kind::{EventKind, UnknownKind};
 pub use ledger::{Ledger, Quote, Refusal, Spend, Tokens, Totals};
+pub use permit::scope;
 pub use place::{Place, Recorded, UnitId};
 pub use retry::retry_at;
 pub use state::{BadHistory, Cancel, Created, RunState};

@@ -85,13 +85,27 @@ fn approved(
                 shows,
                 rule: rule.clone(),
                 expires_at: rule.timeout.map(|timeout| now.after(timeout)),
+                asks: Vec::new(),
             })
         }
     }
 }
 
-/// What the expressions of a step can read: the run, its inputs, and the outputs of what the step depends on.
-fn scope<'a>(run: &RunId, state: &'a RunState, step: &PlanStep, plan: &Plan) -> Scope<'a> {
+/// What the expressions of a step, and the policies that hear it, can read: the run, its inputs, its budget, and the
+/// outputs of what the step depends on.
+#[must_use]
+pub fn scope<'a>(run: &RunId, state: &'a RunState, step: &PlanStep, plan: &Plan) -> Scope<'a> {
+    let mut scope = run_scope(run, state);
+    for parent in plan.transitive(&step.name) {
+        if let Some(output) = state.output(&parent) {
+            scope.bind(&["steps", parent.as_str(), "output"], output);
+        }
+    }
+    scope
+}
+
+/// What can be read of the run alone.
+pub(crate) fn run_scope<'a>(run: &RunId, state: &'a RunState) -> Scope<'a> {
     let mut scope = Scope::new();
     if let Some(created) = state.created() {
         scope.bind(&["inputs"], &created.inputs);
@@ -106,11 +120,6 @@ fn scope<'a>(run: &RunId, state: &'a RunState, step: &PlanStep, plan: &Plan) -> 
     if let Some(limit) = ledger.limit() {
         scope.bind(&["budget", "limit_usd"], limit);
         scope.bind(&["budget", "left_usd"], ledger.left());
-    }
-    for parent in plan.transitive(&step.name) {
-        if let Some(output) = state.output(&parent) {
-            scope.bind(&["steps", parent.as_str(), "output"], output);
-        }
     }
     scope
 }

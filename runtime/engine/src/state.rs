@@ -26,6 +26,7 @@ pub struct RunState {
     approvals: BTreeMap<ApprovalId, Approval>,
     ledger: Ledger,
     cancel: Option<Cancel>,
+    begun: bool,
     ended: Option<(RunStatus, Option<String>)>,
 }
 
@@ -100,6 +101,7 @@ impl RunState {
             return Err(bad("a run begins with its creation and is created once"));
         }
         (self.seq, self.time) = (*seq, *time);
+        self.begun |= !matches!(event, Event::RunCreated { .. } | Event::Inherited { .. });
         match event {
             Event::RunCreated { workflow, version, plan, inputs, requester, budget, forked } => {
                 let spent = forked.as_ref().map(|forked| forked.spent).unwrap_or_default();
@@ -122,7 +124,7 @@ impl RunState {
                 (unit.output, unit.ended_at) = (output.clone(), Some(*time));
             }
             Event::Superseded { .. } => self.ended = Some((RunStatus::Superseded, None)),
-            Event::ApprovalOpened { id, at, call, subject, shows, rule, expires_at } => {
+            Event::ApprovalOpened { id, at, call, subject, shows, rule, expires_at, asks } => {
                 let unit = place.unit_id().ok_or_else(|| bad("an approval is of a step"))?;
                 let state = self.unit_mut(place).ok_or_else(|| bad("there is no such item"))?;
                 (state.status, state.approval) = (StepStatus::Waiting, Some(*id));
@@ -140,6 +142,8 @@ impl RunState {
                         votes: Vec::new(),
                         state: ApprovalState::Open,
                         opened_at: *time,
+                        asks: asks.clone(),
+                        used_for: None,
                     },
                 );
             }
@@ -172,7 +176,7 @@ impl RunState {
                 let open = open.filter(|step| cancelled || step.unit.status != StepStatus::Pending);
                 open.for_each(|step| step.unit.status = StepStatus::Cancelled);
             }
-            Event::Denied { .. } | Event::Logged { .. } => {}
+            Event::Denied { .. } | Event::Logged { .. } | Event::PolicyFired(_) => {}
             Event::FannedOut { items, consumes } => {
                 if let Some(id) = consumes {
                     self.consume(id).map_err(bad)?;
@@ -205,9 +209,9 @@ impl RunState {
     fn apply_to_unit(&mut self, recorded: &Recorded) -> Result<(), &'static str> {
         let Recorded { seq, place, event, .. } = recorded;
         match event {
-            Event::Intent { hold, consumes, .. } => {
+            Event::Intent { hold, consumes, key, .. } => {
                 self.ledger.hold(*seq, *hold);
-                consumes.iter().try_for_each(|id| self.consume(id))?;
+                consumes.iter().try_for_each(|id| self.consume_for(id, key))?;
             }
             Event::Returned(returned) => {
                 let cost = returned.spend.as_ref().map_or(PicoUsd::ZERO, |spend| spend.cost_usd);
@@ -247,6 +251,22 @@ impl RunState {
         }
         approval.state = ApprovalState::Consumed;
         Ok(())
+    }
+
+    /// As [`consume`](Self::consume), for one effect, which may need more than one intent: one that was cut off is made
+    /// again, and one of a failed attempt was undone.
+    fn consume_for(&mut self, id: &ApprovalId, key: &Digest) -> Result<(), &'static str> {
+        let approval = self.approvals.get_mut(id).ok_or("no such approval")?;
+        match approval.state {
+            ApprovalState::Closed { outcome: Outcome::Approved, .. } | ApprovalState::Consumed
+                if approval.used_for.is_none_or(|other| other == *key) =>
+            {
+                approval.state = ApprovalState::Consumed;
+                approval.used_for = Some(*key);
+                Ok(())
+            }
+            _ => Err("it consumes an approval that was not given for it"),
+        }
     }
 
     fn unit_mut(&mut self, place: &Place) -> Option<&mut Unit> {
@@ -329,6 +349,12 @@ impl RunState {
     #[must_use]
     pub const fn ledger(&self) -> &Ledger {
         &self.ledger
+    }
+
+    /// Whether anything has happened to it since it was created.
+    #[must_use]
+    pub const fn has_begun(&self) -> bool {
+        self.begun
     }
 
     /// Who wants the run to end, if somebody does.

@@ -164,10 +164,12 @@ impl Unit {
                         self.interrupted += 1;
                         (None, Some(message.clone()))
                     }
+                    AttemptEnd::Skipped { reason } => (None, Some(reason.clone())),
                     AttemptEnd::Cancelled => (None, None),
                 };
                 self.status = match (end, retry_at) {
                     (AttemptEnd::Succeeded { .. }, _) => StepStatus::Succeeded,
+                    (AttemptEnd::Skipped { .. }, _) => StepStatus::Skipped,
                     (AttemptEnd::Cancelled, _) => StepStatus::Cancelled,
                     (_, Some(_)) => StepStatus::Running,
                     (_, None) => StepStatus::Failed,

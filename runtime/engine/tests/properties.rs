@@ -437,5 +437,7 @@ fn opened(quorum: Quorum) -> Approval {
         votes: vec![],
         state: ApprovalState::Open,
         opened_at: Timestamp::from_micros(0),
+        asks: Vec::new(),
+        used_for: None,
     }
 }

@@ -79,6 +79,8 @@ pub enum OnReject {
     Fail,
     /// The step is skipped; those that depend on it run.
     Skip,
+    /// The step goes on, and is told: for what policies ask for.
+    Continue,
 }
 
 impl ApprovalRule {

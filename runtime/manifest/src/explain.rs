@@ -176,6 +176,7 @@ fn approval(rule: &ApprovalRule) -> Vec<String> {
     let rejected = match rule.on_reject {
         OnReject::Fail => "a rejection fails the step",
         OnReject::Skip => "a rejection skips the step",
+        OnReject::Continue => "a rejection is told to the step, which goes on",
     };
     vec![format!("{need}; whoever asked for the run {requester} approve"), format!("{open}; {rejected}")]
 }

@@ -21,6 +21,7 @@ mod graph;
 mod http;
 mod inputs;
 mod near;
+mod parameters;
 mod pin;
 mod plan;
 mod policy;
@@ -52,6 +53,7 @@ pub use deployment::{
 pub use diagnostic::{Diagnostic, Diagnostics, Severity, Source, Span};
 pub use directory::Directory;
 pub use expression::{BadDecimal, Bound, Decimal, EvaluationError, Expression, ExpressionError, Name, Scope};
+pub use parameters::BadParameters;
 pub use pin::Pinning;
 pub use plan::{OnCancel, OnExceeded, OnFailure, OnItemFailure, Plan, PlanInput, PlanStep};
 pub use policy::{Policy, PolicyAction, PolicyEvent};

@@ -1,4 +1,4 @@
-//! Policies, statements, facts and budgets of steps, read before the runtime honours them.
+//! Policies, statements, facts and budgets of steps.
 //!
 //! `tests/policy/<case>.toml` is a `workflow.toml`, checked against `tests/ui/deployment/wflo.toml`. Beside each lies
 //! what is printed, `<case>.stderr`. `WFLO_BLESS=1` writes them anew.

@@ -223,7 +223,7 @@ impl ValueType {
 }
 
 /// A number of JSON, or the exact number of a database.
-fn number(value: &Value) -> Option<Decimal> {
+pub(crate) fn number(value: &Value) -> Option<Decimal> {
     match value {
         Value::Number(n) => (n.as_i64().map(Decimal::from))
             .or_else(|| n.as_u64().map(Decimal::from))

@@ -43,9 +43,7 @@ impl Statement {
         std::iter::from_fn(move || {
             while let Some(first) = rest.chars().next() {
                 let skip = match first {
-                    '\'' | '"' | '`' => closing(rest, &first.to_string()),
-                    '-' if rest.starts_with("--") => closing(rest, "\n"),
-                    '/' if rest.starts_with("/*") => closing(rest, "*/"),
+                    _ if quoted(rest) > 0 => quoted(rest),
                     ':' if rest.starts_with("::") => 2,
                     ':' => {
                         let name = &rest[1..];
@@ -63,6 +61,28 @@ impl Statement {
             }
             None
         })
+    }
+
+    /// The SQL without texts, quoted names and comments: a blank stands for each.
+    pub(crate) fn code(&self) -> String {
+        let mut code = String::new();
+        let mut rest = self.sql.as_str();
+        while let Some(first) = rest.chars().next() {
+            let skip = quoted(rest);
+            code.push(if skip > 0 { ' ' } else { first });
+            rest = &rest[if skip > 0 { skip } else { first.len_utf8() }..];
+        }
+        code
+    }
+}
+
+/// The length of the text, quoted name or comment that begins here; 0 for none.
+fn quoted(rest: &str) -> usize {
+    match rest.chars().next() {
+        Some(mark @ ('\'' | '"' | '`')) => closing(rest, &mark.to_string()),
+        Some('-') if rest.starts_with("--") => closing(rest, "\n"),
+        Some('/') if rest.starts_with("/*") => closing(rest, "*/"),
+        _ => 0,
     }
 }
 

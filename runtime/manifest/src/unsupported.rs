@@ -5,11 +5,8 @@
 
 /// Keys, by the place they stand in.
 pub(crate) const KEYS: &[(&str, &str)] = &[
-    ("workflow.toml", "policy"),
-    ("workflow.toml", "db"),
     ("[workflow]", "budget_approvers"),
     ("[workflow]", "rollback_reserve_usd"),
-    ("[[step]]", "facts"),
     ("[[step]]", "budget_usd"),
     ("[[step]]", "item_budget_usd"),
     ("[[step]]", "labels"),
@@ -19,7 +16,6 @@ pub(crate) const KEYS: &[(&str, &str)] = &[
     ("`grants`", "knowledge"),
     ("`grants`", "terraform"),
     ("`grants`", "secrets"),
-    ("`grants.db`", "call"),
     ("a table grant", "where"),
     ("[step.approval]", "escalation"),
     ("[step.approval]", "allow_edit"),
@@ -44,6 +40,7 @@ pub(crate) const VALUES: &[(&str, &str)] = &[
     ("on_timeout", "escalate"),
     ("on_timeout", "approve"),
     ("on_reject", "continue"),
+    ("run_start", "require_approval"),
 ];
 
 /// Schemes of addresses, by the place they stand in.

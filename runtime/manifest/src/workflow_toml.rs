@@ -432,8 +432,10 @@ pub(crate) fn read_approval(reader: &mut Reader, mut section: Section<'_>) -> Ap
         }
     }
     if let Some(node) = section.take("on_reject") {
-        let choices = [("fail", OnReject::Fail), ("skip", OnReject::Skip)];
-        rule.on_reject = node.choice(reader, &choices).unwrap_or_default();
+        let choices = [("fail", OnReject::Fail), ("skip", OnReject::Skip), ("continue", OnReject::Continue)];
+        // Before a step has begun, nobody in it can be told.
+        let some = if section.is("[step.approval]") { &choices[..2] } else { &choices[..] };
+        rule.on_reject = node.choice(reader, some).unwrap_or_default();
     }
     let mut notify: Vec<Spanned<String>> = Vec::new();
     if let Some(node) = section.take("notify") {

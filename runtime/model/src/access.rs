@@ -27,6 +27,10 @@ pub struct DbAccess {
     /// Named statements that may be called: they reach what they say, whatever tables are listed.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub call: BTreeSet<StatementName>,
+    /// Every table and column, whatever is listed: for a statement that the host itself brings, such as a named one
+    /// of the workflow. It is never read from a file and never written to one, so that no grant can say it.
+    #[serde(skip)]
+    pub whole: bool,
 }
 
 /// Which columns of a table.
@@ -68,22 +72,34 @@ impl TableAccess {
 }
 
 impl DbAccess {
+    /// Every table and column: what a statement of the host's own is run with.
+    ///
+    /// ```
+    /// use wflo_model::DbAccess;
+    /// assert!(DbAccess::whole().may_write_rows("refunds"));
+    /// assert_eq!(serde_json::to_string(&DbAccess::whole()).unwrap(), r#"{"read":{},"write":{}}"#);
+    /// ```
+    #[must_use]
+    pub fn whole() -> Self {
+        Self { whole: true, ..Self::default() }
+    }
+
     /// Whether `column` of `table` may be read.
     #[must_use]
     pub fn may_read(&self, table: &str, column: &str) -> bool {
-        self.read.get(&table.to_ascii_lowercase()).is_some_and(|access| access.has(column))
+        self.whole || self.read.get(&table.to_ascii_lowercase()).is_some_and(|access| access.has(column))
     }
 
     /// Whether `column` of `table` may be written.
     #[must_use]
     pub fn may_write(&self, table: &str, column: &str) -> bool {
-        self.write.get(&table.to_ascii_lowercase()).is_some_and(|access| access.has(column))
+        self.whole || self.write.get(&table.to_ascii_lowercase()).is_some_and(|access| access.has(column))
     }
 
     /// Whether whole rows of `table` may be inserted and deleted.
     #[must_use]
     pub fn may_write_rows(&self, table: &str) -> bool {
-        self.write.get(&table.to_ascii_lowercase()) == Some(&TableAccess::All)
+        self.whole || self.write.get(&table.to_ascii_lowercase()) == Some(&TableAccess::All)
     }
 
     /// Whether the named statement may be called.
@@ -98,13 +114,14 @@ impl DbAccess {
         let within = |wide: &BTreeMap<String, TableAccess>, narrow: &BTreeMap<String, TableAccess>| {
             narrow.iter().all(|(table, access)| wide.get(table).is_some_and(|wide| wide.covers(access)))
         };
-        within(&self.read, &narrower.read)
-            && within(&self.write, &narrower.write)
-            && narrower.call.is_subset(&self.call)
+        let tables =
+            !narrower.whole && within(&self.read, &narrower.read) && within(&self.write, &narrower.write);
+        (self.whole || tables) && narrower.call.is_subset(&self.call)
     }
 
     /// Adds what `other` allows.
     pub fn widen(&mut self, other: &Self) {
+        self.whole |= other.whole;
         self.call.extend(other.call.iter().cloned());
         for (mine, theirs) in [(&mut self.read, &other.read), (&mut self.write, &other.write)] {
             for (table, access) in theirs {

@@ -66,6 +66,12 @@ pub enum CallError {
         /// The policy.
         policy: String,
     },
+    /// People decided against it, or nobody decided in time, and the policy that asked lets the step go on.
+    #[error("{message}")]
+    Rejected {
+        /// Who, and what they wrote.
+        message: String,
+    },
     /// The other side limits the rate.
     #[error("rate limited")]
     RateLimited {

@@ -70,6 +70,7 @@ impl AttemptGate {
                 shows,
                 expires_at: rule.timeout.map(|timeout| now.after(timeout)),
                 rule,
+                asks: Vec::new(),
             };
             Ok::<_, std::convert::Infallible>((vec![(place, event)], ()))
         });
@@ -81,7 +82,7 @@ impl AttemptGate {
     }
 
     /// What an approval of a call is bound to: the run, the call as it will be made, the component and the plan.
-    fn call_subject(&self, call: &Asked) -> Result<Digest, Stop> {
+    pub(crate) fn call_subject(&self, call: &Asked) -> Result<Digest, Stop> {
         let arguments = canonical(&call.call.args).map_err(|error| Stop::Host(error.to_string()))?;
         Ok(Digest::of_parts(&[
             b"wflo approval at call",
@@ -96,23 +97,14 @@ impl AttemptGate {
 
     /// Tells the guest what was decided; parks it again where nothing is. What was given too long ago, or by people
     /// who may no longer, is asked again.
-    pub(crate) async fn decided(
-        &mut self,
-        call: Asked,
-        ask: Ask,
-        id: &ApprovalId,
-    ) -> Result<CallResult, Stop> {
+    pub(crate) async fn decided(&mut self, call: Asked, id: &ApprovalId) -> Result<CallResult, Stop> {
         let Some(approval) = self.log.read(|state| state.approval(id).cloned()) else {
             return Err(Stop::Host(format!("there is no approval `{id}`")));
         };
-        if matches!(approval.state, ApprovalState::Closed { outcome: Outcome::Approved, .. }) {
-            let people = self.people.known().await.map_err(|error| Stop::Host(error.to_string()))?;
-            let carried = approval.still_carried(|name| people.groups_of(name));
-            if !carried || !approval.is_good(self.log.now()) {
-                let closed = Event::ApprovalClosed { approval: *id, outcome: Outcome::Superseded };
-                self.append(closed)?;
-                return self.ask_people(call, ask).await;
-            }
+        if matches!(approval.state, ApprovalState::Closed { outcome: Outcome::Approved, .. })
+            && !self.may_use(&approval).await?
+        {
+            return self.ask_again(approval).await;
         }
         let Some(decision) = decision(&approval) else { return Err(Stop::Parked) };
         let result = Ok(serde_json::to_value(&decision).expect("a decision has text keys"));

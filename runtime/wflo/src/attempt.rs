@@ -7,7 +7,7 @@ use std::sync::Arc;
 use wflo_engine::{AttemptEnd, Event, ParkReason, Place, RunState, UnitId, retry_at};
 use wflo_host_api::{StepContext, Stop};
 use wflo_manifest::{Plan, PlanStep};
-use wflo_model::{ApprovalId, Digest, Fault, FaultKind, Label};
+use wflo_model::{ApprovalId, Digest, Failure, FailureKind, Fault, FaultKind, Label};
 use wflo_ports::{Begun, DbError};
 use wflo_sandbox::End;
 
@@ -112,6 +112,12 @@ impl Attempt {
             memory_peak: ended.usage.memory_peak,
             ms: u64::try_from(ended.usage.wall.as_millis()).unwrap_or(u64::MAX),
         };
+        if let End::Output(output) = &ended.end
+            && self.step.output_violations(output).is_empty()
+            && let Err(stop) = gate.returns(output).await
+        {
+            return self.stopped(stop, meters);
+        }
         let end = match ended.end {
             End::Stopped(stop) => return self.stopped(stop, meters),
             // A fault may cut a replay short; a guest that returns has made every recorded call.
@@ -136,6 +142,13 @@ impl Attempt {
             // The gate has journaled why, or it goes on elsewhere.
             Stop::Parked | Stop::Diverged | Stop::Suspended => Ok(None),
             Stop::Interrupted(message) => Ok(Some(self.end(AttemptEnd::Interrupted { message }, meters))),
+            Stop::Rejected { reason, skips: true } => {
+                Ok(Some(self.end(AttemptEnd::Skipped { reason }, meters)))
+            }
+            Stop::Rejected { reason: message, .. } => {
+                let kind = FailureKind::Permanent;
+                Ok(Some(self.end(AttemptEnd::Failed(Failure { kind, message }), meters)))
+            }
             Stop::Fault(fault) => Ok(Some(self.end(AttemptEnd::Fault(fault), meters))),
             other => Err(self.host(other.to_string())),
         }
@@ -200,8 +213,9 @@ impl Attempt {
                 Err(source) => return Err(self.commit_failed(db, source)),
             }
         }
-        let redone =
-            transactions.redo(&self.outside, &self.step.grants.db, &marker, |db| missing.contains(&db)).await;
+        let redone = transactions
+            .redo(&self.outside, &self.step, &self.plan.statements, &marker, |db| missing.contains(&db))
+            .await;
         match redone {
             Ok(()) => {}
             Err(RedoError::Differs { number }) if missing.len() == databases.len() => {

@@ -1,25 +1,27 @@
 //! THE gate: every call of a guest that reaches outside, live and in replay.
 //!
-//! replay lookup -> authorise -> reuse -> budget hold -> intent (durable) -> perform -> result -> return
+//! replay lookup -> authorise -> reuse -> policy -> approval -> budget hold -> intent (durable) -> perform -> result -> return
 //!
 //! There is no second path. In replay nothing is authorised, priced or performed, and nothing is written, but
 //! for the redo of an open transaction when the recorded calls are used up. What a crash cut off in the middle is
-//! mended in `recovery.rs`; how each kind of call is performed is in `model_call.rs`, `statement.rs`, `http.rs`
-//! and `ask.rs`.
+//! mended in `recovery.rs`; what policies and people say is in `policy_gate.rs`; how each kind of call is performed is
+//! in `model_call.rs`, `statement.rs`, `http.rs`, `ask.rs` and `fact.rs`.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde_json::Value;
 use tokio::sync::watch;
 use wflo_engine::{CallClass, Event, ParkReason, Place, Returned, UnitId};
-use wflo_host_api::{Gate, LogLine, StepContext, Stop};
+use wflo_host_api::{FactVerdict, Gate, LogLine, StepContext, Stop};
 use wflo_manifest::{Plan, PlanStep};
-use wflo_model::{Call, CallError, CallResult, PicoUsd, Timestamp};
+use wflo_model::{ApprovalId, Call, CallError, CallResult, PicoUsd, Timestamp};
 
 use crate::history::History;
 use crate::operation::Operation;
 use crate::player::{Asked, Divergence, Player, Wait};
+use crate::policy_gate::Passage;
 use crate::principal::People;
 use crate::run_log::{LogFailed, RunLog, Written};
 use crate::tasks::{Caller, Task};
@@ -43,6 +45,12 @@ pub(crate) struct AttemptGate {
     pub(crate) in_flight: Option<(u64, PicoUsd)>,
     /// The intent of the call under way, if nothing tells whether it was done when it is cut off.
     pub(crate) in_doubt: Option<InDoubt>,
+    /// The facts that the attempt has claimed, for policies that come later.
+    pub(crate) facts: BTreeMap<String, Value>,
+    /// The approval that permits the call under way; its intent, or the result of a read, consumes it.
+    pub(crate) permit: Option<ApprovalId>,
+    /// The statements of the open transactions, with what they came to: what people see before they commit.
+    pub(crate) written: Vec<(Call, CallResult)>,
     halt: Halt,
 }
 
@@ -105,7 +113,8 @@ impl AttemptGate {
     pub(crate) fn new(setup: Setup) -> Self {
         let Setup { log, outside, people, plan, step, unit, attempt, context, mut history, halt } = setup;
         let transcripts = std::mem::take(&mut history.transcripts);
-        let transactions = Transactions::resuming(history.tentative());
+        let written = history.tentative();
+        let transactions = Transactions::resuming(written.clone());
         Self {
             place: Place::attempt(&unit, attempt),
             player: Player::new(log.keys(), log.marker(&unit), attempt, history),
@@ -113,6 +122,9 @@ impl AttemptGate {
             transcripts,
             in_flight: None,
             in_doubt: None,
+            facts: BTreeMap::new(),
+            permit: None,
+            written,
             log,
             outside,
             people,
@@ -135,6 +147,7 @@ impl AttemptGate {
     }
 
     async fn perform(&mut self, call: Asked, operation: Operation) -> Result<CallResult, Stop> {
+        let permit = self.permit.take();
         self.redo().await?;
         if let Err(error) = operation.authorise(&self.step.grants, &self.outside) {
             return self.deny(call, error);
@@ -147,16 +160,37 @@ impl AttemptGate {
             self.append(Event::Returned(returned))?;
             return Ok(result);
         }
-        match operation {
+        if let Operation::Fact(fact) = operation {
+            self.permit = permit;
+            return match self.permit {
+                Some(_) => self.told(call, fact, FactVerdict::Approved),
+                None => self.claim(call, fact).await,
+            };
+        }
+        // What does not bind is not worth asking anybody about.
+        let bound = match operation.clone().bound(&self.plan.statements) {
+            Ok(bound) => bound,
+            Err(error) => return self.deny(call, error),
+        };
+        self.permit = permit;
+        if self.permit.is_none()
+            && let Passage::Refused(error) = self.judged(&call, &operation).await?
+        {
+            return Ok(Err(error));
+        }
+        match bound {
             Operation::Complete(request) => self.complete(call, request).await,
             Operation::Query(ref sql) if self.transactions.get(&sql.db).is_none() => {
                 let result = self.read(sql).await;
                 self.append(Event::Returned(returned(None, call, &result)))?;
                 Ok(result)
             }
-            Operation::Query(_) | Operation::Execute(_) => self.statement(call, operation, None).await,
+            Operation::Query(_) | Operation::Execute(_) => self.statement(call, bound, None).await,
             Operation::Ask(ask) => self.ask_people(call, ask).await,
             Operation::Http(request) => self.http(call, request, None).await,
+            Operation::Call(_) | Operation::Fact(_) | Operation::Output(_) => {
+                Err(Stop::Host(format!("`{}` was not bound", call.call)))
+            }
         }
     }
 
@@ -209,7 +243,7 @@ impl AttemptGate {
         }
     }
 
-    fn diverged(&self, divergence: Divergence) -> Stop {
+    pub(crate) fn diverged(&self, divergence: Divergence) -> Stop {
         match self.log.append(vec![(self.place.clone(), Event::Parked { reason: divergence.into() })]) {
             Ok(_) => Stop::Diverged,
             Err(error) => host(error),
@@ -236,7 +270,15 @@ impl AttemptGate {
     }
 
     /// Writes an event of the call under way; the step's clock shows its time from then on.
-    pub(crate) fn append(&mut self, event: Event) -> Result<Written, Stop> {
+    ///
+    /// An intent, and a result that has none, consumes the approval that permits the call.
+    pub(crate) fn append(&mut self, mut event: Event) -> Result<Written, Stop> {
+        if let Event::Intent { consumes, .. } | Event::Returned(Returned { intent: None, consumes, .. }) =
+            &mut event
+            && consumes.is_none()
+        {
+            *consumes = self.permit.take();
+        }
         let written = self.log.append(vec![(self.call_place(), event)]).map_err(host)?;
         self.player.seen(written.time);
         Ok(written)

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use serde_json::Value;
+use wflo_engine::policy::Firing;
 use wflo_engine::{
     AttemptEnd, CallClass, Event, GateAt, ParkReason, Place, Recorded, Resolution, Returned, Unit, UnitId,
 };
@@ -16,6 +17,8 @@ pub(crate) struct History {
     calls: VecDeque<RecordedCall>,
     /// Timers that made it wait and have fired, in order.
     timers: VecDeque<FiredTimer>,
+    /// The policies that have fired at calls, by their number.
+    fired: Vec<(u32, Firing)>,
     /// Lines of log the journal has already.
     pub(crate) logged: u64,
     /// When the attempt began.
@@ -59,6 +62,8 @@ pub(crate) struct RecordedCall {
     pub(crate) call: Call,
     pub(crate) args: Digest,
     pub(crate) came_to: CameTo,
+    /// The approval that was asked for it, or that permitted it.
+    pub(crate) approval: Option<ApprovalId>,
 }
 
 /// What a recorded call came to.
@@ -156,20 +161,23 @@ impl History {
             Event::AttemptStarted { .. } => self.started = at,
             Event::ApprovalOpened { at: GateAt::Call, id, call: Some(gated), .. } => {
                 let came_to = CameTo::Asked { approval: *id, at };
-                self.record(RecordedCall { ordinal, call: gated.asked.clone(), args: gated.args, came_to });
+                let (call, args, approval) = (gated.asked.clone(), gated.args, Some(*id));
+                self.record(RecordedCall { ordinal, call, args, came_to, approval });
             }
-            Event::Intent { asked, args, class, hold, good_until, .. } => {
+            Event::PolicyFired(firing) => self.fired.push((ordinal, Firing::clone(firing))),
+            Event::Intent { asked, args, class, hold, good_until, consumes, .. } => {
                 let (class, hold, good_until) = (*class, *hold, *good_until);
                 let came_to = CameTo::Open(OpenIntent { seq: recorded.seq, class, hold, good_until, at });
-                self.record(RecordedCall { ordinal, call: asked.clone(), args: *args, came_to });
+                let (call, args, approval) = (asked.clone(), *args, *consumes);
+                self.record(RecordedCall { ordinal, call, args, came_to, approval });
             }
             Event::Returned(returned) => {
                 let came_to =
                     CameTo::Returned { result: returned.result.clone(), tentative: returned.tentative, at };
                 match &returned.call {
                     Some(call) => {
-                        let (call, args) = (call.clone(), returned.args);
-                        self.record(RecordedCall { ordinal, call, args, came_to });
+                        let (call, args, approval) = (call.clone(), returned.args, returned.consumes);
+                        self.record(RecordedCall { ordinal, call, args, came_to, approval });
                     }
                     None => self.came_to(ordinal, came_to),
                 }
@@ -187,7 +195,8 @@ impl History {
             }
             Event::Denied { call, args, error } => {
                 let came_to = CameTo::Denied { error: error.clone(), at };
-                self.record(RecordedCall { ordinal, call: call.clone(), args: *args, came_to });
+                let (call, args) = (call.clone(), *args);
+                self.record(RecordedCall { ordinal, call, args, came_to, approval: None });
             }
             // It is made anew, under an intent of its own.
             Event::Abandoned { .. } | Event::Resolved { .. } => {
@@ -217,7 +226,7 @@ impl History {
     /// Keeps what a call came to; a later word about the same call replaces the earlier.
     fn record(&mut self, call: RecordedCall) {
         match self.calls.back_mut().filter(|last| last.ordinal == call.ordinal) {
-            Some(last) => *last = call,
+            Some(last) => *last = RecordedCall { approval: call.approval.or(last.approval), ..call },
             None => self.calls.push_back(call),
         }
     }
@@ -228,6 +237,11 @@ impl History {
         }
     }
 
+    /// Whether the journal has it that a policy fired at the call of this number.
+    pub(crate) fn has_fired(&self, ordinal: u32, firing: &Firing) -> bool {
+        self.fired.iter().any(|(at, fired)| *at == ordinal && fired == firing)
+    }
+
     /// The history of the first attempt of a step or item, which has just begun.
     pub(crate) fn begun(unit: &Unit) -> Self {
         Self { started: unit.started_at.unwrap_or_default(), approval: unit.approval, ..Self::default() }
@@ -236,6 +250,11 @@ impl History {
     /// The next recorded call; none once the attempt is where it stood.
     pub(crate) fn next(&mut self) -> Option<RecordedCall> {
         self.calls.pop_front()
+    }
+
+    /// The next recorded call, which stays there.
+    pub(crate) fn peek(&self) -> Option<&RecordedCall> {
+        self.calls.front()
     }
 
     /// When the timer fired that made the attempt wait after this many calls; none if none has.

@@ -27,6 +27,7 @@ impl AttemptGate {
         let Asked { call: asked, args, key } = call.clone();
         let (asked, transcript) = self.transcripts.shorten(&self.log.keys(), asked);
         let of_intent = transcript.clone();
+        let consumes = self.permit.take();
         let admitted = self.log.transact(|state| {
             let ledger = state.ledger();
             let quote = Quote::model_call(&price, &tokens, ledger.left(), min_output)?;
@@ -41,7 +42,7 @@ impl AttemptGate {
                 hold,
                 max_tokens,
                 good_until: None,
-                consumes: None,
+                consumes,
             };
             Ok((vec![(place, event)], quote))
         });

@@ -1,14 +1,18 @@
 //! A call with its meaning: what it touches, how a crash in its middle is mended, who may make it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
 use wflo_engine::CallClass;
-use wflo_model::{Call, CallError, Grants, Label};
-use wflo_ports::{ChatRequest, Database, DbError, HttpRequest, HttpResponse, Statement};
+use wflo_model::{Call, CallError, DbAccess, Grants, Label, SqlRows, SqlValue};
+use wflo_ports::{ChatRequest, Database, DbError, Executed, HttpRequest, HttpResponse, Statement};
 
 use crate::ask::Ask;
+use crate::fact::Fact;
+use crate::named::NamedCall;
 use crate::{Outside, http};
 
 /// Everything a step can ask of the outside. What is not here cannot be asked.
@@ -20,10 +24,16 @@ pub(crate) enum Operation {
     Query(SqlCall),
     /// `wflo:db/sql.execute`
     Execute(SqlCall),
+    /// `wflo:db/sql.call`; performed as a query or an execution of the plan's SQL: see [`Operation::bound`].
+    Call(NamedCall),
     /// `wflo:approval/gate.request`
     Ask(Ask),
     /// `wasi:http/outgoing-handler.handle`
     Http(HttpRequest),
+    /// `wflo:approval/policy.fact`
+    Fact(Fact),
+    /// What the guest returned: no guest calls it, and it is judged where the step ends.
+    Output(Value),
 }
 
 /// A statement for one database.
@@ -33,6 +43,30 @@ pub(crate) struct SqlCall {
     pub(crate) db: Label,
     #[serde(flatten)]
     pub(crate) statement: Statement,
+    /// Whether the SQL is the plan's own: it reaches what it says, whatever tables the step was granted. No guest can
+    /// say so.
+    #[serde(skip)]
+    pub(crate) is_named: bool,
+}
+
+impl SqlCall {
+    /// What the statement may touch.
+    pub(crate) fn access(&self, grants: &BTreeMap<Label, DbAccess>) -> DbAccess {
+        match self.is_named {
+            true => DbAccess::whole(),
+            false => grants.get(&self.db).cloned().unwrap_or_default(),
+        }
+    }
+
+    /// What the guest is told that a write did: a named statement has rows whatever it does.
+    pub(crate) fn told(&self, done: Executed) -> Value {
+        if !self.is_named {
+            return json!(done);
+        }
+        // A count of rows is far from what a signed integer holds.
+        let changed = SqlValue::Integer(i64::try_from(done.changed).unwrap_or(i64::MAX));
+        json!(SqlRows { columns: vec!["changed".into()], rows: vec![vec![changed]] })
+    }
 }
 
 impl Operation {
@@ -58,18 +92,21 @@ impl Operation {
             }
             ("wflo:db/sql", "query") => arguments(call).map(Self::Query),
             ("wflo:db/sql", "execute") => arguments(call).map(Self::Execute),
+            ("wflo:db/sql", "call") => arguments(call).map(Self::Call),
             ("wflo:approval/gate", "request") => arguments(call).map(Self::Ask),
             ("wasi:http/outgoing-handler", "handle") => arguments(call).map(Self::Http),
+            ("wflo:approval/policy", "fact") => arguments(call).map(Self::Fact),
             _ => Err(CallError::AccessDenied { message: format!("there is no function `{call}`") }),
         }
     }
 
-    /// What a crash between this call's intent and its result means, under these grants.
+    /// What a crash between this call's intent and its result means, under these grants. Of a named statement it is
+    /// told once it is [bound](Self::bound).
     pub(crate) fn class(&self, grants: &Grants) -> CallClass {
         match self {
             Self::Complete(_) => CallClass::Repeatable,
-            Self::Query(_) | Self::Ask(_) => CallClass::Read,
-            Self::Execute(_) => CallClass::Transactional,
+            Self::Query(_) | Self::Ask(_) | Self::Fact(_) | Self::Output(_) => CallClass::Read,
+            Self::Execute(_) | Self::Call(_) => CallClass::Transactional,
             Self::Http(request) => http::class(request, grants),
         }
     }
@@ -101,9 +138,19 @@ impl Operation {
                 }
                 database(outside, db).map(|_| ())
             }
-            // Asking is always allowed.
-            Self::Ask(_) => Ok(()),
+            Self::Call(call) => {
+                let NamedCall { db, statement, .. } = call;
+                if !grants.db.get(db).is_some_and(|access| access.may_call(statement.as_str())) {
+                    let message = format!(
+                        "statement `{statement}` of database `{db}` is not granted; `grants.db.{db} = {{ call = [\"{statement}\"] }}` would"
+                    );
+                    return Err(CallError::AccessDenied { message });
+                }
+                database(outside, db).map(|_| ())
+            }
             Self::Http(request) => http::authorise(request, grants, outside),
+            // Asking is always allowed, and claims are held against what the step declares.
+            Self::Ask(_) | Self::Fact(_) | Self::Output(_) => Ok(()),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use wflo_engine::ParkReason;
 use wflo_journal::RunKeys;
-use wflo_model::{Call, Digest, Timestamp, canonical};
+use wflo_model::{ApprovalId, Call, Digest, Timestamp, canonical};
 use wflo_ports::Marker;
 
 use crate::history::{CameTo, History, RecordedCall};
@@ -28,6 +28,8 @@ pub(crate) struct Player {
     ordinal: u32,
     equal_calls: HashMap<Digest, u64>,
     to_skip: u64,
+    /// The approval of the last recorded call.
+    approval: Option<ApprovalId>,
 }
 
 /// A call with its place among the calls of its attempt.
@@ -66,6 +68,7 @@ impl Player {
             to_skip: history.logged,
             ordinal: 0,
             equal_calls: HashMap::new(),
+            approval: None,
             keys,
             marker,
             history,
@@ -92,6 +95,7 @@ impl Player {
                     }
                     CameTo::Open(intent) => self.seen(intent.at),
                 }
+                self.approval = recorded.approval;
                 Ok((asked, Some(recorded.came_to)))
             }
             Some(recorded) => Err(self.divergence(&recorded, &asked.call)),
@@ -155,6 +159,11 @@ impl Player {
 
     pub(crate) const fn seed(&self) -> [u8; 32] {
         self.seed
+    }
+
+    /// The approval that was asked for the last recorded call, or that permitted it.
+    pub(crate) const fn approval(&self) -> Option<ApprovalId> {
+        self.approval
     }
 
     pub(crate) const fn ordinal(&self) -> u32 {

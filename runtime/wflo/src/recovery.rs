@@ -3,7 +3,7 @@
 //! | found | what is done |
 //! |---|---|
 //! | a result, a denial | it is returned; nothing is written |
-//! | people were asked | undecided: the attempt parks again; decided: the guest is told |
+//! | people were asked | undecided: the attempt parks again; decided: the guest is told, or the call they were asked about is made |
 //! | an intent alone: repeatable | what the first may have cost is charged, and it is made again |
 //! | transactional | its transaction is gone with the process: it is redone, then executed |
 //! | keyed | made again under the same key while that lives; unknown afterwards |
@@ -14,7 +14,7 @@ use wflo_engine::{CallClass, Event, ParkReason};
 use wflo_host_api::Stop;
 use wflo_model::CallResult;
 
-use crate::ask::told;
+use crate::ask::{decision, told};
 use crate::gate::AttemptGate;
 use crate::history::{CameTo, OpenIntent};
 use crate::operation::Operation;
@@ -34,14 +34,30 @@ impl AttemptGate {
                 if let Some(decision) = told(&call.call.to_string(), &result) {
                     self.context.decision = Some(decision);
                 }
+                if let (Operation::Fact(fact), Ok(_)) = (operation, &result) {
+                    self.facts.insert(fact.name, fact.value);
+                }
+                self.recall_decision();
                 Ok(result)
             }
-            CameTo::Denied { error, .. } => Ok(Err(error)),
+            CameTo::Denied { error, .. } => {
+                self.recall_decision();
+                Ok(Err(error))
+            }
             CameTo::Asked { approval, .. } => match operation {
-                Operation::Ask(ask) => self.decided(call, ask, &approval).await,
-                _ => Err(Stop::Host(format!("people were asked about {}, which asks nobody", call.call))),
+                Operation::Ask(_) => self.decided(call, &approval).await,
+                operation => self.decided_on_call(call, operation, &approval).await,
             },
             CameTo::Open(intent) => self.cut_off(call, operation, intent).await,
+        }
+    }
+
+    /// Has the guest know the decision about a recorded call, as it did when the call was made.
+    fn recall_decision(&mut self) {
+        let approval = self.player.approval();
+        if let Some(recalled) = approval.and_then(|id| self.log.read(|state| decision(state.approval(&id)?)))
+        {
+            self.context.decision = Some(recalled);
         }
     }
 
@@ -54,8 +70,12 @@ impl AttemptGate {
     ) -> Result<CallResult, Stop> {
         match intent.class {
             CallClass::Transactional => {
+                self.recall_decision();
                 self.redo().await?;
-                self.statement(call, operation, Some(intent)).await
+                match operation.bound(&self.plan.statements) {
+                    Ok(bound) => self.statement(call, bound, Some(intent)).await,
+                    Err(error) => Err(Stop::Host(error.to_string())),
+                }
             }
             CallClass::Read | CallClass::Repeatable => {
                 // Settled before anything else can stop the attempt, so that no hold outlives it.
@@ -68,6 +88,7 @@ impl AttemptGate {
                     Operation::Http(request)
                         if crate::http::authorise(&request, &self.step.grants, &self.outside).is_ok() =>
                     {
+                        self.recall_decision();
                         self.http(call, request, Some(intent)).await
                     }
                     _ => {

@@ -6,18 +6,21 @@
 
 use std::any::Any;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use wflo_engine::{AttemptEnd, Event, Recorded, RunState, UnitId};
-use wflo_host_api::{Gate, LogLine, StepContext, Stop};
+use wflo_host_api::{Decision, Gate, LogLine, StepContext, Stop};
 use wflo_manifest::Plan;
-use wflo_model::{Call, CallError, CallResult, FaultKind, Grants, RunId, StepName, Timestamp};
+use wflo_model::{ApprovalId, Call, CallError, CallResult, FaultKind, Grants, RunId, StepName, Timestamp};
 use wflo_ports::Marker;
 use wflo_sandbox::End;
 
+use crate::ask::decision;
 use crate::attempt::context;
 use crate::history::{CameTo, History};
+use crate::output_gate::{is_output, output_call};
 use crate::player::{Divergence, Player, Wait};
 use crate::tasks::{Caller, Task};
 use crate::{Runtime, RuntimeError};
@@ -70,6 +73,9 @@ impl Runtime {
     /// [`RuntimeError::NoSuchRun`]; when the journal or a component cannot be read.
     pub async fn replay(&self, run: RunId) -> Result<ReplayView, RuntimeError> {
         let events = self.events(run).await?;
+        let whole = RunState::replay(&events).map_err(crate::LogFailed::from)?;
+        let decided = whole.approvals().filter_map(|approval| Some((approval.id, decision(approval)?)));
+        let decided: Arc<HashMap<ApprovalId, Decision>> = Arc::new(decided.collect());
         let mut state = RunState::default();
         let mut begun: HashMap<(UnitId, u32), StepContext> = HashMap::new();
         let mut of_unit: HashMap<UnitId, Vec<Recorded>> = HashMap::new();
@@ -97,7 +103,8 @@ impl Runtime {
                     begun.insert(key, known);
                 }
                 Event::AttemptEnded { end, .. } if has_end_of_its_own(end) => {
-                    let Some(known) = begun.remove(&key) else { continue };
+                    let Some(context) = begun.remove(&key) else { continue };
+                    let known = Known { context, decided: Arc::clone(&decided) };
                     let events = of_unit.get(&key.0).map(Vec::as_slice).unwrap_or_default();
                     let history = History::of(events, &key.0, key.1);
                     attempts.push(self.replay_attempt(run, plan, key, known, history, end).await?);
@@ -114,24 +121,36 @@ impl Runtime {
         run: RunId,
         plan: &Plan,
         (unit, attempt): (UnitId, u32),
-        context: StepContext,
+        Known { context, decided }: Known,
         history: History,
         recorded: &AttemptEnd,
     ) -> Result<AttemptReplay, RuntimeError> {
         let missing = || RuntimeError::Bug { message: format!("the plan has no step `{}`", unit.step) };
         let step = plan.step(&unit.step).ok_or_else(missing)?;
         let program = self.program(&step.component).await?;
-        let keys = std::sync::Arc::new(self.journal().keys(run).await?);
+        let keys = Arc::new(self.journal().keys(run).await?);
         let store = self.journal().store_id();
         let marker = Marker { store, run, step: unit.step.clone(), item: unit.item };
         let player = Player::new(keys, marker, attempt, history);
         let (cut_off, grants) = (is_deadline(recorded), step.grants.clone());
-        let gate = ReplayGate { player, context, grants, cut_off, difference: None };
+        let gate = ReplayGate { player, context, decided, grants, cut_off, difference: None, waits: false };
         let ended = program.run(step.function.as_str(), Box::new(gate), &step.limits).await;
         let gate: Box<dyn Any> = ended.gate;
         let mut gate = gate.downcast::<ReplayGate>().expect("the sandbox gives back the gate it was given");
+        let mut refused = false;
+        if let End::Output(output) = &ended.end
+            && gate.player.history().peek().is_some_and(|recorded| is_output(&recorded.call))
+        {
+            match gate.player.ask(output_call(output)) {
+                Ok((_, Some(CameTo::Returned { .. }))) => {}
+                Ok(_) => refused = matches!(recorded, AttemptEnd::Failed(_)),
+                Err(divergence) => _ = gate.differs(divergence.into()),
+            }
+        }
         let difference = match gate.difference.take() {
             Some(difference) => Some(difference),
+            // What people decided ended it there: the calls up to it are all that can be shown.
+            None if refused || (gate.waits && matches!(recorded, AttemptEnd::Failed(_))) => None,
             // A fault may come before every recorded call was made; a guest that returns has made them.
             None => match (&ended.end, gate.player.unfinished()) {
                 (End::Output(_) | End::Failed(_), Some(divergence)) => Some(divergence.into()),
@@ -145,7 +164,7 @@ impl Runtime {
 
 /// Whether an attempt ended by what its component did: what was cut off from outside cannot be shown again.
 const fn has_end_of_its_own(end: &AttemptEnd) -> bool {
-    !matches!(end, AttemptEnd::Interrupted { .. } | AttemptEnd::Cancelled)
+    !matches!(end, AttemptEnd::Interrupted { .. } | AttemptEnd::Skipped { .. } | AttemptEnd::Cancelled)
 }
 
 /// Whether the wall clock ended an attempt.
@@ -202,20 +221,38 @@ impl From<Divergence> for Difference {
     }
 }
 
+/// What the guest of an attempt is told beside the results of its calls.
+struct Known {
+    /// When it begins.
+    context: StepContext,
+    /// With the calls that people decided about.
+    decided: Arc<HashMap<ApprovalId, Decision>>,
+}
+
 /// A gate that has nothing behind it but a journal.
 struct ReplayGate {
     player: Player,
     context: StepContext,
+    decided: Arc<HashMap<ApprovalId, Decision>>,
     grants: Grants,
     /// Whether the clock ended the attempt: it may have gone on where the journal does not.
     cut_off: bool,
     difference: Option<Difference>,
+    /// Whether the journal has people asked at its end, and nothing after that.
+    waits: bool,
 }
 
 impl ReplayGate {
     fn differs(&mut self, difference: Difference) -> Stop {
         self.difference.get_or_insert(difference);
         Stop::Diverged
+    }
+
+    /// Has the guest know the decision about the last call, as it did when that was made.
+    fn recall_decision(&mut self) {
+        if let Some(decision) = self.player.approval().and_then(|id| self.decided.get(&id)) {
+            self.context.decision = Some(decision.clone());
+        }
     }
 }
 
@@ -231,11 +268,18 @@ impl Caller for ReplayGate {
                 if let Some(decision) = crate::ask::told(&name, &result) {
                     self.context.decision = Some(decision);
                 }
+                self.recall_decision();
                 Ok(result)
             }
-            Ok((_, Some(CameTo::Denied { error, .. }))) => Ok(Err(error)),
+            Ok((_, Some(CameTo::Denied { error, .. }))) => {
+                self.recall_decision();
+                Ok(Err(error))
+            }
             // The journal ends in the middle of this call: the attempt was ended there, from outside.
-            Ok((_, Some(CameTo::Asked { .. } | CameTo::Open(_)))) => Err(Stop::Suspended),
+            Ok((_, Some(came_to @ (CameTo::Asked { .. } | CameTo::Open(_))))) => {
+                self.waits = matches!(came_to, CameTo::Asked { .. });
+                Err(Stop::Suspended)
+            }
             Ok((_, None)) if self.cut_off => Err(Stop::Suspended),
             Ok((_, None)) => {
                 let (at, expected) =

@@ -15,7 +15,7 @@ use crate::transactions::{RedoError, perform};
 impl AttemptGate {
     /// A read before the first write: a snapshot of its own, without an intent.
     pub(crate) async fn read(&mut self, sql: &SqlCall) -> CallResult {
-        let access = self.step.grants.db.get(&sql.db).cloned().unwrap_or_default();
+        let access = sql.access(&self.step.grants.db);
         let rows =
             database(&self.outside, &sql.db)?.query(&sql.statement, &access, QueryLimits::default()).await;
         rows.map(|rows| json!(rows)).map_err(db_error)
@@ -43,6 +43,9 @@ impl AttemptGate {
             Err(RedoError::Database(error)) => Err(db_error(error)),
             Err(error) => return Err(Stop::Host(error.to_string())),
         };
+        if !self.plan.policies.is_empty() {
+            self.written.push((call.call.clone(), result.clone()));
+        }
         let returned = Returned { tentative: true, ..returned(intent, call, &result) };
         self.append(Event::Returned(returned))?;
         Ok(result)
@@ -50,9 +53,14 @@ impl AttemptGate {
 
     /// Brings back what a crash or a park took out of the databases, once the recorded calls are used up.
     pub(crate) async fn redo(&mut self) -> Result<(), Stop> {
-        let redone =
-            self.transactions.redo(&self.outside, &self.step.grants.db, self.player.marker(), |_| true).await;
-        redone.map_err(|error| match error {
+        let redone = self.transactions.redo(
+            &self.outside,
+            &self.step,
+            &self.plan.statements,
+            self.player.marker(),
+            |_| true,
+        );
+        redone.await.map_err(|error| match error {
             RedoError::AlreadyCommitted(_) => Stop::Host(error.to_string()),
             _ => Stop::Interrupted(error.to_string()),
         })

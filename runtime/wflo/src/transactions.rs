@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use wflo_manifest::PlanStep;
 use wflo_model::{Call, CallError, CallResult, DbAccess, Label};
 use wflo_ports::{Begun, DbError, Marker, QueryLimits, Transaction};
 
 use crate::Outside;
-use crate::operation::{Operation, SqlCall, database, db_error};
+use crate::named::Statements;
+use crate::operation::{Operation, database, db_error};
 
 /// The open transactions of an attempt, one a database. Dropping it rolls them all back.
 #[derive(Default)]
@@ -76,13 +78,14 @@ impl Transactions {
     pub(crate) async fn redo(
         &mut self,
         outside: &Outside,
-        access: &BTreeMap<Label, DbAccess>,
+        step: &PlanStep,
+        statements: &Statements,
         marker: &Marker,
         only: impl Fn(&Label) -> bool,
     ) -> Result<(), RedoError> {
         for (number, (call, recorded)) in std::mem::take(&mut self.lost).into_iter().enumerate() {
-            let Ok(operation @ (Operation::Query(_) | Operation::Execute(_))) = Operation::parse(&call)
-            else {
+            let operation = Operation::parse(&call).and_then(|operation| operation.bound(statements));
+            let Ok(operation @ (Operation::Query(_) | Operation::Execute(_))) = operation else {
                 return Err(RedoError::Differs { number: number + 1 });
             };
             let (Operation::Query(sql) | Operation::Execute(sql)) = &operation else { continue };
@@ -90,7 +93,7 @@ impl Transactions {
                 continue;
             }
             let transaction = self.begin(outside, &sql.db, marker).await?;
-            let result = perform(transaction, &operation, access).await;
+            let result = perform(transaction, &operation, &step.grants.db).await;
             if matches!(result, Err(CallError::Unavailable { .. })) || result != recorded {
                 return Err(RedoError::Differs { number: number + 1 });
             }
@@ -110,18 +113,15 @@ pub(crate) async fn perform(
     operation: &Operation,
     access: &BTreeMap<Label, DbAccess>,
 ) -> CallResult {
-    let allowed = |sql: &SqlCall| access.get(&sql.db).cloned().unwrap_or_default();
     match operation {
         Operation::Query(sql) => {
-            let rows = transaction.query(&sql.statement, &allowed(sql), QueryLimits::default()).await;
+            let rows = transaction.query(&sql.statement, &sql.access(access), QueryLimits::default()).await;
             rows.map(|rows| serde_json::json!(rows)).map_err(db_error)
         }
         Operation::Execute(sql) => {
-            let done = transaction.execute(&sql.statement, &allowed(sql)).await;
-            done.map(|done| serde_json::json!(done)).map_err(db_error)
+            let done = transaction.execute(&sql.statement, &sql.access(access)).await;
+            done.map(|done| sql.told(done)).map_err(db_error)
         }
-        Operation::Complete(_) | Operation::Ask(_) | Operation::Http(_) => {
-            Err(CallError::Other { message: "not a statement".into() })
-        }
+        _ => Err(CallError::Other { message: "not a statement".into() }),
     }
 }

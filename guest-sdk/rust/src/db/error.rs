@@ -17,6 +17,11 @@ pub enum Error {
     Constraint(String),
     /// Too many rows or bytes, or it ran too long.
     Limit(String),
+    /// A policy denied the statement; its name.
+    RefusedByPolicy(String),
+    /// People were asked about the statement and decided against it, or not in time; what they said.
+    /// [`Context::decision`](crate::Context::decision) has their votes.
+    Rejected(String),
     /// The database cannot be reached, or is busy.
     Unavailable(String),
     /// A row does not fit the type it is read as.
@@ -51,6 +56,8 @@ impl fmt::Display for Error {
             Self::Invalid(what) => write!(f, "invalid statement: {what}"),
             Self::Constraint(what) => write!(f, "a constraint refused the statement: {what}"),
             Self::Limit(what) => write!(f, "the statement went over a limit: {what}"),
+            Self::RefusedByPolicy(policy) => write!(f, "policy `{policy}` denied the statement"),
+            Self::Rejected(why) => write!(f, "the statement was not approved: {why}"),
             Self::Unavailable(what) => write!(f, "the database is unavailable: {what}"),
             Self::Decode(what) => write!(f, "a row has another type: {what}"),
             Self::Other(what) => write!(f, "the statement failed: {what}"),
@@ -81,6 +88,8 @@ impl From<host::Error> for Error {
             host::Error::Invalid(what) => Self::Invalid(what),
             host::Error::Constraint(what) => Self::Constraint(what),
             host::Error::Limit(what) => Self::Limit(what),
+            host::Error::RefusedByPolicy(policy) => Self::RefusedByPolicy(policy),
+            host::Error::Rejected(why) => Self::Rejected(why),
             host::Error::Unavailable(what) => Self::Unavailable(what),
             host::Error::Other(what) => Self::Other(what),
         }

@@ -24,6 +24,7 @@ mod error;
 mod row;
 mod value;
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::bindings::wflo::db::sql as host;
@@ -77,6 +78,32 @@ impl Db {
         params: impl AsRef<[Value]>,
     ) -> Result<Option<T>, Error> {
         self.query(statement, params)?.iter().next().map(Row::read).transpose()
+    }
+
+    /// Calls a statement that the workflow names, and reads its rows as [`query_as`](Self::query_as) does. One that
+    /// writes gives one row: the number of rows it changed.
+    ///
+    /// `params` is an object: each parameter by its name. A policy may have people asked first; the step then waits
+    /// for them.
+    ///
+    /// ```no_run
+    /// # use wflo::prelude::*;
+    /// # fn step() -> wflo::Result<()> {
+    /// let amounts: Vec<String> = db("shop").call("get_refund_amount", &json!({ "order_id": 7 }))?;
+    /// db("shop").call::<u64>("process_refund", &json!({ "order_id": 7, "refund_amount": "150.00" }))?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn call<T: DeserializeOwned>(
+        &self,
+        statement: &str,
+        params: &(impl Serialize + ?Sized),
+    ) -> Result<Vec<T>, Error> {
+        let params = serde_json::to_string(params).map_err(|error| Error::Invalid(error.to_string()))?;
+        let rows = host::call(&self.label, statement, &params)?;
+        Rows::new(rows.columns, rows.rows).read()
     }
 
     /// Writes, and gives the number of rows changed.

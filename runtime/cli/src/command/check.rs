@@ -60,7 +60,7 @@ pub(crate) async fn check(
 }
 
 /// Who the store knows. One that is not there knows nobody, and a check is no reason to make it.
-async fn known(project: &Project) -> Result<Directory, Failure> {
+pub(super) async fn known(project: &Project) -> Result<Directory, Failure> {
     if !project.state.join("FORMAT").exists() {
         return Ok(Directory::default());
     }

@@ -6,13 +6,14 @@ mod cost;
 mod demo;
 mod intervene;
 mod logs;
+mod policy;
 mod run;
 
 use serde::Serialize;
 use wflo_backends::SystemEntropy;
 
 pub(crate) use self::cost::CostLine;
-use crate::args::{Approvals, Audit, Cli, Command, Global, Identity};
+use crate::args::{Approvals, Audit, Cli, Command, Global, Identity, Policy};
 use crate::failure::{Code, Failure};
 use crate::project::Project;
 use crate::session::{self, Session};
@@ -30,6 +31,9 @@ pub(crate) async fn perform(cli: Cli) -> Result<Code, Failure> {
         Command::Audit { command: Audit::Verify { file } } => audit::verify(&file),
         Command::Check { folder, explain } => {
             check::check(&global, folder.as_deref(), explain.as_ref()).await
+        }
+        Command::Policy { command: Policy::Test { facts, input } } => {
+            policy::test(&global, &facts, &input).await
         }
         Command::Demo { folder } => tokio::task::block_in_place(|| demo::demo(&folder)),
         Command::Run(args) => {
@@ -119,6 +123,7 @@ async fn stored(
         | Command::Check { .. }
         | Command::Run(_)
         | Command::Demo { .. }
+        | Command::Policy { .. }
         | Command::Audit { .. } => {
             return Err(Failure::bug("a command went the wrong way"));
         }

@@ -62,7 +62,7 @@ impl Rules {
         if !has_word(&self.sql, "using") && !has_word(&self.sql, "natural") {
             return Ok(());
         }
-        let all = |name: &str| self.access.read.get(name) == Some(&TableAccess::All);
+        let all = |name: &str| self.access.whole || self.access.read.get(name) == Some(&TableAccess::All);
         let sql = self.sql.to_ascii_lowercase();
         let hosts = ["sqlite_", "pragma_", EFFECTS_TABLE].into_iter().find(|name| sql.contains(name));
         let other = || {
@@ -143,6 +143,9 @@ impl Rules {
     }
 
     fn read(&self, table: &str, column: &str) -> Result<(), String> {
+        if self.access.whole {
+            return Ok(());
+        }
         let name = table.to_ascii_lowercase();
         let granted = self.access.read.get(&name);
         if column.is_empty() {
