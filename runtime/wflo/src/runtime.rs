@@ -1,28 +1,23 @@
 //! The runtime: runs in one store, one sandbox, and what people can do with them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Map, Value};
-use wflo_engine::{
-    Event, ParkReason, Place, Recorded, Resolution, RunState, UnitId, Verdict, VoteRefused, Voter, cast,
-};
+use wflo_engine::{Event, Place, Recorded, RunState, UnitId, VoteRefused};
 use wflo_journal::{Created, Journal};
 use wflo_manifest::Plan;
-use wflo_model::{ApprovalId, Digest, GroupName, PrincipalName, RunId, Timestamp};
+use wflo_model::{Digest, PrincipalName, RunId, Timestamp};
 use wflo_ports::{Clock, Entropy};
 use wflo_sandbox::Missing;
 
 use crate::executor::{Executor, Observer};
 use crate::guest::{Components, StepProgram};
-use crate::principal::{IDENTITIES, People, Principal, Principals, new_token, stored};
+use crate::principal::{People, Principals};
 use crate::run_log::{RunLog, Summary, draft, encoded_summary, recorded};
 use crate::runs::Runs;
-use crate::view::{ApprovalView, CostView, LogView, RunLine, RunView};
+use crate::view::RunView;
 use crate::{Outside, RuntimeError};
-
-/// Runs listed at a time.
-const PAGE: usize = 1024;
 
 /// What a host lends to the runs it drives: today's deployment.
 #[derive(Clone, Debug, Default)]
@@ -55,10 +50,10 @@ pub struct Runtime {
     journal: Journal,
     components: Arc<dyn Components>,
     pub(crate) clock: Arc<dyn Clock>,
-    entropy: Arc<dyn Entropy>,
+    pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) runs: Mutex<Runs>,
     /// Held while the stored identities are read, changed and written.
-    identities: tokio::sync::Mutex<()>,
+    pub(crate) identities: tokio::sync::Mutex<()>,
     stopping: tokio::sync::watch::Sender<bool>,
 }
 
@@ -192,309 +187,7 @@ impl Runtime {
         Ok(view)
     }
 
-    /// Asks a run that parked for want of money to try again, then drives it.
-    ///
-    /// # Errors
-    /// As [`drive`](Self::drive).
-    pub async fn resume(
-        &self,
-        run: RunId,
-        by: &PrincipalName,
-        host: &Host,
-        observer: Option<Arc<dyn Observer>>,
-    ) -> Result<RunView, RuntimeError> {
-        let (log, _plan) = self.open(run).await?;
-        let unpark = log.transact(|state| {
-            let parked =
-                state.active().filter(|(_, unit)| matches!(unit.parked, Some(ParkReason::Budget { .. })));
-            let events: Vec<_> = parked
-                .map(|(id, unit)| (Place::attempt(&id, unit.attempt), Event::Unparked { by: by.clone() }))
-                .collect();
-            if events.is_empty() || state.status().is_final() { Err(()) } else { Ok((events, ())) }
-        })?;
-        if unpark.is_ok() {
-            log.wake();
-        }
-        self.drive(run, host, observer).await
-    }
-
-    /// Asks for the end of a run; durable when this returns. Whoever [drives](Self::drive) the run brings it there:
-    /// nothing new starts, attempts under way are stopped, what they may have cost is charged.
-    ///
-    /// # Errors
-    /// [`RuntimeError::Ended`] for a run that has ended.
-    pub async fn cancel(
-        &self,
-        run: RunId,
-        by: &PrincipalName,
-        reason: Option<String>,
-    ) -> Result<(), RuntimeError> {
-        let (log, _plan) = self.open(run).await?;
-        let asked = log.transact(|state| match state.status() {
-            status if status.is_final() => Err(RuntimeError::Ended { run, status }),
-            _ => Ok((vec![(Place::RUN, Event::CancelRequested { by: by.clone(), reason })], ())),
-        })?;
-        asked?.0.durable().await?;
-        log.wake();
-        Ok(())
-    }
-
-    /// Settles a call of which nobody knew whether it was done; durable when this returns. The run goes on when it
-    /// is [driven](Self::drive).
-    ///
-    /// # Errors
-    /// [`RuntimeError::NotUnknown`] when event `intent` is no such call.
-    pub async fn resolve(
-        &self,
-        run: RunId,
-        intent: u64,
-        resolution: Resolution,
-        by: &PrincipalName,
-    ) -> Result<(), RuntimeError> {
-        let (log, _plan) = self.open(run).await?;
-        let resolved = log.transact(|state| {
-            let unknown = state.active().find_map(|(id, unit)| {
-                let place = Place::attempt(&id, unit.attempt);
-                match unit.open.get(&intent) {
-                    Some(open) => {
-                        unit.is_unknown().then(|| (place.call(open.ordinal), Some(open.call.clone())))
-                    }
-                    // Not a call, but the commit of what calls wrote.
-                    None => {
-                        let of = matches!(unit.parked, Some(ParkReason::Unknown { intent: of, .. }) if of == intent);
-                        of.then_some((place, None))
-                    }
-                }
-            });
-            let (place, call) = unknown.ok_or(RuntimeError::NotUnknown { run, intent })?;
-            if let (Resolution::Done { value }, Some(call)) = (&resolution, call) {
-                crate::operation::fits(&call, value).map_err(|why| RuntimeError::NotAnAnswer { call, why })?;
-            }
-            Ok::<_, RuntimeError>((vec![(place, Event::Resolved { intent, resolution, by: by.clone() })], ()))
-        })?;
-        resolved?.0.durable().await?;
-        log.wake();
-        Ok(())
-    }
-
-    /// The runs that have not ended, oldest first: what a crash or a wait has left. Costs what it gives, however many
-    /// runs have ended.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    pub async fn unfinished(&self) -> Result<Vec<RunId>, RuntimeError> {
-        let mut runs: Vec<RunId> = Vec::new();
-        loop {
-            let page = self.journal.unfinished(runs.last().copied(), PAGE).await?;
-            let is_last = page.len() < PAGE;
-            runs.extend(page);
-            if is_last {
-                return Ok(runs);
-            }
-        }
-    }
-
-    /// All runs, newest first.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    pub async fn runs(&self) -> Result<Vec<RunLine>, RuntimeError> {
-        let heads = self.journal.runs().await?;
-        heads
-            .into_iter()
-            .map(|head| {
-                let summary = self.summary(&head.summary)?;
-                Ok(RunLine {
-                    run: head.run,
-                    workflow: summary.workflow,
-                    version: summary.version,
-                    status: summary.status,
-                    requester: summary.requester,
-                    created_at: summary.created_at.to_string(),
-                    cost_usd: summary.cost_usd,
-                })
-            })
-            .collect()
-    }
-
-    /// One run.
-    ///
-    /// # Errors
-    /// [`RuntimeError::NoSuchRun`].
-    pub async fn show(&self, run: RunId) -> Result<RunView, RuntimeError> {
-        let (state, plan) = self.look(run).await?;
-        Ok(RunView::new(&run, &plan, &state))
-    }
-
-    /// The plan that a run is pinned to: what it needs of whoever drives it.
-    ///
-    /// # Errors
-    /// [`RuntimeError::NoSuchRun`].
-    pub async fn plan_of(&self, run: RunId) -> Result<Arc<Plan>, RuntimeError> {
-        Ok(self.look(run).await?.1)
-    }
-
-    /// What one run cost.
-    ///
-    /// # Errors
-    /// [`RuntimeError::NoSuchRun`].
-    pub async fn cost(&self, run: RunId) -> Result<CostView, RuntimeError> {
-        let (state, _plan) = self.look(run).await?;
-        Ok(CostView::new(&run, &state))
-    }
-
-    /// The events of one run, durable ones only.
-    ///
-    /// # Errors
-    /// [`RuntimeError::NoSuchRun`].
-    pub async fn events(&self, run: RunId) -> Result<Vec<Recorded>, RuntimeError> {
-        self.events_after(run, 0).await
-    }
-
-    /// The events of one run after event `after`, durable ones only; none when it is the newest.
-    ///
-    /// # Errors
-    /// [`RuntimeError::NoSuchRun`].
-    pub async fn events_after(&self, run: RunId, after: u64) -> Result<Vec<Recorded>, RuntimeError> {
-        let entries = self.journal.read(run, after + 1).await?;
-        if entries.is_empty() && after == 0 {
-            return Err(RuntimeError::NoSuchRun { run });
-        }
-        Ok(entries.iter().map(recorded).collect::<Result<_, _>>().map_err(crate::LogFailed::from)?)
-    }
-
-    /// The log lines of one run.
-    ///
-    /// # Errors
-    /// [`RuntimeError::NoSuchRun`].
-    pub async fn logs(&self, run: RunId) -> Result<Vec<LogView>, RuntimeError> {
-        Ok(LogView::of(self.events(run).await?))
-    }
-
-    /// The open approvals of all runs, or with `all` every one there ever was; newest run first.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    pub async fn approvals(&self, all: bool) -> Result<Vec<ApprovalView>, RuntimeError> {
-        let runs = if all {
-            self.journal.runs().await?.into_iter().map(|head| head.run).collect()
-        } else {
-            self.unfinished().await?.into_iter().rev().collect::<Vec<_>>()
-        };
-        let mut views = Vec::new();
-        for run in runs {
-            let state = self.state(run).await?;
-            let Some(created) = state.created() else { continue };
-            let of_run = state.approvals().map(|it| ApprovalView::new(&run, &created.workflow, it));
-            views.extend(of_run.filter(|view| all || view.status == "open"));
-        }
-        Ok(views)
-    }
-
-    /// One approval, open or not.
-    ///
-    /// # Errors
-    /// [`RuntimeError::NoSuchApproval`].
-    pub async fn approval(&self, id: ApprovalId) -> Result<ApprovalView, RuntimeError> {
-        let mut all = self.approvals(false).await?;
-        if !all.iter().any(|view| view.id == id) {
-            all = self.approvals(true).await?;
-        }
-        all.into_iter().find(|view| view.id == id).ok_or(RuntimeError::NoSuchApproval { id })
-    }
-
-    /// Casts a vote; durable when this returns. The run goes on when it is [driven](Self::drive).
-    ///
-    /// # Errors
-    /// [`RuntimeError::Vote`] when the voter may not vote: journaled by nobody, since it is no vote.
-    pub async fn vote(
-        &self,
-        id: ApprovalId,
-        voter: &Voter,
-        verdict: Verdict,
-        comment: Option<String>,
-    ) -> Result<ApprovalView, RuntimeError> {
-        let run = self.approval(id).await?.run;
-        let (log, plan) = self.open(run).await?;
-        let now = log.now();
-        let cast = log.transact(|state| {
-            let approval = state.approval(&id).ok_or(RuntimeError::NoSuchApproval { id })?;
-            let requester = &state.created().expect("a run with an approval was created").requester;
-            let place = Place::unit(&approval.unit);
-            let now = now.max(state.time());
-            let events = cast(approval, requester, voter, verdict, comment, now)?;
-            Ok::<_, RuntimeError>((events.into_iter().map(|event| (place.clone(), event)).collect(), ()))
-        })?;
-        cast?.0.durable().await?;
-        log.wake();
-        let view = log
-            .read(|state| state.approval(&id).map(|it| ApprovalView::new(&run, plan.workflow.as_str(), it)));
-        log.flush().await?;
-        view.ok_or(RuntimeError::NoSuchApproval { id })
-    }
-
-    /// Adds a principal to the store and returns their token, which is kept nowhere.
-    ///
-    /// # Errors
-    /// [`RuntimeError::PrincipalExists`] when the store has one of that name.
-    pub async fn add_identity(
-        &self,
-        name: &PrincipalName,
-        groups: BTreeSet<GroupName>,
-    ) -> Result<String, RuntimeError> {
-        let entropy = Arc::clone(&self.entropy);
-        let made = tokio::task::spawn_blocking(move || new_token(&*entropy)).await;
-        let (token, hash) = made.map_err(|error| RuntimeError::Bug { message: error.to_string() })??;
-        self.keep_identity(name, Principal { groups, token_hash: Some(hash) }).await?;
-        Ok(token)
-    }
-
-    /// Keeps a principal in the store. To keep the very same one again is no error, so that whoever does not
-    /// know whether it was done can do it again.
-    ///
-    /// # Errors
-    /// [`RuntimeError::PrincipalExists`] when the store has another one of that name.
-    pub async fn keep_identity(
-        &self,
-        name: &PrincipalName,
-        principal: Principal,
-    ) -> Result<(), RuntimeError> {
-        let _alone = self.identities.lock().await;
-        let mut stored = stored(&self.journal).await?;
-        match stored.0.get(name) {
-            Some(kept) if *kept == principal => return Ok(()),
-            Some(_) => return Err(RuntimeError::PrincipalExists { name: name.clone() }),
-            None => stored.0.insert(name.clone(), principal),
-        };
-        let bytes = serde_json::to_vec(&stored).expect("principals have text keys");
-        Ok(self.journal.meta_put(IDENTITIES, &bytes).await?)
-    }
-
-    /// Everybody known now: the deployment's principals, and those of the store.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    pub async fn principals(&self, host: &Host) -> Result<Principals, RuntimeError> {
-        self.people(host).known().await
-    }
-
-    /// Checks who somebody is.
-    ///
-    /// # Errors
-    /// [`RuntimeError::NotAuthenticated`].
-    pub async fn authenticate(
-        &self,
-        host: &Host,
-        name: &PrincipalName,
-        token: &str,
-    ) -> Result<Voter, RuntimeError> {
-        let principals = self.principals(host).await?;
-        let (name, token) = (name.clone(), token.to_owned());
-        let checked = tokio::task::spawn_blocking(move || principals.authenticate(&name, &token)).await;
-        Ok(checked.map_err(|error| RuntimeError::Bug { message: error.to_string() })??)
-    }
-
-    fn people(&self, host: &Host) -> People {
+    pub(crate) fn people(&self, host: &Host) -> People {
         People::new(host.principals.clone(), self.journal.clone())
     }
 
@@ -541,13 +234,13 @@ impl Runtime {
     }
 
     /// State and plan of a run, only to look at.
-    async fn look(&self, run: RunId) -> Result<(RunState, Arc<Plan>), RuntimeError> {
+    pub(crate) async fn look(&self, run: RunId) -> Result<(RunState, Arc<Plan>), RuntimeError> {
         let state = self.state(run).await?;
         let plan = self.plan(&state).await?;
         Ok((state, plan))
     }
 
-    async fn state(&self, run: RunId) -> Result<RunState, RuntimeError> {
+    pub(crate) async fn state(&self, run: RunId) -> Result<RunState, RuntimeError> {
         let open = self.open_runs().get(&run);
         match open {
             Some((log, _plan)) => Ok(log.read(Clone::clone)),

@@ -1,0 +1,142 @@
+//! What can be seen of runs; nothing here writes.
+
+use std::sync::Arc;
+
+use wflo_engine::Recorded;
+use wflo_manifest::Plan;
+use wflo_model::{ApprovalId, RunId};
+
+use crate::run_log::recorded;
+use crate::view::{ApprovalView, CostView, LogView, RunLine, RunView};
+use crate::{Runtime, RuntimeError};
+
+/// Runs listed at a time.
+const PAGE: usize = 1024;
+
+impl Runtime {
+    /// The runs that have not ended, oldest first: what a crash or a wait has left. Costs what it gives, however many
+    /// runs have ended.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn unfinished(&self) -> Result<Vec<RunId>, RuntimeError> {
+        let mut runs: Vec<RunId> = Vec::new();
+        loop {
+            let page = self.journal().unfinished(runs.last().copied(), PAGE).await?;
+            let is_last = page.len() < PAGE;
+            runs.extend(page);
+            if is_last {
+                return Ok(runs);
+            }
+        }
+    }
+
+    /// All runs, newest first.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn runs(&self) -> Result<Vec<RunLine>, RuntimeError> {
+        let heads = self.journal().runs().await?;
+        heads
+            .into_iter()
+            .map(|head| {
+                let summary = self.summary(&head.summary)?;
+                Ok(RunLine {
+                    run: head.run,
+                    workflow: summary.workflow,
+                    version: summary.version,
+                    status: summary.status,
+                    requester: summary.requester,
+                    created_at: summary.created_at.to_string(),
+                    cost_usd: summary.cost_usd,
+                })
+            })
+            .collect()
+    }
+
+    /// One run.
+    ///
+    /// # Errors
+    /// [`RuntimeError::NoSuchRun`].
+    pub async fn show(&self, run: RunId) -> Result<RunView, RuntimeError> {
+        let (state, plan) = self.look(run).await?;
+        Ok(RunView::new(&run, &plan, &state))
+    }
+
+    /// The plan that a run is pinned to: what it needs of whoever drives it.
+    ///
+    /// # Errors
+    /// [`RuntimeError::NoSuchRun`].
+    pub async fn plan_of(&self, run: RunId) -> Result<Arc<Plan>, RuntimeError> {
+        Ok(self.look(run).await?.1)
+    }
+
+    /// What one run cost.
+    ///
+    /// # Errors
+    /// [`RuntimeError::NoSuchRun`].
+    pub async fn cost(&self, run: RunId) -> Result<CostView, RuntimeError> {
+        let (state, _plan) = self.look(run).await?;
+        Ok(CostView::new(&run, &state))
+    }
+
+    /// The events of one run, durable ones only.
+    ///
+    /// # Errors
+    /// [`RuntimeError::NoSuchRun`].
+    pub async fn events(&self, run: RunId) -> Result<Vec<Recorded>, RuntimeError> {
+        self.events_after(run, 0).await
+    }
+
+    /// The events of one run after event `after`, durable ones only; none when it is the newest.
+    ///
+    /// # Errors
+    /// [`RuntimeError::NoSuchRun`].
+    pub async fn events_after(&self, run: RunId, after: u64) -> Result<Vec<Recorded>, RuntimeError> {
+        let entries = self.journal().read(run, after + 1).await?;
+        if entries.is_empty() && after == 0 {
+            return Err(RuntimeError::NoSuchRun { run });
+        }
+        Ok(entries.iter().map(recorded).collect::<Result<_, _>>().map_err(crate::LogFailed::from)?)
+    }
+
+    /// The log lines of one run.
+    ///
+    /// # Errors
+    /// [`RuntimeError::NoSuchRun`].
+    pub async fn logs(&self, run: RunId) -> Result<Vec<LogView>, RuntimeError> {
+        Ok(LogView::of(self.events(run).await?))
+    }
+
+    /// The open approvals of all runs, or with `all` every one there ever was; newest run first.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn approvals(&self, all: bool) -> Result<Vec<ApprovalView>, RuntimeError> {
+        let runs = if all {
+            self.journal().runs().await?.into_iter().map(|head| head.run).collect()
+        } else {
+            self.unfinished().await?.into_iter().rev().collect::<Vec<_>>()
+        };
+        let mut views = Vec::new();
+        for run in runs {
+            let state = self.state(run).await?;
+            let Some(created) = state.created() else { continue };
+            let of_run = state.approvals().map(|it| ApprovalView::new(&run, &created.workflow, it));
+            views.extend(of_run.filter(|view| all || view.status == "open"));
+        }
+        Ok(views)
+    }
+
+    /// One approval, open or not.
+    ///
+    /// # Errors
+    /// [`RuntimeError::NoSuchApproval`].
+    pub async fn approval(&self, id: ApprovalId) -> Result<ApprovalView, RuntimeError> {
+        let mut all = self.approvals(false).await?;
+        if !all.iter().any(|view| view.id == id) {
+            all = self.approvals(true).await?;
+        }
+        all.into_iter().find(|view| view.id == id).ok_or(RuntimeError::NoSuchApproval { id })
+    }
+}
