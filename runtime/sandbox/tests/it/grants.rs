@@ -63,7 +63,9 @@ async fn every_function_that_reaches_outside_goes_through_the_gate() {
     let rows = json!({"columns": ["n"], "rows": [[{"integer": "9223372036854775807"}]]});
     let decision =
         json!({"status": "rejected", "votes": [{"by": "ann", "approved": false, "comment": "no"}]});
-    let answers = [chat, task.clone(), task, rows, json!({"changed": 4}), decision];
+    let changed = json!({"columns": ["changed"], "rows": [[{"integer": "1"}]]});
+    let answers =
+        [chat, task.clone(), task, rows, json!({"changed": 4}), decision, changed, json!("approved")];
     let answers: VecDeque<_> = answers.into_iter().map(|answer| Answer::Result(Ok(answer))).collect();
     let gate = Recorder::answering(answers);
     let ended = program("greedy").await.run("all", Box::new(gate), &Limits::default()).await;
@@ -91,6 +93,9 @@ async fn every_function_that_reaches_outside_goes_through_the_gate() {
 
     let ask = json!({"summary": "go on?", "details": [1], "approvers": ["sre"], "quorum": 1});
     assert_eq!(gate.calls[5].args, ask);
+    let pay = json!({"db": "bank", "statement": "pay", "params": {"amount": 150}});
+    assert_eq!(gate.calls[6].args, pay);
+    assert_eq!(gate.calls[7].args, json!({"name": "amount", "value": 150}));
 
     for (said, expect) in said.iter().zip([
         "cost_usd: \"0.01\"",
@@ -99,9 +104,13 @@ async fn every_function_that_reaches_outside_goes_through_the_gate() {
         "Integer(9223372036854775807)",
         "Ok(4)",
         "status: Status::Rejected",
+        "Integer(1)",
+        "Ok(Verdict::Approved)",
         "Invalid(\"`data` is not JSON",
         "UnknownModel(",
         "Invalid(\"the details are not JSON",
+        "Invalid(\"`params` is no JSON object",
+        "Invalid(\"`value` is not JSON",
     ]) {
         // The guest prints with `{:?}`, which writes kebab-case names its own way.
         assert!(said.replace('-', "_").contains(expect), "{said} does not have {expect}");

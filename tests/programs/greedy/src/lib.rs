@@ -8,6 +8,7 @@ wit_bindgen::generate!({
             import wflo:llm/tasks@0.1.0;
             import wflo:db/sql@0.1.0;
             import wflo:approval/gate@0.1.0;
+            import wflo:approval/policy@0.1.0;
             export wflo:step/handler@0.1.0;
         }
     "#,
@@ -17,7 +18,7 @@ wit_bindgen::generate!({
 });
 
 use exports::wflo::step::handler::{Failure, Guest, StepInfo, Undo};
-use wflo::approval::gate;
+use wflo::approval::{gate, policy};
 use wflo::db::sql::{self, Value};
 use wflo::llm::{chat, tasks};
 
@@ -48,10 +49,14 @@ impl Guest for Greedy {
             format!("{:?}", sql::query("bank", "SELECT ?1", &params)),
             format!("{:?}", sql::execute("bank", "DELETE FROM t", &[])),
             format!("{:?}", gate::request(&ask("[1]"))),
+            format!("{:?}", sql::call("bank", "pay", r#"{"amount":150}"#)),
+            format!("{:?}", policy::fact("amount", "150")),
             // These never reach the gate.
             format!("{:?}", tasks::analyze("gpt-4", "not json", "look", "{}")),
             format!("{:?}", tasks::classify("no such name", "text", &["a".into()])),
             format!("{:?}", gate::request(&ask("not json"))),
+            format!("{:?}", sql::call("bank", "pay", "[]")),
+            format!("{:?}", policy::fact("amount", "not json")),
         ];
         let lines: Vec<String> = said.iter().map(|text| format!("{text:?}")).collect();
         Ok(format!("[{}]", lines.join(",")))
