@@ -66,7 +66,6 @@ impl Executor<'_> {
             let changed = self.log.changed().notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
-            self.observe();
 
             let stops = *stopping.borrow_and_update();
             let is_cancelled = self.log.read(|state| state.cancel().is_some());
@@ -89,6 +88,9 @@ impl Executor<'_> {
                     }
                 }
             }
+
+            // What has begun is told before it can end: ends are appended in the next round.
+            self.observe();
 
             let due = self.log.read(next_due);
             if attempts.is_empty() {
