@@ -145,7 +145,8 @@ fn sweep(plan: &Plan, expect: impl Fn(&Outcome)) {
     runtime.block_on(async {
         let (calm, syncs) = play(plan, &[]).await;
         expect(&calm);
-        assert!((4..MANY).contains(&syncs), "{syncs} syncs");
+        // At least: the store's key, the run's creation, and where it came to rest.
+        assert!((3..MANY).contains(&syncs), "{syncs} syncs");
         for n in 1..=syncs {
             let (outcome, _) = play(plan, &[n]).await;
             assert_eq!(outcome, calm, "killed at sync {n}");
