@@ -4,6 +4,7 @@
 //! the call is authorised, priced, approved and journaled. The runtime holds the implementations as
 //! `Arc<dyn ChatModel>`, `Arc<dyn Database>` and `Arc<dyn HttpClient>`.
 
+mod causes;
 pub mod db;
 pub mod http;
 pub mod llm;

@@ -12,6 +12,7 @@ use wflo_model::{HttpScheme, Octets};
 use wflo_ports::{HttpClient, HttpError, HttpLimits, HttpRequest, HttpResponse, Resolver};
 
 use super::names::{CheckedNames, Prohibited, SystemResolver};
+use crate::causes::all_causes;
 
 /// Longest time to connect.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -187,16 +188,4 @@ fn failed(error: reqwest::Error) -> HttpError {
     HttpError::Lost {
         message: format!("the connection broke after the request was sent: {}", all_causes(error)),
     }
-}
-
-/// An error with all its causes, but without the address, whose query may hold a key.
-fn all_causes(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(&error);
-    while let Some(next) = cause {
-        text = format!("{text}: {next}");
-        cause = next.source();
-    }
-    text
 }

@@ -13,6 +13,7 @@ use super::config::{BadOpenAiConfig, OpenAiConfig, shown};
 use super::refusal::Refusal;
 use super::retry::{LONGEST, backoff, retry_after};
 use super::wire::{Request, completion};
+use crate::causes::all_causes;
 use crate::llm::bound::by_bytes;
 use crate::{SystemClock, SystemEntropy};
 
@@ -74,7 +75,7 @@ impl OpenAi {
             .user_agent(concat!("wflo/", env!("CARGO_PKG_VERSION")))
             .default_headers(headers)
             .build()
-            .map_err(|error| BadOpenAiConfig::Client { message: without_url(error) })?;
+            .map_err(|error| BadOpenAiConfig::Client { message: all_causes(error) })?;
         Ok(Self { config, endpoint, client })
     }
 
@@ -90,11 +91,11 @@ impl OpenAi {
         let response = match sent {
             Ok(response) => response,
             Err(error) if error.is_connect() => {
-                let message = format!("cannot connect to {}: {}", shown(&self.endpoint), without_url(error));
+                let message = format!("cannot connect to {}: {}", shown(&self.endpoint), all_causes(error));
                 return Err(Failed::NotConnected(message));
             }
             Err(error) if error.is_builder() => {
-                let message = format!("the request cannot be written: {}", without_url(error));
+                let message = format!("the request cannot be written: {}", all_causes(error));
                 return Err(Failed::Done(ModelError::NotSent { message }));
             }
             Err(error) => return Err(Failed::Done(self.lost(error))),
@@ -127,7 +128,7 @@ impl OpenAi {
         let message = if error.is_timeout() {
             format!("the provider did not answer within {:?}; it may charge for it", self.config.timeout)
         } else {
-            format!("the connection broke after the request was sent: {}", without_url(error))
+            format!("the connection broke after the request was sent: {}", all_causes(error))
         };
         ModelError::Upstream { message }
     }
@@ -218,16 +219,4 @@ impl Failed {
             Self::Done(error) => error,
         }
     }
-}
-
-/// An error with all its causes, but without the address, whose query may hold a key.
-fn without_url(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(&error);
-    while let Some(next) = cause {
-        text = format!("{text}: {next}");
-        cause = next.source();
-    }
-    text
 }
