@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 use wflo_engine::{BadHistory, Event, Place, Recorded, RunState, RunStatus, UnitId, UnknownKind, next_due};
 use wflo_journal::{AppendError, Draft, Entry, Extras, RunKeys, RunWriter, Ticket};
 use wflo_model::{PicoUsd, PrincipalName, RunId, StoreId, Timestamp};
-use wflo_ports::{Clock, Marker};
+use wflo_ports::{Clock, Marker, MarkerPurpose};
 
 /// Events in one append, about: what an append may hold is bounded, and what follows can follow in the next.
 const MOST_AT_ONCE: usize = 256;
@@ -118,7 +118,13 @@ impl RunLog {
     }
 
     pub(crate) fn marker(&self, unit: &UnitId) -> Marker {
-        Marker { store: self.store, run: self.run, step: unit.step.clone(), item: unit.item }
+        Marker {
+            store: self.store,
+            run: self.run,
+            step: unit.step.clone(),
+            item: unit.item,
+            purpose: MarkerPurpose::Step,
+        }
     }
 
     /// The time as the log has it: it stands still while a clock that was set back comes after, so that nothing
