@@ -9,5 +9,6 @@ mod openai;
 mod server;
 mod smtp_server;
 mod sqlite;
+mod sqlite_changes;
 mod sqlite_escape;
 mod sqlite_fuzz;
