@@ -209,13 +209,25 @@ impl Stage {
         Output::of(&mut command)
     }
 
-    /// The refusal of that call, as the journal has it. A database says itself what it denies.
+    /// The refusal of that call, as the journal has it. A database says itself what it denies, and then the call has
+    /// an intent of its own.
     fn denial(&self, run: &str, call: &str) -> Option<String> {
-        let events = self.project.wflo(&["audit", "show", run, "--json"]).expect_code(0).json();
+        let file = self.project.wflo(&["audit", "export", run]).expect_code(0).stdout;
+        let events: Vec<Value> = file
+            .lines()
+            .filter_map(|line| {
+                serde_json::from_str::<Value>(line).ok()?["body"].as_str().map(ToOwned::to_owned)
+            })
+            .filter_map(|body| serde_json::from_str(&body).ok())
+            .collect();
         let (interface, function) = call.rsplit_once('.').expect("an interface and a function");
-        let events = events.as_array().expect("a list").iter().map(ToString::to_string);
-        let wanted = ["access_denied", interface, function].map(|word| format!("\"{word}\""));
-        events.into_iter().find(|event| wanted.iter().all(|word| event.contains(word)))
+        let names = |call: &Value| call["interface"] == interface && call["function"] == function;
+        let is_made = events.iter().any(|event| names(&event["call"]) || names(&event["asked"]));
+        let denied = events.into_iter().find(|event| {
+            let errors = [&event["error"], &event["result"]["err"]];
+            errors.iter().any(|error| error["kind"] == "access_denied")
+        });
+        denied.filter(|_| is_made).map(|event| event.to_string())
     }
 
     /// What people see of a run, printed: the lines that must be there, and nothing that steers their terminal.

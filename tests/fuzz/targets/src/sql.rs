@@ -51,5 +51,7 @@ pub(crate) fn read(bytes: &[u8]) {
     let count = |table: &str| -> i64 {
         owner.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).expect("a count")
     };
-    assert_eq!((count("open"), count("shut"), count("sqlite_schema")), (2, 1, 2), "something was changed");
+    // The host's own table of markers is there as well.
+    let schema = count("sqlite_schema WHERE tbl_name <> 'wflo_effects'");
+    assert_eq!((count("open"), count("shut"), schema), (2, 1, 2), "something was changed");
 }
