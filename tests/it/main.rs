@@ -12,6 +12,7 @@ mod harness;
 mod hostile;
 mod http;
 mod manifest;
+mod notify;
 mod readme;
 mod refunds;
 mod security;

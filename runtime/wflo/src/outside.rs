@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use wflo_manifest::Plan;
 use wflo_model::{HttpPattern, InterfaceName, Label, ModelName};
-use wflo_ports::{ChatModel, Database, HttpClient};
+use wflo_ports::{ChatModel, Database, HttpClient, Notifier};
 
 use crate::interface::{Interface, Lent, WithCeiling, name_of};
 
@@ -26,6 +26,8 @@ pub struct Outside {
     databases: BTreeMap<Label, Arc<dyn Database>>,
     http: Option<OutsideHttp>,
     interfaces: BTreeMap<InterfaceName, Arc<dyn Lent>>,
+    channels: BTreeMap<String, Result<Arc<dyn Notifier>, String>>,
+    pages: Option<String>,
 }
 
 /// The HTTP that a host lends: who makes requests, and which at most.
@@ -96,6 +98,33 @@ impl Outside {
         self.interfaces.get(name)
     }
 
+    /// Lends a channel under the address that workflows use; or says why it cannot be used, which is then why what is to
+    /// be told there waits.
+    #[must_use]
+    pub fn with_channel(mut self, address: String, channel: Result<Arc<dyn Notifier>, String>) -> Self {
+        self.channels.insert(address, channel);
+        self
+    }
+
+    /// Says where people find the pages of `wflo serve`, for links.
+    #[must_use]
+    pub fn with_pages(mut self, url: impl Into<String>) -> Self {
+        self.pages = Some(url.into().trim_end_matches('/').to_owned());
+        self
+    }
+
+    /// The channel of that address, or why it cannot be used; none if it is not bound.
+    #[must_use]
+    pub fn channel(&self, address: &str) -> Option<Result<&Arc<dyn Notifier>, &str>> {
+        Some(self.channels.get(address)?.as_ref().map_err(String::as_str))
+    }
+
+    /// Where people find the pages, without a slash at the end.
+    #[must_use]
+    pub fn pages(&self) -> Option<&str> {
+        self.pages.as_deref()
+    }
+
     /// The HTTP there is.
     #[must_use]
     pub const fn http(&self) -> Option<&OutsideHttp> {
@@ -122,6 +151,7 @@ impl std::fmt::Debug for Outside {
             .field("databases", &self.databases.keys())
             .field("http", &self.http.is_some())
             .field("interfaces", &self.interfaces.keys())
+            .field("channels", &self.channels.keys())
             .finish()
     }
 }
