@@ -147,6 +147,13 @@ impl Ledger {
         if hold > left_usd { Err(Refusal { needed_usd: hold, left_usd }) } else { Ok(()) }
     }
 
+    /// Raises the limit, for a run that has one.
+    pub(crate) fn top_up(&mut self, amount: PicoUsd) {
+        if let Some(limit) = &mut self.limit {
+            *limit += amount;
+        }
+    }
+
     pub(crate) fn hold(&mut self, intent: u64, amount: PicoUsd) {
         self.held.insert(intent, amount);
     }

@@ -15,9 +15,10 @@ mod retry;
 mod start;
 mod state;
 mod status;
+mod top_up;
 mod unit;
 
-pub use approval::{Approval, ApprovalState, Ballot, Permitted, VoteRefused, Voter, cast};
+pub use approval::{Approval, ApprovalState, Ballot, Edit, Permitted, VoteRefused, Voter, cast, edit};
 pub use decide::{Command, decide, next_due};
 pub use event::{
     AttemptEnd, CallClass, Event, Forked, GateAt, GatedCall, Outcome, ParkReason, Resolution, Returned,

@@ -20,11 +20,10 @@ mod rehearsal;
 
 use std::collections::BTreeSet;
 
-use wflo_manifest::{Policy, PolicyAction, Scope};
+use wflo_manifest::{ApprovalRule, Policy, PolicyAction, Scope};
 use wflo_model::PolicyName;
 
 pub use combine::Decision;
-use combine::union;
 pub use firing::{Ask, Because, Firing};
 pub use occurrence::Occurrence;
 pub use rehearsal::{Rehearsal, Undeclared, rehearse};
@@ -98,7 +97,7 @@ pub fn judge(policies: &[Policy], occurrence: &Occurrence<'_>, scope: &Scope<'_>
     let permitted = by(|action| matches!(action, PolicyAction::AutoApprove));
     let decision = if !denied.is_empty() {
         Decision::Deny { by: denied }
-    } else if let Some(rule) = union(&rules) {
+    } else if let Some(rule) = ApprovalRule::union(&rules) {
         let by = by(|action| matches!(action, PolicyAction::RequireApproval(_)));
         Decision::RequireApproval { rule, by }
     } else if !permitted.is_empty() {

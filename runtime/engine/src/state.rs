@@ -27,6 +27,8 @@ pub struct RunState {
     ledger: Ledger,
     cancel: Option<Cancel>,
     begun: bool,
+    /// The last approval that the run itself waits for; none once it was permitted.
+    run_gate: Option<ApprovalId>,
     ended: Option<(RunStatus, Option<String>)>,
 }
 
@@ -124,15 +126,32 @@ impl RunState {
                 (unit.output, unit.ended_at) = (output.clone(), Some(*time));
             }
             Event::Superseded { .. } => self.ended = Some((RunStatus::Superseded, None)),
-            Event::ApprovalOpened { id, at, call, subject, shows, rule, expires_at, asks } => {
-                let unit = place.unit_id().ok_or_else(|| bad("an approval is of a step"))?;
-                let state = self.unit_mut(place).ok_or_else(|| bad("there is no such item"))?;
-                (state.status, state.approval) = (StepStatus::Waiting, Some(*id));
+            Event::ApprovalOpened {
+                id,
+                at,
+                call,
+                subject,
+                shows,
+                rule,
+                expires_at,
+                asks,
+                follows,
+                authors,
+                amount,
+            } => {
+                match at {
+                    GateAt::Run => self.run_gate = Some(*id),
+                    GateAt::TopUp => {}
+                    _ => {
+                        let state = self.unit_mut(place).ok_or_else(|| bad("there is no such step or item"))?;
+                        (state.status, state.approval) = (StepStatus::Waiting, Some(*id));
+                    }
+                }
                 self.approvals.insert(
                     *id,
                     Approval {
                         id: *id,
-                        unit,
+                        place: place.clone(),
                         at: *at,
                         call: call.clone(),
                         subject: *subject,
@@ -144,6 +163,11 @@ impl RunState {
                         opened_at: *time,
                         asks: asks.clone(),
                         used_for: None,
+                        follows: *follows,
+                        authors: authors.clone(),
+                        amount: *amount,
+                        decided_at: None,
+                        by_silence: false,
                     },
                 );
             }
@@ -156,14 +180,22 @@ impl RunState {
             }
             Event::ApprovalClosed { approval, outcome } => {
                 let approval = self.approvals.get_mut(approval).ok_or_else(|| bad("no such approval"))?;
-                approval.state = ApprovalState::Closed { outcome: *outcome, at: *time };
-                let (place, at) = (Place::unit(&approval.unit), approval.at);
+                approval.closed(*outcome, *time);
+                let (place, at) = (approval.home(), approval.at);
                 if let Some(unit) = self.unit_mut(&place).filter(|unit| unit.status == StepStatus::Waiting) {
                     unit.status = match at {
-                        GateAt::Start => StepStatus::Pending,
-                        GateAt::Call => StepStatus::Running,
+                        GateAt::Call | GateAt::Commit => StepStatus::Running,
+                        _ => StepStatus::Pending,
                     };
                 }
+            }
+            Event::RunPermitted { consumes } => {
+                consumes.iter().try_for_each(|id| self.consume(id)).map_err(bad)?;
+                self.run_gate = None;
+            }
+            Event::ToppedUp { amount, consumes } => {
+                self.consume(consumes).map_err(bad)?;
+                self.ledger.top_up(*amount);
             }
             Event::CancelRequested { by, reason } => {
                 self.cancel.get_or_insert(Cancel { by: by.clone(), reason: reason.clone() });
@@ -176,7 +208,7 @@ impl RunState {
                 let open = open.filter(|step| cancelled || step.unit.status != StepStatus::Pending);
                 open.for_each(|step| step.unit.status = StepStatus::Cancelled);
             }
-            Event::Denied { .. } | Event::Logged { .. } | Event::PolicyFired(_) => {}
+            Event::Denied { .. } | Event::Logged { .. } | Event::PolicyFired(_) | Event::Edited { .. } => {}
             Event::FannedOut { items, consumes } => {
                 if let Some(id) = consumes {
                     self.consume(id).map_err(bad)?;
@@ -355,6 +387,11 @@ impl RunState {
     #[must_use]
     pub const fn has_begun(&self) -> bool {
         self.begun
+    }
+
+    /// The approval that the run waits for before anything in it begins.
+    pub(crate) fn run_gate(&self) -> Option<&Approval> {
+        self.approvals.get(&self.run_gate?)
     }
 
     /// Who wants the run to end, if somebody does.

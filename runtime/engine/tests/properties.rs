@@ -11,7 +11,7 @@ use wflo_engine::{
     retry_at,
 };
 use wflo_manifest::{
-    ApprovalRule, Approver, OnCancel, OnExceeded, OnFailure, OnItemFailure, OnReject, Plan, PlanStep, Quorum,
+    ApprovalRule, Approver, OnCancel, OnExceeded, OnFailure, OnItemFailure, OnReject, OnTimeout, Plan, PlanStep, Quorum,
     Retry, UnknownPrice,
 };
 use wflo_model::{
@@ -54,13 +54,13 @@ struct StepSpec {
     needs: u8,
     items: Option<u8>,
     collects: bool,
-    gate: Option<(bool, bool)>,
+    gate: Option<(bool, u8)>,
     attempts: u32,
     when: u8,
 }
 
 fn plans() -> impl Strategy<Value = Plan> {
-    let gate = prop::option::weighted(0.4, any::<(bool, bool)>());
+    let gate = prop::option::weighted(0.4, any::<(bool, u8)>());
     let items = prop::option::weighted(0.3, 0..4_u8);
     let step = (any::<u8>(), items, any::<bool>(), gate, 1..4_u32, 0..6_u8).prop_map(
         |(needs, items, collects, gate, attempts, when)| StepSpec {
@@ -80,10 +80,13 @@ fn plan(steps: &[StepSpec], max_parallel: Option<u32>, budget: Option<PicoUsd>) 
     let name = |index: usize| format!("s{index}").parse().unwrap();
     let steps = steps.iter().enumerate().map(|(index, spec)| {
         let approvers = vec![Approver::new("red"), Approver::new("blue")];
-        let rule = |(all, skips)| ApprovalRule {
+        let rule = |(all, ends): (bool, u8)| ApprovalRule {
             timeout: Some(Duration::from_secs(3600)),
             valid: Duration::from_secs(1000),
-            on_reject: if skips { OnReject::Skip } else { OnReject::Fail },
+            on_reject: [OnReject::Skip, OnReject::Fail, OnReject::Continue][usize::from(ends % 3)],
+            on_timeout: [OnTimeout::Reject, OnTimeout::Escalate, OnTimeout::Approve]
+                [usize::from(ends / 3 % 3)],
+            escalation: vec![Approver::new("blue")],
             ..ApprovalRule::new(approvers.clone(), if all { Quorum::EachListed } else { Quorum::Any(1) })
         };
         let list = |count: u8| format!("{:?}", (0..count).collect::<Vec<_>>()).parse().unwrap();
@@ -239,6 +242,7 @@ impl History {
                     tentative: false,
                     reused: None,
                     consumes: None,
+                    performed: None,
                 };
                 self.append(place, Event::Returned(returned));
             }
@@ -253,8 +257,7 @@ impl History {
                 let verdict = if approves { Verdict::Approve } else { Verdict::Reject };
                 let requester = "rita".parse().unwrap();
                 if let Ok(events) = cast(approval, &requester, &voter(who), verdict, None, self.now) {
-                    let place = Place::unit(&approval.unit);
-                    events.into_iter().for_each(|event| self.append(place.clone(), event));
+                    events.into_iter().for_each(|(place, event)| self.append(place, event));
                 }
             }
             Move::Wait { seconds } => self.now = self.now.after(Duration::from_secs(seconds)),
@@ -281,9 +284,18 @@ impl History {
         let asked = Call::new("wflo:llm/chat", "complete", Value::Null);
         let place = Place::attempt(id, self.state.unit(id).attempt).call(1);
         let (class, args, key) = (CallClass::Repeatable, Digest::ZERO, Digest::ZERO);
-        let (transcript, max_tokens, good_until, consumes) = (None, None, None, None);
-        let event =
-            Event::Intent { asked, transcript, class, args, key, hold, max_tokens, good_until, consumes };
+        let event = Event::Intent {
+            asked,
+            transcript: None,
+            class,
+            args,
+            key,
+            hold,
+            max_tokens: None,
+            good_until: None,
+            consumes: None,
+            performed: None,
+        };
         self.append(place, event);
         let ledger = self.state.ledger();
         assert!(ledger.limit().is_none_or(|limit| ledger.settled() + ledger.held() <= limit));
@@ -358,9 +370,15 @@ proptest! {
 
     /// In whatever order, twice or late: what is decided stays, and only votes in time count.
     #[test]
-    fn votes_in_any_order(votes in prop::collection::vec((0..4_usize, any::<bool>(), 0..20_u64), 0..12), each: bool) {
+    fn votes_in_any_order(
+        votes in prop::collection::vec((0..4_usize, any::<bool>(), 0..20_u64), 0..12),
+        each: bool,
+        on_timeout in prop::sample::select(vec![OnTimeout::Reject, OnTimeout::Escalate, OnTimeout::Approve]),
+    ) {
         let quorum = if each { Quorum::EachListed } else { Quorum::Any(2) };
         let mut approval = opened(quorum);
+        approval.rule.on_timeout = on_timeout;
+        approval.rule.escalation = vec![Approver::new("green")];
         let mut decided = None;
         let mut at = 0;
         for (who, approves, wait) in votes {
@@ -371,7 +389,7 @@ proptest! {
                 prop_assert!(who == 3 || approval.votes.iter().any(|vote| vote.by == voter(who).name));
                 continue;
             };
-            for event in events {
+            for (_, event) in events {
                 match event {
                     Event::Voted { by, groups, verdict, comment, late, .. } => {
                         prop_assert_eq!(late, decided.is_some() || at >= 100);
@@ -384,6 +402,11 @@ proptest! {
                         decided = Some(outcome);
                         approval.state = ApprovalState::Closed { outcome, at: now };
                     }
+                    Event::ApprovalOpened { rule, follows, subject, .. } => {
+                        prop_assert_eq!(decided, Some(Outcome::Superseded), "one takes the place of the other");
+                        prop_assert_eq!((follows, subject), (Some(approval.id), approval.subject));
+                        prop_assert_eq!(rule.approvers, vec![Approver::new("green")]);
+                    }
                     other => prop_assert!(false, "{:?} is no vote", other),
                 }
             }
@@ -391,9 +414,11 @@ proptest! {
         let carried = approval.lacking().is_empty();
         let against = approval.votes.iter().any(|vote| vote.verdict == Verdict::Reject);
         match decided {
+            Some(Outcome::Approved) if on_timeout == OnTimeout::Approve && !carried => prop_assert!(at >= 100),
             Some(Outcome::Approved) => prop_assert!(carried && !against),
+            Some(Outcome::Superseded) => prop_assert!(on_timeout == OnTimeout::Escalate && at >= 100),
             Some(Outcome::Rejected) => prop_assert!(against),
-            Some(Outcome::Expired) => prop_assert!(at >= 100),
+            Some(Outcome::Expired) => prop_assert!(on_timeout == OnTimeout::Reject && at >= 100),
             Some(other) => prop_assert!(false, "nobody says {other}"),
             None => prop_assert!(!carried && !against),
         }
@@ -427,7 +452,7 @@ fn opened(quorum: Quorum) -> Approval {
     let subject = Digest::of(b"subject");
     Approval {
         id: ApprovalId::derive(&subject, 1),
-        unit: UnitId::step(&"act".parse().unwrap()),
+        place: Place::step(&"act".parse().unwrap()),
         at: GateAt::Start,
         call: None,
         subject,
@@ -439,5 +464,10 @@ fn opened(quorum: Quorum) -> Approval {
         opened_at: Timestamp::from_micros(0),
         asks: Vec::new(),
         used_for: None,
+        follows: None,
+        authors: Vec::new(),
+        amount: None,
+        decided_at: None,
+        by_silence: false,
     }
 }

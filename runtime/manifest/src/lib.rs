@@ -8,6 +8,8 @@
 //! Nothing here does I/O, reads the environment or a clock: the text of files comes in, values go out.
 
 mod approval;
+mod approval_toml;
+mod approval_union;
 mod component;
 mod deployment;
 mod deployment_toml;
@@ -44,7 +46,7 @@ mod variables;
 mod workflow;
 mod workflow_toml;
 
-pub use approval::{ApprovalRule, Approver, OnReject, OnTimeout, Quorum};
+pub use approval::{ApprovalAt, ApprovalRule, Approver, OnReject, OnTimeout, Quorum};
 pub use component::{BadComponent, ComponentRef};
 pub use deployment::{
     BudgetRules, CassetteMode, Ceilings, Channel, DbBinding, Deployment, LlmBinding, LlmKind, Principal,

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use wflo_model::{Digest, Grants, HttpGrant, Label, Limits, ModelName, StatementName};
 
-use crate::approval::{ApprovalRule, Quorum};
+use crate::approval::{ApprovalRule, Approver, Quorum};
 use crate::component::ComponentRef;
 use crate::deployment::Deployment;
-use crate::diagnostic::Diagnostics;
+use crate::diagnostic::{Diagnostics, Span};
 use crate::directory::Directory;
 use crate::near::did_you_mean;
 use crate::plan::{Plan, PlanStep};
@@ -20,7 +20,8 @@ use crate::reader::{Reader, Spanned};
 use crate::size::show;
 use crate::statement::{Statement, StatementToml};
 use crate::workflow::{Step, Workflow};
-use crate::workflow_toml::{ApprovalToml, LimitsToml};
+use crate::approval_toml::ApprovalToml;
+use crate::workflow_toml::LimitsToml;
 
 /// What a workflow is pinned to.
 #[derive(Clone, Debug)]
@@ -264,8 +265,32 @@ impl Pin<'_> {
     fn approval(&mut self, approval: &ApprovalToml) -> ApprovalRule {
         let rule = &approval.rule;
         let known = self.to.known;
+        let all_known = self.approvers(&rule.approvers, &approval.approvers);
+        if all_known && !rule.satisfied_by(known.principals()) {
+            self.unreachable(approval);
+        }
+        if let Some(escalated) = rule.escalated()
+            && self.approvers(&escalated.approvers, &approval.escalation)
+            && !escalated.satisfied_by(known.principals())
+        {
+            let names: Vec<_> = escalated.approvers.iter().map(|name| format!("`{name}`")).collect();
+            let message = format!(
+                "`escalation` needs {} distinct persons, one for each of {}, and there are not as many",
+                names.len(),
+                names.join(", "),
+            );
+            let span = approval.escalation.first().cloned().unwrap_or_else(|| approval.span.clone());
+            self.reader.error(span, message).hint("add people to these groups, or name fewer");
+        }
+        self.channels(&approval.notify);
+        rule.clone()
+    }
+
+    /// Approvers exist.
+    fn approvers(&mut self, approvers: &[Approver], spans: &[Span]) -> bool {
+        let known = self.to.known;
         let mut all_known = true;
-        for (approver, span) in rule.approvers.iter().zip(&approval.approvers) {
+        for (approver, span) in approvers.iter().zip(spans) {
             if !known.knows(approver.as_str()) {
                 all_known = false;
                 let hint = did_you_mean(approver.as_str(), "there are", known.names()).unwrap_or_else(|| {
@@ -275,11 +300,7 @@ impl Pin<'_> {
                 self.reader.error(span.clone(), message).hint(hint);
             }
         }
-        if all_known && !rule.satisfied_by(known.principals()) {
-            self.unreachable(approval);
-        }
-        self.channels(&approval.notify);
-        rule.clone()
+        all_known
     }
 
     /// Channels are bound.

@@ -17,10 +17,6 @@ pub(crate) const KEYS: &[(&str, &str)] = &[
     ("`grants`", "terraform"),
     ("`grants`", "secrets"),
     ("a table grant", "where"),
-    ("[step.approval]", "escalation"),
-    ("[step.approval]", "allow_edit"),
-    ("`require_approval`", "escalation"),
-    ("`require_approval`", "allow_edit"),
     ("wflo.toml", "mail"),
     ("wflo.toml", "knowledge"),
     ("wflo.toml", "terraform"),
@@ -37,10 +33,6 @@ pub(crate) const VALUES: &[(&str, &str)] = &[
     ("on_failure", "rollback"),
     ("on_cancel", "rollback"),
     ("at", "commit"),
-    ("on_timeout", "escalate"),
-    ("on_timeout", "approve"),
-    ("on_reject", "continue"),
-    ("run_start", "require_approval"),
 ];
 
 /// Schemes of addresses, by the place they stand in.

@@ -19,7 +19,8 @@ use crate::reader::{Reader, Spanned};
 use crate::retry::Retry;
 use crate::schema::{compile, violations};
 use crate::statement::{Statements, check_calls};
-use crate::workflow_toml::{ApprovalToml, InputToml, ItemsToml, LimitsToml, StepToml, WorkflowToml};
+use crate::approval_toml::ApprovalToml;
+use crate::workflow_toml::{InputToml, ItemsToml, LimitsToml, StepToml, WorkflowToml};
 
 /// A validated `workflow.toml`: names are unique, dependencies exist and form no cycle, schemas are schemas.
 ///

@@ -10,7 +10,7 @@ use wflo_model::{
     WorkflowName,
 };
 
-use crate::approval::{ApprovalRule, Approver, OnReject, OnTimeout, Quorum};
+use crate::approval_toml::{ApprovalToml, read_approval};
 use crate::component::ComponentRef;
 use crate::diagnostic::Span;
 use crate::expression_toml::ExpressionToml;
@@ -86,16 +86,6 @@ pub(crate) struct LimitsToml {
     pub(crate) fuel: Option<Spanned<u64>>,
     pub(crate) timeout: Option<Spanned<u64>>,
     pub(crate) output: Option<u64>,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) struct ApprovalToml {
-    pub(crate) rule: ApprovalRule,
-    /// Where the approvers are listed.
-    pub(crate) span: Span,
-    pub(crate) approvers: Vec<Span>,
-    pub(crate) quorum: Option<Span>,
-    pub(crate) notify: Vec<Spanned<String>>,
 }
 
 impl WorkflowToml {
@@ -385,73 +375,6 @@ fn identifier(reader: &mut Reader, node: &Node<'_>) -> Option<String> {
         return None;
     }
     Some(name.value.to_ascii_lowercase())
-}
-
-/// Reads `[step.approval]`, or the `require_approval` of a policy, whose place follows from what it listens to.
-pub(crate) fn read_approval(reader: &mut Reader, mut section: Section<'_>) -> ApprovalToml {
-    let list = section.need("approvers");
-    let span = list.as_ref().map_or_else(|| section.span.clone(), |node| node.span.clone());
-    let before = reader.found.errors();
-    let names: Vec<Spanned<wflo_model::GroupName>> = list.map(|node| node.names(reader)).unwrap_or_default();
-    if names.is_empty() && span != section.span && reader.found.errors() == before {
-        let hint = match section.is("[step.approval]") {
-            true => "name the groups or principals who may approve, or remove `[step.approval]`",
-            false => "name the groups or principals who may approve",
-        };
-        reader.error(span.clone(), "`approvers` is empty").hint(hint);
-    }
-    let approvers = names.iter().map(|name| Approver::new(name.value.as_str())).collect();
-    let mut rule = ApprovalRule::new(approvers, Quorum::EachListed);
-
-    let quorum = section.take("quorum").and_then(|node| node.integer(reader, 1..=1000));
-    if let Some(n) = &quorum {
-        rule.quorum = Quorum::Any(u32::try_from(n.value).expect("at most 1000"));
-    }
-    if section.is("[step.approval]")
-        && let Some(node) = section.take("at")
-    {
-        node.choice(reader, &[("start", ())]);
-    }
-    if let Some(node) = section.take("allow_requester") {
-        rule.allow_requester = node.boolean(reader).unwrap_or_default();
-    }
-    if let Some(node) = section.take("mandatory") {
-        rule.mandatory = node.boolean(reader).unwrap_or_default();
-    }
-    let mut seconds = |reader: &mut Reader, key| {
-        let seconds = section.take(key).and_then(|node| node.integer(reader, 1..=LONGEST))?;
-        Some(Duration::from_secs(seconds.value))
-    };
-    rule.timeout = seconds(reader, "timeout_seconds");
-    rule.valid = seconds(reader, "valid_seconds").unwrap_or(ApprovalRule::VALID);
-    if let Some(node) = section.take("on_timeout") {
-        rule.on_timeout = node.choice(reader, &[("reject", OnTimeout::Reject)]).unwrap_or_default();
-        if rule.timeout.is_none() {
-            let message = "`on_timeout` without `timeout_seconds` never applies";
-            reader.error(node.key, message).hint("add `timeout_seconds`");
-        }
-    }
-    if let Some(node) = section.take("on_reject") {
-        let choices = [("fail", OnReject::Fail), ("skip", OnReject::Skip), ("continue", OnReject::Continue)];
-        // Before a step has begun, nobody in it can be told.
-        let some = if section.is("[step.approval]") { &choices[..2] } else { &choices[..] };
-        rule.on_reject = node.choice(reader, some).unwrap_or_default();
-    }
-    let mut notify: Vec<Spanned<String>> = Vec::new();
-    if let Some(node) = section.take("notify") {
-        notify = node.names(reader);
-        if !notify.is_empty() {
-            note_undelivered(reader, node.key);
-        }
-    }
-    rule.notify = notify.iter().map(|channel| channel.value.clone()).collect();
-    section.finish(reader);
-    let approvers = names.into_iter().map(|name| name.span).collect();
-    ApprovalToml { rule, span, approvers, quorum: quorum.map(|n| n.span), notify }
-}
-
-pub(crate) fn note_undelivered(reader: &mut Reader, span: Span) {
-    reader.note(span, "`notify` is recorded, but this version of wflo delivers no notifications");
 }
 
 fn small(reader: &mut Reader, node: &Node<'_>, least: u64) -> Option<u32> {
