@@ -7,7 +7,7 @@ use serde::Deserialize as _;
 use serde::de::IntoDeserializer as _;
 use serde::de::value::{Error as ValueError, StrDeserializer};
 use wflo::RunStatus;
-use wflo_model::{ApprovalId, GroupName, PrincipalName, RunId, StepName};
+use wflo_model::{ApprovalId, GroupName, PicoUsd, PrincipalName, RunId, StepName};
 
 const CODES: &str = "\
 Exit codes:
@@ -109,9 +109,17 @@ pub(crate) enum Command {
         command: Option<Approvals>,
     },
     /// Approve, and let the run go on.
-    Approve(Vote),
+    Approve(Approve),
     /// Reject, and let the run go on.
     Reject(Vote),
+    /// Ask for more money for a run; those who may raise its budget decide.
+    TopUp {
+        /// The run.
+        run: RunId,
+        /// How much more, in US dollars.
+        #[arg(value_name = "USD")]
+        usd: PicoUsd,
+    },
     /// End a run: nothing new starts, and what is under way is stopped.
     Cancel {
         /// The run.
@@ -245,6 +253,16 @@ pub(crate) enum Approvals {
         /// The approval.
         id: ApprovalId,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Approve {
+    #[command(flatten)]
+    pub(crate) vote: Vote,
+    /// Change what is decided on to what this JSON file has, the arguments of a call or an output, and have others
+    /// decide about that.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) edit: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -8,8 +8,8 @@ use crate::permit::{Permit, permit};
 use crate::start::{Start, start};
 use crate::top_up::topped_up;
 use crate::{
-    Approval, ApprovalState, AttemptEnd, CallClass, Event, Items, Outcome, ParkReason, Place, RunState, RunStatus,
-    StepStatus, Unit, UnitId,
+    Approval, ApprovalState, AttemptEnd, CallClass, Event, Items, Outcome, ParkReason, Place, RunState,
+    RunStatus, StepStatus, Unit, UnitId,
 };
 
 /// Something to do.

@@ -8,9 +8,7 @@ use wflo_model::{ApprovalId, Digest, PolicyName, RunId, Timestamp, canonical};
 
 use crate::permit::{run_scope, verdict};
 use crate::policy::{Decision, Firing, Judgement, Occurrence, judge};
-use crate::{
-    Approval, ApprovalState, Created, Event, GateAt, Outcome, Place, RunState, RunStatus,
-};
+use crate::{Approval, ApprovalState, Created, Event, GateAt, Outcome, Place, RunState, RunStatus};
 
 /// Whether a run may begin.
 pub(crate) enum Start {

@@ -143,7 +143,8 @@ impl RunState {
                     GateAt::Run => self.run_gate = Some(*id),
                     GateAt::TopUp => {}
                     _ => {
-                        let state = self.unit_mut(place).ok_or_else(|| bad("there is no such step or item"))?;
+                        let state =
+                            self.unit_mut(place).ok_or_else(|| bad("there is no such step or item"))?;
                         (state.status, state.approval) = (StepStatus::Waiting, Some(*id));
                     }
                 }

@@ -8,8 +8,7 @@ use crate::{ApprovalState, Event, GateAt, Outcome, ParkReason, Place, RunState};
 /// commit point is the append of these events, which consumes the approval.
 pub(crate) fn topped_up(state: &RunState, now: Timestamp) -> Option<Vec<(Place, Event)>> {
     let granted = state.approvals().find(|approval| {
-        let is_given =
-            matches!(approval.state, ApprovalState::Closed { outcome: Outcome::Approved, .. });
+        let is_given = matches!(approval.state, ApprovalState::Closed { outcome: Outcome::Approved, .. });
         approval.at == GateAt::TopUp && is_given
     })?;
     if !granted.is_good(now) {

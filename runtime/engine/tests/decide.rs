@@ -122,6 +122,7 @@ fn plan(steps: Vec<PlanStep>) -> Plan {
         inputs: BTreeMap::new(),
         budget: None,
         on_exceeded: OnExceeded::Park,
+        budget_approvers: Vec::new(),
         on_failure: OnFailure::Keep,
         on_cancel: OnCancel::Keep,
         max_parallel: None,

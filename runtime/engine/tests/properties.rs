@@ -11,8 +11,8 @@ use wflo_engine::{
     retry_at,
 };
 use wflo_manifest::{
-    ApprovalRule, Approver, OnCancel, OnExceeded, OnFailure, OnItemFailure, OnReject, OnTimeout, Plan, PlanStep, Quorum,
-    Retry, UnknownPrice,
+    ApprovalRule, Approver, OnCancel, OnExceeded, OnFailure, OnItemFailure, OnReject, OnTimeout, Plan,
+    PlanStep, Quorum, Retry, UnknownPrice,
 };
 use wflo_model::{
     ApprovalId, Call, Digest, Failure, FailureKind, Fault, FaultKind, PicoUsd, RunId, Timestamp,
@@ -107,6 +107,7 @@ fn plan(steps: &[StepSpec], max_parallel: Option<u32>, budget: Option<PicoUsd>) 
         inputs: BTreeMap::new(),
         budget,
         on_exceeded: OnExceeded::Park,
+        budget_approvers: Vec::new(),
         on_failure: OnFailure::Keep,
         on_cancel: OnCancel::Keep,
         max_parallel,

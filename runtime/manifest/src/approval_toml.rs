@@ -103,7 +103,8 @@ fn read_timeout(reader: &mut Reader, section: &mut Section<'_>, rule: &mut Appro
     let escalates = rule.on_timeout == OnTimeout::Escalate;
     match (&list, &on_timeout) {
         (Some(list), _) if !escalates => {
-            let found = reader.error(list.key.clone(), "`escalation` without `on_timeout = \"escalate\"` never applies");
+            let found = reader
+                .error(list.key.clone(), "`escalation` without `on_timeout = \"escalate\"` never applies");
             found.hint("add `on_timeout = \"escalate\"`");
         }
         (None, Some(node)) if escalates => {
@@ -116,7 +117,9 @@ fn read_timeout(reader: &mut Reader, section: &mut Section<'_>, rule: &mut Appro
     let before = reader.found.errors();
     let names: Vec<Spanned<wflo_model::GroupName>> = list.names(reader);
     if names.is_empty() && reader.found.errors() == before {
-        reader.error(list.span.clone(), "`escalation` is empty").hint("name the groups or principals who are asked then");
+        reader
+            .error(list.span.clone(), "`escalation` is empty")
+            .hint("name the groups or principals who are asked then");
     }
     rule.escalation = names.iter().map(|name| Approver::new(name.value.as_str())).collect();
     names.into_iter().map(|name| name.span).collect()
@@ -125,4 +128,3 @@ fn read_timeout(reader: &mut Reader, section: &mut Section<'_>, rule: &mut Appro
 pub(crate) fn note_undelivered(reader: &mut Reader, span: Span) {
     reader.note(span, "`notify` is recorded, but this version of wflo delivers no notifications");
 }
-

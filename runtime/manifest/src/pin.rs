@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use wflo_model::{Digest, Grants, HttpGrant, Label, Limits, ModelName, StatementName};
+use wflo_model::{Digest, Grants, GroupName, HttpGrant, Label, Limits, ModelName, StatementName};
 
 use crate::approval::{ApprovalRule, Approver, Quorum};
+use crate::approval_toml::ApprovalToml;
 use crate::component::ComponentRef;
 use crate::deployment::Deployment;
 use crate::diagnostic::{Diagnostics, Span};
@@ -20,7 +21,6 @@ use crate::reader::{Reader, Spanned};
 use crate::size::show;
 use crate::statement::{Statement, StatementToml};
 use crate::workflow::{Step, Workflow};
-use crate::approval_toml::ApprovalToml;
 use crate::workflow_toml::LimitsToml;
 
 /// What a workflow is pinned to.
@@ -45,6 +45,7 @@ impl Plan {
         let mut pin = Pin { reader: Reader::new(&workflow.source), to, prices: BTreeMap::new() };
         let steps: Vec<_> = workflow.steps.iter().filter_map(|step| pin.step(step)).collect();
         let policies: Vec<_> = workflow.policies.iter().filter_map(|policy| pin.policy(policy)).collect();
+        let budget_approvers = pin.budget_approvers(&workflow.budget_approvers);
         let prices = std::mem::take(&mut pin.prices);
         let found = pin.reader.finish();
         if found.has_errors() {
@@ -57,6 +58,7 @@ impl Plan {
             inputs: workflow.inputs.clone(),
             budget: workflow.budget,
             on_exceeded: workflow.on_exceeded,
+            budget_approvers,
             on_failure: workflow.on_failure,
             on_cancel: workflow.on_cancel,
             max_parallel: workflow.max_parallel,
@@ -284,6 +286,21 @@ impl Pin<'_> {
         }
         self.channels(&approval.notify);
         rule.clone()
+    }
+
+    /// Who may raise a budget, each a person of their own.
+    fn budget_approvers(&mut self, written: &[Spanned<GroupName>]) -> Vec<Approver> {
+        let all: Vec<_> = written.iter().map(|name| Approver::new(name.value.as_str())).collect();
+        let spans: Vec<_> = written.iter().map(|name| name.span.clone()).collect();
+        let rule = ApprovalRule::new(all.clone(), Quorum::EachListed);
+        if self.approvers(&all, &spans)
+            && !rule.satisfied_by(self.to.known.principals())
+            && let Some(span) = spans.first()
+        {
+            let message = "`budget_approvers` needs a distinct person for each, and there are not as many";
+            self.reader.error(span.clone(), message).hint("add people to these groups, or name fewer");
+        }
+        all
     }
 
     /// Approvers exist.

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use wflo_model::PolicyName;
 
+use crate::approval_toml::{ApprovalToml, note_undelivered, read_approval};
 use crate::diagnostic::Span;
 use crate::expression_toml::ExpressionToml;
 use crate::policy::PolicyEvent;
 use crate::policy_value::{BareName, ValueType};
 use crate::reader::{Node, Reader, Section, Spanned};
-use crate::approval_toml::{ApprovalToml, note_undelivered, read_approval};
 
 #[derive(Clone, Debug)]
 pub(crate) struct PolicyToml {

@@ -5,7 +5,6 @@
 
 /// Keys, by the place they stand in.
 pub(crate) const KEYS: &[(&str, &str)] = &[
-    ("[workflow]", "budget_approvers"),
     ("[workflow]", "rollback_reserve_usd"),
     ("[[step]]", "budget_usd"),
     ("[[step]]", "item_budget_usd"),
@@ -29,11 +28,8 @@ pub(crate) const KEYS: &[(&str, &str)] = &[
 ];
 
 /// Values, by the key they stand at.
-pub(crate) const VALUES: &[(&str, &str)] = &[
-    ("on_failure", "rollback"),
-    ("on_cancel", "rollback"),
-    ("at", "commit"),
-];
+pub(crate) const VALUES: &[(&str, &str)] =
+    &[("on_failure", "rollback"), ("on_cancel", "rollback"), ("at", "commit")];
 
 /// Schemes of addresses, by the place they stand in.
 pub(crate) const SCHEMES: &[(&str, &str)] =

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 use wflo_model::{
-    DbAccess, HttpGrant, InputName, Label, ModelName, PicoUsd, StatementName, StepName, TableAccess,
-    WorkflowName,
+    DbAccess, GroupName, HttpGrant, InputName, Label, ModelName, PicoUsd, StatementName, StepName,
+    TableAccess, WorkflowName,
 };
 
 use crate::approval_toml::{ApprovalToml, read_approval};
@@ -35,6 +35,7 @@ pub(crate) struct WorkflowToml {
     pub(crate) budget: Option<PicoUsd>,
     pub(crate) on_failure: OnFailure,
     pub(crate) on_exceeded: OnExceeded,
+    pub(crate) budget_approvers: Vec<Spanned<GroupName>>,
     pub(crate) on_cancel: OnCancel,
     pub(crate) max_parallel: Option<u32>,
     pub(crate) inputs: BTreeMap<InputName, InputToml>,
@@ -100,6 +101,7 @@ impl WorkflowToml {
             budget: None,
             on_failure: OnFailure::Keep,
             on_exceeded: OnExceeded::Park,
+            budget_approvers: Vec::new(),
             on_cancel: OnCancel::Keep,
             max_parallel: None,
             inputs: BTreeMap::new(),
@@ -157,6 +159,13 @@ impl WorkflowToml {
         if let Some(node) = head.take("on_exceeded") {
             let choices = [("park", OnExceeded::Park), ("fail", OnExceeded::Fail)];
             self.on_exceeded = node.choice(reader, &choices).unwrap_or_default();
+        }
+        if let Some(node) = head.take("budget_approvers") {
+            self.budget_approvers = node.names(reader);
+            if self.budget.is_none() {
+                let found = reader.error(node.key, "`budget_approvers` without `budget_usd` never applies");
+                found.hint("add `budget_usd`");
+            }
         }
         if let Some(node) = head.take("on_cancel") {
             self.on_cancel = node.choice(reader, &[("keep", OnCancel::Keep)]).unwrap_or_default();

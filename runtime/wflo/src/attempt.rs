@@ -4,7 +4,7 @@ use std::any::Any;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use wflo_engine::{AttemptEnd, Event, ParkReason, Place, RunState, UnitId, retry_at};
+use wflo_engine::{AttemptEnd, Event, GateAt, ParkReason, Place, RunState, UnitId, retry_at};
 use wflo_host_api::{StepContext, Stop};
 use wflo_manifest::{Plan, PlanStep};
 use wflo_model::{ApprovalId, Digest, Failure, FailureKind, Fault, FaultKind, Label};
@@ -295,10 +295,15 @@ pub(crate) fn context(
         unit.item.map(|item| parent.with_item(item)).into_iter().chain([parent])
     });
     let last = |of: UnitId| if of == *unit { approval } else { state.unit(&of).approval };
-    let decision = [unit.clone(), whole]
+    let of_units = [unit.clone(), whole]
         .into_iter()
         .chain(parents)
         .find_map(|unit| decision(state.approval(&last(unit)?)?));
+    let of_run = || {
+        let asked = state.approvals().filter(|approval| approval.at == GateAt::Run);
+        asked.max_by_key(|approval| approval.opened_at).and_then(decision)
+    };
+    let decision = of_units.or_else(of_run);
     let items = state.step(&unit.step).items.as_ref();
     StepContext {
         run: run.to_owned(),

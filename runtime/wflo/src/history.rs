@@ -1,7 +1,8 @@
 //! What an attempt has done so far, as its journal has it.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
+use serde::Deserialize as _;
 use serde_json::Value;
 use wflo_engine::policy::Firing;
 use wflo_engine::{
@@ -64,6 +65,8 @@ pub(crate) struct RecordedCall {
     pub(crate) came_to: CameTo,
     /// The approval that was asked for it, or that permitted it.
     pub(crate) approval: Option<ApprovalId>,
+    /// The call as it was or is to be made, where people have changed it.
+    pub(crate) performed: Option<Call>,
 }
 
 /// What a recorded call came to.
@@ -159,17 +162,19 @@ impl History {
         let at = recorded.time;
         match &recorded.event {
             Event::AttemptStarted { .. } => self.started = at,
-            Event::ApprovalOpened { at: GateAt::Call, id, call: Some(gated), .. } => {
+            Event::ApprovalOpened { at: GateAt::Call | GateAt::Commit, id, call: Some(gated), .. } => {
                 let came_to = CameTo::Asked { approval: *id, at };
                 let (call, args, approval) = (gated.asked.clone(), gated.args, Some(*id));
-                self.record(RecordedCall { ordinal, call, args, came_to, approval });
+                let performed = gated.performed.clone();
+                self.record(RecordedCall { ordinal, call, args, came_to, approval, performed });
             }
             Event::PolicyFired(firing) => self.fired.push((ordinal, Firing::clone(firing))),
-            Event::Intent { asked, args, class, hold, good_until, consumes, .. } => {
+            Event::Intent { asked, args, class, hold, good_until, consumes, performed, .. } => {
                 let (class, hold, good_until) = (*class, *hold, *good_until);
                 let came_to = CameTo::Open(OpenIntent { seq: recorded.seq, class, hold, good_until, at });
                 let (call, args, approval) = (asked.clone(), *args, *consumes);
-                self.record(RecordedCall { ordinal, call, args, came_to, approval });
+                let performed = performed.clone();
+                self.record(RecordedCall { ordinal, call, args, came_to, approval, performed });
             }
             Event::Returned(returned) => {
                 let came_to =
@@ -177,7 +182,8 @@ impl History {
                 match &returned.call {
                     Some(call) => {
                         let (call, args, approval) = (call.clone(), returned.args, returned.consumes);
-                        self.record(RecordedCall { ordinal, call, args, came_to, approval });
+                        let performed = returned.performed.clone();
+                        self.record(RecordedCall { ordinal, call, args, came_to, approval, performed });
                     }
                     None => self.came_to(ordinal, came_to),
                 }
@@ -196,7 +202,7 @@ impl History {
             Event::Denied { call, args, error } => {
                 let came_to = CameTo::Denied { error: error.clone(), at };
                 let (call, args) = (call.clone(), *args);
-                self.record(RecordedCall { ordinal, call, args, came_to, approval: None });
+                self.record(RecordedCall { ordinal, call, args, came_to, approval: None, performed: None });
             }
             // It is made anew, under an intent of its own.
             Event::Abandoned { .. } | Event::Resolved { .. } => {
@@ -275,9 +281,21 @@ impl History {
         self.calls
             .iter()
             .filter_map(|call| match &call.came_to {
-                CameTo::Returned { result, tentative: true, .. } => Some((call.call.clone(), result.clone())),
+                CameTo::Returned { result, tentative: true, .. } => {
+                    Some((call.performed.as_ref().unwrap_or(&call.call).clone(), result.clone()))
+                }
                 _ => None,
             })
             .collect()
+    }
+
+    /// The facts that the attempt has claimed, with their last values.
+    pub(crate) fn facts(&self) -> BTreeMap<String, Value> {
+        let taken = self.calls.iter().filter(|call| {
+            let is_fact = call.call.interface == "wflo:approval/policy" && call.call.function == "fact";
+            is_fact && matches!(call.came_to, CameTo::Returned { result: Ok(_), .. })
+        });
+        let claims = taken.filter_map(|call| crate::fact::Fact::deserialize(&call.call.args).ok());
+        claims.map(|fact| (fact.name, fact.value)).collect()
     }
 }

@@ -6,6 +6,7 @@
 
 mod ask;
 mod attempt;
+mod edit;
 mod error;
 mod executor;
 mod fact;
@@ -25,6 +26,7 @@ mod player;
 mod policy_gate;
 mod principal;
 mod queries;
+mod question;
 mod recovery;
 mod replay;
 mod resumable;
@@ -34,6 +36,7 @@ mod runs;
 mod runtime;
 mod statement;
 mod tasks;
+mod top_up;
 mod transactions;
 mod transcript;
 mod view;

@@ -27,7 +27,7 @@ impl AttemptGate {
         let Asked { call: asked, args, key } = call.clone();
         let (asked, transcript) = self.transcripts.shorten(&self.log.keys(), asked);
         let of_intent = transcript.clone();
-        let consumes = self.permit.take();
+        let (consumes, performed) = (self.permit.take(), self.performed.take());
         let admitted = self.log.transact(|state| {
             let ledger = state.ledger();
             let quote = Quote::model_call(&price, &tokens, ledger.left(), min_output)?;
@@ -43,6 +43,7 @@ impl AttemptGate {
                 max_tokens,
                 good_until: None,
                 consumes,
+                performed,
             };
             Ok((vec![(place, event)], quote))
         });

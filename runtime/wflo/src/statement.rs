@@ -3,6 +3,7 @@
 use serde_json::json;
 use wflo_engine::{CallClass, Event, Returned};
 use wflo_host_api::Stop;
+use wflo_manifest::ApprovalAt;
 use wflo_model::CallResult;
 use wflo_ports::QueryLimits;
 
@@ -31,6 +32,7 @@ impl AttemptGate {
         let (Operation::Query(sql) | Operation::Execute(sql)) = &operation else {
             return Err(Stop::Host("a statement was expected".into()));
         };
+        let changed = self.performed.clone();
         let intent = match (intent, operation.class(&self.step.grants)) {
             (Some(open), _) => Some(open.seq),
             (None, CallClass::Transactional) => {
@@ -43,12 +45,19 @@ impl AttemptGate {
             Err(RedoError::Database(error)) => Err(db_error(error)),
             Err(error) => return Err(Stop::Host(error.to_string())),
         };
-        if !self.plan.policies.is_empty() {
-            self.written.push((call.call.clone(), result.clone()));
+        if self.shows_writes() {
+            let made = changed.unwrap_or_else(|| call.call.clone());
+            self.written.push((made, result.clone()));
         }
         let returned = Returned { tentative: true, ..returned(intent, call, &result) };
         self.append(Event::Returned(returned))?;
         Ok(result)
+    }
+
+    /// Whether people may be shown what the step has written before it commits.
+    fn shows_writes(&self) -> bool {
+        let gated = self.step.approval.as_ref().is_some_and(|rule| rule.at == ApprovalAt::Commit);
+        gated || !self.plan.policies.is_empty()
     }
 
     /// Brings back what a crash or a park took out of the databases, once the recorded calls are used up.

@@ -3,6 +3,7 @@
 mod audit;
 mod check;
 mod cost;
+mod decide;
 mod demo;
 mod intervene;
 mod logs;
@@ -13,7 +14,7 @@ use serde::Serialize;
 use wflo_backends::SystemEntropy;
 
 pub(crate) use self::cost::CostLine;
-use crate::args::{Approvals, Audit, Cli, Command, Global, Identity, Policy};
+use crate::args::{Approvals, Approve, Audit, Cli, Command, Global, Identity, Policy};
 use crate::failure::{Code, Failure};
 use crate::project::Project;
 use crate::session::{self, Session};
@@ -62,7 +63,11 @@ async fn stored(
 ) -> Result<Code, Failure> {
     match command {
         Command::Resume { run } => return run::resume(global, project, session, run).await,
-        Command::Approve(vote) => {
+        Command::Approve(Approve { vote, edit: Some(file) }) => {
+            return decide::edit(global, project, session, vote, &file).await;
+        }
+        Command::TopUp { run, usd } => return decide::top_up(global, project, session, run, usd).await,
+        Command::Approve(Approve { vote, edit: None }) => {
             return run::vote(global, project, session, vote, wflo::Verdict::Approve).await;
         }
         Command::Reject(vote) => {

@@ -201,7 +201,7 @@ pub(crate) fn who(global: &Global) -> Result<Who, Failure> {
     })
 }
 
-fn principal(global: &Global) -> Result<Option<Who>, Failure> {
+pub(crate) fn principal(global: &Global) -> Result<Option<Who>, Failure> {
     let Some(name) = global.principal.clone() else { return Ok(None) };
     let token = variable("WFLO_TOKEN")
         .ok_or_else(|| Failure::new(Code::Denied, "who you are is not known").hint(WHO_HINT))?;

@@ -12,6 +12,7 @@
 
 mod address;
 mod client;
+mod decisions;
 mod deploy;
 mod frame;
 mod holder;
@@ -33,6 +34,7 @@ use wflo_journal::{Journal, MasterKey, MasterKeyError, OpenError};
 use wflo_sandbox::{Sandbox, SandboxConfig};
 
 use self::client::{Connection, NotConnected, Outcome};
+pub(crate) use self::decisions::{Edit, TopUp};
 pub(crate) use self::deploy::Deploy;
 use self::holder::Holder;
 use self::interrupt::Interrupt;

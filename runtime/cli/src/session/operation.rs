@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use wflo::{Observer, RunView};
 
+use super::decisions::{Edit, TopUp};
 use super::interventions::{Cancel, Erase, Fork, Gc, Replay, Resolve};
 use super::operations::{
     Approval, Approvals, Costs, Drive, Events, Export, Keep, Known, Lacks, Logs, Resumable, Resume, Runs,
@@ -91,6 +92,7 @@ requests! {
     Cancel,
     Costs,
     Drive,
+    Edit,
     Erase,
     Events,
     Export,
@@ -107,6 +109,7 @@ requests! {
     Runs,
     Show,
     Start,
+    TopUp,
     Vote,
 }
 

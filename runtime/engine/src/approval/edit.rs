@@ -74,9 +74,5 @@ pub fn edit(
         authors,
         amount: approval.amount,
     };
-    Ok(vec![
-        (approval.home(), edited),
-        approval.close(Outcome::Superseded),
-        (approval.place.clone(), opened),
-    ])
+    Ok(vec![(approval.home(), edited), approval.close(Outcome::Superseded), (approval.place.clone(), opened)])
 }

@@ -165,6 +165,7 @@ mod tests {
             inputs: BTreeMap::new(),
             budget: None,
             on_exceeded: OnExceeded::Park,
+            budget_approvers: Vec::new(),
             on_failure: OnFailure::Keep,
             on_cancel: OnCancel::Keep,
             max_parallel: None,

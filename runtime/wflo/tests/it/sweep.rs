@@ -36,6 +36,7 @@ pub(crate) fn plan(steps: Vec<PlanStep>, budget: Option<&str>) -> Plan {
         inputs: BTreeMap::new(),
         budget: budget.map(|usd| usd.parse().unwrap()),
         on_exceeded: OnExceeded::Park,
+        budget_approvers: Vec::new(),
         on_failure: OnFailure::Keep,
         on_cancel: OnCancel::Keep,
         max_parallel: None,
