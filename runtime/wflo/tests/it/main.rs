@@ -1,5 +1,6 @@
 //! The runtime above real stores and real SQLite, with scripted steps.
 
+mod approvals;
 mod clock;
 mod support;
 mod sweep;

@@ -76,7 +76,7 @@ impl World {
             .with_models(self.model.clone())
             .with_database("ledger".parse().unwrap(), Arc::new(database));
         let member = |group: &str| Principal { groups: [group.parse().unwrap()].into(), token_hash: None };
-        let people = [("alice", "red"), ("carol", "blue")];
+        let people = [("alice", "red"), ("bob", "red"), ("carol", "blue"), ("dave", "money")];
         let people = people.map(|(name, group)| (name.parse().unwrap(), member(group)));
         let host = Host { outside: Arc::new(outside), principals: Principals(people.into()) };
         Ok(Process { runtime, host, clock })
@@ -205,6 +205,17 @@ async fn script(step: &str, gate: &mut dyn Gate) -> Result<Result<Value, Failure
             let until = gate.now().after(std::time::Duration::from_secs(3600));
             gate.sleep(until).await?;
             json!("waited")
+        }
+        "pay" => {
+            let insert = "INSERT INTO notes (text) VALUES (?1)";
+            match gate.call(Call::new("wflo:db/sql", "execute", sql(insert, json!(["150"])))).await? {
+                Ok(_) => json!({ "paid": 150, "attempt": gate.context().attempt }),
+                Err(error) => json!({ "refused": error.to_string() }),
+            }
+        }
+        "told" => {
+            let decision = gate.context().decision.clone();
+            json!({ "decision": decision.map(|decision| decision.status) })
         }
         "ask" => {
             let args = json!({ "summary": "may I?", "approvers": ["red", "blue"] });
