@@ -34,6 +34,9 @@ fn what(recorded: &Recorded) -> String {
         }
         Event::RunPermitted { consumes: Some(id) } => format!("the run begins, as {id} permits"),
         Event::RunPermitted { consumes: None } => "the run goes on in spite of that".to_owned(),
+        Event::BudgetAlert { percent, settled_usd, limit_usd } => {
+            format!("{percent}% of the budget is spent: {settled_usd} of {limit_usd} USD")
+        }
         Event::ToppedUp { amount, consumes } => {
             format!("its budget is raised by {amount} USD, as {consumes} permits")
         }
@@ -57,6 +60,9 @@ fn what(recorded: &Recorded) -> String {
             format!("calls {}, holding {hold} USD", call(asked))
         }
         Event::Intent { asked, .. } => format!("calls {}", call(asked)),
+        Event::Returned(wflo_engine::Returned { reported: Some(reported), .. }) => {
+            format!("reports a cost of {} USD, {}: {}", reported.usd, reported.kind, short(&reported.note))
+        }
         Event::Returned(returned) => {
             let name = returned.call.as_ref().map_or_else(|| "it".to_owned(), call);
             let cost = returned.spend.as_ref().map_or_else(String::new, |spend| {

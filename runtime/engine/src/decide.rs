@@ -3,6 +3,7 @@
 use wflo_manifest::{OnItemFailure, Plan, PlanStep};
 use wflo_model::{ApprovalId, RunId, Timestamp};
 
+use crate::alert::budget_alert;
 use crate::approval::overdue;
 use crate::permit::{Permit, permit};
 use crate::start::{Start, start};
@@ -46,6 +47,9 @@ pub fn decide(run: &RunId, plan: &Plan, state: &RunState, now: Timestamp) -> Vec
     let due = due(state, now);
     if !due.is_empty() {
         return vec![Command::Append(due)];
+    }
+    if let Some(alert) = budget_alert(plan, state) {
+        return vec![Command::Append(vec![alert])];
     }
     if let Some(cancel) = state.cancel() {
         let why = match &cancel.reason {

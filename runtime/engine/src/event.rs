@@ -254,6 +254,15 @@ pub enum Event {
         /// The approval that permits it; none where it goes on in spite of a rejection.
         consumes: Option<ApprovalId>,
     },
+    /// A part of the run's budget is spent; told once.
+    BudgetAlert {
+        /// The part, in percent.
+        percent: u32,
+        /// What is spent.
+        settled_usd: PicoUsd,
+        /// The budget.
+        limit_usd: PicoUsd,
+    },
     /// A run was given more money, and so were those of its steps and items that have run out.
     ToppedUp {
         /// How much.
@@ -304,6 +313,27 @@ pub struct Returned {
     /// The call as it was made, where no intent has it and people have changed it. Replay matches `call`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub performed: Option<Call>,
+    /// A cost that the step reported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reported: Option<Reported>,
+}
+
+/// A cost that a step says it has caused: in a cloud, at an API.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reported {
+    /// Of what kind, in the step's words.
+    pub kind: String,
+    /// How much.
+    pub usd: PicoUsd,
+    /// For what, in the step's words.
+    pub note: String,
+    /// How much of it was not there any more.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub overrun: PicoUsd,
+}
+
+fn is_zero(amount: &PicoUsd) -> bool {
+    *amount == PicoUsd::ZERO
 }
 
 /// The messages of a chat request, told by an earlier request of the same step and item: a conversation of n turns
@@ -465,12 +495,15 @@ pub enum AttemptEnd {
 #[non_exhaustive]
 pub enum ParkReason {
     /// Money.
-    #[error("the next call needs up to {needed_usd} USD and {left_usd} USD are left")]
+    #[error("the next call needs up to {needed_usd} USD and {left_usd} USD are left{}", of_account(.account.as_deref()))]
     Budget {
         /// What the call would hold.
         needed_usd: PicoUsd,
         /// What is left.
         left_usd: PicoUsd,
+        /// The account that leaves no more, in words; the run's if absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        account: Option<String>,
     },
     /// Its journal has another call at this place; nothing was executed.
     #[error("call {ordinal} is not the recorded one: expected {expected}, got {got}")]
@@ -496,6 +529,10 @@ pub enum ParkReason {
         /// The call, in words.
         call: String,
     },
+}
+
+fn of_account(account: Option<&str>) -> String {
+    account.map(|account| format!(" to {account}")).unwrap_or_default()
 }
 
 /// For or against.

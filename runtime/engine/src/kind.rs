@@ -35,6 +35,7 @@ pub enum EventKind {
     Edited = 31,
     RunPermitted = 32,
     ToppedUp = 33,
+    BudgetAlert = 34,
 }
 
 impl Event {
@@ -69,6 +70,7 @@ impl Event {
             Self::Edited { .. } => EventKind::Edited,
             Self::RunPermitted { .. } => EventKind::RunPermitted,
             Self::ToppedUp { .. } => EventKind::ToppedUp,
+            Self::BudgetAlert { .. } => EventKind::BudgetAlert,
         }
     }
 

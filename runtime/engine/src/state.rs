@@ -7,8 +7,8 @@ use wflo_model::{ApprovalId, Digest, PicoUsd, PrincipalName, StepName, Timestamp
 
 use crate::unit::{Items, StepState, Unit};
 use crate::{
-    Approval, ApprovalState, Ballot, Event, Forked, GateAt, Ledger, Outcome, Place, Recorded, RunStatus,
-    StepStatus, UnitId,
+    Approval, ApprovalState, Ballot, Event, Forked, GateAt, Ledger, Outcome, ParkReason, Place, Recorded,
+    RunStatus, StepStatus, UnitId,
 };
 
 /// What a run has come to.
@@ -27,6 +27,8 @@ pub struct RunState {
     ledger: Ledger,
     cancel: Option<Cancel>,
     begun: bool,
+    /// The highest part of its budget, in percent, of which somebody was told that it is spent.
+    alerted: u32,
     /// The last approval that the run itself waits for; none once it was permitted.
     run_gate: Option<ApprovalId>,
     ended: Option<(RunStatus, Option<String>)>,
@@ -194,9 +196,13 @@ impl RunState {
                 consumes.iter().try_for_each(|id| self.consume(id)).map_err(bad)?;
                 self.run_gate = None;
             }
+            Event::BudgetAlert { percent, .. } => self.alerted = self.alerted.max(*percent),
             Event::ToppedUp { amount, consumes } => {
                 self.consume(consumes).map_err(bad)?;
-                self.ledger.top_up(*amount);
+                let waits = |unit: &Unit| matches!(unit.parked, Some(ParkReason::Budget { .. }));
+                let waiting = self.active().filter(|(_, unit)| waits(unit));
+                let waiting: Vec<_> = waiting.map(|(id, _)| Place::unit(&id)).collect();
+                self.ledger.top_up(*amount, &waiting);
             }
             Event::CancelRequested { by, reason } => {
                 self.cancel.get_or_insert(Cancel { by: by.clone(), reason: reason.clone() });
@@ -240,15 +246,18 @@ impl RunState {
 
     /// Takes in an event of an attempt, and what it means for money and approvals.
     fn apply_to_unit(&mut self, recorded: &Recorded) -> Result<(), &'static str> {
-        let Recorded { seq, place, event, .. } = recorded;
+        let Recorded { seq, time, place, event } = recorded;
         match event {
             Event::Intent { hold, consumes, key, .. } => {
-                self.ledger.hold(*seq, *hold);
+                self.ledger.hold(*seq, *hold, place, *time);
                 consumes.iter().try_for_each(|id| self.consume_for(id, key))?;
             }
             Event::Returned(returned) => {
                 let cost = returned.spend.as_ref().map_or(PicoUsd::ZERO, |spend| spend.cost_usd);
-                self.ledger.settle(place, returned.intent, cost, returned.spend.as_ref());
+                self.ledger.settle(place, *time, returned.intent, cost, returned.spend.as_ref());
+                if let Some(reported) = &returned.reported {
+                    self.ledger.report(place, *time, reported.usd, reported.overrun);
+                }
                 if let Some(approval) = returned.consumes.and_then(|id| self.approvals.get_mut(&id)) {
                     // A guest that asked is told whatever was decided.
                     if matches!(approval.state, ApprovalState::Closed { outcome: Outcome::Approved, .. }) {
@@ -256,9 +265,9 @@ impl RunState {
                     }
                 }
             }
-            Event::Abandoned { intent, cost } => self.ledger.settle(place, Some(*intent), *cost, None),
+            Event::Abandoned { intent, cost } => self.ledger.settle(place, *time, Some(*intent), *cost, None),
             Event::Resolved { intent, .. } => {
-                self.ledger.settle(place, Some(*intent), PicoUsd::ZERO, None);
+                self.ledger.settle(place, *time, Some(*intent), PicoUsd::ZERO, None);
             }
             Event::AttemptStarted { consumes, .. } => consumes.iter().try_for_each(|id| self.consume(id))?,
             _ => {}
@@ -388,6 +397,11 @@ impl RunState {
     #[must_use]
     pub const fn has_begun(&self) -> bool {
         self.begun
+    }
+
+    /// The highest part of its budget, in percent, of which somebody was told that it is spent.
+    pub(crate) const fn alerted(&self) -> u32 {
+        self.alerted
     }
 
     /// The approval that the run waits for before anything in it begins.

@@ -123,6 +123,7 @@ fn plan(steps: Vec<PlanStep>) -> Plan {
         budget: None,
         on_exceeded: OnExceeded::Park,
         budget_approvers: Vec::new(),
+        budget_alerts: Vec::new(),
         on_failure: OnFailure::Keep,
         on_cancel: OnCancel::Keep,
         max_parallel: None,

@@ -108,6 +108,7 @@ fn plan(steps: &[StepSpec], max_parallel: Option<u32>, budget: Option<PicoUsd>) 
         budget,
         on_exceeded: OnExceeded::Park,
         budget_approvers: Vec::new(),
+        budget_alerts: Vec::new(),
         on_failure: OnFailure::Keep,
         on_cancel: OnCancel::Keep,
         max_parallel,
@@ -244,6 +245,7 @@ impl History {
                     reused: None,
                     consumes: None,
                     performed: None,
+                    reported: None,
                 };
                 self.append(place, Event::Returned(returned));
             }

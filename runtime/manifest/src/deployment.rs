@@ -13,6 +13,7 @@ use crate::directory::Directory;
 use crate::price::UnknownPrice;
 use crate::prices::Prices;
 use crate::reader::Reader;
+use crate::spending::Spending;
 use crate::text::Text;
 
 /// A validated `wflo.toml`. The default one binds nothing and keeps runs in `.wflo`.
@@ -44,6 +45,8 @@ pub struct Deployment {
     pub principals: BTreeMap<PrincipalName, Principal>,
     /// Rules about money.
     pub budget: BudgetRules,
+    /// What may be spent above single runs.
+    pub spending: Spending,
     /// What no step may exceed.
     pub ceilings: Ceilings,
 }
@@ -194,6 +197,7 @@ impl Default for Deployment {
             channels: BTreeMap::new(),
             principals: BTreeMap::new(),
             budget: BudgetRules::default(),
+            spending: Spending::default(),
             ceilings: Ceilings::default(),
         }
     }

@@ -59,6 +59,7 @@ impl Plan {
             budget: workflow.budget,
             on_exceeded: workflow.on_exceeded,
             budget_approvers,
+            budget_alerts: workflow.budget_alerts.clone(),
             on_failure: workflow.on_failure,
             on_cancel: workflow.on_cancel,
             max_parallel: workflow.max_parallel,

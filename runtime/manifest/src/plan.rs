@@ -60,6 +60,9 @@ pub struct Plan {
     /// Who may raise the budget of a run, a distinct person of each; nobody if empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub budget_approvers: Vec<Approver>,
+    /// Parts of the budget, in percent, of which people are told once when they are spent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub budget_alerts: Vec<u32>,
     /// What happens to the effects of a run that failed.
     pub on_failure: OnFailure,
     /// What happens to the effects of a run that is cancelled.

@@ -6,8 +6,6 @@
 /// Keys, by the place they stand in.
 pub(crate) const KEYS: &[(&str, &str)] = &[
     ("[workflow]", "rollback_reserve_usd"),
-    ("[[step]]", "budget_usd"),
-    ("[[step]]", "item_budget_usd"),
     ("[[step]]", "labels"),
     ("`grants`", "files"),
     ("`grants`", "notify"),

@@ -36,6 +36,7 @@ pub(crate) struct WorkflowToml {
     pub(crate) on_failure: OnFailure,
     pub(crate) on_exceeded: OnExceeded,
     pub(crate) budget_approvers: Vec<Spanned<GroupName>>,
+    pub(crate) budget_alerts: Vec<u32>,
     pub(crate) on_cancel: OnCancel,
     pub(crate) max_parallel: Option<u32>,
     pub(crate) inputs: BTreeMap<InputName, InputToml>,
@@ -102,6 +103,7 @@ impl WorkflowToml {
             on_failure: OnFailure::Keep,
             on_exceeded: OnExceeded::Park,
             budget_approvers: Vec::new(),
+            budget_alerts: Vec::new(),
             on_cancel: OnCancel::Keep,
             max_parallel: None,
             inputs: BTreeMap::new(),
@@ -164,6 +166,16 @@ impl WorkflowToml {
             self.budget_approvers = node.names(reader);
             if self.budget.is_none() {
                 let found = reader.error(node.key, "`budget_approvers` without `budget_usd` never applies");
+                found.hint("add `budget_usd`");
+            }
+        }
+        if let Some(node) = head.take("budget_alerts") {
+            let parts = node.list(reader).unwrap_or_default();
+            let parts: Vec<_> = parts.iter().filter_map(|part| part.integer(reader, 1..=100)).collect();
+            self.budget_alerts =
+                parts.iter().map(|part| u32::try_from(part.value).expect("at most 100")).collect();
+            if self.budget.is_none() {
+                let found = reader.error(node.key, "`budget_alerts` without `budget_usd` never applies");
                 found.hint("add `budget_usd`");
             }
         }
@@ -247,7 +259,7 @@ fn read_step(reader: &mut Reader, mut step: Section<'_>) -> StepToml {
     }
     this.when = step.take("when").and_then(|node| ExpressionToml::read(reader, &node));
     this.items = read_items(reader, &mut step);
-    let budget = step.take_early(reader, "budget_usd").and_then(|node| node.money(reader));
+    let budget = step.take("budget_usd").and_then(|node| node.money(reader));
     this.budget = budget.map(|money| money.value);
     if let Some(facts) = step.take_early(reader, "facts").and_then(|node| node.section(reader, "`facts`")) {
         this.facts = read_facts(reader, &facts);
@@ -278,7 +290,7 @@ fn read_items(reader: &mut Reader, step: &mut Section<'_>) -> ItemsToml {
         let choices = [("fail", OnItemFailure::Fail), ("collect", OnItemFailure::Collect)];
         this.on_item_failure = node.choice(reader, &choices).unwrap_or_default();
     }
-    if let Some(node) = step.take_early(reader, "item_budget_usd") {
+    if let Some(node) = step.take("item_budget_usd") {
         only_items(reader, &node);
         this.budget = node.money(reader).map(|money| money.value);
     }

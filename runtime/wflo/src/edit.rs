@@ -92,7 +92,7 @@ impl Runtime {
             GateAt::Commit => output(step, &performed.args)?,
             _ => call(plan, step, host, &gated.asked, &performed)?,
         };
-        if matches!(operation, Operation::Fact(_) | Operation::Ask(_)) {
+        if matches!(operation, Operation::Fact(_) | Operation::Ask(_) | Operation::Cost(_)) {
             return Err(no("it is a question of the step's own"));
         }
         let history = History::of(&self.history(log, &unit).await?, &unit, approval.place.attempt);

@@ -205,6 +205,7 @@ impl AttemptGate {
             Operation::Ask(_) if permitted => self.answered(call),
             Operation::Ask(ask) => self.ask_people(call, ask).await,
             Operation::Http(request) => self.http(call, request, None).await,
+            Operation::Cost(report) => self.charge(call, report),
             Operation::Call(_) | Operation::Fact(_) | Operation::Output(_) => {
                 Err(Stop::Host(format!("`{}` was not bound", call.call)))
             }
@@ -410,6 +411,7 @@ pub(crate) fn returned(intent: Option<u64>, call: Asked, result: &CallResult) ->
         reused: None,
         consumes: None,
         performed: None,
+        reported: None,
     }
 }
 

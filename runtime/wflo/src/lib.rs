@@ -4,8 +4,10 @@
 //! [`Plan`](wflo_manifest::Plan), [drives](Runtime::drive) them until they end or wait, takes
 //! [votes](Runtime::vote), and shows what happened. What steps can reach is what the [`Host`] lends.
 
+mod accounts;
 mod ask;
 mod attempt;
+mod cost;
 mod edit;
 mod error;
 mod executor;
@@ -41,6 +43,7 @@ mod transactions;
 mod transcript;
 mod view;
 
+pub use accounts::AccountView;
 pub use attempt::AttemptFailed;
 pub use error::RuntimeError;
 pub use executor::Observer;

@@ -11,6 +11,7 @@ use wflo_model::{Call, CallError, DbAccess, Grants, Label, SqlRows, SqlValue};
 use wflo_ports::{ChatRequest, Database, DbError, Executed, HttpRequest, HttpResponse, Statement};
 
 use crate::ask::Ask;
+use crate::cost::CostReport;
 use crate::fact::Fact;
 use crate::named::NamedCall;
 use crate::{Outside, http};
@@ -32,6 +33,8 @@ pub(crate) enum Operation {
     Http(HttpRequest),
     /// `wflo:approval/policy.fact`
     Fact(Fact),
+    /// `wflo:step/context.report-cost`
+    Cost(CostReport),
     /// What the guest returned: no guest calls it, and it is judged where the step ends.
     Output(Value),
 }
@@ -96,6 +99,7 @@ impl Operation {
             ("wflo:approval/gate", "request") => arguments(call).map(Self::Ask),
             ("wasi:http/outgoing-handler", "handle") => arguments(call).map(Self::Http),
             ("wflo:approval/policy", "fact") => arguments(call).map(Self::Fact),
+            ("wflo:step/context", "report-cost") => CostReport::parse(call).map(Self::Cost),
             _ => Err(CallError::AccessDenied { message: format!("there is no function `{call}`") }),
         }
     }
@@ -105,7 +109,9 @@ impl Operation {
     pub(crate) fn class(&self, grants: &Grants) -> CallClass {
         match self {
             Self::Complete(_) => CallClass::Repeatable,
-            Self::Query(_) | Self::Ask(_) | Self::Fact(_) | Self::Output(_) => CallClass::Read,
+            Self::Query(_) | Self::Ask(_) | Self::Fact(_) | Self::Cost(_) | Self::Output(_) => {
+                CallClass::Read
+            }
             Self::Execute(_) | Self::Call(_) => CallClass::Transactional,
             Self::Http(request) => http::class(request, grants),
         }
@@ -150,7 +156,7 @@ impl Operation {
             }
             Self::Http(request) => http::authorise(request, grants, outside),
             // Asking is always allowed, and claims are held against what the step declares.
-            Self::Ask(_) | Self::Fact(_) | Self::Output(_) => Ok(()),
+            Self::Ask(_) | Self::Fact(_) | Self::Cost(_) | Self::Output(_) => Ok(()),
         }
     }
 }
@@ -169,7 +175,7 @@ pub(crate) fn fits(call: &str, value: &serde_json::Value) -> Result<(), String> 
     }
 }
 
-fn arguments<T: DeserializeOwned>(call: &Call) -> Result<T, CallError> {
+pub(crate) fn arguments<T: DeserializeOwned>(call: &Call) -> Result<T, CallError> {
     T::deserialize(&call.args).map_err(|error| CallError::Invalid { message: format!("`{call}`: {error}") })
 }
 

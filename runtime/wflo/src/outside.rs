@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use wflo_manifest::Spending;
 use wflo_model::{HttpPattern, Label, ModelName};
 use wflo_ports::{ChatModel, Database, HttpClient};
 
@@ -21,6 +22,7 @@ pub struct Outside {
     models: BTreeMap<ModelName, Arc<dyn ChatModel>>,
     databases: BTreeMap<Label, Arc<dyn Database>>,
     http: Option<OutsideHttp>,
+    spending: Spending,
 }
 
 /// The HTTP that a host lends: who makes requests, and which at most.
@@ -66,6 +68,19 @@ impl Outside {
     pub fn with_http(mut self, client: Arc<dyn HttpClient>, ceiling: Option<Vec<HttpPattern>>) -> Self {
         self.http = Some(OutsideHttp { client, ceiling });
         self
+    }
+
+    /// Sets what may be spent above single runs.
+    #[must_use]
+    pub fn with_spending(mut self, spending: Spending) -> Self {
+        self.spending = spending;
+        self
+    }
+
+    /// What may be spent above single runs.
+    #[must_use]
+    pub const fn spending(&self) -> &Spending {
+        &self.spending
     }
 
     /// The HTTP there is.

@@ -1,14 +1,19 @@
 //! The log of one run in memory: its state, its one writer, and the lock that makes them one.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
-use wflo_engine::{BadHistory, Event, Place, Recorded, RunState, RunStatus, UnitId, UnknownKind, next_due};
-use wflo_journal::{AppendError, Draft, Entry, Extras, RunKeys, RunWriter, Ticket};
+use wflo_engine::{
+    BadHistory, Day, Event, Place, Recorded, RunState, RunStatus, Sums, UnitId, UnknownKind, next_due,
+};
+use wflo_journal::{AppendError, Debit, Draft, Entry, Extras, RunKeys, RunWriter, Ticket};
 use wflo_model::{PicoUsd, PrincipalName, RunId, StoreId, Timestamp};
 use wflo_ports::{Clock, Marker};
+
+use crate::accounts::{Accounts, Books};
 
 /// Events in one append, about: what an append may hold is bounded, and what follows can follow in the next.
 const MOST_AT_ONCE: usize = 256;
@@ -22,6 +27,7 @@ pub(crate) struct RunLog {
     store: StoreId,
     keys: Arc<RunKeys>,
     clock: Arc<dyn Clock>,
+    accounts: Arc<Accounts>,
     inner: Mutex<Inner>,
     changed: Notify,
 }
@@ -101,12 +107,13 @@ impl RunLog {
         run: RunId,
         store: StoreId,
         clock: Arc<dyn Clock>,
+        accounts: Arc<Accounts>,
         writer: RunWriter,
         state: RunState,
     ) -> Self {
         let keys = Arc::clone(writer.keys());
         let inner = Mutex::new(Inner { state, writer, shown: None, last: None });
-        Self { run, store, keys, clock, inner, changed: Notify::new() }
+        Self { run, store, keys, clock, accounts, inner, changed: Notify::new() }
     }
 
     pub(crate) const fn run(&self) -> &RunId {
@@ -139,7 +146,7 @@ impl RunLog {
 
     /// Appends events; they count at once, and are durable when the result says so.
     pub(crate) fn append(&self, events: Vec<(Place, Event)>) -> Result<Written, LogFailed> {
-        self.lock().append(self.clock.now(), events)
+        self.lock().append(self.clock.now(), events, &self.accounts, None)
     }
 
     /// Appends events, if any, and in the same piece whatever `next` says should follow on the state they lead to,
@@ -149,7 +156,7 @@ impl RunLog {
         events: Vec<(Place, Event)>,
         next: impl Fn(&RunState, Timestamp) -> Vec<(Place, Event)>,
     ) -> Result<Advanced, LogFailed> {
-        self.lock().advance(self.clock.now(), events, next)
+        self.lock().advance(self.clock.now(), events, &self.accounts, next)
     }
 
     /// Decides on the state and appends what was decided, with nothing in between.
@@ -162,7 +169,23 @@ impl RunLog {
             Ok(decided) => decided,
             Err(error) => return Ok(Err(error)),
         };
-        Ok(Ok((inner.append(self.clock.now(), events)?, value)))
+        Ok(Ok((inner.append(self.clock.now(), events, &self.accounts, None)?, value)))
+    }
+
+    /// As [`transact`](Self::transact), with the accounts above the run held still as well: what is decided on what
+    /// they leave is charged to them before any other run looks.
+    pub(crate) fn transact_money<T, E>(
+        &self,
+        decide: impl FnOnce(&RunState, &Books<'_>, Day) -> Result<(Vec<(Place, Event)>, T), E>,
+    ) -> Result<Result<(Written, T), E>, LogFailed> {
+        let mut inner = self.lock();
+        let now = self.clock.now().max(inner.state.time());
+        let books = self.accounts.lock();
+        let (events, value) = match decide(&inner.state, &books, Day::of(now)) {
+            Ok(decided) => decided,
+            Err(error) => return Ok(Err(error)),
+        };
+        Ok(Ok((inner.append(now, events, &self.accounts, Some(books))?, value)))
     }
 
     /// Waits until everything appended so far is durable.
@@ -192,35 +215,61 @@ impl RunLog {
 }
 
 impl Inner {
-    fn append(&mut self, now: Timestamp, events: Vec<(Place, Event)>) -> Result<Written, LogFailed> {
+    fn append(
+        &mut self,
+        now: Timestamp,
+        events: Vec<(Place, Event)>,
+        accounts: &Accounts,
+        books: Option<Books<'_>>,
+    ) -> Result<Written, LogFailed> {
         let time = now.max(self.state.time());
         let seq = self.state.seq() + 1;
+        let before = events.iter().any(|(_, event)| is_money(event)).then(|| self.state.ledger().days());
         let mut drafts = Vec::with_capacity(events.len());
         for (place, event) in events {
             self.take(time, place, event, &mut drafts)?;
         }
-        let ticket = self.submit(drafts)?;
+        let debits = self.debits(before, accounts, books);
+        let ticket = self.submit(drafts, debits)?;
         Ok(Written { seq, time, ticket })
+    }
+
+    /// What the events since `before` mean for the accounts above the run.
+    fn debits(
+        &self,
+        before: Option<BTreeMap<Day, Sums>>,
+        accounts: &Accounts,
+        books: Option<Books<'_>>,
+    ) -> Vec<Debit> {
+        let (Some(before), Some(created)) = (before, self.state.created()) else { return Vec::new() };
+        let after = self.state.ledger().days();
+        books.unwrap_or_else(|| accounts.lock()).moved(&created.workflow, &before, &after)
     }
 
     fn advance(
         &mut self,
         now: Timestamp,
         events: Vec<(Place, Event)>,
+        accounts: &Accounts,
         next: impl Fn(&RunState, Timestamp) -> Vec<(Place, Event)>,
     ) -> Result<Advanced, LogFailed> {
         let time = now.max(self.state.time());
+        let mut before = None;
         let (mut appended, mut drafts) = (Vec::new(), Vec::new());
         let mut events = if events.is_empty() { next(&self.state, time) } else { events };
         while !events.is_empty() && drafts.len() < MOST_AT_ONCE {
             for (place, event) in events {
+                if before.is_none() && is_money(&event) {
+                    before = Some(self.state.ledger().days());
+                }
                 appended.push((place.clone(), event.clone()));
                 self.take(time, place, event, &mut drafts)?;
             }
             events = next(&self.state, time);
         }
         if !drafts.is_empty() {
-            self.submit(drafts)?;
+            let debits = self.debits(before, accounts, None);
+            self.submit(drafts, debits)?;
         }
         Ok(Advanced { appended, is_over: events.is_empty() })
     }
@@ -236,13 +285,15 @@ impl Inner {
         Ok(self.state.apply(&Recorded { seq: self.state.seq() + 1, time, place, event })?)
     }
 
-    fn submit(&mut self, drafts: Vec<Draft>) -> Result<Ticket, LogFailed> {
+    fn submit(&mut self, drafts: Vec<Draft>, debits: Vec<Debit>) -> Result<Ticket, LogFailed> {
         let status = self.state.status();
         let moved = self.shown != Some(status);
         let extras = Extras {
             summary: if moved { summary(&self.state).as_ref().map(encode) } else { None },
             due: Some(next_due(&self.state)),
             ended: Some(status.is_final()),
+            debits,
+            ..Extras::default()
         };
         // After a failure the writer takes nothing more, so a state that is ahead of it is never built upon.
         let ticket = self.writer.append(drafts, extras)?.ticket;
@@ -250,6 +301,14 @@ impl Inner {
         self.last = Some(ticket.clone());
         Ok(ticket)
     }
+}
+
+/// Whether an event may change what the run has spent or holds.
+const fn is_money(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::Intent { .. } | Event::Returned(_) | Event::Abandoned { .. } | Event::Resolved { .. }
+    )
 }
 
 fn summary(state: &RunState) -> Option<Summary> {

@@ -166,6 +166,7 @@ mod tests {
             budget: None,
             on_exceeded: OnExceeded::Park,
             budget_approvers: Vec::new(),
+            budget_alerts: Vec::new(),
             on_failure: OnFailure::Keep,
             on_cancel: OnCancel::Keep,
             max_parallel: None,

@@ -37,6 +37,7 @@ pub(crate) fn plan(steps: Vec<PlanStep>, budget: Option<&str>) -> Plan {
         budget: budget.map(|usd| usd.parse().unwrap()),
         on_exceeded: OnExceeded::Park,
         budget_approvers: Vec::new(),
+        budget_alerts: Vec::new(),
         on_failure: OnFailure::Keep,
         on_cancel: OnCancel::Keep,
         max_parallel: None,
