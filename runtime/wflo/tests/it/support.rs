@@ -50,7 +50,11 @@ impl World {
             store: Mutex::new(Arc::new(MemoryStore::new(StoreId::from_bytes([1; 16])).unwrap())),
             blobs: Blobs::in_memory(),
             clock: Arc::default(),
-            model: Arc::new(CountingModel { models: [MODEL.parse().unwrap()], calls: Mutex::default() }),
+            model: Arc::new(CountingModel {
+                models: [MODEL.parse().unwrap()],
+                calls: Mutex::default(),
+                answers: AtomicU64::new(5),
+            }),
             folder,
         }
     }
@@ -115,6 +119,8 @@ impl Clock for TestClock {
 pub(crate) struct CountingModel {
     models: [ModelName; 1],
     pub(crate) calls: Mutex<Vec<Digest>>,
+    /// Tokens of an answer: more than 10 are more than it said.
+    pub(crate) answers: AtomicU64,
 }
 
 #[async_trait]
@@ -129,7 +135,7 @@ impl ChatModel for CountingModel {
 
     async fn complete(&self, _: &ChatRequest, key: &IdempotencyKey) -> Result<Completion, ModelError> {
         self.calls.lock().unwrap().push(key.0);
-        let usage = Some(TokenUsage { input: 10, output: 5 });
+        let usage = Some(TokenUsage { input: 10, output: self.answers.load(Ordering::SeqCst) });
         let (text, model, finish_reason) = ("an answer".into(), MODEL.into(), "stop".into());
         Ok(Completion { text, model, finish_reason, usage })
     }
@@ -212,6 +218,13 @@ async fn script(step: &str, gate: &mut dyn Gate) -> Result<Result<Value, Failure
                 Ok(_) => json!({ "paid": 150, "attempt": gate.context().attempt }),
                 Err(error) => json!({ "refused": error.to_string() }),
             }
+        }
+        "report" => {
+            let args = json!({ "kind": "cloud", "usd": "0.7", "note": "an hour of a machine" });
+            call(gate, "wflo:step/context", "report-cost", args).await?;
+            let wrong = json!({ "kind": "cloud", "usd": "-1", "note": "give it back" });
+            let refused = gate.call(Call::new("wflo:step/context", "report-cost", wrong)).await?;
+            json!(refused.unwrap_err().to_string())
         }
         "told" => {
             let decision = gate.context().decision.clone();
