@@ -11,7 +11,7 @@ use wflo_engine::{
 };
 use wflo_journal::{AppendError, Debit, Draft, Entry, Extras, RunKeys, RunWriter, Ticket};
 use wflo_model::{PicoUsd, PrincipalName, RunId, StoreId, Timestamp};
-use wflo_ports::{Clock, Marker};
+use wflo_ports::{Clock, Marker, MarkerPurpose};
 
 use crate::accounts::{Accounts, Books};
 
@@ -132,7 +132,13 @@ impl RunLog {
     }
 
     pub(crate) fn marker(&self, unit: &UnitId) -> Marker {
-        Marker { store: self.store, run: self.run, step: unit.step.clone(), item: unit.item }
+        Marker {
+            store: self.store,
+            run: self.run,
+            step: unit.step.clone(),
+            item: unit.item,
+            purpose: MarkerPurpose::Step,
+        }
     }
 
     /// The time as the log has it: it stands still while a clock that was set back comes after, so that nothing

@@ -5,5 +5,6 @@ mod http;
 mod openai;
 mod server;
 mod sqlite;
+mod sqlite_changes;
 mod sqlite_escape;
 mod sqlite_fuzz;
