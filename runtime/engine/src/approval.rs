@@ -180,6 +180,18 @@ impl Approval {
         is_for && answers && given.is_some_and(|at| now.since(at) < self.rule.valid)
     }
 
+    /// Whether it was given, or used, for exactly this and has not lapsed: it permits that again, until it holds.
+    #[must_use]
+    pub fn stands_for(&self, at: GateAt, subject: &Digest, now: Timestamp) -> bool {
+        let is_given = match self.state {
+            ApprovalState::Closed { outcome, .. } => outcome == Outcome::Approved,
+            ApprovalState::Consumed => true,
+            ApprovalState::Open => false,
+        };
+        let lasts = self.decided_at.is_some_and(|at| now.since(at) < self.rule.valid);
+        self.at == at && self.subject == *subject && is_given && lasts
+    }
+
     /// Whether it was decided against these questions of policies, or not in time.
     #[must_use]
     pub fn refuses(&self, asks: &[Digest]) -> bool {

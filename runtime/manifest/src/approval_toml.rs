@@ -41,7 +41,9 @@ pub(crate) fn read_approval(reader: &mut Reader, mut section: Section<'_>) -> Ap
     if section.is("[step.approval]")
         && let Some(node) = section.take("at")
     {
-        rule.at = node.choice(reader, &[("start", ApprovalAt::Start)]).unwrap_or_default();
+        rule.at = node
+            .choice(reader, &[("start", ApprovalAt::Start), ("commit", ApprovalAt::Commit)])
+            .unwrap_or_default();
     }
     if let Some(node) = section.take("allow_requester") {
         rule.allow_requester = node.boolean(reader).unwrap_or_default();

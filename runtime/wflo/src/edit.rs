@@ -1,10 +1,13 @@
 //! People who change what they are asked about, for others to decide.
 
+use std::collections::BTreeMap;
+
+use serde::Deserialize as _;
 use serde_json::{Value, json};
 use wflo_engine::policy::{Decision, Firing, Judgement};
 use wflo_engine::{Approval, Edit, Event, GateAt, Place, VoteRefused, Voter, edit};
 use wflo_manifest::{ApprovalRule, Plan, PlanStep};
-use wflo_model::{ApprovalId, Call, PrincipalName};
+use wflo_model::{ApprovalId, Call, ChangeSet, Label, PrincipalName};
 use wflo_ports::Marker;
 
 use crate::history::History;
@@ -95,7 +98,7 @@ impl Runtime {
         if matches!(operation, Operation::Fact(_) | Operation::Ask(_) | Operation::Cost(_)) {
             return Err(no("it is a question of the step's own"));
         }
-        let history = History::of(&self.history(log, &unit).await?, &unit, approval.place.attempt);
+        let history = History::of(self.history(log, &unit).await?, &unit, approval.place.attempt);
         let keys = log.keys();
         let marker: Marker = log.marker(&unit);
         let asking = Asking { run: log.run(), keys: &keys, plan, step, marker: &marker };
@@ -116,20 +119,25 @@ impl Runtime {
                 asks.push(ask);
             }
         }
-        let shows = match approval.at {
+        let (subject, shows) = match approval.at {
             GateAt::Commit => {
                 let mut shows = approval.shows.clone();
+                let changes =
+                    BTreeMap::<Label, ChangeSet>::deserialize(&shows["changes"]).map_err(|error| {
+                        RuntimeError::Bug { message: format!("what `{}` shows: {error}", approval.id) }
+                    })?;
+                let statements = &shows["statements"];
+                let subject = asking.output_subject(&gated.key, &performed.args, &changes, statements);
                 shows["output"] = performed.args.clone();
                 shows["output_of_step"] = gated.asked.args.clone();
-                shows
+                (subject, shows)
             }
             _ => {
                 let mut shows = asking.shows(&performed, &operation, &asked_for);
                 shows["asked"] = json!({ "args": gated.asked.args });
-                shows
+                (asking.subject(&gated.key, &performed), shows)
             }
         };
-        let subject = asking.subject(&gated.key, &performed);
         Ok(Changed { edit: Edit { performed, subject, shows, rule, asks, comment: None }, firings })
     }
 }

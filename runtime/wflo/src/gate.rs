@@ -20,6 +20,7 @@ use wflo_model::{ApprovalId, Call, CallError, CallResult, PicoUsd, Timestamp};
 
 use crate::history::History;
 use crate::operation::Operation;
+use crate::output_gate::keeps;
 use crate::player::{Asked, Divergence, Player, Wait};
 use crate::policy_gate::Passage;
 use crate::principal::People;
@@ -53,6 +54,8 @@ pub(crate) struct AttemptGate {
     pub(crate) performed: Option<Call>,
     /// The statements of the open transactions, with what they came to: what people see before they commit.
     pub(crate) written: Vec<(Call, CallResult)>,
+    /// What says that people have permitted the output; it goes to the journal with what they have permitted.
+    pub(crate) permitted: Option<(Place, Event)>,
     halt: Halt,
 }
 
@@ -116,7 +119,7 @@ impl AttemptGate {
         let Setup { log, outside, people, plan, step, unit, attempt, context, mut history, halt } = setup;
         let transcripts = std::mem::take(&mut history.transcripts);
         let written = history.tentative();
-        let transactions = Transactions::resuming(written.clone());
+        let transactions = Transactions::resuming(written.clone(), keeps(&plan, &step));
         Self {
             place: Place::attempt(&unit, attempt),
             player: Player::new(log.keys(), log.marker(&unit), attempt, history),
@@ -127,6 +130,7 @@ impl AttemptGate {
             facts: BTreeMap::new(),
             permit: None,
             performed: None,
+            permitted: None,
             written,
             log,
             outside,

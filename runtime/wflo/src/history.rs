@@ -170,7 +170,14 @@ impl History {
             }
             Event::PolicyFired(firing) => self.fired.push((ordinal, *firing)),
             Event::Intent {
-                asked: call, args, class, hold, good_until, consumes: approval, performed, ..
+                asked: call,
+                args,
+                class,
+                hold,
+                good_until,
+                consumes: approval,
+                performed,
+                ..
             } => {
                 let came_to = CameTo::Open(OpenIntent { seq, class, hold, good_until, at });
                 self.record(RecordedCall { ordinal, call, args, came_to, approval, performed });

@@ -4,14 +4,13 @@
 //! one append. A call that waited for people comes back by replay and is not judged again: what was decided on is what
 //! is performed, and the approval is consumed by the same append as its intent, or its result where it only reads.
 
-use serde_json::json;
+use std::collections::BTreeSet;
+
 use wflo_engine::policy::{Decision, Firing, Judgement};
-use wflo_engine::{
-    Approval, ApprovalState, CallClass, Event, GateAt, GatedCall, Outcome, Permitted, Place, RunState,
-};
+use wflo_engine::{Approval, ApprovalState, CallClass, Event, GateAt, GatedCall, Outcome, Permitted, Place};
 use wflo_host_api::{FactVerdict, Stop};
 use wflo_manifest::{ApprovalRule, OnReject};
-use wflo_model::{ApprovalId, CallError, CallResult, Digest};
+use wflo_model::{ApprovalId, CallError, CallResult, Digest, PolicyName};
 
 use crate::ask::decision;
 use crate::gate::{AttemptGate, host};
@@ -38,21 +37,9 @@ impl AttemptGate {
             return Ok(Passage::Free { permitted: false });
         }
         let Judgement { decision, firings, .. } = self.judgement(call, operation);
-        let ordinal = self.player.ordinal();
-        // A crash between the firing and what it led to has the call judged once more.
-        let fresh: Vec<_> = firings
-            .iter()
-            .filter(|firing| !self.player.history().has_fired(ordinal, firing))
-            .cloned()
-            .collect();
+        let fresh = self.fresh(&firings);
         match decision {
-            Decision::Deny { by } => {
-                let policy = by.first().map(ToString::to_string).unwrap_or_default();
-                let error = CallError::RefusedByPolicy { policy };
-                let Asked { call, args, .. } = call.clone();
-                self.fire(fresh, Some(Event::Denied { call, args, error: error.clone() }))?;
-                Ok(Passage::Refused(error))
-            }
+            Decision::Deny { by } => self.denied(call, &by, fresh).map(Passage::Refused),
             // Asking people is not worth asking people about; a policy that permits it answers for them.
             Decision::RequireApproval { rule, by } if !matches!(operation, Operation::Ask(_)) => {
                 let asking: Vec<_> = firings.iter().filter(|firing| by.contains(&firing.policy)).collect();
@@ -65,7 +52,34 @@ impl AttemptGate {
         }
     }
 
-    fn judgement(&self, call: &Asked, operation: &Operation) -> Judgement {
+    /// Those of the policies that the journal does not have yet: a crash between a firing and what it led to has the
+    /// call judged once more.
+    pub(crate) fn fresh(&self, firings: &[Firing]) -> Vec<Firing> {
+        let ordinal = self.player.ordinal();
+        let is_fresh = |firing: &&Firing| !self.player.history().has_fired(ordinal, firing);
+        firings.iter().filter(is_fresh).cloned().collect()
+    }
+
+    /// Refuses a call as policies say.
+    pub(crate) fn denied(
+        &mut self,
+        call: &Asked,
+        by: &BTreeSet<PolicyName>,
+        fresh: Vec<Firing>,
+    ) -> Result<CallError, Stop> {
+        let policy = by.first().map(ToString::to_string).unwrap_or_default();
+        let error = CallError::RefusedByPolicy { policy };
+        let Asked { call, args, .. } = call.clone();
+        self.fire(fresh, Some(Event::Denied { call, args, error: error.clone() }))?;
+        Ok(error)
+    }
+
+    /// An approval of the run.
+    pub(crate) fn approval_that(&self, holds: impl Fn(&Approval) -> bool) -> Option<Approval> {
+        self.log.read(|state| state.approvals().find(|one| holds(one)).cloned())
+    }
+
+    pub(crate) fn judgement(&self, call: &Asked, operation: &Operation) -> Judgement {
         self.log.read(|state| self.asking().judgement(state, &self.facts, &call.call, operation))
     }
 
@@ -94,33 +108,23 @@ impl AttemptGate {
         let class =
             operation.clone().bound(&self.plan.statements).map(|bound| bound.class(&self.step.grants));
         let what = match (operation, class) {
-            (Operation::Fact(_) | Operation::Output(_), _) => Permitted::Claim,
+            (Operation::Fact(_), _) => Permitted::Claim,
             (_, Ok(CallClass::Read)) => Permitted::Read { args: &call.args },
             _ => Permitted::Effect { key: &call.key },
         };
-        let find = |holds: &dyn Fn(&Approval) -> bool| {
-            self.log.read(|state: &RunState| state.approvals().find(|one| holds(one)).cloned())
-        };
-        if let Some(refused) = find(&|one| one.refuses(&asks)) {
+        if let Some(refused) = self.approval_that(|one| one.refuses(&asks)) {
             self.fire(fresh, None)?;
             return self.refused(call, operation, &refused).map(Passage::Refused);
         }
-        if let Some(given) = find(&|one| one.permits(&asks, what, now))
+        if let Some(given) = self.approval_that(|one| one.permits(&asks, what, now))
             && self.is_carried(&given).await?
         {
             self.fire(fresh, None)?;
             self.allowed_by(&given);
             return Ok(Passage::Free { permitted: false });
         }
-        let mut shows = self.asking().shows(&call.call, operation, asking);
-        let at = match operation {
-            Operation::Output(output) => {
-                let policies = shows["policies"].take();
-                shows = json!({ "output": output, "statements": self.would_commit(), "policies": policies });
-                GateAt::Commit
-            }
-            _ => GateAt::Call,
-        };
+        let shows = self.asking().shows(&call.call, operation, asking);
+        let at = GateAt::Call;
         let subject = self.asking().subject(&call.key, &call.call);
         let Asked { call: asked, args, key } = call.clone();
         let gated = GatedCall::new(asked, args, key);
@@ -227,7 +231,7 @@ impl AttemptGate {
     }
 
     /// The next intent, or the next result of a read, consumes this approval.
-    fn allowed_by(&mut self, approval: &Approval) {
+    pub(crate) fn allowed_by(&mut self, approval: &Approval) {
         self.context.decision = decision(approval);
         self.permit = Some(approval.id);
         self.performed = approval.call.as_ref().and_then(|call| call.performed.clone());
@@ -245,13 +249,13 @@ impl AttemptGate {
     }
 
     /// Whether everybody whose vote counts still is in the groups it counts for.
-    async fn is_carried(&mut self, approval: &Approval) -> Result<bool, Stop> {
+    pub(crate) async fn is_carried(&mut self, approval: &Approval) -> Result<bool, Stop> {
         let people = self.people.known().await.map_err(|error| Stop::Host(error.to_string()))?;
         Ok(approval.still_carried(|name| people.groups_of(name)))
     }
 
     /// Writes what fired, and what follows at once.
-    fn fire(&mut self, firings: Vec<Firing>, then: Option<Event>) -> Result<(), Stop> {
+    pub(crate) fn fire(&mut self, firings: Vec<Firing>, then: Option<Event>) -> Result<(), Stop> {
         let events = firings.into_iter().map(Box::new).map(Event::PolicyFired).chain(then);
         let events: Vec<_> = events.map(|event| (self.call_place(), event)).collect();
         if !events.is_empty() {

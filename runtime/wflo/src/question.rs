@@ -10,10 +10,11 @@ use wflo_engine::policy::{Firing, Judgement, Occurrence, judge};
 use wflo_engine::{RunState, scope};
 use wflo_journal::RunKeys;
 use wflo_manifest::{ApprovalRule, Plan, PlanStep};
-use wflo_model::{Call, Digest, RunId, canonical};
+use wflo_model::{Call, ChangeSet, Digest, Label, RunId, canonical};
 use wflo_ports::Marker;
 
 use crate::operation::Operation;
+use crate::output_gate::output_call;
 
 /// What people are asked about a call.
 pub(crate) struct Question {
@@ -83,6 +84,19 @@ impl Asking<'_> {
             call.to_string().as_bytes(),
             &arguments,
         ])
+    }
+
+    /// What an approval of an output is bound to: the output as it is to be, and all that would commit with it.
+    pub(crate) fn output_subject<'a>(
+        &self,
+        key: &Digest,
+        output: &Value,
+        changes: impl IntoIterator<Item = (&'a Label, &'a ChangeSet)>,
+        statements: &Value,
+    ) -> Digest {
+        let changes: Vec<_> = changes.into_iter().map(|(db, set)| json!([db, set.digest()])).collect();
+        let whole = json!({ "output": output, "changes": changes, "statements": statements });
+        self.subject(key, &output_call(&whole))
     }
 
     /// What people decide on: the call as it will be made, and why they are asked.

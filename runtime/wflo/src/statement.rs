@@ -3,15 +3,15 @@
 use serde_json::json;
 use wflo_engine::{CallClass, Event, Returned};
 use wflo_host_api::Stop;
-use wflo_manifest::ApprovalAt;
 use wflo_model::CallResult;
 use wflo_ports::QueryLimits;
 
 use crate::gate::{AttemptGate, returned};
 use crate::history::OpenIntent;
 use crate::operation::{Operation, SqlCall, database, db_error};
+use crate::output_gate::keeps;
 use crate::player::Asked;
-use crate::transactions::{RedoError, perform};
+use crate::transactions::{Keeps, RedoError, perform};
 
 impl AttemptGate {
     /// A read before the first write: a snapshot of its own, without an intent.
@@ -40,24 +40,19 @@ impl AttemptGate {
             }
             (None, _) => None,
         };
-        let result = match self.transactions.begin(&self.outside, &sql.db, self.player.marker()).await {
-            Ok(transaction) => perform(transaction, &operation, &self.step.grants.db).await,
-            Err(RedoError::Database(error)) => Err(db_error(error)),
-            Err(error) => return Err(Stop::Host(error.to_string())),
-        };
-        if self.shows_writes() {
+        let result =
+            match self.transactions.begin(&self.outside, &self.step, &sql.db, self.player.marker()).await {
+                Ok(transaction) => perform(transaction, &operation, &self.step.grants.db).await,
+                Err(RedoError::Database(error)) => Err(db_error(error)),
+                Err(error) => return Err(Stop::Host(error.to_string())),
+            };
+        if keeps(&self.plan, &self.step) != Keeps::Nothing {
             let made = changed.unwrap_or_else(|| call.call.clone());
             self.written.push((made, result.clone()));
         }
         let returned = Returned { tentative: true, ..returned(intent, call, &result) };
         self.append(Event::Returned(returned))?;
         Ok(result)
-    }
-
-    /// Whether people may be shown what the step has written before it commits.
-    fn shows_writes(&self) -> bool {
-        let gated = self.step.approval.as_ref().is_some_and(|rule| rule.at == ApprovalAt::Commit);
-        gated || !self.plan.policies.is_empty()
     }
 
     /// Brings back what a crash or a park took out of the databases, once the recorded calls are used up.

@@ -8,7 +8,8 @@ use wflo::{ApprovalView, GateAt, RunStatus, RunView, RuntimeError, Start, StepSt
 use wflo_engine::{Event, VoteRefused};
 use wflo_journal::FaultSync;
 use wflo_manifest::{
-    ApprovalRule, Approver, OnReject, OnTimeout, Plan, PlanStep, Policy, PolicyAction, PolicyEvent, Quorum,
+    ApprovalAt, ApprovalRule, Approver, OnReject, OnTimeout, Plan, PlanStep, Policy, PolicyAction,
+    PolicyEvent, Quorum,
 };
 use wflo_model::{ApprovalId, Digest, RunId};
 
@@ -350,7 +351,6 @@ async fn a_policy_that_permits_it_answers_what_a_step_asks() {
     };
     let (_, view) = Run::of(Plan { policies: vec![permit], ..plan(vec![step("ask", &[])], None) }).await;
     assert_eq!((view.status, &view.steps[0].output), (RunStatus::Succeeded, &Some(json!("approved"))));
-    // Never where the manifest says that people are asked before the step begins.
 }
 
 #[tokio::test]
@@ -384,4 +384,150 @@ async fn money_that_was_asked_for_and_granted_lets_a_run_go_on() {
     assert_eq!(view.budget_usd, Some("5.1".parse().unwrap()));
     let open = run.process.runtime.approvals(true).await.unwrap();
     assert!(open.iter().all(|approval| approval.status != "open"), "what was not needed is closed: {open:?}");
+}
+
+fn commit(rule: ApprovalRule) -> ApprovalRule {
+    ApprovalRule { at: ApprovalAt::Commit, ..rule }
+}
+
+/// What an approval shows of the rows of a table that would change: the kind, the key, before and after.
+fn rows(shows: &Value) -> &Value {
+    &shows["changes"]["ledger"]["tables"][0]["rows"]
+}
+
+#[tokio::test]
+async fn people_see_the_very_rows_that_a_step_commits_when_they_have_approved_them() {
+    let (run, view) = Run::of(plan(vec![gated("note", commit(rule(&["red"])))], None)).await;
+    assert_eq!(
+        (view.status, view.waiting_for[0].step.as_ref().unwrap().as_str()),
+        (RunStatus::Waiting, "note")
+    );
+    let asked = run.process.runtime.approval(id(&view)).await.unwrap();
+    assert_eq!((asked.at, &asked.shows["output"]["item"]), (GateAt::Commit, &json!("the step")));
+    let tables: Vec<_> = asked.shows["changes"]["ledger"]["tables"].as_array().unwrap().iter().collect();
+    assert_eq!((tables[0]["table"].as_str(), tables[1]["table"].as_str()), (Some("counter"), Some("notes")));
+    let row = &tables[0]["rows"][0];
+    assert_eq!(row["kind"], "update");
+    assert_ne!(row["before"], row["after"]);
+    assert_eq!(effects(&run.world.database()), (0, vec![]), "nothing is there while they look");
+    let calls = run.world.model.calls.lock().unwrap().len();
+    let view = run.approve(id(&view), "alice").await;
+    assert_eq!((view.status, view.steps[0].attempts), (RunStatus::Succeeded, 1));
+    assert_eq!(effects(&run.world.database()), (1, vec!["the step".to_owned()]));
+    assert_eq!(run.world.model.calls.lock().unwrap().len(), calls, "no model is asked again");
+    // Used up in one piece with what it permits.
+    let events = run.process.runtime.events(run.run).await.unwrap();
+    let at = events.iter().position(|event| matches!(event.event, Event::Committing { .. })).unwrap();
+    let Event::Returned(returned) = &events[at - 1].event else { panic!("{:?}", events[at - 1]) };
+    assert_eq!(returned.consumes, Some(asked.id));
+}
+
+#[tokio::test]
+async fn at_a_commit_a_rejection_discards_the_writes_and_a_gate_may_keep_the_output() {
+    for (on_reject, status) in [
+        (OnReject::Fail, StepStatus::Failed),
+        (OnReject::Skip, StepStatus::Skipped),
+        (OnReject::Continue, StepStatus::Succeeded),
+    ] {
+        let gate = ApprovalRule { on_reject, ..commit(rule(&["red"])) };
+        let told = PlanStep { depends_on: ["pay".parse().unwrap()].into(), ..step("told", &[]) };
+        let (run, view) = Run::of(plan(vec![gated("pay", gate), told], None)).await;
+        run.vote(id(&view), "alice", Verdict::Reject).await.unwrap();
+        let view = run.drive().await;
+        assert_eq!(view.steps[0].status, status, "{on_reject:?}");
+        assert!(run.paid().is_empty(), "{on_reject:?}");
+        if on_reject == OnReject::Continue {
+            assert_eq!(view.steps[0].output.as_ref().unwrap()["paid"], 150);
+            assert_eq!(
+                view.steps[1].output,
+                Some(json!({ "decision": "rejected" })),
+                "its followers can read it"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn rows_that_have_changed_meanwhile_are_asked_about_anew() {
+    let gate = commit(rule(&["red"]));
+    let (run, view) = Run::of(plan(vec![gated("note", gate)], None)).await;
+    let first = id(&view);
+    let before = run.process.runtime.approval(first).await.unwrap();
+    run.vote(first, "alice", Verdict::Approve).await.unwrap();
+    // The statement will come to the same, one row changed, and the row to another value.
+    let owner = rusqlite::Connection::open(run.world.database()).unwrap();
+    owner.execute("UPDATE counter SET n = 41 WHERE id = 1", []).unwrap();
+    let view = run.drive().await;
+    let second = id(&view);
+    assert_ne!(first, second);
+    assert_eq!(run.process.runtime.approval(first).await.unwrap().status, "superseded");
+    let asked = run.process.runtime.approval(second).await.unwrap();
+    assert_ne!(asked.subject_digest, before.subject_digest);
+    assert_ne!(rows(&asked.shows), rows(&before.shows));
+    assert_eq!(run.approve(second, "bob").await.status, RunStatus::Succeeded);
+    assert_eq!(effects(&run.world.database()).0, 42);
+}
+
+#[tokio::test]
+async fn an_output_is_edited_approved_by_another_and_what_the_step_ends_with() {
+    let gate = ApprovalRule { allow_edit: true, ..commit(rule(&["red"])) };
+    let pay = PlanStep {
+        output: Some(
+            json!({ "type": "object", "properties": { "paid": { "type": "integer", "maximum": 150 } } }),
+        ),
+        ..gated("pay", gate)
+    };
+    let (run, view) = Run::of(plan(vec![pay], None)).await;
+    let refused = run.edit(id(&view), "alice", json!({ "paid": 900 })).await.unwrap_err();
+    assert!(matches!(refused, RuntimeError::BadEdit { .. }), "{refused}");
+    let second = run.edit(id(&view), "alice", json!({ "paid": 120 })).await.unwrap();
+    assert_eq!(
+        (&second.shows["output"], &second.shows["output_of_step"]["paid"]),
+        (&json!({ "paid": 120 }), &json!(150))
+    );
+    assert!(run.vote(second.id, "alice", Verdict::Approve).await.is_err());
+    let view = run.approve(second.id, "bob").await;
+    assert_eq!((view.status, &view.steps[0].output), (RunStatus::Succeeded, &Some(json!({ "paid": 120 }))));
+    assert_eq!(run.paid(), ["150"], "what was written is what was shown");
+}
+
+#[tokio::test]
+async fn a_policy_waives_a_commit_gate_unless_it_is_mandatory() {
+    let permit = Policy {
+        name: "small".parse().unwrap(),
+        when: "paid < 1000".parse().unwrap(),
+        on: [PolicyEvent::StepOutput].into(),
+        actions: vec![PolicyAction::AutoApprove],
+    };
+    for (mandatory, status) in [(false, RunStatus::Succeeded), (true, RunStatus::Waiting)] {
+        let gate = ApprovalRule { mandatory, ..commit(rule(&["red"])) };
+        let pay = PlanStep {
+            output: Some(json!({ "type": "object", "properties": { "paid": { "type": "integer" } } })),
+            ..gated("pay", gate)
+        };
+        let (run, view) = Run::of(Plan { policies: vec![permit.clone()], ..plan(vec![pay], None) }).await;
+        assert_eq!(view.status, status);
+        assert_eq!(run.paid().len(), usize::from(!mandatory));
+    }
+}
+
+#[tokio::test]
+async fn a_gate_and_policies_at_one_commit_are_one_question() {
+    let ask = Policy {
+        name: "large".parse().unwrap(),
+        when: "paid > 100".parse().unwrap(),
+        on: [PolicyEvent::StepOutput].into(),
+        actions: vec![PolicyAction::RequireApproval(rule(&["blue"]))],
+    };
+    let pay = PlanStep {
+        output: Some(json!({ "type": "object", "properties": { "paid": { "type": "integer" } } })),
+        ..gated("pay", commit(rule(&["red"])))
+    };
+    let (run, view) = Run::of(Plan { policies: vec![ask], ..plan(vec![pay], None) }).await;
+    let asked = run.process.runtime.approval(id(&view)).await.unwrap();
+    assert_eq!(asked.approvers, ["blue", "red"]);
+    run.vote(asked.id, "alice", Verdict::Approve).await.unwrap();
+    assert_eq!(run.drive().await.status, RunStatus::Waiting);
+    assert_eq!(run.approve(asked.id, "carol").await.status, RunStatus::Succeeded);
+    assert_eq!(run.paid(), ["150"]);
 }
