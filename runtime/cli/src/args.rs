@@ -200,6 +200,9 @@ pub(crate) struct Run {
     /// Idempotency key: the same key is the same run.
     #[arg(long)]
     pub(crate) key: Option<String>,
+    /// Only say what it may cost, and what runs of the workflow have cost before.
+    #[arg(long)]
+    pub(crate) estimate: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -244,6 +247,8 @@ pub(crate) enum CostBy {
     Day,
     /// Who asked for the run.
     Principal,
+    /// The accounts above the runs: of the deployment and of each workflow, today and this month, with their limits.
+    Account,
 }
 
 #[derive(Debug, Subcommand)]

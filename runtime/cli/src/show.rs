@@ -2,8 +2,9 @@
 
 use std::fmt::Write as _;
 
-use wflo::{ApprovalView, CostView, RunLine, RunStatus, RunView};
+use wflo::{AccountView, ApprovalView, CostView, RunLine, RunStatus, RunView};
 
+use crate::changes;
 use crate::command::CostLine;
 use crate::session::EventView;
 use crate::terminal::{self, tame};
@@ -137,7 +138,13 @@ pub(crate) fn approval(it: &ApprovalView, colors: bool) -> String {
         let comment = vote.comment.as_deref().map(|text| format!(": {text}")).unwrap_or_default();
         line("vote", &format!("{} {verdict}{comment}", vote.principal));
     }
-    let shows = serde_json::to_string_pretty(&it.shows).unwrap_or_default();
+    let mut shows = it.shows.clone();
+    if let Some(rows) = changes::table(&shows) {
+        let _ = writeln!(text, "\nwhat would change:\n{rows}");
+        // They have been told.
+        shows.as_object_mut().map(|shows| shows.remove("changes"));
+    }
+    let shows = serde_json::to_string_pretty(&shows).unwrap_or_default();
     let _ = writeln!(text, "\nwhat would be done:\n{shows}");
     text
 }
@@ -163,6 +170,23 @@ pub(crate) fn cost(costs: &[CostView]) -> String {
                 totals.cost_usd
             );
         }
+        text
+    })
+}
+
+/// What the accounts above the runs stand at.
+pub(crate) fn accounts(accounts: &[AccountView]) -> String {
+    let width = accounts.iter().map(|it| it.account.chars().count()).max().unwrap_or_default();
+    accounts.iter().fold(String::new(), |mut text, it| {
+        let limit = match (it.limit_usd, it.left_usd) {
+            (Some(limit), Some(left)) => format!(" of {limit}, {left} left"),
+            _ => String::new(),
+        };
+        let _ = writeln!(
+            text,
+            "{:width$}  {:5}  since {}  {} USD spent, {} held{limit}",
+            it.account, it.window, it.since, it.settled_usd, it.held_usd
+        );
         text
     })
 }

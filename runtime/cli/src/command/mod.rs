@@ -5,6 +5,7 @@ mod check;
 mod cost;
 mod decide;
 mod demo;
+mod estimate;
 mod intervene;
 mod logs;
 mod policy;
@@ -108,7 +109,7 @@ async fn stored(
             let approval = session.ask(session::Approval { id }).await?;
             output(global, &approval, || show::approval(&approval, terminal::stdout_colors()));
         }
-        Command::Cost { run, by } => cost::cost(global, session, run, by).await?,
+        Command::Cost { run, by } => cost::cost(global, project, session, run, by).await?,
         Command::Identity { command: Identity::Add { name, groups } } => {
             let groups = groups.into_iter().collect();
             let drawn = tokio::task::spawn_blocking(|| wflo::new_token(&SystemEntropy)).await;

@@ -1,9 +1,9 @@
-//! Operations about what people decide beside votes: changing it, and asking for more money. Each says why it does no
+//! Operations about what people decide beside votes, changing it and asking for more money, and what money there is. Each says why it does no
 //! harm to ask for it twice.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use wflo::ApprovalView;
+use wflo::{AccountView, ApprovalView};
 use wflo_engine::Event;
 use wflo_model::{ApprovalId, PicoUsd, PrincipalName, RunId};
 
@@ -89,5 +89,20 @@ impl Operation for TopUp {
 
     fn again(self) -> Self {
         Self { again: true, ..self }
+    }
+}
+
+/// What the accounts above the runs stand at. Reads.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Accounts {
+    pub(crate) deploy: Deploy,
+}
+
+impl Operation for Accounts {
+    type Answer = Vec<AccountView>;
+
+    async fn perform(self, service: &Service, _: Sink) -> Result<Self::Answer, Refusal> {
+        let limits = self.deploy.deployment()?.spending;
+        Ok(service.runtime().accounts(&limits).await?)
     }
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use wflo::{Observer, RunView};
 
-use super::decisions::{Edit, TopUp};
+use super::decisions::{Accounts, Edit, TopUp};
 use super::interventions::{Cancel, Erase, Fork, Gc, Replay, Resolve};
 use super::operations::{
     Approval, Approvals, Costs, Drive, Events, Export, Keep, Known, Lacks, Logs, Resumable, Resume, Runs,
@@ -87,6 +87,7 @@ macro_rules! requests {
 }
 
 requests! {
+    Accounts,
     Approval,
     Approvals,
     Cancel,

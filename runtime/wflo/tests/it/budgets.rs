@@ -50,7 +50,7 @@ async fn fold(runtime: &Runtime, runs: &[RunId]) -> BTreeMap<Day, Sums> {
 }
 
 /// Holds the rows of the store against the events they are the sum of.
-async fn agree(runtime: &Runtime, account: &str, runs: &[RunId]) -> PicoUsd {
+pub(crate) async fn agree(runtime: &Runtime, account: &str, runs: &[RunId]) -> PicoUsd {
     let mut spent = PicoUsd::ZERO;
     for (day, sums) in fold(runtime, runs).await {
         let row = runtime.journal().account(account, &day.to_string()).await.unwrap();
