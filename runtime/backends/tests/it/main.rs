@@ -1,5 +1,6 @@
 //! The backends against the real thing: SQLite files, HTTP over loopback, tapes on disk.
 
+mod anthropic;
 mod cassette;
 mod http;
 mod openai;
