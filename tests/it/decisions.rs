@@ -160,9 +160,8 @@ fn two_hundred_at_once_spend_no_more_than_there_is_however_often_the_process_is_
     let project = Project::workflow("torture");
     let book = rusqlite::Connection::open(project.path("book.db")).expect("the book");
     book.execute_batch(
-        "CREATE TABLE effects (number INTEGER PRIMARY KEY, run TEXT);
-         CREATE TABLE tally (id INTEGER PRIMARY KEY, n INTEGER NOT NULL);
-         INSERT INTO tally VALUES (1, 0);",
+        "CREATE TABLE effects (run TEXT, step TEXT, item INTEGER, PRIMARY KEY (run, step, item));
+         CREATE TABLE tally (step TEXT, item INTEGER, n INTEGER);",
     )
     .expect("the book");
     drop(book);

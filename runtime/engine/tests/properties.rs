@@ -6,9 +6,9 @@ use std::time::Duration;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use wflo_engine::{
-    Approval, ApprovalState, AttemptEnd, Ballot, CallClass, Command, Event, GateAt, Outcome, ParkReason,
-    Place, Recorded, Returned, RunState, Spend, StepStatus, UnitId, Verdict, Voter, cast, decide, next_due,
-    retry_at,
+    Account, Approval, ApprovalState, AttemptEnd, Ballot, CallClass, Command, Event, GateAt, Outcome,
+    ParkReason, Place, Recorded, Returned, RunState, Spend, StepStatus, Sums, UnitId, Verdict, Voter, cast,
+    decide, next_due, retry_at,
 };
 use wflo_manifest::{
     ApprovalRule, Approver, OnCancel, OnExceeded, OnFailure, OnItemFailure, OnReject, OnTimeout, Plan,
@@ -57,19 +57,22 @@ struct StepSpec {
     gate: Option<(bool, u8)>,
     attempts: u32,
     when: u8,
+    money: (Option<i128>, Option<i128>),
 }
 
 fn plans() -> impl Strategy<Value = Plan> {
     let gate = prop::option::weighted(0.4, any::<(bool, u8)>());
     let items = prop::option::weighted(0.3, 0..4_u8);
-    let step = (any::<u8>(), items, any::<bool>(), gate, 1..4_u32, 0..6_u8).prop_map(
-        |(needs, items, collects, gate, attempts, when)| StepSpec {
+    let money = (prop::option::of(0..150_i128), prop::option::of(0..90_i128));
+    let step = (any::<u8>(), items, any::<bool>(), gate, 1..4_u32, 0..6_u8, money).prop_map(
+        |(needs, items, collects, gate, attempts, when, money)| StepSpec {
             needs,
             items,
             collects,
             gate,
             attempts,
             when,
+            money,
         },
     );
     (prop::collection::vec(step, 1..5), prop::option::of(1..3_u32), prop::option::of(0..200_i128))
@@ -95,6 +98,8 @@ fn plan(steps: &[StepSpec], max_parallel: Option<u32>, budget: Option<PicoUsd>) 
             for_each: spec.items.map(list),
             on_item_failure: if spec.collects { OnItemFailure::Collect } else { OnItemFailure::Fail },
             approval: spec.gate.map(rule),
+            budget: spec.money.0.map(PicoUsd::from_pico),
+            item_budget: spec.money.1.map(PicoUsd::from_pico),
             when: (spec.when == 0).then(|| "inputs.yes".parse().unwrap()),
             retry: Retry { max_attempts: spec.attempts, backoff: Duration::from_secs(10) },
             ..PlanStep::new(name(index), Digest::of(b"component"))
@@ -163,9 +168,15 @@ impl History {
         let id = recorded.place.unit_id().filter(|id| !active.contains(id));
         self.ended.extend(id.filter(|id| self.state.unit(id).ended_at.is_some()));
         let ledger = self.state.ledger();
-        if let Some(limit) = ledger.limit() {
-            assert!(ledger.settled() - ledger.overrun() + ledger.held() <= limit, "after {recorded:?}");
+        for (account, limit) in self.limits() {
+            let Sums { settled, held, overrun } = ledger.stands(&account);
+            assert!(settled - overrun + held <= limit, "{account} after {recorded:?}");
         }
+        // The days are the same money, counted by when it was spent.
+        let days = ledger.days();
+        let by_day = |of: fn(&Sums) -> PicoUsd| days.values().map(of).sum::<PicoUsd>();
+        assert_eq!(by_day(|sums| sums.settled), ledger.settled());
+        assert_eq!(by_day(|sums| sums.held), ledger.held());
         assert!(!ledger.held().is_negative() && !ledger.left().is_negative());
     }
 
@@ -281,7 +292,9 @@ impl History {
 
     /// Makes a call if the ledger admits it.
     fn hold(&mut self, id: &UnitId, hold: PicoUsd) {
-        if self.state.ledger().admit(hold).is_err() || self.state.unit(id).parked.is_some() {
+        let step = self.plan.step(&id.step).unwrap();
+        let (left, _) = self.state.ledger().tightest(&Place::unit(id), step);
+        if hold > left || self.state.unit(id).parked.is_some() {
             return;
         }
         let asked = Call::new("wflo:llm/chat", "complete", Value::Null);
@@ -300,8 +313,23 @@ impl History {
             performed: None,
         };
         self.append(place, event);
-        let ledger = self.state.ledger();
-        assert!(ledger.limit().is_none_or(|limit| ledger.settled() + ledger.held() <= limit));
+        for (account, limit) in self.limits() {
+            let Sums { settled, held, .. } = self.state.ledger().stands(&account);
+            assert!(settled + held <= limit, "{account} admitted too much");
+        }
+    }
+
+    /// Every account that has a limit.
+    fn limits(&self) -> Vec<(Account, PicoUsd)> {
+        let run = self.state.ledger().limit().map(|limit| (Account::Run, limit));
+        let steps = self.plan.steps.iter().flat_map(|step| {
+            let own = step.budget.map(|limit| (Account::Step(step.name.clone()), limit));
+            let items = self.state.step(&step.name).items.as_ref().map_or(0, |items| items.total());
+            let items = (0..items)
+                .filter_map(|item| Some((Account::Item(step.name.clone(), item), step.item_budget?)));
+            own.into_iter().chain(items)
+        });
+        run.into_iter().chain(steps).collect()
     }
 
     fn end(&mut self, id: &UnitId, how: u8) {

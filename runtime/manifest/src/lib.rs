@@ -42,6 +42,7 @@ mod size;
 mod spending;
 mod statement;
 mod text;
+mod together;
 mod unsupported;
 mod variables;
 mod workflow;
