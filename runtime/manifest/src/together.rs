@@ -59,8 +59,8 @@ impl Workflow {
             for other in &all[..index] {
                 let rules = [&other.approval.rule, &one.approval.rule];
                 // Two gates never stand at one commit.
-                let meet = !one.on.is_disjoint(&other.on) && !(one.is_gate && other.is_gate);
-                if !meet || !rules.iter().all(|rule| rule.satisfied_by(people)) {
+                let apart = one.on.is_disjoint(&other.on) || (one.is_gate && other.is_gate);
+                if apart || !rules.iter().all(|rule| rule.satisfied_by(people)) {
                     continue;
                 }
                 if ApprovalRule::union(&rules).is_some_and(|both| !both.satisfied_by(people)) {

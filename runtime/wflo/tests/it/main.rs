@@ -5,3 +5,4 @@ mod budgets;
 mod clock;
 mod support;
 mod sweep;
+mod use_cases;

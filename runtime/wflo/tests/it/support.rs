@@ -80,7 +80,21 @@ impl World {
             .with_models(self.model.clone())
             .with_database("ledger".parse().unwrap(), Arc::new(database));
         let member = |group: &str| Principal { groups: [group.parse().unwrap()].into(), token_hash: None };
-        let people = [("alice", "red"), ("bob", "red"), ("carol", "blue"), ("dave", "money")];
+        let people = [
+            ("alice", "red"),
+            ("bob", "red"),
+            ("carol", "blue"),
+            ("dave", "money"),
+            ("fay", "fraud-team"),
+            ("cora", "compliance"),
+            ("dr-chen", "attending-physician"),
+            ("maria", "customer-service-manager"),
+            ("dan", "data-team"),
+            ("sam", "sre-team"),
+            ("sec", "security-team"),
+            ("mo", "moderation-team"),
+            ("pia", "principal-investigator"),
+        ];
         let people = people.map(|(name, group)| (name.parse().unwrap(), member(group)));
         let host = Host { outside: Arc::new(outside), principals: Principals(people.into()) };
         Ok(Process { runtime, host, clock })
@@ -225,6 +239,37 @@ async fn script(step: &str, gate: &mut dyn Gate) -> Result<Result<Value, Failure
             let wrong = json!({ "kind": "cloud", "usd": "-1", "note": "give it back" });
             let refused = gate.call(Call::new("wflo:step/context", "report-cost", wrong)).await?;
             json!(refused.unwrap_err().to_string())
+        }
+        // What the steps of the use cases do, as far as people and money are concerned.
+        "understand_query" | "analyze_transactions" | "analyze_patient_data" | "analyze_papers" => {
+            call(gate, "wflo:llm/chat", "complete", question(step)).await?["text"].clone()
+        }
+        "block_suspicious_accounts" | "load_to_warehouse" | "publish_findings" => {
+            let insert = "INSERT INTO notes (text) VALUES (?1)";
+            call(gate, "wflo:db/sql", "execute", sql(insert, json!([step]))).await?;
+            json!({ "done": step })
+        }
+        "handle_query" => {
+            let amount = gate.context().inputs["refund_amount"].clone();
+            let fact = json!({ "name": "refund_amount", "value": amount });
+            call(gate, "wflo:approval/policy", "fact", fact).await?;
+            let insert = "INSERT INTO notes (text) VALUES (?1)";
+            call(gate, "wflo:db/sql", "execute", sql(insert, json!([amount.to_string()]))).await?;
+            json!({ "refund_amount": amount })
+        }
+        "analyze_content" => {
+            let inputs = gate.context().inputs.clone();
+            call(gate, "wflo:llm/chat", "complete", question(step)).await?;
+            json!({ "confidence": inputs["confidence"], "verdict": inputs["verdict"] })
+        }
+        "take_action" => {
+            let decision = gate.context().decision.clone();
+            let analysis = gate.context().outputs[&"analyze_content".parse().unwrap()].clone();
+            match decision {
+                _ if analysis["verdict"] == "block" => json!({ "action": "blocked" }),
+                Some(decision) => json!({ "action": decision.status }),
+                None => json!({ "action": "approved" }),
+            }
         }
         "told" => {
             let decision = gate.context().decision.clone();
