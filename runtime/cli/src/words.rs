@@ -34,7 +34,7 @@ fn what(recorded: &Recorded) -> String {
         }
         Event::RunPermitted { consumes: Some(id) } => format!("the run begins, as {id} permits"),
         Event::RunPermitted { consumes: None } => "the run goes on in spite of that".to_owned(),
-        Event::BudgetAlert { percent, settled_usd, limit_usd } => {
+        Event::BudgetAlert { percent, settled_usd, limit_usd, .. } => {
             format!("{percent}% of the budget is spent: {settled_usd} of {limit_usd} USD")
         }
         Event::ToppedUp { amount, consumes } => {

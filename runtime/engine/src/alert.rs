@@ -15,6 +15,7 @@ pub fn budget_alert(plan: &Plan, state: &RunState) -> Option<(Place, Event)> {
         settled.pico().saturating_mul(100) >= limit.pico().saturating_mul(i128::from(**percent))
     };
     let highest = plan.budget_alerts.iter().filter(reached).copied().max()?;
-    let event = Event::BudgetAlert { percent: highest, settled_usd: settled, limit_usd: limit };
+    let tells = plan.budget_notify.clone();
+    let event = Event::BudgetAlert { percent: highest, settled_usd: settled, limit_usd: limit, tells };
     (highest > state.alerted()).then_some((Place::RUN, event))
 }

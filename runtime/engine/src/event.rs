@@ -262,6 +262,9 @@ pub enum Event {
         settled_usd: PicoUsd,
         /// The budget.
         limit_usd: PicoUsd,
+        /// Channels that are told.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        tells: Vec<String>,
     },
     /// A run was given more money, and so were those of its steps and items that have run out.
     ToppedUp {

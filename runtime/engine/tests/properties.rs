@@ -114,6 +114,7 @@ fn plan(steps: &[StepSpec], max_parallel: Option<u32>, budget: Option<PicoUsd>) 
         on_exceeded: OnExceeded::Park,
         budget_approvers: Vec::new(),
         budget_alerts: Vec::new(),
+        budget_notify: Vec::new(),
         on_failure: OnFailure::Keep,
         on_cancel: OnCancel::Keep,
         max_parallel,
@@ -313,7 +314,9 @@ impl History {
             performed: None,
         };
         self.append(place, event);
-        for (account, limit) in self.limits() {
+        // What holds nothing costs nothing, whatever has been spent too much before.
+        let limits = if hold > PicoUsd::ZERO { self.limits() } else { Vec::new() };
+        for (account, limit) in limits {
             let Sums { settled, held, .. } = self.state.ledger().stands(&account);
             assert!(settled + held <= limit, "{account} admitted too much");
         }

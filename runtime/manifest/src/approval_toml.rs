@@ -72,9 +72,6 @@ pub(crate) fn read_approval(reader: &mut Reader, mut section: Section<'_>) -> Ap
     let mut notify: Vec<Spanned<String>> = Vec::new();
     if let Some(node) = section.take("notify") {
         notify = node.names(reader);
-        if !notify.is_empty() {
-            note_undelivered(reader, node.key);
-        }
     }
     rule.notify = notify.iter().map(|channel| channel.value.clone()).collect();
     section.finish(reader);
@@ -125,8 +122,4 @@ fn read_timeout(reader: &mut Reader, section: &mut Section<'_>, rule: &mut Appro
     }
     rule.escalation = names.iter().map(|name| Approver::new(name.value.as_str())).collect();
     names.into_iter().map(|name| name.span).collect()
-}
-
-pub(crate) fn note_undelivered(reader: &mut Reader, span: Span) {
-    reader.note(span, "`notify` is recorded, but this version of wflo delivers no notifications");
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use wflo_model::{GroupName, HttpPattern, Label, ModelName, PrincipalName};
 
+use crate::channel::{Channel, MailServer};
 use crate::deployment_toml;
 use crate::diagnostic::{Diagnostics, Source};
 use crate::directory::Directory;
@@ -41,6 +42,10 @@ pub struct Deployment {
     pub db: BTreeMap<Label, DbBinding>,
     /// Where notifications go, by the address that workflows use.
     pub channels: BTreeMap<String, Channel>,
+    /// How mail leaves.
+    pub mail: Option<MailServer>,
+    /// The pages of `wflo serve`.
+    pub serve: Serve,
     /// People and machines.
     pub principals: BTreeMap<PrincipalName, Principal>,
     /// Rules about money.
@@ -124,11 +129,13 @@ pub enum DbBinding {
     },
 }
 
-/// Where notifications go: the settings of the channel, by key.
+/// The pages of `wflo serve`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Channel {
-    /// `webhook`, `routing_key`, `smtp`.
-    pub settings: BTreeMap<String, Text>,
+pub struct Serve {
+    /// Where people find them: what links begin with.
+    pub url: Option<Text>,
+    /// Where it listens, unless the command says otherwise.
+    pub listen: Option<std::net::SocketAddr>,
 }
 
 /// A person or machine.
@@ -201,6 +208,8 @@ impl Default for Deployment {
             prices: Prices::built_in(),
             db: BTreeMap::new(),
             channels: BTreeMap::new(),
+            mail: None,
+            serve: Serve::default(),
             principals: BTreeMap::new(),
             budget: BudgetRules::default(),
             spending: Spending::default(),

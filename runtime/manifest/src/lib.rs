@@ -10,6 +10,8 @@
 mod approval;
 mod approval_toml;
 mod approval_union;
+mod channel;
+mod channel_toml;
 mod component;
 mod deployment;
 mod deployment_toml;
@@ -49,10 +51,11 @@ mod workflow;
 mod workflow_toml;
 
 pub use approval::{ApprovalAt, ApprovalRule, Approver, OnReject, OnTimeout, Quorum};
+pub use channel::{Channel, ChannelKind, MailServer, Urgency};
 pub use component::{BadComponent, ComponentRef};
 pub use deployment::{
-    BudgetRules, CassetteMode, Ceilings, Channel, DbBinding, Deployment, LlmBinding, LlmKind, LlmServer,
-    Principal, Store,
+    BudgetRules, CassetteMode, Ceilings, DbBinding, Deployment, LlmBinding, LlmKind, LlmServer, Principal,
+    Serve, Store,
 };
 pub use diagnostic::{Diagnostic, Diagnostics, Severity, Source, Span};
 pub use directory::Directory;

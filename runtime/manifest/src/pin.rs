@@ -46,6 +46,7 @@ impl Plan {
         let steps: Vec<_> = workflow.steps.iter().filter_map(|step| pin.step(step)).collect();
         let policies: Vec<_> = workflow.policies.iter().filter_map(|policy| pin.policy(policy)).collect();
         let budget_approvers = pin.budget_approvers(&workflow.budget_approvers);
+        pin.channels(&workflow.budget_notify);
         let prices = std::mem::take(&mut pin.prices);
         let found = pin.reader.finish();
         if found.has_errors() {
@@ -60,6 +61,7 @@ impl Plan {
             on_exceeded: workflow.on_exceeded,
             budget_approvers,
             budget_alerts: workflow.budget_alerts.clone(),
+            budget_notify: workflow.budget_notify.iter().map(|channel| channel.value.clone()).collect(),
             on_failure: workflow.on_failure,
             on_cancel: workflow.on_cancel,
             max_parallel: workflow.max_parallel,

@@ -63,6 +63,9 @@ pub struct Plan {
     /// Parts of the budget, in percent, of which people are told once when they are spent.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub budget_alerts: Vec<u32>,
+    /// Channels that are told of that, and when more money is asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub budget_notify: Vec<String>,
     /// What happens to the effects of a run that failed.
     pub on_failure: OnFailure,
     /// What happens to the effects of a run that is cancelled.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use wflo_model::PolicyName;
 
-use crate::approval_toml::{ApprovalToml, note_undelivered, read_approval};
+use crate::approval_toml::{ApprovalToml, read_approval};
 use crate::diagnostic::Span;
 use crate::expression_toml::ExpressionToml;
 use crate::policy::PolicyEvent;
@@ -118,7 +118,6 @@ fn read_action(reader: &mut Reader, node: &Node<'_>) -> Option<ActionToml> {
     let approval =
         approval.map(|section| ActionToml::RequireApproval(Box::new(read_approval(reader, section))));
     let notify = section.take("notify").and_then(|node| {
-        note_undelivered(reader, node.key.clone());
         if node.is_text() { node.text(reader).map(|one| vec![one]) } else { Some(node.names(reader)) }
     });
     let notify = notify.map(ActionToml::Notify);

@@ -14,7 +14,6 @@ pub(crate) const KEYS: &[(&str, &str)] = &[
     ("`grants`", "terraform"),
     ("`grants`", "secrets"),
     ("a table grant", "where"),
-    ("wflo.toml", "mail"),
     ("wflo.toml", "knowledge"),
     ("wflo.toml", "terraform"),
     ("wflo.toml", "secret"),

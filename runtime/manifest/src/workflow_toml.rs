@@ -37,6 +37,7 @@ pub(crate) struct WorkflowToml {
     pub(crate) on_exceeded: OnExceeded,
     pub(crate) budget_approvers: Vec<Spanned<GroupName>>,
     pub(crate) budget_alerts: Vec<u32>,
+    pub(crate) budget_notify: Vec<Spanned<String>>,
     pub(crate) on_cancel: OnCancel,
     pub(crate) max_parallel: Option<u32>,
     pub(crate) inputs: BTreeMap<InputName, InputToml>,
@@ -104,6 +105,7 @@ impl WorkflowToml {
             on_exceeded: OnExceeded::Park,
             budget_approvers: Vec::new(),
             budget_alerts: Vec::new(),
+            budget_notify: Vec::new(),
             on_cancel: OnCancel::Keep,
             max_parallel: None,
             inputs: BTreeMap::new(),
@@ -176,6 +178,13 @@ impl WorkflowToml {
                 parts.iter().map(|part| u32::try_from(part.value).expect("at most 100")).collect();
             if self.budget.is_none() {
                 let found = reader.error(node.key, "`budget_alerts` without `budget_usd` never applies");
+                found.hint("add `budget_usd`");
+            }
+        }
+        if let Some(node) = head.take("budget_notify") {
+            self.budget_notify = node.names(reader);
+            if self.budget.is_none() {
+                let found = reader.error(node.key, "`budget_notify` without `budget_usd` never applies");
                 found.hint("add `budget_usd`");
             }
         }

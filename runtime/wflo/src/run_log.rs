@@ -5,15 +5,17 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use wflo_engine::{
-    BadHistory, Day, Event, Place, Recorded, RunState, RunStatus, Sums, UnitId, UnknownKind, next_due,
+    BadHistory, Day, Event, Notices, Place, Recorded, RunState, RunStatus, Sums, UnitId, UnknownKind,
+    next_due,
 };
 use wflo_journal::{AppendError, Debit, Draft, Entry, Extras, RunKeys, RunWriter, Ticket};
 use wflo_model::{PicoUsd, PrincipalName, RunId, StoreId, Timestamp};
 use wflo_ports::{Clock, Marker, MarkerPurpose};
 
 use crate::accounts::{Accounts, Books};
+use crate::outbox;
 
 /// Events in one append, about: what an append may hold is bounded, and what follows can follow in the next.
 const MOST_AT_ONCE: usize = 256;
@@ -38,6 +40,10 @@ pub(crate) struct RunLog {
 struct Inner {
     state: RunState,
     writer: RunWriter,
+    /// What the events being gathered promise to tell.
+    notices: Notices,
+    /// Told of each append that promises something.
+    posted: watch::Sender<Option<Ticket>>,
     /// The status that the run's summary shows.
     shown: Option<RunStatus>,
     last: Option<Ticket>,
@@ -116,10 +122,19 @@ impl RunLog {
         accounts: Arc<Accounts>,
         writer: RunWriter,
         state: RunState,
+        posted: watch::Sender<Option<Ticket>>,
     ) -> Self {
         let keys = Arc::clone(writer.keys());
-        let inner =
-            Mutex::new(Inner { state, writer, shown: None, last: None, noted: Vec::new(), noted_bytes: 0 });
+        let inner = Mutex::new(Inner {
+            state,
+            writer,
+            notices: Notices::default(),
+            posted,
+            shown: None,
+            last: None,
+            noted: Vec::new(),
+            noted_bytes: 0,
+        });
         Self { run, store, keys, clock, accounts, inner, changed: Notify::new() }
     }
 
@@ -212,7 +227,8 @@ impl RunLog {
     pub(crate) async fn flush(&self) -> Result<(), LogFailed> {
         let last = {
             let mut inner = self.lock();
-            inner.submit_noted()?;
+            let time = inner.state.time();
+            inner.submit_noted(time)?;
             inner.last.clone()
         };
         match last {
@@ -254,7 +270,7 @@ impl Inner {
             self.take(time, place, event, &mut drafts)?;
         }
         let debits = self.debits(before, accounts, books);
-        let ticket = self.submit(drafts, debits)?;
+        let ticket = self.submit(time, drafts, debits)?;
         Ok(Written { seq, time, ticket })
     }
 
@@ -277,14 +293,14 @@ impl Inner {
         self.noted_bytes += noted.last().map_or(0, |draft| draft.body.len());
         self.noted = noted;
         if self.noted.len() >= MOST_NOTED.0 || self.noted_bytes >= MOST_NOTED.1 {
-            self.submit_noted()?;
+            self.submit_noted(time)?;
         }
         Ok(time)
     }
 
-    fn submit_noted(&mut self) -> Result<(), LogFailed> {
+    fn submit_noted(&mut self, time: Timestamp) -> Result<(), LogFailed> {
         if !self.noted.is_empty() {
-            self.submit(Vec::new(), Vec::new())?;
+            self.submit(time, Vec::new(), Vec::new())?;
         }
         Ok(())
     }
@@ -312,7 +328,7 @@ impl Inner {
         }
         if !drafts.is_empty() {
             let debits = self.debits(before, accounts, None);
-            self.submit(drafts, debits)?;
+            self.submit(time, drafts, debits)?;
         }
         Ok(Advanced { appended, is_over: events.is_empty() })
     }
@@ -325,33 +341,48 @@ impl Inner {
         drafts: &mut Vec<Draft>,
     ) -> Result<(), LogFailed> {
         drafts.push(draft(time, &place, &event));
-        Ok(self.state.apply(&Recorded { seq: self.state.seq() + 1, time, place, event })?)
+        let recorded = Recorded { seq: self.state.seq() + 1, time, place, event };
+        self.state.apply(&recorded)?;
+        self.notices.hear(&recorded, &self.state);
+        Ok(())
     }
 
     /// Hands the drafts to the journal, behind what was noted before them.
-    fn submit(&mut self, mut drafts: Vec<Draft>, debits: Vec<Debit>) -> Result<Ticket, LogFailed> {
+    fn submit(
+        &mut self,
+        time: Timestamp,
+        mut drafts: Vec<Draft>,
+        debits: Vec<Debit>,
+    ) -> Result<Ticket, LogFailed> {
         // Both together might be more than an append takes.
         if drafts.len() > MOST_NOTED.0 {
-            self.submit_noted()?;
+            self.submit_noted(time)?;
         }
         if !self.noted.is_empty() {
             self.noted.append(&mut drafts);
             drafts = std::mem::take(&mut self.noted);
         }
         self.noted_bytes = 0;
+        let run = self.writer.run();
+        let promised = self.notices.take().into_iter();
+        let outbox: Vec<_> = promised.map(|(seq, notice)| outbox::entry(run, seq, notice, time)).collect();
+        let posts = !outbox.is_empty();
         let status = self.state.status();
         let moved = self.shown != Some(status);
         let extras = Extras {
             summary: if moved { summary(&self.state).as_ref().map(encode) } else { None },
             due: Some(next_due(&self.state)),
             ended: Some(status.is_final()),
+            outbox,
             debits,
-            ..Extras::default()
         };
         // After a failure the writer takes nothing more, so a state that is ahead of it is never built upon.
         let ticket = self.writer.append(drafts, extras)?.ticket;
         self.shown = Some(status);
         self.last = Some(ticket.clone());
+        if posts {
+            self.posted.send_replace(Some(ticket.clone()));
+        }
         Ok(ticket)
     }
 }

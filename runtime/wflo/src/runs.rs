@@ -152,8 +152,9 @@ impl Runtime {
     }
 
     pub(crate) fn log(&self, run: RunId, writer: RunWriter, state: RunState) -> Arc<RunLog> {
-        let (store, clock) = (self.journal().store_id(), Arc::clone(&self.clock));
-        Arc::new(RunLog::new(run, store, clock, Arc::clone(&self.accounts), writer, state))
+        let (store, clock, accounts) =
+            (self.journal().store_id(), Arc::clone(&self.clock), Arc::clone(&self.accounts));
+        Arc::new(RunLog::new(run, store, clock, accounts, writer, state, self.outbox.posted.clone()))
     }
 
     pub(crate) fn open_runs(&self) -> MutexGuard<'_, Runs> {

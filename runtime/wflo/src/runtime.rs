@@ -14,6 +14,7 @@ use wflo_sandbox::Missing;
 use crate::accounts::Accounts;
 use crate::executor::{Executor, Observer};
 use crate::guest::{Components, StepProgram};
+use crate::outbox::Outbox;
 use crate::principal::{People, Principals};
 use crate::run_log::{RunLog, Summary, draft, encoded_summary, recorded};
 use crate::runs::Runs;
@@ -57,6 +58,7 @@ pub struct Runtime {
     /// Held while the stored identities are read, changed and written.
     pub(crate) identities: tokio::sync::Mutex<()>,
     stopping: tokio::sync::watch::Sender<bool>,
+    pub(crate) outbox: Outbox,
 }
 
 impl Runtime {
@@ -69,8 +71,8 @@ impl Runtime {
         entropy: Arc<dyn Entropy>,
     ) -> Self {
         let stopping = tokio::sync::watch::Sender::new(false);
-        let (runs, accounts, identities) = Default::default();
-        Self { journal, components, clock, entropy, runs, accounts, identities, stopping }
+        let (runs, accounts, identities, outbox) = Default::default();
+        Self { journal, components, clock, entropy, runs, accounts, identities, stopping, outbox }
     }
 
     /// Has every run that is driven stop where it stands: no attempt begins, and those under way end at their

@@ -31,7 +31,10 @@ impl Runtime {
         if amount <= PicoUsd::ZERO {
             return Err(no("it takes an amount above zero"));
         }
-        let rule = ApprovalRule::new(plan.budget_approvers.clone(), Quorum::EachListed);
+        let rule = ApprovalRule {
+            notify: plan.budget_notify.clone(),
+            ..ApprovalRule::new(plan.budget_approvers.clone(), Quorum::EachListed)
+        };
         let asked = log.transact(|state| {
             let status = state.status();
             if status.is_final() {

@@ -34,6 +34,7 @@ pub(crate) fn plan(scenario: &Scenario) -> Plan {
         on_exceeded: if scenario.parks { OnExceeded::Park } else { OnExceeded::Fail },
         budget_approvers: Vec::new(),
         budget_alerts: Vec::new(),
+        budget_notify: Vec::new(),
         on_failure: OnFailure::Keep,
         on_cancel: OnCancel::Keep,
         max_parallel: scenario.max_parallel,

@@ -3,8 +3,11 @@
 mod anthropic;
 mod cassette;
 mod http;
+mod mail;
+mod notify;
 mod openai;
 mod server;
+mod smtp_server;
 mod sqlite;
 mod sqlite_changes;
 mod sqlite_escape;

@@ -8,6 +8,7 @@ mod demo;
 mod estimate;
 mod intervene;
 mod logs;
+mod outbox;
 mod policy;
 mod run;
 
@@ -110,6 +111,7 @@ async fn stored(
             output(global, &approval, || show::approval(&approval, terminal::stdout_colors()));
         }
         Command::Cost { run, by } => cost::cost(global, project, session, run, by).await?,
+        Command::Outbox { retry } => outbox::outbox(global, project, session, retry).await?,
         Command::Identity { command: Identity::Add { name, groups } } => {
             let groups = groups.into_iter().collect();
             let drawn = tokio::task::spawn_blocking(|| wflo::new_token(&SystemEntropy)).await;

@@ -9,7 +9,10 @@ use wflo::{Host, Outside, Principal, Principals};
 use wflo_backends::db::sqlite::{Sqlite, SqliteOptions};
 use wflo_backends::http::{Http, HttpConfig};
 use wflo_backends::llm::{Anthropic, Cassette, OpenAi, ServerConfig};
-use wflo_manifest::{CassetteMode, DbBinding, Deployment, LlmBinding, LlmKind, LlmServer, Text};
+use wflo_manifest::{
+    CassetteMode, DbBinding, Deployment, LlmBinding, LlmKind, LlmServer, MissingVariable, Text,
+};
+use wflo_model::ModelName;
 use wflo_ports::ChatModel;
 
 use crate::failure::{Code, Failure};
@@ -68,6 +71,7 @@ impl Deploy {
         let ceiling = deployment.ceilings.http.clone();
         outside = outside.with_spending(deployment.spending.clone());
         outside = outside.with_http(Arc::new(Http::new(HttpConfig::default())), ceiling);
+        outside = self.lend_channels(&deployment, outside)?;
         Ok(Host { outside: Arc::new(outside), principals: self.principals()? })
     }
 
@@ -106,12 +110,16 @@ impl Deploy {
         }
     }
 
-    fn beside(&self, path: &str) -> PathBuf {
+    pub(super) fn beside(&self, path: &str) -> PathBuf {
         self.config.parent().unwrap_or(Path::new("/")).join(path)
     }
 
-    fn resolve(&self, text: &Text) -> Result<String, Failure> {
-        text.resolve(&|name| self.variables.get(name).cloned()).map_err(Failure::usage)
+    pub(super) fn resolve(&self, text: &Text) -> Result<String, Failure> {
+        self.resolve_text(text).map_err(Failure::usage)
+    }
+
+    pub(super) fn resolve_text(&self, text: &Text) -> Result<String, MissingVariable> {
+        text.resolve(&|name| self.variables.get(name).cloned())
     }
 }
 

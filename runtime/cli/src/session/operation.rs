@@ -15,6 +15,7 @@ use super::operations::{
     Show, Start, Vote,
 };
 use super::service::{Refusal, Service};
+use super::telling::{Outbox, Tell};
 
 /// How much may be under way to somebody who is slow to take it.
 pub(crate) const STREAM: usize = 64;
@@ -103,6 +104,7 @@ requests! {
     Known,
     Lacks,
     Logs,
+    Outbox,
     Replay,
     Resolve,
     Resumable,
@@ -110,6 +112,7 @@ requests! {
     Runs,
     Show,
     Start,
+    Tell,
     TopUp,
     Vote,
 }

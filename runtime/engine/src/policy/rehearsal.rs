@@ -167,6 +167,7 @@ mod tests {
             on_exceeded: OnExceeded::Park,
             budget_approvers: Vec::new(),
             budget_alerts: Vec::new(),
+            budget_notify: Vec::new(),
             on_failure: OnFailure::Keep,
             on_cancel: OnCancel::Keep,
             max_parallel: None,

@@ -38,6 +38,7 @@ pub(crate) fn plan(steps: Vec<PlanStep>, budget: Option<&str>) -> Plan {
         on_exceeded: OnExceeded::Park,
         budget_approvers: Vec::new(),
         budget_alerts: Vec::new(),
+        budget_notify: Vec::new(),
         on_failure: OnFailure::Keep,
         on_cancel: OnCancel::Keep,
         max_parallel: None,
