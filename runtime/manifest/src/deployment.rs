@@ -78,16 +78,9 @@ pub struct LlmBinding {
 #[non_exhaustive]
 pub enum LlmKind {
     /// By the chat API that OpenAI made and many serve.
-    OpenAi {
-        /// The address up to and including `/v1`.
-        base_url: Text,
-        /// The key, if the server wants one.
-        api_key: Option<Text>,
-        /// How long an answer may take.
-        timeout: Duration,
-        /// How often a request is repeated that was certainly not answered.
-        max_retries: u32,
-    },
+    OpenAi(LlmServer),
+    /// By the Messages API of Anthropic.
+    Anthropic(LlmServer),
     /// From a file.
     Cassette {
         /// The file, relative to `wflo.toml`.
@@ -97,6 +90,19 @@ pub enum LlmKind {
         /// The binding that is asked while recording.
         upstream: Option<Label>,
     },
+}
+
+/// A server that models are behind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LlmServer {
+    /// The address up to and including `/v1`.
+    pub base_url: Text,
+    /// The key, if the server wants one.
+    pub api_key: Option<Text>,
+    /// How long an answer may take.
+    pub timeout: Duration,
+    /// How often a request is repeated that was certainly not answered.
+    pub max_retries: u32,
 }
 
 /// What is done with a cassette.
@@ -224,7 +230,8 @@ impl Default for BudgetRules {
 impl fmt::Display for LlmKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::OpenAi { .. } => "openai",
+            Self::OpenAi(_) => "openai",
+            Self::Anthropic(_) => "anthropic",
             Self::Cassette { .. } => "cassette",
         })
     }

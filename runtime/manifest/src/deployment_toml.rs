@@ -7,7 +7,8 @@ use wflo_model::{Label, ModelName, PicoUsd, PrincipalName};
 
 use crate::channel_toml;
 use crate::deployment::{
-    BudgetRules, CassetteMode, Ceilings, DbBinding, Deployment, LlmBinding, LlmKind, Principal, Serve, Store,
+    BudgetRules, CassetteMode, Ceilings, DbBinding, Deployment, LlmBinding, LlmKind, LlmServer, Principal,
+    Serve, Store,
 };
 use crate::http;
 use crate::near::did_you_mean;
@@ -162,8 +163,9 @@ struct Place {
 }
 
 fn read_binding(reader: &mut Reader, mut section: Section<'_>, label: &Label) -> Option<(LlmBinding, Place)> {
-    let kind =
-        section.need("kind").and_then(|node| node.choice(reader, &[("openai", true), ("cassette", false)]));
+    let kinds: [(&str, Option<fn(LlmServer) -> LlmKind>); 3] =
+        [("openai", Some(LlmKind::OpenAi)), ("anthropic", Some(LlmKind::Anthropic)), ("cassette", None)];
+    let kind = section.need("kind").and_then(|node| node.choice(reader, &kinds));
     let list = section.need("models");
     let models: Vec<Spanned<ModelName>> = list.as_ref().map(|node| node.names(reader)).unwrap_or_default();
     if let Some(node) = list.filter(|node| models.is_empty() && node.list_is_empty()) {
@@ -173,19 +175,16 @@ fn read_binding(reader: &mut Reader, mut section: Section<'_>, label: &Label) ->
         section.take("accepts").map(|node| node.names(reader)).unwrap_or_default();
     let mut upstream = None;
     let kind = match kind {
-        Some(true) => {
+        Some(Some(server)) => {
             let base_url = section.need("base_url").and_then(|node| base_url(reader, &node));
             let api_key = section.take("api_key").and_then(|node| text(reader, &node));
             let timeout = section.take("timeout_seconds").and_then(|node| node.integer(reader, 1..=86_400));
             let retries = section.take("max_retries").and_then(|node| node.integer(reader, 0..=100));
-            base_url.map(|base_url| LlmKind::OpenAi {
-                base_url,
-                api_key,
-                timeout: timeout.map_or(LLM_TIMEOUT, |seconds| Duration::from_secs(seconds.value)),
-                max_retries: retries.map_or(LLM_RETRIES, |n| u32::try_from(n.value).expect("at most 100")),
-            })
+            let timeout = timeout.map_or(LLM_TIMEOUT, |seconds| Duration::from_secs(seconds.value));
+            let max_retries = retries.map_or(LLM_RETRIES, |n| u32::try_from(n.value).expect("at most 100"));
+            base_url.map(|base_url| server(LlmServer { base_url, api_key, timeout, max_retries }))
         }
-        Some(false) => {
+        Some(None) => {
             let path = section.need("path").and_then(|node| node.text(reader));
             let modes = [("replay", CassetteMode::Replay), ("record", CassetteMode::Record)];
             let mode = section.take("mode").map(|node| (node.key.clone(), node.choice(reader, &modes)));

@@ -50,7 +50,8 @@ pub use approval::{ApprovalRule, Approver, OnReject, OnTimeout, Quorum};
 pub use channel::{Channel, ChannelKind, MailServer, Urgency};
 pub use component::{BadComponent, ComponentRef};
 pub use deployment::{
-    BudgetRules, CassetteMode, Ceilings, DbBinding, Deployment, LlmBinding, LlmKind, Principal, Serve, Store,
+    BudgetRules, CassetteMode, Ceilings, DbBinding, Deployment, LlmBinding, LlmKind, LlmServer, Principal,
+    Serve, Store,
 };
 pub use diagnostic::{Diagnostic, Diagnostics, Severity, Source, Span};
 pub use directory::Directory;

@@ -12,7 +12,10 @@ mod mail;
 mod notify;
 
 pub use clock::{Clock, Entropy, SystemEntropyError};
-pub use db::{Begun, Database, DbError, Executed, Marker, QueryLimits, Statement, Transaction};
+pub use db::{
+    Begun, Capture, ChangeLimits, ChangeSet, Conflict, ConflictReason, Database, DbError, Executed, Marker,
+    MarkerPurpose, QueryLimits, RowChange, Statement, TableChange, Transaction, Uncapturable, Undone,
+};
 pub use http::{HttpClient, HttpError, HttpLimits, HttpRequest, HttpResponse, Resolver};
 pub use llm::{
     ChatModel, ChatRequest, Completion, IdempotencyKey, Message, ModelError, Role, TokenBound, TokenUsage,

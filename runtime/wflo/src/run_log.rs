@@ -10,12 +10,15 @@ use wflo_engine::{
 };
 use wflo_journal::{AppendError, Draft, Entry, Extras, RunKeys, RunWriter, Ticket};
 use wflo_model::{PicoUsd, PrincipalName, RunId, StoreId, Timestamp};
-use wflo_ports::{Clock, Marker};
+use wflo_ports::{Clock, Marker, MarkerPurpose};
 
 use crate::outbox;
 
 /// Events in one append, about: what an append may hold is bounded, and what follows can follow in the next.
 const MOST_AT_ONCE: usize = 256;
+
+/// What waits for company, at most: events, and bytes of their bodies.
+const MOST_NOTED: (usize, usize) = (64, 128 << 10);
 
 /// The log of one run that this process writes.
 ///
@@ -40,6 +43,9 @@ struct Inner {
     /// The status that the run's summary shows.
     shown: Option<RunStatus>,
     last: Option<Ticket>,
+    /// What counts already and goes to the journal with what is appended next.
+    noted: Vec<Draft>,
+    noted_bytes: usize,
 }
 
 /// What the list of runs shows without reading their events.
@@ -114,8 +120,16 @@ impl RunLog {
         posted: watch::Sender<Option<Ticket>>,
     ) -> Self {
         let keys = Arc::clone(writer.keys());
-        let notices = Notices::default();
-        let inner = Mutex::new(Inner { state, writer, notices, posted, shown: None, last: None });
+        let inner = Mutex::new(Inner {
+            state,
+            writer,
+            notices: Notices::default(),
+            posted,
+            shown: None,
+            last: None,
+            noted: Vec::new(),
+            noted_bytes: 0,
+        });
         Self { run, store, keys, clock, inner, changed: Notify::new() }
     }
 
@@ -128,7 +142,13 @@ impl RunLog {
     }
 
     pub(crate) fn marker(&self, unit: &UnitId) -> Marker {
-        Marker { store: self.store, run: self.run, step: unit.step.clone(), item: unit.item }
+        Marker {
+            store: self.store,
+            run: self.run,
+            step: unit.step.clone(),
+            item: unit.item,
+            purpose: MarkerPurpose::Step,
+        }
     }
 
     /// The time as the log has it: it stands still while a clock that was set back comes after, so that nothing
@@ -150,6 +170,13 @@ impl RunLog {
     /// Appends events; they count at once, and are durable when the result says so.
     pub(crate) fn append(&self, events: Vec<(Place, Event)>) -> Result<Written, LogFailed> {
         self.lock().append(self.clock.now(), events)
+    }
+
+    /// Takes an event that nothing waits for: it counts at once, and goes to the journal in one piece with what is
+    /// appended next, or when there is much of it. A crash before that is one before the event: the read that it
+    /// tells of is made again, and nothing was done on what it said, since every intent is appended behind it.
+    pub(crate) fn note(&self, place: Place, event: Event) -> Result<Timestamp, LogFailed> {
+        self.lock().note(self.clock.now(), place, event)
     }
 
     /// Appends events, if any, and in the same piece whatever `next` says should follow on the state they lead to,
@@ -177,7 +204,12 @@ impl RunLog {
 
     /// Waits until everything appended so far is durable.
     pub(crate) async fn flush(&self) -> Result<(), LogFailed> {
-        let last = self.lock().last.clone();
+        let last = {
+            let mut inner = self.lock();
+            let time = inner.state.time();
+            inner.submit_noted(time)?;
+            inner.last.clone()
+        };
         match last {
             Some(ticket) => Ok(ticket.durable().await?),
             None => Ok(()),
@@ -211,6 +243,25 @@ impl Inner {
         }
         let ticket = self.submit(time, drafts)?;
         Ok(Written { seq, time, ticket })
+    }
+
+    fn note(&mut self, now: Timestamp, place: Place, event: Event) -> Result<Timestamp, LogFailed> {
+        let time = now.max(self.state.time());
+        let mut noted = std::mem::take(&mut self.noted);
+        self.take(time, place, event, &mut noted)?;
+        self.noted_bytes += noted.last().map_or(0, |draft| draft.body.len());
+        self.noted = noted;
+        if self.noted.len() >= MOST_NOTED.0 || self.noted_bytes >= MOST_NOTED.1 {
+            self.submit_noted(time)?;
+        }
+        Ok(time)
+    }
+
+    fn submit_noted(&mut self, time: Timestamp) -> Result<(), LogFailed> {
+        if !self.noted.is_empty() {
+            self.submit(time, Vec::new())?;
+        }
+        Ok(())
     }
 
     fn advance(
@@ -249,7 +300,17 @@ impl Inner {
         Ok(())
     }
 
-    fn submit(&mut self, time: Timestamp, drafts: Vec<Draft>) -> Result<Ticket, LogFailed> {
+    /// Hands the drafts to the journal, behind what was noted before them.
+    fn submit(&mut self, time: Timestamp, mut drafts: Vec<Draft>) -> Result<Ticket, LogFailed> {
+        // Both together might be more than an append takes.
+        if drafts.len() > MOST_NOTED.0 {
+            self.submit_noted(time)?;
+        }
+        if !self.noted.is_empty() {
+            self.noted.append(&mut drafts);
+            drafts = std::mem::take(&mut self.noted);
+        }
+        self.noted_bytes = 0;
         let run = self.writer.run();
         let promised = self.notices.take().into_iter();
         let outbox: Vec<_> = promised.map(|(seq, notice)| outbox::entry(run, seq, notice, time)).collect();

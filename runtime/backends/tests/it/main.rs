@@ -1,5 +1,6 @@
 //! The backends against the real thing: SQLite files, HTTP over loopback, tapes on disk.
 
+mod anthropic;
 mod cassette;
 mod http;
 mod mail;
@@ -8,5 +9,6 @@ mod openai;
 mod server;
 mod smtp_server;
 mod sqlite;
+mod sqlite_changes;
 mod sqlite_escape;
 mod sqlite_fuzz;
