@@ -2,6 +2,7 @@
 
 mod approval;
 mod audit;
+mod browser;
 mod budget;
 mod check;
 mod chores;
@@ -10,10 +11,13 @@ mod fraud;
 mod gate;
 mod harness;
 mod http;
+mod http_client;
 mod manifest;
 mod notify;
 mod readme;
 mod refunds;
+mod serve;
+mod serve_browser;
 mod shared;
 mod signals;
 mod torture;
