@@ -14,7 +14,8 @@ pub(crate) fn ready() -> Option<(&'static str, &'static str)> {
         return None;
     }
     // Its lists may be as old as the machine.
-    let _ = Step::new("looking for a browser to try the pages in").run(command("apt-get").args(["update", "-qq"]));
+    let _ = Step::new("looking for a browser to try the pages in")
+        .run(command("apt-get").args(["update", "-qq"]));
     for package in PACKAGES {
         let mut install = command("apt-get");
         install.args(["install", "-y", "-qq", "--no-install-recommends", package]);
@@ -28,5 +29,7 @@ pub(crate) fn ready() -> Option<(&'static str, &'static str)> {
 }
 
 fn is_there() -> bool {
-    NAMES.iter().any(|name| command(name).arg("--version").output().is_ok_and(|output| output.status.success()))
+    NAMES
+        .iter()
+        .any(|name| command(name).arg("--version").output().is_ok_and(|output| output.status.success()))
 }
