@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use wflo_model::{GroupName, HttpPattern, Label, ModelName, PrincipalName};
+use wflo_model::{GrantReader, GroupName, HttpPattern, InterfaceName, Label, ModelName, PrincipalName};
 
 use crate::channel::{Channel, MailServer};
 use crate::deployment_toml;
@@ -51,6 +51,8 @@ pub struct Deployment {
     pub budget: BudgetRules,
     /// What no step may exceed.
     pub ceilings: Ceilings,
+    /// Interfaces that the host brings itself, and what reads their grants: see [`offer`](Self::offer).
+    pub offers: BTreeMap<InterfaceName, GrantReader>,
 }
 
 /// Where runs are kept.
@@ -210,6 +212,7 @@ impl Default for Deployment {
             principals: BTreeMap::new(),
             budget: BudgetRules::default(),
             ceilings: Ceilings::default(),
+            offers: BTreeMap::new(),
         }
     }
 }

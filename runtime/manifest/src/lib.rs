@@ -22,6 +22,7 @@ mod expression_toml;
 mod graph;
 mod http;
 mod inputs;
+mod interface;
 mod near;
 mod parameters;
 mod pin;
