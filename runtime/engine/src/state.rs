@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 use wflo_model::{ApprovalId, Digest, PicoUsd, PrincipalName, StepName, Timestamp};
 
+use crate::policy::Firing;
 use crate::unit::{Items, StepState, Unit};
 use crate::{
     Approval, ApprovalState, Ballot, Event, Forked, GateAt, Ledger, Outcome, Place, Recorded, RunStatus,
@@ -27,6 +28,8 @@ pub struct RunState {
     ledger: Ledger,
     cancel: Option<Cancel>,
     begun: bool,
+    /// What policies have told, and the event that told it first: the same is told once.
+    told: BTreeMap<Digest, u64>,
     ended: Option<(RunStatus, Option<String>)>,
 }
 
@@ -175,6 +178,9 @@ impl RunState {
                 let open = self.steps.values_mut().filter(|step| step.unit.ended_at.is_none());
                 let open = open.filter(|step| cancelled || step.unit.status != StepStatus::Pending);
                 open.for_each(|step| step.unit.status = StepStatus::Cancelled);
+            }
+            Event::PolicyFired(firing) if !firing.tells.is_empty() => {
+                self.told.entry(firing.told(place)).or_insert(*seq);
             }
             Event::Denied { .. } | Event::Logged { .. } | Event::PolicyFired(_) => {}
             Event::FannedOut { items, consumes } => {
@@ -355,6 +361,11 @@ impl RunState {
     #[must_use]
     pub const fn has_begun(&self) -> bool {
         self.begun
+    }
+
+    /// The event that first told what this firing tells.
+    pub(crate) fn first_told(&self, firing: &Firing, place: &Place) -> Option<u64> {
+        self.told.get(&firing.told(place)).copied()
     }
 
     /// Who wants the run to end, if somebody does.

@@ -50,7 +50,11 @@ pub(crate) async fn headers(State(app): State<Arc<App>>, request: Request, next:
 /// Whether the name that a request is for is ours: an address, this machine, or where people find the pages. Any other
 /// name was made to lead here by somebody whose page would then count as one of ours.
 fn is_ours(headers: &HeaderMap, pages: Option<&str>) -> bool {
-    let Some(host) = headers.get(HOST).and_then(|value| value.to_str().ok()) else { return false };
+    // One, and no second by which whoever stands in between might go.
+    let mut hosts = headers.get_all(HOST).iter();
+    let (Some(host), None) = (hosts.next().and_then(|value| value.to_str().ok()), hosts.next()) else {
+        return false;
+    };
     let ours =
         pages.and_then(|url| url.split_once("://")).map(|(_, rest)| rest.split('/').next().unwrap_or(rest));
     let name =
