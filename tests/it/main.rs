@@ -7,6 +7,7 @@ mod budget;
 mod check;
 mod chores;
 mod crash;
+mod decisions;
 mod fraud;
 mod gate;
 mod harness;

@@ -13,6 +13,7 @@
 mod address;
 mod channels;
 mod client;
+mod decisions;
 mod deploy;
 mod frame;
 mod holder;
@@ -35,6 +36,7 @@ use wflo_journal::{Journal, MasterKey, MasterKeyError, OpenError};
 use wflo_sandbox::{Sandbox, SandboxConfig};
 
 use self::client::{Connection, NotConnected, Outcome};
+pub(crate) use self::decisions::{Accounts, Edit, TopUp};
 pub(crate) use self::deploy::Deploy;
 use self::holder::Holder;
 use self::interrupt::Interrupt;

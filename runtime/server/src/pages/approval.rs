@@ -14,7 +14,7 @@ use wflo_model::{ApprovalId, Digest};
 use super::data::data;
 use super::inbox::is_asked;
 use super::layout::{moment, status};
-use super::{PageError, Visitor};
+use super::{PageError, Visitor, subject};
 use crate::api::{Decide, vote};
 use crate::person::Person;
 use crate::site::App;
@@ -25,7 +25,7 @@ pub(super) async fn page(
     Path(id): Path<ApprovalId>,
 ) -> Result<Html<String>, PageError> {
     let it = app.site.runtime.approval(id).await?;
-    let title = format!("{}: {}", it.workflow, it.step);
+    let title = format!("{}: {}", it.workflow, subject(it.step.as_ref()));
     let body = html! {
         p.lead { (status(&it.status)) " " a href={ "/runs/" (it.run) } { "run " (it.run) } }
         (facts(&it))

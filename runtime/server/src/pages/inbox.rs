@@ -8,7 +8,7 @@ use maud::{Markup, html};
 use wflo::{ApprovalView, Voter};
 
 use super::layout::moment;
-use super::{PageError, Visitor, page};
+use super::{PageError, Visitor, page, subject};
 use crate::site::App;
 
 pub(super) async fn inbox(
@@ -41,7 +41,7 @@ fn list(all: &[&ApprovalView]) -> Markup {
             @for it in all {
                 li {
                     a.card href={ "/approvals/" (it.id) } {
-                        strong { (it.step) @if let Some(item) = it.item { " " (item) } }
+                        strong { (subject(it.step.as_ref())) @if let Some(item) = it.item { " " (item) } }
                         span { (it.workflow) }
                         span.hint {
                             "lacking " (it.lacking.join(", "))

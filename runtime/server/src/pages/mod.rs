@@ -18,6 +18,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::get;
 use maud::{Markup, html};
+use wflo_model::StepName;
 
 use crate::error::ApiError;
 use crate::person::{self, Person, Unknown};
@@ -41,6 +42,11 @@ async fn style() -> Response {
         (CACHE_CONTROL, HeaderValue::from_static("public, max-age=3600")),
     ];
     (headers, include_str!("style.css")).into_response()
+}
+
+/// What is decided on or waits: a step, or the run before it begins.
+fn subject(step: Option<&StepName>) -> &str {
+    step.map_or("the run", StepName::as_str)
 }
 
 /// What is not there.

@@ -10,7 +10,7 @@ use wflo_model::RunId;
 
 use super::data::data;
 use super::layout::{moment, status};
-use super::{PageError, Visitor};
+use super::{PageError, Visitor, subject};
 use crate::api::{EventLine, timeline};
 use crate::site::App;
 
@@ -44,11 +44,11 @@ fn waits(run: &RunView) -> Markup {
                     li {
                         @match &wait.id {
                             Some(id) => a.card href={ "/approvals/" (id) } {
-                                strong { (wait.step) } span { "waits for a decision" }
+                                strong { (subject(wait.step.as_ref())) } span { "waits for a decision" }
                                 @if let Some(at) = &wait.until { span.hint { "until " (moment(at)) } }
                             },
                             None => div.card {
-                                strong { (wait.step) } span { "is parked: " (wait.kind) }
+                                strong { (subject(wait.step.as_ref())) } span { "is parked: " (wait.kind) }
                                 @if let Some(message) = &wait.message { span.hint { (message) } }
                             },
                         }
