@@ -264,7 +264,7 @@ async fn script(step: &str, gate: &mut dyn Gate) -> Result<Result<Value, Failure
         }
         "take_action" => {
             let decision = gate.context().decision.clone();
-            let analysis = gate.context().outputs[&"analyze_content".parse().unwrap()].clone();
+            let analysis = gate.context().outputs["analyze_content"].clone();
             match decision {
                 _ if analysis["verdict"] == "block" => json!({ "action": "blocked" }),
                 Some(decision) => json!({ "action": decision.status }),
