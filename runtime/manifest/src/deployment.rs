@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use wflo_model::{GroupName, HttpPattern, Label, ModelName, PrincipalName};
+use wflo_model::{GrantReader, GroupName, HttpPattern, InterfaceName, Label, ModelName, PrincipalName};
 
 use crate::channel::{Channel, MailServer};
 use crate::deployment_toml;
@@ -54,6 +54,8 @@ pub struct Deployment {
     pub spending: Spending,
     /// What no step may exceed.
     pub ceilings: Ceilings,
+    /// Interfaces that the host brings itself, and what reads their grants: see [`offer`](Self::offer).
+    pub offers: BTreeMap<InterfaceName, GrantReader>,
 }
 
 /// Where runs are kept.
@@ -214,6 +216,7 @@ impl Default for Deployment {
             budget: BudgetRules::default(),
             spending: Spending::default(),
             ceilings: Ceilings::default(),
+            offers: BTreeMap::new(),
         }
     }
 }

@@ -24,6 +24,7 @@ mod expression_toml;
 mod graph;
 mod http;
 mod inputs;
+mod interface;
 mod near;
 mod parameters;
 mod pin;

@@ -14,6 +14,7 @@ use crate::diagnostic::{Diagnostics, Source};
 use crate::expression_check::check_steps;
 use crate::expression_toml::ExpressionToml;
 use crate::graph::cycles;
+use crate::interface::InterfaceGrants;
 use crate::near::did_you_mean;
 use crate::plan::{OnCancel, OnExceeded, OnFailure, PlanInput};
 use crate::policy_check::check_policies;
@@ -69,6 +70,7 @@ pub(crate) struct Step {
     pub(crate) depends_on: BTreeSet<StepName>,
     pub(crate) db: BTreeMap<Label, Spanned<DbAccess>>,
     pub(crate) llm: Vec<Spanned<ModelName>>,
+    pub(crate) interfaces: InterfaceGrants,
     pub(crate) http: Vec<Spanned<HttpGrant>>,
     pub(crate) output: Option<Value>,
     pub(crate) limits: LimitsToml,
@@ -166,6 +168,7 @@ impl Workflow {
                 depends_on: step.depends_on.into_iter().map(|name| name.value).collect(),
                 db: step.db,
                 llm: step.llm,
+                interfaces: step.interfaces,
                 http: step.http,
                 output: step.output,
                 limits: step.limits,

@@ -15,6 +15,7 @@ use crate::component::ComponentRef;
 use crate::diagnostic::Span;
 use crate::expression_toml::ExpressionToml;
 use crate::http;
+use crate::interface::{self, InterfaceGrants};
 use crate::plan::{OnCancel, OnExceeded, OnFailure, OnItemFailure};
 use crate::policy_toml::{Declared, PolicyToml, read_facts, read_policy};
 use crate::reader::{Node, Reader, Section, Spanned};
@@ -62,6 +63,7 @@ pub(crate) struct StepToml {
     /// The named statements in `db`, each with the database.
     pub(crate) calls: Vec<(Label, Spanned<StatementName>)>,
     pub(crate) llm: Vec<Spanned<ModelName>>,
+    pub(crate) interfaces: InterfaceGrants,
     pub(crate) http: Vec<Spanned<HttpGrant>>,
     pub(crate) output: Option<Value>,
     pub(crate) limits: LimitsToml,
@@ -223,6 +225,7 @@ fn read_step(reader: &mut Reader, mut step: Section<'_>) -> StepToml {
         db: BTreeMap::new(),
         calls: Vec::new(),
         llm: Vec::new(),
+        interfaces: InterfaceGrants::new(),
         http: Vec::new(),
         output: None,
         limits: LimitsToml::default(),
@@ -248,6 +251,8 @@ fn read_step(reader: &mut Reader, mut step: Section<'_>) -> StepToml {
             }
         }
         this.llm = grants.take("llm").map(|node| node.names(reader)).unwrap_or_default();
+        this.interfaces =
+            grants.take("interface").map(|node| interface::read_grants(reader, &node)).unwrap_or_default();
         this.http = grants.take("http").map(|node| http::read_grants(reader, &node)).unwrap_or_default();
         grants.finish(reader);
     }

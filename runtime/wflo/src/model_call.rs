@@ -7,6 +7,7 @@ use wflo_manifest::{OnExceeded, UnknownPrice};
 use wflo_model::{CallError, CallResult, PicoUsd};
 use wflo_ports::{ChatRequest, Completion, IdempotencyKey, ModelError};
 
+use crate::accounts::Room;
 use crate::gate::{AttemptGate, host, returned};
 use crate::player::Asked;
 
@@ -30,11 +31,7 @@ impl AttemptGate {
         let (consumes, performed) = (self.permit.take(), self.performed.take());
         let (plan, step, limits) = (&self.plan, &self.step, self.outside.spending());
         let admitted = self.log.transact_money(|state, books, today| {
-            let (mut left, account) = state.ledger().tightest(&place, step);
-            let mut account = account.to_string();
-            if let Some(room) = books.room(&plan.workflow, today, limits).filter(|room| room.left < left) {
-                (left, account) = (room.left, room.account);
-            }
+            let Room { left, account } = books.room_for(state, &place, plan, step, limits, today);
             let quote =
                 Quote::model_call(&price, &tokens, left, min_output).map_err(|refusal| (refusal, account))?;
             let Quote { hold, max_tokens } = quote;
@@ -91,7 +88,7 @@ impl AttemptGate {
         alerted.map(|_| ()).map_err(host)
     }
 
-    fn over_budget(
+    pub(crate) fn over_budget(
         &mut self,
         call: Asked,
         refusal: wflo_engine::Refusal,

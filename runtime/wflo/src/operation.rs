@@ -13,6 +13,7 @@ use wflo_ports::{ChatRequest, Database, DbError, Executed, HttpRequest, HttpResp
 use crate::ask::Ask;
 use crate::cost::CostReport;
 use crate::fact::Fact;
+use crate::interface::OwnCall;
 use crate::named::NamedCall;
 use crate::{Outside, http};
 
@@ -35,6 +36,8 @@ pub(crate) enum Operation {
     Fact(Fact),
     /// `wflo:step/context.report-cost`
     Cost(CostReport),
+    /// A call of an interface that the host brings itself.
+    Own(OwnCall),
     /// What the guest returned: no guest calls it, and it is judged where the step ends.
     Output(Value),
 }
@@ -100,7 +103,10 @@ impl Operation {
             ("wasi:http/outgoing-handler", "handle") => arguments(call).map(Self::Http),
             ("wflo:approval/policy", "fact") => arguments(call).map(Self::Fact),
             ("wflo:step/context", "report-cost") => CostReport::parse(call).map(Self::Cost),
-            _ => Err(CallError::AccessDenied { message: format!("there is no function `{call}`") }),
+            (interface, _) => match interface.parse() {
+                Ok(interface) => Ok(Self::Own(OwnCall { interface, call: call.clone() })),
+                Err(_) => Err(CallError::AccessDenied { message: format!("there is no function `{call}`") }),
+            },
         }
     }
 
@@ -114,6 +120,8 @@ impl Operation {
             }
             Self::Execute(_) | Self::Call(_) => CallClass::Transactional,
             Self::Http(request) => http::class(request, grants),
+            // The host says when it is made; until then, the worst.
+            Self::Own(_) => CallClass::Unsafe,
         }
     }
 
@@ -155,6 +163,7 @@ impl Operation {
                 database(outside, db).map(|_| ())
             }
             Self::Http(request) => http::authorise(request, grants, outside),
+            Self::Own(own) => own.authorise(grants, outside),
             // Asking is always allowed, and claims are held against what the step declares.
             Self::Ask(_) | Self::Fact(_) | Self::Cost(_) | Self::Output(_) => Ok(()),
         }

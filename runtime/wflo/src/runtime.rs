@@ -118,7 +118,11 @@ impl Runtime {
                 Some(program) => program,
                 None => Arc::clone(&self.components).load(bytes).await?,
             };
-            missing.extend(program.missing(&plan.component_grants(&digest).capabilities()));
+            let grants = plan.component_grants(&digest);
+            missing.extend(program.missing(&grants.capabilities()));
+            let own = program.own_imports().into_iter();
+            let ungranted = own.filter(|(_, name)| !grants.interfaces.contains_key(name));
+            missing.extend(ungranted.map(|(import, name)| Missing::own(&import, name)));
         }
         Ok(missing)
     }

@@ -3,6 +3,7 @@
 mod approvals;
 mod budgets;
 mod clock;
+mod interface;
 mod support;
 mod sweep;
 mod use_cases;
