@@ -2,6 +2,7 @@
 
 mod approval;
 mod audit;
+mod browser;
 mod budget;
 mod check;
 mod chores;
@@ -12,11 +13,14 @@ mod gate;
 mod harness;
 mod hostile;
 mod http;
+mod http_client;
 mod manifest;
 mod notify;
 mod readme;
 mod refunds;
 mod security;
+mod serve;
+mod serve_browser;
 mod shared;
 mod signals;
 mod torture;

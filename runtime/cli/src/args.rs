@@ -168,6 +168,12 @@ pub(crate) enum Command {
         #[arg(long, value_enum, value_name = "WHAT")]
         by: Option<CostBy>,
     },
+    /// Serve pages and an API, and keep timers and notifications going, until it is stopped.
+    Serve {
+        /// Where; by default what `wflo.toml` says, else 127.0.0.1:7878.
+        #[arg(long, value_name = "ADDRESS")]
+        listen: Option<std::net::SocketAddr>,
+    },
     /// Show what waits to be told, and why.
     Outbox {
         /// Try all of it now.

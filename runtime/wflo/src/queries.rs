@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use wflo_engine::{Day, Recorded};
+use wflo_journal::RunHead;
 use wflo_manifest::{Plan, Spending};
 use wflo_model::{ApprovalId, RunId, WorkflowName};
 
@@ -38,7 +39,22 @@ impl Runtime {
     /// # Errors
     /// When the store cannot be read.
     pub async fn runs(&self) -> Result<Vec<RunLine>, RuntimeError> {
-        let heads = self.journal().runs().await?;
+        self.lines(self.journal().runs().await?)
+    }
+
+    /// The runs made before `before`, newest first, at most `limit`; fewer only at the end.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn runs_before(
+        &self,
+        before: Option<RunId>,
+        limit: usize,
+    ) -> Result<Vec<RunLine>, RuntimeError> {
+        self.lines(self.journal().runs_before(before, limit).await?)
+    }
+
+    fn lines(&self, heads: Vec<RunHead>) -> Result<Vec<RunLine>, RuntimeError> {
         heads
             .into_iter()
             .map(|head| {

@@ -91,6 +91,12 @@ impl Runtime {
         *self.stopping.borrow()
     }
 
+    /// Waits until the runtime is to [`stop`](Self::stop).
+    pub async fn until_stopping(&self) {
+        // The sender lives in the runtime, which outlives this.
+        let _ = self.stopping().wait_for(|&stops| stops).await;
+    }
+
     /// Told when the runtime is to [`stop`](Self::stop).
     pub(crate) fn stopping(&self) -> tokio::sync::watch::Receiver<bool> {
         self.stopping.subscribe()

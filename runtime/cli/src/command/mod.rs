@@ -11,6 +11,7 @@ mod logs;
 mod outbox;
 mod policy;
 mod run;
+mod serve;
 
 use serde::Serialize;
 use wflo_backends::SystemEntropy;
@@ -43,6 +44,13 @@ pub(crate) async fn perform(cli: Cli) -> Result<Code, Failure> {
             let project = Project::find(&global, args.folder.as_deref())?;
             let mut session = Session::open(project.place()?).await?;
             let done = Box::pin(run::run(&global, &project, &mut session, args)).await;
+            session.close().await;
+            done
+        }
+        Command::Serve { listen } => {
+            let project = Project::find(&global, None)?;
+            let mut session = Session::open(project.place()?).await?;
+            let done = Box::pin(serve::serve(project, &mut session, listen)).await;
             session.close().await;
             done
         }
@@ -130,6 +138,7 @@ async fn stored(
         Command::Build { .. }
         | Command::Check { .. }
         | Command::Run(_)
+        | Command::Serve { .. }
         | Command::Demo { .. }
         | Command::Policy { .. }
         | Command::Audit { .. } => {

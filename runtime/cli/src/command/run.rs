@@ -167,7 +167,8 @@ pub(crate) async fn follow<O: Operation<Answer = RunView>>(
     };
     output(global, &view, || show::run(&view, terminal::stdout_colors()));
     if !code.is_interrupted() {
-        outbox::farewell(session, deploy, run).await?;
+        let waits = matches!(code, Code::ApprovalOpen | Code::Parked);
+        outbox::farewell(session, deploy, run, waits).await?;
     }
     Ok(code)
 }

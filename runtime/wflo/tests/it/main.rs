@@ -4,6 +4,7 @@ mod approvals;
 mod budgets;
 mod clock;
 mod interface;
+mod outbox;
 mod support;
 mod sweep;
 mod use_cases;
