@@ -11,6 +11,7 @@
 //! # fn step(rows: &[u32], message: &str) -> wflo::Result<()> {
 //! let flagged: Flagged = llm::analyze("gpt-4").data(rows).prompt("Which are suspicious?").json()?;
 //! let intent = llm::classify("gpt-4").text(message).one_of(["refund", "question"])?;
+//! let checked = llm::validate("gpt-4").data(rows).rules(["no number twice"])?;
 //! let reply = llm::chat("gpt-4").system("You are terse.").user(message).max_tokens(200).text()?;
 //! # Ok(()) }
 //! ```
@@ -18,16 +19,22 @@
 //! Every request is held against the budget, journaled and charged by the host. A replayed step gets the same
 //! answers and pays nothing.
 
+mod tasks;
+
 use std::fmt;
 
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::bindings::wflo::llm::chat as chat_host;
-use crate::bindings::wflo::llm::tasks as tasks_host;
 use crate::bindings::wflo::llm::types as host;
 use crate::{FailureKind, JsonSchema, schema};
+
+pub use tasks::{
+    Analyze, Classification, Classify, Code, GenerateCode, Moderate, Moderation, RuleVerdict, Synthesize,
+    Transform, Validate, Validation, Verdict, analyze, classify, generate_code, moderate, synthesize,
+    transform, validate,
+};
 
 /// Begins a conversation with a model.
 pub fn chat(model: impl Into<String>) -> Chat {
@@ -41,16 +48,6 @@ pub fn chat(model: impl Into<String>) -> Chat {
             seed: None,
         },
     }
-}
-
-/// Has a model analyse data: what it is to look at, what it is to look for, and what it is to answer with.
-pub fn analyze(model: impl Into<String>) -> Analyze {
-    Analyze { model: model.into(), data: Ok("null".to_owned()), prompt: String::new(), schema: None }
-}
-
-/// Has a model sort a text into exactly one of several categories.
-pub fn classify(model: impl Into<String>) -> Classify {
-    Classify { model: model.into(), text: String::new() }
 }
 
 /// A conversation to be had; see [`chat`].
@@ -135,96 +132,6 @@ impl Chat {
         self.request.messages.push(chat_host::Message { role, content });
         self
     }
-}
-
-/// An analysis to be made; see [`analyze`].
-#[derive(Debug)]
-#[must_use = "nothing is asked before `json`"]
-pub struct Analyze {
-    model: String,
-    data: Result<String, Error>,
-    prompt: String,
-    schema: Option<Value>,
-}
-
-impl Analyze {
-    /// Sets what the model is to look at.
-    pub fn data<T: Serialize + ?Sized>(mut self, data: &T) -> Self {
-        self.data = serde_json::to_string(data).map_err(|error| Error::Invalid(format!("data: {error}")));
-        self
-    }
-
-    /// Sets what the model is to look for.
-    pub fn prompt(mut self, prompt: impl Into<String>) -> Self {
-        self.prompt = prompt.into();
-        self
-    }
-
-    /// Holds the answer to a JSON Schema, in place of the one of the type it is read as.
-    pub fn schema(mut self, schema: Value) -> Self {
-        self.schema = Some(schema);
-        self
-    }
-
-    /// Asks for an answer that satisfies the schema of `T`, and reads it.
-    ///
-    /// # Errors
-    /// See [`Error`].
-    pub fn json<T: DeserializeOwned + JsonSchema>(self) -> Result<T, Error> {
-        Ok(self.answer()?.value)
-    }
-
-    /// As [`json`](Self::json), with what it used and cost.
-    ///
-    /// # Errors
-    /// See [`Error`].
-    pub fn answer<T: DeserializeOwned + JsonSchema>(self) -> Result<Answer<T>, Error> {
-        let schema = self.schema.unwrap_or_else(schema::answer::<T>).to_string();
-        let answer = tasks_host::analyze(&self.model, &self.data?, &self.prompt, &schema)?;
-        Ok(Answer { value: read(&answer.value)?, usage: answer.usage.into() })
-    }
-}
-
-/// A text to be sorted; see [`classify`].
-#[derive(Clone, Debug)]
-#[must_use = "nothing is asked before `one_of`"]
-pub struct Classify {
-    model: String,
-    text: String,
-}
-
-impl Classify {
-    /// Sets the text.
-    pub fn text(mut self, text: impl Into<String>) -> Self {
-        self.text = text.into();
-        self
-    }
-
-    /// Asks which of the categories the text belongs to.
-    ///
-    /// # Errors
-    /// See [`Error`].
-    pub fn one_of<C: Into<String>>(
-        self,
-        categories: impl IntoIterator<Item = C>,
-    ) -> Result<Classification, Error> {
-        let categories: Vec<String> = categories.into_iter().map(Into::into).collect();
-        read(&tasks_host::classify(&self.model, &self.text, &categories)?.value)
-    }
-}
-
-/// Where a text belongs.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(crate = "crate::serde")]
-#[non_exhaustive]
-pub struct Classification {
-    /// One of the categories.
-    pub category: String,
-    /// How sure the model says it is, 0 to 1.
-    pub confidence: f64,
-    /// What the model has to say about it.
-    #[serde(default)]
-    pub details: String,
 }
 
 /// What a model answered to a chat.
@@ -365,25 +272,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_of_another_shape_is_asked_for_again() {
-        let error = read::<Classification>(r#"{"category":"refund"}"#).unwrap_err();
-        assert_eq!(error.kind(), FailureKind::Redo);
-        assert!(error.to_string().contains("missing field `confidence`"), "{error}");
-    }
-
-    #[test]
     fn a_chat_keeps_its_messages_in_order() {
         let chat = chat("gpt-4").system("Be terse.").user("Hello").assistant("Hi.").user("Bye").max_tokens(9);
         let roles: Vec<_> = chat.request.messages.iter().map(|message| message.role).collect();
         use chat_host::Role::{Assistant, System, User};
         assert_eq!(roles, [System, User, Assistant, User]);
         assert_eq!(chat.request.max_tokens, Some(9));
-    }
-
-    #[test]
-    fn data_that_is_no_json_is_an_error_of_the_request() {
-        let map = std::collections::BTreeMap::from([(vec![1], 2)]);
-        let error = analyze("gpt-4").data(&map).json::<Value>().unwrap_err();
-        assert_eq!(error, Error::Invalid("data: key must be a string".into()));
     }
 }
