@@ -8,7 +8,7 @@ mod call;
 mod canonical;
 mod digest;
 mod fault;
-mod grant;
+mod grants;
 mod http;
 mod id;
 mod limits;
@@ -22,17 +22,20 @@ pub use call::{Call, CallError, CallResult};
 pub use canonical::{NotCanonical, canonical};
 pub use digest::{BadDigest, Digest, MacKey};
 pub use fault::{Failure, FailureKind, Fault, FaultKind};
-pub use grant::{BadGrant, Capability, Grants, interface_capability};
+pub use grants::{
+    BadGrant, BadMailPattern, BadPath, Capability, FileGrant, Grants, GuestPath, HostPath, MailPattern,
+    interface_capability,
+};
 pub use http::{
     BadHttpHeader, BadHttpMethod, BadHttpPattern, BadHttpUrl, BadOctets, HttpGrant, HttpHeaderName, HttpHost,
     HttpMethod, HttpPattern, HttpScheme, HttpUrl, Idempotency, Octets, is_public,
 };
 pub use id::{ApprovalId, BadId, RunId, StoreId};
-pub use limits::Limits;
+pub use limits::{LimitName, Limits};
 pub use money::{BadMoney, PicoUsd};
 pub use name::{
-    BadName, GroupName, InputName, Label, ModelName, PolicyName, PrincipalName, StatementName, StepName,
-    WorkflowName,
+    BadName, ChannelName, GroupName, InputName, Label, ModelName, PolicyName, PrincipalName, StatementName,
+    StepName, WorkflowName,
 };
 pub use sql::{BadSqlValue, SqlRows, SqlValue};
 pub use time::Timestamp;

@@ -5,7 +5,15 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{DbAccess, HttpGrant, Label, ModelName};
+use crate::{ChannelName, DbAccess, HttpGrant, Label, ModelName};
+
+mod files;
+mod mail;
+#[cfg(test)]
+mod tests;
+
+pub use files::{BadPath, FileGrant, GuestPath, HostPath};
+pub use mail::{BadMailPattern, MailPattern};
 
 /// Everything one step may reach. Empty by default: nothing.
 ///
@@ -27,6 +35,24 @@ pub struct Grants {
     /// Requests over HTTP.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub http: BTreeSet<HttpGrant>,
+    /// Folders of the host, to read.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub files: BTreeSet<FileGrant>,
+    /// Channels for notifications.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub notify: BTreeSet<ChannelName>,
+    /// Addresses to write mail to.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub mail: BTreeSet<MailPattern>,
+    /// Knowledge bases, by the label the deployment binds.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub knowledge: BTreeSet<Label>,
+    /// Terraform folders, by the label the deployment binds.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub terraform: BTreeSet<Label>,
+    /// Secrets, by the label the deployment binds: as placeholders, which the host fills in where they are bound to.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub secrets: BTreeSet<Label>,
 }
 
 impl Grants {
@@ -34,8 +60,16 @@ impl Grants {
     #[must_use]
     pub fn covers(&self, narrower: &Self) -> bool {
         let http = |narrow: &HttpGrant| self.http.iter().any(|wide| wide.covers(narrow));
+        let files = |narrow: &FileGrant| self.files.iter().any(|wide| wide.covers(narrow));
+        let mail = |narrow: &MailPattern| self.mail.iter().any(|wide| wide.covers(narrow));
         narrower.llm.is_subset(&self.llm)
             && narrower.http.iter().all(http)
+            && narrower.files.iter().all(files)
+            && narrower.mail.iter().all(mail)
+            && narrower.notify.is_subset(&self.notify)
+            && narrower.knowledge.is_subset(&self.knowledge)
+            && narrower.terraform.is_subset(&self.terraform)
+            && narrower.secrets.is_subset(&self.secrets)
             && narrower
                 .db
                 .iter()
@@ -46,6 +80,12 @@ impl Grants {
     pub fn widen(&mut self, other: &Self) {
         self.llm.extend(other.llm.iter().cloned());
         self.http.extend(other.http.iter().cloned());
+        self.files.extend(other.files.iter().cloned());
+        self.notify.extend(other.notify.iter().cloned());
+        self.mail.extend(other.mail.iter().cloned());
+        self.knowledge.extend(other.knowledge.iter().cloned());
+        self.terraform.extend(other.terraform.iter().cloned());
+        self.secrets.extend(other.secrets.iter().cloned());
         for (label, access) in &other.db {
             self.db.entry(label.clone()).or_default().widen(access);
         }
@@ -54,10 +94,18 @@ impl Grants {
     /// The capabilities these grants open: which interfaces a component that has them may import.
     #[must_use]
     pub fn capabilities(&self) -> BTreeSet<Capability> {
-        let db = (!self.db.is_empty()).then_some(Capability::Db);
-        let llm = (!self.llm.is_empty()).then_some(Capability::Llm);
-        let http = (!self.http.is_empty()).then_some(Capability::Http);
-        db.into_iter().chain(llm).chain(http).collect()
+        let all = [
+            (Capability::Db, self.db.is_empty()),
+            (Capability::Llm, self.llm.is_empty()),
+            (Capability::Http, self.http.is_empty()),
+            (Capability::Files, self.files.is_empty()),
+            (Capability::Notify, self.notify.is_empty()),
+            (Capability::Mail, self.mail.is_empty()),
+            (Capability::Knowledge, self.knowledge.is_empty()),
+            (Capability::Terraform, self.terraform.is_empty()),
+            (Capability::Secrets, self.secrets.is_empty()),
+        ];
+        all.into_iter().filter(|(_, is_empty)| !is_empty).map(|(capability, _)| capability).collect()
     }
 }
 
@@ -72,6 +120,18 @@ pub enum Capability {
     Llm,
     /// Outgoing HTTP: `wasi:http`.
     Http,
+    /// Folders of the host: `wasi:filesystem`, which is there without it too and then has no folder.
+    Files,
+    /// Notifications: `wflo:notify/channel`.
+    Notify,
+    /// Mail: `wflo:notify/mail`.
+    Mail,
+    /// Knowledge bases: `wflo:knowledge`.
+    Knowledge,
+    /// Infrastructure: `wflo:infra`.
+    Terraform,
+    /// Secrets: `wflo:secret`.
+    Secrets,
 }
 
 impl Capability {
@@ -82,6 +142,12 @@ impl Capability {
             Self::Db => "grants.db.<label> = { read = [\"<table>\"] }",
             Self::Llm => "grants.llm = [\"<model>\"]",
             Self::Http => "grants.http = [\"GET https://<host>/*\"]",
+            Self::Files => "grants.files = [{ host = \"<folder>\", guest = \"/<name>\" }]",
+            Self::Notify => "grants.notify = [\"<channel>\"]",
+            Self::Mail => "grants.mail = [\"*@<domain>\"]",
+            Self::Knowledge => "grants.knowledge = [\"<label>\"]",
+            Self::Terraform => "grants.terraform = [\"<label>\"]",
+            Self::Secrets => "grants.secrets = [\"<label>\"]",
         }
     }
 }
@@ -92,6 +158,12 @@ impl fmt::Display for Capability {
             Self::Db => "db",
             Self::Llm => "llm",
             Self::Http => "http",
+            Self::Files => "files",
+            Self::Notify => "notify",
+            Self::Mail => "mail",
+            Self::Knowledge => "knowledge",
+            Self::Terraform => "terraform",
+            Self::Secrets => "secrets",
         })
     }
 }
@@ -114,6 +186,11 @@ pub fn interface_capability(interface: &str) -> Result<Option<Capability>, BadGr
         | "wasi:random" | "wasi:filesystem" | "wasi:sockets" => Ok(None),
         "wflo:db" => Ok(Some(Capability::Db)),
         "wflo:llm" => Ok(Some(Capability::Llm)),
+        "wflo:secret" => Ok(Some(Capability::Secrets)),
+        "wflo:knowledge" => Ok(Some(Capability::Knowledge)),
+        "wflo:infra" => Ok(Some(Capability::Terraform)),
+        "wflo:notify" if interface.starts_with("wflo:notify/mail") => Ok(Some(Capability::Mail)),
+        "wflo:notify" => Ok(Some(Capability::Notify)),
         "wasi:http" => Ok(Some(Capability::Http)),
         _ => Err(BadGrant { interface: interface.to_owned() }),
     }
