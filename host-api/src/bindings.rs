@@ -11,6 +11,7 @@ wasmtime::component::bindgen!({
         "../wit/llm",
         "../wit/db",
         "../wit/approval",
+        "../wit/secret",
         "../wit/host",
     ],
     world: "wflo:host/all",

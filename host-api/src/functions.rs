@@ -79,6 +79,7 @@ pub const FUNCTIONS: &[(&str, &str, Reach)] = &[
     ("wflo:llm/chat", "complete", Reach::Gate),
     ("wflo:llm/tasks", "analyze", Reach::Gate),
     ("wflo:llm/tasks", "classify", Reach::Gate),
+    ("wflo:secret/secrets", "placeholder", Reach::Gate),
     ("wflo:step/context", "attempt", Reach::Virtual),
     ("wflo:step/context", "input", Reach::Virtual),
     ("wflo:step/context", "inputs", Reach::Virtual),
@@ -99,6 +100,7 @@ pub const INTERFACES: &[&str] = &[
     "wflo:llm/chat@0.1.0",
     "wflo:llm/tasks@0.1.0",
     "wflo:llm/types@0.1.0",
+    "wflo:secret/secrets@0.1.0",
     "wflo:step/context@0.1.0",
     "wflo:step/types@0.1.0",
 ];
@@ -116,9 +118,18 @@ mod tests {
         let wit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../wit");
         let mut resolve = Resolve::default();
         let mut host = None;
-        for package in
-            ["deps/logging", "deps/io", "deps/clocks", "deps/http", "step", "llm", "db", "approval", "host"]
-        {
+        for package in [
+            "deps/logging",
+            "deps/io",
+            "deps/clocks",
+            "deps/http",
+            "step",
+            "llm",
+            "db",
+            "approval",
+            "secret",
+            "host",
+        ] {
             host = Some(resolve.push_path(wit.join(package)).unwrap().0);
         }
         let world = resolve.select_world(&[host.unwrap()], Some("all")).unwrap();

@@ -36,6 +36,14 @@ pub trait Gate: Any + Send {
     /// Takes a line of log. Lines of a replay repeat what the journal has and are dropped by the gate.
     fn log(&mut self, line: LogLine);
 
+    /// Stops a guest that does nothing but log. It is asked after each line that is not printed.
+    ///
+    /// # Errors
+    /// [`Stop::Fault`], which names the limit.
+    fn logged(&mut self) -> Result<(), Stop> {
+        Ok(())
+    }
+
     /// The step's clock: the time of the last event it has seen, plus 1 us a reading.
     fn now(&mut self) -> Timestamp;
 

@@ -15,6 +15,7 @@ mod http;
 mod link;
 mod llm;
 mod logging;
+mod secret;
 mod step;
 
 pub use answer::{ChatAnswer, TaskAnswer};

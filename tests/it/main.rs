@@ -5,6 +5,7 @@ mod audit;
 mod budget;
 mod check;
 mod chores;
+mod compile;
 mod crash;
 mod fraud;
 mod gate;

@@ -65,9 +65,11 @@ pub mod http;
 pub mod llm;
 pub mod log;
 mod schema;
+mod secret;
 
 pub use approval::{Ask, AskError, Decision, DecisionStatus, Vote};
 pub use fact::{FactError, Verdict, fact};
+pub use secret::{Secret, SecretError, secret};
 pub use context::{Context, ContextError, Undo};
 #[doc(no_inline)]
 pub use schemars::{self, JsonSchema};

@@ -70,9 +70,10 @@ pub(crate) fn missing(imports: &[String], granted: &BTreeSet<Capability>) -> Vec
     let missing = |import: &String| {
         let capability = match interface_capability(import) {
             _ if is_types_only(import) => return None,
+            Ok(_) if !is_offered(import) => None,
             Ok(Some(capability)) if !granted.contains(&capability) => Some(capability),
-            Ok(_) if is_offered(import) => return None,
-            _ => None,
+            Ok(_) => return None,
+            Err(_) => None,
         };
         Some(Missing { interface: import.clone(), capability })
     };
@@ -197,6 +198,8 @@ mod tests {
         check("wasi:http/outgoing-handler@0.2.6", &[], Some(Some(Capability::Http)));
         check("wasi:logging/logging@0.1.0-draft", &[], None);
         check("wasi:logging/logging@0.1.0", &[], Some(None));
+        check("wflo:secret/secrets@0.1.0", &[], Some(Some(Capability::Secrets)));
+        check("wflo:knowledge/search@0.1.0", &[Capability::Knowledge], Some(None));
         check("evil:corp/spy@1.0.0", &[Capability::Db], Some(None));
         check("spy", &[], Some(None));
     }

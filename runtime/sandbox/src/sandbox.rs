@@ -11,6 +11,7 @@ use wasmtime::component::{Component, Linker};
 use wflo_model::Digest;
 
 use crate::cache::CodeCache;
+use crate::compiler::{CodeSettings, CompileError, Compiler};
 use crate::config::SandboxConfig;
 use crate::program::Program;
 use crate::state::State;
@@ -37,6 +38,8 @@ pub struct Sandbox {
     pool: Arc<Pool>,
     linker: Linker<State>,
     cache: Option<CodeCache>,
+    settings: CodeSettings,
+    compiler: Option<Arc<dyn Compiler>>,
     programs: Mutex<HashMap<Digest, Arc<OnceCell<Arc<Program>>>>>,
 }
 
@@ -49,16 +52,34 @@ pub(crate) struct Pool {
 }
 
 impl Sandbox {
-    /// Sets up wasmtime, the linker and the cache of compiled code.
+    /// Sets up wasmtime, the linker and the cache of compiled code. Components are compiled in this process, without
+    /// limits: that is for those one trusts.
     ///
     /// # Errors
     /// When address space for the pool cannot be had, or the cache's folder cannot be made.
     pub fn new(config: SandboxConfig) -> Result<Arc<Self>, SandboxError> {
+        Self::set_up(config, None)
+    }
+
+    /// As [`new`](Self::new), with components compiled by somebody else: [`Apart`](crate::Apart) is one who does it in
+    /// a process of its own.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn with_compiler(
+        config: SandboxConfig,
+        compiler: Arc<dyn Compiler>,
+    ) -> Result<Arc<Self>, SandboxError> {
+        Self::set_up(config, Some(compiler))
+    }
+
+    fn set_up(config: SandboxConfig, compiler: Option<Arc<dyn Compiler>>) -> Result<Arc<Self>, SandboxError> {
+        let settings = config.code();
         let engine = Engine::new(&config.engine()).map_err(|source| SandboxError::Engine { source })?;
         let linker = linker(&engine).map_err(|source| SandboxError::Engine { source })?;
         ticker::start(&engine).map_err(|source| SandboxError::Thread { source })?;
         let cache = match config.cache_dir {
-            Some(path) => match CodeCache::open(&path, &engine) {
+            Some(path) => match CodeCache::open(&path, &engine, config.cache_bytes) {
                 Ok(cache) => Some(cache),
                 Err(source) => return Err(SandboxError::CacheDir { path, source }),
             },
@@ -66,7 +87,7 @@ impl Sandbox {
         };
         let permits = Semaphore::new(usize::try_from(config.instances).unwrap_or(Semaphore::MAX_PERMITS));
         let pool = Arc::new(Pool { engine, permits, max_memory: config.max_memory });
-        Ok(Arc::new(Self { pool, linker, cache, programs: Mutex::new(HashMap::new()) }))
+        Ok(Arc::new(Self { pool, linker, cache, settings, compiler, programs: Mutex::new(HashMap::new()) }))
     }
 
     /// Makes a program of a component's bytes: from memory, from the cache, or by compiling them, which takes
@@ -108,18 +129,38 @@ impl Sandbox {
         let from_cache = cached.is_some();
         let component = match cached {
             Some(component) => component,
-            None => {
-                let compiled =
-                    Component::from_binary(engine, bytes).map_err(|source| LoadError::Invalid { source })?;
-                if let Some(cache) = &self.cache
-                    && let Err(error) = cache.store(digest, &compiled)
-                {
-                    tracing::warn!(%error, "compiled code could not be kept; the next process compiles again");
-                }
-                compiled
-            }
+            None => self.compile_anew(digest, bytes)?,
         };
         Ok(Arc::new(Program::new(self.pool.clone(), &self.linker, digest, &component, from_cache)))
+    }
+}
+
+impl Sandbox {
+    fn compile_anew(&self, digest: Digest, bytes: &[u8]) -> Result<Component, LoadError> {
+        let engine = &self.pool.engine;
+        let invalid = |source| LoadError::Invalid { source };
+        let Some(compiler) = &self.compiler else {
+            let compiled = Component::from_binary(engine, bytes).map_err(invalid)?;
+            if self.cache.is_some() {
+                self.keep(digest, &compiled.serialize().map_err(invalid)?);
+            }
+            return Ok(compiled);
+        };
+        let code = compiler.compile(&self.settings, bytes).map_err(|source| LoadError::Compile { source })?;
+        self.keep(digest, &code);
+        #[expect(unsafe_code, reason = "the one way to load compiled code; see below")]
+        // SAFETY: the code is what our compiler made for an engine of these settings: whoever supplies a compiler
+        // vouches for it, as `Compiler` says.
+        let loaded = unsafe { Component::deserialize(engine, &code) };
+        loaded.map_err(invalid)
+    }
+
+    fn keep(&self, digest: Digest, code: &[u8]) {
+        if let Some(cache) = &self.cache
+            && let Err(error) = cache.store(digest, code)
+        {
+            tracing::warn!(%error, "compiled code could not be kept; the next process compiles again");
+        }
     }
 }
 
@@ -167,6 +208,12 @@ pub enum LoadError {
     Invalid {
         /// wasmtime's words.
         source: wasmtime::Error,
+    },
+    /// The compiler refused them, or takes too much.
+    #[error("not a component that can run here: {source}")]
+    Compile {
+        /// Why.
+        source: CompileError,
     },
     /// The host is shutting down, or the compiler panicked.
     #[error("compiling was interrupted")]

@@ -45,7 +45,7 @@ impl State {
         table.set_max_capacity(HANDLES);
         Self {
             gate: Metered::new(gate, output.clone(), limits),
-            memory: MemoryLimit::new(memory),
+            memory: MemoryLimit::new(memory, limits),
             output,
             describing,
             http_body: limits.http_body(),

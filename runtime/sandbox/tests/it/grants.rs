@@ -24,10 +24,11 @@ async fn ungranted_imports_name_the_grant_to_add() {
             "`wflo:llm/tasks@0.1.0` is imported but not granted; add `grants.llm = [\"<model>\"]`",
             "`wflo:db/sql@0.1.0` is imported but not granted; add \
              `grants.db.<label> = { read = [\"<table>\"] }`",
+            "`wflo:secret/secrets@0.1.0` is imported but not granted; add `grants.secrets = [\"<label>\"]`",
         ]
     );
-    assert_eq!(missing("greedy", &[Capability::Llm]).await.len(), 1);
-    assert!(missing("greedy", &[Capability::Llm, Capability::Db]).await.is_empty());
+    assert_eq!(missing("greedy", &[Capability::Llm]).await.len(), 2);
+    assert!(missing("greedy", &[Capability::Llm, Capability::Db, Capability::Secrets]).await.is_empty());
     assert!(missing("odd", &[Capability::Db]).await.is_empty());
 }
 
@@ -64,8 +65,17 @@ async fn every_function_that_reaches_outside_goes_through_the_gate() {
     let decision =
         json!({"status": "rejected", "votes": [{"by": "ann", "approved": false, "comment": "no"}]});
     let changed = json!({"columns": ["changed"], "rows": [[{"integer": "1"}]]});
-    let answers =
-        [chat, task.clone(), task, rows, json!({"changed": 4}), decision, changed, json!("approved")];
+    let answers = [
+        chat,
+        task.clone(),
+        task,
+        rows,
+        json!({"changed": 4}),
+        decision,
+        changed,
+        json!("approved"),
+        json!("wflo-secret-1"),
+    ];
     let answers: VecDeque<_> = answers.into_iter().map(|answer| Answer::Result(Ok(answer))).collect();
     let gate = Recorder::answering(answers);
     let ended = program("greedy").await.run("all", Box::new(gate), &Limits::default()).await;
@@ -97,6 +107,8 @@ async fn every_function_that_reaches_outside_goes_through_the_gate() {
     assert_eq!(gate.calls[6].args, pay);
     assert_eq!(gate.calls[7].args, json!({"name": "amount", "value": 150}));
 
+    assert_eq!(gate.calls[8].args, json!({"label": "stripe"}));
+
     for (said, expect) in said.iter().zip([
         "cost_usd: \"0.01\"",
         "value: \"{\\\"a\\\":1}\"",
@@ -106,6 +118,7 @@ async fn every_function_that_reaches_outside_goes_through_the_gate() {
         "status: Status::Rejected",
         "Integer(1)",
         "Ok(Verdict::Approved)",
+        "Ok(\"wflo_secret_1\")",
         "Invalid(\"`data` is not JSON",
         "UnknownModel(",
         "Invalid(\"the details are not JSON",
