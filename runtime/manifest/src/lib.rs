@@ -20,6 +20,8 @@ mod expression_toml;
 mod graph;
 mod http;
 mod inputs;
+mod labels;
+mod limits;
 mod near;
 mod parameters;
 mod pin;
@@ -32,6 +34,7 @@ mod policy_toml;
 mod policy_value;
 mod price;
 mod prices;
+mod reach_toml;
 mod reader;
 mod retry;
 mod review;
@@ -47,12 +50,13 @@ mod workflow_toml;
 pub use approval::{ApprovalRule, Approver, OnReject, OnTimeout, Quorum};
 pub use component::{BadComponent, ComponentRef};
 pub use deployment::{
-    BudgetRules, CassetteMode, Ceilings, Channel, DbBinding, Deployment, LlmBinding, LlmKind, Principal,
-    Store,
+    BudgetRules, CassetteMode, Ceilings, Channel, DbBinding, Deployment, HostBinding, LlmBinding, LlmKind,
+    Principal, SecretBinding, Store,
 };
 pub use diagnostic::{Diagnostic, Diagnostics, Severity, Source, Span};
 pub use directory::Directory;
 pub use expression::{BadDecimal, Bound, Decimal, EvaluationError, Expression, ExpressionError, Name, Scope};
+pub use labels::DataLabels;
 pub use parameters::BadParameters;
 pub use pin::Pinning;
 pub use plan::{OnCancel, OnExceeded, OnFailure, OnItemFailure, Plan, PlanInput, PlanStep};

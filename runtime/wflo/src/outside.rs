@@ -1,10 +1,13 @@
 //! What a host lends to steps today: the real things behind the names that plans use.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use wflo_model::{HttpPattern, Label, ModelName};
-use wflo_ports::{ChatModel, Database, HttpClient};
+use wflo_ports::{ChatModel, Database, HttpClient, HttpRequest};
+
+use crate::scrub::Scrubber;
+use crate::secret::{Secret, Secrets};
 
 /// The models and databases that the deployment binds now, and its HTTP.
 ///
@@ -21,6 +24,11 @@ pub struct Outside {
     models: BTreeMap<ModelName, Arc<dyn ChatModel>>,
     databases: BTreeMap<Label, Arc<dyn Database>>,
     http: Option<OutsideHttp>,
+    secrets: Secrets,
+    /// Labels of data that each model may be told.
+    models_accept: BTreeMap<ModelName, BTreeSet<Label>>,
+    /// Labels of data that servers may be told.
+    hosts_accept: Vec<(HttpPattern, BTreeSet<Label>)>,
 }
 
 /// The HTTP that a host lends: who makes requests, and which at most.
@@ -68,6 +76,50 @@ impl Outside {
         self
     }
 
+    /// Allows models to be told data with these labels; without it, none.
+    #[must_use]
+    pub fn accepting(mut self, models: impl IntoIterator<Item = ModelName>, labels: BTreeSet<Label>) -> Self {
+        for model in models {
+            self.models_accept.insert(model, labels.clone());
+        }
+        self
+    }
+
+    /// Allows a server to be told data with these labels; without it, none.
+    #[must_use]
+    pub fn with_host(mut self, host: HttpPattern, labels: BTreeSet<Label>) -> Self {
+        self.hosts_accept.push((host, labels));
+        self
+    }
+
+    pub(crate) fn model_accepts(&self, model: &ModelName, label: &Label) -> bool {
+        self.models_accept.get(model).is_some_and(|accepts| accepts.contains(label))
+    }
+
+    pub(crate) fn host_accepts(&self, request: &HttpRequest, label: &Label) -> bool {
+        let accepts = |(host, labels): &(HttpPattern, BTreeSet<Label>)| {
+            labels.contains(label) && host.matches(&request.method, &request.url)
+        };
+        self.hosts_accept.iter().any(accepts)
+    }
+
+    /// Lends a secret under a label; steps have placeholders of it.
+    #[must_use]
+    pub fn with_secret(mut self, label: Label, secret: Secret) -> Self {
+        self.secrets.add(label, secret);
+        self
+    }
+
+    /// The secret of that label.
+    #[must_use]
+    pub fn secret(&self, label: &Label) -> Option<&Secret> {
+        self.secrets.get(label)
+    }
+
+    pub(crate) const fn scrubber(&self) -> &Scrubber {
+        self.secrets.scrubber()
+    }
+
     /// The HTTP there is.
     #[must_use]
     pub const fn http(&self) -> Option<&OutsideHttp> {
@@ -93,6 +145,7 @@ impl std::fmt::Debug for Outside {
             .field("models", &self.models.keys())
             .field("databases", &self.databases.keys())
             .field("http", &self.http.is_some())
+            .field("secrets", &self.secrets.labels().collect::<Vec<_>>())
             .finish()
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use wflo::{Host, Outside, Principal, Principals};
+use wflo::{Host, Outside, Principal, Principals, Secret};
 use wflo_backends::db::sqlite::{Sqlite, SqliteOptions};
 use wflo_backends::http::{Http, HttpConfig};
 use wflo_backends::llm::{Cassette, OpenAi, OpenAiConfig};
@@ -63,7 +63,17 @@ impl Deploy {
         let is_tape = |binding: &LlmBinding| matches!(binding.kind, LlmKind::Cassette { .. });
         let (tapes, others): (Vec<_>, Vec<_>) = deployment.llm.values().partition(|it| is_tape(it));
         for binding in others.into_iter().chain(tapes) {
-            outside = outside.with_models(self.model(&deployment, binding)?);
+            outside = outside
+                .with_models(self.model(&deployment, binding)?)
+                .accepting(binding.models.iter().cloned(), binding.accepts.clone());
+        }
+        for (label, secret) in &deployment.secrets {
+            let bound = Secret::new(self.resolve(&secret.value)?, secret.hosts.clone())
+                .map_err(|error| Failure::usage(format!("secret `{label}`: {error}")))?;
+            outside = outside.with_secret(label.clone(), bound);
+        }
+        for host in &deployment.hosts {
+            outside = outside.with_host(host.host.clone(), host.accepts.clone());
         }
         let ceiling = deployment.ceilings.http.clone();
         outside = outside.with_http(Arc::new(Http::new(HttpConfig::default())), ceiling);
