@@ -7,6 +7,7 @@ wasmtime::component::bindgen!({
         "../wit/deps/io",
         "../wit/deps/clocks",
         "../wit/deps/http",
+        "../wit/deps/filesystem",
         "../wit/step",
         "../wit/llm",
         "../wit/db",
@@ -21,6 +22,8 @@ wasmtime::component::bindgen!({
         // Streams and pollables are wasmtime's own.
         "wasi:io": wasmtime_wasi::p2::bindings::io,
         "wasi:clocks": wasmtime_wasi::p2::bindings::clocks,
+        "wasi:filesystem/types.descriptor": crate::files::Descriptor,
+        "wasi:filesystem/types.directory-entry-stream": crate::files::Entries,
         "wasi:http/types.fields": crate::http::Fields,
         "wasi:http/types.outgoing-request": crate::http::OutgoingRequest,
         "wasi:http/types.outgoing-body": crate::http::OutgoingBody,

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use wflo_model::{Call, CallError, CallResult, Fault, StepName, Timestamp};
+use wflo_model::{Call, CallError, CallResult, Fault, GuestPath, StepName, Timestamp};
 
 /// What every call of a guest goes through. The runtime has one implementation, live and in replay; nothing in
 /// this crate or in the sandbox reaches outside but through it.
@@ -74,6 +74,8 @@ pub struct StepContext {
     pub item: Option<Value>,
     /// The last decision about it.
     pub decision: Option<Decision>,
+    /// The folders it was granted, by its own names for them.
+    pub folders: Vec<GuestPath>,
 }
 
 /// How an approval ended.

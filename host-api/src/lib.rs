@@ -9,6 +9,7 @@ mod approval;
 mod bindings;
 mod context;
 mod db;
+mod files;
 mod functions;
 mod gate;
 mod http;
@@ -20,6 +21,7 @@ mod step;
 
 pub use answer::{ChatAnswer, TaskAnswer};
 pub use approval::FactVerdict;
+pub use files::{FileAnswer, FilesView};
 pub use functions::{FUNCTIONS, INTERFACES, Reach};
 pub use gate::{Decision, DecisionStatus, DecisionVote, Gate, LogLevel, LogLine, StepContext, Stop};
 pub use http::HttpView;

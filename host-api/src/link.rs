@@ -7,7 +7,7 @@ use wasmtime::component::{HasData, Linker};
 use wflo_model::{Call, CallError};
 
 use crate::bindings::{wasi, wflo};
-use crate::{Gate, HttpView, Stop, http};
+use crate::{FilesView, Gate, HttpView, Stop, files, http};
 
 /// The data of a store whose guest may call wflo's interfaces.
 pub trait HostView {
@@ -17,9 +17,12 @@ pub trait HostView {
 
     /// What `wasi:http` works on.
     fn http(&mut self) -> HttpView<'_>;
+
+    /// What `wasi:filesystem` works on.
+    fn files(&mut self) -> FilesView<'_>;
 }
 
-/// Adds every interface of `wflo:*`, `wasi:logging` and `wasi:http` to `linker`: exactly
+/// Adds every interface of `wflo:*`, `wasi:logging`, `wasi:http` and `wasi:filesystem` to `linker`: exactly
 /// [`INTERFACES`](crate::INTERFACES) with [`FUNCTIONS`](crate::FUNCTIONS).
 ///
 /// # Errors
@@ -29,6 +32,7 @@ pub fn add_to_linker<T: HostView + Send + 'static>(linker: &mut Linker<T>) -> wa
         Host { gate: data.gate() }
     }
     http::add_to_linker(linker)?;
+    files::add_to_linker(linker)?;
     wasi::logging::logging::add_to_linker::<T, HasHost>(linker, host)?;
     wflo::step::types::add_to_linker::<T, HasHost>(linker, host)?;
     wflo::step::context::add_to_linker::<T, HasHost>(linker, host)?;

@@ -7,6 +7,7 @@ mod check;
 mod chores;
 mod compile;
 mod crash;
+mod deny;
 mod fraud;
 mod gate;
 mod harness;

@@ -16,7 +16,7 @@ use crate::bindings::wflo::secret::secrets as host;
 /// let key = secret("stripe")?;
 /// http::post("https://api.stripe.com/v1/refunds")
 ///     .header("authorization", format!("Bearer {key}"))
-///     .json(&serde_json::json!({"charge": "ch_1"}))?
+///     .body_json(&wflo::json!({"charge": "ch_1"}))?
 ///     .send()?;
 /// # Ok(()) }
 /// ```

@@ -6,6 +6,7 @@
 
 mod causes;
 pub mod db;
+pub mod files;
 pub mod http;
 pub mod llm;
 mod system;

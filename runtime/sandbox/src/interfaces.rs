@@ -7,7 +7,7 @@ use wflo_host_api::{FUNCTIONS, INTERFACES};
 use wflo_model::{Capability, interface_capability};
 
 /// The interfaces of WASI that are linked. All of them are virtual: clocks, poll and randomness follow from
-/// the gate, output becomes log, the environment is empty, there are no files, and sockets deny everything.
+/// the gate, output becomes log, the environment is empty, and sockets deny everything.
 /// Sockets are here because components of Python import them without using them.
 const VIRTUAL_WASI: &[&str] = &[
     "wasi:cli/environment@0.2",
@@ -22,8 +22,6 @@ const VIRTUAL_WASI: &[&str] = &[
     "wasi:cli/terminal-stdout@0.2",
     "wasi:clocks/monotonic-clock@0.2",
     "wasi:clocks/wall-clock@0.2",
-    "wasi:filesystem/preopens@0.2",
-    "wasi:filesystem/types@0.2",
     "wasi:io/error@0.2",
     "wasi:io/poll@0.2",
     "wasi:io/streams@0.2",
@@ -135,8 +133,6 @@ mod tests {
         "get-terminal-stdout",
         "now",
         "now",
-        "get-directories",
-        "filesystem-error-code",
         "[method]error.to-debug-string",
         "poll",
         "[method]input-stream.read",

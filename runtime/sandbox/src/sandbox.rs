@@ -169,7 +169,10 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     clock::add_to_linker(&mut linker)?;
+    // Files are ours, in the place of wasmtime's, which read the host's own.
+    linker.allow_shadowing(true);
     wflo_host_api::add_to_linker(&mut linker)?;
+    linker.allow_shadowing(false);
     Ok(linker)
 }
 

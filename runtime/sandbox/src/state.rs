@@ -2,7 +2,7 @@
 
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
-use wflo_host_api::{Gate, HostView, HttpView};
+use wflo_host_api::{FilesView, Gate, HostView, HttpView};
 use wflo_model::Limits;
 
 use crate::clock::{Clock, Stopped, Timers};
@@ -69,6 +69,11 @@ impl WasiView for State {
 impl HostView for State {
     fn gate(&mut self) -> Option<&mut dyn Gate> {
         (!self.describing).then_some(&mut self.gate)
+    }
+
+    fn files(&mut self) -> FilesView<'_> {
+        let gate = (!self.describing).then_some(&mut self.gate as &mut dyn Gate);
+        FilesView { gate, table: &mut self.table }
     }
 
     fn http(&mut self) -> HttpView<'_> {

@@ -312,5 +312,6 @@ pub(crate) fn context(
         outputs,
         item: unit.item.and_then(|item| items?.value(item).cloned()),
         decision,
+        folders: step.grants.files.iter().map(|grant| grant.guest.clone()).collect(),
     }
 }

@@ -203,6 +203,7 @@ impl AttemptGate {
             Operation::Query(_) | Operation::Execute(_) => self.statement(call, bound, None).await,
             Operation::Ask(ask) => self.ask_people(call, ask).await,
             Operation::Http(request) => self.http(call, request, None).await,
+            Operation::File(file) => self.file(call, file).await,
             Operation::Secret(secret) => {
                 let placeholder = placeholder(&self.log.keys(), &secret.label);
                 let result = Ok(Value::String(placeholder));

@@ -12,6 +12,7 @@ use wflo_ports::{ChatRequest, Database, DbError, Executed, HttpRequest, HttpResp
 
 use crate::ask::Ask;
 use crate::fact::Fact;
+use crate::files::FileCall;
 use crate::named::NamedCall;
 use crate::placeholder::SecretCall;
 use crate::{Outside, http};
@@ -33,6 +34,8 @@ pub(crate) enum Operation {
     Http(HttpRequest),
     /// `wflo:approval/policy.fact`
     Fact(Fact),
+    /// `wasi:filesystem/types`
+    File(FileCall),
     /// `wflo:secret/secrets.placeholder`
     Secret(SecretCall),
     /// What the guest returned: no guest calls it, and it is judged where the step ends.
@@ -99,6 +102,7 @@ impl Operation {
             ("wflo:approval/gate", "request") => arguments(call).map(Self::Ask),
             ("wasi:http/outgoing-handler", "handle") => arguments(call).map(Self::Http),
             ("wflo:approval/policy", "fact") => arguments(call).map(Self::Fact),
+            ("wasi:filesystem/types", _) => FileCall::parse(call).map(Self::File),
             ("wflo:secret/secrets", "placeholder") => arguments(call).map(Self::Secret),
             _ => Err(CallError::AccessDenied { message: format!("there is no function `{call}`") }),
         }
@@ -109,9 +113,12 @@ impl Operation {
     pub(crate) fn class(&self, grants: &Grants) -> CallClass {
         match self {
             Self::Complete(_) => CallClass::Repeatable,
-            Self::Query(_) | Self::Ask(_) | Self::Fact(_) | Self::Secret(_) | Self::Output(_) => {
-                CallClass::Read
-            }
+            Self::Query(_)
+            | Self::Ask(_)
+            | Self::Fact(_)
+            | Self::File(_)
+            | Self::Secret(_)
+            | Self::Output(_) => CallClass::Read,
             Self::Execute(_) | Self::Call(_) => CallClass::Transactional,
             Self::Http(request) => http::class(request, grants),
         }
@@ -156,6 +163,7 @@ impl Operation {
             }
             Self::Http(request) => http::authorise(request, grants, outside),
             Self::Secret(call) => call.authorise(grants, outside),
+            Self::File(call) => call.authorise(grants, outside),
             // Asking is always allowed, and claims are held against what the step declares.
             Self::Ask(_) | Self::Fact(_) | Self::Output(_) => Ok(()),
         }

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use wflo_model::{HttpPattern, Label, ModelName};
-use wflo_ports::{ChatModel, Database, HttpClient, HttpRequest};
+use wflo_model::{HostPath, HttpPattern, Label, ModelName};
+use wflo_ports::{ChatModel, Database, Files, HttpClient, HttpRequest};
 
 use crate::scrub::Scrubber;
 use crate::secret::{Secret, Secrets};
@@ -24,6 +24,7 @@ pub struct Outside {
     models: BTreeMap<ModelName, Arc<dyn ChatModel>>,
     databases: BTreeMap<Label, Arc<dyn Database>>,
     http: Option<OutsideHttp>,
+    files: Option<OutsideFiles>,
     secrets: Secrets,
     /// Labels of data that each model may be told.
     models_accept: BTreeMap<ModelName, BTreeSet<Label>>,
@@ -52,6 +53,27 @@ impl OutsideHttp {
     }
 }
 
+/// The files that a host lends: who reads them, and which at most.
+#[derive(Clone)]
+pub struct OutsideFiles {
+    files: Arc<dyn Files>,
+    ceiling: Option<Vec<HostPath>>,
+}
+
+impl OutsideFiles {
+    /// Who reads them.
+    #[must_use]
+    pub fn files(&self) -> &Arc<dyn Files> {
+        &self.files
+    }
+
+    /// The folders that may be read at most; none if those beside `wflo.toml` may.
+    #[must_use]
+    pub fn ceiling(&self) -> Option<&[HostPath]> {
+        self.ceiling.as_deref()
+    }
+}
+
 impl Outside {
     /// Lends a binding's models; a later binding of the same model replaces an earlier one.
     #[must_use]
@@ -74,6 +96,19 @@ impl Outside {
     pub fn with_http(mut self, client: Arc<dyn HttpClient>, ceiling: Option<Vec<HttpPattern>>) -> Self {
         self.http = Some(OutsideHttp { client, ceiling });
         self
+    }
+
+    /// Lends files. Within `ceiling`, where there is one, grants decide.
+    #[must_use]
+    pub fn with_files(mut self, files: Arc<dyn Files>, ceiling: Option<Vec<HostPath>>) -> Self {
+        self.files = Some(OutsideFiles { files, ceiling });
+        self
+    }
+
+    /// The files there are.
+    #[must_use]
+    pub const fn files(&self) -> Option<&OutsideFiles> {
+        self.files.as_ref()
     }
 
     /// Allows models to be told data with these labels; without it, none.
@@ -145,6 +180,7 @@ impl std::fmt::Debug for Outside {
             .field("models", &self.models.keys())
             .field("databases", &self.databases.keys())
             .field("http", &self.http.is_some())
+            .field("files", &self.files.is_some())
             .field("secrets", &self.secrets.labels().collect::<Vec<_>>())
             .finish()
     }

@@ -1,6 +1,7 @@
 //! The backends against the real thing: SQLite files, HTTP over loopback, tapes on disk.
 
 mod cassette;
+mod files;
 mod http;
 mod openai;
 mod server;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use wflo::{Host, Outside, Principal, Principals, Secret};
 use wflo_backends::db::sqlite::{Sqlite, SqliteOptions};
+use wflo_backends::files::{HostFiles, HostFilesConfig};
 use wflo_backends::http::{Http, HttpConfig};
 use wflo_backends::llm::{Cassette, OpenAi, OpenAiConfig};
 use wflo_manifest::{CassetteMode, DbBinding, Deployment, LlmBinding, LlmKind, Text};
@@ -48,7 +49,9 @@ impl Deploy {
     }
 
     /// Opens what the deployment binds.
-    pub(crate) fn open(&self) -> Result<Host, Failure> {
+    ///
+    /// `state` is the store's own folder: no step is lent it, or anything around it.
+    pub(crate) fn open(&self, state: &Path) -> Result<Host, Failure> {
         let deployment = self.deployment()?;
         let mut outside = Outside::default();
         for (label, db) in &deployment.db {
@@ -75,6 +78,9 @@ impl Deploy {
         for host in &deployment.hosts {
             outside = outside.with_host(host.host.clone(), host.accepts.clone());
         }
+        let root = self.config.parent().unwrap_or(Path::new("/")).to_owned();
+        let files = HostFiles::new(HostFilesConfig { root, kept: vec![state.to_owned()] });
+        outside = outside.with_files(Arc::new(files), deployment.ceilings.files.clone());
         let ceiling = deployment.ceilings.http.clone();
         outside = outside.with_http(Arc::new(Http::new(HttpConfig::default())), ceiling);
         Ok(Host { outside: Arc::new(outside), principals: self.principals()? })

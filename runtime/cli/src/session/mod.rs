@@ -222,7 +222,7 @@ async fn hold(place: &Place) -> Result<Result<Holder, OpenError>, Failure> {
     };
     let sandbox = sandbox(Some(&place.state))?;
     let runtime = Runtime::new(journal, sandbox, Arc::new(SystemClock), Arc::new(SystemEntropy));
-    Ok(Ok(Holder::new(Service::new(runtime), &place.state)))
+    Ok(Ok(Holder::new(Service::new(runtime, place.state.clone()), &place.state)))
 }
 
 /// Why the store does not open, and what to do about it.

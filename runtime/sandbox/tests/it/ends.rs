@@ -205,6 +205,7 @@ async fn a_step_knows_what_its_context_says() {
         inputs: serde_json::from_value(json!({"amount": 12})).unwrap(),
         outputs: [("before".parse().unwrap(), json!({"risk": "high"}))].into(),
         item: Some(json!("item")),
+        folders: Vec::new(),
         decision: Some(Decision {
             status: DecisionStatus::Approved,
             votes: vec![DecisionVote { by: "alice".into(), approved: true, comment: Some("fine".into()) }],

@@ -2,6 +2,7 @@
 
 mod cache;
 mod ends;
+mod files;
 mod gate;
 mod grants;
 mod guests;
