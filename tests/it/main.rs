@@ -13,6 +13,7 @@ mod gate;
 mod harness;
 mod http;
 mod manifest;
+mod notify;
 mod readme;
 mod refunds;
 mod shared;

@@ -8,6 +8,8 @@
 //! Nothing here does I/O, reads the environment or a clock: the text of files comes in, values go out.
 
 mod approval;
+mod channel;
+mod channel_toml;
 mod component;
 mod deployment;
 mod deployment_toml;
@@ -48,10 +50,11 @@ mod workflow;
 mod workflow_toml;
 
 pub use approval::{ApprovalRule, Approver, OnReject, OnTimeout, Quorum};
+pub use channel::{Channel, ChannelKind, MailServer, Urgency};
 pub use component::{BadComponent, ComponentRef};
 pub use deployment::{
-    BudgetRules, CassetteMode, Ceilings, Channel, DbBinding, Deployment, HostBinding, LlmBinding, LlmKind,
-    Principal, SecretBinding, Store,
+    BudgetRules, CassetteMode, Ceilings, DbBinding, Deployment, HostBinding, LlmBinding, LlmKind, LlmServer,
+    Principal, SecretBinding, Serve, Store,
 };
 pub use diagnostic::{Diagnostic, Diagnostics, Severity, Source, Span};
 pub use directory::Directory;

@@ -431,18 +431,11 @@ pub(crate) fn read_approval(reader: &mut Reader, mut section: Section<'_>) -> Ap
     let mut notify: Vec<Spanned<String>> = Vec::new();
     if let Some(node) = section.take("notify") {
         notify = node.names(reader);
-        if !notify.is_empty() {
-            note_undelivered(reader, node.key);
-        }
     }
     rule.notify = notify.iter().map(|channel| channel.value.clone()).collect();
     section.finish(reader);
     let approvers = names.into_iter().map(|name| name.span).collect();
     ApprovalToml { rule, span, approvers, quorum: quorum.map(|n| n.span), notify }
-}
-
-pub(crate) fn note_undelivered(reader: &mut Reader, span: Span) {
-    reader.note(span, "`notify` is recorded, but this version of wflo delivers no notifications");
 }
 
 fn small(reader: &mut Reader, node: &Node<'_>, least: u64) -> Option<u32> {

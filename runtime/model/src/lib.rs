@@ -6,6 +6,7 @@
 mod access;
 mod call;
 mod canonical;
+mod changes;
 mod digest;
 mod fault;
 mod grants;
@@ -16,10 +17,12 @@ mod money;
 mod name;
 mod sql;
 mod time;
+mod undone;
 
 pub use access::{DbAccess, TableAccess};
 pub use call::{Call, CallError, CallResult};
 pub use canonical::{NotCanonical, canonical};
+pub use changes::{ChangeSet, RowChange, TableChange};
 pub use digest::{BadDigest, Digest, MacKey};
 pub use fault::{Failure, FailureKind, Fault, FaultKind};
 pub use grants::{
@@ -39,3 +42,4 @@ pub use name::{
 };
 pub use sql::{BadSqlValue, SqlRows, SqlValue};
 pub use time::Timestamp;
+pub use undone::{Conflict, ConflictReason, Undone};

@@ -47,7 +47,7 @@ impl Metered {
         Err(LimitHit::Calls { limit: self.max_calls }.into())
     }
 
-    fn count_bytes(&mut self, what: impl FnOnce() -> String, value: &Value) -> Result<(), Stop> {
+    fn count_bytes(&mut self, value: &Value, what: impl FnOnce() -> String) -> Result<(), Stop> {
         let bytes = json_bytes(value);
         if bytes > self.call_bytes {
             return Err(LimitHit::CallBytes { what: what(), limit: self.call_bytes }.into());
@@ -66,11 +66,11 @@ impl Gate for Metered {
         self.flush();
         self.check_calls()?;
         self.calls += 1;
-        self.count_bytes(|| format!("a call of `{call}`"), &call.args)?;
-        let name = call.to_string();
+        self.count_bytes(&call.args, || format!("a call of `{call}`"))?;
+        let (interface, function) = (call.interface.clone(), call.function.clone());
         let result = self.gate.call(call).await?;
         if let Ok(value) = &result {
-            self.count_bytes(|| format!("the answer to `{name}`"), value)?;
+            self.count_bytes(value, || format!("the answer to `{interface}.{function}`"))?;
         }
         Ok(result)
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use wflo_model::{HostPath, HttpPattern, Label, ModelName};
-use wflo_ports::{ChatModel, Database, Files, HttpClient, HttpRequest};
+use wflo_ports::{ChatModel, Database, Files, HttpClient, HttpRequest, Notifier};
 
 use crate::scrub::Scrubber;
 use crate::secret::{Secret, Secrets};
@@ -24,6 +24,8 @@ pub struct Outside {
     models: BTreeMap<ModelName, Arc<dyn ChatModel>>,
     databases: BTreeMap<Label, Arc<dyn Database>>,
     http: Option<OutsideHttp>,
+    channels: BTreeMap<String, Result<Arc<dyn Notifier>, String>>,
+    pages: Option<String>,
     files: Option<OutsideFiles>,
     secrets: Secrets,
     /// Labels of data that each model may be told.
@@ -155,6 +157,33 @@ impl Outside {
         self.secrets.scrubber()
     }
 
+    /// Lends a channel under the address that workflows use; or says why it cannot be used, which is then why what is to
+    /// be told there waits.
+    #[must_use]
+    pub fn with_channel(mut self, address: String, channel: Result<Arc<dyn Notifier>, String>) -> Self {
+        self.channels.insert(address, channel);
+        self
+    }
+
+    /// Says where people find the pages of `wflo serve`, for links.
+    #[must_use]
+    pub fn with_pages(mut self, url: impl Into<String>) -> Self {
+        self.pages = Some(url.into().trim_end_matches('/').to_owned());
+        self
+    }
+
+    /// The channel of that address, or why it cannot be used; none if it is not bound.
+    #[must_use]
+    pub fn channel(&self, address: &str) -> Option<Result<&Arc<dyn Notifier>, &str>> {
+        Some(self.channels.get(address)?.as_ref().map_err(String::as_str))
+    }
+
+    /// Where people find the pages, without a slash at the end.
+    #[must_use]
+    pub fn pages(&self) -> Option<&str> {
+        self.pages.as_deref()
+    }
+
     /// The HTTP there is.
     #[must_use]
     pub const fn http(&self) -> Option<&OutsideHttp> {
@@ -180,6 +209,7 @@ impl std::fmt::Debug for Outside {
             .field("models", &self.models.keys())
             .field("databases", &self.databases.keys())
             .field("http", &self.http.is_some())
+            .field("channels", &self.channels.keys())
             .field("files", &self.files.is_some())
             .field("secrets", &self.secrets.labels().collect::<Vec<_>>())
             .finish()

@@ -16,7 +16,7 @@ use wflo_manifest::Plan;
 use wflo_model::{
     ApprovalId, Call, CallError, CallResult, Failure, FaultKind, Grants, RunId, StepName, Timestamp,
 };
-use wflo_ports::Marker;
+use wflo_ports::{Marker, MarkerPurpose};
 use wflo_sandbox::End;
 
 use crate::ask::decision;
@@ -108,7 +108,7 @@ impl Runtime {
                 Event::AttemptEnded { end, .. } if has_end_of_its_own(end) => {
                     let Some(context) = begun.remove(&key) else { continue };
                     let known = Known { context, decided: Arc::clone(&decided) };
-                    let events = of_unit.get(&key.0).map(Vec::as_slice).unwrap_or_default();
+                    let events = of_unit.get(&key.0).into_iter().flatten().cloned();
                     let history = History::of(events, &key.0, key.1);
                     attempts.push(self.replay_attempt(run, plan, key, known, history, end).await?);
                 }
@@ -133,7 +133,8 @@ impl Runtime {
         let program = self.program(&step.component).await?;
         let keys = Arc::new(self.journal().keys(run).await?);
         let store = self.journal().store_id();
-        let marker = Marker { store, run, step: unit.step.clone(), item: unit.item };
+        let marker =
+            Marker { store, run, step: unit.step.clone(), item: unit.item, purpose: MarkerPurpose::Step };
         let player = Player::new(keys, marker, attempt, history);
         let (cut_off, grants) = (is_deadline(recorded), step.grants.clone());
         let redactor = Redactor::new(!step.labels.is_empty());

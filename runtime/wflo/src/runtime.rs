@@ -13,6 +13,7 @@ use wflo_sandbox::Missing;
 
 use crate::executor::{Executor, Observer};
 use crate::guest::{Components, StepProgram};
+use crate::outbox::Outbox;
 use crate::principal::{People, Principals};
 use crate::run_log::{RunLog, Summary, draft, encoded_summary, recorded};
 use crate::runs::Runs;
@@ -55,6 +56,7 @@ pub struct Runtime {
     /// Held while the stored identities are read, changed and written.
     pub(crate) identities: tokio::sync::Mutex<()>,
     stopping: tokio::sync::watch::Sender<bool>,
+    pub(crate) outbox: Outbox,
 }
 
 impl Runtime {
@@ -67,8 +69,8 @@ impl Runtime {
         entropy: Arc<dyn Entropy>,
     ) -> Self {
         let stopping = tokio::sync::watch::Sender::new(false);
-        let (runs, identities) = Default::default();
-        Self { journal, components, clock, entropy, runs, identities, stopping }
+        let (runs, identities, outbox) = Default::default();
+        Self { journal, components, clock, entropy, runs, identities, stopping, outbox }
     }
 
     /// Has every run that is driven stop where it stands: no attempt begins, and those under way end at their

@@ -14,6 +14,7 @@ use super::operations::{
     Show, Start, Vote,
 };
 use super::service::{Refusal, Service};
+use super::telling::{Outbox, Tell};
 
 /// How much may be under way to somebody who is slow to take it.
 pub(crate) const STREAM: usize = 64;
@@ -100,6 +101,7 @@ requests! {
     Known,
     Lacks,
     Logs,
+    Outbox,
     Replay,
     Resolve,
     Resumable,
@@ -107,6 +109,7 @@ requests! {
     Runs,
     Show,
     Start,
+    Tell,
     Vote,
 }
 

@@ -7,19 +7,19 @@ use reqwest::Url;
 use reqwest::header::HeaderValue;
 use wflo_model::ModelName;
 
-/// How to reach a server that speaks the chat completions API.
+/// How to reach a server that models are behind.
 ///
 /// ```
-/// use wflo_backends::llm::OpenAiConfig;
+/// use wflo_backends::llm::ServerConfig;
 /// let models = vec!["gpt-4".parse().unwrap()];
-/// let config = OpenAiConfig::new("http://127.0.0.1:8080/v1", models).with_api_key("sk-secret");
+/// let config = ServerConfig::new("http://127.0.0.1:8080/v1", models).with_api_key("sk-secret");
 /// assert!(!format!("{config:?}").contains("sk-secret"));
 /// ```
 #[derive(Clone)]
-pub struct OpenAiConfig {
-    /// The address before `/chat/completions`, such as `https://api.openai.com/v1`. A query in it is kept.
+pub struct ServerConfig {
+    /// The address up to the version, such as `https://api.openai.com/v1`. A query in it is kept.
     pub base_url: String,
-    /// Sent as a bearer token. Never shown and never logged.
+    /// Shown to the server in the header that its API has for it. Never shown elsewhere and never logged.
     pub api_key: Option<String>,
     /// The models this server answers for.
     pub models: Vec<ModelName>,
@@ -29,7 +29,7 @@ pub struct OpenAiConfig {
     pub max_retries: u32,
 }
 
-impl OpenAiConfig {
+impl ServerConfig {
     /// A server without a key: 5 minutes for a try, 3 retries.
     #[must_use]
     pub fn new(base_url: impl Into<String>, models: Vec<ModelName>) -> Self {
@@ -49,9 +49,9 @@ impl OpenAiConfig {
         self
     }
 
-    /// The address requests go to.
-    pub(super) fn endpoint(&self) -> Result<Url, BadOpenAiConfig> {
-        let bad = |reason: &'static str| BadOpenAiConfig::BaseUrl { reason };
+    /// The address requests go to: `path` under the base.
+    pub(super) fn endpoint(&self, path: &[&str]) -> Result<Url, BadServerConfig> {
+        let bad = |reason: &'static str| BadServerConfig::BaseUrl { reason };
         let mut url = Url::parse(&self.base_url).map_err(|_| bad("it is no URL"))?;
         if !matches!(url.scheme(), "http" | "https") {
             return Err(bad("it begins with neither `http://` nor `https://`"));
@@ -60,31 +60,28 @@ impl OpenAiConfig {
             return Err(bad("it holds credentials; use `api_key`"));
         }
         url.set_fragment(None);
-        url.path_segments_mut()
-            .map_err(|()| bad("it has no host"))?
-            .pop_if_empty()
-            .extend(["chat", "completions"]);
+        url.path_segments_mut().map_err(|()| bad("it has no host"))?.pop_if_empty().extend(path);
         Ok(url)
     }
 
-    /// The value of the `Authorization` header.
-    pub(super) fn authorization(&self) -> Result<Option<HeaderValue>, BadOpenAiConfig> {
+    /// The value of the header that carries the key, after `scheme`; none without a key.
+    pub(in crate::llm) fn key(&self, scheme: &str) -> Result<Option<HeaderValue>, BadServerConfig> {
         let Some(key) = &self.api_key else { return Ok(None) };
         if key.trim().is_empty() {
-            return Err(BadOpenAiConfig::ApiKey);
+            return Err(BadServerConfig::ApiKey);
         }
-        let mut value =
-            HeaderValue::from_str(&format!("Bearer {}", key.trim())).map_err(|_| BadOpenAiConfig::ApiKey)?;
+        let value = HeaderValue::from_str(&format!("{scheme}{}", key.trim()));
+        let mut value = value.map_err(|_| BadServerConfig::ApiKey)?;
         value.set_sensitive(true);
         Ok(Some(value))
     }
 }
 
-impl fmt::Debug for OpenAiConfig {
+impl fmt::Debug for ServerConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OpenAiConfig")
+        f.debug_struct("ServerConfig")
             // Whoever writes credentials into the address gets an error, which shows no more than this.
-            .field("base_url", &self.endpoint().map_or_else(|_| "(bad)".to_owned(), |url| shown(&url)))
+            .field("base_url", &self.endpoint(&[]).map_or_else(|_| "(bad)".to_owned(), |url| shown(&url)))
             .field("api_key", &self.api_key.as_ref().map(|_| "(hidden)"))
             .field("models", &self.models)
             .field("timeout", &self.timeout)
@@ -103,9 +100,11 @@ pub(super) fn shown(url: &Url) -> String {
 /// A configuration that cannot work.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum BadOpenAiConfig {
+pub enum BadServerConfig {
     /// The address.
-    #[error("`base_url` cannot be used: {reason}; it is the address before `/chat/completions`")]
+    #[error(
+        "`base_url` cannot be used: {reason}; it is the address up to the version, such as `https://api.openai.com/v1`"
+    )]
     BaseUrl {
         /// What is wrong with it.
         reason: &'static str,
@@ -123,12 +122,15 @@ pub enum BadOpenAiConfig {
 
 #[cfg(test)]
 mod tests {
-    use super::{BadOpenAiConfig, OpenAiConfig};
+    use super::{BadServerConfig, ServerConfig};
 
     #[test]
     fn the_endpoint_follows_the_base() {
         let check = |base: &str, expect: &str| {
-            assert_eq!(OpenAiConfig::new(base, vec![]).endpoint().unwrap().as_str(), expect);
+            assert_eq!(
+                ServerConfig::new(base, vec![]).endpoint(&["chat", "completions"]).unwrap().as_str(),
+                expect
+            );
         };
         check("http://127.0.0.1:8080/v1", "http://127.0.0.1:8080/v1/chat/completions");
         check("http://127.0.0.1:8080/v1/", "http://127.0.0.1:8080/v1/chat/completions");
@@ -139,14 +141,14 @@ mod tests {
     #[test]
     fn what_cannot_work_is_refused_without_showing_it() {
         for base in ["", "api.openai.com", "ftp://x", "data:x", "http://user:pa55@x/v1"] {
-            let config = OpenAiConfig::new(base, vec![]);
-            let error = config.endpoint().unwrap_err();
-            assert!(matches!(error, BadOpenAiConfig::BaseUrl { .. }), "{base}");
+            let config = ServerConfig::new(base, vec![]);
+            let error = config.endpoint(&[]).unwrap_err();
+            assert!(matches!(error, BadServerConfig::BaseUrl { .. }), "{base}");
             assert!(!format!("{error} {config:?}").contains("pa55"));
         }
         for key in ["", " ", "a\nb"] {
-            let config = OpenAiConfig::new("http://x", vec![]).with_api_key(key);
-            assert_eq!(config.authorization().unwrap_err(), BadOpenAiConfig::ApiKey);
+            let config = ServerConfig::new("http://x", vec![]).with_api_key(key);
+            assert_eq!(config.key("Bearer ").unwrap_err(), BadServerConfig::ApiKey);
         }
     }
 }

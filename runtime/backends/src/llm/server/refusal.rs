@@ -11,7 +11,7 @@ const LONGEST_MESSAGE: usize = 500;
 
 /// An answer that is none.
 #[derive(Debug)]
-pub(super) struct Refusal {
+pub(in crate::llm) struct Refusal {
     status: StatusCode,
     retry_after: Option<Duration>,
     message: String,
@@ -60,9 +60,9 @@ impl Refusal {
         self.retry_after
     }
 
-    /// Whether the model wants the limit of its answer under the newer name.
-    pub(super) fn wants_max_completion_tokens(&self) -> bool {
-        self.status == StatusCode::BAD_REQUEST && self.message.contains("max_completion_tokens")
+    /// Whether the request was refused as it was written, with these words.
+    pub(in crate::llm) fn is_bad_request(&self, words: &str) -> bool {
+        self.status == StatusCode::BAD_REQUEST && self.message.contains(words)
     }
 
     fn is_out_of_quota(&self) -> bool {
@@ -74,7 +74,7 @@ impl Refusal {
         self.code == "context_length_exceeded"
             || self.kind == "exceed_context_size_error"
             || ((self.status == StatusCode::BAD_REQUEST || self.status == StatusCode::PAYLOAD_TOO_LARGE)
-                && ["maximum context length", "context length", "context size", "context window"]
+                && ["context length", "context size", "context window", "prompt is too long"]
                     .iter()
                     .any(|words| message.contains(words)))
     }
@@ -151,6 +151,7 @@ mod tests {
             r#"{"error": {"message": "too long", "code": "context_length_exceeded"}}"#,
             r#"{"error": {"message": "too long", "type": "exceed_context_size_error", "code": 400}}"#,
             r#"{"object": "error", "message": "This model's maximum context length is 8 tokens."}"#,
+            r#"{"type": "error", "error": {"type": "invalid_request_error", "message": "prompt is too long: 9 tokens > 8 maximum"}}"#,
         ] {
             assert!(matches!(error(400, body), ModelError::ContextTooLong { .. }), "{body}");
         }

@@ -1,20 +1,20 @@
 //! Asks a server.
 
 use std::fmt;
+use std::marker::PhantomData;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue};
+use reqwest::header::{ACCEPT, HeaderMap, HeaderValue};
 use reqwest::{Client, Response, Url, redirect};
+use serde_json::Value;
 use wflo_model::ModelName;
 use wflo_ports::{ChatModel, ChatRequest, Clock, Completion, IdempotencyKey, ModelError, TokenBound};
 
-use super::config::{BadOpenAiConfig, OpenAiConfig, shown};
+use super::config::{BadServerConfig, ServerConfig, shown};
 use super::refusal::Refusal;
 use super::retry::{LONGEST, backoff, retry_after};
-use super::wire::{Request, completion};
 use crate::causes::all_causes;
-use crate::llm::bound::by_bytes;
 use crate::{SystemClock, SystemEntropy};
 
 /// Most bytes of an answer. Against a server that never ends: the longest answers of models are a few hundred
@@ -24,41 +24,54 @@ const LONGEST_BODY: usize = 16 << 20;
 /// Longest time to connect; then nothing was sent, and it is tried again.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Asks models behind the chat completions API: OpenAI's, vLLM, llama.cpp, Ollama, LiteLLM and others.
-///
-/// One request is `POST {base_url}/chat/completions`, with `response_format` where the answer has a schema,
-/// and the call's key as `Idempotency-Key`. Proxies of the environment are not used, and redirects are not
-/// followed: requests go to the host that the deployment names, or nowhere.
-///
-/// Sent again, with growing waits and after `Retry-After`: a connection that could not be made, and the
-/// statuses 408, 409, 429 and 5xx. Not sent again: what got no answer after it was sent, since the provider
-/// may have done the work; the caller decides. [`bound`](ChatModel::bound) counts bytes: a token of the
-/// tokenizers in use stands for at least one.
-///
-/// ```
-/// use std::sync::Arc;
-/// use wflo_backends::llm::{OpenAi, OpenAiConfig};
-/// use wflo_ports::ChatModel;
-///
-/// let config = OpenAiConfig::new("http://127.0.0.1:8080/v1", vec!["gpt-4".parse().unwrap()]);
-/// let model: Arc<dyn ChatModel> = Arc::new(OpenAi::new(config).unwrap());
-/// assert_eq!(model.models()[0].as_str(), "gpt-4");
-/// ```
-pub struct OpenAi {
-    config: OpenAiConfig,
-    endpoint: Url,
-    client: Client,
+/// The words in which a provider is asked and answers.
+pub(in crate::llm) trait Dialect: Send + Sync + 'static {
+    /// Where requests go, below the base address.
+    const PATH: &'static [&'static str];
+
+    /// Headers of every request.
+    fn headers(config: &ServerConfig) -> Result<HeaderMap, BadServerConfig>;
+
+    /// An upper bound of the tokens of a request.
+    fn bound(request: &ChatRequest) -> TokenBound;
+
+    /// The body of a request.
+    fn request(request: &ChatRequest) -> Value;
+
+    /// Writes a request that was refused the other way that some servers want; false if there is none.
+    fn rewrite(_body: &mut Value, _refusal: &Refusal) -> bool {
+        false
+    }
+
+    /// Reads an answer to a request for the model `asked`.
+    ///
+    /// # Errors
+    /// In words: what is wrong with it.
+    fn completion(body: &[u8], request: &ChatRequest) -> Result<Completion, String>;
 }
 
-impl OpenAi {
+/// Asks models behind HTTP.
+///
+/// Proxies of the environment are not used, and redirects are not followed: requests go to the host that the
+/// deployment names, or nowhere. Sent again, with growing waits and after `Retry-After`: a connection that could not
+/// be made, and the statuses 408, 409, 429 and 5xx. Not sent again: what got no answer after it was sent, since the
+/// provider may have done the work; the caller decides.
+pub(in crate::llm) struct Server<D> {
+    config: ServerConfig,
+    endpoint: Url,
+    client: Client,
+    dialect: PhantomData<fn() -> D>,
+}
+
+impl<D: Dialect> Server<D> {
     /// Prepares to ask; connects to nothing yet.
     ///
     /// # Errors
     /// When the address or the key cannot be used.
-    pub fn new(config: OpenAiConfig) -> Result<Self, BadOpenAiConfig> {
-        let endpoint = config.endpoint()?;
+    pub(in crate::llm) fn new(config: ServerConfig) -> Result<Self, BadServerConfig> {
+        let endpoint = config.endpoint(D::PATH)?;
         let mut headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("application/json"))]);
-        headers.extend(config.authorization()?.map(|value| (AUTHORIZATION, value)));
+        headers.extend(D::headers(&config)?);
         // Fails if the process has a provider already, which then serves as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut client = Client::builder();
@@ -75,12 +88,12 @@ impl OpenAi {
             .user_agent(concat!("wflo/", env!("CARGO_PKG_VERSION")))
             .default_headers(headers)
             .build()
-            .map_err(|error| BadOpenAiConfig::Client { message: all_causes(error) })?;
-        Ok(Self { config, endpoint, client })
+            .map_err(|error| BadServerConfig::Client { message: all_causes(error) })?;
+        Ok(Self { config, endpoint, client, dialect: PhantomData })
     }
 
     /// Sends once.
-    async fn send(&self, request: &Request<'_>, key: &IdempotencyKey) -> Result<Vec<u8>, Failed> {
+    async fn send(&self, request: &Value, key: &IdempotencyKey) -> Result<Vec<u8>, Failed> {
         let sent = self
             .client
             .post(self.endpoint.clone())
@@ -135,13 +148,13 @@ impl OpenAi {
 }
 
 #[async_trait]
-impl ChatModel for OpenAi {
+impl<D: Dialect> ChatModel for Server<D> {
     fn models(&self) -> &[ModelName] {
         &self.config.models
     }
 
     fn bound(&self, request: &ChatRequest) -> TokenBound {
-        by_bytes(request)
+        D::bound(request)
     }
 
     async fn complete(&self, request: &ChatRequest, key: &IdempotencyKey) -> Result<Completion, ModelError> {
@@ -150,24 +163,23 @@ impl ChatModel for OpenAi {
             let message = format!("this server is not configured for model `{asked}`");
             return Err(ModelError::NotSent { message });
         }
-        let mut body = Request::new(request);
-        let mut renamed = false;
+        let mut body = D::request(request);
+        let mut rewritten = false;
         let mut retries = 0;
         loop {
             let failed = match self.send(&body, key).await {
                 Ok(answer) => {
-                    return completion(&answer, asked).map_err(|problem| ModelError::Upstream {
+                    return D::completion(&answer, request).map_err(|problem| ModelError::Upstream {
                         message: format!("the provider cannot be understood: {problem}"),
                     });
                 }
                 Err(failed) => failed,
             };
             if let Failed::Refused(refusal) = &failed
-                && refusal.wants_max_completion_tokens()
-                && !renamed
+                && !rewritten
+                && D::rewrite(&mut body, refusal)
             {
-                renamed = true;
-                body.rename_max_tokens();
+                rewritten = true;
                 continue;
             }
             let wait = match failed.wait() {
@@ -186,9 +198,9 @@ impl ChatModel for OpenAi {
     }
 }
 
-impl fmt::Debug for OpenAi {
+impl<D> fmt::Debug for Server<D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("OpenAi").field(&self.config).finish()
+        self.config.fmt(f)
     }
 }
 
