@@ -20,14 +20,16 @@ use wflo_model::{ApprovalId, Call, CallError, CallResult, PicoUsd, Timestamp};
 
 use crate::history::History;
 use crate::operation::Operation;
+use crate::placeholder::{Placeholders, placeholder};
 use crate::player::{Asked, Divergence, Player, Wait};
 use crate::policy_gate::Passage;
 use crate::principal::People;
+use crate::redact::Redactor;
 use crate::run_log::{LogFailed, RunLog, Written};
 use crate::tasks::{Caller, Task};
 use crate::transactions::Transactions;
 use crate::transcript::Transcripts;
-use crate::{Outside, http};
+use crate::{Outside, http, label_gate};
 
 /// The gate of one attempt.
 pub(crate) struct AttemptGate {
@@ -51,6 +53,10 @@ pub(crate) struct AttemptGate {
     pub(crate) permit: Option<ApprovalId>,
     /// The statements of the open transactions, with what they came to: what people see before they commit.
     pub(crate) written: Vec<(Call, CallResult)>,
+    /// What the guest may have of secrets.
+    pub(crate) placeholders: Placeholders,
+    /// What the guest must not log.
+    pub(crate) redactor: Redactor,
     halt: Halt,
 }
 
@@ -117,6 +123,8 @@ impl AttemptGate {
         let transactions = Transactions::resuming(written.clone());
         Self {
             place: Place::attempt(&unit, attempt),
+            placeholders: Placeholders::new(&log.keys(), &step.grants),
+            redactor: Redactor::new(!step.labels.is_empty()),
             player: Player::new(log.keys(), log.marker(&unit), attempt, history),
             transactions,
             transcripts,
@@ -150,6 +158,13 @@ impl AttemptGate {
         let permit = self.permit.take();
         self.redo().await?;
         if let Err(error) = operation.authorise(&self.step.grants, &self.outside) {
+            return self.deny(call, error);
+        }
+        let confined = self
+            .placeholders
+            .confine(&call.call, &operation, &self.outside)
+            .and_then(|()| label_gate::admit(&self.step.labels, &operation, &self.outside));
+        if let Err(error) = confined {
             return self.deny(call, error);
         }
         if let Some(earlier) = self.player.history().reusable.get(&call.key) {
@@ -189,6 +204,13 @@ impl AttemptGate {
             Operation::Ask(ask) => self.ask_people(call, ask).await,
             Operation::Http(request) => self.http(call, request, None).await,
             Operation::Own(own) => self.own(call, own, None).await,
+            Operation::File(file) => self.file(call, file).await,
+            Operation::Secret(secret) => {
+                let placeholder = placeholder(&self.log.keys(), &secret.label);
+                let result = Ok(Value::String(placeholder));
+                self.append(Event::Returned(returned(None, call, &result)))?;
+                Ok(result)
+            }
             Operation::Call(_) | Operation::Fact(_) | Operation::Output(_) => {
                 Err(Stop::Host(format!("`{}` was not bound", call.call)))
             }
@@ -330,7 +352,12 @@ impl Gate for AttemptGate {
         match Task::of(&call) {
             Some(Ok(task)) => task.perform(self).await,
             Some(Err(error)) => Ok(Err(error)),
-            None => self.make(call).await,
+            None => {
+                let interface = call.interface.clone();
+                let result = self.make(call).await?;
+                self.redactor.saw(&interface, &result);
+                Ok(result)
+            }
         }
     }
 
@@ -348,6 +375,7 @@ impl Gate for AttemptGate {
             return;
         }
         let LogLine { level, context, message } = line;
+        let message = self.redactor.text(message);
         let level = format!("{level:?}").to_lowercase();
         if let Err(error) =
             self.log.append(vec![(self.call_place(), Event::Logged { level, context, message })])

@@ -125,6 +125,7 @@ async fn stored(
         | Command::Check { .. }
         | Command::Run(_)
         | Command::Demo { .. }
+        | Command::Compile { .. }
         | Command::Policy { .. }
         | Command::Audit { .. } => {
             return Err(Failure::bug("a command went the wrong way"));
