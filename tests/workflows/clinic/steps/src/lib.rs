@@ -3,12 +3,19 @@
 use wflo::prelude::*;
 use wflo::secret;
 
-/// Say a request's answer, or why there is none
+/// A request's answer, or why there is none.
 fn came_to(answer: Result<http::Response, http::Error>) -> wflo::Result<String> {
     match answer {
-        Ok(answer) => Ok(format!("{} {:?} {}", answer.status(), answer.header("x-echo"), answer.text()?)),
+        Ok(answer) => {
+            let head = format!("{} {:?}", answer.status(), answer.header("x-echo"));
+            Ok(format!("{head} {}", answer.text()?))
+        }
         Err(error) => Ok(format!("error: {error}")),
     }
+}
+
+fn said<T, E: std::fmt::Display>(result: Result<T, E>) -> String {
+    result.map_or_else(|error| error.to_string(), |_| "it was given".to_owned())
 }
 
 /// Pay with a key that the step never sees; the server answers with what it got
@@ -32,8 +39,8 @@ fn leak(ctx: Context) -> wflo::Result<Vec<String>> {
     Ok(vec![
         came_to(http::get(&other).header("authorization", &bearer).send())?,
         came_to(http::get(format!("{url}&key={key}")).send())?,
-        format!("{:?}", db("clinic").query("SELECT ?1", params![key.as_str()]).map(|rows| rows.len()).map_err(|error| error.to_string())),
-        format!("{:?}", secret("other").map_err(|error| error.to_string())),
+        said(db("clinic").query("SELECT ?1", params![key.as_str()])),
+        said(secret("other")),
     ])
 }
 
