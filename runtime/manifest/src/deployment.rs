@@ -17,6 +17,7 @@ use crate::labels::DataLabels;
 use crate::price::UnknownPrice;
 use crate::prices::Prices;
 use crate::reader::Reader;
+use crate::spending::Spending;
 use crate::text::Text;
 
 /// A validated `wflo.toml`. The default one binds nothing and keeps runs in `.wflo`.
@@ -52,6 +53,8 @@ pub struct Deployment {
     pub principals: BTreeMap<PrincipalName, Principal>,
     /// Rules about money.
     pub budget: BudgetRules,
+    /// What may be spent above single runs.
+    pub spending: Spending,
     /// What no step may exceed.
     pub ceilings: Ceilings,
     /// Interfaces that the host brings itself, and what reads their grants: see [`offer`](Self::offer).
@@ -236,6 +239,7 @@ impl Default for Deployment {
             serve: Serve::default(),
             principals: BTreeMap::new(),
             budget: BudgetRules::default(),
+            spending: Spending::default(),
             ceilings: Ceilings::default(),
             offers: BTreeMap::new(),
             secrets: BTreeMap::new(),

@@ -4,8 +4,11 @@
 //! [`Plan`](wflo_manifest::Plan), [drives](Runtime::drive) them until they end or wait, takes
 //! [votes](Runtime::vote), and shows what happened. What steps can reach is what the [`Host`] lends.
 
+mod accounts;
 mod ask;
 mod attempt;
+mod cost;
+mod edit;
 mod error;
 mod executor;
 mod fact;
@@ -30,6 +33,7 @@ mod player;
 mod policy_gate;
 mod principal;
 mod queries;
+mod question;
 mod recovery;
 mod redact;
 mod replay;
@@ -42,10 +46,12 @@ mod scrub;
 mod secret;
 mod statement;
 mod tasks;
+mod top_up;
 mod transactions;
 mod transcript;
 mod view;
 
+pub use accounts::AccountView;
 pub use attempt::AttemptFailed;
 pub use error::RuntimeError;
 pub use executor::Observer;

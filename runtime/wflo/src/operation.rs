@@ -11,6 +11,7 @@ use wflo_model::{Call, CallError, DbAccess, Grants, Label, SqlRows, SqlValue};
 use wflo_ports::{ChatRequest, Database, DbError, Executed, HttpRequest, HttpResponse, Statement};
 
 use crate::ask::Ask;
+use crate::cost::CostReport;
 use crate::fact::Fact;
 use crate::files::FileCall;
 use crate::interface::OwnCall;
@@ -41,6 +42,8 @@ pub(crate) enum Operation {
     File(FileCall),
     /// `wflo:secret/secrets.placeholder`
     Secret(SecretCall),
+    /// `wflo:step/context.report-cost`
+    Cost(CostReport),
     /// What the guest returned: no guest calls it, and it is judged where the step ends.
     Output(Value),
 }
@@ -107,6 +110,7 @@ impl Operation {
             ("wflo:approval/policy", "fact") => arguments(call).map(Self::Fact),
             ("wasi:filesystem/types", _) => FileCall::parse(call).map(Self::File),
             ("wflo:secret/secrets", "placeholder") => arguments(call).map(Self::Secret),
+            ("wflo:step/context", "report-cost") => CostReport::parse(call).map(Self::Cost),
             (interface, _) => match interface.parse() {
                 Ok(interface) => Ok(Self::Own(OwnCall { interface, call: call.clone() })),
                 Err(_) => Err(CallError::AccessDenied { message: format!("there is no function `{call}`") }),
@@ -124,6 +128,7 @@ impl Operation {
             | Self::Fact(_)
             | Self::File(_)
             | Self::Secret(_)
+            | Self::Cost(_)
             | Self::Output(_) => CallClass::Read,
             Self::Execute(_) | Self::Call(_) => CallClass::Transactional,
             Self::Http(request) => http::class(request, grants),
@@ -174,7 +179,7 @@ impl Operation {
             Self::Secret(call) => call.authorise(grants, outside),
             Self::File(call) => call.authorise(grants, outside),
             // Asking is always allowed, and claims are held against what the step declares.
-            Self::Ask(_) | Self::Fact(_) | Self::Output(_) => Ok(()),
+            Self::Ask(_) | Self::Fact(_) | Self::Cost(_) | Self::Output(_) => Ok(()),
         }
     }
 }
@@ -193,7 +198,7 @@ pub(crate) fn fits(call: &str, value: &serde_json::Value) -> Result<(), String> 
     }
 }
 
-fn arguments<T: DeserializeOwned>(call: &Call) -> Result<T, CallError> {
+pub(crate) fn arguments<T: DeserializeOwned>(call: &Call) -> Result<T, CallError> {
     T::deserialize(&call.args).map_err(|error| CallError::Invalid { message: format!("`{call}`: {error}") })
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::Value;
-use wflo_manifest::Plan;
+use wflo_manifest::{Plan, Spending};
 use wflo_model::{HostPath, HttpPattern, InterfaceName, Label, ModelName};
 use wflo_ports::{ChatModel, Database, Files, HttpClient, HttpRequest, Notifier};
 
@@ -28,6 +28,7 @@ pub struct Outside {
     databases: BTreeMap<Label, Arc<dyn Database>>,
     http: Option<OutsideHttp>,
     interfaces: BTreeMap<InterfaceName, Arc<dyn Lent>>,
+    spending: Spending,
     channels: BTreeMap<String, Result<Arc<dyn Notifier>, String>>,
     pages: Option<String>,
     files: Option<OutsideFiles>,
@@ -182,6 +183,19 @@ impl Outside {
 
     pub(crate) const fn scrubber(&self) -> &Scrubber {
         self.secrets.scrubber()
+    }
+
+    /// Sets what may be spent above single runs.
+    #[must_use]
+    pub fn with_spending(mut self, spending: Spending) -> Self {
+        self.spending = spending;
+        self
+    }
+
+    /// What may be spent above single runs.
+    #[must_use]
+    pub const fn spending(&self) -> &Spending {
+        &self.spending
     }
 
     /// Lends a channel under the address that workflows use; or says why it cannot be used, which is then why what is to
