@@ -68,11 +68,11 @@ mod schema;
 mod secret;
 
 pub use approval::{Ask, AskError, Decision, DecisionStatus, Vote};
-pub use fact::{FactError, Verdict, fact};
-pub use secret::{Secret, SecretError, secret};
 pub use context::{Context, ContextError, Undo};
+pub use fact::{FactError, Verdict, fact};
 #[doc(no_inline)]
 pub use schemars::{self, JsonSchema};
+pub use secret::{Secret, SecretError, secret};
 #[doc(no_inline)]
 pub use serde::{self, Deserialize, Serialize};
 #[doc(no_inline)]

@@ -32,7 +32,15 @@ impl Guest for Pacer {
             output_schema: None,
             facts: Vec::new(),
         };
-        vec![step("nothing"), step("reads-N"), step("asks-N"), step("pauses-N"), step("spins"), step("grows"), step("floods")]
+        vec![
+            step("nothing"),
+            step("reads-N"),
+            step("asks-N"),
+            step("pauses-N"),
+            step("spins"),
+            step("grows"),
+            step("floods"),
+        ]
     }
 
     fn run(step: String) -> Result<String, Failure> {

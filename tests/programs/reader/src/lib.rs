@@ -77,7 +77,11 @@ fn read() -> std::io::Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in fs::read_dir("/data")? {
         let entry = entry?;
-        names.push(format!("{}{}", entry.file_name().display(), if entry.file_type()?.is_dir() { "/" } else { "" }));
+        names.push(format!(
+            "{}{}",
+            entry.file_name().display(),
+            if entry.file_type()?.is_dir() { "/" } else { "" }
+        ));
     }
     said.push(names.join(" "));
     let found = fs::metadata("/data/hello.txt")?;

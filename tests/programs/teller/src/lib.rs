@@ -63,11 +63,14 @@ impl Guest for Teller {
 
 /// Takes 10 from each rich account, one by one, and gives all of it to the account the model picks.
 fn move_money() -> Result<String, Failure> {
-    let rich = sql::query("bank", "SELECT id FROM accounts WHERE balance >= 100 ORDER BY id", &[]).map_err(failure)?;
+    let rich = sql::query("bank", "SELECT id FROM accounts WHERE balance >= 100 ORDER BY id", &[])
+        .map_err(failure)?;
     log(Level::Info, "teller", "asking");
     let schema = r#"{"type":"object","properties":{"pick":{"type":"integer"}},"required":["pick"]}"#;
-    let answer = tasks::analyze("gpt-4", &format!("{}", rich.rows.len()), "pick one", schema).map_err(failure)?;
-    let pick: i64 = answer.value.chars().filter(char::is_ascii_digit).collect::<String>().parse().map_err(failure)?;
+    let answer =
+        tasks::analyze("gpt-4", &format!("{}", rich.rows.len()), "pick one", schema).map_err(failure)?;
+    let pick: i64 =
+        answer.value.chars().filter(char::is_ascii_digit).collect::<String>().parse().map_err(failure)?;
     let luck = RandomState::new().hash_one(7_u8);
     for row in &rich.rows {
         let take = "UPDATE accounts SET balance = balance - 10 WHERE id = ?1";
