@@ -25,5 +25,5 @@ pub use files::{FileAnswer, FilesView};
 pub use functions::{FUNCTIONS, INTERFACES, Reach};
 pub use gate::{Decision, DecisionStatus, DecisionVote, Gate, LogLevel, LogLine, StepContext, Stop};
 pub use http::HttpView;
-pub use link::{HostView, add_to_linker};
+pub use link::{HasHost, Host, HostView, add_to_linker, host};
 pub use step::{StepInfo, StepInstance, StepPre, Undo};

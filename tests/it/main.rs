@@ -2,20 +2,27 @@
 
 mod approval;
 mod audit;
+mod browser;
 mod budget;
 mod check;
 mod chores;
 mod compile;
 mod crash;
+mod decisions;
 mod deny;
 mod fraud;
 mod gate;
 mod harness;
+mod hostile;
 mod http;
+mod http_client;
 mod manifest;
 mod notify;
 mod readme;
 mod refunds;
+mod security;
+mod serve;
+mod serve_browser;
 mod shared;
 mod signals;
 mod torture;

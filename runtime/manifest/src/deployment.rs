@@ -5,7 +5,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use wflo_model::{GroupName, HostPath, HttpPattern, Label, LimitName, ModelName, PrincipalName};
+use wflo_model::{
+    GrantReader, GroupName, HostPath, HttpPattern, InterfaceName, Label, LimitName, ModelName, PrincipalName,
+};
 
 use crate::channel::{Channel, MailServer};
 use crate::deployment_toml;
@@ -15,6 +17,7 @@ use crate::labels::DataLabels;
 use crate::price::UnknownPrice;
 use crate::prices::Prices;
 use crate::reader::Reader;
+use crate::spending::Spending;
 use crate::text::Text;
 
 /// A validated `wflo.toml`. The default one binds nothing and keeps runs in `.wflo`.
@@ -50,8 +53,12 @@ pub struct Deployment {
     pub principals: BTreeMap<PrincipalName, Principal>,
     /// Rules about money.
     pub budget: BudgetRules,
+    /// What may be spent above single runs.
+    pub spending: Spending,
     /// What no step may exceed.
     pub ceilings: Ceilings,
+    /// Interfaces that the host brings itself, and what reads their grants: see [`offer`](Self::offer).
+    pub offers: BTreeMap<InterfaceName, GrantReader>,
     /// Secrets.
     pub secrets: BTreeMap<Label, SecretBinding>,
     /// What servers may be given.
@@ -232,7 +239,9 @@ impl Default for Deployment {
             serve: Serve::default(),
             principals: BTreeMap::new(),
             budget: BudgetRules::default(),
+            spending: Spending::default(),
             ceilings: Ceilings::default(),
+            offers: BTreeMap::new(),
             secrets: BTreeMap::new(),
             hosts: Vec::new(),
             data: BTreeMap::new(),

@@ -149,6 +149,9 @@ impl Plan {
                 .map(|key| format!(", with a key of the host's in `{}`", key.header));
             lines.push(format!("may request `{}`{}", grant.allow, key.unwrap_or_default()));
         }
+        for (name, grants) in &step.grants.interfaces {
+            lines.extend(grants.iter().map(|grant| format!("may use `{name}` of this host: {grant}")));
+        }
         lines.extend(other_reach(&step.grants));
         if let Some(labels) = names(step.labels.iter()) {
             lines.push(format!(

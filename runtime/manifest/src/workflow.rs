@@ -4,13 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::Value;
-use wflo_model::{DbAccess, HttpGrant, InputName, Label, ModelName, PicoUsd, StepName, WorkflowName};
+use wflo_model::{
+    DbAccess, GroupName, HttpGrant, InputName, Label, ModelName, PicoUsd, StepName, WorkflowName,
+};
 
+use crate::approval_toml::ApprovalToml;
 use crate::component::ComponentRef;
 use crate::diagnostic::{Diagnostics, Source};
 use crate::expression_check::check_steps;
 use crate::expression_toml::ExpressionToml;
 use crate::graph::cycles;
+use crate::interface::InterfaceGrants;
 use crate::limits;
 use crate::near::did_you_mean;
 use crate::plan::{OnCancel, OnExceeded, OnFailure, PlanInput};
@@ -21,7 +25,7 @@ use crate::reader::{Reader, Spanned};
 use crate::retry::Retry;
 use crate::schema::{compile, violations};
 use crate::statement::{Statements, check_calls};
-use crate::workflow_toml::{ApprovalToml, InputToml, ItemsToml, StepToml, WorkflowToml};
+use crate::workflow_toml::{InputToml, ItemsToml, StepToml, WorkflowToml};
 
 /// A validated `workflow.toml`: names are unique, dependencies exist and form no cycle, schemas are schemas.
 ///
@@ -48,6 +52,9 @@ pub struct Workflow {
     pub(crate) budget: Option<PicoUsd>,
     pub(crate) on_failure: OnFailure,
     pub(crate) on_exceeded: OnExceeded,
+    pub(crate) budget_approvers: Vec<Spanned<GroupName>>,
+    pub(crate) budget_alerts: Vec<u32>,
+    pub(crate) budget_notify: Vec<Spanned<String>>,
     pub(crate) on_cancel: OnCancel,
     pub(crate) max_parallel: Option<u32>,
     pub(crate) inputs: BTreeMap<InputName, PlanInput>,
@@ -67,6 +74,7 @@ pub(crate) struct Step {
     pub(crate) depends_on: BTreeSet<StepName>,
     pub(crate) db: BTreeMap<Label, Spanned<DbAccess>>,
     pub(crate) llm: Vec<Spanned<ModelName>>,
+    pub(crate) interfaces: InterfaceGrants,
     pub(crate) http: Vec<Spanned<HttpGrant>>,
     pub(crate) output: Option<Value>,
     pub(crate) limits: limits::Written,
@@ -167,6 +175,7 @@ impl Workflow {
                 depends_on: step.depends_on.into_iter().map(|name| name.value).collect(),
                 db: step.db,
                 llm: step.llm,
+                interfaces: step.interfaces,
                 http: step.http,
                 output: step.output,
                 limits: step.limits,
@@ -189,6 +198,9 @@ impl Workflow {
             budget: toml.budget,
             on_failure: toml.on_failure,
             on_exceeded: toml.on_exceeded,
+            budget_approvers: toml.budget_approvers,
+            budget_alerts: toml.budget_alerts,
+            budget_notify: toml.budget_notify,
             on_cancel: toml.on_cancel,
             max_parallel: toml.max_parallel,
             inputs,

@@ -12,6 +12,7 @@ mod fault;
 mod grants;
 mod http;
 mod id;
+mod interface;
 mod limits;
 mod money;
 mod name;
@@ -34,6 +35,7 @@ pub use http::{
     HttpMethod, HttpPattern, HttpScheme, HttpUrl, Idempotency, Octets, is_public,
 };
 pub use id::{ApprovalId, BadId, RunId, StoreId};
+pub use interface::{BadInterfaceName, GrantReader, InterfaceName};
 pub use limits::{LimitName, Limits};
 pub use money::{BadMoney, PicoUsd};
 pub use name::{

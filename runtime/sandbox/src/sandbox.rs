@@ -13,6 +13,7 @@ use wflo_model::Digest;
 use crate::cache::CodeCache;
 use crate::compiler::{CodeSettings, CompileError, Compiler};
 use crate::config::SandboxConfig;
+use crate::linked::{self, Linked};
 use crate::program::Program;
 use crate::state::State;
 use crate::{clock, ticker};
@@ -49,6 +50,8 @@ pub(crate) struct Pool {
     /// Instances that may be alive: the allocator refuses those over its limits and never waits.
     pub(crate) permits: Semaphore,
     pub(crate) max_memory: u64,
+    /// Interfaces that the host brings itself, with their versions.
+    pub(crate) own: Vec<String>,
 }
 
 impl Sandbox {
@@ -58,7 +61,7 @@ impl Sandbox {
     /// # Errors
     /// When address space for the pool cannot be had, or the cache's folder cannot be made.
     pub fn new(config: SandboxConfig) -> Result<Arc<Self>, SandboxError> {
-        Self::set_up(config, None)
+        Self::with(config, None, &[])
     }
 
     /// As [`new`](Self::new), with components compiled by somebody else: [`Apart`](crate::Apart) is one who does it in
@@ -70,13 +73,24 @@ impl Sandbox {
         config: SandboxConfig,
         compiler: Arc<dyn Compiler>,
     ) -> Result<Arc<Self>, SandboxError> {
-        Self::set_up(config, Some(compiler))
+        Self::with(config, Some(compiler), &[])
     }
 
-    fn set_up(config: SandboxConfig, compiler: Option<Arc<dyn Compiler>>) -> Result<Arc<Self>, SandboxError> {
+    /// As [`new`](Self::new), with components compiled by somebody else, where there is one ([`Apart`](crate::Apart) does
+    /// it in a process of its own), and with interfaces that the host brings itself.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new); and when an interface is linked already, or has the name of none that a host can bring.
+    pub fn with(
+        config: SandboxConfig,
+        compiler: Option<Arc<dyn Compiler>>,
+        own: &[&dyn Linked],
+    ) -> Result<Arc<Self>, SandboxError> {
         let settings = config.code();
         let engine = Engine::new(&config.engine()).map_err(|source| SandboxError::Engine { source })?;
-        let linker = linker(&engine).map_err(|source| SandboxError::Engine { source })?;
+        let linker = linker(&engine).map_err(|source| SandboxError::Engine { source });
+        let linker =
+            linker.and_then(|mut linker| linked::add_to_linker(&mut linker, own).map(|()| linker))?;
         ticker::start(&engine).map_err(|source| SandboxError::Thread { source })?;
         let cache = match config.cache_dir {
             Some(path) => match CodeCache::open(&path, &engine, config.cache_bytes) {
@@ -86,7 +100,8 @@ impl Sandbox {
             None => None,
         };
         let permits = Semaphore::new(usize::try_from(config.instances).unwrap_or(Semaphore::MAX_PERMITS));
-        let pool = Arc::new(Pool { engine, permits, max_memory: config.max_memory });
+        let own = own.iter().map(|own| own.import().to_owned()).collect();
+        let pool = Arc::new(Pool { engine, permits, max_memory: config.max_memory, own });
         Ok(Arc::new(Self { pool, linker, cache, settings, compiler, programs: Mutex::new(HashMap::new()) }))
     }
 
@@ -185,6 +200,14 @@ pub enum SandboxError {
     Engine {
         /// wasmtime's words.
         source: wasmtime::Error,
+    },
+    /// An interface that the host brings itself cannot be linked.
+    #[error("interface `{interface}` cannot be linked: {why}")]
+    Interface {
+        /// The interface.
+        interface: String,
+        /// Why.
+        why: String,
     },
     /// A thread could not be started.
     #[error("the sandbox's clock thread cannot be started")]

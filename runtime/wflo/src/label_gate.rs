@@ -36,6 +36,11 @@ pub(crate) fn admit(
             let host = format!("`{}`", request.url.origin());
             (refused(&|label| outside.host_accepts(request, label)), host)
         }
+        Operation::Own(own) => {
+            let interface = outside.interface(&own.interface);
+            let accepts = |label: &Label| interface.is_some_and(|interface| interface.accepts(label));
+            (refused(&accepts), format!("interface `{}`", own.interface))
+        }
         // Databases and files are where labelled data lie; people, facts and outputs stay within the run.
         _ => return Ok(()),
     };

@@ -4,8 +4,11 @@
 //! [`Plan`](wflo_manifest::Plan), [drives](Runtime::drive) them until they end or wait, takes
 //! [votes](Runtime::vote), and shows what happened. What steps can reach is what the [`Host`] lends.
 
+mod accounts;
 mod ask;
 mod attempt;
+mod cost;
+mod edit;
 mod error;
 mod executor;
 mod fact;
@@ -16,6 +19,7 @@ mod guest;
 mod history;
 mod http;
 mod identities;
+mod interface;
 mod intervene;
 mod label_gate;
 mod model_call;
@@ -29,6 +33,7 @@ mod player;
 mod policy_gate;
 mod principal;
 mod queries;
+mod question;
 mod recovery;
 mod redact;
 mod replay;
@@ -41,15 +46,18 @@ mod scrub;
 mod secret;
 mod statement;
 mod tasks;
+mod top_up;
 mod transactions;
 mod transcript;
 mod view;
 
+pub use accounts::AccountView;
 pub use attempt::AttemptFailed;
 pub use error::RuntimeError;
 pub use executor::Observer;
 pub use fork::Fork;
 pub use guest::{Components, StepProgram};
+pub use interface::{CallClassOf, Interface, InterfaceError, InterfaceGrant, offer};
 pub use outbox::OutboxLine;
 pub use outside::{Outside, OutsideFiles, OutsideHttp};
 pub use principal::{NotAuthenticated, Principal, Principals, new_token};

@@ -11,8 +11,10 @@ use wflo_model::{Call, CallError, DbAccess, Grants, Label, SqlRows, SqlValue};
 use wflo_ports::{ChatRequest, Database, DbError, Executed, HttpRequest, HttpResponse, Statement};
 
 use crate::ask::Ask;
+use crate::cost::CostReport;
 use crate::fact::Fact;
 use crate::files::FileCall;
+use crate::interface::OwnCall;
 use crate::named::NamedCall;
 use crate::placeholder::SecretCall;
 use crate::{Outside, http};
@@ -34,10 +36,14 @@ pub(crate) enum Operation {
     Http(HttpRequest),
     /// `wflo:approval/policy.fact`
     Fact(Fact),
+    /// A call of an interface that the host brings itself.
+    Own(OwnCall),
     /// `wasi:filesystem/types`
     File(FileCall),
     /// `wflo:secret/secrets.placeholder`
     Secret(SecretCall),
+    /// `wflo:step/context.report-cost`
+    Cost(CostReport),
     /// What the guest returned: no guest calls it, and it is judged where the step ends.
     Output(Value),
 }
@@ -104,7 +110,11 @@ impl Operation {
             ("wflo:approval/policy", "fact") => arguments(call).map(Self::Fact),
             ("wasi:filesystem/types", _) => FileCall::parse(call).map(Self::File),
             ("wflo:secret/secrets", "placeholder") => arguments(call).map(Self::Secret),
-            _ => Err(CallError::AccessDenied { message: format!("there is no function `{call}`") }),
+            ("wflo:step/context", "report-cost") => CostReport::parse(call).map(Self::Cost),
+            (interface, _) => match interface.parse() {
+                Ok(interface) => Ok(Self::Own(OwnCall { interface, call: call.clone() })),
+                Err(_) => Err(CallError::AccessDenied { message: format!("there is no function `{call}`") }),
+            },
         }
     }
 
@@ -118,9 +128,12 @@ impl Operation {
             | Self::Fact(_)
             | Self::File(_)
             | Self::Secret(_)
+            | Self::Cost(_)
             | Self::Output(_) => CallClass::Read,
             Self::Execute(_) | Self::Call(_) => CallClass::Transactional,
             Self::Http(request) => http::class(request, grants),
+            // The host says when it is made; until then, the worst.
+            Self::Own(_) => CallClass::Unsafe,
         }
     }
 
@@ -162,10 +175,11 @@ impl Operation {
                 database(outside, db).map(|_| ())
             }
             Self::Http(request) => http::authorise(request, grants, outside),
+            Self::Own(own) => own.authorise(grants, outside),
             Self::Secret(call) => call.authorise(grants, outside),
             Self::File(call) => call.authorise(grants, outside),
             // Asking is always allowed, and claims are held against what the step declares.
-            Self::Ask(_) | Self::Fact(_) | Self::Output(_) => Ok(()),
+            Self::Ask(_) | Self::Fact(_) | Self::Cost(_) | Self::Output(_) => Ok(()),
         }
     }
 }
@@ -184,7 +198,7 @@ pub(crate) fn fits(call: &str, value: &serde_json::Value) -> Result<(), String> 
     }
 }
 
-fn arguments<T: DeserializeOwned>(call: &Call) -> Result<T, CallError> {
+pub(crate) fn arguments<T: DeserializeOwned>(call: &Call) -> Result<T, CallError> {
     T::deserialize(&call.args).map_err(|error| CallError::Invalid { message: format!("`{call}`: {error}") })
 }
 

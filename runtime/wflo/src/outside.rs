@@ -3,13 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use wflo_model::{HostPath, HttpPattern, Label, ModelName};
+use serde_json::Value;
+use wflo_manifest::{Plan, Spending};
+use wflo_model::{HostPath, HttpPattern, InterfaceName, Label, ModelName};
 use wflo_ports::{ChatModel, Database, Files, HttpClient, HttpRequest, Notifier};
 
+use crate::interface::{Interface, Lent, WithCeiling, name_of};
 use crate::scrub::Scrubber;
 use crate::secret::{Secret, Secrets};
 
-/// The models and databases that the deployment binds now, and its HTTP.
+/// The models and databases that the deployment binds now, its HTTP, and what interfaces of the host's own lead to.
 ///
 /// A plan's grant alone reaches nothing: a live call needs the binding as well, so that taking a binding away
 /// works at once for every run.
@@ -24,6 +27,8 @@ pub struct Outside {
     models: BTreeMap<ModelName, Arc<dyn ChatModel>>,
     databases: BTreeMap<Label, Arc<dyn Database>>,
     http: Option<OutsideHttp>,
+    interfaces: BTreeMap<InterfaceName, Arc<dyn Lent>>,
+    spending: Spending,
     channels: BTreeMap<String, Result<Arc<dyn Notifier>, String>>,
     pages: Option<String>,
     files: Option<OutsideFiles>,
@@ -100,6 +105,29 @@ impl Outside {
         self
     }
 
+    /// Lends an interface that the host brings itself. Within `ceiling`, where there is one, grants decide.
+    #[must_use]
+    pub fn with_interface<I: Interface>(mut self, interface: Arc<I>, ceiling: Option<Vec<I::Grant>>) -> Self {
+        let name = name_of(&*interface);
+        self.interfaces.insert(name, Arc::new(WithCeiling { interface, ceiling }));
+        self
+    }
+
+    /// The interfaces of the host's own that a plan asks more of than their ceilings allow. A run of it can be
+    /// started; each call above a ceiling is denied.
+    #[must_use]
+    pub fn exceeded(&self, plan: &Plan) -> BTreeSet<InterfaceName> {
+        let granted = plan.steps.iter().flat_map(|step| &step.grants.interfaces);
+        let exceeds = |name: &InterfaceName, granted: &[Value]| {
+            self.interfaces.get(name).is_some_and(|lent| lent.exceeds(granted))
+        };
+        granted.filter(|(name, granted)| exceeds(name, granted)).map(|(name, _)| name.clone()).collect()
+    }
+
+    pub(crate) fn interface(&self, name: &InterfaceName) -> Option<&Arc<dyn Lent>> {
+        self.interfaces.get(name)
+    }
+
     /// Lends files. Within `ceiling`, where there is one, grants decide.
     #[must_use]
     pub fn with_files(mut self, files: Arc<dyn Files>, ceiling: Option<Vec<HostPath>>) -> Self {
@@ -157,6 +185,19 @@ impl Outside {
         self.secrets.scrubber()
     }
 
+    /// Sets what may be spent above single runs.
+    #[must_use]
+    pub fn with_spending(mut self, spending: Spending) -> Self {
+        self.spending = spending;
+        self
+    }
+
+    /// What may be spent above single runs.
+    #[must_use]
+    pub const fn spending(&self) -> &Spending {
+        &self.spending
+    }
+
     /// Lends a channel under the address that workflows use; or says why it cannot be used, which is then why what is to
     /// be told there waits.
     #[must_use]
@@ -209,6 +250,7 @@ impl std::fmt::Debug for Outside {
             .field("models", &self.models.keys())
             .field("databases", &self.databases.keys())
             .field("http", &self.http.is_some())
+            .field("interfaces", &self.interfaces.keys())
             .field("channels", &self.channels.keys())
             .field("files", &self.files.is_some())
             .field("secrets", &self.secrets.labels().collect::<Vec<_>>())

@@ -143,7 +143,7 @@ impl Runtime {
         let ended = program.run(step.function.as_str(), Box::new(gate), &step.limits).await;
         let gate: Box<dyn Any> = ended.gate;
         let mut gate = gate.downcast::<ReplayGate>().expect("the sandbox gives back the gate it was given");
-        let end = match ended.end {
+        let mut end = match ended.end {
             End::Failed(Failure { kind, message }) => {
                 End::Failed(Failure { kind, message: gate.redactor.text(message) })
             }
@@ -154,7 +154,12 @@ impl Runtime {
             && gate.player.history().peek().is_some_and(|recorded| is_output(&recorded.call))
         {
             match gate.player.ask(output_call(output)) {
-                Ok((_, Some(CameTo::Returned { .. }))) => {}
+                // People may have changed it: that is what the attempt ended with.
+                Ok((_, Some(CameTo::Returned { .. }))) => {
+                    if let Some(changed) = gate.player.performed() {
+                        end = End::Output(changed.args.clone());
+                    }
+                }
                 Ok(_) => refused = matches!(recorded, AttemptEnd::Failed(_)),
                 Err(divergence) => _ = gate.differs(divergence.into()),
             }

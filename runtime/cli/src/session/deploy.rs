@@ -85,6 +85,7 @@ impl Deploy {
         let files = HostFiles::new(HostFilesConfig { root, kept: vec![state.to_owned()] });
         outside = outside.with_files(Arc::new(files), deployment.ceilings.files.clone());
         let ceiling = deployment.ceilings.http.clone();
+        outside = outside.with_spending(deployment.spending.clone());
         outside = outside.with_http(Arc::new(Http::new(HttpConfig::default())), ceiling);
         outside = self.lend_channels(&deployment, outside)?;
         Ok(Host { outside: Arc::new(outside), principals: self.principals()? })

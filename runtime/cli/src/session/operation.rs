@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use wflo::{Observer, RunView};
 
+use super::decisions::{Accounts, Edit, TopUp};
 use super::interventions::{Cancel, Erase, Fork, Gc, Replay, Resolve};
 use super::operations::{
     Approval, Approvals, Costs, Drive, Events, Export, Keep, Known, Lacks, Logs, Resumable, Resume, Runs,
@@ -87,11 +88,13 @@ macro_rules! requests {
 }
 
 requests! {
+    Accounts,
     Approval,
     Approvals,
     Cancel,
     Costs,
     Drive,
+    Edit,
     Erase,
     Events,
     Export,
@@ -110,6 +113,7 @@ requests! {
     Show,
     Start,
     Tell,
+    TopUp,
     Vote,
 }
 

@@ -13,7 +13,7 @@ use crate::failure::Failure;
 
 /// The runtime, and the deployments of those who are having runs driven.
 pub(crate) struct Service {
-    runtime: Runtime,
+    runtime: Arc<Runtime>,
     /// The folder of the store.
     state: PathBuf,
     /// Open for as long as somebody uses them: commands of one deployment share its databases and tapes, and a file
@@ -38,11 +38,16 @@ impl<E: Into<Failure>> From<E> for Refusal {
 
 impl Service {
     pub(crate) fn new(runtime: Runtime, state: PathBuf) -> Self {
-        Self { runtime, state, hosts: Mutex::default() }
+        Self { runtime: Arc::new(runtime), state, hosts: Mutex::default() }
     }
 
-    pub(crate) const fn runtime(&self) -> &Runtime {
+    pub(crate) fn runtime(&self) -> &Runtime {
         &self.runtime
+    }
+
+    /// The runtime, for what lives beside this.
+    pub(crate) fn shared_runtime(&self) -> Arc<Runtime> {
+        Arc::clone(&self.runtime)
     }
 
     /// Opens a deployment, or finds it open.

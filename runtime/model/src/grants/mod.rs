@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use crate::{ChannelName, DbAccess, HttpGrant, Label, ModelName};
+use crate::{ChannelName, DbAccess, HttpGrant, InterfaceName, Label, ModelName};
 
 mod files;
 mod mail;
@@ -35,6 +36,9 @@ pub struct Grants {
     /// Requests over HTTP.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub http: BTreeSet<HttpGrant>,
+    /// Interfaces that the host brings itself: what each of its own grants says, in its own words.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub interfaces: BTreeMap<InterfaceName, Vec<Value>>,
     /// Folders of the host, to read.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub files: BTreeSet<FileGrant>,
@@ -60,9 +64,14 @@ impl Grants {
     #[must_use]
     pub fn covers(&self, narrower: &Self) -> bool {
         let http = |narrow: &HttpGrant| self.http.iter().any(|wide| wide.covers(narrow));
+        // Only the host knows what its grants mean: here, one covers what says the same.
+        let interface = |(name, narrow): (&InterfaceName, &Vec<Value>)| {
+            self.interfaces.get(name).is_some_and(|wide| narrow.iter().all(|grant| wide.contains(grant)))
+        };
         let files = |narrow: &FileGrant| self.files.iter().any(|wide| wide.covers(narrow));
         let mail = |narrow: &MailPattern| self.mail.iter().any(|wide| wide.covers(narrow));
         narrower.llm.is_subset(&self.llm)
+            && narrower.interfaces.iter().all(interface)
             && narrower.http.iter().all(http)
             && narrower.files.iter().all(files)
             && narrower.mail.iter().all(mail)
@@ -80,6 +89,11 @@ impl Grants {
     pub fn widen(&mut self, other: &Self) {
         self.llm.extend(other.llm.iter().cloned());
         self.http.extend(other.http.iter().cloned());
+        for (name, grants) in &other.interfaces {
+            let mine = self.interfaces.entry(name.clone()).or_default();
+            let more: Vec<_> = grants.iter().filter(|grant| !mine.contains(grant)).cloned().collect();
+            mine.extend(more);
+        }
         self.files.extend(other.files.iter().cloned());
         self.notify.extend(other.notify.iter().cloned());
         self.mail.extend(other.mail.iter().cloned());

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use proptest::collection::{btree_set, vec};
 use proptest::prelude::*;
 use proptest::sample::select;
+use serde_json::json;
 
 use super::{FileGrant, Grants, HostPath, MailPattern};
 use crate::{DbAccess, HttpGrant, HttpMethod, HttpUrl, TableAccess};
@@ -66,8 +67,10 @@ fn grants() -> impl Strategy<Value = Grants> {
     let db = vec((select(vec!["bank", "shop"]), access()), 0..3);
     let first = (db, some(&["gpt-4", "other"]), http, files, some(&["slack://a", "slack://b"]));
     let labels = &["one", "two", "three"];
-    (first, some(MAIL), some(labels), some(labels), some(labels)).prop_map(
-        |((db, llm, http, files, notify), mail, knowledge, terraform, secrets)| Grants {
+    let own = vec(select(vec![json!({"ward": "3"}), json!({"ward": "4"}), json!(null)]), 0..3);
+    (first, some(MAIL), some(labels), some(labels), some(labels), own).prop_map(
+        |((db, llm, http, files, notify), mail, knowledge, terraform, secrets, own)| Grants {
+            interfaces: [("clinic:ehr/records".parse().unwrap(), own)].into(),
             db: db.into_iter().map(|(label, access)| (label.parse().unwrap(), access)).collect(),
             llm,
             http,
@@ -185,4 +188,19 @@ fn single_patterns_are_transitive_all_together() {
     check(&mail, MailPattern::covers);
     let folders: Vec<HostPath> = FOLDERS.iter().map(|text| text.parse().unwrap()).collect();
     check(&folders, HostPath::holds);
+}
+
+#[test]
+fn grants_of_a_hosts_interface_cover_what_says_the_same() {
+    let of = |wards: &[&str]| {
+        let grants = wards.iter().map(|ward| json!({"ward": ward})).collect();
+        Grants { interfaces: [("clinic:ehr/records".parse().unwrap(), grants)].into(), ..Grants::default() }
+    };
+    let mut grants = of(&["3", "4"]);
+    assert!(grants.covers(&grants) && grants.covers(&of(&["4"])) && grants.covers(&Grants::default()));
+    assert!(!grants.covers(&of(&["5"])) && !Grants::default().covers(&of(&["3"])));
+    grants.widen(&of(&["5", "3"]));
+    assert_eq!(grants, of(&["3", "4", "5"]));
+    assert_eq!(serde_json::from_value::<Grants>(json!(grants)).unwrap(), grants);
+    assert_eq!(json!(Grants::default()), json!({}), "plans without such a grant keep their digest");
 }

@@ -68,7 +68,7 @@ async fn every_function_that_reaches_outside_goes_through_the_gate() {
     let answers = [
         chat,
         task.clone(),
-        task,
+        task.clone(),
         rows,
         json!({"changed": 4}),
         decision,
@@ -76,7 +76,9 @@ async fn every_function_that_reaches_outside_goes_through_the_gate() {
         json!("approved"),
         json!("wflo-secret-1"),
     ];
-    let answers: VecDeque<_> = answers.into_iter().map(|answer| Answer::Result(Ok(answer))).collect();
+    let others = vec![task; 5];
+    let answers: VecDeque<_> =
+        answers.into_iter().chain(others).map(|answer| Answer::Result(Ok(answer))).collect();
     let gate = Recorder::answering(answers);
     let ended = program("greedy").await.run("all", Box::new(gate), &Limits::default()).await;
     let End::Output(said) = ended.end else { panic!("{:?}", ended.end) };
@@ -119,6 +121,11 @@ async fn every_function_that_reaches_outside_goes_through_the_gate() {
         "Integer(1)",
         "Ok(Verdict::Approved)",
         "Ok(\"wflo_secret_1\")",
+        "estimated: true",
+        "estimated: true",
+        "estimated: true",
+        "estimated: true",
+        "estimated: true",
         "Invalid(\"`data` is not JSON",
         "UnknownModel(",
         "Invalid(\"the details are not JSON",

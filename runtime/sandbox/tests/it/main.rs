@@ -3,9 +3,11 @@
 mod cache;
 mod ends;
 mod files;
+mod forge;
 mod gate;
 mod grants;
 mod guests;
+mod hostile;
 mod http;
 mod virtual_world;
 

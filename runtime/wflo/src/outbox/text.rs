@@ -75,12 +75,12 @@ impl Runtime {
         match (waiting.notice.about, asked) {
             (About::Asked { approval }, Some(asked)) if asked.state == ApprovalState::Open => {
                 notification.kind = NotificationKind::Asked;
-                of = Some(asked.unit.step.clone());
+                of = asked.unit().map(|unit| unit.step);
                 asks(&mut notification, approval, &asked, pages);
             }
             (About::Decided { approval }, Some(asked)) => {
                 notification.kind = NotificationKind::Decided { outcome: outcome(&asked) };
-                of = Some(asked.unit.step.clone());
+                of = asked.unit().map(|unit| unit.step);
                 asks(&mut notification, approval, &asked, pages);
                 notification.details = Some(json!({ "votes": votes(&asked) }));
             }
@@ -111,7 +111,7 @@ fn labels(plan: &Plan, step: Option<&StepName>) -> BTreeSet<Label> {
 /// Fills in what is known of a question.
 fn asks(to: &mut Notification, id: ApprovalId, asked: &Approval, pages: Option<&str>) {
     to.about = id.to_string();
-    to.step = Some(asked.unit.to_string());
+    to.step = asked.unit().map(|unit| unit.to_string());
     to.approvers = asked.rule.approvers.iter().map(ToString::to_string).collect();
     to.quorum = Some(asked.rule.needed());
     to.until = asked.expires_at;
@@ -147,6 +147,11 @@ fn happened(event: &Recorded) -> Value {
             "on": firing.on,
             "because": firing.because,
             "values": firing.values,
+        }),
+        Event::BudgetAlert { percent, settled_usd, limit_usd, .. } => json!({
+            "budget": format!("{percent}% is spent"),
+            "settled_usd": settled_usd,
+            "limit_usd": limit_usd,
         }),
         other => json!(other),
     }

@@ -54,6 +54,11 @@ impl Guest for Greedy {
             format!("{:?}", sql::call("bank", "pay", r#"{"amount":150}"#)),
             format!("{:?}", policy::fact("amount", "150")),
             format!("{:?}", secrets::placeholder("stripe")),
+            format!("{:?}", tasks::transform("gpt-4", "[1]", "add one", "{}")),
+            format!("{:?}", tasks::validate("gpt-4", "[1]", &["is one".into()])),
+            format!("{:?}", tasks::generate_code("gpt-4", "rust", "{}")),
+            format!("{:?}", tasks::moderate("gpt-4", "text", &["be kind".into()])),
+            format!("{:?}", tasks::synthesize("gpt-4", "[1]", "sum up", "{}")),
             // These never reach the gate.
             format!("{:?}", tasks::analyze("gpt-4", "not json", "look", "{}")),
             format!("{:?}", tasks::classify("no such name", "text", &["a".into()])),
