@@ -36,14 +36,14 @@ pub(crate) enum Operation {
     Http(HttpRequest),
     /// `wflo:approval/policy.fact`
     Fact(Fact),
-    /// A call of an interface that the host brings itself.
-    Own(OwnCall),
     /// `wasi:filesystem/types`
     File(FileCall),
     /// `wflo:secret/secrets.placeholder`
     Secret(SecretCall),
     /// `wflo:step/context.report-cost`
     Cost(CostReport),
+    /// A call of an interface that the host brings itself.
+    Own(OwnCall),
     /// What the guest returned: no guest calls it, and it is judged where the step ends.
     Output(Value),
 }

@@ -27,8 +27,8 @@ pub struct Outside {
     models: BTreeMap<ModelName, Arc<dyn ChatModel>>,
     databases: BTreeMap<Label, Arc<dyn Database>>,
     http: Option<OutsideHttp>,
-    interfaces: BTreeMap<InterfaceName, Arc<dyn Lent>>,
     spending: Spending,
+    interfaces: BTreeMap<InterfaceName, Arc<dyn Lent>>,
     channels: BTreeMap<String, Result<Arc<dyn Notifier>, String>>,
     pages: Option<String>,
     files: Option<OutsideFiles>,
@@ -103,6 +103,19 @@ impl Outside {
     pub fn with_http(mut self, client: Arc<dyn HttpClient>, ceiling: Option<Vec<HttpPattern>>) -> Self {
         self.http = Some(OutsideHttp { client, ceiling });
         self
+    }
+
+    /// Sets what may be spent above single runs.
+    #[must_use]
+    pub fn with_spending(mut self, spending: Spending) -> Self {
+        self.spending = spending;
+        self
+    }
+
+    /// What may be spent above single runs.
+    #[must_use]
+    pub const fn spending(&self) -> &Spending {
+        &self.spending
     }
 
     /// Lends an interface that the host brings itself. Within `ceiling`, where there is one, grants decide.
@@ -183,19 +196,6 @@ impl Outside {
 
     pub(crate) const fn scrubber(&self) -> &Scrubber {
         self.secrets.scrubber()
-    }
-
-    /// Sets what may be spent above single runs.
-    #[must_use]
-    pub fn with_spending(mut self, spending: Spending) -> Self {
-        self.spending = spending;
-        self
-    }
-
-    /// What may be spent above single runs.
-    #[must_use]
-    pub const fn spending(&self) -> &Spending {
-        &self.spending
     }
 
     /// Lends a channel under the address that workflows use; or says why it cannot be used, which is then why what is to
