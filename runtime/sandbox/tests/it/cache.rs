@@ -101,14 +101,14 @@ async fn what_was_not_used_for_longest_goes_when_the_folder_is_full() {
     // It is used once more, and so the other is the older one.
     assert!(load("odd", 1 << 30).await);
     let before = bytes();
-    assert!(!load("teller", 1 << 30).await);
+    assert!(!load("reader", 1 << 30).await);
     let all = bytes();
     fs::remove_dir_all(&dir).unwrap();
     assert!(!load("odd", 1 << 30).await && !load("stranger", 1 << 30).await);
     assert!(load("odd", 1 << 30).await && bytes() == before);
     // One byte too few for all three.
-    assert!(!load("teller", all - 1).await);
-    assert!(load("odd", 1 << 30).await && load("teller", 1 << 30).await && bytes() < all);
+    assert!(!load("reader", all - 1).await);
+    assert!(load("odd", 1 << 30).await && load("reader", 1 << 30).await && bytes() < all);
     assert!(!load("stranger", 1 << 30).await);
     // What is written just now stays, however little room there is.
     assert!(!load("pacer", 0).await);
