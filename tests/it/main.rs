@@ -10,6 +10,7 @@ mod fraud;
 mod gate;
 mod harness;
 mod http;
+mod identities;
 mod manifest;
 mod readme;
 mod refunds;

@@ -7,7 +7,7 @@ use serde::Deserialize as _;
 use serde::de::IntoDeserializer as _;
 use serde::de::value::{Error as ValueError, StrDeserializer};
 use wflo::RunStatus;
-use wflo_model::{ApprovalId, GroupName, PrincipalName, RunId, StepName};
+use wflo_model::{ApprovalId, GroupName, PrincipalName, Role, RunId, StepName, Timestamp};
 
 const CODES: &str = "\
 Exit codes:
@@ -268,20 +268,54 @@ pub(crate) enum Identity {
         /// A group they are in.
         #[arg(long = "group", value_name = "GROUP")]
         groups: Vec<GroupName>,
+        /// What they may do at most: viewer only looks; approver also starts runs and decides; admin also manages
+        /// people and keys.
+        #[arg(long, value_parser = role, default_value = "approver")]
+        role: Role,
+        /// From when on they are nobody, such as `2026-12-31`.
+        #[arg(long, value_name = "TIME")]
+        expires: Option<Timestamp>,
     },
+    /// Give a person another token, which is printed once; the old one opens nothing any more.
+    Rotate {
+        /// Their name.
+        name: PrincipalName,
+    },
+    /// Let a person be nobody from a time on; at once by default.
+    Expire {
+        /// Their name.
+        name: PrincipalName,
+        /// From when on, such as `2026-12-31` or `2026-12-31T17:00:00Z`.
+        #[arg(long, value_name = "TIME")]
+        at: Option<Timestamp>,
+    },
+    /// Let a person be nobody at once and for ever; sessions are over, and approvals not used yet are asked anew.
+    Revoke {
+        /// Their name.
+        name: PrincipalName,
+    },
+    /// List the people there are, and those there were.
+    List,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Audit {
-    /// Print the events of a run, in words.
+    /// Print the events of a run in words; without a run, those of the store: people, logins, exports, changes.
     Show {
         /// The run.
-        run: RunId,
+        run: Option<RunId>,
+        /// The store's own log; the same as to name no run.
+        #[arg(long, conflicts_with = "run")]
+        system: bool,
     },
-    /// Write the audit file of a run.
+    /// Write the audit file of a run, or of the store's own log.
     Export {
         /// The run.
-        run: RunId,
+        #[arg(required_unless_present = "system")]
+        run: Option<RunId>,
+        /// The store's own log.
+        #[arg(long, conflicts_with = "run")]
+        system: bool,
         /// Where to; standard output by default.
         #[arg(short, long, value_name = "FILE")]
         output: Option<PathBuf>,
@@ -291,6 +325,10 @@ pub(crate) enum Audit {
         /// The file.
         file: PathBuf,
     },
+}
+
+fn role(text: &str) -> Result<Role, String> {
+    Role::named(text).ok_or_else(|| "it is `viewer`, `approver` or `admin`".to_owned())
 }
 
 fn status(text: &str) -> Result<RunStatus, ValueError> {

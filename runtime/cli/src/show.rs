@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use wflo::{ApprovalView, CostView, RunLine, RunStatus, RunView};
 
 use crate::command::CostLine;
-use crate::session::EventView;
+use crate::session::{EventView, SystemEventView};
 use crate::terminal::{self, tame};
 
 /// Characters of an output that are shown.
@@ -77,6 +77,15 @@ fn result(run: &RunView) -> Option<String> {
 pub(crate) fn timeline(events: &[EventView], colors: bool) -> String {
     events.iter().fold(String::new(), |mut text, event| {
         let when = terminal::dim(&format!("{:>5}  {:>9.3}s", event.seq, event.since), colors);
+        let _ = writeln!(text, "{when}  {}", tame(&event.text));
+        text
+    })
+}
+
+/// Events of the store's own log.
+pub(crate) fn system(events: &[SystemEventView], colors: bool) -> String {
+    events.iter().fold(String::new(), |mut text, event| {
+        let when = terminal::dim(&format!("{:>5}  {}", event.seq, event.at), colors);
         let _ = writeln!(text, "{when}  {}", tame(&event.text));
         text
     })

@@ -264,6 +264,19 @@ pub struct Returned {
     /// The approval whose decision this is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consumes: Option<ApprovalId>,
+    /// The row filters that the grant put on what was seen or changed: columns, and digests of the values they had to
+    /// have, under the audit key of the store. They say whether it was patient 17 after the run was erased.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub filters: Vec<Filter>,
+}
+
+/// A column and the digest of the value it had to have.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Filter {
+    /// The column, or the parameter of a named statement.
+    pub column: String,
+    /// Of column and value, under the audit key of the store.
+    pub digest: Digest,
 }
 
 /// The messages of a chat request, told by an earlier request of the same step and item: a conversation of n turns

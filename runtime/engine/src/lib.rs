@@ -20,8 +20,8 @@ mod unit;
 pub use approval::{Approval, ApprovalState, Ballot, Permitted, VoteRefused, Voter, cast};
 pub use decide::{Command, decide, next_due};
 pub use event::{
-    AttemptEnd, CallClass, Event, Forked, GateAt, GatedCall, Outcome, ParkReason, Resolution, Returned,
-    Subject, Transcript, Verdict,
+    AttemptEnd, CallClass, Event, Filter, Forked, GateAt, GatedCall, Outcome, ParkReason, Resolution,
+    Returned, Subject, Transcript, Verdict,
 };
 pub use kind::{EventKind, UnknownKind};
 pub use ledger::{Ledger, Quote, Refusal, Spend, Tokens, Totals};

@@ -239,6 +239,7 @@ impl History {
                     tentative: false,
                     reused: None,
                     consumes: None,
+                    filters: Vec::new(),
                 };
                 self.append(place, Event::Returned(returned));
             }

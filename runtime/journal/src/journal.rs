@@ -6,6 +6,7 @@ use std::sync::Arc;
 use wflo_model::{Digest, RunId, StepName, StoreId, Timestamp};
 use wflo_ports::Entropy;
 
+use crate::audit_key::AuditKey;
 use crate::blobs::{BlobError, BlobName, Blobs};
 use crate::entropy::draw;
 use crate::error::{AppendError, OpenError, ReadError};
@@ -15,6 +16,7 @@ use crate::places::{EVERYBODYS, KnownPlaces};
 use crate::prune::UnderWay;
 use crate::read::{Entry, Reader};
 use crate::record::{CHECKSUM, ChainState, Cursor, Header, Malformed};
+use crate::reserved;
 use crate::run_keys::{RunKeys, unwrap, wrap};
 use crate::seal::{NONCE, OVERHEAD};
 use crate::store::{CreateOutcome, CreateRun, MAX_VALUE, MemoryStore, SledStore, Store};
@@ -40,6 +42,7 @@ pub(crate) struct Shared {
     pub(crate) blobs: Blobs,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) under_way: UnderWay,
+    pub(crate) audit_key: tokio::sync::OnceCell<AuditKey>,
     keys: StoreKeys,
 }
 
@@ -101,6 +104,7 @@ impl Journal {
             blobs,
             entropy,
             under_way: UnderWay::default(),
+            audit_key: tokio::sync::OnceCell::new(),
             keys: master.keys(),
         }));
         let expect = journal.store_id();
@@ -173,8 +177,22 @@ impl Journal {
     /// The key itself is not kept, only a keyed digest of it. The summary is not sealed.
     ///
     /// # Errors
-    /// [`AppendError::RunExists`], [`AppendError::TooLarge`], or the store failed.
+    /// [`AppendError::RunExists`], [`AppendError::Reserved`], [`AppendError::TooLarge`], or the store failed.
     pub async fn create_run(
+        &self,
+        run: RunId,
+        key: Option<&str>,
+        drafts: Vec<Draft>,
+        summary: Vec<u8>,
+    ) -> Result<Created, AppendError> {
+        if reserved::is_reserved(run) {
+            return Err(AppendError::Reserved { run });
+        }
+        self.make_run(run, key, drafts, summary).await
+    }
+
+    /// As [`Journal::create_run`], of any id.
+    pub(crate) async fn make_run(
         &self,
         run: RunId,
         key: Option<&str>,
@@ -313,7 +331,10 @@ impl Journal {
     /// # Errors
     /// When the store cannot be read.
     pub async fn unfinished(&self, after: Option<RunId>, limit: usize) -> Result<Vec<RunId>, ReadError> {
-        self.0.store.unfinished(after, limit).await
+        let mut runs = self.0.store.unfinished(after, limit).await?;
+        // They are the last ones, so fewer than the limit still means the end.
+        runs.retain(|run| !reserved::is_reserved(*run));
+        Ok(runs)
     }
 
     /// The keys of a run, without claiming it: for replay and for digests.
@@ -363,7 +384,7 @@ impl Journal {
     /// # Errors
     /// When the store cannot be read.
     pub async fn runs_before(&self, before: Option<RunId>, limit: usize) -> Result<Vec<RunHead>, ReadError> {
-        let rows = self.0.store.runs(before, limit).await?;
+        let rows = self.0.store.runs(Some(reserved::clamped(before)), limit).await?;
         rows.into_iter().map(|(run, row)| run_head(run, row)).collect()
     }
 
@@ -426,7 +447,7 @@ impl Journal {
         if Digest::of(&content) == digest { Ok(content) } else { Err(BlobError::Corrupt { digest }) }
     }
 
-    async fn put_sealed(&self, name: &str, value: &[u8]) -> Result<(), AppendError> {
+    pub(crate) async fn put_sealed(&self, name: &str, value: &[u8]) -> Result<(), AppendError> {
         check("a value", value.len(), MAX_BODY)?;
         let nonce: [u8; NONCE] = draw(&*self.0.entropy)?;
         let mut after = Vec::new();
@@ -444,7 +465,7 @@ impl Journal {
         self.0.store.put_meta(name, record, after).durable().await
     }
 
-    async fn get_sealed(&self, name: &str) -> Result<Option<Vec<u8>>, ReadError> {
+    pub(crate) async fn get_sealed(&self, name: &str) -> Result<Option<Vec<u8>>, ReadError> {
         let Some(record) = self.0.store.meta(name).await? else { return Ok(None) };
         let bad = |what: &str| ReadError::corrupt(Key::Meta(name), what);
         let open = |sealed: &[u8]| self.0.keys.meta.open(&meta_bound(name), sealed);

@@ -31,6 +31,7 @@
 //! ```
 
 pub mod audit;
+mod audit_key;
 mod blobs;
 mod entropy;
 mod error;
@@ -42,12 +43,14 @@ mod places;
 mod prune;
 mod read;
 mod record;
+mod reserved;
 mod run_keys;
 mod seal;
 mod store;
 mod walk;
 mod writer;
 
+pub use audit_key::AuditKey;
 pub use blobs::{BlobError, Blobs};
 pub use error::{AppendError, OpenError, PruneError, ReadError};
 pub use fault_disk::{DiskImage, FaultDisk};
@@ -57,6 +60,7 @@ pub use master::{MasterKey, MasterKeyError};
 pub use prune::{Erased, Prune, Pruned};
 pub use read::{Entry, Reader};
 pub use record::{Header, Malformed, RunRow};
+pub use reserved::SYSTEM_LOG;
 pub use run_keys::RunKeys;
 pub use store::{
     Answer, Append, Barrier, BarrierSignal, CreateOutcome, CreateRun, Fate, Fault, FaultSync, MAX_APPEND,

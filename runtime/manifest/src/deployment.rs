@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use wflo_model::{GroupName, HttpPattern, Label, ModelName, PrincipalName};
+use wflo_model::{GroupName, HttpPattern, Label, ModelName, PrincipalName, Role};
 
 use crate::deployment_toml;
 use crate::diagnostic::{Diagnostics, Source};
@@ -127,6 +127,8 @@ pub struct Channel {
 pub struct Principal {
     /// The groups they are in.
     pub groups: BTreeSet<GroupName>,
+    /// What they may do at most.
+    pub role: Role,
     /// The argon2id hash of their token; without one they cannot authenticate.
     pub token_hash: Option<Text>,
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use wflo_model::{Label, ModelName, PicoUsd, PrincipalName};
+use wflo_model::{Label, ModelName, PicoUsd, PrincipalName, Role};
 
 use crate::deployment::{
     BudgetRules, CassetteMode, Ceilings, Channel, DbBinding, Deployment, LlmBinding, LlmKind, Principal,
@@ -317,8 +317,10 @@ fn read_principal(reader: &mut Reader, mut section: Section<'_>) -> Principal {
         }
         Some(hash)
     });
+    let roles = [Role::Viewer, Role::Approver, Role::Admin].map(|role| (role.name(), role));
+    let role = section.take("role").and_then(|node| node.choice(reader, &roles)).unwrap_or_default();
     section.finish(reader);
-    Principal { groups: groups.into_iter().map(|group| group.value).collect(), token_hash }
+    Principal { role, groups: groups.into_iter().map(|group| group.value).collect(), token_hash }
 }
 
 fn read_budget(reader: &mut Reader, mut section: Section<'_>) -> BudgetRules {

@@ -14,6 +14,7 @@ mod id;
 mod limits;
 mod money;
 mod name;
+mod role;
 mod sql;
 mod time;
 
@@ -34,5 +35,6 @@ pub use name::{
     BadName, GroupName, InputName, Label, ModelName, PolicyName, PrincipalName, StatementName, StepName,
     WorkflowName,
 };
+pub use role::{Act, Role};
 pub use sql::{BadSqlValue, SqlRows, SqlValue};
-pub use time::Timestamp;
+pub use time::{BadTimestamp, Timestamp};

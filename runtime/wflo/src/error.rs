@@ -6,7 +6,7 @@ use wflo_ports::SystemEntropyError;
 use wflo_sandbox::{LoadError, Missing};
 
 use crate::attempt::AttemptFailed;
-use crate::principal::NotAuthenticated;
+use crate::principal::{NotAuthenticated, NotPermitted};
 use crate::run_log::LogFailed;
 
 /// Why the runtime could not do what it was asked, cut by what the caller does next.
@@ -25,6 +25,23 @@ pub enum RuntimeError {
     /// Somebody is not who they say.
     #[error(transparent)]
     NotAuthenticated(#[from] NotAuthenticated),
+    /// Too many attempts to prove to be somebody have failed; this one was not looked at.
+    #[error("too many attempts to log in as `{name}` have failed")]
+    Throttled {
+        /// The name given.
+        name: PrincipalName,
+        /// From when on it is looked at again.
+        until: wflo_model::Timestamp,
+    },
+    /// The role of somebody does not reach that far.
+    #[error(transparent)]
+    NotPermitted(#[from] NotPermitted),
+    /// There is no such principal.
+    #[error("there is no principal `{name}`")]
+    NoSuchPrincipal {
+        /// The name given.
+        name: PrincipalName,
+    },
     /// There is no such run.
     #[error("there is no run `{run}`")]
     NoSuchRun {

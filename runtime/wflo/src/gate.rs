@@ -372,7 +372,17 @@ pub(crate) fn returned(intent: Option<u64>, call: Asked, result: &CallResult) ->
     let Asked { call, args, .. } = call;
     let call = intent.is_none().then_some(call);
     let result = result.clone();
-    Returned { intent, call, args, result, spend: None, tentative: false, reused: None, consumes: None }
+    Returned {
+        intent,
+        call,
+        args,
+        result,
+        spend: None,
+        tentative: false,
+        reused: None,
+        consumes: None,
+        filters: Vec::new(),
+    }
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` passes")]

@@ -1,4 +1,4 @@
-//! `wflo audit export` and `verify`.
+//! `wflo audit`.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Seek as _, Write as _};
@@ -7,14 +7,26 @@ use std::path::Path;
 
 use wflo_model::RunId;
 
+use super::output;
+use super::run::who;
+use crate::args::Global;
 use crate::failure::{Code, Failure};
-use crate::print;
+use crate::project::Project;
 use crate::session::{self, Session, Streamed};
+use crate::{print, show, terminal};
 
 /// Writes the audit file of a run: to a file whole or not at all, or to standard output as it comes.
-pub(crate) async fn export(session: &mut Session, run: RunId, to: Option<&Path>) -> Result<(), Failure> {
+pub(crate) async fn export(
+    global: &Global,
+    project: &Project,
+    session: &mut Session,
+    run: Option<RunId>,
+    to: Option<&Path>,
+) -> Result<(), Failure> {
+    let run = run.unwrap_or(wflo_journal::SYSTEM_LOG);
+    let export = session::Export { run, who: who(global)?, deploy: project.deploy()? };
     let Some(path) = to else {
-        return session.follow(session::Export { run }, &mut print_lines()).await.map(drop);
+        return session.follow(export, &mut print_lines()).await.map(drop);
     };
     let bad = |error: io::Error| Failure::usage(format!("`{}`: {error}", path.display()));
     let unready = path.with_added_extension("new");
@@ -25,7 +37,7 @@ pub(crate) async fn export(session: &mut Session, run: RunId, to: Option<&Path>)
         Streamed::Lines { at, text } => piece(&mut file, at, &text).map_err(bad),
         Streamed::Run(_) | Streamed::Stopping => Ok(()),
     };
-    let exported = session.follow(session::Export { run }, &mut write).await;
+    let exported = session.follow(export, &mut write).await;
     let kept = exported
         .and_then(|_| file.sync_all().map_err(bad))
         .and_then(|()| std::fs::rename(&unready, path).map_err(bad));
@@ -59,6 +71,18 @@ fn print_lines() -> impl FnMut(Streamed) -> Result<(), Failure> + Send {
         let _ = io::stdout().lock().write_all(text.as_bytes());
         Ok(())
     }
+}
+
+/// Prints the events of a run in words, or those of the store's own log.
+pub(crate) async fn show(global: &Global, session: &mut Session, run: Option<RunId>) -> Result<(), Failure> {
+    let Some(run) = run else {
+        let events = session.ask(session::SystemEvents {}).await?;
+        output(global, &events, || show::system(&events, terminal::stdout_colors()));
+        return Ok(());
+    };
+    let events = session.ask(session::Events { run }).await?;
+    output(global, &events, || show::timeline(&events, terminal::stdout_colors()));
+    Ok(())
 }
 
 /// Verifies an audit file, without a store.

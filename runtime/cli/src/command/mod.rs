@@ -4,16 +4,16 @@ mod audit;
 mod check;
 mod cost;
 mod demo;
+mod identity;
 mod intervene;
 mod logs;
 mod policy;
 mod run;
 
 use serde::Serialize;
-use wflo_backends::SystemEntropy;
 
 pub(crate) use self::cost::CostLine;
-use crate::args::{Approvals, Audit, Cli, Command, Global, Identity, Policy};
+use crate::args::{Approvals, Audit, Cli, Command, Global, Policy};
 use crate::failure::{Code, Failure};
 use crate::project::Project;
 use crate::session::{self, Session};
@@ -75,8 +75,10 @@ async fn stored(
         Command::Fork { run, at, keep } => {
             return intervene::fork(global, project, session, run, at, keep).await;
         }
-        Command::Gc { older_than, dry_run } => intervene::gc(global, session, older_than, dry_run).await?,
-        Command::Erase { run } => intervene::erase(session, run).await?,
+        Command::Gc { older_than, dry_run } => {
+            intervene::gc(global, project, session, older_than, dry_run).await?
+        }
+        Command::Erase { run } => intervene::erase(global, project, session, run).await?,
         Command::Replay { run } => return intervene::replay(global, session, run).await,
         Command::Runs { workflow, status, limit } => {
             let runs = session.ask(session::Runs { workflow, status, limit }).await?;
@@ -104,20 +106,12 @@ async fn stored(
             output(global, &approval, || show::approval(&approval, terminal::stdout_colors()));
         }
         Command::Cost { run, by } => cost::cost(global, session, run, by).await?,
-        Command::Identity { command: Identity::Add { name, groups } } => {
-            let groups = groups.into_iter().collect();
-            let drawn = tokio::task::spawn_blocking(|| wflo::new_token(&SystemEntropy)).await;
-            let (token, hash) = drawn.map_err(Failure::bug)?.map_err(Failure::bug)?;
-            let principal = wflo::Principal { groups, token_hash: Some(hash) };
-            session.ask(session::Keep { name, principal }).await?;
-            print(&token);
+        Command::Identity { command } => identity::identity(global, project, session, command).await?,
+        Command::Audit { command: Audit::Show { run, system: _ } } => {
+            audit::show(global, session, run).await?;
         }
-        Command::Audit { command: Audit::Show { run } } => {
-            let events = session.ask(session::Events { run }).await?;
-            output(global, &events, || show::timeline(&events, terminal::stdout_colors()));
-        }
-        Command::Audit { command: Audit::Export { run, output } } => {
-            audit::export(session, run, output.as_deref()).await?;
+        Command::Audit { command: Audit::Export { run, output, system: _ } } => {
+            audit::export(global, project, session, run, output.as_deref()).await?;
         }
         Command::Build { .. }
         | Command::Check { .. }

@@ -19,6 +19,7 @@ mod interrupt;
 mod interventions;
 mod operation;
 mod operations;
+mod people;
 mod service;
 
 use std::io;
@@ -39,9 +40,10 @@ use self::interrupt::Interrupt;
 pub(crate) use self::interventions::{Cancel, Erase, Fork, Gc, Replay, Resolve};
 pub(crate) use self::operation::{Operation, Streamed};
 pub(crate) use self::operations::{
-    Approval, Approvals, Costs, Drive, EventView, Events, Export, Keep, Known, Lacks, Logs, Resumable,
-    Resume, Runs, Show, Start, Vote, Who,
+    Approval, Approvals, Costs, Drive, EventView, Events, Export, Lacks, Logs, Resumable, Resume, Runs, Show,
+    Start, SystemEventView, SystemEvents, Vote, Who,
 };
+pub(crate) use self::people::{Expire, Identities, IdentityView, Keep, Known, Revoke, Rotate};
 use self::service::{Refusal, Service};
 use crate::failure::{Code, FULL_HINT, Failure, full};
 

@@ -10,9 +10,10 @@ use wflo::{Observer, RunView};
 
 use super::interventions::{Cancel, Erase, Fork, Gc, Replay, Resolve};
 use super::operations::{
-    Approval, Approvals, Costs, Drive, Events, Export, Keep, Known, Lacks, Logs, Resumable, Resume, Runs,
-    Show, Start, Vote,
+    Approval, Approvals, Costs, Drive, Events, Export, Lacks, Logs, Resumable, Resume, Runs, Show, Start,
+    SystemEvents, Vote,
 };
+use super::people::{Expire, Identities, Keep, Known, Revoke, Rotate};
 use super::service::{Refusal, Service};
 
 /// How much may be under way to somebody who is slow to take it.
@@ -93,9 +94,11 @@ requests! {
     Drive,
     Erase,
     Events,
+    Expire,
     Export,
     Fork,
     Gc,
+    Identities,
     Keep,
     Known,
     Lacks,
@@ -104,9 +107,12 @@ requests! {
     Resolve,
     Resumable,
     Resume,
+    Revoke,
+    Rotate,
     Runs,
     Show,
     Start,
+    SystemEvents,
     Vote,
 }
 

@@ -9,13 +9,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use wflo::{
-    ApprovalView, CostView, LogView, Principal, RunLine, RunStatus, RunView, RuntimeError, StepStatus,
-    Verdict,
-};
+use wflo::{ApprovalView, CostView, LogView, RunLine, RunStatus, RunView, RuntimeError, StepStatus, Verdict};
 use wflo_engine::{Event, Recorded, VoteRefused};
 use wflo_manifest::Plan;
-use wflo_model::{ApprovalId, Digest, GroupName, PrincipalName, RunId, StepName};
+use wflo_model::{ApprovalId, Digest, PrincipalName, RunId, StepName};
 
 use super::deploy::Deploy;
 use super::operation::{Operation, Sink, Streamed, Telling};
@@ -109,6 +106,34 @@ impl Operation for Events {
     }
 }
 
+/// The events of the store's own log, in words. Reads.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct SystemEvents {}
+
+impl Operation for SystemEvents {
+    type Answer = Vec<SystemEventView>;
+
+    async fn perform(self, service: &Service, _: Sink) -> Result<Self::Answer, Refusal> {
+        let view = |recorded: &wflo::SystemRecorded| SystemEventView {
+            seq: recorded.seq,
+            at: recorded.time.to_string(),
+            by: recorded.event.by().cloned(),
+            text: recorded.event.to_string(),
+        };
+        Ok(service.runtime().system_events().await?.iter().map(view).collect())
+    }
+}
+
+/// One event of the store's own log, in words.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct SystemEventView {
+    pub(crate) seq: u64,
+    pub(crate) at: String,
+    /// Who did it; none where nobody is known to have.
+    pub(crate) by: Option<PrincipalName>,
+    pub(crate) text: String,
+}
+
 /// What the steps of a run logged after event `after`, and up to which event that is. Reads.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Logs {
@@ -184,35 +209,6 @@ impl Operation for Resumable {
 
     async fn perform(self, service: &Service, _: Sink) -> Result<Self::Answer, Refusal> {
         Ok(service.runtime().resumable().await?)
-    }
-}
-
-/// Who the store knows, without anything of their tokens. Reads.
-#[derive(Clone, Serialize, Deserialize)]
-pub(crate) struct Known {}
-
-impl Operation for Known {
-    type Answer = BTreeMap<PrincipalName, BTreeSet<GroupName>>;
-
-    async fn perform(self, service: &Service, _: Sink) -> Result<Self::Answer, Refusal> {
-        let known = service.runtime().principals(&wflo::Host::default()).await?;
-        Ok(known.0.into_iter().map(|(name, principal)| (name, principal.groups)).collect())
-    }
-}
-
-/// Keeps a principal. The command that asks has drawn the token, and only its hash travels: asked twice, it is the
-/// same hash, and the store keeps it once.
-#[derive(Clone, Serialize, Deserialize)]
-pub(crate) struct Keep {
-    pub(crate) name: PrincipalName,
-    pub(crate) principal: Principal,
-}
-
-impl Operation for Keep {
-    type Answer = ();
-
-    async fn perform(self, service: &Service, _: Sink) -> Result<Self::Answer, Refusal> {
-        Ok(service.runtime().keep_identity(&self.name, self.principal).await?)
     }
 }
 
@@ -385,16 +381,21 @@ impl Operation for Vote {
     }
 }
 
-/// The audit file of a run, in pieces. Reads; whoever asks again begins the file anew.
+/// The audit file of a run, in pieces. That it was asked for is in the store's own log before any of it is given;
+/// whoever asks again begins the file anew, and is in the log twice.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Export {
     pub(crate) run: RunId,
+    pub(crate) who: Who,
+    pub(crate) deploy: Deploy,
 }
 
 impl Operation for Export {
     type Answer = u64;
 
     async fn perform(self, service: &Service, sink: Sink) -> Result<Self::Answer, Refusal> {
+        let by = service.permitted(&self.deploy, self.who, wflo::Act::Look).await?;
+        service.runtime().note_export(self.run, &by).await?;
         // A pair of sockets is a pipe that a writer cannot overfill, so that a long run needs no memory here.
         let (mut into, out) = UnixStream::pair().map_err(Failure::bug)?;
         let sending = tokio::task::spawn_blocking(move || send_lines(out, &sink));
