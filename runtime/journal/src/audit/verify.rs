@@ -8,6 +8,7 @@ use wflo_model::{Digest, RunId, StoreId, Timestamp};
 
 use super::line::{ERASED_VERSION, EventLine, FORMAT, FirstLine, VERSION};
 use crate::record::Header;
+use crate::reserved::SYSTEM_LOG;
 use crate::writer::MAX_BODY;
 
 /// Longest line read: a body of the largest size, each byte as an escape of six.
@@ -42,13 +43,18 @@ impl Verified {
         } else {
             "no header is changed, and every body is the one that was committed to when its event was recorded"
         };
+        let of = if self.run == SYSTEM_LOG {
+            "the log of the store".to_owned()
+        } else {
+            format!("run {}", self.run)
+        };
         format!(
-            "Proven: the chain of run {} is whole from event 1 to event {}, {} to {}. No event in between is \
+            "Proven: the chain of {of} is whole from event 1 to event {}, {} to {}. No event in between is \
              missing, added or out of order, {bodies}.\n\
              Not proven: that no events were cut off after event {}, and that the run was not rewritten as a \
              whole by someone who holds the store. To rule that out, compare the hash of the last event with one \
              noted elsewhere: {}\n",
-            self.run, self.events, self.from, self.to, self.events, self.head
+            self.events, self.from, self.to, self.events, self.head
         )
     }
 }
