@@ -81,7 +81,10 @@ impl FromStr for Digest {
 
 impl Serialize for Digest {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_str(self)
+        let mut text = String::with_capacity(71);
+        text.push_str("sha256:");
+        text.push_str(&self.hex());
+        to.serialize_str(&text)
     }
 }
 
@@ -132,11 +135,13 @@ impl fmt::Debug for MacKey {
 pub struct BadDigest;
 
 fn hex(bytes: &[u8]) -> String {
-    use fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("writing to a string does not fail");
-        text
-    })
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut text = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        text.push(DIGITS[usize::from(byte >> 4)].into());
+        text.push(DIGITS[usize::from(byte & 15)].into());
+    }
+    text
 }
 
 fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {

@@ -44,12 +44,13 @@ impl Metered {
         Err(Stop::Fault(Fault { kind: FaultKind::TooManyCalls, message }))
     }
 
-    fn check_bytes(&self, what: &str, value: &Value) -> Result<(), Stop> {
-        if json_bytes(value) <= self.call_bytes {
-            return Ok(());
-        }
-        let message = format!("{what} has more than {} bytes", self.call_bytes);
-        Err(Stop::Fault(Fault { kind: FaultKind::TooMuchData, message }))
+    fn is_too_much(&self, value: &Value) -> bool {
+        json_bytes(value) > self.call_bytes
+    }
+
+    fn too_much(&self, what: &str, of: &str) -> Stop {
+        let message = format!("{what} `{of}` has more than {} bytes", self.call_bytes);
+        Stop::Fault(Fault { kind: FaultKind::TooMuchData, message })
     }
 }
 
@@ -59,11 +60,13 @@ impl Gate for Metered {
         self.flush();
         self.check_calls()?;
         self.calls += 1;
-        self.check_bytes(&format!("a call of `{call}`"), &call.args)?;
-        let name = call.to_string();
+        if self.is_too_much(&call.args) {
+            return Err(self.too_much("a call of", &call.to_string()));
+        }
+        let (interface, function) = (call.interface.clone(), call.function.clone());
         let result = self.gate.call(call).await?;
-        if let Ok(value) = &result {
-            self.check_bytes(&format!("the answer to `{name}`"), value)?;
+        if result.as_ref().is_ok_and(|value| self.is_too_much(value)) {
+            return Err(self.too_much("the answer to", &format!("{interface}.{function}")));
         }
         Ok(result)
     }

@@ -196,7 +196,7 @@ impl Executor<'_> {
         let history = if is_fresh && *attempt == 1 {
             self.log.read(|state| History::begun(state.unit(unit)))
         } else {
-            History::of(&self.runtime.history(&self.log, unit).await?, unit, *attempt)
+            History::of(self.runtime.history(&self.log, unit).await?, unit, *attempt)
         };
         Ok(Attempt {
             log: Arc::clone(&self.log),

@@ -182,7 +182,7 @@ impl AttemptGate {
             Operation::Complete(request) => self.complete(call, request).await,
             Operation::Query(ref sql) if self.transactions.get(&sql.db).is_none() => {
                 let result = self.read(sql).await;
-                self.append(Event::Returned(returned(None, call, &result)))?;
+                self.note(Event::Returned(returned(None, call, &result)))?;
                 Ok(result)
             }
             Operation::Query(_) | Operation::Execute(_) => self.statement(call, bound, None).await,
@@ -282,6 +282,17 @@ impl AttemptGate {
         let written = self.log.append(vec![(self.call_place(), event)]).map_err(host)?;
         self.player.seen(written.time);
         Ok(written)
+    }
+
+    /// Writes an event of the call under way that nothing waits for, and that says of nothing outside that it was
+    /// changed: it goes along with the next one that does.
+    fn note(&mut self, event: Event) -> Result<(), Stop> {
+        if self.permit.is_some() {
+            return self.append(event).map(|_| ());
+        }
+        let time = self.log.note(self.call_place(), event).map_err(host)?;
+        self.player.seen(time);
+        Ok(())
     }
 
     /// Output commit: what was written before `written` is durable with it, so everything the guest has seen is.

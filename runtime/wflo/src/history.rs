@@ -5,7 +5,8 @@ use std::collections::{HashMap, VecDeque};
 use serde_json::Value;
 use wflo_engine::policy::Firing;
 use wflo_engine::{
-    AttemptEnd, CallClass, Event, GateAt, ParkReason, Place, Recorded, Resolution, Returned, Unit, UnitId,
+    AttemptEnd, CallClass, Event, GateAt, GatedCall, ParkReason, Place, Recorded, Resolution, Returned, Unit,
+    UnitId,
 };
 use wflo_model::{ApprovalId, Call, CallError, CallResult, Digest, FailureKind, Label, PicoUsd, Timestamp};
 
@@ -107,12 +108,12 @@ struct FiredTimer {
 
 impl History {
     /// Picks out of a run's events those of one attempt, and what earlier ones were answered.
-    pub(crate) fn of(events: &[Recorded], unit: &UnitId, attempt: u32) -> Self {
+    pub(crate) fn of(events: impl IntoIterator<Item = Recorded>, unit: &UnitId, attempt: u32) -> Self {
         let mut history = Self::default();
         let mut intents: HashMap<u64, (Digest, CallClass, bool)> = HashMap::new();
         let mut parked_for = None;
         let of_unit = |place: &Place| place.step.as_ref() == Some(&unit.step) && place.item == unit.item;
-        for recorded in events.iter().filter(|recorded| of_unit(&recorded.place)) {
+        for recorded in events.into_iter().filter(|recorded| of_unit(&recorded.place)) {
             if let Event::Intent { transcript: Some(transcript), .. } = &recorded.event {
                 history.transcripts.remember(transcript, recorded.seq);
             }
@@ -120,7 +121,7 @@ impl History {
                 if let Event::ApprovalOpened { id, .. } = &recorded.event {
                     history.approval = Some(*id);
                 }
-                history.lend(recorded, &mut intents);
+                history.lend(&recorded, &mut intents);
             } else if recorded.place.attempt == attempt {
                 history.take(recorded, &mut parked_for);
             }
@@ -154,48 +155,40 @@ impl History {
         }
     }
 
-    fn take(&mut self, recorded: &Recorded, parked_for: &mut Option<u32>) {
-        let ordinal = recorded.place.ordinal;
-        let at = recorded.time;
-        match &recorded.event {
+    fn take(&mut self, recorded: Recorded, parked_for: &mut Option<u32>) {
+        let Recorded { seq, time: at, place, event } = recorded;
+        let ordinal = place.ordinal;
+        match event {
             Event::AttemptStarted { .. } => self.started = at,
             Event::ApprovalOpened { at: GateAt::Call, id, call: Some(gated), .. } => {
-                let came_to = CameTo::Asked { approval: *id, at };
-                let (call, args, approval) = (gated.asked.clone(), gated.args, Some(*id));
+                let came_to = CameTo::Asked { approval: id, at };
+                let GatedCall { asked: call, args, .. } = gated;
+                self.record(RecordedCall { ordinal, call, args, came_to, approval: Some(id) });
+            }
+            Event::PolicyFired(firing) => self.fired.push((ordinal, *firing)),
+            Event::Intent { asked: call, args, class, hold, good_until, consumes: approval, .. } => {
+                let came_to = CameTo::Open(OpenIntent { seq, class, hold, good_until, at });
                 self.record(RecordedCall { ordinal, call, args, came_to, approval });
             }
-            Event::PolicyFired(firing) => self.fired.push((ordinal, Firing::clone(firing))),
-            Event::Intent { asked, args, class, hold, good_until, consumes, .. } => {
-                let (class, hold, good_until) = (*class, *hold, *good_until);
-                let came_to = CameTo::Open(OpenIntent { seq: recorded.seq, class, hold, good_until, at });
-                let (call, args, approval) = (asked.clone(), *args, *consumes);
-                self.record(RecordedCall { ordinal, call, args, came_to, approval });
-            }
-            Event::Returned(returned) => {
-                let came_to =
-                    CameTo::Returned { result: returned.result.clone(), tentative: returned.tentative, at };
-                match &returned.call {
-                    Some(call) => {
-                        let (call, args, approval) = (call.clone(), returned.args, returned.consumes);
-                        self.record(RecordedCall { ordinal, call, args, came_to, approval });
-                    }
+            Event::Returned(Returned { call, args, result, tentative, consumes: approval, .. }) => {
+                let came_to = CameTo::Returned { result, tentative, at };
+                match call {
+                    Some(call) => self.record(RecordedCall { ordinal, call, args, came_to, approval }),
                     None => self.came_to(ordinal, came_to),
                 }
             }
             Event::Resolved { intent, resolution, .. }
-                if self.committing.as_ref().is_some_and(|committing| committing.seq == *intent) =>
+                if self.committing.as_ref().is_some_and(|committing| committing.seq == intent) =>
             {
                 if let Some(committing) = &mut self.committing {
                     committing.is_settled = matches!(resolution, Resolution::Done { .. });
                 }
             }
             Event::Resolved { resolution: Resolution::Done { value }, .. } => {
-                let result = Ok(value.clone());
-                self.came_to(ordinal, CameTo::Returned { result, tentative: false, at });
+                self.came_to(ordinal, CameTo::Returned { result: Ok(value), tentative: false, at });
             }
             Event::Denied { call, args, error } => {
-                let came_to = CameTo::Denied { error: error.clone(), at };
-                let (call, args) = (call.clone(), *args);
+                let came_to = CameTo::Denied { error, at };
                 self.record(RecordedCall { ordinal, call, args, came_to, approval: None });
             }
             // It is made anew, under an intent of its own.
@@ -210,14 +203,8 @@ impl History {
             }
             Event::Logged { .. } => self.logged += 1,
             Event::Committing { output, databases, fuel, memory_peak } => {
-                self.committing = Some(Committing {
-                    output: output.clone(),
-                    databases: databases.clone(),
-                    fuel: *fuel,
-                    memory_peak: *memory_peak,
-                    seq: recorded.seq,
-                    is_settled: false,
-                });
+                self.committing =
+                    Some(Committing { output, databases, fuel, memory_peak, seq, is_settled: false });
             }
             _ => {}
         }

@@ -22,6 +22,8 @@ const LONGEST_NAP: Duration = Duration::from_secs(1);
 pub(crate) struct Player {
     keys: Arc<RunKeys>,
     marker: Marker,
+    /// The marker as a digest, of which every call's key is made.
+    marked: Digest,
     history: History,
     seed: [u8; 32],
     clock: Timestamp,
@@ -70,6 +72,7 @@ impl Player {
             equal_calls: HashMap::new(),
             approval: None,
             keys,
+            marked: marker.digest(),
             marker,
             history,
         }
@@ -107,8 +110,7 @@ impl Player {
     fn call_key(&mut self, args: &Digest) -> Digest {
         let n = self.equal_calls.entry(*args).or_default();
         *n += 1;
-        let marker = self.marker.digest();
-        Digest::of_parts(&[b"wflo call key", marker.as_bytes(), args.as_bytes(), &n.to_be_bytes()])
+        Digest::of_parts(&[b"wflo call key", self.marked.as_bytes(), args.as_bytes(), &n.to_be_bytes()])
     }
 
     fn divergence(&self, recorded: &RecordedCall, got: &Call) -> Divergence {

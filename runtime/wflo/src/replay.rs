@@ -105,7 +105,7 @@ impl Runtime {
                 Event::AttemptEnded { end, .. } if has_end_of_its_own(end) => {
                     let Some(context) = begun.remove(&key) else { continue };
                     let known = Known { context, decided: Arc::clone(&decided) };
-                    let events = of_unit.get(&key.0).map(Vec::as_slice).unwrap_or_default();
+                    let events = of_unit.get(&key.0).into_iter().flatten().cloned();
                     let history = History::of(events, &key.0, key.1);
                     attempts.push(self.replay_attempt(run, plan, key, known, history, end).await?);
                 }

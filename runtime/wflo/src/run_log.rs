@@ -13,6 +13,9 @@ use wflo_ports::{Clock, Marker};
 /// Events in one append, about: what an append may hold is bounded, and what follows can follow in the next.
 const MOST_AT_ONCE: usize = 256;
 
+/// What waits for company, at most: events, and bytes of their bodies.
+const MOST_NOTED: (usize, usize) = (64, 128 << 10);
+
 /// The log of one run that this process writes.
 ///
 /// State and writer change together under one lock, so that what is decided on a state is appended to that
@@ -32,6 +35,9 @@ struct Inner {
     /// The status that the run's summary shows.
     shown: Option<RunStatus>,
     last: Option<Ticket>,
+    /// What counts already and goes to the journal with what is appended next.
+    noted: Vec<Draft>,
+    noted_bytes: usize,
 }
 
 /// What the list of runs shows without reading their events.
@@ -105,7 +111,8 @@ impl RunLog {
         state: RunState,
     ) -> Self {
         let keys = Arc::clone(writer.keys());
-        let inner = Mutex::new(Inner { state, writer, shown: None, last: None });
+        let inner =
+            Mutex::new(Inner { state, writer, shown: None, last: None, noted: Vec::new(), noted_bytes: 0 });
         Self { run, store, keys, clock, inner, changed: Notify::new() }
     }
 
@@ -142,6 +149,13 @@ impl RunLog {
         self.lock().append(self.clock.now(), events)
     }
 
+    /// Takes an event that nothing waits for: it counts at once, and goes to the journal in one piece with what is
+    /// appended next, or when there is much of it. A crash before that is one before the event: the read that it
+    /// tells of is made again, and nothing was done on what it said, since every intent is appended behind it.
+    pub(crate) fn note(&self, place: Place, event: Event) -> Result<Timestamp, LogFailed> {
+        self.lock().note(self.clock.now(), place, event)
+    }
+
     /// Appends events, if any, and in the same piece whatever `next` says should follow on the state they lead to,
     /// again and again until that is nothing or until there is much of it.
     pub(crate) fn advance(
@@ -167,7 +181,11 @@ impl RunLog {
 
     /// Waits until everything appended so far is durable.
     pub(crate) async fn flush(&self) -> Result<(), LogFailed> {
-        let last = self.lock().last.clone();
+        let last = {
+            let mut inner = self.lock();
+            inner.submit_noted()?;
+            inner.last.clone()
+        };
         match last {
             Some(ticket) => Ok(ticket.durable().await?),
             None => Ok(()),
@@ -203,6 +221,25 @@ impl Inner {
         Ok(Written { seq, time, ticket })
     }
 
+    fn note(&mut self, now: Timestamp, place: Place, event: Event) -> Result<Timestamp, LogFailed> {
+        let time = now.max(self.state.time());
+        let mut noted = std::mem::take(&mut self.noted);
+        self.take(time, place, event, &mut noted)?;
+        self.noted_bytes += noted.last().map_or(0, |draft| draft.body.len());
+        self.noted = noted;
+        if self.noted.len() >= MOST_NOTED.0 || self.noted_bytes >= MOST_NOTED.1 {
+            self.submit_noted()?;
+        }
+        Ok(time)
+    }
+
+    fn submit_noted(&mut self) -> Result<(), LogFailed> {
+        if !self.noted.is_empty() {
+            self.submit(Vec::new())?;
+        }
+        Ok(())
+    }
+
     fn advance(
         &mut self,
         now: Timestamp,
@@ -236,7 +273,17 @@ impl Inner {
         Ok(self.state.apply(&Recorded { seq: self.state.seq() + 1, time, place, event })?)
     }
 
-    fn submit(&mut self, drafts: Vec<Draft>) -> Result<Ticket, LogFailed> {
+    /// Hands the drafts to the journal, behind what was noted before them.
+    fn submit(&mut self, mut drafts: Vec<Draft>) -> Result<Ticket, LogFailed> {
+        // Both together might be more than an append takes.
+        if drafts.len() > MOST_NOTED.0 {
+            self.submit_noted()?;
+        }
+        if !self.noted.is_empty() {
+            self.noted.append(&mut drafts);
+            drafts = std::mem::take(&mut self.noted);
+        }
+        self.noted_bytes = 0;
         let status = self.state.status();
         let moved = self.shown != Some(status);
         let extras = Extras {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Result, ensure};
-use wflo::{Host, Outside, RunStatus, RunView, Runtime, Start};
+use wflo::{Host, Outside, Principal, Principals, RunStatus, RunView, Runtime, Start};
 use wflo_backends::{SystemClock, SystemEntropy};
 use wflo_journal::{Blobs, Journal, MasterKey, SledStore, SyncHook};
 use wflo_manifest::Plan;
@@ -43,7 +43,10 @@ impl World {
     fn in_sandbox(journal: Journal, guest: Guest, outside: Outside, config: SandboxConfig) -> Result<Self> {
         let sandbox = Sandbox::new(config)?;
         let runtime = Runtime::new(journal, sandbox, Arc::new(SystemClock), Arc::new(SystemEntropy));
-        let host = Host { outside: Arc::new(outside), ..Host::default() };
+        // Whoever approves is looked up when what they approved is done.
+        let crew = Principal { groups: ["crew".parse()?].into(), ..Principal::default() };
+        let principals = Principals([("alice".parse()?, crew)].into());
+        let host = Host { outside: Arc::new(outside), principals };
         Ok(Self { runtime: Arc::new(runtime), host, guest: Arc::new(guest) })
     }
 
