@@ -20,6 +20,7 @@ use crate::reserved;
 use crate::run_keys::{RunKeys, unwrap, wrap};
 use crate::seal::{NONCE, OVERHEAD};
 use crate::store::{CreateOutcome, CreateRun, MAX_VALUE, MemoryStore, SledStore, Store};
+use crate::tree::{MARKER, Moved, Tree};
 use crate::walk::Walk;
 use crate::writer::{Draft, MAX_BODY, Place, RunWriter, Sealer, check, check_summary};
 
@@ -43,6 +44,10 @@ pub(crate) struct Shared {
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) under_way: UnderWay,
     pub(crate) audit_key: tokio::sync::OnceCell<AuditKey>,
+    /// Which runs have moved since the newest checkpoint.
+    pub(crate) moved: Moved,
+    /// The audit tree; none until somebody asks.
+    pub(crate) tree: tokio::sync::Mutex<Option<Tree>>,
     keys: StoreKeys,
 }
 
@@ -99,7 +104,15 @@ impl Journal {
         master: MasterKey,
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self, OpenError> {
+        let marker = match store.meta(MARKER).await {
+            Ok(marker) => marker.map(|tag| tag.try_into().map_or(Moved::DAMAGED, u64::from_be_bytes)),
+            // Whoever cannot tell whether anything has moved looks.
+            Err(ReadError::Corrupt { .. }) => Some(Moved::DAMAGED),
+            Err(error) => return Err(error.into()),
+        };
         let journal = Self(Arc::new(Shared {
+            moved: Moved::new(marker),
+            tree: tokio::sync::Mutex::new(None),
             store,
             blobs,
             entropy,
@@ -219,7 +232,10 @@ impl Journal {
         let mut places = KnownPlaces::default();
         let touched = places.touch(&sealed.headers);
         let create = CreateRun { run, key, events: sealed.events, state, touched, after: sealed.blobs };
+        self.0.moved.note(run, &*self.0.store);
         let created = self.0.store.create_run(create).await;
+        // Once more, for a checkpoint may have come between the two, and have found no run.
+        self.0.moved.note(run, &*self.0.store);
         // Not where this is dropped before the answer: the run may be made all the same.
         self.0.under_way.end(run);
         match created? {

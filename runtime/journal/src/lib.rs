@@ -47,6 +47,7 @@ mod reserved;
 mod run_keys;
 mod seal;
 mod store;
+mod tree;
 mod walk;
 mod writer;
 
@@ -66,4 +67,5 @@ pub use store::{
     Answer, Append, Barrier, BarrierSignal, CreateOutcome, CreateRun, Fate, Fault, FaultSync, MAX_APPEND,
     MAX_VALUE, MemoryStore, Sieve, Sifted, SledStore, Store, SyncHook, Ticket, Touch,
 };
+pub use tree::{BadKey, BadNote, Checkpoint, CheckpointError, VerifierKey};
 pub use writer::{Appended, Draft, Extras, MAX_BODY, MAX_SUMMARY, RunWriter};

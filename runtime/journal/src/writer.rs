@@ -88,6 +88,8 @@ pub struct RunWriter {
     /// The newest append, whose failure is that of all after it.
     last: Option<Ticket>,
     places: KnownPlaces,
+    /// Until when it is noted that the run moves; see [`crate::tree`].
+    noted: u64,
 }
 
 /// The end of a chain.
@@ -120,6 +122,7 @@ impl RunWriter {
             summary,
             last: None,
             places: KnownPlaces::default(),
+            noted: 0,
         }
     }
 
@@ -131,7 +134,7 @@ impl RunWriter {
         places: KnownPlaces,
     ) -> Self {
         let Sealer { shared, keys, place } = made;
-        Self { shared, place, fence, keys, wrapped, summary, last: None, places }
+        Self { shared, place, fence, keys, wrapped, summary, last: None, places, noted: 0 }
     }
 
     /// The run.
@@ -199,7 +202,9 @@ impl RunWriter {
             touched: self.places.touch(&sealed.headers),
             after: sealed.blobs,
         };
-        let ticket = self.shared.store.submit(append);
+        let store = &*self.shared.store;
+        let submit = || store.submit(append);
+        let ticket = self.shared.moved.submitting(self.place.run, &mut self.noted, store, submit);
         self.place = sealer.place;
         if let Some(summary) = extras.summary {
             self.summary = summary;

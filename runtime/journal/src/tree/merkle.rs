@@ -249,9 +249,8 @@ mod tests {
             assert_eq!(super::root(tree), root);
             for index in 0..size {
                 let path = inclusion(index, tree);
-                let holds = |at: usize, size: usize| {
-                    is_included(leaves[index], at as u64, size as u64, &path, &root)
-                };
+                let holds =
+                    |at: usize, size: usize| is_included(leaves[index], at as u64, size as u64, &path, &root);
                 assert!(holds(index, size), "leaf {index} of {size}");
                 for other in (0..size).filter(|other| *other != index) {
                     assert!(!holds(other, size), "leaf {index} of {size} at {other}");

@@ -11,3 +11,4 @@ mod process;
 mod prune;
 mod records;
 mod support;
+mod tree;
