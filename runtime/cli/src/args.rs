@@ -165,7 +165,12 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: Identity,
     },
-    /// Show, export and verify the audit of a run.
+    /// Show and rotate the keys of the store.
+    Key {
+        #[command(subcommand)]
+        command: Key,
+    },
+    /// Show, export, verify and report the audit.
     Audit {
         #[command(subcommand)]
         command: Audit,
@@ -319,12 +324,50 @@ pub(crate) enum Audit {
         /// Where to; standard output by default.
         #[arg(short, long, value_name = "FILE")]
         output: Option<PathBuf>,
+        /// A checkpoint that was kept elsewhere: the file then shows how the log goes on from it.
+        #[arg(long, value_name = "CHECKPOINT")]
+        since: Vec<PathBuf>,
     },
-    /// Verify an audit file, without a store.
+    /// Verify an audit file, without a store, and say in words what is proven and what is not.
     Verify {
         /// The file.
         file: PathBuf,
+        /// A key that you know to be the store's, as `wflo key show` prints it, or a file with one.
+        #[arg(long, value_name = "KEY")]
+        trust: Vec<String>,
+        /// A checkpoint that was kept elsewhere: nothing under it was rewritten, or this says so.
+        #[arg(long, value_name = "FILE")]
+        checkpoint: Vec<PathBuf>,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Key {
+    /// Print the public key that signs checkpoints of the audit; with `--json`, also the newest checkpoint.
+    Show,
+    /// Have other keys sign checkpoints and open what is sealed.
+    ///
+    /// The old signing key still verifies old checkpoints, and hands on to the new one. The master key is changed in a
+    /// new generation of the store, so that nothing the old one opens is left on the disk; a key that `wflo.toml` takes
+    /// from the environment must be changed there afterwards.
+    Rotate {
+        /// Only this one.
+        #[arg(long, value_enum, value_name = "KEY")]
+        only: Option<WhichKey>,
+        /// The new master key: the variable of the environment that has it as 64 hex digits. By default a random one,
+        /// where the key is in a file.
+        #[arg(long, value_name = "VARIABLE")]
+        new_key: Option<String>,
+    },
+}
+
+/// A key of the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum WhichKey {
+    /// The key that signs checkpoints of the audit.
+    Signing,
+    /// The key that opens everything that is sealed.
+    Master,
 }
 
 fn role(text: &str) -> Result<Role, String> {

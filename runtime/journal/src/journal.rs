@@ -11,7 +11,7 @@ use crate::blobs::{BlobError, BlobName, Blobs};
 use crate::entropy::draw;
 use crate::error::{AppendError, OpenError, ReadError};
 use crate::key::Key;
-use crate::master::{MasterKey, StoreKeys};
+use crate::master::{MasterKey, MasterSource, StoreKeys};
 use crate::places::{EVERYBODYS, KnownPlaces};
 use crate::prune::UnderWay;
 use crate::read::{Entry, Reader};
@@ -26,12 +26,14 @@ use crate::writer::{Draft, MAX_BODY, Place, RunWriter, Sealer, check, check_summ
 
 /// The name under which a value sealed with the master key stands, so that a wrong key is seen at once.
 const KEY_CHECK: &str = "wflo/master-key";
+/// The master key, where nobody says that it is elsewhere.
+pub(crate) const KEY_FILE: &str = "seal.key";
 /// Values of the caller have names behind this.
 const CALLER: &str = "value/";
 /// Runs fetched at a time.
 const PAGE: usize = 256;
 /// Version of a sealed value of the deployment.
-const META_VERSION: u8 = 1;
+pub(crate) const META_VERSION: u8 = 1;
 
 /// Runs at rest: chained, sealed, durable. Cheap to clone.
 #[derive(Clone)]
@@ -48,7 +50,7 @@ pub(crate) struct Shared {
     pub(crate) moved: Moved,
     /// The audit tree; none until somebody asks.
     pub(crate) tree: tokio::sync::Mutex<Option<Tree>>,
-    keys: StoreKeys,
+    pub(crate) keys: StoreKeys,
 }
 
 impl Shared {
@@ -110,6 +112,10 @@ impl Journal {
             Err(ReadError::Corrupt { .. }) => Some(Moved::DAMAGED),
             Err(error) => return Err(error.into()),
         };
+        let mut keys = master.keys();
+        if let Some(kept) = crate::rekey::kept_run_keys(&*store, &keys).await? {
+            keys.run_keys = kept;
+        }
         let journal = Self(Arc::new(Shared {
             moved: Moved::new(marker),
             tree: tokio::sync::Mutex::new(None),
@@ -118,7 +124,7 @@ impl Journal {
             entropy,
             under_way: UnderWay::default(),
             audit_key: tokio::sync::OnceCell::new(),
-            keys: master.keys(),
+            keys,
         }));
         let expect = journal.store_id();
         match journal.get_sealed(KEY_CHECK).await {
@@ -141,20 +147,27 @@ impl Journal {
         master: Option<MasterKey>,
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self, OpenError> {
-        let (root, drawn) = (path.to_owned(), Arc::clone(&entropy));
-        let opening = tokio::task::spawn_blocking(move || {
-            let store = SledStore::open(&root, &*drawn)?;
-            let blobs = root.join("blobs");
-            let blobs = Blobs::open(&blobs).map_err(|source| OpenError::Io { path: blobs, source })?;
-            Ok::<_, OpenError>((store, blobs))
-        });
-        let (store, blobs) = opening.await.expect("opening gives its panics back as errors")?;
+        Self::open_at(path, master.map(MasterSource::Key), entropy).await
+    }
+
+    /// As [`Journal::open_state`], with the master key from anywhere. Where it comes from a file and its rotation was cut
+    /// short, that is settled here: see [`Journal::rotate_master`].
+    ///
+    /// # Errors
+    /// As [`Journal::open_state`].
+    pub async fn open_at(
+        path: &Path,
+        master: Option<MasterSource>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Result<Self, OpenError> {
+        let (store, blobs) = open_files(path, &entropy).await?;
         let master = match master {
-            Some(master) => master,
+            Some(MasterSource::Key(master)) => master,
+            Some(MasterSource::File(file)) => settled(&store, &file).await?,
             None => {
-                let file = path.join("seal.key");
+                let file = path.join(KEY_FILE);
                 match store.meta(KEY_CHECK).await? {
-                    Some(_) => MasterKey::from_file(&file)?,
+                    Some(_) => settled(&store, &file).await?,
                     None => MasterKey::from_file_or_create(&file, &*entropy)?,
                 }
             }
@@ -503,12 +516,38 @@ impl std::fmt::Debug for Journal {
     }
 }
 
-enum MetaRecord<'a> {
+/// Opens the store and the blobs of a state folder.
+pub(crate) async fn open_files(
+    path: &Path,
+    entropy: &Arc<dyn Entropy>,
+) -> Result<(SledStore, Blobs), OpenError> {
+    let (root, drawn) = (path.to_owned(), Arc::clone(entropy));
+    let opening = tokio::task::spawn_blocking(move || {
+        let store = SledStore::open(&root, &*drawn)?;
+        let blobs = root.join("blobs");
+        let blobs = Blobs::open(&blobs).map_err(|source| OpenError::Io { path: blobs, source })?;
+        Ok::<_, OpenError>((store, blobs))
+    });
+    opening.await.expect("opening gives its panics back as errors")
+}
+
+/// The key of a file, after a rotation that may have been cut short.
+pub(crate) async fn settled(store: &dyn Store, file: &Path) -> Result<MasterKey, OpenError> {
+    let check = store.meta(KEY_CHECK).await?;
+    let opens = |key: &MasterKey| {
+        let sealed = check.as_deref().and_then(|record| meta_record(record).ok());
+        let Some(MetaRecord::Inline(sealed)) = sealed else { return false };
+        key.keys().meta.open(&meta_bound(KEY_CHECK), sealed).is_some()
+    };
+    Ok(MasterKey::settled(file, opens)?)
+}
+
+pub(crate) enum MetaRecord<'a> {
     Inline(&'a [u8]),
     Blob(Digest),
 }
 
-fn meta_record(record: &[u8]) -> Result<MetaRecord<'_>, Malformed> {
+pub(crate) fn meta_record(record: &[u8]) -> Result<MetaRecord<'_>, Malformed> {
     let mut from = Cursor::new(record);
     from.version(META_VERSION)?;
     if !from.flag()? {
@@ -519,7 +558,7 @@ fn meta_record(record: &[u8]) -> Result<MetaRecord<'_>, Malformed> {
     Ok(MetaRecord::Blob(blob))
 }
 
-fn meta_bound(name: &str) -> Vec<u8> {
+pub(crate) fn meta_bound(name: &str) -> Vec<u8> {
     [b"wflo value v1\0", name.as_bytes()].concat()
 }
 

@@ -46,6 +46,24 @@ pub struct Deployment {
     pub budget: BudgetRules,
     /// What no step may exceed.
     pub ceilings: Ceilings,
+    /// How often checkpoints of the audit are made, and where they go.
+    pub audit: AuditRules,
+}
+
+/// How often checkpoints of the audit are made, and where they go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditRules {
+    /// A folder that every checkpoint is written to, relative to the file: kept elsewhere, it shows a rewrite.
+    pub publish: Option<String>,
+    /// How long runs move before there is a checkpoint.
+    pub every: Duration,
+}
+
+impl Default for AuditRules {
+    /// Every ten seconds, and published nowhere.
+    fn default() -> Self {
+        Self { publish: None, every: Duration::from_secs(10) }
+    }
 }
 
 /// Where runs are kept.
@@ -197,6 +215,7 @@ impl Default for Deployment {
             principals: BTreeMap::new(),
             budget: BudgetRules::default(),
             ceilings: Ceilings::default(),
+            audit: AuditRules::default(),
         }
     }
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use wflo_model::{Label, ModelName, PicoUsd, PrincipalName, Role};
 
 use crate::deployment::{
-    BudgetRules, CassetteMode, Ceilings, Channel, DbBinding, Deployment, LlmBinding, LlmKind, Principal,
-    Store,
+    AuditRules, BudgetRules, CassetteMode, Ceilings, Channel, DbBinding, Deployment, LlmBinding, LlmKind,
+    Principal, Store,
 };
 use crate::http;
 use crate::near::did_you_mean;
@@ -69,8 +69,23 @@ pub(crate) fn read(reader: &mut Reader) -> Option<Deployment> {
     if let Some(section) = section(reader, &mut root, "limits", "[limits]") {
         this.ceilings = read_ceilings(reader, section);
     }
+    if let Some(section) = section(reader, &mut root, "audit", "[audit]") {
+        this.audit = read_audit(reader, section);
+    }
     root.finish(reader);
     Some(this)
+}
+
+fn read_audit(reader: &mut Reader, mut section: Section<'_>) -> AuditRules {
+    let mut this = AuditRules::default();
+    this.publish = section
+        .take("publish")
+        .and_then(|node| address(reader, &node, "[audit]", "file", "file:../checkpoints"));
+    if let Some(seconds) = section.take("every_seconds").and_then(|node| node.integer(reader, 1..=3600)) {
+        this.every = Duration::from_secs(seconds.value);
+    }
+    section.finish(reader);
+    this
 }
 
 fn section<'a>(

@@ -25,7 +25,6 @@ pub(crate) const KEYS: &[(&str, &str)] = &[
     ("wflo.toml", "knowledge"),
     ("wflo.toml", "terraform"),
     ("wflo.toml", "secret"),
-    ("wflo.toml", "audit"),
     ("[db]", "read_url"),
     ("[db]", "write_url"),
     ("[db]", "statement"),

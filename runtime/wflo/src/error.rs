@@ -141,6 +141,9 @@ pub enum RuntimeError {
     /// Runs could not be dropped or erased.
     #[error(transparent)]
     Prune(#[from] wflo_journal::PruneError),
+    /// No checkpoint of the audit could be made, or no key rotated.
+    #[error(transparent)]
+    Checkpoint(#[from] wflo_journal::CheckpointError),
     /// The system has no randomness.
     #[error(transparent)]
     Entropy(#[from] SystemEntropyError),

@@ -6,6 +6,7 @@
 
 mod ask;
 mod attempt;
+mod checkpoints;
 mod error;
 mod executor;
 mod fact;

@@ -3,8 +3,10 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Seek as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use wflo_journal::VerifierKey;
+use wflo_journal::audit::Trust;
 use wflo_model::RunId;
 
 use super::output;
@@ -22,9 +24,11 @@ pub(crate) async fn export(
     session: &mut Session,
     run: Option<RunId>,
     to: Option<&Path>,
+    since: &[PathBuf],
 ) -> Result<(), Failure> {
     let run = run.unwrap_or(wflo_journal::SYSTEM_LOG);
-    let export = session::Export { run, who: who(global)?, deploy: project.deploy()? };
+    let since = since.iter().map(|file| size_of(file)).collect::<Result<_, _>>()?;
+    let export = session::Export { run, since, who: who(global)?, deploy: project.deploy()? };
     let Some(path) = to else {
         return session.follow(export, &mut print_lines()).await.map(drop);
     };
@@ -86,13 +90,36 @@ pub(crate) async fn show(global: &Global, session: &mut Session, run: Option<Run
 }
 
 /// Verifies an audit file, without a store.
-pub(crate) fn verify(file: &Path) -> Result<Code, Failure> {
+pub(crate) fn verify(file: &Path, trust: &[String], kept: &[PathBuf]) -> Result<Code, Failure> {
     let bad = |error: io::Error| Failure::usage(format!("`{}`: {error}", file.display()));
-    match wflo_journal::audit::verify(File::open(file).map_err(bad)?) {
+    let keys = trust.iter().map(|text| key(text)).collect::<Result<_, _>>()?;
+    let kept = kept.iter().map(|file| text_of(file)).collect::<Result<_, _>>()?;
+    match wflo_journal::audit::verify_with(File::open(file).map_err(bad)?, &Trust { keys, kept }) {
         Ok(verified) => {
             print(&verified.explain());
             Ok(Code::Succeeded)
         }
         Err(error) => Err(Failure::new(Code::RunFailed, error)),
     }
+}
+
+/// A key that is trusted: the text of one, or a file with one.
+fn key(text: &str) -> Result<VerifierKey, Failure> {
+    if let Ok(key) = text.parse() {
+        return Ok(key);
+    }
+    let file = Path::new(text);
+    let text = if file.is_file() { text_of(file)? } else { text.to_owned() };
+    text.parse().map_err(|error| Failure::usage(format!("`{}`: {error}", text.trim())))
+}
+
+/// The size of a checkpoint in a file.
+fn size_of(file: &Path) -> Result<u64, Failure> {
+    let text = text_of(file)?;
+    let size = text.lines().nth(1).and_then(|size| size.parse().ok());
+    size.ok_or_else(|| Failure::usage(format!("`{}` is no checkpoint", file.display())))
+}
+
+fn text_of(file: &Path) -> Result<String, Failure> {
+    std::fs::read_to_string(file).map_err(|error| Failure::usage(format!("`{}`: {error}", file.display())))
 }

@@ -6,6 +6,7 @@ mod cost;
 mod demo;
 mod identity;
 mod intervene;
+mod key;
 mod logs;
 mod policy;
 mod run;
@@ -13,7 +14,7 @@ mod run;
 use serde::Serialize;
 
 pub(crate) use self::cost::CostLine;
-use crate::args::{Approvals, Audit, Cli, Command, Global, Policy};
+use crate::args::{Approvals, Audit, Cli, Command, Global, Key, Policy};
 use crate::failure::{Code, Failure};
 use crate::project::Project;
 use crate::session::{self, Session};
@@ -28,7 +29,13 @@ pub(crate) async fn perform(cli: Cli) -> Result<Code, Failure> {
             build::build(&folder)?;
             Ok(Code::Succeeded)
         }
-        Command::Audit { command: Audit::Verify { file } } => audit::verify(&file),
+        Command::Audit { command: Audit::Verify { file, trust, checkpoint } } => {
+            audit::verify(&file, &trust, &checkpoint)
+        }
+        Command::Key { command: Key::Rotate { only, new_key } } => {
+            let project = Project::find(&global, None)?;
+            key::rotate(&global, &project, only, new_key).await
+        }
         Command::Check { folder, explain } => {
             check::check(&global, folder.as_deref(), explain.as_ref()).await
         }
@@ -110,14 +117,19 @@ async fn stored(
         Command::Audit { command: Audit::Show { run, system: _ } } => {
             audit::show(global, session, run).await?;
         }
-        Command::Audit { command: Audit::Export { run, output, system: _ } } => {
-            audit::export(global, project, session, run, output.as_deref()).await?;
+        Command::Audit { command: Audit::Export { run, output, since, system: _ } } => {
+            audit::export(global, project, session, run, output.as_deref(), &since).await?;
+        }
+        Command::Key { command: Key::Show } => {
+            let keys = session.ask(session::Keys {}).await?;
+            output(global, &keys, || keys.signing.clone());
         }
         Command::Build { .. }
         | Command::Check { .. }
         | Command::Run(_)
         | Command::Demo { .. }
         | Command::Policy { .. }
+        | Command::Key { .. }
         | Command::Audit { .. } => {
             return Err(Failure::bug("a command went the wrong way"));
         }

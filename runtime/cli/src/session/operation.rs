@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use wflo::{Observer, RunView};
 
+use super::audits::{Export, Keys, NoteMasterKey, RotateKey};
 use super::interventions::{Cancel, Erase, Fork, Gc, Replay, Resolve};
 use super::operations::{
-    Approval, Approvals, Costs, Drive, Events, Export, Lacks, Logs, Resumable, Resume, Runs, Show, Start,
+    Approval, Approvals, Costs, Drive, Events, Lacks, Logs, Resumable, Resume, Runs, Show, Start,
     SystemEvents, Vote,
 };
 use super::people::{Expire, Identities, Keep, Known, Revoke, Rotate};
@@ -100,15 +101,18 @@ requests! {
     Gc,
     Identities,
     Keep,
+    Keys,
     Known,
     Lacks,
     Logs,
+    NoteMasterKey,
     Replay,
     Resolve,
     Resumable,
     Resume,
     Revoke,
     Rotate,
+    RotateKey,
     Runs,
     Show,
     Start,
