@@ -109,16 +109,14 @@ fn keys_are_rotated_and_everything_still_opens_and_verifies() {
 
     // From its file to the environment, where the next one must be given.
     let digits = std::fs::read_to_string(project.path(".wflo/seal.key")).expect("the key file");
-    let config = project.path("wflo.toml");
-    let text = std::fs::read_to_string(&config).expect("wflo.toml");
-    std::fs::write(&config, format!("{text}\n[store]\nseal_key = \"env:TEST_SEAL_KEY\"\n"))
-        .expect("wflo.toml");
+    project.edit("wflo.toml", "[store]\n", "[store]\nseal_key = \"env:TEST_SEAL_KEY\"\n");
     let with = |key: &str, args: &[&str]| {
         let mut command = project.command(args);
         command.env("TEST_SEAL_KEY", key.trim()).env("TEST_NEXT_KEY", "0f".repeat(32));
         crate::harness::Output::of(&mut command)
     };
-    with(&digits, &["key", "rotate"]).expect_code(2);
+    let refused = with(&digits, &["key", "rotate"]).expect_code(2);
+    assert!(refused.stderr.contains("nobody said what the new one is"), "{}", refused.stderr);
     with(&digits, &["key", "rotate", "--only", "master", "--new-key", "TEST_NEXT_KEY"]).expect_code(0);
     let refused = with(&digits, &["runs"]).expect_code(70);
     assert!(
@@ -129,8 +127,7 @@ fn keys_are_rotated_and_everything_still_opens_and_verifies() {
     with(&"0f".repeat(32), &["replay", &id]).expect_code(0);
 
     // And in a file elsewhere, which must be its owner's only.
-    std::fs::write(&config, format!("{text}\n[store]\nseal_key = \"file:elsewhere.key\"\n"))
-        .expect("wflo.toml");
+    project.edit("wflo.toml", "env:TEST_SEAL_KEY", "file:elsewhere.key");
     project.write("elsewhere.key", &"0f".repeat(32));
     let mode = |mode| {
         use std::os::unix::fs::PermissionsExt as _;
@@ -200,4 +197,93 @@ fn a_search_of_the_state_folder_finds_no_patient() {
         assert!(!std::fs::read_to_string(project.path("erased.audit")).expect("it").contains(PATIENT));
     }
     search(&state, "after the runs were erased");
+}
+
+/// The lines of a report.
+#[track_caller]
+fn report(project: &Project, args: &[&str]) -> Vec<serde_json::Value> {
+    let args = [&["audit", "report", "--json"], args].concat();
+    let lines = project.wflo(&args).expect_code(0).json();
+    lines.as_array().expect("a list").clone()
+}
+
+#[test]
+fn a_report_says_who_saw_changed_approved_and_was_denied_what() {
+    let (project, people) = Project::fraud();
+    let begin = time();
+    let run = project.wflo(&["run", "--json"]).expect_code(10).json();
+    let id = run["run"].as_str().expect("an id");
+    let approval = crate::harness::approval_of(&run);
+    project
+        .wflo_as("alice", &people.alice, &["approve", &approval, "--comment", "seen them"])
+        .expect_code(10);
+    project.wflo_as("carol", &people.carol, &["approve", &approval]).expect_code(0);
+    project.wflo_as("mallory", "wflo_guess", &["approve", &approval]).expect_code(3);
+
+    let lines = report(&project, &["--run", id]);
+    let of = |action: &str| lines.iter().filter(|line| line["action"] == action).collect::<Vec<_>>();
+    assert!(
+        of("read").iter().any(|line| line["what"].as_str().is_some_and(|what| what.starts_with("bank: ")))
+    );
+    assert!(!of("changed").is_empty() && !of("asked").is_empty() && of("started").len() == 1, "{lines:?}");
+    let approved: Vec<_> = of("approved").iter().map(|line| (&line["person"], &line["note"])).collect();
+    let (seen, nothing) = (serde_json::json!("seen them"), serde_json::Value::Null);
+    assert_eq!(approved, [(&serde_json::json!("alice"), &seen), (&serde_json::json!("carol"), &nothing)]);
+    assert_eq!(of("approved")[0]["step"], "block_suspicious_accounts");
+    let times = lines.iter().map(|line| line["at"].as_str().expect("a time").trim_end_matches('Z'));
+    assert!(times.is_sorted(), "{lines:?}");
+
+    let alices = report(&project, &["--person", "alice"]);
+    assert!(alices.iter().all(|line| line["person"] == "alice") && !alices.is_empty(), "{alices:?}");
+    let all = report(&project, &["--since", &begin]);
+    assert!(
+        all.iter().any(|line| line["action"] == "login_failed" && line["person"] == "mallory"),
+        "{all:?}"
+    );
+    assert!(all.iter().any(|line| line["action"] == "exported"), "reports are in the report");
+    assert!(report(&project, &["--until", &begin]).iter().all(|line| line["action"] == "managed"));
+    assert!(report(&project, &["--since", "2999-01-01"]).is_empty());
+    project.wflo(&["audit", "report", "--since", "yesterday"]).expect_code(2);
+    let text = project.wflo(&["audit", "report", "--run", id]).expect_code(0).stdout;
+    assert!(text.contains("approved") && text.contains("(seen them)"), "{text}");
+}
+
+/// Now, as RFC 3339.
+fn time() -> String {
+    let out =
+        std::process::Command::new("date").args(["-u", "+%Y-%m-%dT%H:%M:%S.%NZ"]).output().expect("a clock");
+    String::from_utf8(out.stdout).expect("text").trim().to_owned()
+}
+
+/// Who changed order 7 is known after the run was erased, and what else was in it is not.
+#[test]
+fn who_saw_whom_outlives_the_run() {
+    let (project, _) = crate::refunds::shop();
+    let run = project.wflo(&["run", "--json", "--input", "amount=50.00"]).expect_code(0).json();
+    let run = run["run"].as_str().expect("an id");
+    let about = |about: &str| {
+        let lines = report(&project, &["--patient", about]);
+        let what = |line: &serde_json::Value| {
+            format!(
+                "{} {} {} {} by {}",
+                line["person"], line["action"], line["step"], line["what"], line["by"]
+            )
+        };
+        let mut whats: Vec<_> = lines.iter().map(what).collect();
+        whats.sort();
+        whats.dedup();
+        whats
+    };
+    let before = about("order_id=7");
+    assert!(before.iter().any(|line| line.contains("\"changed\" \"refund\"")), "{before:?}");
+    assert!(about("order_id=8").is_empty());
+    project.wflo(&["erase", run]).expect_code(0);
+    assert_eq!(about("order_id=7"), before);
+    assert!(about("7").len() >= before.len(), "in any column");
+    assert!(about("order_id=8").is_empty() && about("other_id=7").is_empty());
+    let erased = report(&project, &["--run", run]);
+    assert!(erased.iter().any(|line| line["action"] == "erased"), "{erased:?}");
+    // That it was asked is known, and not of whom.
+    let log = project.wflo(&["audit", "show"]).expect_code(0).stdout;
+    assert!(log.contains("makes a report of about sha256:"), "{log}");
 }

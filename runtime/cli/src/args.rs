@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::Deserialize as _;
 use serde::de::IntoDeserializer as _;
 use serde::de::value::{Error as ValueError, StrDeserializer};
-use wflo::RunStatus;
+use wflo::{About, RunStatus};
 use wflo_model::{ApprovalId, GroupName, PrincipalName, Role, RunId, StepName, Timestamp};
 
 const CODES: &str = "\
@@ -327,6 +327,25 @@ pub(crate) enum Audit {
         /// A checkpoint that was kept elsewhere: the file then shows how the log goes on from it.
         #[arg(long, value_name = "CHECKPOINT")]
         since: Vec<PathBuf>,
+    },
+    /// Say who saw and changed what, who approved, overrode or was denied what, by time and person.
+    Report {
+        /// Only of this run.
+        #[arg(long, value_name = "RUN")]
+        run: Option<RunId>,
+        /// Only from then on, such as `2026-01-31` or `2026-01-31T09:00:00Z`.
+        #[arg(long, value_name = "TIME")]
+        since: Option<Timestamp>,
+        /// Only before then.
+        #[arg(long, value_name = "TIME")]
+        until: Option<Timestamp>,
+        /// Only by this person, or on their behalf.
+        #[arg(long, value_name = "NAME")]
+        person: Option<PrincipalName>,
+        /// Only what is about this patient, or whatever else: `17`, or `patient_id=17` for one column. Also of runs that
+        /// were erased, where it was the parameter of a named statement or a row filter.
+        #[arg(long, value_name = "[COLUMN=]VALUE")]
+        patient: Option<About>,
     },
     /// Verify an audit file, without a store, and say in words what is proven and what is not.
     Verify {

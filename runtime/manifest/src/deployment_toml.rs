@@ -77,10 +77,9 @@ pub(crate) fn read(reader: &mut Reader) -> Option<Deployment> {
 }
 
 fn read_audit(reader: &mut Reader, mut section: Section<'_>) -> AuditRules {
-    let mut this = AuditRules::default();
-    this.publish = section
-        .take("publish")
-        .and_then(|node| address(reader, &node, "[audit]", "file", "file:../checkpoints"));
+    let publish = section.take("publish");
+    let publish = publish.and_then(|node| address(reader, &node, "[audit]", "file", "file:../checkpoints"));
+    let mut this = AuditRules { publish, ..AuditRules::default() };
     if let Some(seconds) = section.take("every_seconds").and_then(|node| node.integer(reader, 1..=3600)) {
         this.every = Duration::from_secs(seconds.value);
     }

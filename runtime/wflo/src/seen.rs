@@ -44,7 +44,7 @@ pub(crate) fn seen(events: &[Recorded], key: &AuditKey) -> Vec<Seen> {
                     continue;
                 };
                 let mut filters = returned.filters.clone();
-                filters.extend(parameters(call, key));
+                filters.extend(filters_of(call, key));
                 filters.sort_unstable();
                 filters.dedup();
                 if filters.is_empty() {
@@ -77,7 +77,7 @@ pub(crate) fn subject(call: &Call) -> String {
 }
 
 /// The parameters of a named statement, as filters.
-fn parameters(call: &Call, key: &AuditKey) -> Vec<Filter> {
+pub(crate) fn filters_of(call: &Call, key: &AuditKey) -> Vec<Filter> {
     let is_named = call.interface == "wflo:db/sql" && call.function == "call";
     let params = call.args["params"].as_object().filter(|_| is_named);
     let filter = |(name, value): (&String, &Value)| {

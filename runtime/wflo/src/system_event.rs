@@ -209,8 +209,7 @@ impl std::fmt::Display for SystemEvent {
         match self {
             Self::IdentityAdded { name, principal, by } => {
                 let groups: Vec<_> = principal.groups.iter().map(ToString::to_string).collect();
-                let groups =
-                    if groups.is_empty() { "no group".to_owned() } else { format!("{}", groups.join(", ")) };
+                let groups = if groups.is_empty() { "no group".to_owned() } else { groups.join(", ") };
                 write!(f, "{by} adds {name}: {}, {groups}", principal.role)?;
                 match principal.expires_at {
                     Some(at) => write!(f, ", until {at}"),

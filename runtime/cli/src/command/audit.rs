@@ -5,6 +5,7 @@ use std::io::{self, Seek as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+use wflo::ReportQuery;
 use wflo_journal::VerifierKey;
 use wflo_journal::audit::Trust;
 use wflo_model::RunId;
@@ -86,6 +87,19 @@ pub(crate) async fn show(global: &Global, session: &mut Session, run: Option<Run
     };
     let events = session.ask(session::Events { run }).await?;
     output(global, &events, || show::timeline(&events, terminal::stdout_colors()));
+    Ok(())
+}
+
+/// Says who did what.
+pub(crate) async fn report(
+    global: &Global,
+    project: &Project,
+    session: &mut Session,
+    query: ReportQuery,
+) -> Result<(), Failure> {
+    let lines = session.ask(session::Report { query, who: who(global)?, deploy: project.deploy()? }).await?;
+    output(global, &lines, || show::report(&lines, terminal::stdout_colors()));
+    super::say_if_none(global, &lines, "nothing of the kind is in the journal");
     Ok(())
 }
 

@@ -120,6 +120,10 @@ async fn stored(
         Command::Audit { command: Audit::Export { run, output, since, system: _ } } => {
             audit::export(global, project, session, run, output.as_deref(), &since).await?;
         }
+        Command::Audit { command: Audit::Report { run, since, until, person, patient } } => {
+            let query = wflo::ReportQuery { run, since, until, person, about: patient };
+            audit::report(global, project, session, query).await?;
+        }
         Command::Key { command: Key::Show } => {
             let keys = session.ask(session::Keys {}).await?;
             output(global, &keys, || keys.signing.clone());

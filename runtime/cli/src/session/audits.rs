@@ -4,9 +4,9 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::net::UnixStream;
 
 use serde::{Deserialize, Serialize};
-use wflo::{Act, RuntimeError};
+use wflo::{Act, ReportAction, ReportLine, ReportQuery, RuntimeError};
 use wflo_journal::audit::{ExportError, export_since};
-use wflo_model::RunId;
+use wflo_model::{PrincipalName, RunId, StepName};
 
 use super::deploy::Deploy;
 use super::operation::{Operation, Sink, Streamed};
@@ -52,6 +52,43 @@ impl Operation for Export {
             Err(ExportError::Read(error)) => Err(RuntimeError::from(error).into()),
             Err(error) => Err(Failure::bug(error).into()),
         }
+    }
+}
+
+/// Who did what. That it was asked for is in the store's own log; asked twice, it is there twice.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Report {
+    pub(crate) query: ReportQuery,
+    pub(crate) who: Who,
+    pub(crate) deploy: Deploy,
+}
+
+/// A line of a report, as it is printed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct ReportView {
+    /// When, as RFC 3339.
+    pub(crate) at: String,
+    pub(crate) person: Option<PrincipalName>,
+    pub(crate) action: ReportAction,
+    pub(crate) run: Option<RunId>,
+    pub(crate) workflow: Option<String>,
+    pub(crate) step: Option<StepName>,
+    pub(crate) what: String,
+    pub(crate) note: Option<String>,
+    pub(crate) by: Option<String>,
+}
+
+impl Operation for Report {
+    type Answer = Vec<ReportView>;
+
+    async fn perform(self, service: &Service, _: Sink) -> Result<Self::Answer, Refusal> {
+        let by = service.permitted(&self.deploy, self.who, Act::Look).await?;
+        let view = |line: ReportLine| {
+            let ReportLine { at, person, action, run, workflow, step, what, note, by } = line;
+            let at = at.to_string();
+            ReportView { at, person, action, run, workflow, step, what, note, by }
+        };
+        Ok(service.runtime().report(&self.query, &by).await?.into_iter().map(view).collect())
     }
 }
 

@@ -35,7 +35,7 @@ use wflo_backends::{SystemClock, SystemEntropy};
 use wflo_journal::{Journal, MasterKeyError, MasterSource, OpenError};
 use wflo_sandbox::{Sandbox, SandboxConfig};
 
-pub(crate) use self::audits::{Export, Keys, NoteMasterKey, RotateKey};
+pub(crate) use self::audits::{Export, Keys, NoteMasterKey, Report, ReportView, RotateKey};
 use self::client::{Connection, NotConnected, Outcome};
 pub(crate) use self::deploy::Deploy;
 use self::holder::Holder;

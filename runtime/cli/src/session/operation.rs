@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use wflo::{Observer, RunView};
 
-use super::audits::{Export, Keys, NoteMasterKey, RotateKey};
+use super::audits::{Export, Keys, NoteMasterKey, Report, RotateKey};
 use super::interventions::{Cancel, Erase, Fork, Gc, Replay, Resolve};
 use super::operations::{
     Approval, Approvals, Costs, Drive, Events, Lacks, Logs, Resumable, Resume, Runs, Show, Start,
@@ -107,6 +107,7 @@ requests! {
     Logs,
     NoteMasterKey,
     Replay,
+    Report,
     Resolve,
     Resumable,
     Resume,

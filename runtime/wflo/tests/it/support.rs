@@ -75,7 +75,7 @@ impl World {
         let outside = Outside::default()
             .with_models(self.model.clone())
             .with_database("ledger".parse().unwrap(), Arc::new(database));
-        let member = |group: &str| Principal { groups: [group.parse().unwrap()].into(), token_hash: None };
+        let member = |group: &str| Principal { groups: [group.parse().unwrap()].into(), ..Principal::default() };
         let people = [("alice", "red"), ("carol", "blue")];
         let people = people.map(|(name, group)| (name.parse().unwrap(), member(group)));
         let host = Host { outside: Arc::new(outside), principals: Principals(people.into()) };
