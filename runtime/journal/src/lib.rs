@@ -39,6 +39,7 @@ mod fault_disk;
 mod journal;
 mod key;
 mod master;
+mod outbox;
 mod places;
 mod prune;
 mod read;
@@ -59,6 +60,7 @@ pub use fault_disk::{DiskImage, FaultDisk};
 pub use journal::{Created, Journal, RunHead};
 pub use key::{KeyKind, MAX_RUN_KEY};
 pub use master::{MasterKey, MasterKeyError, MasterSource};
+pub use outbox::OutboxEntry;
 pub use prune::{Erased, Prune, Pruned};
 pub use read::{Entry, Reader};
 pub use record::{Header, Malformed, RunRow};
@@ -67,7 +69,8 @@ pub use reserved::SYSTEM_LOG;
 pub use run_keys::RunKeys;
 pub use store::{
     Answer, Append, Barrier, BarrierSignal, CreateOutcome, CreateRun, Fate, Fault, FaultSync, MAX_APPEND,
-    MAX_VALUE, MemoryStore, Sieve, Sifted, SledStore, Store, SyncHook, Ticket, Touch,
+    MAX_VALUE, MemoryStore, OutboxChange, OutboxKey, OutboxRow, Sieve, Sifted, SledStore, Store, SyncHook,
+    Ticket, Touch,
 };
 pub use tree::{BadKey, BadNote, Checkpoint, CheckpointError, VerifierKey};
 pub use writer::{Appended, Draft, Extras, MAX_BODY, MAX_SUMMARY, RunWriter};

@@ -18,6 +18,7 @@ use crate::journal::{
 };
 use crate::key::Key;
 use crate::master::{MasterKey, MasterKeyError, MasterSource, StoreKeys};
+use crate::outbox;
 use crate::record::{ChainState, RunRow};
 use crate::run_keys::{unwrap, wrap};
 use crate::store::{Fate, Sieve, Store};
@@ -176,6 +177,18 @@ impl Sieve for Rewrapping {
         Ok(Some(RunRow { state, ..row.clone() }))
     }
 
+    fn outbox(&mut self, id: [u8; 16], record: Vec<u8>) -> Result<Vec<u8>, PruneError> {
+        let bound = outbox::bound(&id);
+        let sealed = record.strip_prefix(&[outbox::VERSION][..]);
+        let body = sealed.and_then(|sealed| self.old.outbox.open(&bound, sealed));
+        let body = body.ok_or_else(|| ReadError::Corrupt {
+            key: "outbox".to_owned(),
+            what: "the seal does not fit".to_owned(),
+        })?;
+        let sealed = self.new.outbox.seal(&bound, &self.nonce()?, &body);
+        Ok([&[outbox::VERSION][..], &sealed].concat())
+    }
+
     fn meta(&mut self, name: &str, record: Vec<u8>) -> Result<Vec<u8>, PruneError> {
         if OPEN_VALUES.contains(&name) {
             return Ok(record);
@@ -214,7 +227,7 @@ mod tests {
     use wflo_model::Timestamp;
 
     use super::*;
-    use crate::{Created, Draft, Extras, Fault, FaultSync, SledStore, SyncHook};
+    use crate::{Created, Draft, Extras, Fault, FaultSync, OutboxEntry, OutboxKey, SledStore, SyncHook};
 
     fn entropy() -> Arc<dyn Entropy> {
         Arc::new(SystemEntropy)
@@ -242,6 +255,9 @@ mod tests {
         journal.erase(run(2), Vec::new()).await.unwrap();
         journal.meta_put("small", b"a value").await.unwrap();
         journal.meta_put("large", &b"a large value ".repeat(1000)).await.unwrap();
+        let key = OutboxKey { due: Timestamp::from_micros(5), id: [9; 16] };
+        let entry = OutboxEntry { key, body: b"tell the fraud team".to_vec() };
+        journal.change_outbox(Vec::new(), vec![entry]).await.unwrap();
         journal.audit_key().await.unwrap();
         journal.checkpoint(Timestamp::from_micros(1)).await.unwrap().unwrap();
     }
@@ -258,7 +274,11 @@ mod tests {
             values,
             journal.by_key("key").await.unwrap(),
             journal.audit_key().await.unwrap().filter("patient_id", "17"),
-            (journal.verifier_key().await.unwrap(), journal.newest_checkpoint().await.unwrap()),
+            (
+                journal.verifier_key().await.unwrap(),
+                journal.newest_checkpoint().await.unwrap(),
+                journal.outbox(None, Timestamp::from_micros(9), 9).await.unwrap(),
+            ),
         )
     }
 

@@ -6,21 +6,25 @@
 mod access;
 mod call;
 mod canonical;
+mod changes;
 mod digest;
 mod fault;
 mod grant;
 mod http;
 mod id;
+mod interface;
 mod limits;
 mod money;
 mod name;
 mod role;
 mod sql;
 mod time;
+mod undone;
 
 pub use access::{DbAccess, TableAccess};
 pub use call::{Call, CallError, CallResult};
 pub use canonical::{NotCanonical, canonical};
+pub use changes::{ChangeSet, RowChange, TableChange};
 pub use digest::{BadDigest, Digest, MacKey};
 pub use fault::{Failure, FailureKind, Fault, FaultKind};
 pub use grant::{BadGrant, Capability, Grants, interface_capability};
@@ -29,6 +33,7 @@ pub use http::{
     HttpMethod, HttpPattern, HttpScheme, HttpUrl, Idempotency, Octets, is_public,
 };
 pub use id::{ApprovalId, BadId, RunId, StoreId};
+pub use interface::{BadInterfaceName, GrantReader, InterfaceName};
 pub use limits::Limits;
 pub use money::{BadMoney, PicoUsd};
 pub use name::{
@@ -38,3 +43,4 @@ pub use name::{
 pub use role::{Act, Role};
 pub use sql::{BadSqlValue, SqlRows, SqlValue};
 pub use time::{BadTimestamp, Timestamp};
+pub use undone::{Conflict, ConflictReason, Undone};

@@ -1,10 +1,15 @@
 //! SQL databases.
 
+mod capture;
+
 use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use wflo_model::{DbAccess, Digest, RunId, SqlRows, SqlValue, StepName, StoreId};
+
+pub use capture::{Capture, ChangeLimits, Uncapturable};
+pub use wflo_model::{ChangeSet, Conflict, ConflictReason, RowChange, TableChange, Undone};
 
 /// One database, as the deployment binds it.
 ///
@@ -25,17 +30,30 @@ pub trait Database: Send + Sync {
 
     /// Begins the one writing transaction of a step and inserts `marker` as its first change.
     ///
-    /// Waits its turn in a fair queue; writers of one database follow one another.
+    /// Waits its turn in a fair queue; writers of one database follow one another. With [`Capture::On`] the
+    /// transaction can tell what it [changed](Transaction::changes).
     ///
     /// # Errors
     /// [`DbError::Unavailable`] when the turn does not come in time or the database cannot be reached.
-    async fn begin(&self, marker: &Marker) -> Result<Begun, DbError>;
+    async fn begin(&self, marker: &Marker, capture: Capture) -> Result<Begun, DbError>;
 
     /// Whether a transaction with this marker has committed.
     ///
     /// # Errors
     /// When the database cannot be asked.
     async fn committed(&self, marker: &Marker) -> Result<bool, DbError>;
+
+    /// Those of `tables` whose changes cannot be kept, for `wflo check`. A table that is not there is not among them:
+    /// the first statement says so.
+    ///
+    /// A database that keeps no change sets names them all, which is what this does unless it is written anew.
+    ///
+    /// # Errors
+    /// When the database cannot be asked.
+    async fn uncapturable(&self, tables: &[String]) -> Result<Vec<Uncapturable>, DbError> {
+        let why = "is in a database that keeps no change sets";
+        Ok(tables.iter().map(|table| Uncapturable { table: table.clone(), why: why.to_owned() }).collect())
+    }
 }
 
 /// What came of beginning a transaction.
@@ -65,6 +83,28 @@ pub trait Transaction: Send {
     /// # Errors
     /// [`DbError::Denied`] for anything `access` does not allow, [`DbError::Constraint`], ...
     async fn execute(&mut self, statement: &Statement, access: &DbAccess) -> Result<Executed, DbError>;
+
+    /// What this transaction has changed so far, the marker aside. It was begun with [`Capture::On`].
+    ///
+    /// # Errors
+    /// [`DbError::Limit`] for more than `limits` allow, [`DbError::Invalid`] where nothing was captured.
+    async fn changes(&mut self, limits: ChangeLimits) -> Result<ChangeSet, DbError> {
+        let _ = limits;
+        Err(DbError::Invalid("this database keeps no change sets".into()))
+    }
+
+    /// Applies the inverse of `changes`, row by row: of what a committed transaction did.
+    ///
+    /// A row is put back only where it is exactly as `changes` left it, and only where no other row has to change for
+    /// it; otherwise it is left as it is and is one of the conflicts. Triggers of the database's owner do not run: what
+    /// they had done is in `changes`.
+    ///
+    /// # Errors
+    /// When the database fails; the transaction is not to be committed then.
+    async fn undo(&mut self, changes: &ChangeSet) -> Result<Undone, DbError> {
+        let _ = changes;
+        Err(DbError::Invalid("this database keeps no change sets".into()))
+    }
 
     /// Commits: durable when it returns. The commit point of a step's writes.
     ///
@@ -111,6 +151,26 @@ pub struct Marker {
     pub step: StepName,
     /// The item, where the step fans out.
     pub item: Option<u32>,
+    /// What the transaction is to the step.
+    pub purpose: MarkerPurpose,
+}
+
+/// What a transaction is to the step of its [`Marker`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MarkerPurpose {
+    /// Its writes.
+    #[default]
+    Step,
+    /// The writes of its compensator.
+    Compensate {
+        /// The event that began the rollback.
+        rollback: u64,
+    },
+    /// The inverse of the run's writes, back to this step.
+    Undo {
+        /// The event that began the rollback.
+        rollback: u64,
+    },
 }
 
 impl Marker {
@@ -118,13 +178,21 @@ impl Marker {
     #[must_use]
     pub fn digest(&self) -> Digest {
         let item = self.item.map(u32::to_be_bytes);
-        Digest::of_parts(&[
-            b"wflo marker",
-            self.store.as_bytes(),
-            self.run.as_bytes(),
-            self.step.as_str().as_bytes(),
-            item.as_ref().map_or(&[][..], |item| &item[..]),
-        ])
+        let item = item.as_ref().map_or(&[][..], |item| &item[..]);
+        let (run, step) = (self.run.as_bytes(), self.step.as_str().as_bytes());
+        let step: [&[u8]; 4] = [self.store.as_bytes(), run, step, item];
+        let parts = |name: &[u8], rollback: u64| {
+            let [store, run, step, item] = step;
+            Digest::of_parts(&[name, store, run, step, item, &rollback.to_be_bytes()])
+        };
+        match self.purpose {
+            MarkerPurpose::Step => {
+                let [store, run, step, item] = step;
+                Digest::of_parts(&[b"wflo marker", store, run, step, item])
+            }
+            MarkerPurpose::Compensate { rollback } => parts(b"wflo marker of a compensator", rollback),
+            MarkerPurpose::Undo { rollback } => parts(b"wflo marker of an undo", rollback),
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use wflo_engine::{AttemptEnd, Event, ParkReason, Place, RunState, UnitId, retry_
 use wflo_host_api::{StepContext, Stop};
 use wflo_manifest::{Plan, PlanStep};
 use wflo_model::{ApprovalId, Digest, Failure, FailureKind, Fault, FaultKind, Label};
-use wflo_ports::{Begun, DbError};
+use wflo_ports::{Begun, Capture, DbError};
 use wflo_sandbox::End;
 
 use crate::Outside;
@@ -204,7 +204,7 @@ impl Attempt {
         for db in &databases {
             let database = database(&self.outside, db).map_err(|error| self.host(error.to_string()))?;
             // Beginning is what waits for a commit still in flight, and tells for sure.
-            match database.begin(&marker).await {
+            match database.begin(&marker, Capture::Off).await {
                 Ok(Begun::AlreadyCommitted) => {}
                 Ok(Begun::Open(transaction)) => {
                     transaction.rollback().await;

@@ -14,7 +14,7 @@ use wflo_engine::{AttemptEnd, Event, Recorded, RunState, UnitId};
 use wflo_host_api::{Decision, Gate, LogLine, StepContext, Stop};
 use wflo_manifest::Plan;
 use wflo_model::{ApprovalId, Call, CallError, CallResult, FaultKind, Grants, RunId, StepName, Timestamp};
-use wflo_ports::Marker;
+use wflo_ports::{Marker, MarkerPurpose};
 use wflo_sandbox::End;
 
 use crate::ask::decision;
@@ -130,7 +130,8 @@ impl Runtime {
         let program = self.program(&step.component).await?;
         let keys = Arc::new(self.journal().keys(run).await?);
         let store = self.journal().store_id();
-        let marker = Marker { store, run, step: unit.step.clone(), item: unit.item };
+        let marker =
+            Marker { store, run, step: unit.step.clone(), item: unit.item, purpose: MarkerPurpose::Step };
         let player = Player::new(keys, marker, attempt, history);
         let (cut_off, grants) = (is_deadline(recorded), step.grants.clone());
         let gate = ReplayGate { player, context, decided, grants, cut_off, difference: None, waits: false };

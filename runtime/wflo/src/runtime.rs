@@ -14,6 +14,7 @@ use wflo_sandbox::Missing;
 use crate::executor::{Executor, Observer};
 use crate::guest::{Components, StepProgram};
 use crate::identities::Attempts;
+use crate::outbox::Outbox;
 use crate::principal::{People, Principals};
 use crate::run_log::{RunLog, Summary, draft, encoded_summary, recorded};
 use crate::runs::Runs;
@@ -58,6 +59,7 @@ pub struct Runtime {
     system: SystemLog,
     pub(crate) attempts: Attempts,
     stopping: tokio::sync::watch::Sender<bool>,
+    pub(crate) outbox: Outbox,
 }
 
 impl Runtime {
@@ -71,8 +73,8 @@ impl Runtime {
     ) -> Self {
         let stopping = tokio::sync::watch::Sender::new(false);
         let system = SystemLog::new(journal.clone(), Arc::clone(&clock));
-        let (runs, attempts) = Default::default();
-        Self { journal, components, clock, entropy, runs, system, attempts, stopping }
+        let (runs, attempts, outbox) = Default::default();
+        Self { journal, components, clock, entropy, runs, system, attempts, stopping, outbox }
     }
 
     /// Has every run that is driven stop where it stands: no attempt begins, and those under way end at their
@@ -118,7 +120,11 @@ impl Runtime {
                 Some(program) => program,
                 None => Arc::clone(&self.components).load(bytes).await?,
             };
-            missing.extend(program.missing(&plan.component_grants(&digest).capabilities()));
+            let grants = plan.component_grants(&digest);
+            missing.extend(program.missing(&grants.capabilities()));
+            let own = program.own_imports().into_iter();
+            let ungranted = own.filter(|(_, name)| !grants.interfaces.contains_key(name));
+            missing.extend(ungranted.map(|(import, name)| Missing::own(&import, name)));
         }
         Ok(missing)
     }

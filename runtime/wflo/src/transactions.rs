@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use wflo_manifest::PlanStep;
 use wflo_model::{Call, CallError, CallResult, DbAccess, Label};
-use wflo_ports::{Begun, DbError, Marker, QueryLimits, Transaction};
+use wflo_ports::{Begun, Capture, DbError, Marker, QueryLimits, Transaction};
 
 use crate::Outside;
 use crate::named::Statements;
@@ -61,7 +61,7 @@ impl Transactions {
         if !self.open.contains_key(db) {
             let database = database(outside, db)
                 .map_err(|error| RedoError::Database(DbError::Unavailable(error.to_string())))?;
-            match database.begin(marker).await.map_err(RedoError::Database)? {
+            match database.begin(marker, Capture::Off).await.map_err(RedoError::Database)? {
                 Begun::Open(transaction) => self.open.insert(db.clone(), transaction),
                 Begun::AlreadyCommitted => return Err(RedoError::AlreadyCommitted(db.clone())),
             };

@@ -8,8 +8,8 @@ use tokio::sync::Barrier;
 use wflo::Outside;
 use wflo_model::{DbAccess, ModelName, SqlRows, SqlValue};
 use wflo_ports::{
-    Begun, ChatModel, ChatRequest, Completion, Database, DbError, IdempotencyKey, Marker, ModelError,
-    QueryLimits, Statement, TokenBound, TokenUsage,
+    Begun, Capture, ChatModel, ChatRequest, Completion, Database, DbError, IdempotencyKey, Marker,
+    ModelError, QueryLimits, Statement, TokenBound, TokenUsage,
 };
 
 /// A model and a database that answer at once.
@@ -65,7 +65,7 @@ impl Database for Mirror {
         Ok(SqlRows { columns: (0..row.len()).map(|n| format!("c{n}")).collect(), rows: vec![row] })
     }
 
-    async fn begin(&self, _: &Marker) -> Result<Begun, DbError> {
+    async fn begin(&self, _: &Marker, _: Capture) -> Result<Begun, DbError> {
         Err(DbError::Unavailable("the mirror is only read".into()))
     }
 

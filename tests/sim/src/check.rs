@@ -11,7 +11,7 @@ use wflo_engine::{
 use wflo_journal::{Entry, Journal};
 use wflo_manifest::Plan;
 use wflo_model::{Call, CallResult, Digest, FailureKind, PicoUsd, RunId, SqlValue};
-use wflo_ports::{Marker, Statement};
+use wflo_ports::{Marker, MarkerPurpose, Statement};
 
 use crate::plan::plan;
 use crate::scenario::Scenario;
@@ -296,7 +296,14 @@ impl<'a> Checker<'a> {
         for id in units {
             let unit = state.unit(&id);
             for db in ["left", "right"] {
-                let marker = Marker { store, run: self.run, step: id.step.clone(), item: id.item }.digest();
+                let marker = Marker {
+                    store,
+                    run: self.run,
+                    step: id.step.clone(),
+                    item: id.item,
+                    purpose: MarkerPurpose::Step,
+                }
+                .digest();
                 let wrote = self.world.lock().databases[db].effects.get(&marker).cloned();
                 let said = wrote_by(events, &id, unit.attempt, db);
                 let fits = match unit.status {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::sync::OwnedMutexGuard;
 use wflo_model::{DbAccess, Digest, SqlRows, SqlValue};
-use wflo_ports::{Begun, Database, DbError, Executed, Marker, QueryLimits, Statement, Transaction};
+use wflo_ports::{Begun, Capture, Database, DbError, Executed, Marker, QueryLimits, Statement, Transaction};
 
 use crate::scenario::{Kind, Wrong};
 use crate::world::World;
@@ -73,7 +73,7 @@ impl Database for SimDatabase {
         self.with(|data| select(statement, |key| data.get(key)))
     }
 
-    async fn begin(&self, marker: &Marker) -> Result<Begun, DbError> {
+    async fn begin(&self, marker: &Marker, _: Capture) -> Result<Begun, DbError> {
         self.world.live_on().await;
         if self.world.fault(Kind::Begin) == Some(Wrong::BeginUnavailable) {
             return Err(DbError::Unavailable("the simulated database is busy".to_owned()));

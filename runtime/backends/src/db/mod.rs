@@ -1,3 +1,4 @@
 //! SQL databases: one module each.
 
+mod order;
 pub mod sqlite;

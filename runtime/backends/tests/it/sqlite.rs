@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use wflo_backends::db::sqlite::{Sqlite, SqliteOptions};
 use wflo_model::{DbAccess, RunId, SqlRows, SqlValue, StoreId, TableAccess};
-use wflo_ports::{Begun, Database, DbError, Marker, QueryLimits, Statement, Transaction};
+use wflo_ports::{
+    Begun, Capture, Database, DbError, Marker, MarkerPurpose, QueryLimits, Statement, Transaction,
+};
 
 /// A database file with an owner beside the host.
 pub(crate) struct Bank {
@@ -46,11 +48,12 @@ pub(crate) fn marker(run: u8) -> Marker {
         run: RunId::from_bytes([run; 16]),
         step: "block".parse().unwrap(),
         item: None,
+        purpose: MarkerPurpose::Step,
     }
 }
 
 pub(crate) async fn begin(db: &Sqlite, run: u8) -> Box<dyn Transaction> {
-    match db.begin(&marker(run)).await.unwrap() {
+    match db.begin(&marker(run), Capture::Off).await.unwrap() {
         Begun::Open(transaction) => transaction,
         Begun::AlreadyCommitted => panic!("the marker is there"),
     }
@@ -153,11 +156,11 @@ async fn a_transaction_commits_with_its_marker_once() {
     transaction.commit().await.unwrap();
     assert!(bank.db.committed(&marker(1)).await.unwrap());
     assert_eq!(integer(&bank, "SELECT sum(balance) FROM accounts"), 30);
-    assert!(matches!(bank.db.begin(&marker(1)).await.unwrap(), Begun::AlreadyCommitted));
+    assert!(matches!(bank.db.begin(&marker(1), Capture::Off).await.unwrap(), Begun::AlreadyCommitted));
     // The same step of another run, and another item of this one, are others.
     begin(&bank.db, 2).await.rollback().await;
     let item = Marker { item: Some(0), ..marker(1) };
-    assert!(matches!(bank.db.begin(&item).await.unwrap(), Begun::Open(_)));
+    assert!(matches!(bank.db.begin(&item, Capture::Off).await.unwrap(), Begun::Open(_)));
     let (run, step): (String, String) = bank
         .owner
         .query_row("SELECT run, step FROM wflo_effects", [], |row| Ok((row.get(0)?, row.get(1)?)))
@@ -171,7 +174,7 @@ async fn the_marker_is_found_by_a_host_that_opens_the_file_later() {
     begin(&bank.db, 1).await.commit().await.unwrap();
     let again = Sqlite::open(&bank.path, SqliteOptions::default()).unwrap();
     assert!(again.committed(&marker(1)).await.unwrap());
-    assert!(matches!(again.begin(&marker(1)).await.unwrap(), Begun::AlreadyCommitted));
+    assert!(matches!(again.begin(&marker(1), Capture::Off).await.unwrap(), Begun::AlreadyCommitted));
 }
 
 #[tokio::test]
@@ -266,11 +269,11 @@ async fn a_turn_that_does_not_come_is_unavailable() {
         SqliteOptions { transaction_timeout: Duration::from_millis(50), ..SqliteOptions::default() };
     let bank = bank(SCHEMA, options);
     let first = begin(&bank.db, 1).await;
-    assert!(matches!(bank.db.begin(&marker(2)).await, Err(DbError::Unavailable(_))));
+    assert!(matches!(bank.db.begin(&marker(2), Capture::Off).await, Err(DbError::Unavailable(_))));
     first.rollback().await;
     // Another program holds the lock.
     bank.owner.execute_batch("BEGIN IMMEDIATE").unwrap();
-    assert!(matches!(bank.db.begin(&marker(2)).await, Err(DbError::Unavailable(_))));
+    assert!(matches!(bank.db.begin(&marker(2), Capture::Off).await, Err(DbError::Unavailable(_))));
     assert_eq!(rows(&bank.db, "SELECT id FROM accounts", &[]).await.unwrap().rows.len(), 3);
     bank.owner.execute_batch("COMMIT").unwrap();
     begin(&bank.db, 2).await.commit().await.unwrap();

@@ -8,6 +8,7 @@ mod identity;
 mod intervene;
 mod key;
 mod logs;
+mod outbox;
 mod policy;
 mod run;
 
@@ -112,6 +113,7 @@ async fn stored(
             let approval = session.ask(session::Approval { id }).await?;
             output(global, &approval, || show::approval(&approval, terminal::stdout_colors()));
         }
+        Command::Outbox { retry } => outbox::outbox(global, project, session, retry).await?,
         Command::Cost { run, by } => cost::cost(global, session, run, by).await?,
         Command::Identity { command } => identity::identity(global, project, session, command).await?,
         Command::Audit { command: Audit::Show { run, system: _ } } => {

@@ -12,6 +12,7 @@
 
 mod address;
 mod audits;
+mod channels;
 mod client;
 mod deploy;
 mod frame;
@@ -23,6 +24,7 @@ mod operation;
 mod operations;
 mod people;
 mod service;
+mod telling;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -49,6 +51,7 @@ pub(crate) use self::operations::{
 };
 pub(crate) use self::people::{Expire, Identities, IdentityView, Keep, Known, Revoke, Rotate};
 use self::service::{Refusal, Service};
+pub(crate) use self::telling::{Outbox, Tell};
 use crate::failure::{Code, FULL_HINT, Failure, full};
 
 /// How long another process that holds the store and does not listen is waited for. It covers the ten seconds that

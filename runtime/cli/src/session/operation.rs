@@ -16,6 +16,7 @@ use super::operations::{
 };
 use super::people::{Expire, Identities, Keep, Known, Revoke, Rotate};
 use super::service::{Refusal, Service};
+use super::telling::{Outbox, Tell};
 
 /// How much may be under way to somebody who is slow to take it.
 pub(crate) const STREAM: usize = 64;
@@ -106,6 +107,7 @@ requests! {
     Lacks,
     Logs,
     NoteMasterKey,
+    Outbox,
     Replay,
     Report,
     Resolve,
@@ -118,6 +120,7 @@ requests! {
     Show,
     Start,
     SystemEvents,
+    Tell,
     Vote,
 }
 

@@ -41,6 +41,15 @@ pub trait Sieve: Send {
         let _ = name;
         Ok(value)
     }
+
+    /// The new entry of the outbox.
+    ///
+    /// # Errors
+    /// Any error ends it, and nothing was changed.
+    fn outbox(&mut self, id: [u8; 16], value: Vec<u8>) -> Result<Vec<u8>, PruneError> {
+        let _ = id;
+        Ok(value)
+    }
 }
 
 /// What becomes of a run in the next generation.
@@ -92,6 +101,11 @@ pub(super) fn sift<B: Backend>(shared: &Shared<B>, sieve: &mut dyn Sieve) -> Res
                 // A damaged one stays damaged, and named when it is read.
                 let Ok(old) = unframe(key, value.clone()) else { return Ok(Some(value)) };
                 return Ok(Some(frame(key, sieve.meta(name, old)?)));
+            }
+            // What waits to leave outlives its run: whoever sends it sees that there is nothing left to say.
+            Some(Key::Outbox(_, id)) => {
+                let Ok(old) = unframe(key, value.clone()) else { return Ok(Some(value)) };
+                return Ok(Some(frame(key, sieve.outbox(id, old)?)));
             }
             // Whatever a later version keeps: not a run's, as far as this one knows.
             None => return Ok(Some(value)),

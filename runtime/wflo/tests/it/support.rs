@@ -75,7 +75,8 @@ impl World {
         let outside = Outside::default()
             .with_models(self.model.clone())
             .with_database("ledger".parse().unwrap(), Arc::new(database));
-        let member = |group: &str| Principal { groups: [group.parse().unwrap()].into(), ..Principal::default() };
+        let member =
+            |group: &str| Principal { groups: [group.parse().unwrap()].into(), ..Principal::default() };
         let people = [("alice", "red"), ("carol", "blue")];
         let people = people.map(|(name, group)| (name.parse().unwrap(), member(group)));
         let host = Host { outside: Arc::new(outside), principals: Principals(people.into()) };
@@ -205,6 +206,10 @@ async fn script(step: &str, gate: &mut dyn Gate) -> Result<Result<Value, Failure
             let until = gate.now().after(std::time::Duration::from_secs(3600));
             gate.sleep(until).await?;
             json!("waited")
+        }
+        "enter" => {
+            let entry = json!({ "account": "7", "text": "a note" });
+            json!(gate.call(Call::new("bank:ledger/entries", "enter", entry)).await?)
         }
         "ask" => {
             let args = json!({ "summary": "may I?", "approvers": ["red", "blue"] });

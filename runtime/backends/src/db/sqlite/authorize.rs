@@ -1,5 +1,6 @@
 //! Answers SQLite's authorizer. The rules are in the documentation of the module above.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
@@ -32,6 +33,10 @@ pub(super) struct Rules {
     sql: String,
     schema: Arc<Schema>,
     modules: Arc<[String]>,
+    /// Begins the names of the triggers and tables that keep what a transaction changes; nobody outside knows it.
+    capture: Option<String>,
+    /// The tables and views that the statement writes, triggers and foreign keys included, by lower-case name.
+    written: BTreeSet<String>,
     denial: Option<String>,
 }
 
@@ -44,7 +49,22 @@ impl Rules {
         schema: Arc<Schema>,
         modules: Arc<[String]>,
     ) -> Self {
-        Self { access: access.clone(), purpose, sql: sql.to_owned(), schema, modules, denial: None }
+        Self {
+            access: access.clone(),
+            purpose,
+            sql: sql.to_owned(),
+            schema,
+            modules,
+            capture: None,
+            written: BTreeSet::new(),
+            denial: None,
+        }
+    }
+
+    /// Lets the triggers of a capture, which fire with the statement, do their work.
+    pub(super) fn capturing(mut self, prefix: Option<&str>) -> Self {
+        self.capture = prefix.map(str::to_owned);
+        self
     }
 
     /// Looks at the text of the statement, for what SQLite does not ask about.
@@ -80,13 +100,43 @@ impl Rules {
     }
 
     fn answer(&mut self, asked: &AuthContext<'_>) -> Authorization {
+        if self.is_of_capture(asked) {
+            return Authorization::Allow;
+        }
         match self.judge(asked) {
-            Ok(()) => Authorization::Allow,
+            Ok(()) => {
+                if let AuthAction::Insert { table_name }
+                | AuthAction::Update { table_name, .. }
+                | AuthAction::Delete { table_name } = asked.action
+                {
+                    self.written.insert(table_name.to_ascii_lowercase());
+                }
+                Authorization::Allow
+            }
             Err(denial) => {
                 // The first one is the cause; what follows it is SQLite giving up.
                 self.denial.get_or_insert(denial);
                 Authorization::Deny
             }
+        }
+    }
+
+    /// Whether one of the host's own triggers asks: it keeps rows of the table it is on in a temporary one.
+    fn is_of_capture(&self, asked: &AuthContext<'_>) -> bool {
+        let Some(prefix) = self.capture.as_deref().filter(|_| self.purpose == Purpose::Execute) else {
+            return false;
+        };
+        let is_ours = |name: &str| name.starts_with(prefix);
+        if !asked.accessor.is_some_and(is_ours) {
+            return false;
+        }
+        match (asked.action, asked.database_name) {
+            (AuthAction::Insert { table_name } | AuthAction::Read { table_name, .. }, Some("temp")) => {
+                is_ours(table_name)
+            }
+            (AuthAction::Read { .. }, Some("main")) => true,
+            (AuthAction::Select | AuthAction::Function { function_name: "typeof" | "raise" }, _) => true,
+            _ => false,
         }
     }
 
@@ -278,6 +328,11 @@ impl Authorizer {
 pub(super) struct Enforced<'a>(&'a Authorizer);
 
 impl Enforced<'_> {
+    /// The tables and views that the statement writes, as far as it has been compiled.
+    pub(super) fn written(&self) -> BTreeSet<String> {
+        self.0.lock().as_ref().map(|rules| rules.written.clone()).unwrap_or_default()
+    }
+
     /// What was denied first.
     pub(super) fn denial(&self) -> Option<String> {
         self.0.lock().as_ref().and_then(|rules| rules.denial.clone())

@@ -1,5 +1,6 @@
 //! A connection on which guests' statements can run.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,6 +13,7 @@ use wflo_model::{DbAccess, SqlRows};
 use wflo_ports::{DbError, Executed, QueryLimits, Statement};
 
 use super::authorize::{Authorizer, Enforced, Purpose, Rules};
+use super::capture::Capture;
 use super::error::{parameter_count, translate};
 use super::schema::Schema;
 use super::value::{from_sqlite, size, to_sqlite};
@@ -86,6 +88,8 @@ pub(super) struct Connection {
     watch: Arc<Watch>,
     modules: Arc<[String]>,
     schema: Option<Arc<Schema>>,
+    /// Keeps what the open transaction changes, if it is to be kept.
+    capture: Option<Capture>,
 }
 
 impl Connection {
@@ -108,6 +112,7 @@ impl Connection {
             watch: Arc::default(),
             modules: Arc::default(),
             schema: None,
+            capture: None,
         };
         connection.harden(mode, busy_timeout, max_value_bytes).map_err(translate)?;
         Ok(connection)
@@ -184,12 +189,46 @@ impl Connection {
         limits: QueryLimits,
         cancel: &Cancel,
     ) -> Result<SqlRows, DbError> {
-        self.as_guest(statement, access, purpose, limits.time, cancel, |prepared| {
+        self.as_guest(statement, access, purpose, limits.time, cancel, |prepared, _| {
             if !prepared.readonly() {
                 return Err(DbError::Denied("a query only reads; use `execute`".into()));
             }
             collect(prepared, limits)
         })
+    }
+
+    /// Has the transaction that begins keep what it changes, or not.
+    pub(super) fn set_capture(&mut self, capture: Option<Capture>) {
+        self.capture = capture;
+    }
+
+    /// What the open transaction keeps of its changes.
+    pub(super) fn capture(&self) -> Option<&Capture> {
+        self.capture.as_ref()
+    }
+
+    /// Makes ready to keep what a guest's write will change: it is compiled once to see where it writes.
+    ///
+    /// To be called before anything is done that a failure of the write would undo.
+    pub(super) fn watch_tables(
+        &mut self,
+        statement: &Statement,
+        access: &DbAccess,
+        time: Duration,
+        cancel: &Cancel,
+    ) -> Result<(), DbError> {
+        if self.capture.is_none() {
+            return Ok(());
+        }
+        let mut written = BTreeSet::new();
+        self.as_guest(statement, access, Purpose::Execute, time, cancel, |_, enforced| {
+            written = enforced.written();
+            Ok(())
+        })?;
+        match &mut self.capture {
+            Some(capture) => capture.add(&self.sqlite, &written),
+            None => Ok(()),
+        }
     }
 
     /// Runs a guest's write in the transaction that is open. The caller undoes what a failed one did.
@@ -200,7 +239,7 @@ impl Connection {
         time: Duration,
         cancel: &Cancel,
     ) -> Result<Executed, DbError> {
-        self.as_guest(statement, access, Purpose::Execute, time, cancel, |prepared| {
+        self.as_guest(statement, access, Purpose::Execute, time, cancel, |prepared, _| {
             if prepared.readonly() {
                 return Err(DbError::Invalid("the statement changes nothing; use `query`".into()));
             }
@@ -219,17 +258,20 @@ impl Connection {
         purpose: Purpose,
         time: Duration,
         cancel: &Cancel,
-        run: impl FnOnce(&mut Prepared<'_>) -> Result<T, DbError>,
+        run: impl FnOnce(&mut Prepared<'_>, &Enforced<'_>) -> Result<T, DbError>,
     ) -> Result<T, DbError> {
         if let Some(schema) = Schema::read(&self.sqlite, self.schema.as_deref()).map_err(translate)? {
             self.schema = Some(Arc::new(schema));
         }
         let schema = self.schema.clone().expect("the first read always gives a schema");
+        let prefix = self.capture.as_ref().map(Capture::prefix);
         let rules = Rules::new(&statement.sql, access, purpose, schema, Arc::clone(&self.modules));
+        let rules = rules.capturing(prefix);
         rules.judge_text()?;
         self.watch.set(Some((cancel.clone(), Instant::now() + time)));
         let enforced = self.authorizer.enforce(rules);
-        let done = prepare(&self.sqlite, statement, &enforced).and_then(|mut prepared| run(&mut prepared));
+        let done = prepare(&self.sqlite, statement, &enforced)
+            .and_then(|mut prepared| run(&mut prepared, &enforced));
         let denial = enforced.denial();
         drop(enforced);
         let over = self.watch.is_over();

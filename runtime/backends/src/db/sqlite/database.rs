@@ -9,11 +9,12 @@ use async_trait::async_trait;
 use rusqlite::OptionalExtension;
 use tokio::sync::Semaphore;
 use wflo_model::{DbAccess, SqlRows};
-use wflo_ports::{Begun, Database, DbError, Marker, QueryLimits, Statement};
+use wflo_ports::{Begun, Capture, Database, DbError, Marker, QueryLimits, Statement, Uncapturable};
 
 use super::authorize::EFFECTS_TABLE;
 use super::connection::{Cancel, Connection, Mode};
 use super::error::translate;
+use super::table::{Found, find};
 use super::transaction::{self, Writer};
 
 /// The table of markers: one row for each committed transaction of a step. Only the primary key means
@@ -192,8 +193,8 @@ impl Database for Sqlite {
         .await
     }
 
-    async fn begin(&self, marker: &Marker) -> Result<Begun, DbError> {
-        self.writer.begin(marker).await
+    async fn begin(&self, marker: &Marker, capture: Capture) -> Result<Begun, DbError> {
+        self.writer.begin(marker, capture).await
     }
 
     async fn committed(&self, marker: &Marker) -> Result<bool, DbError> {
@@ -204,6 +205,20 @@ impl Database for Sqlite {
                 .prepare_cached("SELECT 1 FROM main.wflo_effects WHERE marker = ?1")
                 .and_then(|mut statement| statement.exists([marker]))
                 .map_err(translate)
+        })
+        .await
+    }
+
+    async fn uncapturable(&self, tables: &[String]) -> Result<Vec<Uncapturable>, DbError> {
+        let tables = tables.to_vec();
+        self.read(self.options.transaction_timeout, move |connection, _| {
+            let mut found = Vec::new();
+            for table in tables {
+                if let Found::Uncapturable(why) = find(connection.host(), &table).map_err(translate)? {
+                    found.push(Uncapturable { table, why: why.to_owned() });
+                }
+            }
+            Ok(found)
         })
         .await
     }

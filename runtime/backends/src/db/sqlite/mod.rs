@@ -42,13 +42,16 @@
 //! Errors name tables and columns, never values.
 
 mod authorize;
+mod capture;
 mod connection;
 mod database;
 mod error;
 mod functions;
 mod schema;
+mod table;
 mod text;
 mod transaction;
+mod undo;
 mod value;
 
 pub use database::{Sqlite, SqliteOptions};

@@ -8,12 +8,17 @@ use async_trait::async_trait;
 use rusqlite::ErrorCode;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use wflo_model::{DbAccess, SqlRows};
-use wflo_ports::{Begun, DbError, Executed, Marker, QueryLimits, Statement, Transaction};
+use wflo_ports::{
+    Begun, Capture, ChangeLimits, ChangeSet, DbError, Executed, Marker, QueryLimits, Statement, Transaction,
+    Undone,
+};
 
 use super::authorize::Purpose;
+use super::capture;
 use super::connection::{Cancel, Connection, Mode};
 use super::database::{SqliteOptions, blocking};
 use super::error::translate;
+use super::undo::undo;
 
 /// The first change of every transaction.
 pub(super) const INSERT_MARKER: &str =
@@ -37,7 +42,7 @@ impl Writer {
     }
 
     /// Waits for the turn, begins, and inserts the marker.
-    pub(super) async fn begin(&self, marker: &Marker) -> Result<Begun, DbError> {
+    pub(super) async fn begin(&self, marker: &Marker, capture: Capture) -> Result<Begun, DbError> {
         let deadline = Instant::now() + self.options.transaction_timeout;
         let turn =
             tokio::time::timeout(self.options.transaction_timeout, Arc::clone(&self.connection).lock_owned());
@@ -49,7 +54,9 @@ impl Writer {
             if slot.is_none() {
                 *slot = Some(options.connect(&path, Mode::Write, LOCK_SLICE)?);
             }
-            let session = Session { slot };
+            let mut session = Session { slot };
+            let kept = (capture == Capture::On).then(capture::Capture::new).transpose()?;
+            session.connection_mut().set_capture(kept);
             session.connection().host().busy_timeout(LOCK_SLICE).map_err(translate)?;
             begin_immediate(session.connection(), deadline, &options, cancel)?;
             let fresh = insert_marker(session.connection().host(), &marker)?;
@@ -144,6 +151,7 @@ impl Session {
         time: Duration,
         cancel: &Cancel,
     ) -> Result<Executed, DbError> {
+        self.connection_mut().watch_tables(statement, access, time, cancel)?;
         self.host("SAVEPOINT wflo_statement").map_err(translate)?;
         let done = self.connection_mut().execute(statement, access, time, cancel);
         if done.is_ok() {
@@ -154,6 +162,14 @@ impl Session {
             self.host("RELEASE wflo_statement").map_err(translate)?;
         }
         done
+    }
+
+    /// Commits, without what was needed to keep the changes.
+    fn commit(&self) -> rusqlite::Result<()> {
+        if let Some(capture) = self.connection().capture() {
+            capture.remove(self.connection().host())?;
+        }
+        self.host("COMMIT")
     }
 
     fn host(&self, sql: &str) -> rusqlite::Result<()> {
@@ -228,9 +244,23 @@ impl Transaction for Open {
         self.run(move |session, cancel| session.execute(&statement, &access, time, cancel)).await
     }
 
+    async fn changes(&mut self, limits: ChangeLimits) -> Result<ChangeSet, DbError> {
+        self.run(move |session, _| {
+            let connection = session.connection();
+            let nothing = || DbError::Invalid("the transaction was begun without keeping its changes".into());
+            connection.capture().ok_or_else(nothing)?.changes(connection.host(), limits)
+        })
+        .await
+    }
+
+    async fn undo(&mut self, changes: &ChangeSet) -> Result<Undone, DbError> {
+        let changes = changes.clone();
+        self.run(move |session, cancel| undo(session.connection().host(), &changes, cancel)).await
+    }
+
     async fn commit(mut self: Box<Self>) -> Result<(), DbError> {
         // Dropping this future does not stop the commit: half of one would be the worst of all ends.
-        self.run(|session, _| session.host("COMMIT").map_err(translate)).await
+        self.run(|session, _| session.commit().map_err(translate)).await
     }
 
     async fn rollback(mut self: Box<Self>) {
