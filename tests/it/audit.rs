@@ -278,8 +278,11 @@ fn who_saw_whom_outlives_the_run() {
     assert!(before.iter().any(|line| line.contains("\"changed\" \"refund\"")), "{before:?}");
     assert!(about("order_id=8").is_empty());
     project.wflo(&["erase", run]).expect_code(0);
-    assert_eq!(about("order_id=7"), before);
-    assert!(about("7").len() >= before.len(), "in any column");
+    // Inputs are gone with the run; what was done through a statement's parameter is known.
+    let outlives: Vec<_> = before.iter().filter(|line| line.ends_with("by \"order_id\"")).cloned().collect();
+    assert!(outlives.len() >= 2, "{before:?}");
+    assert_eq!(about("order_id=7"), outlives);
+    assert!(about("7").len() >= outlives.len(), "in any column");
     assert!(about("order_id=8").is_empty() && about("other_id=7").is_empty());
     let erased = report(&project, &["--run", run]);
     assert!(erased.iter().any(|line| line["action"] == "erased"), "{erased:?}");

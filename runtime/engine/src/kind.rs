@@ -32,6 +32,10 @@ pub enum EventKind {
     Inherited = 22,
     Superseded = 23,
     PolicyFired = 30,
+    Edited = 31,
+    RunPermitted = 32,
+    ToppedUp = 33,
+    BudgetAlert = 34,
 }
 
 impl Event {
@@ -63,6 +67,10 @@ impl Event {
             Self::Inherited { .. } => EventKind::Inherited,
             Self::Superseded { .. } => EventKind::Superseded,
             Self::PolicyFired(_) => EventKind::PolicyFired,
+            Self::Edited { .. } => EventKind::Edited,
+            Self::RunPermitted { .. } => EventKind::RunPermitted,
+            Self::ToppedUp { .. } => EventKind::ToppedUp,
+            Self::BudgetAlert { .. } => EventKind::BudgetAlert,
         }
     }
 

@@ -77,6 +77,11 @@ impl Notices {
                     self.add(*seq, place, channel, About::Decided { approval: *approval });
                 }
             }
+            Event::BudgetAlert { tells, .. } => {
+                for channel in tells {
+                    self.add(*seq, place, channel, About::Happened { seq: *seq });
+                }
+            }
             Event::PolicyFired(firing) => {
                 for channel in &firing.tells {
                     self.add(*seq, place, channel, About::Happened { seq: *seq });
@@ -135,6 +140,9 @@ mod tests {
             rule,
             expires_at: None,
             asks: Vec::new(),
+            follows: None,
+            authors: Vec::new(),
+            amount: None,
         }
     }
 

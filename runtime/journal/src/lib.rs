@@ -68,9 +68,9 @@ pub use rekey::RekeyError;
 pub use reserved::SYSTEM_LOG;
 pub use run_keys::RunKeys;
 pub use store::{
-    Answer, Append, Barrier, BarrierSignal, CreateOutcome, CreateRun, Fate, Fault, FaultSync, MAX_APPEND,
-    MAX_VALUE, MemoryStore, OutboxChange, OutboxKey, OutboxRow, Sieve, Sifted, SledStore, Store, SyncHook,
-    Ticket, Touch,
+    AccountRow, Answer, Append, Barrier, BarrierSignal, CreateOutcome, CreateRun, Debit, Fate, Fault,
+    FaultSync, MAX_APPEND, MAX_VALUE, MemoryStore, OutboxChange, OutboxKey, OutboxRow, Sieve, Sifted,
+    SledStore, Store, SyncHook, Ticket, Touch,
 };
 pub use tree::{BadKey, BadNote, Checkpoint, CheckpointError, VerifierKey};
 pub use writer::{Appended, Draft, Extras, MAX_BODY, MAX_SUMMARY, RunWriter};

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, HeaderName, ORIGIN, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY,
-    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, HeaderName, ORIGIN, REFERRER_POLICY,
+    STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
@@ -48,7 +48,9 @@ pub(crate) async fn headers(State(app): State<Arc<App>>, request: Request, next:
 /// browsers send with forms.)
 fn is_from_here(headers: &HeaderMap) -> bool {
     let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-    if text(HeaderName::from_static("sec-fetch-site")).is_some_and(|site| !matches!(site, "same-origin" | "none")) {
+    if text(HeaderName::from_static("sec-fetch-site"))
+        .is_some_and(|site| !matches!(site, "same-origin" | "none"))
+    {
         return false;
     }
     let Some(origin) = text(ORIGIN).filter(|origin| *origin != "null") else { return true };
@@ -63,11 +65,17 @@ mod tests {
     #[test]
     fn only_our_pages_and_programs_may_ask_for_changes() {
         let asks = |pairs: &[(&'static str, &str)]| {
-            let pairs = pairs.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap()));
+            let pairs = pairs
+                .iter()
+                .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap()));
             is_from_here(&pairs.collect())
         };
         assert!(asks(&[]));
-        assert!(asks(&[("host", "127.0.0.1:7878"), ("origin", "http://127.0.0.1:7878"), ("sec-fetch-site", "same-origin")]));
+        assert!(asks(&[
+            ("host", "127.0.0.1:7878"),
+            ("origin", "http://127.0.0.1:7878"),
+            ("sec-fetch-site", "same-origin")
+        ]));
         assert!(asks(&[("host", "127.0.0.1:7878"), ("origin", "null"), ("sec-fetch-site", "same-origin")]));
         assert!(!asks(&[("host", "127.0.0.1:7878"), ("origin", "http://127.0.0.1:7879")]));
         assert!(!asks(&[("host", "127.0.0.1:7878"), ("sec-fetch-site", "same-site")]));

@@ -96,7 +96,12 @@ pub async fn serve(
         let (runtime, host) = (Arc::clone(&runtime), Arc::clone(&host));
         async move { runtime.keep_telling(&host).await }
     });
-    let app = Arc::new(App { site, sessions: Sessions::default(), attempts: Limiter::default(), driver: driver.clone() });
+    let app = Arc::new(App {
+        site,
+        sessions: Sessions::default(),
+        attempts: Limiter::default(),
+        driver: driver.clone(),
+    });
     let router = Router::new()
         .merge(pages::routes())
         .nest("/api/v1", api::routes())

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use wflo_engine::{AttemptEnd, Event, ParkReason, Place, RunState, UnitId, retry_at};
+use wflo_engine::{AttemptEnd, Event, GateAt, ParkReason, Place, RunState, UnitId, retry_at};
 use wflo_host_api::{StepContext, Stop};
 use wflo_manifest::{Plan, PlanStep};
 use wflo_model::{ApprovalId, Digest, Failure, FailureKind, Fault, FaultKind, Label};
@@ -19,7 +19,7 @@ use crate::history::{Committing, History};
 use crate::operation::database;
 use crate::principal::People;
 use crate::run_log::{LogFailed, RunLog};
-use crate::transactions::{RedoError, Transactions};
+use crate::transactions::{Keeps, RedoError, Transactions};
 
 /// What an attempt needs.
 pub(crate) struct Attempt {
@@ -112,13 +112,18 @@ impl Attempt {
             memory_peak: ended.usage.memory_peak,
             ms: u64::try_from(ended.usage.wall.as_millis()).unwrap_or(u64::MAX),
         };
-        if let End::Output(output) = &ended.end
+        let mut ended = ended.end;
+        if let End::Output(output) = &ended
             && self.step.output_violations(output).is_empty()
-            && let Err(stop) = gate.returns(output).await
         {
-            return self.stopped(stop, meters);
+            match gate.returns(output).await {
+                // What people have made of it.
+                Ok(Some(changed)) => ended = End::Output(changed),
+                Ok(None) => {}
+                Err(stop) => return self.stopped(stop, meters),
+            }
         }
-        let end = match ended.end {
+        let end = match ended {
             End::Stopped(stop) => return self.stopped(stop, meters),
             // A fault may cut a replay short; a guest that returns has made every recorded call.
             End::Output(_) | End::Failed(_) if gate.unfinished().is_some() => return Ok(None),
@@ -169,13 +174,19 @@ impl Attempt {
             let Meters { fuel, memory_peak, .. } = meters;
             let event =
                 Event::Committing { output: output.clone(), databases: databases.clone(), fuel, memory_peak };
-            self.log.append(vec![(self.place(), event)])?.durable().await?;
+            // What people have permitted is used up by the same append as what they have permitted.
+            let permitted = gate.permitted.take();
+            let events = permitted.into_iter().chain([(self.place(), event)]).collect();
+            self.log.append(events)?.durable().await?;
             for db in &databases {
                 let transaction = gate.transactions.take(db).expect("each was listed because it is open");
                 if let Err(error) = transaction.commit().await {
                     self.after_commit_error(db, error).await?;
                 }
             }
+        }
+        if let Some(permitted) = gate.permitted.take() {
+            self.log.append(vec![permitted])?;
         }
         Ok(Some(self.end(AttemptEnd::Succeeded { output }, meters)))
     }
@@ -199,7 +210,7 @@ impl Attempt {
             return Ok(Some(self.end(AttemptEnd::Succeeded { output }, meters)));
         }
         let marker = self.log.marker(&self.unit);
-        let mut transactions = Transactions::resuming(history.tentative());
+        let mut transactions = Transactions::resuming(history.tentative(), Keeps::Nothing);
         let mut missing = Vec::new();
         for db in &databases {
             let database = database(&self.outside, db).map_err(|error| self.host(error.to_string()))?;
@@ -295,10 +306,15 @@ pub(crate) fn context(
         unit.item.map(|item| parent.with_item(item)).into_iter().chain([parent])
     });
     let last = |of: UnitId| if of == *unit { approval } else { state.unit(&of).approval };
-    let decision = [unit.clone(), whole]
+    let of_units = [unit.clone(), whole]
         .into_iter()
         .chain(parents)
         .find_map(|unit| decision(state.approval(&last(unit)?)?));
+    let of_run = || {
+        let asked = state.approvals().filter(|approval| approval.at == GateAt::Run);
+        asked.max_by_key(|approval| approval.opened_at).and_then(decision)
+    };
+    let decision = of_units.or_else(of_run);
     let items = state.step(&unit.step).items.as_ref();
     StepContext {
         run: run.to_owned(),

@@ -32,6 +32,8 @@ pub enum RuntimeError {
         name: PrincipalName,
         /// From when on it is looked at again.
         until: wflo_model::Timestamp,
+        /// How long that is from now.
+        wait: std::time::Duration,
     },
     /// The role of somebody does not reach that far.
     #[error(transparent)]
@@ -97,6 +99,20 @@ pub enum RuntimeError {
     NotAnAnswer {
         /// The call.
         call: String,
+        /// Why.
+        why: String,
+    },
+    /// What an approval was to be changed to cannot be.
+    #[error("what is decided on cannot be changed to that: {why}")]
+    BadEdit {
+        /// Why.
+        why: String,
+    },
+    /// Nobody can be asked for more money for the run.
+    #[error("run `{run}` cannot be given more money: {why}")]
+    NoTopUp {
+        /// The run.
+        run: RunId,
         /// Why.
         why: String,
     },

@@ -52,7 +52,7 @@ impl Attempts {
         let pending = names.entry(name.clone()).or_default();
         if let Some(until) = state.throttle.not_before(name, pending.under_way, now) {
             pending.turned_away = pending.turned_away.saturating_add(1);
-            return Err(RuntimeError::Throttled { name: name.clone(), until });
+            return Err(RuntimeError::Throttled { name: name.clone(), until, wait: until.since(now) });
         }
         pending.under_way += 1;
         Ok(UnderWay { attempts: self, name: name.clone() })

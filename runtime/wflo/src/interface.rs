@@ -16,6 +16,7 @@ use wflo_sandbox::Linked;
 use crate::Outside;
 use crate::gate::{AttemptGate, InDoubt, host, returned};
 use crate::history::OpenIntent;
+use crate::model_call::tightest;
 use crate::player::Asked;
 
 /// An interface that the embedding host brings itself: a health record, a ledger, a laboratory.
@@ -253,7 +254,7 @@ impl AttemptGate {
             (None, _) if price > PicoUsd::ZERO => {
                 match self.paid_intent(&asked, class, good_until, price).await? {
                     Ok(seq) => Some(seq),
-                    Err(refused) => return self.over_budget(asked, refused),
+                    Err((refusal, account)) => return self.over_budget(asked, refusal, account),
                 }
             }
             (None, _) => Some(self.intent(&asked, class, good_until).await?),
@@ -294,15 +295,28 @@ impl AttemptGate {
         class: CallClass,
         good_until: Option<wflo_model::Timestamp>,
         hold: PicoUsd,
-    ) -> Result<Result<u64, wflo_engine::Refusal>, Stop> {
+    ) -> Result<Result<u64, (wflo_engine::Refusal, String)>, Stop> {
         let Asked { call: asked, args, key } = call.clone();
-        let (place, consumes) = (self.call_place(), self.permit.take());
-        let admitted = self.log.transact(|state| {
-            state.ledger().admit(hold)?;
-            let (transcript, max_tokens) = (None, None);
-            let event =
-                Event::Intent { asked, transcript, class, args, key, hold, max_tokens, good_until, consumes };
-            Ok((vec![(place, event)], ()))
+        let (place, consumes, performed) = (self.call_place(), self.permit.take(), self.performed.take());
+        let (plan, step, limits) = (&self.plan, &self.step, self.outside.spending());
+        let admitted = self.log.transact_money(|state, books, today| {
+            let (left, account) = tightest(state, &place, step, books.room(&plan.workflow, today, limits));
+            if hold > left {
+                return Err((wflo_engine::Refusal { needed_usd: hold, left_usd: left }, account));
+            }
+            let event = Event::Intent {
+                asked,
+                transcript: None,
+                class,
+                args,
+                key,
+                hold,
+                max_tokens: None,
+                good_until,
+                consumes,
+                performed,
+            };
+            Ok((vec![(place.clone(), event)], ()))
         });
         match admitted.map_err(host)? {
             Ok((written, ())) => {

@@ -4,9 +4,12 @@
 //! [`Plan`](wflo_manifest::Plan), [drives](Runtime::drive) them until they end or wait, takes
 //! [votes](Runtime::vote), and shows what happened. What steps can reach is what the [`Host`] lends.
 
+mod accounts;
 mod ask;
 mod attempt;
 mod checkpoints;
+mod cost;
+mod edit;
 mod error;
 mod executor;
 mod fact;
@@ -28,6 +31,7 @@ mod player;
 mod policy_gate;
 mod principal;
 mod queries;
+mod question;
 mod recovery;
 mod replay;
 mod report;
@@ -42,10 +46,12 @@ mod system_event;
 mod system_log;
 mod tasks;
 mod throttle;
+mod top_up;
 mod transactions;
 mod transcript;
 mod view;
 
+pub use accounts::AccountView;
 pub use attempt::AttemptFailed;
 pub use error::RuntimeError;
 pub use executor::Observer;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::Value;
-use wflo_manifest::Plan;
+use wflo_manifest::{Plan, Spending};
 use wflo_model::{HttpPattern, InterfaceName, Label, ModelName};
 use wflo_ports::{ChatModel, Database, HttpClient, Notifier};
 
@@ -26,6 +26,7 @@ pub struct Outside {
     databases: BTreeMap<Label, Arc<dyn Database>>,
     http: Option<OutsideHttp>,
     interfaces: BTreeMap<InterfaceName, Arc<dyn Lent>>,
+    spending: Spending,
     channels: BTreeMap<String, Result<Arc<dyn Notifier>, String>>,
     pages: Option<String>,
 }
@@ -96,6 +97,19 @@ impl Outside {
 
     pub(crate) fn interface(&self, name: &InterfaceName) -> Option<&Arc<dyn Lent>> {
         self.interfaces.get(name)
+    }
+
+    /// Sets what may be spent above single runs.
+    #[must_use]
+    pub fn with_spending(mut self, spending: Spending) -> Self {
+        self.spending = spending;
+        self
+    }
+
+    /// What may be spent above single runs.
+    #[must_use]
+    pub const fn spending(&self) -> &Spending {
+        &self.spending
     }
 
     /// Lends a channel under the address that workflows use; or says why it cannot be used, which is then why what is to

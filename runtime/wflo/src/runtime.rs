@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Map, Value};
-use wflo_engine::{Event, Place, Recorded, RunState, UnitId, VoteRefused};
+use wflo_engine::{Day, Event, Place, Recorded, RunState, UnitId, VoteRefused};
 use wflo_journal::{Created, Journal};
 use wflo_manifest::Plan;
 use wflo_model::{Digest, PrincipalName, RunId, Timestamp};
 use wflo_ports::{Clock, Entropy};
 use wflo_sandbox::Missing;
 
+use crate::accounts::Accounts;
 use crate::executor::{Executor, Observer};
 use crate::guest::{Components, StepProgram};
 use crate::identities::Attempts;
@@ -56,6 +57,7 @@ pub struct Runtime {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) runs: Mutex<Runs>,
+    pub(crate) accounts: Arc<Accounts>,
     system: SystemLog,
     pub(crate) attempts: Attempts,
     stopping: tokio::sync::watch::Sender<bool>,
@@ -73,8 +75,8 @@ impl Runtime {
     ) -> Self {
         let stopping = tokio::sync::watch::Sender::new(false);
         let system = SystemLog::new(journal.clone(), Arc::clone(&clock));
-        let (runs, attempts, outbox) = Default::default();
-        Self { journal, components, clock, entropy, runs, system, attempts, stopping, outbox }
+        let (runs, accounts, attempts, outbox) = Default::default();
+        Self { journal, components, clock, entropy, runs, accounts, system, attempts, stopping, outbox }
     }
 
     /// Has every run that is driven stop where it stands: no attempt begins, and those under way end at their
@@ -91,6 +93,12 @@ impl Runtime {
     #[must_use]
     pub fn is_stopping(&self) -> bool {
         *self.stopping.borrow()
+    }
+
+    /// Waits until the runtime is to [`stop`](Self::stop).
+    pub async fn until_stopping(&self) {
+        // The sender lives in the runtime, which outlives this.
+        let _ = self.stopping().wait_for(|&stops| stops).await;
     }
 
     /// Told when the runtime is to [`stop`](Self::stop).
@@ -164,6 +172,7 @@ impl Runtime {
             Created::Exists(earlier) => Ok(earlier),
             Created::New(writer) => {
                 let plan = self.plan(&state).await?;
+                self.accounts.load(&self.journal, &state, Day::of(now)).await?;
                 self.open_runs().made(run, (self.log(run, writer, state), plan));
                 Ok(run)
             }

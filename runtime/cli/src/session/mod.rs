@@ -14,6 +14,7 @@ mod address;
 mod audits;
 mod channels;
 mod client;
+mod decisions;
 mod deploy;
 mod frame;
 mod holder;
@@ -39,6 +40,7 @@ use wflo_sandbox::{Sandbox, SandboxConfig};
 
 pub(crate) use self::audits::{Export, Keys, NoteMasterKey, Report, ReportView, RotateKey};
 use self::client::{Connection, NotConnected, Outcome};
+pub(crate) use self::decisions::{Accounts, Edit, TopUp};
 pub(crate) use self::deploy::Deploy;
 use self::holder::Holder;
 use self::interrupt::Interrupt;
@@ -50,7 +52,8 @@ pub(crate) use self::operations::{
     SystemEventView, SystemEvents, Vote, Who,
 };
 pub(crate) use self::people::{Expire, Identities, IdentityView, Keep, Known, Revoke, Rotate};
-use self::service::{Refusal, Service};
+use self::service::Refusal;
+pub(crate) use self::service::Service;
 pub(crate) use self::telling::{Outbox, Tell};
 use crate::failure::{Code, FULL_HINT, Failure, full};
 
@@ -138,6 +141,19 @@ impl Session {
     /// Whether this process holds the store.
     pub(crate) const fn holds(&self) -> bool {
         matches!(self.link, Link::Holder(_))
+    }
+
+    /// The service of this process, if it holds the store.
+    pub(crate) fn service(&self) -> Option<Arc<Service>> {
+        match &self.link {
+            Link::Holder(holder) => Some(holder.service()),
+            Link::Client(_) => None,
+        }
+    }
+
+    /// Told of the first signal, for whoever stops by themselves.
+    pub(crate) fn interrupt(&mut self) -> Interrupt {
+        self.interrupt.again()
     }
 
     /// Waits for a while; a signal ends the wait, and is an error.

@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use wflo::{Observer, RunView};
 
 use super::audits::{Export, Keys, NoteMasterKey, Report, RotateKey};
+use super::decisions::{Accounts, Edit, TopUp};
 use super::interventions::{Cancel, Erase, Fork, Gc, Replay, Resolve};
 use super::operations::{
     Approval, Approvals, Costs, Drive, Events, Lacks, Logs, Resumable, Resume, Runs, Show, Start,
@@ -89,11 +90,13 @@ macro_rules! requests {
 }
 
 requests! {
+    Accounts,
     Approval,
     Approvals,
     Cancel,
     Costs,
     Drive,
+    Edit,
     Erase,
     Events,
     Expire,
@@ -121,6 +124,7 @@ requests! {
     Start,
     SystemEvents,
     Tell,
+    TopUp,
     Vote,
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use wflo_manifest::{Policy, PolicyAction, PolicyEvent, Scope};
 use wflo_model::{Digest, PolicyName, RunId, StepName};
 
@@ -71,6 +71,18 @@ impl Firing {
     #[must_use]
     pub fn ask(&self, step: Option<&StepName>, item: Option<u32>) -> Ask {
         Ask { policy: self.policy.clone(), step: step.cloned(), item, values: self.values.clone() }
+    }
+
+    /// Why people are asked, for them: the policy, its condition, and the values it fired on.
+    #[must_use]
+    pub fn shown(&self, policies: &[Policy]) -> Value {
+        let policy = policies.iter().find(|policy| policy.name == self.policy);
+        json!({
+            "name": self.policy,
+            "when": policy.map(|policy| policy.when.to_string()),
+            "because": self.because,
+            "values": self.values,
+        })
     }
 }
 

@@ -108,7 +108,7 @@ pub(super) fn sift<B: Backend>(shared: &Shared<B>, sieve: &mut dyn Sieve) -> Res
                 return Ok(Some(frame(key, sieve.outbox(id, old)?)));
             }
             // Whatever a later version keeps: not a run's, as far as this one knows.
-            None => return Ok(Some(value)),
+            Some(Key::Account(..)) | None => return Ok(Some(value)),
         };
         match (fates.get_mut(&of), Key::decode(key)) {
             (None | Some(Fate::Keep), Some(Key::Run(run))) => {

@@ -1,6 +1,10 @@
 //! The runtime above real stores and real SQLite, with scripted steps.
 
+mod approvals;
+mod budgets;
 mod clock;
 mod interface;
+mod outbox;
 mod support;
 mod sweep;
+mod use_cases;

@@ -50,7 +50,11 @@ impl World {
             store: Mutex::new(Arc::new(MemoryStore::new(StoreId::from_bytes([1; 16])).unwrap())),
             blobs: Blobs::in_memory(),
             clock: Arc::default(),
-            model: Arc::new(CountingModel { models: [MODEL.parse().unwrap()], calls: Mutex::default() }),
+            model: Arc::new(CountingModel {
+                models: [MODEL.parse().unwrap()],
+                calls: Mutex::default(),
+                answers: AtomicU64::new(5),
+            }),
             folder,
         }
     }
@@ -77,7 +81,21 @@ impl World {
             .with_database("ledger".parse().unwrap(), Arc::new(database));
         let member =
             |group: &str| Principal { groups: [group.parse().unwrap()].into(), ..Principal::default() };
-        let people = [("alice", "red"), ("carol", "blue")];
+        let people = [
+            ("alice", "red"),
+            ("bob", "red"),
+            ("carol", "blue"),
+            ("dave", "money"),
+            ("fay", "fraud-team"),
+            ("cora", "compliance"),
+            ("dr-chen", "attending-physician"),
+            ("maria", "customer-service-manager"),
+            ("dan", "data-team"),
+            ("sam", "sre-team"),
+            ("sec", "security-team"),
+            ("mo", "moderation-team"),
+            ("pia", "principal-investigator"),
+        ];
         let people = people.map(|(name, group)| (name.parse().unwrap(), member(group)));
         let host = Host { outside: Arc::new(outside), principals: Principals(people.into()) };
         Ok(Process { runtime, host, clock })
@@ -116,6 +134,8 @@ impl Clock for TestClock {
 pub(crate) struct CountingModel {
     models: [ModelName; 1],
     pub(crate) calls: Mutex<Vec<Digest>>,
+    /// Tokens of an answer: more than 10 are more than it said.
+    pub(crate) answers: AtomicU64,
 }
 
 #[async_trait]
@@ -130,7 +150,7 @@ impl ChatModel for CountingModel {
 
     async fn complete(&self, _: &ChatRequest, key: &IdempotencyKey) -> Result<Completion, ModelError> {
         self.calls.lock().unwrap().push(key.0);
-        let usage = Some(TokenUsage { input: 10, output: 5 });
+        let usage = Some(TokenUsage { input: 10, output: self.answers.load(Ordering::SeqCst) });
         let (text, model, finish_reason) = ("an answer".into(), MODEL.into(), "stop".into());
         Ok(Completion { text, model, finish_reason, usage })
     }
@@ -210,6 +230,55 @@ async fn script(step: &str, gate: &mut dyn Gate) -> Result<Result<Value, Failure
         "enter" => {
             let entry = json!({ "account": "7", "text": "a note" });
             json!(gate.call(Call::new("bank:ledger/entries", "enter", entry)).await?)
+        }
+        "pay" => {
+            let insert = "INSERT INTO notes (text) VALUES (?1)";
+            match gate.call(Call::new("wflo:db/sql", "execute", sql(insert, json!(["150"])))).await? {
+                Ok(_) => json!({ "paid": 150, "attempt": gate.context().attempt }),
+                Err(error) => json!({ "refused": error.to_string() }),
+            }
+        }
+        "report" => {
+            let args = json!({ "kind": "cloud", "usd": "0.7", "note": "an hour of a machine" });
+            call(gate, "wflo:step/context", "report-cost", args).await?;
+            let wrong = json!({ "kind": "cloud", "usd": "-1", "note": "give it back" });
+            let refused = gate.call(Call::new("wflo:step/context", "report-cost", wrong)).await?;
+            json!(refused.unwrap_err().to_string())
+        }
+        // What the steps of the use cases do, as far as people and money are concerned.
+        "understand_query" | "analyze_transactions" | "analyze_patient_data" | "analyze_papers" => {
+            call(gate, "wflo:llm/chat", "complete", question(step)).await?["text"].clone()
+        }
+        "block_suspicious_accounts" | "load_to_warehouse" | "publish_findings" => {
+            let insert = "INSERT INTO notes (text) VALUES (?1)";
+            call(gate, "wflo:db/sql", "execute", sql(insert, json!([step]))).await?;
+            json!({ "done": step })
+        }
+        "handle_query" => {
+            let amount = gate.context().inputs["refund_amount"].clone();
+            let fact = json!({ "name": "refund_amount", "value": amount });
+            call(gate, "wflo:approval/policy", "fact", fact).await?;
+            let insert = "INSERT INTO notes (text) VALUES (?1)";
+            call(gate, "wflo:db/sql", "execute", sql(insert, json!([amount.to_string()]))).await?;
+            json!({ "refund_amount": amount })
+        }
+        "analyze_content" => {
+            let inputs = gate.context().inputs.clone();
+            call(gate, "wflo:llm/chat", "complete", question(step)).await?;
+            json!({ "confidence": inputs["confidence"], "verdict": inputs["verdict"] })
+        }
+        "take_action" => {
+            let decision = gate.context().decision.clone();
+            let analysis = gate.context().outputs["analyze_content"].clone();
+            match decision {
+                _ if analysis["verdict"] == "block" => json!({ "action": "blocked" }),
+                Some(decision) => json!({ "action": decision.status }),
+                None => json!({ "action": "approved" }),
+            }
+        }
+        "told" => {
+            let decision = gate.context().decision.clone();
+            json!({ "decision": decision.map(|decision| decision.status) })
         }
         "ask" => {
             let args = json!({ "summary": "may I?", "approvers": ["red", "blue"] });
