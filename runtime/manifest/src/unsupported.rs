@@ -13,7 +13,6 @@ pub(crate) const KEYS: &[(&str, &str)] = &[
     ("a table grant", "where"),
     ("wflo.toml", "knowledge"),
     ("wflo.toml", "terraform"),
-    ("wflo.toml", "audit"),
     ("[db]", "read_url"),
     ("[db]", "write_url"),
     ("[db]", "statement"),

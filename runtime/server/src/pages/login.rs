@@ -54,7 +54,7 @@ pub(super) async fn log_in(State(app): State<Arc<App>>, request: Request) -> Res
             &name,
         ));
     };
-    match check(&app, from, &principal, token.trim()).await {
+    match check(&app, from, &principal, token.trim(), true).await {
         Ok(voter) => {
             let known = app.site.runtime.principals(&app.site.host).await?;
             let begun = known
