@@ -209,8 +209,8 @@ impl AttemptGate {
             Operation::Ask(_) if permitted => self.answered(call),
             Operation::Ask(ask) => self.ask_people(call, ask).await,
             Operation::Http(request) => self.http(call, request, None).await,
-            Operation::Own(own) => self.own(call, own, None).await,
             Operation::Cost(report) => self.charge(call, report),
+            Operation::Own(own) => self.own(call, own, None).await,
             Operation::Call(_) | Operation::Fact(_) | Operation::Output(_) => {
                 Err(Stop::Host(format!("`{}` was not bound", call.call)))
             }

@@ -34,10 +34,10 @@ pub(crate) enum Operation {
     Http(HttpRequest),
     /// `wflo:approval/policy.fact`
     Fact(Fact),
-    /// A call of an interface that the host brings itself.
-    Own(OwnCall),
     /// `wflo:step/context.report-cost`
     Cost(CostReport),
+    /// A call of an interface that the host brings itself.
+    Own(OwnCall),
     /// What the guest returned: no guest calls it, and it is judged where the step ends.
     Output(Value),
 }

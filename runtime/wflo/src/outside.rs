@@ -25,8 +25,8 @@ pub struct Outside {
     models: BTreeMap<ModelName, Arc<dyn ChatModel>>,
     databases: BTreeMap<Label, Arc<dyn Database>>,
     http: Option<OutsideHttp>,
-    interfaces: BTreeMap<InterfaceName, Arc<dyn Lent>>,
     spending: Spending,
+    interfaces: BTreeMap<InterfaceName, Arc<dyn Lent>>,
     channels: BTreeMap<String, Result<Arc<dyn Notifier>, String>>,
     pages: Option<String>,
 }
@@ -76,6 +76,19 @@ impl Outside {
         self
     }
 
+    /// Sets what may be spent above single runs.
+    #[must_use]
+    pub fn with_spending(mut self, spending: Spending) -> Self {
+        self.spending = spending;
+        self
+    }
+
+    /// What may be spent above single runs.
+    #[must_use]
+    pub const fn spending(&self) -> &Spending {
+        &self.spending
+    }
+
     /// Lends an interface that the host brings itself. Within `ceiling`, where there is one, grants decide.
     #[must_use]
     pub fn with_interface<I: Interface>(mut self, interface: Arc<I>, ceiling: Option<Vec<I::Grant>>) -> Self {
@@ -97,19 +110,6 @@ impl Outside {
 
     pub(crate) fn interface(&self, name: &InterfaceName) -> Option<&Arc<dyn Lent>> {
         self.interfaces.get(name)
-    }
-
-    /// Sets what may be spent above single runs.
-    #[must_use]
-    pub fn with_spending(mut self, spending: Spending) -> Self {
-        self.spending = spending;
-        self
-    }
-
-    /// What may be spent above single runs.
-    #[must_use]
-    pub const fn spending(&self) -> &Spending {
-        &self.spending
     }
 
     /// Lends a channel under the address that workflows use; or says why it cannot be used, which is then why what is to
