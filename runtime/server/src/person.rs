@@ -9,6 +9,7 @@ use axum::http::header::{AUTHORIZATION, COOKIE};
 use axum::http::request::Parts;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use tokio::time::Instant;
 use wflo::{RuntimeError, Voter};
 use wflo_model::PrincipalName;
 
@@ -61,14 +62,14 @@ pub(crate) async fn check(
     name: &PrincipalName,
     token: &str,
 ) -> Result<Voter, Unknown> {
-    if let Some(wait) = app.attempts.closed(from) {
+    if let Some(wait) = app.attempts.closed(from, Instant::now()) {
         return Err(Unknown::Closed(wait));
     }
     let _turn = app.attempts.turn().await;
     match app.site.runtime.authenticate(&app.site.host, name, token).await {
         Ok(voter) => Ok(voter),
         Err(RuntimeError::NotAuthenticated(_)) => {
-            app.attempts.failed(from);
+            app.attempts.failed(from, Instant::now());
             tracing::warn!(%from, %name, "a token was refused");
             Err(Unknown::Nobody)
         }
