@@ -2,6 +2,7 @@
 
 mod args;
 mod build;
+mod changes;
 mod command;
 mod failure;
 mod progress;

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use wflo::{ApprovalView, CostView, RunLine, RunStatus, RunView};
 
+use crate::changes;
 use crate::command::CostLine;
 use crate::session::EventView;
 use crate::terminal::{self, tame};
@@ -37,6 +38,9 @@ pub(crate) fn run(run: &RunView, colors: bool) -> String {
     if let Some(error) = &run.error {
         let _ = writeln!(text, "error  {}", tame(error));
     }
+    if let Some(rollback) = &run.rollback {
+        let _ = write!(text, "\n{}", changes::rolled_back(rollback, colors));
+    }
     for wait in &run.waiting_for {
         match (&wait.id, &wait.message) {
             (Some(id), _) => {
@@ -52,6 +56,7 @@ pub(crate) fn run(run: &RunView, colors: bool) -> String {
                     ("unknown", Some(intent)) => vec![
                         format!("wflo resolve {} {intent} --done VALUE", run.run),
                         format!("wflo resolve {} {intent} --not-done", run.run),
+                        format!("wflo resolve {} {intent} --compensate", run.run),
                     ],
                     ("diverged", _) => vec![format!("wflo audit show {}", run.run)],
                     _ => vec![format!("wflo resume {}", run.run)],

@@ -1,7 +1,7 @@
 //! What happens next.
 
-use wflo_manifest::{OnItemFailure, Plan, PlanStep};
-use wflo_model::{ApprovalId, RunId, Timestamp};
+use wflo_manifest::{OnCancel, OnFailure, OnItemFailure, Plan, PlanStep};
+use wflo_model::{ApprovalId, Label, RunId, Timestamp};
 
 use crate::permit::{Permit, close, permit};
 use crate::start::judged;
@@ -22,6 +22,13 @@ pub enum Command {
         unit: UnitId,
         /// The attempt, from 1.
         attempt: u32,
+    },
+    /// Read the run's events, and append what there is to undo.
+    PlanRollback,
+    /// Undo what the run wrote to a database.
+    Undo {
+        /// The database.
+        database: Label,
     },
 }
 
@@ -45,13 +52,16 @@ pub fn decide(run: &RunId, plan: &Plan, state: &RunState, now: Timestamp) -> Vec
     if !due.is_empty() {
         return vec![Command::Append(due)];
     }
+    if let Some(rollback) = state.rolling_back() {
+        return crate::rollback::decide(plan, state, rollback, now);
+    }
     if let Some(cancel) = state.cancel() {
         let why = match &cancel.reason {
             Some(reason) => format!("cancelled by `{}`: {reason}", cancel.by),
             None => format!("cancelled by `{}`", cancel.by),
         };
         let goes_on = |unit: &Unit| unit.committing && !unit.is_unknown();
-        return wind_up(state, goes_on, RunStatus::Cancelled, why);
+        return wind_up(state, goes_on, RunStatus::Cancelled, why, plan.on_cancel == OnCancel::Rollback);
     }
     if let Some(events) = judged(run, plan, state) {
         return vec![Command::Append(events)];
@@ -62,7 +72,7 @@ pub fn decide(run: &RunId, plan: &Plan, state: &RunState, now: Timestamp) -> Vec
         let why = format!("step `{}`: {why}", failed.name);
         // No new step starts; attempts under way come to their end first.
         let goes_on = |unit: &Unit| unit.status == StepStatus::Running && unit.in_attempt;
-        return wind_up(state, goes_on, RunStatus::Failed, why);
+        return wind_up(state, goes_on, RunStatus::Failed, why, plan.on_failure == OnFailure::Rollback || state.is_to_be_compensated());
     }
     if plan.steps.iter().all(|step| state.step(&step.name).status().is_done()) {
         let event = Event::RunEnded { status: RunStatus::Succeeded, error: None };
@@ -85,8 +95,10 @@ pub fn next_due(state: &RunState) -> Option<Timestamp> {
         .filter(|approval| approval.state == ApprovalState::Open)
         .filter_map(|approval| approval.expires_at);
     // What is not to begin any more is not waited for: it would be due for ever.
-    let winds_up = state.cancel().is_some() || state.has_failed();
-    let units = state.active().filter_map(|(_, unit)| match unit.retry_at {
+    let rolls_back = state.rolling_back().is_some();
+    let winds_up = !rolls_back && (state.cancel().is_some() || state.has_failed());
+    let units = state.active().filter(|(id, _)| !rolls_back || id.compensates().is_some());
+    let units = units.filter_map(|(_, unit)| match unit.retry_at {
         Some(_) if winds_up => None,
         retry => retry.or_else(|| unit.timer()),
     });
@@ -113,6 +125,7 @@ fn wind_up(
     goes_on: impl Fn(&Unit) -> bool,
     status: RunStatus,
     why: String,
+    rolls_back: bool,
 ) -> Vec<Command> {
     let mut attempts = Vec::new();
     let open = state.approvals().filter(|approval| approval.state == ApprovalState::Open);
@@ -134,7 +147,11 @@ fn wind_up(
     if unknown || !attempts.is_empty() {
         return attempts;
     }
-    vec![Command::Append(vec![(Place::RUN, Event::RunEnded { status, error: Some(why) })])]
+    let mut events = vec![(Place::RUN, Event::RunEnded { status, error: Some(why) })];
+    if rolls_back {
+        events.push((Place::RUN, Event::RollbackStarted { by: None, to: None }));
+    }
+    vec![Command::Append(events)]
 }
 
 /// Ends an attempt that does not run and is not to go on. What it may have cost is charged; a call that may or may

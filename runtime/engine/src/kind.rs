@@ -32,6 +32,11 @@ pub enum EventKind {
     Inherited = 22,
     Superseded = 23,
     PolicyFired = 30,
+    RollbackStarted = 40,
+    RollbackPlanned = 41,
+    Undoing = 42,
+    Undone = 43,
+    RollbackEnded = 44,
 }
 
 impl Event {
@@ -63,6 +68,11 @@ impl Event {
             Self::Inherited { .. } => EventKind::Inherited,
             Self::Superseded { .. } => EventKind::Superseded,
             Self::PolicyFired(_) => EventKind::PolicyFired,
+            Self::RollbackStarted { .. } => EventKind::RollbackStarted,
+            Self::RollbackPlanned { .. } => EventKind::RollbackPlanned,
+            Self::Undoing { .. } => EventKind::Undoing,
+            Self::Undone { .. } => EventKind::Undone,
+            Self::RollbackEnded { .. } => EventKind::RollbackEnded,
         }
     }
 

@@ -168,6 +168,8 @@ pub enum OnFailure {
     /// They stay.
     #[default]
     Keep,
+    /// They are undone.
+    Rollback,
 }
 
 /// What happens to the effects of a run that is cancelled.
@@ -178,6 +180,8 @@ pub enum OnCancel {
     /// They stay.
     #[default]
     Keep,
+    /// They are undone.
+    Rollback,
 }
 
 /// What an item that fails does to the step that fans out.

@@ -34,8 +34,6 @@ pub(crate) const KEYS: &[(&str, &str)] = &[
 
 /// Values, by the key they stand at.
 pub(crate) const VALUES: &[(&str, &str)] = &[
-    ("on_failure", "rollback"),
-    ("on_cancel", "rollback"),
     ("at", "commit"),
     ("on_timeout", "escalate"),
     ("on_timeout", "approve"),

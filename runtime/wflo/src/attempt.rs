@@ -13,6 +13,7 @@ use wflo_sandbox::End;
 
 use crate::Outside;
 use crate::ask::decision;
+use crate::compensate::undo_of;
 use crate::gate::{AttemptGate, Halt, Setup};
 use crate::guest::StepProgram;
 use crate::history::{Committing, History};
@@ -81,6 +82,7 @@ impl Attempt {
         if let Some(committing) = history.committing.clone() {
             return self.finish_commit(committing, &history).await;
         }
+        let undo = self.log.read(|state| undo_of(&self.step, &self.unit, state));
         let halt = Halt::new(self.stopping.clone());
         let run = self.log.run().to_string();
         let approval = history.approval;
@@ -99,7 +101,11 @@ impl Attempt {
             history,
             halt: halt.clone(),
         });
-        let running = self.program.run(self.step.function.as_str(), Box::new(gate), &self.step.limits);
+        let limits = &self.step.limits;
+        let running = match &undo {
+            Some(undo) => self.program.compensate(undo, Box::new(gate), limits),
+            None => self.program.run(self.step.function.as_str(), Box::new(gate), limits),
+        };
         let ended = tokio::select! {
             ended = running => ended,
             // A guest that computes does not notice: it is dropped, as a crash would, and goes on by replay.
@@ -113,6 +119,7 @@ impl Attempt {
             ms: u64::try_from(ended.usage.wall.as_millis()).unwrap_or(u64::MAX),
         };
         if let End::Output(output) = &ended.end
+            && undo.is_none()
             && self.step.output_violations(output).is_empty()
             && let Err(stop) = gate.returns(output).await
         {
@@ -167,8 +174,12 @@ impl Attempt {
         let databases = gate.transactions.databases();
         if !databases.is_empty() {
             let Meters { fuel, memory_peak, .. } = meters;
-            let event =
-                Event::Committing { output: output.clone(), databases: databases.clone(), fuel, memory_peak };
+            let changes = match gate.transactions.changes().await {
+                Ok(changes) => changes,
+                Err((db, error)) => return Ok(Some(self.end(unkept(&db, error), meters))),
+            };
+            let of = (output.clone(), databases.clone());
+            let event = Event::Committing { output: of.0, databases: of.1, changes, fuel, memory_peak };
             self.log.append(vec![(self.place(), event)])?.durable().await?;
             for db in &databases {
                 let transaction = gate.transactions.take(db).expect("each was listed because it is open");
@@ -199,7 +210,7 @@ impl Attempt {
             return Ok(Some(self.end(AttemptEnd::Succeeded { output }, meters)));
         }
         let marker = self.log.marker(&self.unit);
-        let mut transactions = Transactions::resuming(history.tentative());
+        let mut transactions = Transactions::resuming(history.tentative(), Capture::Off);
         let mut missing = Vec::new();
         for db in &databases {
             let database = database(&self.outside, db).map_err(|error| self.host(error.to_string()))?;
@@ -274,6 +285,15 @@ impl Attempt {
     }
 }
 
+/// How an attempt ends whose changes cannot be kept: nothing of it commits.
+fn unkept(db: &Label, error: DbError) -> AttemptEnd {
+    let message = format!("database `{db}`: {error}");
+    match error {
+        DbError::Unavailable(_) => AttemptEnd::Interrupted { message },
+        _ => AttemptEnd::Failed(Failure { kind: FailureKind::Permanent, message }),
+    }
+}
+
 /// What the step may know about itself when an attempt begins, and each time it is resumed: `approval` is the last one
 /// that was opened for it before. What its own calls have come to since it is told by those calls.
 pub(crate) fn context(
@@ -295,18 +315,21 @@ pub(crate) fn context(
         unit.item.map(|item| parent.with_item(item)).into_iter().chain([parent])
     });
     let last = |of: UnitId| if of == *unit { approval } else { state.unit(&of).approval };
+    // A compensator works on what the step it undoes worked on.
+    let of = unit.compensates();
+    let item = of.as_ref().unwrap_or(unit).item;
     let decision = [unit.clone(), whole]
         .into_iter()
         .chain(parents)
         .find_map(|unit| decision(state.approval(&last(unit)?)?));
-    let items = state.step(&unit.step).items.as_ref();
+    let items = state.step(&step.name).items.as_ref();
     StepContext {
         run: run.to_owned(),
         step: step.name.to_string(),
         attempt,
         inputs: state.created().map(|created| created.inputs.clone()).unwrap_or_default(),
         outputs,
-        item: unit.item.and_then(|item| items?.value(item).cloned()),
+        item: item.and_then(|item| items?.value(item).cloned()),
         decision,
     }
 }

@@ -17,6 +17,7 @@ use wflo_engine::{CallClass, Event, ParkReason, Place, Returned, UnitId};
 use wflo_host_api::{FactVerdict, Gate, LogLine, StepContext, Stop};
 use wflo_manifest::{Plan, PlanStep};
 use wflo_model::{ApprovalId, Call, CallError, CallResult, PicoUsd, Timestamp};
+use wflo_ports::Capture;
 
 use crate::history::History;
 use crate::operation::Operation;
@@ -114,7 +115,8 @@ impl AttemptGate {
         let Setup { log, outside, people, plan, step, unit, attempt, context, mut history, halt } = setup;
         let transcripts = std::mem::take(&mut history.transcripts);
         let written = history.tentative();
-        let transactions = Transactions::resuming(written.clone());
+        let capture = if step.rollback { Capture::On } else { Capture::Off };
+        let transactions = Transactions::resuming(written.clone(), capture);
         Self {
             place: Place::attempt(&unit, attempt),
             player: Player::new(log.keys(), log.marker(&unit), attempt, history),

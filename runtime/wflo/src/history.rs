@@ -202,7 +202,7 @@ impl History {
                 }
             }
             Event::Logged { .. } => self.logged += 1,
-            Event::Committing { output, databases, fuel, memory_peak } => {
+            Event::Committing { output, databases, fuel, memory_peak, .. } => {
                 self.committing =
                     Some(Committing { output, databases, fuel, memory_peak, seq, is_settled: false });
             }

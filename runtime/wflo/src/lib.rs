@@ -6,6 +6,8 @@
 
 mod ask;
 mod attempt;
+mod changes_view;
+mod compensate;
 mod error;
 mod executor;
 mod fact;
@@ -29,6 +31,8 @@ mod recovery;
 mod replay;
 mod resumable;
 mod retention;
+mod rollback;
+mod rollback_view;
 mod run_log;
 mod runs;
 mod runtime;
@@ -39,6 +43,7 @@ mod transcript;
 mod view;
 
 pub use attempt::AttemptFailed;
+pub use changes_view::ChangesView;
 pub use error::RuntimeError;
 pub use executor::Observer;
 pub use fork::Fork;
@@ -51,5 +56,6 @@ pub use retention::{GcView, Retention};
 pub use run_log::{LogFailed, Summary};
 pub use runtime::{Host, Runtime, Start};
 pub use tasks::prompt_versions;
+pub use rollback_view::{CompensatedView, RollbackView, UndoneView};
 pub use view::{ApprovalView, CostView, ItemsView, LogView, RunLine, RunView, StepView, VoteView, WaitView};
 pub use wflo_engine::{GateAt, Resolution, RunStatus, StepStatus, Verdict, Voter};

@@ -4,16 +4,19 @@ use std::collections::BTreeMap;
 
 use wflo_manifest::PlanStep;
 use wflo_model::{Call, CallError, CallResult, DbAccess, Label};
-use wflo_ports::{Begun, Capture, DbError, Marker, QueryLimits, Transaction};
+use wflo_ports::{Begun, Capture, ChangeLimits, DbError, Marker, QueryLimits, Transaction};
 
 use crate::Outside;
 use crate::named::Statements;
+use crate::rollback::Changes;
 use crate::operation::{Operation, database, db_error};
 
 /// The open transactions of an attempt, one a database. Dropping it rolls them all back.
 #[derive(Default)]
 pub(crate) struct Transactions {
     open: BTreeMap<Label, Box<dyn Transaction>>,
+    /// Whether they keep what they change.
+    capture: Capture,
     /// Statements whose transactions a crash or a park took away, with the results they had.
     lost: Vec<(Call, CallResult)>,
 }
@@ -37,8 +40,24 @@ pub(crate) enum RedoError {
 
 impl Transactions {
     /// With statements to redo before anything else is done in them.
-    pub(crate) const fn resuming(lost: Vec<(Call, CallResult)>) -> Self {
-        Self { open: BTreeMap::new(), lost }
+    pub(crate) const fn resuming(lost: Vec<(Call, CallResult)>, capture: Capture) -> Self {
+        Self { open: BTreeMap::new(), capture, lost }
+    }
+
+    /// What each open transaction has changed so far; nothing where it is not kept.
+    ///
+    /// # Errors
+    /// What the database said, and which.
+    pub(crate) async fn changes(&mut self) -> Result<Changes, (Label, DbError)> {
+        let mut all = Changes::new();
+        if self.capture == Capture::Off {
+            return Ok(all);
+        }
+        for (label, transaction) in &mut self.open {
+            let changes = transaction.changes(ChangeLimits::default()).await;
+            all.insert(label.clone(), changes.map_err(|error| (label.clone(), error))?);
+        }
+        Ok(all)
     }
 
     /// The databases with an open transaction, in the order in which they commit.
@@ -61,7 +80,7 @@ impl Transactions {
         if !self.open.contains_key(db) {
             let database = database(outside, db)
                 .map_err(|error| RedoError::Database(DbError::Unavailable(error.to_string())))?;
-            match database.begin(marker, Capture::Off).await.map_err(RedoError::Database)? {
+            match database.begin(marker, self.capture).await.map_err(RedoError::Database)? {
                 Begun::Open(transaction) => self.open.insert(db.clone(), transaction),
                 Begun::AlreadyCommitted => return Err(RedoError::AlreadyCommitted(db.clone())),
             };

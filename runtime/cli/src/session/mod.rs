@@ -19,6 +19,7 @@ mod interrupt;
 mod interventions;
 mod operation;
 mod operations;
+mod rollback;
 mod service;
 
 use std::io;
@@ -42,6 +43,7 @@ pub(crate) use self::operations::{
     Approval, Approvals, Costs, Drive, EventView, Events, Export, Keep, Known, Lacks, Logs, Resumable,
     Resume, Runs, Show, Start, Vote, Who,
 };
+pub(crate) use self::rollback::{Changes, Rollback, RollbackPlan};
 use self::service::{Refusal, Service};
 use crate::failure::{Code, FULL_HINT, Failure, full};
 

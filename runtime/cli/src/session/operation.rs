@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use wflo::{Observer, RunView};
 
 use super::interventions::{Cancel, Erase, Fork, Gc, Replay, Resolve};
+use super::rollback::{Changes, Rollback, RollbackPlan};
 use super::operations::{
     Approval, Approvals, Costs, Drive, Events, Export, Keep, Known, Lacks, Logs, Resumable, Resume, Runs,
     Show, Start, Vote,
@@ -89,6 +90,7 @@ requests! {
     Approval,
     Approvals,
     Cancel,
+    Changes,
     Costs,
     Drive,
     Erase,
@@ -104,6 +106,8 @@ requests! {
     Resolve,
     Resumable,
     Resume,
+    Rollback,
+    RollbackPlan,
     Runs,
     Show,
     Start,
