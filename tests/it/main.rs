@@ -13,6 +13,7 @@ mod http;
 mod manifest;
 mod readme;
 mod refunds;
+mod rollback;
 mod shared;
 mod signals;
 mod torture;

@@ -45,13 +45,15 @@ fn columns(table: &TableChange, row: &RowChange) -> String {
     let named = |at: usize| tame(&table.columns[at]);
     let outside_key = |at: &usize| !table.key_columns.contains(&table.columns[*at]);
     let all = |values: &[SqlValue]| {
-        let shown = (0..values.len()).filter(outside_key).map(|at| format!("{}: {}", named(at), value(&values[at])));
+        let shown =
+            (0..values.len()).filter(outside_key).map(|at| format!("{}: {}", named(at), value(&values[at])));
         shown.collect::<Vec<_>>().join(", ")
     };
     match (row.before(), row.after()) {
         (Some(before), Some(after)) => {
             let changed = (0..before.len()).filter(|&at| before[at] != after[at]);
-            let shown = changed.map(|at| format!("{}: {} -> {}", named(at), value(&before[at]), value(&after[at])));
+            let shown =
+                changed.map(|at| format!("{}: {} -> {}", named(at), value(&before[at]), value(&after[at])));
             shown.collect::<Vec<_>>().join(", ")
         }
         (Some(values), None) | (None, Some(values)) => all(values),
@@ -74,11 +76,18 @@ pub(crate) fn plan(plan: &RollbackPlan) -> String {
     for it in &plan.undo {
         for (database, rows) in &it.databases {
             let rows = count(*rows, "row");
-            let _ = writeln!(text, "undo        {}: {rows} in database `{database}`", unit(&it.step, it.item));
+            let _ =
+                writeln!(text, "undo        {}: {rows} in database `{database}`", unit(&it.step, it.item));
         }
     }
     for it in &plan.left {
-        let _ = writeln!(text, "stays       {}: {}{}", unit(&it.step, it.item), tame(&it.what), maybe(it.certain));
+        let _ = writeln!(
+            text,
+            "stays       {}: {}{}",
+            unit(&it.step, it.item),
+            tame(&it.what),
+            maybe(it.certain)
+        );
     }
     if text.is_empty() {
         text.push_str("there is nothing to undo");

@@ -116,6 +116,7 @@ fn what(recorded: &Recorded) -> String {
         }
         Event::Resolved { intent, resolution, by } => match resolution {
             Resolution::Done { value } => format!("{by} says that call {intent} was done: {}", shape(value)),
+            Resolution::Compensate => format!("{by} has what call {intent} may have done compensated"),
             _ => format!("{by} says that call {intent} was not done"),
         },
         Event::RunEnded { status, error: None } => format!("the run {status}"),

@@ -72,7 +72,13 @@ pub fn decide(run: &RunId, plan: &Plan, state: &RunState, now: Timestamp) -> Vec
         let why = format!("step `{}`: {why}", failed.name);
         // No new step starts; attempts under way come to their end first.
         let goes_on = |unit: &Unit| unit.status == StepStatus::Running && unit.in_attempt;
-        return wind_up(state, goes_on, RunStatus::Failed, why, plan.on_failure == OnFailure::Rollback || state.is_to_be_compensated());
+        return wind_up(
+            state,
+            goes_on,
+            RunStatus::Failed,
+            why,
+            plan.on_failure == OnFailure::Rollback || state.is_to_be_compensated(),
+        );
     }
     if plan.steps.iter().all(|step| state.step(&step.name).status().is_done()) {
         let event = Event::RunEnded { status: RunStatus::Succeeded, error: None };

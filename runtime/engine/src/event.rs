@@ -10,8 +10,8 @@ use wflo_model::{
     PrincipalName, RunId, StepName, Timestamp,
 };
 
-use crate::rollback::{RollbackPlan, StepUndone};
 use crate::Spend;
+use crate::rollback::{RollbackPlan, StepUndone};
 
 /// What happened. The JSON of this type is the body of a journal record.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -29,9 +29,7 @@ pub use ledger::{Ledger, Quote, Refusal, Spend, Tokens, Totals};
 pub use permit::scope;
 pub use place::{Place, Recorded, UnitId};
 pub use retry::retry_at;
-pub use rollback::{
-    Compensation, LeftEffect, Rollback, RollbackPlan, StepUndone, UndoWrites, plan_rollback,
-};
+pub use rollback::{Compensation, LeftEffect, Rollback, RollbackPlan, StepUndone, UndoWrites, plan_rollback};
 pub use state::{BadHistory, Cancel, Created, RunState};
 pub use status::{RunStatus, StepStatus};
 pub use unit::{Items, OpenCall, StepState, Unit};

@@ -7,8 +7,8 @@ use wflo_model::{ApprovalId, Digest, PicoUsd, PrincipalName, StepName, Timestamp
 
 use crate::unit::{Items, StepState, Unit};
 use crate::{
-    Approval, ApprovalState, Ballot, Event, Forked, GateAt, Ledger, Outcome, Place, Recorded, Resolution, Rollback, RunStatus,
-    StepStatus, UnitId,
+    Approval, ApprovalState, Ballot, Event, Forked, GateAt, Ledger, Outcome, Place, Recorded, Resolution,
+    Rollback, RunStatus, StepStatus, UnitId,
 };
 
 /// What a run has come to.

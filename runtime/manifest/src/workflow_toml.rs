@@ -162,14 +162,18 @@ impl WorkflowToml {
         self.component = head.take("component").and_then(|node| node.parse(reader));
         self.budget = head.take("budget_usd").and_then(|node| node.money(reader)).map(|money| money.value);
         if let Some(node) = head.take("on_failure") {
-            self.on_failure = node.choice(reader, &[("keep", OnFailure::Keep), ("rollback", OnFailure::Rollback)]).unwrap_or_default();
+            self.on_failure = node
+                .choice(reader, &[("keep", OnFailure::Keep), ("rollback", OnFailure::Rollback)])
+                .unwrap_or_default();
         }
         if let Some(node) = head.take("on_exceeded") {
             let choices = [("park", OnExceeded::Park), ("fail", OnExceeded::Fail)];
             self.on_exceeded = node.choice(reader, &choices).unwrap_or_default();
         }
         if let Some(node) = head.take("on_cancel") {
-            self.on_cancel = node.choice(reader, &[("keep", OnCancel::Keep), ("rollback", OnCancel::Rollback)]).unwrap_or_default();
+            self.on_cancel = node
+                .choice(reader, &[("keep", OnCancel::Keep), ("rollback", OnCancel::Rollback)])
+                .unwrap_or_default();
         }
         self.max_parallel = head.take("max_parallel").and_then(|node| small(reader, &node, 1));
         head.finish(reader);

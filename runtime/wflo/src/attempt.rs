@@ -204,13 +204,14 @@ impl Attempt {
     /// A crash came between `committing` and `succeeded`: each database that has not committed is redone and
     /// committed. The guest does not run again.
     async fn finish_commit(&self, committing: Committing, history: &History) -> Result<Left, AttemptFailed> {
-        let Committing { output, databases, fuel, memory_peak, seq, is_settled } = committing;
+        let Committing { output, databases, mut changes, fuel, memory_peak, seq, is_settled } = committing;
         let meters = Meters { fuel, memory_peak, ms: 0 };
         if is_settled {
             return Ok(Some(self.end(AttemptEnd::Succeeded { output }, meters)));
         }
         let marker = self.log.marker(&self.unit);
-        let mut transactions = Transactions::resuming(history.tentative(), Capture::Off);
+        let capture = if self.step.rollback { Capture::On } else { Capture::Off };
+        let mut transactions = Transactions::resuming(history.tentative(), capture);
         let mut missing = Vec::new();
         for db in &databases {
             let database = database(&self.outside, db).map_err(|error| self.host(error.to_string()))?;
@@ -242,6 +243,17 @@ impl Attempt {
                 return Ok(None);
             }
             Err(error) => return Err(self.host(error.to_string())),
+        }
+        // Equal results may come of other rows: what commits now is what the journal has to say, and first.
+        let redone = match transactions.changes().await {
+            Ok(redone) => redone,
+            Err((db, source)) => return Err(self.commit_failed(&db, source)),
+        };
+        if redone.iter().any(|(db, now)| changes.get(db) != Some(now)) {
+            changes.extend(redone);
+            let of = (output.clone(), databases.clone());
+            let event = Event::Committing { output: of.0, databases: of.1, changes, fuel, memory_peak };
+            self.log.append(vec![(self.place(), event)])?.durable().await?;
         }
         for db in &databases {
             if let Some(transaction) = transactions.take(db) {

@@ -35,7 +35,9 @@ fn output_of(step: &PlanStep, of: &UnitId, state: &RunState) -> Option<Value> {
     // The outputs of items are in that of the step, once it has ended.
     let all = state.output(&of.step)?.get(item as usize)?;
     match step.on_item_failure {
-        OnItemFailure::Collect if state.step(&of.step).items.as_ref().is_some_and(|items| items.failed() > 0) => {
+        OnItemFailure::Collect
+            if state.step(&of.step).items.as_ref().is_some_and(|items| items.failed() > 0) =>
+        {
             all.get("ok").cloned()
         }
         _ => Some(all.clone()),

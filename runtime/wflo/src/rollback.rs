@@ -79,7 +79,8 @@ impl Runtime {
         for component in plan.components() {
             let able = self.program(&component).await?.compensates().await?;
             let of_it = plan.steps.iter().filter(|step| step.component == component);
-            compensates.extend(of_it.filter(|step| able.contains(step.function.as_str())).map(|step| &step.name));
+            compensates
+                .extend(of_it.filter(|step| able.contains(step.function.as_str())).map(|step| &step.name));
         }
         Ok(plan_rollback(events, to, |step| compensates.contains(step)))
     }
@@ -137,11 +138,9 @@ impl Executor<'_> {
             return Ok(());
         };
         let Some(oldest) = writes.last() else { return Ok(()) };
-        let database = database(&self.host.outside, label).map_err(|error| failed(oldest, error.to_string()))?;
-        let marker = Marker {
-            purpose: MarkerPurpose::Undo { rollback },
-            ..self.log.marker(&oldest.unit())
-        };
+        let database =
+            database(&self.host.outside, label).map_err(|error| failed(oldest, error.to_string()))?;
+        let marker = Marker { purpose: MarkerPurpose::Undo { rollback }, ..self.log.marker(&oldest.unit()) };
         let begun = database.begin(&marker, Capture::Off).await;
         let mut transaction = match begun.map_err(|error| failed(oldest, error.to_string()))? {
             Begun::Open(transaction) => transaction,
@@ -184,7 +183,10 @@ impl Executor<'_> {
     ) -> Result<(), RuntimeError> {
         match database.committed(marker).await {
             Ok(true) => Ok(()),
-            _ => Err(AttemptFailed::Commit { step: of.unit().to_string(), db: label.to_string(), source }.into()),
+            _ => {
+                Err(AttemptFailed::Commit { step: of.unit().to_string(), db: label.to_string(), source }
+                    .into())
+            }
         }
     }
 
@@ -209,7 +211,10 @@ impl Executor<'_> {
 }
 
 fn failed(of: &UndoWrites, message: String) -> AttemptFailed {
-    AttemptFailed::Host { step: of.unit().to_string(), message: format!("it cannot be undone now: {message}") }
+    AttemptFailed::Host {
+        step: of.unit().to_string(),
+        message: format!("it cannot be undone now: {message}"),
+    }
 }
 
 /// What every database of a step has changed, for the journal.

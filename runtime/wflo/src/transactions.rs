@@ -8,8 +8,8 @@ use wflo_ports::{Begun, Capture, ChangeLimits, DbError, Marker, QueryLimits, Tra
 
 use crate::Outside;
 use crate::named::Statements;
-use crate::rollback::Changes;
 use crate::operation::{Operation, database, db_error};
+use crate::rollback::Changes;
 
 /// The open transactions of an attempt, one a database. Dropping it rolls them all back.
 #[derive(Default)]

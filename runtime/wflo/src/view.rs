@@ -290,7 +290,11 @@ impl RunView {
             } else {
                 approvals.chain(parked).collect()
             },
-            steps: plan.steps.iter().map(|step| StepView::new(&step.name, state, rollback.as_ref())).collect(),
+            steps: plan
+                .steps
+                .iter()
+                .map(|step| StepView::new(&step.name, state, rollback.as_ref()))
+                .collect(),
             cost_usd: ledger.settled(),
             held_usd: ledger.held(),
             budget_usd: ledger.limit(),

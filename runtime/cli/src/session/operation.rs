@@ -9,11 +9,11 @@ use tokio::sync::mpsc;
 use wflo::{Observer, RunView};
 
 use super::interventions::{Cancel, Erase, Fork, Gc, Replay, Resolve};
-use super::rollback::{Changes, Rollback, RollbackPlan};
 use super::operations::{
     Approval, Approvals, Costs, Drive, Events, Export, Keep, Known, Lacks, Logs, Resumable, Resume, Runs,
     Show, Start, Vote,
 };
+use super::rollback::{Changes, Rollback, RollbackPlan};
 use super::service::{Refusal, Service};
 
 /// How much may be under way to somebody who is slow to take it.

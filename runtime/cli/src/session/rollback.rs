@@ -32,7 +32,9 @@ impl Operation for Rollback {
             return Ok(());
         }
         match runtime.rollback(self.run, self.to, &by).await {
-            Err(RuntimeError::NotRollable { .. }) if runtime.show(self.run).await?.is_rolling_back() => Ok(()),
+            Err(RuntimeError::NotRollable { .. }) if runtime.show(self.run).await?.is_rolling_back() => {
+                Ok(())
+            }
             begun => Ok(begun?),
         }
     }

@@ -1,5 +1,6 @@
 //! The runtime above real stores and real SQLite, with scripted steps.
 
 mod clock;
+mod rollback;
 mod support;
 mod sweep;

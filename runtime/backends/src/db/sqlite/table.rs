@@ -82,10 +82,7 @@ pub(super) fn find(sqlite: &Connection, name: &str) -> rusqlite::Result<Found> {
 }
 
 /// The unique indexes of a table; none if one of them is on an expression.
-fn unique_indexes(
-    sqlite: &Connection,
-    table: &str,
-) -> rusqlite::Result<Option<Vec<Unique>>> {
+fn unique_indexes(sqlite: &Connection, table: &str) -> rusqlite::Result<Option<Vec<Unique>>> {
     let mut indexes = Vec::new();
     let names: Vec<String> = sqlite
         .prepare_cached("SELECT name FROM pragma_index_list(?1, 'main') WHERE \"unique\" ORDER BY seq")?
