@@ -22,5 +22,5 @@ pub use approval::FactVerdict;
 pub use functions::{FUNCTIONS, INTERFACES, Reach};
 pub use gate::{Decision, DecisionStatus, DecisionVote, Gate, LogLevel, LogLine, StepContext, Stop};
 pub use http::HttpView;
-pub use link::{HostView, add_to_linker};
+pub use link::{HasHost, Host, HostView, add_to_linker, host};
 pub use step::{StepInfo, StepInstance, StepPre, Undo};

@@ -25,9 +25,6 @@ pub trait HostView {
 /// # Errors
 /// When one of them is in the linker already.
 pub fn add_to_linker<T: HostView + Send + 'static>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
-    fn host<T: HostView>(data: &mut T) -> Host<'_> {
-        Host { gate: data.gate() }
-    }
     http::add_to_linker(linker)?;
     wasi::logging::logging::add_to_linker::<T, HasHost>(linker, host)?;
     wflo::step::types::add_to_linker::<T, HasHost>(linker, host)?;
@@ -40,15 +37,51 @@ pub fn add_to_linker<T: HostView + Send + 'static>(linker: &mut Linker<T>) -> wa
     wflo::approval::policy::add_to_linker::<T, HasHost>(linker, host)
 }
 
-/// Tells wasmtime what the implementations work on.
-struct HasHost;
+/// What the interfaces of a store work on: for the `add_to_linker` that wasmtime's `bindgen!` makes of each.
+pub fn host<T: HostView>(data: &mut T) -> Host<'_> {
+    Host { gate: data.gate() }
+}
+
+/// Tells wasmtime that the implementations work on a [`Host`].
+pub struct HasHost;
 
 impl HasData for HasHost {
     type Data<'a> = Host<'a>;
 }
 
 /// What every interface is implemented on: the way to the gate and nothing else.
-pub(crate) struct Host<'a> {
+///
+/// Those of wflo are, and so are those that a host brings itself. Its `bindgen!` makes a trait of an interface, and
+/// the trait is implemented on this: each function turns its arguments into a [`call`](Self::call), which the gate
+/// authorises, journals, has approved and performs, and turns what it came to into a result. There is nothing else
+/// that a function here could do anything with.
+///
+/// ```
+/// use wflo_host_api::{HasHost, Host, HostView};
+/// use wflo_model::CallError;
+///
+/// wasmtime::component::bindgen!({
+///     inline: "
+///         package clinic:ehr@0.1.0;
+///         interface records { note: func(patient: string, text: string) -> result<u64, string>; }
+///         world all { import records; }
+///     ",
+///     imports: { default: async | trappable },
+/// });
+///
+/// impl clinic::ehr::records::Host for Host<'_> {
+///     async fn note(&mut self, patient: String, text: String) -> wasmtime::Result<Result<u64, String>> {
+///         let args = serde_json::json!({ "patient": patient, "text": text });
+///         let answer: Result<u64, CallError> = self.call("clinic:ehr/records", "note", &args).await?;
+///         Ok(answer.map_err(|error| error.to_string()))
+///     }
+/// }
+///
+/// fn link<T: HostView + Send>(linker: &mut wasmtime::component::Linker<T>) -> wasmtime::Result<()> {
+///     clinic::ehr::records::add_to_linker::<T, HasHost>(linker, wflo_host_api::host)
+/// }
+/// ```
+pub struct Host<'a> {
     gate: Option<&'a mut dyn Gate>,
 }
 
@@ -67,7 +100,11 @@ impl Host<'_> {
     ///
     /// The outer error is a trap: the gate stopped the attempt, or answered with what the interface does not
     /// know, which is a bug of the host and never the guest's to handle.
-    pub(crate) async fn call<A: Serialize, V: DeserializeOwned>(
+    ///
+    /// # Errors
+    /// The inner error is typed, and the guest's to handle: access was denied, people rejected it, the other side
+    /// failed.
+    pub async fn call<A: Serialize, V: DeserializeOwned>(
         &mut self,
         interface: &str,
         function: &str,

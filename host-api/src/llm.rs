@@ -46,6 +46,53 @@ impl tasks::Host for Host<'_> {
     ) -> wasmtime::Result<Result<tasks::Answer, types::Error>> {
         self.task("classify", classify_args(&model, &text, &categories)).await
     }
+
+    async fn transform(
+        &mut self,
+        model: String,
+        rows: String,
+        instructions: String,
+        schema: String,
+    ) -> wasmtime::Result<Result<tasks::Answer, types::Error>> {
+        self.task("transform", transform_args(&model, &rows, &instructions, &schema)).await
+    }
+
+    async fn validate(
+        &mut self,
+        model: String,
+        data: String,
+        rules: Vec<String>,
+    ) -> wasmtime::Result<Result<tasks::Answer, types::Error>> {
+        self.task("validate", validate_args(&model, &data, &rules)).await
+    }
+
+    async fn generate_code(
+        &mut self,
+        model: String,
+        language: String,
+        requirements: String,
+    ) -> wasmtime::Result<Result<tasks::Answer, types::Error>> {
+        self.task("generate-code", code_args(&model, &language, &requirements)).await
+    }
+
+    async fn moderate(
+        &mut self,
+        model: String,
+        content: String,
+        policies: Vec<String>,
+    ) -> wasmtime::Result<Result<tasks::Answer, types::Error>> {
+        self.task("moderate", moderate_args(&model, &content, &policies)).await
+    }
+
+    async fn synthesize(
+        &mut self,
+        model: String,
+        data: String,
+        prompt: String,
+        schema: String,
+    ) -> wasmtime::Result<Result<tasks::Answer, types::Error>> {
+        self.task("synthesize", synthesize_args(&model, &data, &prompt, &schema)).await
+    }
 }
 
 impl Host<'_> {
@@ -106,10 +153,57 @@ fn analyze_args(model: &str, data: &str, prompt: &str, schema: &str) -> Result<V
 }
 
 fn classify_args(model: &str, text: &str, categories: &[String]) -> Result<Value, CallError> {
-    if categories.is_empty() {
-        return Err(CallError::Invalid { message: "`categories` is empty".to_owned() });
-    }
+    let categories = some("categories", categories)?;
     Ok(json!({ "model": model_name(model)?, "text": text, "categories": categories }))
+}
+
+fn transform_args(model: &str, rows: &str, instructions: &str, schema: &str) -> Result<Value, CallError> {
+    Ok(json!({
+        "model": model_name(model)?,
+        "rows": list("rows", rows)?,
+        "instructions": instructions,
+        "schema": parse_json("schema", schema)?,
+    }))
+}
+
+fn validate_args(model: &str, data: &str, rules: &[String]) -> Result<Value, CallError> {
+    let (data, rules) = (parse_json("data", data)?, some("rules", rules)?);
+    Ok(json!({ "model": model_name(model)?, "data": data, "rules": rules }))
+}
+
+fn code_args(model: &str, language: &str, requirements: &str) -> Result<Value, CallError> {
+    let requirements = parse_json("requirements", requirements)?;
+    Ok(json!({ "model": model_name(model)?, "language": language, "requirements": requirements }))
+}
+
+fn moderate_args(model: &str, content: &str, policies: &[String]) -> Result<Value, CallError> {
+    let policies = some("policies", policies)?;
+    Ok(json!({ "model": model_name(model)?, "content": content, "policies": policies }))
+}
+
+fn synthesize_args(model: &str, data: &str, prompt: &str, schema: &str) -> Result<Value, CallError> {
+    Ok(json!({
+        "model": model_name(model)?,
+        "data": list("data", data)?,
+        "prompt": prompt,
+        "schema": parse_json("schema", schema)?,
+    }))
+}
+
+/// A list that has something in it.
+fn some<'a>(what: &str, list: &'a [String]) -> Result<&'a [String], CallError> {
+    if list.is_empty() {
+        return Err(CallError::Invalid { message: format!("`{what}` is empty") });
+    }
+    Ok(list)
+}
+
+/// JSON text of an array.
+fn list(what: &str, text: &str) -> Result<Value, CallError> {
+    match parse_json(what, text)? {
+        list @ Value::Array(_) => Ok(list),
+        _ => Err(CallError::Invalid { message: format!("`{what}` is no JSON array") }),
+    }
 }
 
 /// A text that names no model can be granted to nobody and bound by nothing.
@@ -157,7 +251,10 @@ fn error_to_guest(error: CallError) -> types::Error {
 mod tests {
     use wflo_model::CallError;
 
-    use super::{analyze_args, chat, chat_request, classify_args};
+    use super::{
+        analyze_args, chat, chat_request, classify_args, code_args, moderate_args, synthesize_args,
+        transform_args, validate_args,
+    };
 
     fn request() -> chat::Request {
         let message = chat::Message { role: chat::Role::User, content: "hello".into() };
@@ -197,6 +294,11 @@ mod tests {
         assert!(invalid(&analyze_args("gpt-4", "not json", "", "{}").unwrap_err()));
         assert!(invalid(&analyze_args("gpt-4", "{}", "", "not json").unwrap_err()));
         assert!(invalid(&classify_args("gpt-4", "text", &[]).unwrap_err()));
+        assert!(invalid(&transform_args("gpt-4", "{}", "", "{}").unwrap_err()));
+        assert!(invalid(&validate_args("gpt-4", "{}", &[]).unwrap_err()));
+        assert!(invalid(&code_args("gpt-4", "sql", "no json").unwrap_err()));
+        assert!(invalid(&moderate_args("gpt-4", "text", &[]).unwrap_err()));
+        assert!(invalid(&synthesize_args("gpt-4", "1", "", "{}").unwrap_err()));
         let nameless = chat_request(chat::Request { model: "no such name".into(), ..request() });
         assert!(matches!(nameless, Err(CallError::Unknown { .. })));
     }

@@ -2,6 +2,7 @@
 #![expect(clippy::print_stderr, reason = "a tool for a terminal")]
 
 mod bench;
+mod fuzz;
 mod guests;
 mod sim;
 mod tool;
@@ -22,6 +23,8 @@ usage: cargo xtask COMMAND
   guests        build every guest to a WebAssembly component
   sim           random workflows, faults and crashes in virtual time; [--seeds N] [--from S] [--seed S]
   torture       kill wflo at random moments and check that nothing is lost; [--rounds N] [--seed S]
+  fuzz [TARGET] [--seconds N]
+                throw mutated input at what reads strangers' text, each target for a minute if N is not said
   bench [--json FILE] [--doc] [NAME]
                 measure wflo against its goals, or those with NAME in them; --doc writes docs/performance.md";
 
@@ -35,6 +38,7 @@ fn main() -> ExitCode {
         ["sim", args @ ..] => sim::run(args),
         ["torture", args @ ..] => torture::torture(args),
         ["bench", args @ ..] => bench::bench(args),
+        ["fuzz", args @ ..] => fuzz::fuzz(args),
         ["guests"] => wflo().and_then(|wflo| guests::build_all(&wflo)),
         ["help" | "--help" | "-h"] | [] => {
             eprintln!("{HELP}");

@@ -67,8 +67,8 @@ pub mod log;
 mod schema;
 
 pub use approval::{Ask, AskError, Decision, DecisionStatus, Vote};
-pub use fact::{FactError, Verdict, fact};
 pub use context::{Context, ContextError, Undo};
+pub use fact::{FactError, Verdict, fact};
 #[doc(no_inline)]
 pub use schemars::{self, JsonSchema};
 #[doc(no_inline)]

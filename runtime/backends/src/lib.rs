@@ -1,4 +1,5 @@
-//! The real outside: models over HTTP or from tape, SQLite, HTTP, the system's clock and randomness.
+//! The real outside: models over HTTP or from tape, SQLite, HTTP, mail, channels to people, the system's clock and
+//! randomness.
 //!
 //! Everything here implements a trait of [`wflo_ports`] and is called from the runtime's gate only: by then
 //! the call is authorised, priced, approved and journaled. The runtime holds the implementations as
@@ -8,6 +9,8 @@ mod causes;
 pub mod db;
 pub mod http;
 pub mod llm;
+pub mod mail;
+pub mod notify;
 mod system;
 
 pub use system::{SystemClock, SystemEntropy};

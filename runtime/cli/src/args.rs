@@ -174,6 +174,12 @@ pub(crate) enum Command {
         #[arg(long, value_enum, value_name = "WHAT")]
         by: Option<CostBy>,
     },
+    /// Show what waits to be told, and why.
+    Outbox {
+        /// Try all of it now.
+        #[arg(long)]
+        retry: bool,
+    },
     /// Manage the people kept in the store.
     Identity {
         #[command(subcommand)]

@@ -18,6 +18,10 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+/// Events are made on one thread and written on another, which the system's allocator is slow at.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// How long threads that are in the middle of something are waited for at the end.
 const FAREWELL: std::time::Duration = std::time::Duration::from_secs(5);
 

@@ -98,7 +98,11 @@ pub fn judge(policies: &[Policy], occurrence: &Occurrence<'_>, scope: &Scope<'_>
     let permitted = by(|action| matches!(action, PolicyAction::AutoApprove));
     let decision = if !denied.is_empty() {
         Decision::Deny { by: denied }
-    } else if let Some(rule) = union(&rules) {
+    } else if let Some(mut rule) = union(&rules) {
+        // Whoever is told of the policies is told of what they ask for.
+        let told = actions().filter_map(|(_, action)| action.tells()).map(str::to_owned);
+        let more: BTreeSet<_> = told.filter(|channel| !rule.notify.contains(channel)).collect();
+        rule.notify.extend(more);
         let by = by(|action| matches!(action, PolicyAction::RequireApproval(_)));
         Decision::RequireApproval { rule, by }
     } else if !permitted.is_empty() {
@@ -106,11 +110,7 @@ pub fn judge(policies: &[Policy], occurrence: &Occurrence<'_>, scope: &Scope<'_>
     } else {
         Decision::None
     };
-    let told = actions().filter_map(|(_, action)| match action {
-        PolicyAction::Notify(channel) => Some(channel.clone()),
-        _ => None,
-    });
-    let notify = told.collect();
+    let notify = actions().filter_map(|(_, action)| action.tells()).map(str::to_owned).collect();
     Judgement { decision, notify, firings: fired.into_iter().map(|(_, firing)| firing).collect() }
 }
 

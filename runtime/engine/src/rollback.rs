@@ -24,7 +24,7 @@ pub struct RollbackPlan {
     /// Steps and items whose compensators run, newest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub compensate: Vec<Compensation>,
-    /// Steps and items whose writes are undone, newest first.
+    /// Steps and items whose writes are undone, the last that committed first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub undo: Vec<UndoWrites>,
     /// What stays, newest first: nothing can undo it.

@@ -592,6 +592,7 @@ fn a_policy_that_fired_has_one_form_in_the_journal() {
         because: Because::Missing { names: vec!["refund_amount".into()] },
         values: [("refund_amount".to_owned(), json!(null))].into(),
         context: BTreeMap::new(),
+        tells: Vec::new(),
     };
     let event = Event::PolicyFired(Box::new(firing));
     assert_eq!(event.kind() as u16, 30);

@@ -71,6 +71,9 @@ pub enum AppendError {
     /// There was no randomness to seal with: nothing was written.
     #[error(transparent)]
     NoEntropy(#[from] SystemEntropyError),
+    /// Something that was to be taken is not there any more: nothing was written.
+    #[error("somebody else has taken it")]
+    Gone,
 }
 
 /// Why something could not be read.

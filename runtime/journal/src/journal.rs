@@ -40,7 +40,7 @@ pub(crate) struct Shared {
     pub(crate) blobs: Blobs,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) under_way: UnderWay,
-    keys: StoreKeys,
+    pub(crate) keys: StoreKeys,
 }
 
 impl Shared {

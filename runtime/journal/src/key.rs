@@ -19,7 +19,7 @@ pub const MAX_RUN_KEY: usize = 256;
 /// | `q` | due8 run16 | nothing: the timer of a run |
 /// | `k` | key | the run that was created with this idempotency key |
 /// | `m` | name | a value of the deployment |
-/// | `o` | seq8 | reserved: outbox |
+/// | `o` | due8 id16 | what waits to leave |
 /// | `i` | run16 key | reserved: idempotency of requests to a run |
 /// | `s` | run16 step 0x00 \[item4\] | where the events of a step or item lie |
 /// | `u` | run16 | nothing: a run that has not ended |
@@ -47,7 +47,7 @@ pub enum KeyKind {
     RunKey = b'k',
     /// Values of the deployment.
     Meta = b'm',
-    /// Outbox. Reserved.
+    /// What waits to leave, by the time when it is due.
     Outbox = b'o',
     /// Timers by due time.
     Due = b'q',
@@ -92,6 +92,8 @@ pub(crate) enum Key<'a> {
     /// A step of a run, or an item of it.
     Item(RunId, &'a str, Option<u32>),
     Unfinished(RunId),
+    /// The id of what waits, and when it is due.
+    Outbox(Timestamp, [u8; 16]),
 }
 
 impl<'a> Key<'a> {
@@ -133,6 +135,11 @@ impl<'a> Key<'a> {
                 out.push(KeyKind::Unfinished as u8);
                 out.extend_from_slice(run.as_bytes());
             }
+            Self::Outbox(due, id) => {
+                out.push(KeyKind::Outbox as u8);
+                out.extend_from_slice(&due.micros().to_be_bytes());
+                out.extend_from_slice(id);
+            }
         }
         out
     }
@@ -148,6 +155,10 @@ impl<'a> Key<'a> {
             KeyKind::RunKey => Self::Named(rest),
             KeyKind::Meta => Self::Meta(std::str::from_utf8(rest).ok()?),
             KeyKind::Unfinished => Self::Unfinished(run(rest)?),
+            KeyKind::Outbox => {
+                let due = Timestamp::from_micros(number(rest.get(..8)?)?);
+                Self::Outbox(due, rest[8..].try_into().ok()?)
+            }
             KeyKind::Item => {
                 let (id, rest) = rest.split_at_checked(16)?;
                 let (step, item) = rest.split_at(rest.iter().position(|&byte| byte == 0)?);
@@ -176,6 +187,10 @@ impl fmt::Display for Key<'_> {
             Self::Item(run, step, None) => write!(f, "s|{run}|{step}"),
             Self::Item(run, step, Some(item)) => write!(f, "s|{run}|{step}|{item}"),
             Self::Unfinished(run) => write!(f, "u|{run}"),
+            Self::Outbox(due, id) => {
+                write!(f, "o|{}|", due.micros())?;
+                id.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+            }
         }
     }
 }
@@ -209,7 +224,7 @@ mod tests {
             let run = RunId::from_bytes(run);
             let time = Timestamp::from_micros(n);
             for key in [Key::Event(run, n), Key::Run(run), Key::Due(time, run), Key::Named(&key), Key::Meta(&name),
-                Key::Item(run, &name, item), Key::Unfinished(run)] {
+                Key::Item(run, &name, item), Key::Unfinished(run), Key::Outbox(time, *run.as_bytes())] {
                 let bytes = key.encode();
                 prop_assert_eq!(Key::decode(&bytes), Some(key));
             }

@@ -38,6 +38,7 @@ mod fault_disk;
 mod journal;
 mod key;
 mod master;
+mod outbox;
 mod places;
 mod prune;
 mod read;
@@ -54,12 +55,14 @@ pub use fault_disk::{DiskImage, FaultDisk};
 pub use journal::{Created, Journal, RunHead};
 pub use key::{KeyKind, MAX_RUN_KEY};
 pub use master::{MasterKey, MasterKeyError};
+pub use outbox::OutboxEntry;
 pub use prune::{Erased, Prune, Pruned};
 pub use read::{Entry, Reader};
 pub use record::{Header, Malformed, RunRow};
 pub use run_keys::RunKeys;
 pub use store::{
     Answer, Append, Barrier, BarrierSignal, CreateOutcome, CreateRun, Fate, Fault, FaultSync, MAX_APPEND,
-    MAX_VALUE, MemoryStore, Sieve, Sifted, SledStore, Store, SyncHook, Ticket, Touch,
+    MAX_VALUE, MemoryStore, OutboxChange, OutboxKey, OutboxRow, Sieve, Sifted, SledStore, Store, SyncHook,
+    Ticket, Touch,
 };
 pub use writer::{Appended, Draft, Extras, MAX_BODY, MAX_SUMMARY, RunWriter};

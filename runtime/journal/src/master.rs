@@ -86,6 +86,7 @@ impl MasterKey {
         StoreKeys {
             wrap: SealKey::new(&derive(&self.0, "wrap run keys")),
             meta: SealKey::new(&derive(&self.0, "seal meta")),
+            outbox: SealKey::new(&derive(&self.0, "seal outbox")),
             meta_blobs: MacKey::new(derive(&self.0, "meta blob names")),
             run_keys: MacKey::new(derive(&self.0, "idempotency keys")),
         }
@@ -102,6 +103,7 @@ impl fmt::Debug for MasterKey {
 pub(crate) struct StoreKeys {
     pub(crate) wrap: SealKey,
     pub(crate) meta: SealKey,
+    pub(crate) outbox: SealKey,
     pub(crate) meta_blobs: MacKey,
     pub(crate) run_keys: MacKey,
 }

@@ -7,6 +7,7 @@ use wflo_model::{Digest, RunId, StepName, Timestamp};
 use crate::blobs::BlobName;
 use crate::error::AppendError;
 use crate::journal::Shared;
+use crate::outbox::OutboxEntry;
 use crate::places::KnownPlaces;
 use crate::record::{BodyForm, CHECKSUM, ChainState, EventRecord, Header, WRAPPED_KEY};
 use crate::run_keys::RunKeys;
@@ -64,6 +65,8 @@ pub struct Extras {
     pub due: Option<Option<Timestamp>>,
     /// Whether the run has ended: what [`crate::Journal::unfinished`] leaves out. `None` leaves it as it is.
     pub ended: Option<bool>,
+    /// What waits to leave because of the events.
+    pub outbox: Vec<OutboxEntry>,
 }
 
 /// What came of [`RunWriter::append`].
@@ -187,6 +190,7 @@ impl RunWriter {
         let mut sealer =
             Sealer { shared: Arc::clone(&self.shared), keys: Arc::clone(&self.keys), place: self.place };
         let sealed = sealer.seal(self.fence, drafts)?;
+        let outbox = self.shared.seal_outbox(extras.outbox)?;
         let state = ChainState::encode(&sealer.place.hash, sealer.place.time, &self.wrapped, summary);
         let append = Append {
             run: self.place.run,
@@ -197,6 +201,7 @@ impl RunWriter {
             due: extras.due,
             ended: extras.ended,
             touched: self.places.touch(&sealed.headers),
+            outbox,
             after: sealed.blobs,
         };
         let ticket = self.shared.store.submit(append);

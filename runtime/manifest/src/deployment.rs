@@ -5,8 +5,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use wflo_model::{GroupName, HttpPattern, Label, ModelName, PrincipalName};
+use wflo_model::{GrantReader, GroupName, HttpPattern, InterfaceName, Label, ModelName, PrincipalName};
 
+use crate::channel::{Channel, MailServer};
 use crate::deployment_toml;
 use crate::diagnostic::{Diagnostics, Source};
 use crate::directory::Directory;
@@ -40,12 +41,18 @@ pub struct Deployment {
     pub db: BTreeMap<Label, DbBinding>,
     /// Where notifications go, by the address that workflows use.
     pub channels: BTreeMap<String, Channel>,
+    /// How mail leaves.
+    pub mail: Option<MailServer>,
+    /// The pages of `wflo serve`.
+    pub serve: Serve,
     /// People and machines.
     pub principals: BTreeMap<PrincipalName, Principal>,
     /// Rules about money.
     pub budget: BudgetRules,
     /// What no step may exceed.
     pub ceilings: Ceilings,
+    /// Interfaces that the host brings itself, and what reads their grants: see [`offer`](Self::offer).
+    pub offers: BTreeMap<InterfaceName, GrantReader>,
 }
 
 /// Where runs are kept.
@@ -73,16 +80,9 @@ pub struct LlmBinding {
 #[non_exhaustive]
 pub enum LlmKind {
     /// By the chat API that OpenAI made and many serve.
-    OpenAi {
-        /// The address up to and including `/v1`.
-        base_url: Text,
-        /// The key, if the server wants one.
-        api_key: Option<Text>,
-        /// How long an answer may take.
-        timeout: Duration,
-        /// How often a request is repeated that was certainly not answered.
-        max_retries: u32,
-    },
+    OpenAi(LlmServer),
+    /// By the Messages API of Anthropic.
+    Anthropic(LlmServer),
     /// From a file.
     Cassette {
         /// The file, relative to `wflo.toml`.
@@ -92,6 +92,19 @@ pub enum LlmKind {
         /// The binding that is asked while recording.
         upstream: Option<Label>,
     },
+}
+
+/// A server that models are behind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LlmServer {
+    /// The address up to and including `/v1`.
+    pub base_url: Text,
+    /// The key, if the server wants one.
+    pub api_key: Option<Text>,
+    /// How long an answer may take.
+    pub timeout: Duration,
+    /// How often a request is repeated that was certainly not answered.
+    pub max_retries: u32,
 }
 
 /// What is done with a cassette.
@@ -115,11 +128,13 @@ pub enum DbBinding {
     },
 }
 
-/// Where notifications go: the settings of the channel, by key.
+/// The pages of `wflo serve`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Channel {
-    /// `webhook`, `routing_key`, `smtp`.
-    pub settings: BTreeMap<String, Text>,
+pub struct Serve {
+    /// Where people find them: what links begin with.
+    pub url: Option<Text>,
+    /// Where it listens, unless the command says otherwise.
+    pub listen: Option<std::net::SocketAddr>,
 }
 
 /// A person or machine.
@@ -192,9 +207,12 @@ impl Default for Deployment {
             prices: Prices::built_in(),
             db: BTreeMap::new(),
             channels: BTreeMap::new(),
+            mail: None,
+            serve: Serve::default(),
             principals: BTreeMap::new(),
             budget: BudgetRules::default(),
             ceilings: Ceilings::default(),
+            offers: BTreeMap::new(),
         }
     }
 }
@@ -215,7 +233,8 @@ impl Default for BudgetRules {
 impl fmt::Display for LlmKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::OpenAi { .. } => "openai",
+            Self::OpenAi(_) => "openai",
+            Self::Anthropic(_) => "anthropic",
             Self::Cassette { .. } => "cassette",
         })
     }

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use wflo_model::{Label, ModelName, PicoUsd, PrincipalName};
 
+use crate::channel_toml;
 use crate::deployment::{
-    BudgetRules, CassetteMode, Ceilings, Channel, DbBinding, Deployment, LlmBinding, LlmKind, Principal,
-    Store,
+    BudgetRules, CassetteMode, Ceilings, DbBinding, Deployment, LlmBinding, LlmKind, LlmServer, Principal,
+    Serve, Store,
 };
 use crate::http;
 use crate::near::did_you_mean;
@@ -48,13 +49,14 @@ pub(crate) fn read(reader: &mut Reader) -> Option<Deployment> {
             this.db.extend(binding.map(|binding| (label.value, binding)));
         }
     }
+    if let Some(section) = section(reader, &mut root, "mail", "[mail]") {
+        this.mail = channel_toml::read_mail(reader, section);
+    }
     if let Some(section) = section(reader, &mut root, "channel", "[channel]") {
-        for node in section.all() {
-            if let Some(section) = node.section(reader, "[channel]") {
-                let channel = read_channel(reader, section);
-                this.channels.insert(node.name, channel);
-            }
-        }
+        this.channels = channel_toml::read_channels(reader, &section, this.mail.is_some());
+    }
+    if let Some(section) = section(reader, &mut root, "serve", "[serve]") {
+        this.serve = read_serve(reader, section);
     }
     if let Some(section) = section(reader, &mut root, "principal", "[principal]") {
         for (name, node) in section.named::<PrincipalName>(reader) {
@@ -126,7 +128,7 @@ fn address(
 }
 
 /// A text, or `env:NAME`.
-fn text(reader: &mut Reader, node: &Node<'_>) -> Option<Text> {
+pub(crate) fn text(reader: &mut Reader, node: &Node<'_>) -> Option<Text> {
     let text: Spanned<Text> = node.parse(reader)?;
     if let Text::Env(name) = &text.value {
         let starts = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
@@ -161,8 +163,9 @@ struct Place {
 }
 
 fn read_binding(reader: &mut Reader, mut section: Section<'_>, label: &Label) -> Option<(LlmBinding, Place)> {
-    let kind =
-        section.need("kind").and_then(|node| node.choice(reader, &[("openai", true), ("cassette", false)]));
+    let kinds: [(&str, Option<fn(LlmServer) -> LlmKind>); 3] =
+        [("openai", Some(LlmKind::OpenAi)), ("anthropic", Some(LlmKind::Anthropic)), ("cassette", None)];
+    let kind = section.need("kind").and_then(|node| node.choice(reader, &kinds));
     let list = section.need("models");
     let models: Vec<Spanned<ModelName>> = list.as_ref().map(|node| node.names(reader)).unwrap_or_default();
     if let Some(node) = list.filter(|node| models.is_empty() && node.list_is_empty()) {
@@ -172,19 +175,16 @@ fn read_binding(reader: &mut Reader, mut section: Section<'_>, label: &Label) ->
         section.take("accepts").map(|node| node.names(reader)).unwrap_or_default();
     let mut upstream = None;
     let kind = match kind {
-        Some(true) => {
+        Some(Some(server)) => {
             let base_url = section.need("base_url").and_then(|node| base_url(reader, &node));
             let api_key = section.take("api_key").and_then(|node| text(reader, &node));
             let timeout = section.take("timeout_seconds").and_then(|node| node.integer(reader, 1..=86_400));
             let retries = section.take("max_retries").and_then(|node| node.integer(reader, 0..=100));
-            base_url.map(|base_url| LlmKind::OpenAi {
-                base_url,
-                api_key,
-                timeout: timeout.map_or(LLM_TIMEOUT, |seconds| Duration::from_secs(seconds.value)),
-                max_retries: retries.map_or(LLM_RETRIES, |n| u32::try_from(n.value).expect("at most 100")),
-            })
+            let timeout = timeout.map_or(LLM_TIMEOUT, |seconds| Duration::from_secs(seconds.value));
+            let max_retries = retries.map_or(LLM_RETRIES, |n| u32::try_from(n.value).expect("at most 100"));
+            base_url.map(|base_url| server(LlmServer { base_url, api_key, timeout, max_retries }))
         }
-        Some(false) => {
+        Some(None) => {
             let path = section.need("path").and_then(|node| node.text(reader));
             let modes = [("replay", CassetteMode::Replay), ("record", CassetteMode::Record)];
             let mode = section.take("mode").map(|node| (node.key.clone(), node.choice(reader, &modes)));
@@ -218,10 +218,15 @@ fn read_binding(reader: &mut Reader, mut section: Section<'_>, label: &Label) ->
 }
 
 fn base_url(reader: &mut Reader, node: &Node<'_>) -> Option<Text> {
+    web_address(reader, node, "https://api.openai.com/v1")
+}
+
+/// An address that begins as those of the web do.
+pub(crate) fn web_address(reader: &mut Reader, node: &Node<'_>, example: &str) -> Option<Text> {
     let url = text(reader, node)?;
     if url.plain().is_some_and(|url| !url.starts_with("http://") && !url.starts_with("https://")) {
-        let found = reader.error(node.span.clone(), "`base_url` must begin with `http://` or `https://`");
-        found.hint("write it such as `\"https://api.openai.com/v1\"`");
+        let message = format!("`{}` must begin with `http://` or `https://`", node.name);
+        reader.error(node.span.clone(), message).hint(format!("write it such as `\"{example}\"`"));
         return None;
     }
     Some(url)
@@ -293,15 +298,19 @@ fn per_token(reader: &mut Reader, node: &Node<'_>) -> Option<PicoUsd> {
     Some(PicoUsd::from_pico(money.value.pico() / 1_000_000))
 }
 
-fn read_channel(reader: &mut Reader, mut section: Section<'_>) -> Channel {
-    let mut this = Channel::default();
-    for key in ["webhook", "routing_key", "smtp"] {
-        if let Some(text) = section.take(key).and_then(|node| text(reader, &node)) {
-            this.settings.insert(key.to_owned(), text);
+fn read_serve(reader: &mut Reader, mut section: Section<'_>) -> Serve {
+    let url = section.take("url").and_then(|node| web_address(reader, &node, "https://wflo.example.org"));
+    let listen = section.take("listen").and_then(|node| {
+        let text = node.text(reader)?;
+        let address = text.value.parse().ok();
+        if address.is_none() {
+            let found = reader.error(text.span, format!("`{}` is no address to listen at", text.value));
+            found.hint("write it such as `\"127.0.0.1:7878\"`");
         }
-    }
+        address
+    });
     section.finish(reader);
-    this
+    Serve { url, listen }
 }
 
 fn read_principal(reader: &mut Reader, mut section: Section<'_>) -> Principal {

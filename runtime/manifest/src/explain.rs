@@ -142,6 +142,9 @@ impl Plan {
                 .map(|key| format!(", with a key of the host's in `{}`", key.header));
             lines.push(format!("may request `{}`{}", grant.allow, key.unwrap_or_default()));
         }
+        for (name, grants) in &step.grants.interfaces {
+            lines.extend(grants.iter().map(|grant| format!("may use `{name}` of this host: {grant}")));
+        }
         if !step.grants.llm.is_empty() {
             lines.push(match (self.budget, self.on_exceeded) {
                 (None, _) => "spends without a limit: `budget_usd` is not set".to_owned(),

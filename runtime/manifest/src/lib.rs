@@ -8,6 +8,8 @@
 //! Nothing here does I/O, reads the environment or a clock: the text of files comes in, values go out.
 
 mod approval;
+mod channel;
+mod channel_toml;
 mod component;
 mod deployment;
 mod deployment_toml;
@@ -20,6 +22,7 @@ mod expression_toml;
 mod graph;
 mod http;
 mod inputs;
+mod interface;
 mod near;
 mod parameters;
 mod pin;
@@ -45,10 +48,11 @@ mod workflow;
 mod workflow_toml;
 
 pub use approval::{ApprovalRule, Approver, OnReject, OnTimeout, Quorum};
+pub use channel::{Channel, ChannelKind, MailServer, Urgency};
 pub use component::{BadComponent, ComponentRef};
 pub use deployment::{
-    BudgetRules, CassetteMode, Ceilings, Channel, DbBinding, Deployment, LlmBinding, LlmKind, Principal,
-    Store,
+    BudgetRules, CassetteMode, Ceilings, DbBinding, Deployment, LlmBinding, LlmKind, LlmServer, Principal,
+    Serve, Store,
 };
 pub use diagnostic::{Diagnostic, Diagnostics, Severity, Source, Span};
 pub use directory::Directory;

@@ -174,6 +174,7 @@ impl Pin<'_> {
             self.http(grant);
             grants.http.insert(grant.value.clone());
         }
+        grants.interfaces = deployment.offered(&mut self.reader, &step.interfaces);
         grants
     }
 

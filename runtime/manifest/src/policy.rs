@@ -84,6 +84,17 @@ impl Policy {
     }
 }
 
+impl PolicyAction {
+    /// The channel that it tells, if that is what it does.
+    #[must_use]
+    pub fn tells(&self) -> Option<&str> {
+        match self {
+            Self::Notify(channel) => Some(channel),
+            _ => None,
+        }
+    }
+}
+
 impl PolicyEvent {
     /// All of them, as they are written.
     pub(crate) const ALL: [(&'static str, Self); 4] = [

@@ -10,7 +10,7 @@ use crate::policy::PolicyEvent;
 use crate::policy_value::{BareName, ValueType};
 use crate::reader::{Node, Reader, Section, Spanned};
 use crate::unsupported;
-use crate::workflow_toml::{ApprovalToml, note_undelivered, read_approval};
+use crate::workflow_toml::{ApprovalToml, read_approval};
 
 #[derive(Clone, Debug)]
 pub(crate) struct PolicyToml {
@@ -130,7 +130,6 @@ fn read_action(reader: &mut Reader, node: &Node<'_>) -> Option<ActionToml> {
     let approval =
         approval.map(|section| ActionToml::RequireApproval(Box::new(read_approval(reader, section))));
     let notify = section.take("notify").and_then(|node| {
-        note_undelivered(reader, node.key.clone());
         if node.is_text() { node.text(reader).map(|one| vec![one]) } else { Some(node.names(reader)) }
     });
     let notify = notify.map(ActionToml::Notify);

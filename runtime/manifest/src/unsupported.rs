@@ -21,7 +21,6 @@ pub(crate) const KEYS: &[(&str, &str)] = &[
     ("[step.approval]", "allow_edit"),
     ("`require_approval`", "escalation"),
     ("`require_approval`", "allow_edit"),
-    ("wflo.toml", "mail"),
     ("wflo.toml", "knowledge"),
     ("wflo.toml", "terraform"),
     ("wflo.toml", "secret"),

@@ -11,6 +11,7 @@ use crate::diagnostic::{Diagnostics, Source};
 use crate::expression_check::check_steps;
 use crate::expression_toml::ExpressionToml;
 use crate::graph::cycles;
+use crate::interface::InterfaceGrants;
 use crate::near::did_you_mean;
 use crate::plan::{OnCancel, OnExceeded, OnFailure, PlanInput};
 use crate::policy_check::check_policies;
@@ -63,6 +64,7 @@ pub(crate) struct Step {
     pub(crate) depends_on: BTreeSet<StepName>,
     pub(crate) db: BTreeMap<Label, Spanned<DbAccess>>,
     pub(crate) llm: Vec<Spanned<ModelName>>,
+    pub(crate) interfaces: InterfaceGrants,
     pub(crate) http: Vec<Spanned<HttpGrant>>,
     pub(crate) output: Option<Value>,
     pub(crate) limits: LimitsToml,
@@ -160,6 +162,7 @@ impl Workflow {
                 depends_on: step.depends_on.into_iter().map(|name| name.value).collect(),
                 db: step.db,
                 llm: step.llm,
+                interfaces: step.interfaces,
                 http: step.http,
                 output: step.output,
                 limits: step.limits,

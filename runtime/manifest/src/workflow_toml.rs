@@ -15,6 +15,7 @@ use crate::component::ComponentRef;
 use crate::diagnostic::Span;
 use crate::expression_toml::ExpressionToml;
 use crate::http;
+use crate::interface::{self, InterfaceGrants};
 use crate::plan::{OnCancel, OnExceeded, OnFailure, OnItemFailure};
 use crate::policy_toml::{Declared, PolicyToml, read_facts, read_policy};
 use crate::reader::{Node, Reader, Section, Spanned};
@@ -59,6 +60,7 @@ pub(crate) struct StepToml {
     /// The named statements in `db`, each with the database.
     pub(crate) calls: Vec<(Label, Spanned<StatementName>)>,
     pub(crate) llm: Vec<Spanned<ModelName>>,
+    pub(crate) interfaces: InterfaceGrants,
     pub(crate) http: Vec<Spanned<HttpGrant>>,
     pub(crate) output: Option<Value>,
     pub(crate) limits: LimitsToml,
@@ -212,6 +214,7 @@ fn read_step(reader: &mut Reader, mut step: Section<'_>) -> StepToml {
         db: BTreeMap::new(),
         calls: Vec::new(),
         llm: Vec::new(),
+        interfaces: InterfaceGrants::new(),
         http: Vec::new(),
         output: None,
         limits: LimitsToml::default(),
@@ -237,6 +240,8 @@ fn read_step(reader: &mut Reader, mut step: Section<'_>) -> StepToml {
             }
         }
         this.llm = grants.take("llm").map(|node| node.names(reader)).unwrap_or_default();
+        this.interfaces =
+            grants.take("interface").map(|node| interface::read_grants(reader, &node)).unwrap_or_default();
         this.http = grants.take("http").map(|node| http::read_grants(reader, &node)).unwrap_or_default();
         grants.finish(reader);
     }
@@ -445,18 +450,11 @@ pub(crate) fn read_approval(reader: &mut Reader, mut section: Section<'_>) -> Ap
     let mut notify: Vec<Spanned<String>> = Vec::new();
     if let Some(node) = section.take("notify") {
         notify = node.names(reader);
-        if !notify.is_empty() {
-            note_undelivered(reader, node.key);
-        }
     }
     rule.notify = notify.iter().map(|channel| channel.value.clone()).collect();
     section.finish(reader);
     let approvers = names.into_iter().map(|name| name.span).collect();
     ApprovalToml { rule, span, approvers, quorum: quorum.map(|n| n.span), notify }
-}
-
-pub(crate) fn note_undelivered(reader: &mut Reader, span: Span) {
-    reader.note(span, "`notify` is recorded, but this version of wflo delivers no notifications");
 }
 
 fn small(reader: &mut Reader, node: &Node<'_>, least: u64) -> Option<u32> {

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use crate::{DbAccess, HttpGrant, Label, ModelName};
+use crate::{DbAccess, HttpGrant, InterfaceName, Label, ModelName};
 
 /// Everything one step may reach. Empty by default: nothing.
 ///
@@ -27,6 +28,9 @@ pub struct Grants {
     /// Requests over HTTP.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub http: BTreeSet<HttpGrant>,
+    /// Interfaces that the host brings itself: what each of its own grants says, in its own words.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub interfaces: BTreeMap<InterfaceName, Vec<Value>>,
 }
 
 impl Grants {
@@ -34,7 +38,12 @@ impl Grants {
     #[must_use]
     pub fn covers(&self, narrower: &Self) -> bool {
         let http = |narrow: &HttpGrant| self.http.iter().any(|wide| wide.covers(narrow));
+        // Only the host knows what its grants mean: here, one covers what says the same.
+        let interface = |(name, narrow): (&InterfaceName, &Vec<Value>)| {
+            self.interfaces.get(name).is_some_and(|wide| narrow.iter().all(|grant| wide.contains(grant)))
+        };
         narrower.llm.is_subset(&self.llm)
+            && narrower.interfaces.iter().all(interface)
             && narrower.http.iter().all(http)
             && narrower
                 .db
@@ -46,6 +55,11 @@ impl Grants {
     pub fn widen(&mut self, other: &Self) {
         self.llm.extend(other.llm.iter().cloned());
         self.http.extend(other.http.iter().cloned());
+        for (name, grants) in &other.interfaces {
+            let mine = self.interfaces.entry(name.clone()).or_default();
+            let more: Vec<_> = grants.iter().filter(|grant| !mine.contains(grant)).cloned().collect();
+            mine.extend(more);
+        }
         for (label, access) in &other.db {
             self.db.entry(label.clone()).or_default().widen(access);
         }
@@ -58,6 +72,31 @@ impl Grants {
         let llm = (!self.llm.is_empty()).then_some(Capability::Llm);
         let http = (!self.http.is_empty()).then_some(Capability::Http);
         db.into_iter().chain(llm).chain(http).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::Grants;
+
+    #[test]
+    fn grants_of_a_hosts_interface_cover_what_says_the_same() {
+        let of = |wards: &[&str]| {
+            let grants = wards.iter().map(|ward| json!({"ward": ward})).collect();
+            Grants {
+                interfaces: [("clinic:ehr/records".parse().unwrap(), grants)].into(),
+                ..Grants::default()
+            }
+        };
+        let mut grants = of(&["3", "4"]);
+        assert!(grants.covers(&grants) && grants.covers(&of(&["4"])) && grants.covers(&Grants::default()));
+        assert!(!grants.covers(&of(&["5"])) && !Grants::default().covers(&of(&["3"])));
+        grants.widen(&of(&["5", "3"]));
+        assert_eq!(grants, of(&["3", "4", "5"]));
+        assert_eq!(serde_json::from_value::<Grants>(json!(grants)).unwrap(), grants);
+        assert_eq!(json!(Grants::default()), json!({}), "plans without such a grant keep their digest");
     }
 }
 

@@ -12,6 +12,7 @@ mod fault;
 mod grant;
 mod http;
 mod id;
+mod interface;
 mod limits;
 mod money;
 mod name;
@@ -31,6 +32,7 @@ pub use http::{
     HttpMethod, HttpPattern, HttpScheme, HttpUrl, Idempotency, Octets, is_public,
 };
 pub use id::{ApprovalId, BadId, RunId, StoreId};
+pub use interface::{BadInterfaceName, GrantReader, InterfaceName};
 pub use limits::Limits;
 pub use money::{BadMoney, PicoUsd};
 pub use name::{

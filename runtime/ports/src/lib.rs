@@ -1,4 +1,4 @@
-//! The traits a wflo host implements: models, databases, HTTP, clock and randomness.
+//! The traits a wflo host implements: models, databases, HTTP, mail, channels to people, clock and randomness.
 //!
 //! The runtime calls these only from its gate: by then the call is authorised, priced, approved and
 //! journaled. An implementation does one thing: it performs. It retries what it knows to be safe, and it
@@ -8,6 +8,8 @@ mod clock;
 mod db;
 mod http;
 mod llm;
+mod mail;
+mod notify;
 
 pub use clock::{Clock, Entropy, SystemEntropyError};
 pub use db::{
@@ -18,3 +20,5 @@ pub use http::{HttpClient, HttpError, HttpLimits, HttpRequest, HttpResponse, Res
 pub use llm::{
     ChatModel, ChatRequest, Completion, IdempotencyKey, Message, ModelError, Role, TokenBound, TokenUsage,
 };
+pub use mail::{Mail, MailError, MailMessage};
+pub use notify::{Notification, NotificationKind, Notifier, NotifyError};

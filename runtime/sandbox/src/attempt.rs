@@ -144,16 +144,39 @@ pub(crate) fn end(returned: Result<String, Failure>, limits: &Limits) -> End {
             Ok(value) => End::Output(value),
             Err(error) => bad(format!("the output is not JSON: {error}")),
         },
-        Err(failure) => End::Failed(failure),
+        Err(failure) => End::Failed(cut(failure)),
     }
+}
+
+/// Bytes kept of what a guest says of its failure. Outputs have a limit that people set; this goes into the journal,
+/// to terminals and to whoever is told, and a page of it is enough for anyone.
+const FAILURE: usize = 16 << 10;
+
+/// A failure without the part of its message that nobody would read.
+fn cut(mut failure: Failure) -> Failure {
+    let bytes = failure.message.len();
+    if bytes > FAILURE {
+        failure.message.truncate(failure.message.floor_char_boundary(FAILURE));
+        failure.message.push_str(&format!("... (cut: it had {bytes} bytes)"));
+    }
+    failure
 }
 
 #[cfg(test)]
 mod tests {
     use serde_json::json;
-    use wflo_model::{Fault, FaultKind, Limits};
+    use wflo_model::{Failure, FailureKind, Fault, FaultKind, Limits};
 
-    use super::{End, end};
+    use super::{End, FAILURE, end};
+
+    #[test]
+    fn a_failure_without_end_is_cut_between_two_letters() {
+        let message = "é".repeat(FAILURE);
+        let failure = Failure { kind: FailureKind::Permanent, message };
+        let End::Failed(failure) = end(Err(failure), &Limits::default()) else { panic!() };
+        assert!(failure.message.ends_with("é... (cut: it had 32768 bytes)"), "{}", failure.message.len());
+        assert!(failure.message.len() < FAILURE + 64);
+    }
 
     #[test]
     fn only_json_within_the_limit_is_output() {

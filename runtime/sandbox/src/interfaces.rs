@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use wflo_host_api::{FUNCTIONS, INTERFACES};
-use wflo_model::{Capability, interface_capability};
+use wflo_model::{Capability, InterfaceName, interface_capability};
 
 /// The interfaces of WASI that are linked. All of them are virtual: clocks, poll and randomness follow from
 /// the gate, output becomes log, the environment is empty, there are no files, and sockets deny everything.
@@ -48,15 +48,30 @@ pub struct Missing {
     pub interface: String,
     /// What a grant would have to give; none if no grant gives it and this host does not offer it.
     pub capability: Option<Capability>,
+    /// The interface to grant, where the host brings it itself.
+    pub own: Option<InterfaceName>,
+}
+
+impl Missing {
+    /// An import of an interface that the host brings itself, and that was not granted.
+    #[must_use]
+    pub fn own(interface: &str, own: InterfaceName) -> Self {
+        Self { interface: interface.to_owned(), capability: None, own: Some(own) }
+    }
 }
 
 impl fmt::Display for Missing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.capability {
-            Some(capability) => {
+        match (self.capability, &self.own) {
+            (Some(capability), _) => {
                 write!(f, "`{}` is imported but not granted; add `{}`", self.interface, capability.example())
             }
-            None => write!(
+            (None, Some(own)) => write!(
+                f,
+                "`{}` is imported but not granted; add `grants.interface.\"{own}\" = {{ .. }}`",
+                self.interface
+            ),
+            (None, None) => write!(
                 f,
                 "`{}` is imported, but no grant gives it and this host does not offer it",
                 self.interface
@@ -65,18 +80,25 @@ impl fmt::Display for Missing {
     }
 }
 
-/// Those of `imports` that neither the virtual set nor `granted` covers.
-pub(crate) fn missing(imports: &[String], granted: &BTreeSet<Capability>) -> Vec<Missing> {
+/// Those of `imports` that neither the virtual set nor `granted` covers. `own` are the interfaces that the host brings
+/// itself: they are there, and who was granted them is known elsewhere.
+pub(crate) fn missing(imports: &[String], granted: &BTreeSet<Capability>, own: &[String]) -> Vec<Missing> {
     let missing = |import: &String| {
         let capability = match interface_capability(import) {
+            _ if is_own(import, own) => return None,
             _ if is_types_only(import) => return None,
             Ok(Some(capability)) if !granted.contains(&capability) => Some(capability),
             Ok(_) if is_offered(import) => return None,
             _ => None,
         };
-        Some(Missing { interface: import.clone(), capability })
+        Some(Missing { interface: import.clone(), capability, own: None })
     };
     imports.iter().filter_map(missing).collect()
+}
+
+/// Whether an import is one of the interfaces that the host brings itself, in a compatible version.
+pub(crate) fn is_own(import: &str, own: &[String]) -> bool {
+    own.iter().any(|own| compatible(own) == compatible(import))
 }
 
 /// Whether an interface of this name, in a compatible version, is linked.
@@ -180,7 +202,7 @@ mod tests {
     fn what_is_missing_names_the_grant() {
         let check = |import: &str, granted: &[Capability], expect: Option<Option<Capability>>| {
             let granted = granted.iter().copied().collect();
-            let found = missing(&[import.to_owned()], &granted);
+            let found = missing(&[import.to_owned()], &granted, &["clinic:ehr/records@0.1.0".to_owned()]);
             assert_eq!(found.first().map(|missing| missing.capability), expect, "{import}");
         };
         check("wflo:db/sql@0.1.0", &[], Some(Some(Capability::Db)));
@@ -199,5 +221,7 @@ mod tests {
         check("wasi:logging/logging@0.1.0", &[], Some(None));
         check("evil:corp/spy@1.0.0", &[Capability::Db], Some(None));
         check("spy", &[], Some(None));
+        check("clinic:ehr/records@0.1.3", &[], None);
+        check("clinic:ehr/records@0.2.0", &[], Some(None));
     }
 }

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use wasmtime::component::{Component, Linker};
 use wflo_host_api::{Gate, StepInfo, StepPre, Stop, Undo};
-use wflo_model::{Capability, Digest, Fault, Limits};
+use wflo_model::{Capability, Digest, Fault, InterfaceName, Limits};
 
 use crate::attempt::{self, Done, End, Ended, Usage, Work};
 use crate::fault::Halt;
@@ -64,7 +65,13 @@ impl Program {
     /// run unless this is empty; within it, the gate decides each call.
     #[must_use]
     pub fn missing(&self, granted: &BTreeSet<Capability>) -> Vec<Missing> {
-        interfaces::missing(&self.imports, granted)
+        interfaces::missing(&self.imports, granted, &self.pool.own)
+    }
+
+    /// Those of its imports that the host brings itself: each needs a grant of its own kind.
+    pub fn own_imports(&self) -> impl Iterator<Item = (&str, InterfaceName)> {
+        let own = self.imports.iter().filter(|import| interfaces::is_own(import, &self.pool.own));
+        own.filter_map(|import| Some((import.as_str(), InterfaceName::of_import(import)?)))
     }
 
     /// Whether it can run at all: its imports exist here and it exports `wflo:step/handler`.
@@ -81,7 +88,7 @@ impl Program {
     /// When it cannot be linked, or ends with a fault.
     pub async fn describe(&self) -> Result<Vec<StepInfo>, DescribeError> {
         self.linked()?;
-        let (done, ..) = self.perform(Work::Describe, NoGate::boxed(), &Limits::default()).await;
+        let (done, ..) = self.perform(Work::Describe, NoGate::boxed(), &describing()).await;
         match done {
             Ok(Done::Described(steps)) => Ok(steps),
             Ok(Done::Returned(_)) => unreachable!("only `describe` was called"),
@@ -127,6 +134,12 @@ impl Program {
     }
 }
 
+/// What a component may use to say what it holds. A list of names and schemas is no work, and nobody has been asked
+/// about this code yet when it is first run to be checked: it gets some seconds, not minutes.
+fn describing() -> Limits {
+    Limits { fuel: 1_000_000_000, timeout: Duration::from_secs(30), ..Limits::default() }
+}
+
 /// Why a component cannot run on this host.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -156,7 +169,7 @@ pub enum DescribeError {
         #[from]
         source: LinkError,
     },
-    /// It trapped, called its host, or ran into the default limits.
+    /// It trapped, called its host, or ran into the limits there are for this.
     #[error("the component failed to describe its steps: {fault}")]
     Fault {
         /// How.

@@ -12,6 +12,7 @@ use wflo_model::Digest;
 
 use crate::cache::CodeCache;
 use crate::config::SandboxConfig;
+use crate::linked::{self, Linked};
 use crate::program::Program;
 use crate::state::State;
 use crate::{clock, ticker};
@@ -46,6 +47,8 @@ pub(crate) struct Pool {
     /// Instances that may be alive: the allocator refuses those over its limits and never waits.
     pub(crate) permits: Semaphore,
     pub(crate) max_memory: u64,
+    /// Interfaces that the host brings itself, with their versions.
+    pub(crate) own: Vec<String>,
 }
 
 impl Sandbox {
@@ -54,8 +57,18 @@ impl Sandbox {
     /// # Errors
     /// When address space for the pool cannot be had, or the cache's folder cannot be made.
     pub fn new(config: SandboxConfig) -> Result<Arc<Self>, SandboxError> {
+        Self::with(config, &[])
+    }
+
+    /// As [`new`](Self::new), with interfaces that the host brings itself.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new); and when an interface is linked already, or has the name of none that a host can bring.
+    pub fn with(config: SandboxConfig, own: &[&dyn Linked]) -> Result<Arc<Self>, SandboxError> {
         let engine = Engine::new(&config.engine()).map_err(|source| SandboxError::Engine { source })?;
-        let linker = linker(&engine).map_err(|source| SandboxError::Engine { source })?;
+        let linker = linker(&engine).map_err(|source| SandboxError::Engine { source });
+        let linker =
+            linker.and_then(|mut linker| linked::add_to_linker(&mut linker, own).map(|()| linker))?;
         ticker::start(&engine).map_err(|source| SandboxError::Thread { source })?;
         let cache = match config.cache_dir {
             Some(path) => match CodeCache::open(&path, &engine) {
@@ -65,7 +78,8 @@ impl Sandbox {
             None => None,
         };
         let permits = Semaphore::new(usize::try_from(config.instances).unwrap_or(Semaphore::MAX_PERMITS));
-        let pool = Arc::new(Pool { engine, permits, max_memory: config.max_memory });
+        let own = own.iter().map(|own| own.import().to_owned()).collect();
+        let pool = Arc::new(Pool { engine, permits, max_memory: config.max_memory, own });
         Ok(Arc::new(Self { pool, linker, cache, programs: Mutex::new(HashMap::new()) }))
     }
 
@@ -141,6 +155,14 @@ pub enum SandboxError {
     Engine {
         /// wasmtime's words.
         source: wasmtime::Error,
+    },
+    /// An interface that the host brings itself cannot be linked.
+    #[error("interface `{interface}` cannot be linked: {why}")]
+    Interface {
+        /// The interface.
+        interface: String,
+        /// Why.
+        why: String,
     },
     /// A thread could not be started.
     #[error("the sandbox's clock thread cannot be started")]

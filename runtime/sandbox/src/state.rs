@@ -14,8 +14,9 @@ use crate::random;
 /// Handles that a guest may hold on streams, pollables and the like.
 const HANDLES: usize = 10_000;
 
-/// The data of a store.
-pub(crate) struct State {
+/// The data of a guest's store. To an interface that the host brings itself it is a [`HostView`], and so the way to
+/// the gate.
+pub struct State {
     pub(crate) gate: Metered,
     pub(crate) memory: MemoryLimit,
     pub(crate) output: SharedOutput,

@@ -190,6 +190,7 @@ impl AttemptGate {
             Operation::Query(_) | Operation::Execute(_) => self.statement(call, bound, None).await,
             Operation::Ask(ask) => self.ask_people(call, ask).await,
             Operation::Http(request) => self.http(call, request, None).await,
+            Operation::Own(own) => self.own(call, own, None).await,
             Operation::Call(_) | Operation::Fact(_) | Operation::Output(_) => {
                 Err(Stop::Host(format!("`{}` was not bound", call.call)))
             }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use wflo_host_api::{Gate, Stop, Undo};
-use wflo_model::{Capability, Digest, Limits};
+use wflo_model::{Capability, Digest, InterfaceName, Limits};
 use wflo_sandbox::{DescribeError, End, Ended, LoadError, Missing, Program, Sandbox, Usage};
 
 /// Makes programs of components.
@@ -32,6 +32,11 @@ pub trait Components: Send + Sync {
 pub trait StepProgram: Send + Sync {
     /// Every import that neither the virtual set nor `granted` covers. It should not run unless this is empty.
     fn missing(&self, granted: &BTreeSet<Capability>) -> Vec<Missing>;
+
+    /// Those of its imports that the host brings itself, each with the name it is granted under.
+    fn own_imports(&self) -> Vec<(String, InterfaceName)> {
+        Vec::new()
+    }
 
     /// Runs a step from its beginning and gives the gate back with how it ended.
     ///
@@ -70,6 +75,10 @@ impl Components for Sandbox {
 impl StepProgram for Program {
     fn missing(&self, granted: &BTreeSet<Capability>) -> Vec<Missing> {
         Self::missing(self, granted)
+    }
+
+    fn own_imports(&self) -> Vec<(String, InterfaceName)> {
+        Self::own_imports(self).map(|(import, name)| (import.to_owned(), name)).collect()
     }
 
     async fn run(&self, step: &str, gate: Box<dyn Gate>, limits: &Limits) -> Ended {

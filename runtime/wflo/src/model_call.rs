@@ -74,7 +74,11 @@ impl AttemptGate {
         })
     }
 
-    fn over_budget(&mut self, call: Asked, refusal: wflo_engine::Refusal) -> Result<CallResult, Stop> {
+    pub(crate) fn over_budget(
+        &mut self,
+        call: Asked,
+        refusal: wflo_engine::Refusal,
+    ) -> Result<CallResult, Stop> {
         let wflo_engine::Refusal { needed_usd, left_usd } = refusal;
         match self.plan.on_exceeded {
             OnExceeded::Fail => self.deny(call, CallError::BudgetExceeded { left_usd }),

@@ -12,6 +12,7 @@ use wflo_ports::{ChatRequest, Database, DbError, Executed, HttpRequest, HttpResp
 
 use crate::ask::Ask;
 use crate::fact::Fact;
+use crate::interface::OwnCall;
 use crate::named::NamedCall;
 use crate::{Outside, http};
 
@@ -32,6 +33,8 @@ pub(crate) enum Operation {
     Http(HttpRequest),
     /// `wflo:approval/policy.fact`
     Fact(Fact),
+    /// A call of an interface that the host brings itself.
+    Own(OwnCall),
     /// What the guest returned: no guest calls it, and it is judged where the step ends.
     Output(Value),
 }
@@ -96,7 +99,10 @@ impl Operation {
             ("wflo:approval/gate", "request") => arguments(call).map(Self::Ask),
             ("wasi:http/outgoing-handler", "handle") => arguments(call).map(Self::Http),
             ("wflo:approval/policy", "fact") => arguments(call).map(Self::Fact),
-            _ => Err(CallError::AccessDenied { message: format!("there is no function `{call}`") }),
+            (interface, _) => match interface.parse() {
+                Ok(interface) => Ok(Self::Own(OwnCall { interface, call: call.clone() })),
+                Err(_) => Err(CallError::AccessDenied { message: format!("there is no function `{call}`") }),
+            },
         }
     }
 
@@ -108,6 +114,8 @@ impl Operation {
             Self::Query(_) | Self::Ask(_) | Self::Fact(_) | Self::Output(_) => CallClass::Read,
             Self::Execute(_) | Self::Call(_) => CallClass::Transactional,
             Self::Http(request) => http::class(request, grants),
+            // The host says when it is made; until then, the worst.
+            Self::Own(_) => CallClass::Unsafe,
         }
     }
 
@@ -149,6 +157,7 @@ impl Operation {
                 database(outside, db).map(|_| ())
             }
             Self::Http(request) => http::authorise(request, grants, outside),
+            Self::Own(own) => own.authorise(grants, outside),
             // Asking is always allowed, and claims are held against what the step declares.
             Self::Ask(_) | Self::Fact(_) | Self::Output(_) => Ok(()),
         }

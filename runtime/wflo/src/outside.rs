@@ -1,12 +1,16 @@
 //! What a host lends to steps today: the real things behind the names that plans use.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use wflo_model::{HttpPattern, Label, ModelName};
-use wflo_ports::{ChatModel, Database, HttpClient};
+use serde_json::Value;
+use wflo_manifest::Plan;
+use wflo_model::{HttpPattern, InterfaceName, Label, ModelName};
+use wflo_ports::{ChatModel, Database, HttpClient, Notifier};
 
-/// The models and databases that the deployment binds now, and its HTTP.
+use crate::interface::{Interface, Lent, WithCeiling, name_of};
+
+/// The models and databases that the deployment binds now, its HTTP, and what interfaces of the host's own lead to.
 ///
 /// A plan's grant alone reaches nothing: a live call needs the binding as well, so that taking a binding away
 /// works at once for every run.
@@ -21,6 +25,9 @@ pub struct Outside {
     models: BTreeMap<ModelName, Arc<dyn ChatModel>>,
     databases: BTreeMap<Label, Arc<dyn Database>>,
     http: Option<OutsideHttp>,
+    interfaces: BTreeMap<InterfaceName, Arc<dyn Lent>>,
+    channels: BTreeMap<String, Result<Arc<dyn Notifier>, String>>,
+    pages: Option<String>,
 }
 
 /// The HTTP that a host lends: who makes requests, and which at most.
@@ -68,6 +75,56 @@ impl Outside {
         self
     }
 
+    /// Lends an interface that the host brings itself. Within `ceiling`, where there is one, grants decide.
+    #[must_use]
+    pub fn with_interface<I: Interface>(mut self, interface: Arc<I>, ceiling: Option<Vec<I::Grant>>) -> Self {
+        let name = name_of(&*interface);
+        self.interfaces.insert(name, Arc::new(WithCeiling { interface, ceiling }));
+        self
+    }
+
+    /// The interfaces of the host's own that a plan asks more of than their ceilings allow. A run of it can be
+    /// started; each call above a ceiling is denied.
+    #[must_use]
+    pub fn exceeded(&self, plan: &Plan) -> BTreeSet<InterfaceName> {
+        let granted = plan.steps.iter().flat_map(|step| &step.grants.interfaces);
+        let exceeds = |name: &InterfaceName, granted: &[Value]| {
+            self.interfaces.get(name).is_some_and(|lent| lent.exceeds(granted))
+        };
+        granted.filter(|(name, granted)| exceeds(name, granted)).map(|(name, _)| name.clone()).collect()
+    }
+
+    pub(crate) fn interface(&self, name: &InterfaceName) -> Option<&Arc<dyn Lent>> {
+        self.interfaces.get(name)
+    }
+
+    /// Lends a channel under the address that workflows use; or says why it cannot be used, which is then why what is to
+    /// be told there waits.
+    #[must_use]
+    pub fn with_channel(mut self, address: String, channel: Result<Arc<dyn Notifier>, String>) -> Self {
+        self.channels.insert(address, channel);
+        self
+    }
+
+    /// Says where people find the pages of `wflo serve`, for links.
+    #[must_use]
+    pub fn with_pages(mut self, url: impl Into<String>) -> Self {
+        self.pages = Some(url.into().trim_end_matches('/').to_owned());
+        self
+    }
+
+    /// The channel of that address, or why it cannot be used; none if it is not bound.
+    #[must_use]
+    pub fn channel(&self, address: &str) -> Option<Result<&Arc<dyn Notifier>, &str>> {
+        Some(self.channels.get(address)?.as_ref().map_err(String::as_str))
+    }
+
+    /// Where people find the pages, without a slash at the end.
+    #[must_use]
+    pub fn pages(&self) -> Option<&str> {
+        self.pages.as_deref()
+    }
+
     /// The HTTP there is.
     #[must_use]
     pub const fn http(&self) -> Option<&OutsideHttp> {
@@ -93,6 +150,8 @@ impl std::fmt::Debug for Outside {
             .field("models", &self.models.keys())
             .field("databases", &self.databases.keys())
             .field("http", &self.http.is_some())
+            .field("interfaces", &self.interfaces.keys())
+            .field("channels", &self.channels.keys())
             .finish()
     }
 }

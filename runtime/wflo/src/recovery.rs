@@ -91,6 +91,10 @@ impl AttemptGate {
                         self.recall_decision();
                         self.http(call, request, Some(intent)).await
                     }
+                    Operation::Own(own) if own.authorise(&self.step.grants, &self.outside).is_ok() => {
+                        self.recall_decision();
+                        self.own(call, own, Some(intent)).await
+                    }
                     _ => {
                         Err(self
                             .park(ParkReason::Unknown { intent: intent.seq, call: call.call.to_string() }))

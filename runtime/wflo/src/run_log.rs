@@ -4,11 +4,15 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::Notify;
-use wflo_engine::{BadHistory, Event, Place, Recorded, RunState, RunStatus, UnitId, UnknownKind, next_due};
+use tokio::sync::{Notify, watch};
+use wflo_engine::{
+    BadHistory, Event, Notices, Place, Recorded, RunState, RunStatus, UnitId, UnknownKind, next_due,
+};
 use wflo_journal::{AppendError, Draft, Entry, Extras, RunKeys, RunWriter, Ticket};
 use wflo_model::{PicoUsd, PrincipalName, RunId, StoreId, Timestamp};
 use wflo_ports::{Clock, Marker, MarkerPurpose};
+
+use crate::outbox;
 
 /// Events in one append, about: what an append may hold is bounded, and what follows can follow in the next.
 const MOST_AT_ONCE: usize = 256;
@@ -32,6 +36,10 @@ pub(crate) struct RunLog {
 struct Inner {
     state: RunState,
     writer: RunWriter,
+    /// What the events being gathered promise to tell.
+    notices: Notices,
+    /// Told of each append that promises something.
+    posted: watch::Sender<Option<Ticket>>,
     /// The status that the run's summary shows.
     shown: Option<RunStatus>,
     last: Option<Ticket>,
@@ -109,10 +117,19 @@ impl RunLog {
         clock: Arc<dyn Clock>,
         writer: RunWriter,
         state: RunState,
+        posted: watch::Sender<Option<Ticket>>,
     ) -> Self {
         let keys = Arc::clone(writer.keys());
-        let inner =
-            Mutex::new(Inner { state, writer, shown: None, last: None, noted: Vec::new(), noted_bytes: 0 });
+        let inner = Mutex::new(Inner {
+            state,
+            writer,
+            notices: Notices::default(),
+            posted,
+            shown: None,
+            last: None,
+            noted: Vec::new(),
+            noted_bytes: 0,
+        });
         Self { run, store, keys, clock, inner, changed: Notify::new() }
     }
 
@@ -189,7 +206,8 @@ impl RunLog {
     pub(crate) async fn flush(&self) -> Result<(), LogFailed> {
         let last = {
             let mut inner = self.lock();
-            inner.submit_noted()?;
+            let time = inner.state.time();
+            inner.submit_noted(time)?;
             inner.last.clone()
         };
         match last {
@@ -223,7 +241,7 @@ impl Inner {
         for (place, event) in events {
             self.take(time, place, event, &mut drafts)?;
         }
-        let ticket = self.submit(drafts)?;
+        let ticket = self.submit(time, drafts)?;
         Ok(Written { seq, time, ticket })
     }
 
@@ -234,14 +252,14 @@ impl Inner {
         self.noted_bytes += noted.last().map_or(0, |draft| draft.body.len());
         self.noted = noted;
         if self.noted.len() >= MOST_NOTED.0 || self.noted_bytes >= MOST_NOTED.1 {
-            self.submit_noted()?;
+            self.submit_noted(time)?;
         }
         Ok(time)
     }
 
-    fn submit_noted(&mut self) -> Result<(), LogFailed> {
+    fn submit_noted(&mut self, time: Timestamp) -> Result<(), LogFailed> {
         if !self.noted.is_empty() {
-            self.submit(Vec::new())?;
+            self.submit(time, Vec::new())?;
         }
         Ok(())
     }
@@ -263,7 +281,7 @@ impl Inner {
             events = next(&self.state, time);
         }
         if !drafts.is_empty() {
-            self.submit(drafts)?;
+            self.submit(time, drafts)?;
         }
         Ok(Advanced { appended, is_over: events.is_empty() })
     }
@@ -276,31 +294,42 @@ impl Inner {
         drafts: &mut Vec<Draft>,
     ) -> Result<(), LogFailed> {
         drafts.push(draft(time, &place, &event));
-        Ok(self.state.apply(&Recorded { seq: self.state.seq() + 1, time, place, event })?)
+        let recorded = Recorded { seq: self.state.seq() + 1, time, place, event };
+        self.state.apply(&recorded)?;
+        self.notices.hear(&recorded, &self.state);
+        Ok(())
     }
 
     /// Hands the drafts to the journal, behind what was noted before them.
-    fn submit(&mut self, mut drafts: Vec<Draft>) -> Result<Ticket, LogFailed> {
+    fn submit(&mut self, time: Timestamp, mut drafts: Vec<Draft>) -> Result<Ticket, LogFailed> {
         // Both together might be more than an append takes.
         if drafts.len() > MOST_NOTED.0 {
-            self.submit_noted()?;
+            self.submit_noted(time)?;
         }
         if !self.noted.is_empty() {
             self.noted.append(&mut drafts);
             drafts = std::mem::take(&mut self.noted);
         }
         self.noted_bytes = 0;
+        let run = self.writer.run();
+        let promised = self.notices.take().into_iter();
+        let outbox: Vec<_> = promised.map(|(seq, notice)| outbox::entry(run, seq, notice, time)).collect();
+        let posts = !outbox.is_empty();
         let status = self.state.status();
         let moved = self.shown != Some(status);
         let extras = Extras {
             summary: if moved { summary(&self.state).as_ref().map(encode) } else { None },
             due: Some(next_due(&self.state)),
             ended: Some(status.is_final()),
+            outbox,
         };
         // After a failure the writer takes nothing more, so a state that is ahead of it is never built upon.
         let ticket = self.writer.append(drafts, extras)?.ticket;
         self.shown = Some(status);
         self.last = Some(ticket.clone());
+        if posts {
+            self.posted.send_replace(Some(ticket.clone()));
+        }
         Ok(ticket)
     }
 }

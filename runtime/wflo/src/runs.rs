@@ -151,7 +151,14 @@ impl Runtime {
     }
 
     pub(crate) fn log(&self, run: RunId, writer: RunWriter, state: RunState) -> Arc<RunLog> {
-        Arc::new(RunLog::new(run, self.journal().store_id(), Arc::clone(&self.clock), writer, state))
+        Arc::new(RunLog::new(
+            run,
+            self.journal().store_id(),
+            Arc::clone(&self.clock),
+            writer,
+            state,
+            self.outbox.posted.clone(),
+        ))
     }
 
     pub(crate) fn open_runs(&self) -> MutexGuard<'_, Runs> {

@@ -13,6 +13,7 @@ use wflo_sandbox::Missing;
 
 use crate::executor::{Executor, Observer};
 use crate::guest::{Components, StepProgram};
+use crate::outbox::Outbox;
 use crate::principal::{People, Principals};
 use crate::run_log::{RunLog, Summary, draft, encoded_summary, recorded};
 use crate::runs::Runs;
@@ -55,6 +56,7 @@ pub struct Runtime {
     /// Held while the stored identities are read, changed and written.
     pub(crate) identities: tokio::sync::Mutex<()>,
     stopping: tokio::sync::watch::Sender<bool>,
+    pub(crate) outbox: Outbox,
 }
 
 impl Runtime {
@@ -67,8 +69,8 @@ impl Runtime {
         entropy: Arc<dyn Entropy>,
     ) -> Self {
         let stopping = tokio::sync::watch::Sender::new(false);
-        let (runs, identities) = Default::default();
-        Self { journal, components, clock, entropy, runs, identities, stopping }
+        let (runs, identities, outbox) = Default::default();
+        Self { journal, components, clock, entropy, runs, identities, stopping, outbox }
     }
 
     /// Has every run that is driven stop where it stands: no attempt begins, and those under way end at their
@@ -114,7 +116,11 @@ impl Runtime {
                 Some(program) => program,
                 None => Arc::clone(&self.components).load(bytes).await?,
             };
-            missing.extend(program.missing(&plan.component_grants(&digest).capabilities()));
+            let grants = plan.component_grants(&digest);
+            missing.extend(program.missing(&grants.capabilities()));
+            let own = program.own_imports().into_iter();
+            let ungranted = own.filter(|(_, name)| !grants.interfaces.contains_key(name));
+            missing.extend(ungranted.map(|(import, name)| Missing::own(&import, name)));
         }
         Ok(missing)
     }

@@ -22,6 +22,10 @@ use anyhow::{Context as _, Result};
 
 use crate::args::{Args, Task};
 
+/// The command's own.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let done = Args::parse(std::env::args().skip(1)).and_then(|task| match task {
         Task::Child { what, rest } => block_on(goal::child(&what, &rest)),

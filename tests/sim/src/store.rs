@@ -8,8 +8,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::{Notify, oneshot};
 use wflo_journal::{
-    Answer, Append, AppendError, Barrier, CreateOutcome, CreateRun, PruneError, ReadError, RunRow, Sieve,
-    Sifted, Store, Ticket,
+    Answer, Append, AppendError, Barrier, CreateOutcome, CreateRun, OutboxChange, OutboxKey, OutboxRow,
+    PruneError, ReadError, RunRow, Sieve, Sifted, Store, Ticket,
 };
 use wflo_model::{Digest, RunId, StepName, StoreId, Timestamp};
 
@@ -27,6 +27,7 @@ pub(crate) struct Image {
     keys: BTreeMap<Vec<u8>, RunId>,
     metas: BTreeMap<String, Vec<u8>>,
     places: BTreeMap<(RunId, StepName, Option<u32>), Vec<u64>>,
+    outbox: BTreeMap<OutboxKey, Vec<u8>>,
 }
 
 /// What waits for the next sync. The answers are given when it is done.
@@ -35,6 +36,7 @@ pub(crate) enum Request {
     Create(CreateRun, Option<oneshot::Sender<Result<CreateOutcome, AppendError>>>),
     Claim(RunId, Option<oneshot::Sender<Result<RunRow, AppendError>>>),
     Meta(String, Vec<u8>, Option<Answer>),
+    Outbox(OutboxChange, Option<Answer>),
 }
 
 enum Verdict {
@@ -57,6 +59,7 @@ impl Image {
             parts.extend(self.events.get(run).into_iter().flatten().cloned());
         }
         parts.extend(self.metas.values().cloned());
+        parts.extend(self.outbox.values().cloned());
         let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
         Digest::of_parts(&parts)
     }
@@ -81,11 +84,21 @@ impl Image {
                 self.metas.insert(name.clone(), value.clone());
                 Verdict::Done(Ok(()))
             }
+            Request::Outbox(change, _) => Verdict::Done(self.change_outbox(change)),
         }
     }
 
+    fn change_outbox(&mut self, change: &OutboxChange) -> Result<(), AppendError> {
+        if !change.remove.iter().all(|key| self.outbox.contains_key(key)) {
+            return Err(AppendError::Gone);
+        }
+        change.remove.iter().for_each(|key| drop(self.outbox.remove(key)));
+        self.outbox.extend(change.put.iter().map(|row| (row.key, row.value.clone())));
+        Ok(())
+    }
+
     fn append(&mut self, append: &Append) -> Result<(), AppendError> {
-        let Append { run, fence, expected, events, state, due, ended, touched, .. } = append;
+        let Append { run, fence, expected, events, state, due, ended, touched, outbox, .. } = append;
         let row = self.rows.get_mut(run).ok_or(AppendError::UnknownRun { run: *run })?;
         if row.fence != *fence {
             return Err(AppendError::Fenced);
@@ -98,6 +111,7 @@ impl Image {
         row.due = due.unwrap_or(row.due);
         row.ended = ended.unwrap_or(row.ended);
         self.events.entry(*run).or_default().extend(events.iter().cloned());
+        self.outbox.extend(outbox.iter().map(|row| (row.key, row.value.clone())));
         for touch in touched {
             self.places.entry((*run, touch.step.clone(), touch.item)).or_default().push(touch.seq);
         }
@@ -130,9 +144,10 @@ impl Request {
     fn answer(self, verdict: Verdict) {
         // Whoever let go of the other end does not want to know.
         match (self, verdict) {
-            (Self::Append(_, Some(to)) | Self::Meta(_, _, Some(to)), Verdict::Done(result)) => {
-                to.give(result)
-            }
+            (
+                Self::Append(_, Some(to)) | Self::Meta(_, _, Some(to)) | Self::Outbox(_, Some(to)),
+                Verdict::Done(result),
+            ) => to.give(result),
             (Self::Create(_, Some(to)), Verdict::Created(result)) => drop(to.send(result)),
             (Self::Claim(_, Some(to)), Verdict::Claimed(result)) => drop(to.send(result)),
             _ => {}
@@ -141,7 +156,9 @@ impl Request {
 
     fn refuse(self, error: AppendError) {
         match self {
-            Self::Append(_, Some(to)) | Self::Meta(_, _, Some(to)) => to.give(Err(error)),
+            Self::Append(_, Some(to)) | Self::Meta(_, _, Some(to)) | Self::Outbox(_, Some(to)) => {
+                to.give(Err(error));
+            }
             Self::Create(_, Some(to)) => drop(to.send(Err(error))),
             Self::Claim(_, Some(to)) => drop(to.send(Err(error))),
             _ => {}
@@ -154,8 +171,9 @@ impl Request {
             Self::Append(append, _) => {
                 let Append { run, fence, expected, due, ended, .. } = *append;
                 let (events, state) = (append.events.clone(), append.state.clone());
-                let (touched, after) = (append.touched.clone(), Vec::new());
-                Self::Append(Append { run, fence, expected, events, state, due, ended, touched, after }, None)
+                let (touched, outbox, after) = (append.touched.clone(), append.outbox.clone(), Vec::new());
+                let deaf = Append { run, fence, expected, events, state, due, ended, touched, outbox, after };
+                Self::Append(deaf, None)
             }
             Self::Create(create, _) => {
                 let CreateRun { run, key, events, state, touched, .. } = create;
@@ -165,6 +183,7 @@ impl Request {
             }
             Self::Claim(run, _) => Self::Claim(*run, None),
             Self::Meta(name, value, _) => Self::Meta(name.clone(), value.clone(), None),
+            Self::Outbox(change, _) => Self::Outbox(change.clone(), None),
         }
     }
 }
@@ -380,6 +399,28 @@ impl Store for SimStore {
         due.sort();
         due.truncate(limit);
         Ok(due)
+    }
+
+    async fn outbox(
+        &self,
+        after: Option<OutboxKey>,
+        until: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<OutboxRow>, ReadError> {
+        self.reads().await;
+        let inner = self.world.lock();
+        let rows = inner
+            .image
+            .outbox
+            .iter()
+            .filter(|(key, _)| key.due <= until && after.is_none_or(|after| **key > after));
+        Ok(rows.take(limit).map(|(key, value)| OutboxRow { key: *key, value: value.clone() }).collect())
+    }
+
+    fn change_outbox(&self, change: OutboxChange) -> Ticket {
+        let (answer, ticket) = Ticket::pair();
+        self.send(Request::Outbox(change, Some(answer)), Vec::new());
+        ticket
     }
 
     async fn meta(&self, name: &str) -> Result<Option<Vec<u8>>, ReadError> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 use tempfile::TempDir;
-use wflo_backends::llm::{Cassette, CassetteError, OpenAi, OpenAiConfig};
+use wflo_backends::llm::{Cassette, CassetteError, OpenAi, ServerConfig};
 use wflo_model::{Digest, ModelName};
 use wflo_ports::{ChatModel, ChatRequest, Completion, IdempotencyKey, Message, ModelError, Role};
 
@@ -48,7 +48,7 @@ fn reply(text: &str) -> Reply {
 }
 
 fn provider(server: &Server) -> Arc<dyn ChatModel> {
-    let mut config = OpenAiConfig::new(&server.base_url, models()).with_api_key("sk-secret");
+    let mut config = ServerConfig::new(&server.base_url, models()).with_api_key("sk-secret");
     config.max_retries = 0;
     Arc::new(OpenAi::new(config).unwrap())
 }

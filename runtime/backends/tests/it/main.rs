@@ -1,9 +1,13 @@
 //! The backends against the real thing: SQLite files, HTTP over loopback, tapes on disk.
 
+mod anthropic;
 mod cassette;
 mod http;
+mod mail;
+mod notify;
 mod openai;
 mod server;
+mod smtp_server;
 mod sqlite;
 mod sqlite_changes;
 mod sqlite_escape;

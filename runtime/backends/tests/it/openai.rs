@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use wflo_backends::llm::{OpenAi, OpenAiConfig};
+use wflo_backends::llm::{OpenAi, ServerConfig};
 use wflo_model::Digest;
 use wflo_ports::{ChatModel, ChatRequest, Completion, IdempotencyKey, Message, ModelError, Role, TokenUsage};
 
@@ -37,8 +37,8 @@ fn error(message: &str, code: &str) -> Value {
     json!({"error": {"message": message, "type": "x", "param": null, "code": code}})
 }
 
-fn config(server: &Server) -> OpenAiConfig {
-    OpenAiConfig::new(&server.base_url, vec!["gpt-4".parse().unwrap()]).with_api_key("sk-secret")
+fn config(server: &Server) -> ServerConfig {
+    ServerConfig::new(&server.base_url, vec!["gpt-4".parse().unwrap()]).with_api_key("sk-secret")
 }
 
 fn key() -> IdempotencyKey {
@@ -77,7 +77,7 @@ async fn a_schema_and_sampling_are_passed_on() {
     });
     let server = Server::start(vec![Reply::Json(200, &[], answer())]).await;
     // Without a key there is no header.
-    let config = OpenAiConfig::new(&server.base_url, vec!["gpt-4".parse().unwrap()]);
+    let config = ServerConfig::new(&server.base_url, vec!["gpt-4".parse().unwrap()]);
     let request =
         ChatRequest { schema: Some(schema.clone()), temperature: Some(0.5), seed: Some(7), ..request() };
     OpenAi::new(config).unwrap().complete(&request, &key()).await.unwrap();
@@ -171,7 +171,7 @@ async fn what_may_have_been_done_is_not_asked_again() {
 #[tokio::test]
 async fn a_slow_provider_times_out() {
     let server = Server::start(vec![Reply::Wait]).await;
-    let config = OpenAiConfig { timeout: Duration::from_millis(50), ..config(&server) };
+    let config = ServerConfig { timeout: Duration::from_millis(50), ..config(&server) };
     match OpenAi::new(config).unwrap().complete(&request(), &key()).await {
         Err(ModelError::Upstream { message }) => assert!(message.contains("within 50ms"), "{message}"),
         other => panic!("{other:?}"),
@@ -184,7 +184,7 @@ async fn a_server_that_is_not_there_gets_nothing() {
     // A port that was free a moment ago.
     let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let base_url = format!("http://{free}/v1?key=sk-in-query");
-    let mut config = OpenAiConfig::new(base_url, vec!["gpt-4".parse().unwrap()]);
+    let mut config = ServerConfig::new(base_url, vec!["gpt-4".parse().unwrap()]);
     config.max_retries = 0;
     match OpenAi::new(config).unwrap().complete(&request(), &key()).await {
         Err(ModelError::NotSent { message }) => {
@@ -228,7 +228,7 @@ async fn another_model_is_not_asked_for() {
 
 #[test]
 fn the_key_is_never_shown() {
-    let config = OpenAiConfig::new("https://api.example/v1", vec![]).with_api_key("sk-secret");
+    let config = ServerConfig::new("https://api.example/v1", vec![]).with_api_key("sk-secret");
     let model = OpenAi::new(config.clone());
     assert!(!format!("{config:?} {model:?}").contains("sk-secret"));
 }

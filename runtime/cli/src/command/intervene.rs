@@ -24,7 +24,7 @@ pub(crate) async fn cancel(
     let deploy = project.deploy()?;
     let cancel = session::Cancel { run, who: who(global)?, reason, deploy: deploy.clone(), again: false };
     session.ask(cancel).await?;
-    match follow(global, session, session::Drive { run, deploy }, run).await? {
+    match follow(global, session, session::Drive { run, deploy: deploy.clone() }, deploy, run).await? {
         // That is what was wanted.
         Code::RunFailed => Ok(Code::Succeeded),
         code => Ok(code),
@@ -56,7 +56,7 @@ pub(crate) async fn resolve(
     if no_resume {
         return Ok(Code::of(&session.ask(session::Show { run }).await?));
     }
-    follow(global, session, session::Drive { run, deploy }, run).await
+    follow(global, session, session::Drive { run, deploy: deploy.clone() }, deploy, run).await
 }
 
 /// Makes a run that goes on from where another stood, and follows it.
@@ -71,7 +71,7 @@ pub(crate) async fn fork(
     let deploy = project.deploy()?;
     let (who, again) = (who(global)?, false);
     let run = session.ask(session::Fork { run, at, keep, who, deploy: deploy.clone(), again }).await?;
-    follow(global, session, session::Drive { run, deploy }, run).await
+    follow(global, session, session::Drive { run, deploy: deploy.clone() }, deploy, run).await
 }
 
 /// Drops old runs.

@@ -6,6 +6,7 @@ mod cost;
 mod demo;
 mod intervene;
 mod logs;
+mod outbox;
 mod policy;
 mod rollback;
 mod run;
@@ -108,6 +109,7 @@ async fn stored(
             let approval = session.ask(session::Approval { id }).await?;
             output(global, &approval, || show::approval(&approval, terminal::stdout_colors()));
         }
+        Command::Outbox { retry } => outbox::outbox(global, project, session, retry).await?,
         Command::Cost { run, by } => cost::cost(global, session, run, by).await?,
         Command::Identity { command: Identity::Add { name, groups } } => {
             let groups = groups.into_iter().collect();

@@ -9,12 +9,12 @@ use wflo_manifest::Directory;
 use wflo_model::RunId;
 use wflo_ports::Entropy as _;
 
-use super::output;
+use super::{outbox, output};
 use crate::args::{Global, Run, Vote};
 use crate::failure::{Code, Failure, WHO_HINT};
 use crate::progress::Progress;
 use crate::project::{Pinned, Project, local_user, variable};
-use crate::session::{self, Operation, Session, Streamed, Who};
+use crate::session::{self, Deploy, Operation, Session, Streamed, Who};
 use crate::{say, show, terminal};
 
 /// Starts a run and follows it.
@@ -40,7 +40,7 @@ pub(crate) async fn run(
         key: args.key.map_or_else(nonce, Ok)?,
     };
     let run = session.ask(start).await?;
-    follow(global, session, session::Drive { run, deploy }, run).await
+    follow(global, session, session::Drive { run, deploy: deploy.clone() }, deploy, run).await
 }
 
 /// Goes on with one run, or with all that can.
@@ -56,8 +56,8 @@ pub(crate) async fn resume(
         if !lacks.is_empty() {
             return Err(Failure::usage(unbound(run, &lacks)).hint(ELSEWHERE));
         }
-        let resume = session::Resume { run, who: who(global)?, deploy };
-        return follow(global, session, resume, run).await;
+        let resume = session::Resume { run, who: who(global)?, deploy: deploy.clone() };
+        return follow(global, session, resume, deploy, run).await;
     }
     let wflo::Resumable { runs, waiting, parked } = session.ask(session::Resumable {}).await?;
     // Where nothing can go on, the code says what there is to be waited for.
@@ -72,7 +72,8 @@ pub(crate) async fn resume(
             say(&format!("{}: left as it is", unbound(run, &lacks)));
             continue;
         }
-        code = follow(global, session, session::Drive { run, deploy: deploy.clone() }, run).await?;
+        let drive = session::Drive { run, deploy: deploy.clone() };
+        code = follow(global, session, drive, deploy.clone(), run).await?;
         if code.is_interrupted() {
             return Ok(code);
         }
@@ -118,7 +119,7 @@ pub(crate) async fn vote(
         }
         return Ok(Code::of(&session.ask(session::Show { run }).await?));
     }
-    follow(global, session, session::Drive { run, deploy }, run).await
+    follow(global, session, session::Drive { run, deploy: deploy.clone() }, deploy, run).await
 }
 
 /// Has a run driven, says how it comes along, and shows where it stands.
@@ -126,6 +127,7 @@ pub(crate) async fn follow<O: Operation<Answer = RunView>>(
     global: &Global,
     session: &mut Session,
     drive: O,
+    deploy: Deploy,
     run: RunId,
 ) -> Result<Code, Failure> {
     let mut progress = Progress::new(global);
@@ -159,6 +161,9 @@ pub(crate) async fn follow<O: Operation<Answer = RunView>>(
         Err(failure) => return Err(failure),
     };
     output(global, &view, || show::run(&view, terminal::stdout_colors()));
+    if !code.is_interrupted() {
+        outbox::farewell(session, deploy, run).await?;
+    }
     Ok(code)
 }
 

@@ -8,8 +8,11 @@ use serde::{Deserialize, Serialize};
 use wflo::{Host, Outside, Principal, Principals};
 use wflo_backends::db::sqlite::{Sqlite, SqliteOptions};
 use wflo_backends::http::{Http, HttpConfig};
-use wflo_backends::llm::{Cassette, OpenAi, OpenAiConfig};
-use wflo_manifest::{CassetteMode, DbBinding, Deployment, LlmBinding, LlmKind, Text};
+use wflo_backends::llm::{Anthropic, Cassette, OpenAi, ServerConfig};
+use wflo_manifest::{
+    CassetteMode, DbBinding, Deployment, LlmBinding, LlmKind, LlmServer, MissingVariable, Text,
+};
+use wflo_model::ModelName;
 use wflo_ports::ChatModel;
 
 use crate::failure::{Code, Failure};
@@ -67,19 +70,27 @@ impl Deploy {
         }
         let ceiling = deployment.ceilings.http.clone();
         outside = outside.with_http(Arc::new(Http::new(HttpConfig::default())), ceiling);
+        outside = self.lend_channels(&deployment, outside)?;
         Ok(Host { outside: Arc::new(outside), principals: self.principals()? })
+    }
+
+    fn server(&self, server: &LlmServer, models: Vec<ModelName>) -> Result<ServerConfig, Failure> {
+        let mut config = ServerConfig::new(self.resolve(&server.base_url)?, models);
+        if let Some(key) = &server.api_key {
+            config = config.with_api_key(self.resolve(key)?);
+        }
+        (config.timeout, config.max_retries) = (server.timeout, server.max_retries);
+        Ok(config)
     }
 
     fn model(&self, deployment: &Deployment, binding: &LlmBinding) -> Result<Arc<dyn ChatModel>, Failure> {
         let models = binding.models.iter().cloned().collect();
         match &binding.kind {
-            LlmKind::OpenAi { base_url, api_key, timeout, max_retries } => {
-                let mut config = OpenAiConfig::new(self.resolve(base_url)?, models);
-                if let Some(key) = api_key {
-                    config = config.with_api_key(self.resolve(key)?);
-                }
-                (config.timeout, config.max_retries) = (*timeout, *max_retries);
-                Ok(Arc::new(OpenAi::new(config).map_err(Failure::usage)?))
+            LlmKind::OpenAi(server) => {
+                Ok(Arc::new(OpenAi::new(self.server(server, models)?).map_err(Failure::usage)?))
+            }
+            LlmKind::Anthropic(server) => {
+                Ok(Arc::new(Anthropic::new(self.server(server, models)?).map_err(Failure::usage)?))
             }
             LlmKind::Cassette { path, mode, upstream } => {
                 let path = self.beside(path);
@@ -98,12 +109,16 @@ impl Deploy {
         }
     }
 
-    fn beside(&self, path: &str) -> PathBuf {
+    pub(super) fn beside(&self, path: &str) -> PathBuf {
         self.config.parent().unwrap_or(Path::new("/")).join(path)
     }
 
-    fn resolve(&self, text: &Text) -> Result<String, Failure> {
-        text.resolve(&|name| self.variables.get(name).cloned()).map_err(Failure::usage)
+    pub(super) fn resolve(&self, text: &Text) -> Result<String, Failure> {
+        self.resolve_text(text).map_err(Failure::usage)
+    }
+
+    pub(super) fn resolve_text(&self, text: &Text) -> Result<String, MissingVariable> {
+        text.resolve(&|name| self.variables.get(name).cloned())
     }
 }
 

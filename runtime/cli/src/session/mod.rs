@@ -11,6 +11,7 @@
 //! that does no harm.
 
 mod address;
+mod channels;
 mod client;
 mod deploy;
 mod frame;
@@ -21,6 +22,7 @@ mod operation;
 mod operations;
 mod rollback;
 mod service;
+mod telling;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -45,6 +47,7 @@ pub(crate) use self::operations::{
 };
 pub(crate) use self::rollback::{Changes, Rollback, RollbackPlan};
 use self::service::{Refusal, Service};
+pub(crate) use self::telling::{Outbox, Tell};
 use crate::failure::{Code, FULL_HINT, Failure, full};
 
 /// How long another process that holds the store and does not listen is waited for. It covers the ten seconds that

@@ -15,6 +15,7 @@ use super::operations::{
 };
 use super::rollback::{Changes, Rollback, RollbackPlan};
 use super::service::{Refusal, Service};
+use super::telling::{Outbox, Tell};
 
 /// How much may be under way to somebody who is slow to take it.
 pub(crate) const STREAM: usize = 64;
@@ -102,6 +103,7 @@ requests! {
     Known,
     Lacks,
     Logs,
+    Outbox,
     Replay,
     Resolve,
     Resumable,
@@ -111,6 +113,7 @@ requests! {
     Runs,
     Show,
     Start,
+    Tell,
     Vote,
 }
 

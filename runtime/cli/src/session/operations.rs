@@ -292,6 +292,7 @@ impl Operation for Drive {
         let host = service.host(&self.deploy).await?;
         let observer = Arc::new(Telling(sink.clone()));
         let driving = service.runtime().drive(self.run, &host, Some(observer));
+        let driving = service.runtime().telling(&host, driving);
         service.stands(looking(service, self.run, &sink, driving).await?)
     }
 }
@@ -332,6 +333,7 @@ impl Operation for Resume {
         let host = service.host(&self.deploy).await?;
         let observer = Arc::new(Telling(sink.clone()));
         let driving = service.runtime().resume(self.run, &by, &host, Some(observer));
+        let driving = service.runtime().telling(&host, driving);
         service.stands(looking(service, self.run, &sink, driving).await?)
     }
 }

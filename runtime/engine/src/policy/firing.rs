@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use wflo_manifest::{Policy, PolicyEvent, Scope};
+use wflo_manifest::{Policy, PolicyAction, PolicyEvent, Scope};
 use wflo_model::{Digest, PolicyName, RunId, StepName};
 
 use super::Occurrence;
@@ -27,6 +27,9 @@ pub struct Firing {
     /// What else it read, where that is no list or object.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub context: BTreeMap<String, Value>,
+    /// Channels that it tells, whatever is decided.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tells: Vec<String>,
 }
 
 /// Why a policy fired.
@@ -123,6 +126,7 @@ pub(super) fn of(
     if values.is_empty() || reads_call {
         values.extend([occurrence.whole()]);
     }
-    let (policy, digest) = (policy.name.clone(), policy.digest());
-    Some(Firing { policy, digest, on: occurrence.on(), because, values, context })
+    let (name, digest) = (policy.name.clone(), policy.digest());
+    let tells = policy.actions.iter().filter_map(PolicyAction::tells).map(str::to_owned).collect();
+    Some(Firing { policy: name, digest, on: occurrence.on(), because, values, context, tells })
 }

@@ -70,6 +70,9 @@ pub fn plan_rollback(
     for (unit, done) in units {
         add(&mut plan, unit, done, &compensates);
     }
+    // Of steps side by side, the one that began first may have committed last. The journal has a commit before the
+    // database lets go of its rows, so its order is that in which they changed.
+    plan.undo.sort_by_key(|undo| std::cmp::Reverse(undo.event));
     plan
 }
 

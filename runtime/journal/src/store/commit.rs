@@ -18,7 +18,7 @@ use wflo_model::{RunId, Timestamp};
 use super::generation::{Sieve, Sifted, sift};
 use super::ticket::{Answer, Barrier, Ticket};
 use super::view::{Backend, Shared, Write, decode_blocks, decode_row, decode_run};
-use super::{Append, CreateOutcome, CreateRun, MAX_APPEND, MAX_VALUE, Touch};
+use super::{Append, CreateOutcome, CreateRun, MAX_APPEND, MAX_VALUE, OutboxChange, OutboxRow, Touch};
 use crate::error::{AppendError, PruneError, ReadError};
 use crate::key::{Key, MAX_RUN_KEY};
 use crate::record::{CHECKSUM, ItemBlocks, RunRow, block_of, frame, unframe};
@@ -38,6 +38,7 @@ enum Request {
     Create(CreateRun, oneshot::Sender<Result<CreateOutcome, AppendError>>),
     Claim(RunId, oneshot::Sender<Result<RunRow, AppendError>>),
     Meta(String, Vec<u8>, Vec<Barrier>, Answer),
+    Outbox(OutboxChange, Answer),
     Prune(Box<dyn Sieve>, oneshot::Sender<Result<Sifted, PruneError>>),
     Close,
 }
@@ -48,6 +49,7 @@ impl Request {
             Self::Append(append, _) => append.events.iter().map(Vec::len).sum::<usize>() + append.state.len(),
             Self::Create(create, _) => create.events.iter().map(Vec::len).sum::<usize>() + create.state.len(),
             Self::Meta(_, value, ..) => value.len(),
+            Self::Outbox(change, _) => change.put.iter().map(|row| row.value.len()).sum(),
             Self::Claim(..) | Self::Prune(..) | Self::Close => 0,
         }
     }
@@ -74,7 +76,8 @@ impl<B: Backend> GroupCommit<B> {
     }
 
     pub(super) fn submit(&self, append: Append) -> Ticket {
-        if let Err(error) = check_sizes(&append.events, &append.state) {
+        let sizes = check_sizes(&append.events, &append.state).and_then(|()| check_rows(&append.outbox));
+        if let Err(error) = sizes {
             return Ticket::answered(Err(error));
         }
         let (answer, ticket) = Ticket::pair();
@@ -106,6 +109,15 @@ impl<B: Backend> GroupCommit<B> {
         }
         let (answer, ticket) = Ticket::pair();
         self.send(Request::Meta(name.to_owned(), value, after, answer));
+        ticket
+    }
+
+    pub(super) fn change_outbox(&self, change: OutboxChange) -> Ticket {
+        if let Err(error) = check_rows(&change.put) {
+            return Ticket::answered(Err(error));
+        }
+        let (answer, ticket) = Ticket::pair();
+        self.send(Request::Outbox(change, answer));
         ticket
     }
 
@@ -146,6 +158,10 @@ fn check_sizes(events: &[Vec<u8>], state: &[u8]) -> Result<(), AppendError> {
     // The row's own fields take 26 bytes before the state.
     check("the state of a run", 26 + state.len(), MAX_VALUE - CHECKSUM)?;
     check("an append", events.iter().map(Vec::len).sum(), MAX_APPEND)
+}
+
+fn check_rows(rows: &[OutboxRow]) -> Result<(), AppendError> {
+    rows.iter().try_for_each(|row| check("what waits to leave", row.value.len(), MAX_VALUE - CHECKSUM))
 }
 
 /// The writing thread.
@@ -226,7 +242,9 @@ impl Verdict {
 
     fn refused(request: Request) -> Option<Self> {
         Some(match request {
-            Request::Append(_, answer) | Request::Meta(_, _, _, answer) => Self::Done(answer, Err(stopped())),
+            Request::Append(_, answer) | Request::Meta(_, _, _, answer) | Request::Outbox(_, answer) => {
+                Self::Done(answer, Err(stopped()))
+            }
             Request::Create(_, to) => Self::Created(to, Err(stopped())),
             Request::Claim(_, to) => Self::Claimed(to, Err(stopped())),
             Request::Prune(..) | Request::Close => return None,
@@ -239,8 +257,8 @@ struct Group<'a, B> {
     shared: &'a Shared<B>,
     events: Vec<Write>,
     rows: HashMap<RunId, StagedRow>,
-    /// Keys of requests and values of the deployment.
-    cells: HashMap<Vec<u8>, Vec<u8>>,
+    /// Keys of requests, values of the deployment, what waits to leave; none for what is taken away.
+    cells: HashMap<Vec<u8>, Option<Vec<u8>>>,
     /// Where events of steps and items lie; for those that change.
     places: HashMap<Vec<u8>, ItemBlocks>,
 }
@@ -292,6 +310,10 @@ impl<'a, B: Backend> Group<'a, B> {
                 let (result, failed) = settle(self.meta(&name, value, after));
                 (Verdict::Done(answer, result), failed)
             }
+            Request::Outbox(change, answer) => {
+                let (result, failed) = settle(self.change_outbox(change));
+                (Verdict::Done(answer, result), failed)
+            }
             Request::Create(create, to) => {
                 let (result, failed) = settle(self.create(create));
                 (Verdict::Created(to, result), failed)
@@ -325,14 +347,40 @@ impl<'a, B: Backend> Group<'a, B> {
         staged.row.ended = append.ended.unwrap_or(staged.row.ended);
         staged.changed = true;
         self.add_events(append.run, first, append.events);
+        self.put_rows(append.outbox);
         self.touch(append.run, append.touched)
+    }
+
+    /// Whoever removes a row has it: of two that would, one is refused.
+    fn change_outbox(&mut self, change: OutboxChange) -> Result<(), Stop> {
+        let keys: Vec<_> = change.remove.iter().map(|key| Key::Outbox(key.due, key.id).encode()).collect();
+        for key in &keys {
+            let is_there = match self.cells.get(key) {
+                Some(staged) => staged.is_some(),
+                None => self.shared.backend.get(key).map_err(Stop::Fail)?.is_some(),
+            };
+            if !is_there {
+                return Err(Stop::Refuse(AppendError::Gone));
+            }
+        }
+        self.cells.extend(keys.into_iter().map(|key| (key, None)));
+        self.put_rows(change.put);
+        Ok(())
+    }
+
+    fn put_rows(&mut self, rows: Vec<OutboxRow>) {
+        for OutboxRow { key, value } in rows {
+            let key = Key::Outbox(key.due, key.id).encode();
+            let value = frame(&key, value);
+            self.cells.insert(key, Some(value));
+        }
     }
 
     fn create(&mut self, create: CreateRun) -> Result<CreateOutcome, Stop> {
         let key = create.key.as_ref().map(|key| Key::Named(key).encode());
         if let Some(key) = &key {
             let value = match self.cells.get(key) {
-                Some(staged) => Some(staged.clone()),
+                Some(staged) => staged.clone(),
                 None => self.shared.backend.get(key).map_err(Stop::Fail)?,
             };
             if let Some(value) = value {
@@ -349,7 +397,7 @@ impl<'a, B: Backend> Group<'a, B> {
         self.rows.insert(create.run, staged);
         if let Some(key) = key {
             let value = frame(&key, create.run.as_bytes().to_vec());
-            self.cells.insert(key, value);
+            self.cells.insert(key, Some(value));
         }
         self.add_events(create.run, 1, create.events);
         self.touch(create.run, create.touched)?;
@@ -385,7 +433,7 @@ impl<'a, B: Backend> Group<'a, B> {
         wait(after)?;
         let key = Key::Meta(name).encode();
         let value = frame(&key, value);
-        self.cells.insert(key, value);
+        self.cells.insert(key, Some(value));
         Ok(())
     }
 
@@ -457,7 +505,7 @@ impl<'a, B: Backend> Group<'a, B> {
         }
         for (key, value) in self.cells {
             undo.insert(key.clone(), self.shared.backend.get(&key)?);
-            writes.push((key, Some(value)));
+            writes.push((key, value));
         }
         for (key, blocks) in self.places {
             let value = frame(&key, blocks.encode());

@@ -74,6 +74,19 @@ macro_rules! store_by_group_commit {
                 self.commit.shared().due(now, limit)
             }
 
+            async fn outbox(
+                &self,
+                after: Option<$crate::OutboxKey>,
+                until: wflo_model::Timestamp,
+                limit: usize,
+            ) -> Result<Vec<$crate::OutboxRow>, $crate::ReadError> {
+                self.commit.shared().outbox(after, until, limit)
+            }
+
+            fn change_outbox(&self, change: $crate::OutboxChange) -> $crate::store::Ticket {
+                self.commit.change_outbox(change)
+            }
+
             async fn meta(&self, name: &str) -> Result<Option<Vec<u8>>, $crate::ReadError> {
                 self.commit.shared().meta(name)
             }

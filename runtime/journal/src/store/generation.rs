@@ -71,7 +71,8 @@ pub(super) fn sift<B: Backend>(shared: &Shared<B>, sieve: &mut dyn Sieve) -> Res
             Some(Key::Item(run, ..) | Key::Unfinished(run)) => run,
             Some(Key::Named(_)) => decode_run(key, &unframe(key, value.clone())?)?,
             // Values of the deployment, and whatever a later version keeps: not a run's, as far as this one knows.
-            Some(Key::Meta(_)) | None => return Ok(Some(value)),
+            // What waits to leave outlives its run: whoever sends it sees that there is nothing left to say.
+            Some(Key::Meta(_) | Key::Outbox(..)) | None => return Ok(Some(value)),
         };
         match (fates.get_mut(&of), Key::decode(key)) {
             (None | Some(Fate::Keep), _) => Ok(Some(value)),

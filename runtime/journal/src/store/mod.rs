@@ -4,6 +4,7 @@ mod commit;
 mod delegate;
 mod generation;
 mod memory;
+mod outbox;
 mod sled_store;
 mod state_dir;
 mod sync;
@@ -17,6 +18,7 @@ use wflo_model::{RunId, StepName, StoreId, Timestamp};
 
 pub use generation::{Fate, Sieve, Sifted};
 pub use memory::MemoryStore;
+pub use outbox::{OutboxChange, OutboxKey, OutboxRow};
 pub use sled_store::SledStore;
 pub(crate) use state_dir::{create_private_dir, sync_dir};
 pub use sync::{Fault, FaultSync, SyncHook};
@@ -109,6 +111,21 @@ pub trait Store: Send + Sync {
     /// When the store cannot be read.
     async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<(Timestamp, RunId)>, ReadError>;
 
+    /// What waits to leave and is due at `until`, soonest first: at most `limit` of those after `after`; fewer only at
+    /// the end.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn outbox(
+        &self,
+        after: Option<OutboxKey>,
+        until: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<OutboxRow>, ReadError>;
+
+    /// Changes what waits to leave, all or nothing. [`AppendError::Gone`] where something to be removed is not there.
+    fn change_outbox(&self, change: OutboxChange) -> Ticket;
+
     /// A value of the deployment.
     ///
     /// # Errors
@@ -150,6 +167,8 @@ pub struct Append {
     pub ended: Option<bool>,
     /// Which of the events belong to which step or item; see [`Touch`].
     pub touched: Vec<Touch>,
+    /// What waits to leave because of the events.
+    pub outbox: Vec<OutboxRow>,
     /// What must be durable before this is written.
     pub after: Vec<Barrier>,
 }

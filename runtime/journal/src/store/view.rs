@@ -11,6 +11,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use wflo_model::{RunId, StepName, Timestamp};
 
 use super::generation::ReplaceError;
+use super::{OutboxKey, OutboxRow};
 use crate::error::{PruneError, ReadError};
 use crate::key::{self, Key};
 use crate::record::{ItemBlocks, RunRow, unframe};
@@ -178,6 +179,31 @@ impl<B: Backend> Shared<B> {
         Ok(decode_blocks(&key, value)?.events().collect())
     }
 
+    pub(super) fn outbox(
+        &self,
+        after: Option<OutboxKey>,
+        until: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<OutboxRow>, ReadError> {
+        // The next key in order: ids are as long as any, so a zero behind one comes before every other.
+        let mut first = Key::Outbox(Timestamp::default(), [0; 16]).encode();
+        if let Some(OutboxKey { due, id }) = after {
+            first = [&Key::Outbox(due, id).encode()[..], &[0]].concat();
+        }
+        let last = Key::Outbox(until, [0xff; 16]).encode();
+        if first > last {
+            return Ok(Vec::new());
+        }
+        let row = |(key, value): Pair| {
+            let value = unframe(&key, value)?;
+            match Key::decode(&key) {
+                Some(Key::Outbox(due, id)) => Ok(OutboxRow { key: OutboxKey { due, id }, value }),
+                _ => Err(ReadError::corrupt(key::show(&key), "no key of the outbox")),
+            }
+        };
+        self.index(&first, &last, limit)?.into_iter().map(row).collect()
+    }
+
     pub(super) fn meta(&self, name: &str) -> Result<Option<Vec<u8>>, ReadError> {
         self.get(&Key::Meta(name).encode())
     }
@@ -189,7 +215,7 @@ impl<B: Backend> Shared<B> {
         durable.map(|value| unframe(key, value)).transpose()
     }
 
-    /// The first durable pairs of an index, whose keys come and go and whose values never change.
+    /// The first durable pairs of an index, whose keys come and go.
     fn index(&self, first: &[u8], last: &[u8], limit: usize) -> Result<Vec<Pair>, ReadError> {
         let mut want = limit;
         loop {
@@ -197,7 +223,14 @@ impl<B: Backend> Shared<B> {
             let more = pairs.len() == want && want > 0;
             let end = pairs.last().map(|(key, _)| key.clone()).filter(|_| more);
             let undo = self.undo();
-            pairs.retain(|(key, _)| undo.get(key).is_none_or(Option::is_some));
+            pairs.retain_mut(|(key, value)| match undo.get(key) {
+                None => true,
+                Some(Some(old)) => {
+                    value.clone_from(old);
+                    true
+                }
+                Some(None) => false,
+            });
             // What was removed and may come back counts up to where the scan came.
             let until = end.as_deref().unwrap_or(last);
             let taken = undo.iter().filter_map(|(key, old)| Some((key, old.as_ref()?)));

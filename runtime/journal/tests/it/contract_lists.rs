@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use wflo_journal::{
-    Append, AppendError, CreateOutcome, CreateRun, Fate, PruneError, ReadError, RunRow, Sieve, Store, Touch,
+    Append, AppendError, CreateOutcome, CreateRun, Fate, OutboxChange, OutboxKey, OutboxRow, PruneError,
+    ReadError, RunRow, Sieve, Store, Touch,
 };
 use wflo_model::{RunId, StepName};
 
@@ -14,6 +15,8 @@ contract! {
     runs_are_listed_newest_first,
     places_of_items_are_found,
     unfinished_runs_are_listed_oldest_first,
+    what_waits_to_leave_is_found_when_due,
+    what_waits_to_leave_is_taken_once,
     an_index_never_shows_what_is_not_durable,
     a_new_generation_holds_what_lives,
     writers_are_carried_over_to_a_new_generation,
@@ -42,6 +45,77 @@ async fn timers_are_found_when_due(kind: Kind) {
     drop(store);
     bench.reopen();
     assert_eq!(bench.store().due(at(u64::MAX), 9).await.unwrap(), [(at(10), run(3)), (at(40), run(2))]);
+}
+
+fn waits(due: u64, id: u8) -> OutboxRow {
+    OutboxRow { key: OutboxKey { due: at(due), id: [id; 16] }, value: vec![id] }
+}
+
+async fn what_waits_to_leave_is_found_when_due(kind: Kind) {
+    let mut bench = Bench::new(kind);
+    let store = bench.store();
+    made(&*store, 1).await;
+    let outbox = vec![waits(30, 1), waits(10, 2), waits(10, 0xff)];
+    store.submit(Append { outbox, ..append(1, 1, 1, &["x"]) }).durable().await.unwrap();
+    // What is refused promises nothing.
+    let refused = Append { outbox: vec![waits(5, 9)], ..append(1, 1, 1, &["x"]) };
+    store.submit(refused).durable().await.unwrap_err();
+    let large = OutboxRow { value: vec![0; 4093], ..waits(1, 1) };
+    let refused = Append { outbox: vec![large], ..append(1, 1, 2, &["x"]) };
+    let error = store.submit(refused).durable().await.unwrap_err();
+    assert!(matches!(error, AppendError::TooLarge { .. }), "{error}");
+    drop(store);
+    bench.reopen();
+    let store = bench.store();
+    let list = async |after, until, limit| store.outbox(after, at(until), limit).await.unwrap();
+    assert_eq!(list(None, 9, 9).await, []);
+    assert_eq!(list(None, 10, 9).await, [waits(10, 2), waits(10, 0xff)]);
+    assert_eq!(list(None, 10, 1).await, [waits(10, 2)]);
+    assert_eq!(list(Some(waits(10, 2).key), u64::MAX, 9).await, [waits(10, 0xff), waits(30, 1)]);
+    assert_eq!(list(Some(waits(30, 1).key), u64::MAX, 9).await, []);
+    assert_eq!(list(Some(waits(30, 1).key), 10, 9).await, []);
+    // A new generation keeps it.
+    store.prune(Box::new(Keeps)).await.unwrap();
+    assert_eq!(list(None, 30, 9).await.len(), 3);
+}
+
+struct Keeps;
+
+impl Sieve for Keeps {
+    fn run(&mut self, _: RunId, _: &RunRow) -> Result<Fate, PruneError> {
+        Ok(Fate::Drop)
+    }
+
+    fn event(&mut self, _: RunId, _: u64, record: Vec<u8>) -> Result<Vec<u8>, PruneError> {
+        Ok(record)
+    }
+}
+
+async fn what_waits_to_leave_is_taken_once(kind: Kind) {
+    let hook = Arc::new(HoldSync::default());
+    let bench = Bench::with_hook(kind, Arc::clone(&hook) as Arc<_>);
+    let store = bench.store();
+    let put = |rows: &[OutboxRow]| OutboxChange { put: rows.to_vec(), ..OutboxChange::default() };
+    store.change_outbox(put(&[waits(10, 1), waits(20, 2)])).durable().await.unwrap();
+    let later = OutboxChange { remove: vec![waits(10, 1).key], put: vec![waits(40, 1)] };
+    let now = async || store.outbox(None, at(99), 9).await.unwrap();
+    {
+        let _held = hook.hold();
+        let ticket = store.change_outbox(later.clone());
+        hook.until_waiting();
+        assert_eq!(now().await, [waits(10, 1), waits(20, 2)], "it is not durable yet");
+        hook.release();
+        ticket.durable().await.unwrap();
+    }
+    assert_eq!(now().await, [waits(20, 2), waits(40, 1)]);
+    let error = store.change_outbox(later).durable().await.unwrap_err();
+    assert!(matches!(error, AppendError::Gone), "{error}");
+    let both = OutboxChange { remove: vec![waits(20, 2).key, waits(10, 1).key], put: vec![waits(7, 7)] };
+    store.change_outbox(both).durable().await.unwrap_err();
+    assert_eq!(now().await, [waits(20, 2), waits(40, 1)], "all or nothing");
+    let taken = || store.change_outbox(OutboxChange { remove: vec![waits(20, 2).key], put: Vec::new() });
+    let (one, other) = tokio::join!(taken().durable(), taken().durable());
+    assert!(one.is_ok() != other.is_ok(), "one of two takes it: {one:?} {other:?}");
 }
 
 async fn runs_are_listed_newest_first(kind: Kind) {

@@ -214,6 +214,7 @@ pub(crate) fn append(n: u8, fence: u64, expected: u64, events: &[&str]) -> Appen
         due: None,
         ended: None,
         touched: Vec::new(),
+        outbox: Vec::new(),
         after: Vec::new(),
     }
 }

@@ -2,9 +2,11 @@
 
 mod cache;
 mod ends;
+mod forge;
 mod gate;
 mod grants;
 mod guests;
+mod hostile;
 mod http;
 mod virtual_world;
 

@@ -279,6 +279,10 @@ async fn script(step: &str, gate: &mut dyn Gate) -> Result<Result<Value, Failure
             gate.sleep(until).await?;
             json!("waited")
         }
+        "enter" => {
+            let entry = json!({ "account": "7", "text": "a note" });
+            json!(gate.call(Call::new("bank:ledger/entries", "enter", entry)).await?)
+        }
         "ask" => {
             let args = json!({ "summary": "may I?", "approvers": ["red", "blue"] });
             call(gate, "wflo:approval/gate", "request", args).await?["status"].clone()

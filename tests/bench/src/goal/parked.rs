@@ -77,7 +77,8 @@ async fn park(journal: &Journal, n: usize) -> Result<()> {
     };
     let due = Some(Some(Timestamp::from_micros(4_000_000_000_000_000 + begun)));
     let drafts = vec![of_step(2, 100)?, of_step(3, 400)?, of_step(4, 80)?];
-    let appended = writer.append(drafts, Extras { due, summary: Some(vec![b's'; 220]), ended: None })?;
+    let appended =
+        writer.append(drafts, Extras { due, summary: Some(vec![b's'; 220]), ..Extras::default() })?;
     Ok(appended.ticket.durable().await?)
 }
 

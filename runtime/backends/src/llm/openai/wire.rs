@@ -6,15 +6,18 @@ use wflo_ports::{ChatRequest, Completion, Message, TokenUsage};
 
 use super::strict::is_strict;
 
+/// Writes a request in the provider's words.
+pub(super) fn request(request: &ChatRequest) -> Value {
+    serde_json::to_value(Request::new(request)).expect("a request has text keys")
+}
+
 /// A request.
 #[derive(Debug, Serialize)]
-pub(super) struct Request<'a> {
+struct Request<'a> {
     model: &'a str,
     messages: &'a [Message],
     #[serde(skip_serializing_if = "Option::is_none")]
     max_tokens: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    max_completion_tokens: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     temperature: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -37,13 +40,11 @@ struct JsonSchema<'a> {
 }
 
 impl<'a> Request<'a> {
-    /// Writes `request` in the provider's words.
-    pub(super) fn new(request: &'a ChatRequest) -> Self {
+    fn new(request: &'a ChatRequest) -> Self {
         Self {
             model: request.model.as_str(),
             messages: &request.messages,
             max_tokens: request.max_tokens,
-            max_completion_tokens: None,
             temperature: request.temperature,
             seed: request.seed,
             response_format: request.schema.as_ref().map(|schema| ResponseFormat {
@@ -51,11 +52,6 @@ impl<'a> Request<'a> {
                 json_schema: JsonSchema { name: "answer", strict: is_strict(schema), schema },
             }),
         }
-    }
-
-    /// Names the limit of the answer as newer models want it.
-    pub(super) fn rename_max_tokens(&mut self) {
-        self.max_completion_tokens = self.max_tokens.take();
     }
 }
 

@@ -1,0 +1,277 @@
+//! Telling people what there is to be told, out of a durable outbox.
+//!
+//! What is to be told was promised by the append of the event it tells of ([`Notices`](wflo_engine::Notices)), and
+//! stands in the store until a channel has taken it. So telling is no part of a run: a channel that is dead delays
+//! nothing, and what it has not taken is there after a crash. It may be told twice, under the same id: a process may
+//! die between telling and noting that it has told.
+//!
+//! A row says which event is to be told where. What is said is made from the run when it is sent: of a question that
+//! was answered meanwhile nobody is asked, and of a run that was erased nothing is left to say.
+
+mod row;
+mod sender;
+mod text;
+
+use std::collections::{BTreeMap, HashSet};
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use wflo_engine::About;
+use wflo_journal::{AppendError, OutboxEntry, OutboxKey, Ticket};
+use wflo_model::Timestamp;
+use wflo_ports::{Notification, Notifier};
+
+pub use self::row::OutboxLine;
+pub(crate) use self::row::{Waiting, entry};
+use self::sender::{Claim, Sender};
+use self::text::Told;
+use crate::runtime::Host;
+use crate::{Runtime, RuntimeError};
+
+/// Rows read at a time.
+const PAGE: usize = 256;
+/// How long nobody looks where nothing is due: for what another process has left.
+const LOOK: Duration = Duration::from_secs(60);
+
+/// What is under way in this process.
+#[derive(Default)]
+pub(crate) struct Outbox {
+    /// The newest append that has promised something; also told when a channel is free again.
+    pub(crate) posted: watch::Sender<Option<Ticket>>,
+    /// Channels that somebody tells something right now.
+    busy: Arc<Mutex<HashSet<String>>>,
+    /// Who tells. They outlive whoever began them: what has left is noted, and is not told again.
+    sending: Mutex<JoinSet<()>>,
+}
+
+impl Outbox {
+    fn claim(&self, channel: &str) -> Option<Claim> {
+        let is_free = self.busy.lock().unwrap_or_else(PoisonError::into_inner).insert(channel.to_owned());
+        is_free.then(|| Claim {
+            channel: channel.to_owned(),
+            busy: Arc::clone(&self.busy),
+            freed: self.posted.clone(),
+        })
+    }
+
+    fn spawn(&self, sender: Sender) {
+        // It is whole at any time.
+        let mut sending = self.sending.lock().unwrap_or_else(PoisonError::into_inner);
+        while sending.try_join_next().is_some() {}
+        sending.spawn(sender.send());
+    }
+}
+
+impl Runtime {
+    /// Everything that waits to be told, soonest first.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn outbox(&self) -> Result<Vec<OutboxLine>, RuntimeError> {
+        let all = self.waiting(Timestamp::from_micros(u64::MAX)).await?;
+        Ok(all.iter().map(|(key, waiting)| waiting.line(key)).collect())
+    }
+
+    /// Makes everything that waits due now: a channel was set right.
+    ///
+    /// # Errors
+    /// When the store cannot be read or written.
+    pub async fn retry_outbox(&self) -> Result<usize, RuntimeError> {
+        let now = self.now();
+        let late: Vec<_> = self
+            .waiting(Timestamp::from_micros(u64::MAX))
+            .await?
+            .into_iter()
+            .filter(|(key, _)| key.due > now)
+            .collect();
+        for (key, waiting) in &late {
+            let put = OutboxEntry { key: OutboxKey { due: now, id: key.id }, body: waiting.encode() };
+            self.change_outbox(*key, Some(put)).await?;
+        }
+        self.outbox.posted.send_modify(|_| {});
+        Ok(late.len())
+    }
+
+    /// Does something, and meanwhile tells people what there is to be told through the channels of this deployment.
+    pub async fn telling<T>(&self, host: &Host, work: impl Future<Output = T>) -> T {
+        tokio::pin!(work);
+        tokio::select! {
+            biased;
+            done = &mut work => done,
+            () = self.keep_telling(host) => work.await,
+        }
+    }
+
+    /// Tells people what there is to be told, now and as it comes, until the runtime is to [stop](Self::stop).
+    pub async fn keep_telling(&self, host: &Host) {
+        while !self.is_stopping() {
+            let Err(error) = self.tell(host, None).await else { return };
+            tracing::error!(%error, "the outbox cannot be read; notifications wait");
+            let mut stopping = self.stopping();
+            tokio::select! {
+                () = tokio::time::sleep(LOOK) => {}
+                _ = stopping.changed() => {}
+            }
+        }
+    }
+
+    /// Tells people what there is to be told now or is due within `time`, and gives what is left then. It ends sooner
+    /// when nothing more is due.
+    ///
+    /// # Errors
+    /// When the store cannot be read or written.
+    pub async fn tell_for(&self, host: &Host, time: Duration) -> Result<Vec<OutboxLine>, RuntimeError> {
+        self.tell(host, Some(Instant::now() + time)).await?;
+        self.outbox().await
+    }
+
+    /// Tells until then, or until nothing is due until then; for ever without a then.
+    async fn tell(&self, host: &Host, until: Option<Instant>) -> Result<(), RuntimeError> {
+        let mut posted = self.outbox.posted.subscribe();
+        let mut stopping = self.stopping();
+        loop {
+            if *stopping.borrow_and_update() {
+                return Ok(());
+            }
+            if let Some(message) = self.journal().poisoned() {
+                // What is told could not be noted, and would be told again and again.
+                return Err(AppendError::Poisoned { message }.into());
+            }
+            // Noted before looking, so that no change between looking and waiting is missed.
+            let newest = posted.borrow_and_update().clone();
+            if let Some(ticket) = newest {
+                // What cannot be written was not promised.
+                let _ = ticket.durable().await;
+            }
+            let Due { under_way, next } = self.send_due(host).await?;
+            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+            let wait = next.map(|due| due.since(self.now()));
+            if left.is_some_and(|left| !under_way && wait.is_none_or(|wait| wait > left)) {
+                return Ok(());
+            }
+            tokio::select! {
+                Ok(()) = posted.changed() => {}
+                Ok(()) = stopping.changed() => {}
+                () = sleep(left) => return Ok(()),
+                () = tokio::time::sleep(wait.map_or(LOOK, |wait| wait.min(LOOK))) => {}
+            }
+        }
+    }
+
+    /// Begins to tell what is due, on each channel that is free.
+    async fn send_due(&self, host: &Host) -> Result<Due, RuntimeError> {
+        let now = self.now();
+        let mut by_channel: BTreeMap<String, Vec<(OutboxKey, Waiting)>> = BTreeMap::new();
+        let mut due = Due::default();
+        for (key, waiting) in self.waiting(Timestamp::from_micros(u64::MAX)).await? {
+            let channel = &waiting.notice.channel;
+            if host.outside.channel(channel).is_none() {
+                continue;
+            }
+            if key.due <= now {
+                by_channel.entry(channel.clone()).or_default().push((key, waiting));
+            } else {
+                due.next = due.next.or(Some(key.due));
+            }
+        }
+        for (channel, rows) in by_channel {
+            due.under_way = true;
+            let Some(claim) = self.outbox.claim(&channel) else { continue };
+            let Some(notifier) = host.outside.channel(&channel) else { continue };
+            let mut told = Vec::new();
+            for (key, waiting) in self.still(&channel, rows).await? {
+                match self.told_on(host, notifier, &key, &waiting).await? {
+                    Some(notification) => told.push((key, waiting, notification)),
+                    None => self.change_outbox(key, None).await?,
+                }
+            }
+            // In the order in which it happened.
+            told.sort_by_key(|(_, waiting, _)| (waiting.since, waiting.run, waiting.seq));
+            let notifier = notifier.map(Arc::clone).map_err(ToOwned::to_owned);
+            let (journal, clock) = (self.journal().clone(), Arc::clone(&self.clock));
+            self.outbox.spawn(Sender { claim, notifier, told, journal, clock });
+        }
+        Ok(due)
+    }
+
+    /// The rows that are still there, now that the channel is ours: another may have told them since they were read.
+    async fn still(
+        &self,
+        channel: &str,
+        rows: Vec<(OutboxKey, Waiting)>,
+    ) -> Result<Vec<(OutboxKey, Waiting)>, RuntimeError> {
+        let Some(last) = rows.iter().map(|(key, _)| key.due).max() else { return Ok(rows) };
+        let there = self.waiting(last).await?;
+        let there: HashSet<_> = there
+            .iter()
+            .filter(|(_, waiting)| waiting.notice.channel == channel)
+            .map(|(key, _)| *key)
+            .collect();
+        Ok(rows.into_iter().filter(|(key, _)| there.contains(key)).collect())
+    }
+
+    /// What a channel is told of a row; nothing where it needs no telling.
+    async fn told_on(
+        &self,
+        host: &Host,
+        notifier: Result<&Arc<dyn Notifier>, &str>,
+        key: &OutboxKey,
+        waiting: &Waiting,
+    ) -> Result<Option<Notification>, RuntimeError> {
+        let is_decision = matches!(waiting.notice.about, About::Decided { .. });
+        if is_decision && notifier.is_ok_and(|it| !it.hears_decisions()) {
+            return Ok(None);
+        }
+        let Some(Told { notification, labels }) = self.told(host, key, waiting).await? else {
+            return Ok(None);
+        };
+        let is_accepted = notifier.is_ok_and(|it| labels.is_subset(it.accepts()));
+        Ok(Some(if is_accepted { notification } else { notification.without_data() }))
+    }
+
+    /// Takes a row away, or puts another into its place. What somebody else has taken meanwhile is theirs.
+    async fn change_outbox(&self, key: OutboxKey, put: Option<OutboxEntry>) -> Result<(), RuntimeError> {
+        match self.journal().change_outbox(vec![key], put.into_iter().collect()).await {
+            Ok(()) | Err(AppendError::Gone) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn waiting(&self, until: Timestamp) -> Result<Vec<(OutboxKey, Waiting)>, RuntimeError> {
+        let mut all: Vec<(OutboxKey, Waiting)> = Vec::new();
+        loop {
+            let page = self.journal().outbox(all.last().map(|(key, _)| *key), until, PAGE).await?;
+            let is_last = page.len() < PAGE;
+            for entry in page {
+                let waiting = serde_json::from_slice(&entry.body).map_err(|error| RuntimeError::Bug {
+                    message: format!("a row of the outbox: {error}"),
+                })?;
+                all.push((entry.key, waiting));
+            }
+            if is_last {
+                return Ok(all);
+            }
+        }
+    }
+}
+
+/// What there is to be told.
+#[derive(Default)]
+struct Due {
+    /// Whether something is due now, and being told by somebody.
+    under_way: bool,
+    /// When the next is due.
+    next: Option<Timestamp>,
+}
+
+/// Waits so long; for ever without a time.
+async fn sleep(time: Option<Duration>) {
+    match time {
+        Some(time) => tokio::time::sleep(time).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,141 @@
+//! What is said of a row of the outbox: made from the run it is of, when it is sent.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+use wflo_engine::{About, Approval, ApprovalState, Event, Recorded};
+use wflo_journal::{OutboxKey, ReadError};
+use wflo_model::{ApprovalId, Label};
+use wflo_ports::{Notification, NotificationKind};
+
+use super::row::{Waiting, hex};
+use crate::run_log::recorded;
+use crate::runtime::Host;
+use crate::{Runtime, RuntimeError};
+
+/// What is told, and the labels of the data in it.
+pub(crate) struct Told {
+    pub(crate) notification: Notification,
+    pub(crate) labels: BTreeSet<Label>,
+}
+
+impl Runtime {
+    /// What there is to be told; nothing where it needs no telling any more.
+    pub(crate) async fn told(
+        &self,
+        host: &Host,
+        key: &OutboxKey,
+        waiting: &Waiting,
+    ) -> Result<Option<Told>, RuntimeError> {
+        match self.tells(host, key, waiting).await {
+            Err(
+                RuntimeError::NoSuchRun { .. }
+                | RuntimeError::Journal(ReadError::UnknownRun { .. } | ReadError::Erased { .. }),
+            ) => Ok(None),
+            told => told,
+        }
+    }
+
+    async fn tells(
+        &self,
+        host: &Host,
+        key: &OutboxKey,
+        waiting: &Waiting,
+    ) -> Result<Option<Told>, RuntimeError> {
+        let run = waiting.run;
+        let (workflow, asked) = {
+            let state = self.state(run).await?;
+            let workflow = state.created().map(|created| created.workflow.clone());
+            let approval = match waiting.notice.about {
+                About::Asked { approval } | About::Decided { approval } => state.approval(&approval).cloned(),
+                _ => None,
+            };
+            (workflow, approval)
+        };
+        let pages = host.outside.pages();
+        let mut notification = Notification {
+            id: hex(&key.id),
+            about: String::new(),
+            kind: NotificationKind::Happened,
+            at: waiting.since,
+            title: String::new(),
+            workflow,
+            run: run.to_string(),
+            step: None,
+            approvers: Vec::new(),
+            quorum: None,
+            until: None,
+            link: pages.map(|url| format!("{url}/runs/{run}")),
+            commands: vec![format!("wflo show {run}")],
+            details: None,
+        };
+        match (waiting.notice.about, asked) {
+            (About::Asked { approval }, Some(asked)) if asked.state == ApprovalState::Open => {
+                notification.kind = NotificationKind::Asked;
+                asks(&mut notification, approval, &asked, pages);
+            }
+            (About::Decided { approval }, Some(asked)) => {
+                notification.kind = NotificationKind::Decided { outcome: outcome(&asked) };
+                asks(&mut notification, approval, &asked, pages);
+                notification.details = Some(json!({ "votes": votes(&asked) }));
+            }
+            (About::Happened { seq }, _) => {
+                let mut reader = self.journal().reader(run, seq).await?;
+                let Some(entry) = reader.next().await? else { return Ok(None) };
+                let event = recorded(&entry).map_err(crate::LogFailed::from)?;
+                notification.about = format!("{run}/{seq}");
+                notification.step = event.place.unit_id().map(|unit| unit.to_string());
+                notification.details = Some(happened(&event));
+            }
+            // It is decided by now, and nobody is asked any more.
+            _ => return Ok(None),
+        }
+        let (workflow, step) = (notification.workflow.as_deref(), notification.step.as_deref());
+        notification.title = notification.kind.title(workflow, step);
+        Ok(Some(Told { notification, labels: BTreeSet::new() }))
+    }
+}
+
+/// Fills in what is known of a question.
+fn asks(to: &mut Notification, id: ApprovalId, asked: &Approval, pages: Option<&str>) {
+    to.about = id.to_string();
+    to.step = Some(asked.unit.to_string());
+    to.approvers = asked.rule.approvers.iter().map(ToString::to_string).collect();
+    to.quorum = Some(asked.rule.needed());
+    to.until = asked.expires_at;
+    to.link = pages.map(|url| format!("{url}/approvals/{id}"));
+    to.commands = vec![format!("wflo approvals show {id}")];
+    if asked.state == ApprovalState::Open {
+        to.commands.push(format!("wflo approve {id} --as NAME"));
+        to.commands.push(format!("wflo reject {id} --as NAME"));
+    }
+    to.details = Some(asked.shows.clone());
+}
+
+fn outcome(asked: &Approval) -> String {
+    match asked.state {
+        ApprovalState::Closed { outcome, .. } => outcome.to_string(),
+        ApprovalState::Consumed => "approved".to_owned(),
+        ApprovalState::Open => "open".to_owned(),
+    }
+}
+
+fn votes(asked: &Approval) -> Value {
+    let votes = asked
+        .votes
+        .iter()
+        .map(|vote| json!({ "by": vote.by, "verdict": vote.verdict, "comment": vote.comment }));
+    votes.collect()
+}
+
+fn happened(event: &Recorded) -> Value {
+    match &event.event {
+        Event::PolicyFired(firing) => json!({
+            "policy": firing.policy,
+            "on": firing.on,
+            "because": firing.because,
+            "values": firing.values,
+        }),
+        other => json!(other),
+    }
+}

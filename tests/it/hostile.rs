@@ -1,0 +1,329 @@
+//! `tests/programs/expectations.toml`, the half that needs a workflow around it: hostile guests in the whole command,
+//! with a real database, real servers and a real journal. The other half is in `runtime/sandbox/tests/it/hostile.rs`.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::{Arc, LazyLock, Mutex};
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::harness::{Output, Project, root};
+
+/// What is read here; the rest is for the other half.
+#[derive(Deserialize)]
+struct Expectations {
+    case: Vec<Case>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Case {
+    program: String,
+    #[serde(default)]
+    step: String,
+    /// Lines of its step in `workflow.toml`, beside its grants.
+    #[serde(default)]
+    given: String,
+    #[serde(default)]
+    inputs: serde_json::Map<String, Value>,
+    fault: Option<String>,
+    failed: Option<String>,
+    denied: Option<String>,
+    output: Option<String>,
+    parked: Option<String>,
+    #[serde(default)]
+    says: Vec<String>,
+    #[serde(default)]
+    logs: Vec<String>,
+}
+
+/// The guests, built before the first test that needs one.
+static GUESTS: LazyLock<PathBuf> = LazyLock::new(|| {
+    let programs = root().join("tests/programs");
+    let status = Command::new(env!("CARGO"))
+        .current_dir(&programs)
+        .args(["build", "--quiet", "--release", "--target", "wasm32-wasip2", "--target-dir", "target"])
+        .env_remove("RUSTFLAGS")
+        .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        .status()
+        .expect("cargo can be run");
+    assert!(status.success(), "the guests do not build; is the target there?");
+    programs.join("target/wasm32-wasip2/release")
+});
+
+#[test]
+fn a_guest_that_goes_for_its_limits_ends_there() {
+    play("rogue", "");
+}
+
+#[test]
+fn a_guest_that_goes_for_other_data_gets_none() {
+    play(
+        "burglar",
+        "grants.db.bank = { read = [\"accounts\", \"notes\"], write = [\"notes\"] }\ngrants.llm = [\"gpt-4\"]\n",
+    );
+}
+
+#[test]
+fn a_guest_that_goes_for_other_servers_reaches_none() {
+    play("courier", "grants.http = [\"GET {site}/api/*\"]\n");
+}
+
+/// Plays every case of a program, and tells all that ended in another way than it must.
+fn play(program: &str, grants: &str) {
+    let text = std::fs::read_to_string(root().join("tests/programs/expectations.toml")).expect("the table");
+    let table: Expectations = toml_edit::de::from_str(&text).unwrap_or_else(|error| panic!("{error}"));
+    let stage = Stage::new(program);
+    let cases = table.case.iter().filter(|case| case.program == program);
+    let wrong: Vec<_> = cases.filter_map(|case| stage.play(case, grants).err()).collect();
+    assert!(wrong.is_empty(), "{} cases ended in another way:\n\n{}", wrong.len(), wrong.join("\n\n"));
+    stage.look_around();
+}
+
+/// A project in which one case after another is played, with a bank and two servers.
+struct Stage {
+    project: Project,
+    site: Site,
+    other: Site,
+}
+
+impl Stage {
+    fn new(program: &str) -> Self {
+        let project = Project::new("hello");
+        let component = format!("{program}.wasm");
+        std::fs::copy(GUESTS.join(&component), project.path(&component)).expect("the guest is built");
+        for (file, schema) in [
+            (
+                "bank.db",
+                "CREATE TABLE accounts (id TEXT); INSERT INTO accounts VALUES ('1');
+                 CREATE TABLE notes (text TEXT);
+                 CREATE TABLE secrets (word TEXT); INSERT INTO secrets VALUES ('s3same');",
+            ),
+            ("payroll.db", "CREATE TABLE pay (name TEXT); INSERT INTO pay VALUES ('s3same');"),
+        ] {
+            let db = rusqlite::Connection::open(project.path(file)).expect("a database");
+            db.execute_batch(schema).expect("its tables");
+        }
+        project.write("tape.jsonl", "");
+        project.write(
+            "wflo.toml",
+            "[db.bank]\nurl = \"sqlite:bank.db\"\n[db.payroll]\nurl = \"sqlite:payroll.db\"\n\
+             [llm.tape]\nkind = \"cassette\"\npath = \"tape.jsonl\"\nmodels = [\"gpt-4\", \"gpt-4o\"]\n",
+        );
+        let other = Site::start(None);
+        Self { project, site: Site::start(Some(other.address())), other }
+    }
+
+    /// Plays a case: it ends as expected, its journal says so, and it does the same in replay.
+    fn play(&self, case: &Case, grants: &str) -> Result<(), String> {
+        let name = format!("{} {} {}", case.program, case.step, Value::Object(case.inputs.clone()));
+        let run = self.run(case, grants);
+        let ran = run.stdout.clone();
+        let bad = |what: &str| Err(format!("{name}: {what}\n    {}{}", ran.trim_end(), run.stderr));
+        let Ok(view) = serde_json::from_str::<Value>(&run.stdout) else { return bad("it did not run") };
+        let id = view["run"].as_str().expect("a run has an id");
+        let error = view["error"].as_str().unwrap_or_default();
+        let output = &view["steps"][0]["output"];
+        let said =
+            format!("{error}{}", output.as_str().map_or_else(|| output.to_string(), ToOwned::to_owned));
+
+        let code = match (&case.fault, &case.failed, &case.denied, &case.output, &case.parked) {
+            (Some(kind), None, None, None, None) => {
+                if !error.contains(&format!("{kind}: ")) {
+                    return bad(&format!("no fault `{kind}`"));
+                }
+                1
+            }
+            (None, Some(words), None, None, None) => {
+                if !error.contains(words) {
+                    return bad("another failure");
+                }
+                1
+            }
+            (None, None, Some(call), None, None) => {
+                let Some(event) = self.denial(id, call) else {
+                    return bad(&format!("no denial of `{call}` in the journal"));
+                };
+                let said = format!("{event} {said}");
+                if !case.says.iter().all(|words| said.contains(words)) {
+                    return bad(&format!("does not say {:?}: {event}", case.says));
+                }
+                0
+            }
+            (None, None, None, Some(expect), None) => {
+                let is = match expect.strip_prefix('/') {
+                    Some(part) => said.contains(part),
+                    None => serde_json::from_str::<Value>(expect).expect("JSON") == *output,
+                };
+                if !is {
+                    return bad(&format!("another output than {expect}"));
+                }
+                0
+            }
+            (None, None, None, None, Some(kind)) => {
+                if view["waiting_for"][0]["kind"] != kind.as_str() {
+                    return bad(&format!("does not wait for {kind}"));
+                }
+                if kind == "approval" { 10 } else { 11 }
+            }
+            _ => panic!("{name} must have one end"),
+        };
+        if run.code != code {
+            return bad(&format!("code {} and not {code}", run.code));
+        }
+        if case.denied.is_none() && !case.says.iter().all(|words| said.contains(words)) {
+            return bad(&format!("does not say {:?}", case.says));
+        }
+        self.printed(id, &case.logs).or_else(|what| bad(&what))?;
+        if case.fault.as_deref() != Some("deadline") && case.parked.is_none() {
+            let replayed = self.project.wflo(&["replay", id]);
+            if replayed.code != 0 {
+                return bad(&format!("its replay: {}{}", replayed.stdout, replayed.stderr));
+            }
+        }
+        Ok(())
+    }
+
+    fn run(&self, case: &Case, grants: &str) -> Output {
+        let place = |text: &str| {
+            let text = text.replace("{site}", &self.site.address()).replace("{other}", &self.other.address());
+            text.replace("{port}", &self.site.port.to_string())
+        };
+        let mut manifest = format!("[workflow]\nname = \"hostile\"\ncomponent = \"{}.wasm\"\n", case.program);
+        let mut inputs = serde_json::Map::from_iter([("db".to_owned(), json!("bank"))]);
+        inputs.extend(case.inputs.clone());
+        for (name, value) in &inputs {
+            let value = Value::from(place(value.as_str().expect("inputs are text")));
+            manifest += &format!("[inputs.{name}]\ntype = \"string\"\ndefault = {value}\n");
+        }
+        let step = format!("[[step]]\nname = \"{}\"\n{}\n{}\n", case.step, place(grants), case.given);
+        self.project.write("workflow.toml", &(manifest + &step));
+        // A proxy of the environment is nothing that a deployment has named.
+        let proxy = self.other.address();
+        let mut command = self.project.command(&["run", "--json"]);
+        for name in ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY"] {
+            command.env(name, &proxy);
+        }
+        Output::of(&mut command)
+    }
+
+    /// The refusal of that call, as the journal has it. A database says itself what it denies, and then the call has
+    /// an intent of its own.
+    fn denial(&self, run: &str, call: &str) -> Option<String> {
+        let file = self.project.wflo(&["audit", "export", run]).expect_code(0).stdout;
+        let events: Vec<Value> = file
+            .lines()
+            .filter_map(|line| {
+                serde_json::from_str::<Value>(line).ok()?["body"].as_str().map(ToOwned::to_owned)
+            })
+            .filter_map(|body| serde_json::from_str(&body).ok())
+            .collect();
+        let (interface, function) = call.rsplit_once('.').expect("an interface and a function");
+        let names = |call: &Value| call["interface"] == interface && call["function"] == function;
+        let is_made = events.iter().any(|event| names(&event["call"]) || names(&event["asked"]));
+        let denied = events.into_iter().find(|event| {
+            let errors = [&event["error"], &event["result"]["err"]];
+            errors.iter().any(|error| error["kind"] == "access_denied")
+        });
+        denied.filter(|_| is_made).map(|event| event.to_string())
+    }
+
+    /// What people see of a run, printed: the lines that must be there, and nothing that steers their terminal.
+    fn printed(&self, run: &str, lines: &[String]) -> Result<(), String> {
+        for command in ["logs", "show"] {
+            let shown = self.project.wflo(&[command, run]);
+            let text = shown.stdout + &shown.stderr;
+            if let Some(bad) = text.chars().find(|c| c.is_control() && *c != '\n' && *c != '\t') {
+                return Err(format!("`wflo {command}` prints {bad:?}"));
+            }
+            if command == "logs"
+                && let Some(line) = lines.iter().find(|line| !text.contains(*line))
+            {
+                return Err(format!(
+                    "`wflo logs` has no `{line}`: {}",
+                    text.lines().last().unwrap_or_default()
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// What must hold whatever the guests did.
+    fn look_around(&self) {
+        assert!(self.other.asked().is_empty(), "a server that was not granted: {:?}", self.other.asked());
+        let asked = self.site.asked();
+        assert!(asked.iter().all(|line| line.starts_with("GET /api/")), "{asked:?}");
+        let bank = rusqlite::Connection::open(self.project.path("bank.db")).expect("the bank");
+        let count = |table: &str| -> i64 {
+            bank.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).expect("a count")
+        };
+        assert_eq!((count("accounts"), count("secrets"), count("notes")), (1, 1, 0));
+        for file in ["owned", "copy.db"] {
+            assert!(!self.project.path(file).exists(), "`{file}` was made");
+        }
+        let found = self.project.wflo(&["runs", "--json"]).expect_code(0);
+        assert!(!found.stdout.contains("s3same"));
+    }
+}
+
+/// A server on loopback that answers by the path it is asked for.
+struct Site {
+    port: u16,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Site {
+    /// Starts one; it sends those who ask for `/api/away` to `away`.
+    fn start(away: Option<String>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port of loopback");
+        let port = listener.local_addr().expect("it has an address").port();
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&asked);
+        std::thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                let (seen, away) = (Arc::clone(&seen), away.clone());
+                std::thread::spawn(move || serve(client, &seen, away.as_deref()));
+            }
+        });
+        Self { port, asked }
+    }
+
+    fn address(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    fn asked(&self) -> Vec<String> {
+        self.asked.lock().expect("no test panics here").clone()
+    }
+}
+
+/// Answers one request. A client that has gone is no error.
+fn serve(mut client: TcpStream, seen: &Mutex<Vec<String>>, away: Option<&str>) {
+    let mut bytes = Vec::new();
+    let mut chunk = [0; 4096];
+    while !bytes.windows(4).any(|end| end == b"\r\n\r\n") {
+        match client.read(&mut chunk) {
+            Ok(0) | Err(_) => break,
+            Ok(read) => bytes.extend_from_slice(&chunk[..read]),
+        }
+    }
+    let head = String::from_utf8_lossy(&bytes).into_owned();
+    let line = head.lines().next().unwrap_or_default().to_owned();
+    seen.lock().expect("no test panics here").push(line.clone());
+    let path = line.split_whitespace().nth(1).unwrap_or_default();
+    let _ = match path.split('?').next().unwrap_or_default() {
+        "/api/away" => {
+            let to = away.unwrap_or_default();
+            write!(client, "HTTP/1.1 302 Found\r\nLocation: {to}/api/hello\r\nContent-Length: 0\r\n\r\n")
+        }
+        "/api/hold" => client.read(&mut chunk).map(drop),
+        "/api/flood" => {
+            let part = [b'z'; 1 << 16];
+            let begun = client.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 999999999\r\n\r\n");
+            begun.and_then(|()| (0..16_000).try_for_each(|_| client.write_all(&part)))
+        }
+        _ => client.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"),
+    };
+}

@@ -1,0 +1,6 @@
+;; Logs what lies past the end of its memory.
+;;! import wasi:logging/logging@0.1.0-draft;
+(import "wasi:logging/logging@0.1.0-draft" "log" (func $log (param i32 i32 i32 i32 i32)))
+(func (export "wflo:step/handler@0.1.0#run") (param i32 i32) (result i32)
+  (call $log (i32.const 2) (i32.const 0) (i32.const 0) (i32.const 0xffffff00) (i32.const 0x1000))
+  (i32.const 1024))

@@ -1,0 +1,3 @@
+;; Is a core module and no component.
+;;! component
+(module (func (export "run")))

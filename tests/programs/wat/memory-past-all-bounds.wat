@@ -1,0 +1,2 @@
+;; Declares more memory than any instance can have.
+(memory (export "memory") 20000)

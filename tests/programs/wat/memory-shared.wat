@@ -1,0 +1,2 @@
+;; Declares memory that threads would share.
+(memory (export "memory") 1 1 shared)

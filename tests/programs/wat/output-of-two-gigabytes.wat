@@ -1,0 +1,6 @@
+;; Returns a string that claims to be two gigabytes long.
+(func (export "wflo:step/handler@0.1.0#run") (param i32 i32) (result i32)
+  (i32.store8 (i32.const 1024) (i32.const 0))
+  (i32.store (i32.const 1028) (i32.const 0))
+  (i32.store (i32.const 1032) (i32.const 0x7fffffff))
+  (i32.const 1024))

@@ -1,0 +1,8 @@
+;; Has the host write an answer where it has no memory.
+;;! import wflo:step/context@0.1.0;
+(import "wflo:step/context@0.1.0" "run-id" (func $run-id (param i32)))
+(func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32)
+  (i32.const 0xfffffff0))
+(func (export "wflo:step/handler@0.1.0#run") (param i32 i32) (result i32)
+  (call $run-id (i32.const 1024))
+  (i32.const 1024))

@@ -1,0 +1,3 @@
+;; Spins before anything was asked of it.
+(func $spin (loop $ever (br $ever)))
+(start $spin)

@@ -1,0 +1,3 @@
+;; Traps before anything was asked of it.
+(func $trap (unreachable))
+(start $trap)
