@@ -86,6 +86,19 @@ fn all_that_a_run_did_is_undone_and_the_file_of_its_audit_still_verifies() {
 }
 
 #[test]
+fn a_table_whose_changes_cannot_be_kept_is_found_before_anything_runs() {
+    let (project, _) = Project::fraud();
+    project.wflo(&["check"]).expect_code(0);
+    bank(&project)
+        .execute_batch("CREATE TABLE loose AS SELECT * FROM accounts; DROP TABLE accounts; ALTER TABLE loose RENAME TO accounts")
+        .expect("the owner changes the schema");
+    let checked = project.wflo(&["check"]).expect_code(2);
+    let said = "table `accounts` of database `bank` has no primary key";
+    assert!(checked.stderr.contains(said), "{}", checked.stderr);
+    assert!(checked.stderr.contains("hint: give the table a primary key"), "{}", checked.stderr);
+}
+
+#[test]
 fn what_cannot_be_rolled_back_is_refused_with_the_reason() {
     let (project, _) = Project::fraud();
     let run = project.wflo(&["run", "--json"]).expect_code(10).json();

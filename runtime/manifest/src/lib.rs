@@ -42,6 +42,7 @@ mod schema;
 mod size;
 mod statement;
 mod text;
+mod unkept;
 mod unsupported;
 mod variables;
 mod workflow;

@@ -166,7 +166,7 @@ impl Executor<'_> {
         }
         self.append(Event::Undoing { database: label.clone(), steps }).await?;
         if let Err(source) = transaction.commit().await {
-            self.after_undo(&database, &marker, label, oldest, source).await?;
+            self.after_undo(database, &marker, label, oldest, source).await?;
         }
         self.settled(label, None).await
     }
