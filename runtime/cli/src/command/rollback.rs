@@ -28,7 +28,7 @@ pub(crate) async fn rollback(
     let deploy = project.deploy()?;
     let (who, again) = (who(global)?, false);
     session.ask(session::Rollback { run, to, who, deploy: deploy.clone(), again }).await?;
-    let code = follow(global, session, session::Drive { run, deploy }, run).await?;
+    let code = follow(global, session, session::Drive { run, deploy: deploy.clone() }, deploy, run).await?;
     // All of it undone is what was wanted.
     let status = session.ask_anyway(session::Show { run }).await?.status;
     Ok(if status == wflo::RunStatus::RolledBack { Code::Succeeded } else { code })
