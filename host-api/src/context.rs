@@ -1,4 +1,7 @@
-//! `wflo:step/context`: what a step knows about itself.
+//! `wflo:step/context`: what a step knows about itself, and what it has cost.
+
+use serde::Serialize;
+use wflo_model::CallError;
 
 use crate::bindings::wflo::step::context;
 use crate::link::Host;
@@ -34,4 +37,26 @@ impl context::Host for Host<'_> {
     async fn item(&mut self) -> wasmtime::Result<Option<String>> {
         Ok(self.gate()?.context().item.as_ref().map(ToString::to_string))
     }
+
+    async fn report_cost(
+        &mut self,
+        kind: String,
+        usd: String,
+        note: String,
+    ) -> wasmtime::Result<Result<(), String>> {
+        let args = CostArgs { kind, usd, note };
+        let answer = self.call::<_, ()>("wflo:step/context", "report-cost", &args).await?;
+        Ok(answer.map_err(|error| match error {
+            CallError::Invalid { message } => message,
+            other => other.to_string(),
+        }))
+    }
+}
+
+/// The arguments of `report-cost`, as the journal keeps them.
+#[derive(Serialize)]
+struct CostArgs {
+    kind: String,
+    usd: String,
+    note: String,
 }

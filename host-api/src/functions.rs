@@ -89,6 +89,7 @@ pub const FUNCTIONS: &[(&str, &str, Reach)] = &[
     ("wflo:step/context", "inputs", Reach::Virtual),
     ("wflo:step/context", "item", Reach::Virtual),
     ("wflo:step/context", "output-of", Reach::Virtual),
+    ("wflo:step/context", "report-cost", Reach::Gate),
     ("wflo:step/context", "run-id", Reach::Virtual),
     ("wflo:step/context", "step", Reach::Virtual),
 ];

@@ -90,6 +90,13 @@ fn people_are_told_what_is_asked_and_when_it_is_decided() {
     let (project, people) = Project::fraud();
     let inbox = Inbox::start();
     told_at(&project, &inbox.address);
+    // Who is on call is the deployment's to say.
+    project.edit("workflow.toml", "pagerduty://fraud-team", "pager://on-call");
+    project.edit(
+        "wflo.toml",
+        "[serve]",
+        "[channel.\"pager://on-call\"]\nto = \"pagerduty://fraud-team\"\n\n[serve]",
+    );
     let run = project.wflo(&["run", "--json"]).expect_code(10);
     assert!(!run.stderr.contains("wait to be told"), "{}", run.stderr);
     let (id, run) = (approval_of(&run.json()), run.json());
@@ -128,7 +135,8 @@ fn a_channel_that_is_not_set_up_delays_nothing_and_is_told_when_it_is() {
     let run = project.wflo(&["run", "--json"]).expect_code(10);
     assert!(began.elapsed().as_secs() < 8, "nobody waits for what cannot be told: {:?}", began.elapsed());
     assert!(run.stderr.contains("2 notifications wait to be told"), "{}", run.stderr);
-    assert!(run.stderr.contains("`SLACK_FRAUD_WEBHOOK` is not set"), "{}", run.stderr);
+    let said = project.wflo(&["outbox"]).expect_code(0).stdout;
+    assert!(said.contains("`SLACK_FRAUD_WEBHOOK` is not set"), "{said}");
     let stuck = project.wflo(&["outbox", "--json"]).expect_code(0).json();
     assert_eq!(stuck.as_array().map(Vec::len), Some(2));
     assert_eq!(stuck[0]["approval"], approval_of(&run.json()).as_str());
@@ -154,9 +162,8 @@ fn nobody_is_asked_what_is_decided_already() {
     let inbox = Inbox::start();
     told_at(&project, &inbox.address);
     project.wflo(&["outbox", "--retry"]).expect_code(0);
-    let posted = inbox.posted();
-    assert_eq!(posted.len(), 1, "only the incident is resolved: {posted:?}");
-    assert_eq!(posted[0].1["event_action"], "resolve");
+    assert_eq!(inbox.posted(), [], "whoever never heard the question need not hear the answer");
+    assert_eq!(project.wflo(&["outbox", "--json"]).expect_code(0).json(), serde_json::json!([]));
 }
 
 #[test]
@@ -168,4 +175,27 @@ fn people_are_told_while_the_run_goes_on() {
     eventually("both are told", || inbox.posted().len() == 2);
     child.wait().expect("it ends");
     assert_eq!(inbox.posted().len(), 2, "each of them once");
+}
+
+#[test]
+fn a_policy_that_only_tells_tells_and_delays_nothing() {
+    let (project, _) = crate::refunds::shop();
+    let inbox = Inbox::start();
+    let policy = "\n[[policy]]\nname = \"any_refund\"\nwhen = \"refund_amount > 10\"\n\
+                  actions = [{ notify = \"webhook://ops\" }]\n";
+    let channel =
+        format!("\n[channel.\"webhook://ops\"]\nurl = \"{}/hook\"\nsecret = \"whsec\"\n", inbox.address);
+    for (file, more) in [("workflow.toml", policy), ("wflo.toml", channel.as_str())] {
+        let text = std::fs::read_to_string(project.path(file)).expect("a file of the project");
+        project.write(file, &format!("{text}{more}"));
+    }
+    let run = project.wflo(&["run", "--json"]).expect_code(0).json();
+    let posted = inbox.posted();
+    let [(path, told)] = posted.as_slice() else { panic!("told once: {posted:?}") };
+    assert_eq!((path.as_str(), &told["kind"], &told["run"]), ("/hook", &"happened".into(), &run["run"]));
+    assert_eq!(told["details"]["policy"], "any_refund");
+    assert_eq!(
+        told["details"]["values"]["refund_amount"], 50,
+        "once, although the output has it again: {told}"
+    );
 }

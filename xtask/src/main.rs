@@ -2,6 +2,7 @@
 #![expect(clippy::print_stderr, reason = "a tool for a terminal")]
 
 mod bench;
+mod browser;
 mod fuzz;
 mod guests;
 mod sim;
@@ -85,6 +86,7 @@ fn test(names: &[&str]) -> Result<()> {
     guests::build_all(&tool::beside("wflo")?)?;
     let mut tests = cargo();
     tests.args(["test", "--workspace", "--no-fail-fast"]).args(names);
+    tests.envs(browser::ready());
     let tested = Step::new("testing").loud().run(&mut tests);
     // A workspace of its own, as every guest is.
     let mut sdk = cargo();

@@ -46,6 +46,21 @@ impl Context {
         host::attempt()
     }
 
+    /// Reports a cost that wflo does not see: in a cloud, at an API. It is charged to the budgets of the item, the step
+    /// and the run, and beyond.
+    ///
+    /// ```no_run
+    /// # fn step(ctx: wflo::Context) -> wflo::Result<()> {
+    /// ctx.report_cost("cloud", "0.0125", "one hour of a small machine")?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// When `usd` is no exact decimal of zero or more.
+    pub fn report_cost(&self, kind: &str, usd: &str, note: &str) -> Result<(), BadCost> {
+        host::report_cost(kind, usd, note).map_err(BadCost)
+    }
+
     /// One input of the run, or its default. Read an input that may be missing as `Option`.
     ///
     /// # Errors
@@ -156,6 +171,18 @@ impl std::error::Error for ContextError {
         }
     }
 }
+
+/// An amount that is none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadCost(String);
+
+impl fmt::Display for BadCost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for BadCost {}
 
 /// What is not there reads as null, so that `Option` takes it; anything else that refuses null is missing it.
 fn decode<T: DeserializeOwned>(json: Option<String>, what: impl Fn() -> String) -> Result<T, ContextError> {

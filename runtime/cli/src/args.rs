@@ -7,7 +7,7 @@ use serde::Deserialize as _;
 use serde::de::IntoDeserializer as _;
 use serde::de::value::{Error as ValueError, StrDeserializer};
 use wflo::RunStatus;
-use wflo_model::{ApprovalId, GroupName, PrincipalName, RunId, StepName};
+use wflo_model::{ApprovalId, GroupName, PicoUsd, PrincipalName, RunId, StepName};
 
 const CODES: &str = "\
 Exit codes:
@@ -112,9 +112,17 @@ pub(crate) enum Command {
         command: Option<Approvals>,
     },
     /// Approve, and let the run go on.
-    Approve(Vote),
+    Approve(Approve),
     /// Reject, and let the run go on.
     Reject(Vote),
+    /// Ask for more money for a run; those who may raise its budget decide.
+    TopUp {
+        /// The run.
+        run: RunId,
+        /// How much more, in US dollars.
+        #[arg(value_name = "USD")]
+        usd: PicoUsd,
+    },
     /// End a run: nothing new starts, and what is under way is stopped.
     Cancel {
         /// The run.
@@ -174,6 +182,12 @@ pub(crate) enum Command {
         #[arg(long, value_enum, value_name = "WHAT")]
         by: Option<CostBy>,
     },
+    /// Serve pages and an API, and keep timers and notifications going, until it is stopped.
+    Serve {
+        /// Where; by default what `wflo.toml` says, else 127.0.0.1:7878.
+        #[arg(long, value_name = "ADDRESS")]
+        listen: Option<std::net::SocketAddr>,
+    },
     /// Show what waits to be told, and why.
     Outbox {
         /// Try all of it now.
@@ -212,6 +226,9 @@ pub(crate) struct Run {
     /// Idempotency key: the same key is the same run.
     #[arg(long)]
     pub(crate) key: Option<String>,
+    /// Only say what it may cost, and what runs of the workflow have cost before.
+    #[arg(long)]
+    pub(crate) estimate: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -259,6 +276,8 @@ pub(crate) enum CostBy {
     Day,
     /// Who asked for the run.
     Principal,
+    /// The accounts above the runs: of the deployment and of each workflow, today and this month, with their limits.
+    Account,
 }
 
 #[derive(Debug, Subcommand)]
@@ -268,6 +287,16 @@ pub(crate) enum Approvals {
         /// The approval.
         id: ApprovalId,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Approve {
+    #[command(flatten)]
+    pub(crate) vote: Vote,
+    /// Change what is decided on to what this JSON file has, the arguments of a call or an output, and have others
+    /// decide about that.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) edit: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

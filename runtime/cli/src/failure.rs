@@ -140,6 +140,11 @@ impl From<RuntimeError> for Failure {
             ) => Self::usage(&error),
             RuntimeError::NotAnAnswer { .. } => Self::usage(&error)
                 .hint("an answer over HTTP is such as `{\"status\": 200, \"body\": \"...\"}`"),
+            RuntimeError::BadEdit { .. } => Self::usage(&error)
+                .hint("`wflo approvals show ID --json` has what is decided on, and why people are asked"),
+            RuntimeError::NoTopUp { .. } => Self::new(Code::Denied, &error).hint(
+                "`budget_usd` and `budget_approvers` in `[workflow]` say how much, and who may raise it",
+            ),
             RuntimeError::NotUnknown { .. } => Self::new(Code::NotFound, &error)
                 .hint("`wflo show RUN` says which calls are unknown, with their numbers"),
             RuntimeError::NoSuchApproval { .. } => {

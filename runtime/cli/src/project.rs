@@ -109,6 +109,15 @@ impl Project {
         Ok(Deploy { config, text: self.text.clone(), variables })
     }
 
+    /// The people of the deployment, and those that the store knows.
+    pub(crate) fn everybody(&self, known: &Directory) -> Directory {
+        let mut everybody = known.clone();
+        for (name, principal) in &self.deployment.principals {
+            everybody.add(name.clone(), principal.groups.iter().cloned());
+        }
+        everybody
+    }
+
     /// Reads, checks and pins the workflow. All that is wrong with it is said at once.
     pub(crate) fn pin(&self, known: &Directory) -> Result<Result<Pinned, Diagnostics>, Failure> {
         let file = self.dir.join("workflow.toml");
@@ -127,10 +136,7 @@ impl Project {
                 components.insert(digest, Component { named: named.clone(), path, bytes });
             }
         }
-        let mut everybody = known.clone();
-        for (name, principal) in &self.deployment.principals {
-            everybody.add(name.clone(), principal.groups.iter().cloned());
-        }
+        let everybody = self.everybody(known);
         let pinning = Pinning {
             components: &digests,
             deployment: &self.deployment,

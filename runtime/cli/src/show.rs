@@ -2,12 +2,13 @@
 
 use std::fmt::Write as _;
 
-use wflo::{ApprovalView, CostView, RunLine, RunStatus, RunView};
+use wflo::{AccountView, ApprovalView, CostView, RunLine, RunStatus, RunView};
 
 use crate::changes;
 use crate::command::CostLine;
 use crate::session::EventView;
 use crate::terminal::{self, tame};
+use crate::undoing;
 
 /// Characters of an output that are shown.
 const RESULT: usize = 300;
@@ -39,19 +40,20 @@ pub(crate) fn run(run: &RunView, colors: bool) -> String {
         let _ = writeln!(text, "error  {}", tame(error));
     }
     if let Some(rollback) = &run.rollback {
-        let _ = write!(text, "\n{}", changes::rolled_back(rollback, colors));
+        let _ = write!(text, "\n{}", undoing::rolled_back(rollback, colors));
     }
     for wait in &run.waiting_for {
+        let who = wait.step.as_ref().map_or_else(|| "the run".to_owned(), |step| format!("`{step}`"));
         match (&wait.id, &wait.message) {
             (Some(id), _) => {
                 let until = wait.until.as_ref().map(|at| format!(" until {at}")).unwrap_or_default();
-                let _ = writeln!(text, "\n`{}` waits for approval {id}{until}", wait.step);
+                let _ = writeln!(text, "\n{who} waits for approval {id}{until}");
                 let _ = writeln!(text, "  wflo approvals show {id}");
                 let _ = writeln!(text, "  WFLO_TOKEN=... wflo approve {id} --as NAME");
             }
             (None, message) => {
                 let message = message.as_deref().unwrap_or_default();
-                let _ = writeln!(text, "\n`{}` is parked: {message}", wait.step);
+                let _ = writeln!(text, "\n{who} is parked: {message}");
                 let next = match (wait.kind.as_str(), wait.intent) {
                     ("unknown", Some(intent)) => vec![
                         format!("wflo resolve {} {intent} --done VALUE", run.run),
@@ -101,10 +103,19 @@ pub(crate) fn runs(runs: &[RunLine], colors: bool) -> String {
 pub(crate) fn approvals(approvals: &[ApprovalView]) -> String {
     approvals.iter().fold(String::new(), |mut text, it| {
         let lacking = it.lacking.join(", ");
-        let _ =
-            writeln!(text, "{}  {}  {} of run {}, lacking {lacking}", it.id, it.workflow, it.step, it.run);
+        let what = about(it);
+        let _ = writeln!(text, "{}  {}  {what} of run {}, lacking {lacking}", it.id, it.workflow, it.run);
         text
     })
+}
+
+/// What an approval is about, in a word.
+fn about(it: &ApprovalView) -> String {
+    match (&it.step, it.at) {
+        (Some(step), _) => step.to_string(),
+        (None, wflo::GateAt::TopUp) => "more money".to_owned(),
+        (None, _) => "start".to_owned(),
+    }
 }
 
 /// Exactly what is decided on.
@@ -113,19 +124,32 @@ pub(crate) fn approval(it: &ApprovalView, colors: bool) -> String {
     let mut line = |name: &str, value: &str| {
         let _ = writeln!(text, "{name:<10} {value}");
     };
-    line("step", it.step.as_str());
+    line(if it.step.is_some() { "step" } else { "about" }, &about(it));
     line("run", &it.run.to_string());
     line("workflow", &it.workflow);
     line("approvers", &it.approvers.join(", "));
     line("lacking", &it.lacking.join(", "));
     line("until", it.expires_at.as_deref().unwrap_or("for ever"));
     line("subject", &it.subject_digest.to_string());
+    if let Some(before) = &it.follows {
+        line("follows", &before.to_string());
+    }
+    if !it.authors.is_empty() {
+        let authors: Vec<_> = it.authors.iter().map(ToString::to_string).collect();
+        line("authors", &authors.join(", "));
+    }
     for vote in &it.votes {
         let verdict = format!("{:?}", vote.verdict).to_lowercase();
         let comment = vote.comment.as_deref().map(|text| format!(": {text}")).unwrap_or_default();
         line("vote", &format!("{} {verdict}{comment}", vote.principal));
     }
-    let shows = serde_json::to_string_pretty(&it.shows).unwrap_or_default();
+    let mut shows = it.shows.clone();
+    if let Some(rows) = changes::table(&shows) {
+        let _ = writeln!(text, "\nwhat would change:\n{rows}");
+        // They have been told.
+        shows.as_object_mut().map(|shows| shows.remove("changes"));
+    }
+    let shows = serde_json::to_string_pretty(&shows).unwrap_or_default();
     let _ = writeln!(text, "\nwhat would be done:\n{shows}");
     text
 }
@@ -151,6 +175,23 @@ pub(crate) fn cost(costs: &[CostView]) -> String {
                 totals.cost_usd
             );
         }
+        text
+    })
+}
+
+/// What the accounts above the runs stand at.
+pub(crate) fn accounts(accounts: &[AccountView]) -> String {
+    let width = accounts.iter().map(|it| it.account.chars().count()).max().unwrap_or_default();
+    accounts.iter().fold(String::new(), |mut text, it| {
+        let limit = match (it.limit_usd, it.left_usd) {
+            (Some(limit), Some(left)) => format!(" of {limit}, {left} left"),
+            _ => String::new(),
+        };
+        let _ = writeln!(
+            text,
+            "{:width$}  {:5}  since {}  {} USD spent, {} held{limit}",
+            it.account, it.window, it.since, it.settled_usd, it.held_usd
+        );
         text
     })
 }

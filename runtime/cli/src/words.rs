@@ -22,9 +22,23 @@ fn what(recorded: &Recorded) -> String {
         Event::RunCreated { workflow, version, requester, .. } => {
             format!("run of {workflow} {version} asked for by {requester}")
         }
-        Event::ApprovalOpened { id, rule, .. } => {
+        Event::ApprovalOpened { id, rule, follows, amount, .. } => {
             let who: Vec<String> = rule.approvers.iter().map(ToString::to_string).collect();
-            format!("{id} asks {}", who.join(", "))
+            let amount = amount.map(|amount| format!(" for {amount} USD")).unwrap_or_default();
+            let instead = follows.map(|before| format!(", in the place of {before}")).unwrap_or_default();
+            format!("{id} asks {}{amount}{instead}", who.join(", "))
+        }
+        Event::Edited { approval, by, comment, .. } => {
+            let comment = comment.as_ref().map(|text| format!(": {text}")).unwrap_or_default();
+            format!("{by} changes what {approval} is about{comment}")
+        }
+        Event::RunPermitted { consumes: Some(id) } => format!("the run begins, as {id} permits"),
+        Event::RunPermitted { consumes: None } => "the run goes on in spite of that".to_owned(),
+        Event::BudgetAlert { percent, settled_usd, limit_usd, .. } => {
+            format!("{percent}% of the budget is spent: {settled_usd} of {limit_usd} USD")
+        }
+        Event::ToppedUp { amount, consumes } => {
+            format!("its budget is raised by {amount} USD, as {consumes} permits")
         }
         Event::Voted { approval, by, verdict, comment, late, .. } => {
             let comment = comment.as_ref().map(|text| format!(": {text}")).unwrap_or_default();
@@ -38,10 +52,17 @@ fn what(recorded: &Recorded) -> String {
             let consumes = consumes.map(|id| format!(", as {id} permits")).unwrap_or_default();
             format!("attempt {} begins{consumes}", recorded.place.attempt)
         }
+        Event::Intent { performed: Some(changed), hold, .. } => {
+            let hold = if hold.pico() > 0 { format!(", holding {hold} USD") } else { String::new() };
+            format!("calls {}, as people have changed it{hold}", call(changed))
+        }
         Event::Intent { asked, hold, .. } if hold.pico() > 0 => {
             format!("calls {}, holding {hold} USD", call(asked))
         }
         Event::Intent { asked, .. } => format!("calls {}", call(asked)),
+        Event::Returned(wflo_engine::Returned { reported: Some(reported), .. }) => {
+            format!("reports a cost of {} USD, {}: {}", reported.usd, reported.kind, short(&reported.note))
+        }
         Event::Returned(returned) => {
             let name = returned.call.as_ref().map_or_else(|| "it".to_owned(), call);
             let cost = returned.spend.as_ref().map_or_else(String::new, |spend| {

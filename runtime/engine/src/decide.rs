@@ -3,11 +3,14 @@
 use wflo_manifest::{OnCancel, OnFailure, OnItemFailure, Plan, PlanStep};
 use wflo_model::{ApprovalId, Label, RunId, Timestamp};
 
-use crate::permit::{Permit, close, permit};
-use crate::start::judged;
+use crate::alert::budget_alert;
+use crate::approval::overdue;
+use crate::permit::{Permit, permit};
+use crate::start::{Start, start};
+use crate::top_up::topped_up;
 use crate::{
-    ApprovalState, AttemptEnd, CallClass, Event, Items, Outcome, ParkReason, Place, RunState, RunStatus,
-    StepStatus, Unit, UnitId,
+    Approval, ApprovalState, AttemptEnd, CallClass, Event, Items, Outcome, ParkReason, Place, RunState,
+    RunStatus, StepStatus, Unit, UnitId,
 };
 
 /// Something to do.
@@ -55,6 +58,9 @@ pub fn decide(run: &RunId, plan: &Plan, state: &RunState, now: Timestamp) -> Vec
     if let Some(rollback) = state.rolling_back() {
         return crate::rollback::decide(plan, state, rollback, now);
     }
+    if let Some(alert) = budget_alert(plan, state) {
+        return vec![Command::Append(vec![alert])];
+    }
     if let Some(cancel) = state.cancel() {
         let why = match &cancel.reason {
             Some(reason) => format!("cancelled by `{}`: {reason}", cancel.by),
@@ -63,8 +69,13 @@ pub fn decide(run: &RunId, plan: &Plan, state: &RunState, now: Timestamp) -> Vec
         let goes_on = |unit: &Unit| unit.committing && !unit.is_unknown();
         return wind_up(state, goes_on, RunStatus::Cancelled, why, plan.on_cancel == OnCancel::Rollback);
     }
-    if let Some(events) = judged(run, plan, state) {
+    if let Some(events) = topped_up(state, now) {
         return vec![Command::Append(events)];
+    }
+    match start(run, plan, state, now) {
+        Start::Goes => {}
+        Start::Waits => return Vec::new(),
+        Start::Append(events) => return vec![Command::Append(events)],
     }
     if let Some(failed) = plan.steps.iter().find(|step| state.step(&step.name).status() == StepStatus::Failed)
     {
@@ -81,8 +92,10 @@ pub fn decide(run: &RunId, plan: &Plan, state: &RunState, now: Timestamp) -> Vec
         );
     }
     if plan.steps.iter().all(|step| state.step(&step.name).status().is_done()) {
-        let event = Event::RunEnded { status: RunStatus::Succeeded, error: None };
-        return vec![Command::Append(vec![(Place::RUN, event)])];
+        // Money that was asked for and is not needed any more.
+        let mut events: Vec<_> = open(state).map(|approval| approval.close(Outcome::Cancelled)).collect();
+        events.push((Place::RUN, Event::RunEnded { status: RunStatus::Succeeded, error: None }));
+        return vec![Command::Append(events)];
     }
     let mut next = Next::new(run, plan, state, now);
     plan.steps.iter().for_each(|step| next.step(step));
@@ -96,10 +109,7 @@ pub fn next_due(state: &RunState) -> Option<Timestamp> {
     if state.status().is_final() {
         return None;
     }
-    let expiries = state
-        .approvals()
-        .filter(|approval| approval.state == ApprovalState::Open)
-        .filter_map(|approval| approval.expires_at);
+    let expiries = open(state).filter_map(|approval| approval.expires_at);
     // What is not to begin any more is not waited for: it would be due for ever.
     let rolls_back = state.rolling_back().is_some();
     let winds_up = !rolls_back && (state.cancel().is_some() || state.has_failed());
@@ -111,17 +121,19 @@ pub fn next_due(state: &RunState) -> Option<Timestamp> {
     expiries.chain(units).min()
 }
 
+fn open(state: &RunState) -> impl Iterator<Item = &Approval> {
+    state.approvals().filter(|approval| approval.state == ApprovalState::Open)
+}
+
 /// What the time alone brings about: approvals expire, timers fire.
 fn due(state: &RunState, now: Timestamp) -> Vec<(Place, Event)> {
-    let overdue = state
-        .approvals()
-        .filter(|approval| approval.is_overdue(now))
-        .map(|approval| (Place::unit(&approval.unit), close(approval, Outcome::Expired)));
+    let undecided =
+        state.approvals().filter(|approval| approval.is_overdue(now)).flat_map(|it| overdue(it, now));
     let fired = state
         .active()
         .filter(|(_, unit)| unit.timer().is_some_and(|until| until <= now))
         .map(|(id, unit)| (Place::attempt(&id, unit.attempt), Event::TimerFired));
-    overdue.chain(fired).collect()
+    undecided.chain(fired).collect()
 }
 
 /// Brings a run to its end before all its steps have ended: attempts that go on come to their own end, the others
@@ -134,9 +146,7 @@ fn wind_up(
     rolls_back: bool,
 ) -> Vec<Command> {
     let mut attempts = Vec::new();
-    let open = state.approvals().filter(|approval| approval.state == ApprovalState::Open);
-    let mut events: Vec<_> =
-        open.map(|approval| (Place::unit(&approval.unit), close(approval, Outcome::Cancelled))).collect();
+    let mut events: Vec<_> = open(state).map(|approval| approval.close(Outcome::Cancelled)).collect();
     let mut unknown = false;
     for (id, unit) in state.active() {
         if goes_on(unit) {

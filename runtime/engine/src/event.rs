@@ -78,6 +78,16 @@ pub enum Event {
         /// once in a run.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         asks: Vec<Digest>,
+        /// The approval in whose place this one stands: nobody decided that one in time, or what it was about was
+        /// changed by a person.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        follows: Option<ApprovalId>,
+        /// Those who have changed what is decided on, or asked for it themselves. They do not decide.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        authors: Vec<PrincipalName>,
+        /// The money that is asked for, for one about that.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        amount: Option<PicoUsd>,
     },
     /// A policy fired. What follows from it stands in the events after it, in the same append.
     PolicyFired(Box<crate::policy::Firing>),
@@ -133,6 +143,9 @@ pub enum Event {
         /// The approval that permits it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         consumes: Option<ApprovalId>,
+        /// The call as it is made, where people have changed it. Replay matches `asked`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        performed: Option<Call>,
     },
     /// A call returned.
     Returned(Returned),
@@ -263,6 +276,42 @@ pub enum Event {
         /// What it came to: one of the final states.
         status: crate::RunStatus,
     },
+    /// A person has changed what an approval is about. It is superseded by another one, which is opened in the same
+    /// append.
+    Edited {
+        /// Which.
+        approval: ApprovalId,
+        /// Who.
+        by: PrincipalName,
+        /// The groups they were in.
+        groups: Vec<GroupName>,
+        /// What they wrote.
+        comment: Option<String>,
+    },
+    /// A run that policies had people asked about goes on.
+    RunPermitted {
+        /// The approval that permits it; none where it goes on in spite of a rejection.
+        consumes: Option<ApprovalId>,
+    },
+    /// A part of the run's budget is spent; told once.
+    BudgetAlert {
+        /// The part, in percent.
+        percent: u32,
+        /// What is spent.
+        settled_usd: PicoUsd,
+        /// The budget.
+        limit_usd: PicoUsd,
+        /// Channels that are told.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        tells: Vec<String>,
+    },
+    /// A run was given more money, and so were those of its steps and items that have run out.
+    ToppedUp {
+        /// How much.
+        amount: PicoUsd,
+        /// The approval that permits it.
+        consumes: ApprovalId,
+    },
 }
 
 /// Where a fork comes from.
@@ -303,6 +352,30 @@ pub struct Returned {
     /// The approval whose decision this is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consumes: Option<ApprovalId>,
+    /// The call as it was made, where no intent has it and people have changed it. Replay matches `call`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub performed: Option<Call>,
+    /// A cost that the step reported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reported: Option<Reported>,
+}
+
+/// A cost that a step says it has caused: in a cloud, at an API.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reported {
+    /// Of what kind, in the step's words.
+    pub kind: String,
+    /// How much.
+    pub usd: PicoUsd,
+    /// For what, in the step's words.
+    pub note: String,
+    /// How much of it was not there any more.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub overrun: PicoUsd,
+}
+
+fn is_zero(amount: &PicoUsd) -> bool {
+    *amount == PicoUsd::ZERO
 }
 
 /// The messages of a chat request, told by an earlier request of the same step and item: a conversation of n turns
@@ -327,6 +400,12 @@ pub enum GateAt {
     Start,
     /// One call.
     Call,
+    /// What a step commits: its output, and the rows it has written.
+    Commit,
+    /// The run.
+    Run,
+    /// More money for the run.
+    TopUp,
 }
 
 impl GateAt {
@@ -345,9 +424,24 @@ pub struct GatedCall {
     pub args: Digest,
     /// Names the call across crashes and attempts.
     pub key: Digest,
+    /// The call as it is to be made, where people have changed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub performed: Option<Call>,
 }
 
 impl GatedCall {
+    /// A call as the guest asked for it.
+    #[must_use]
+    pub const fn new(asked: Call, args: Digest, key: Digest) -> Self {
+        Self { asked, args, key, performed: None }
+    }
+
+    /// The call as it is to be made.
+    #[must_use]
+    pub fn to_perform(&self) -> &Call {
+        self.performed.as_ref().unwrap_or(&self.asked)
+    }
+
     /// The interfaces through which a guest claims facts, and returns its output.
     const CLAIMS: [&str; 2] = ["wflo:approval/policy", "wflo:step/handler"];
 
@@ -445,12 +539,15 @@ pub enum AttemptEnd {
 #[non_exhaustive]
 pub enum ParkReason {
     /// Money.
-    #[error("the next call needs up to {needed_usd} USD and {left_usd} USD are left")]
+    #[error("the next call needs up to {needed_usd} USD and {left_usd} USD are left{}", of_account(.account.as_deref()))]
     Budget {
         /// What the call would hold.
         needed_usd: PicoUsd,
         /// What is left.
         left_usd: PicoUsd,
+        /// The account that leaves no more, in words; the run's if absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        account: Option<String>,
     },
     /// Its journal has another call at this place; nothing was executed.
     #[error("call {ordinal} is not the recorded one: expected {expected}, got {got}")]
@@ -478,6 +575,10 @@ pub enum ParkReason {
     },
 }
 
+fn of_account(account: Option<&str>) -> String {
+    account.map(|account| format!(" to {account}")).unwrap_or_default()
+}
+
 /// For or against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -501,7 +602,8 @@ pub enum Outcome {
     Expired,
     /// The run was cancelled.
     Cancelled,
-    /// It was given too long ago, or by somebody who may no longer; it is asked again.
+    /// It was given too long ago, or by somebody who may no longer, nobody decided it in time, or what it was about
+    /// was changed: another one stands in its place.
     Superseded,
 }
 

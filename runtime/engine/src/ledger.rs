@@ -1,17 +1,25 @@
 //! Money of a run: what is spent, what is held, what may still be admitted.
 
-use std::collections::BTreeMap;
+mod account;
+mod quote;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use wflo_manifest::Price;
-use wflo_model::{ModelName, PicoUsd, StepName};
+use wflo_manifest::PlanStep;
+use wflo_model::{ModelName, PicoUsd, StepName, Timestamp};
+
+pub use account::{Account, Day, Sums};
+pub use quote::{Quote, Refusal, Tokens};
 
 use crate::Place;
 
-/// The account of one run, a fold over its events.
+/// The accounts of one run, of its steps and their items: a fold over its events.
 ///
-/// After every event of every history `settled - overrun + held <= limit`, and no call is admitted that would
-/// break `settled + held <= limit`. What is held is the sum of the open intents, so nothing can leak.
+/// After every event of every history `settled - overrun + held <= limit` of each account, and no call is admitted that
+/// would break `settled + held <= limit` of any account it is in. What is held is the sum of the open intents, so
+/// nothing can leak. A call that costs more than was held for it freezes the accounts it is in that have a limit: they
+/// admit nothing more until a person raises them.
 ///
 /// ```
 /// use wflo_engine::Ledger;
@@ -22,11 +30,30 @@ use crate::Place;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Ledger {
     limit: Option<PicoUsd>,
-    settled: PicoUsd,
-    overrun: PicoUsd,
-    held: BTreeMap<u64, PicoUsd>,
+    charged: BTreeMap<Account, Charged>,
+    holds: BTreeMap<u64, Hold>,
+    /// By how much people have raised the limits of steps and items.
+    raised: BTreeMap<Account, PicoUsd>,
+    frozen: BTreeSet<Account>,
+    /// By the day of the intents.
+    days: BTreeMap<Day, Charged>,
     by_step: BTreeMap<StepName, PicoUsd>,
     by_model: BTreeMap<ModelName, Totals>,
+}
+
+/// What an account was charged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Charged {
+    settled: PicoUsd,
+    overrun: PicoUsd,
+}
+
+/// What an open call holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Hold {
+    amount: PicoUsd,
+    place: Place,
+    day: Day,
 }
 
 /// What one model was used for and cost.
@@ -58,25 +85,6 @@ pub struct Spend {
     pub estimated: bool,
 }
 
-/// The most a call can cost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Quote {
-    /// Money to hold until it returns.
-    pub hold: PicoUsd,
-    /// The most tokens it may answer with; none where nothing bounds them and nothing is charged.
-    pub max_tokens: Option<u32>,
-}
-
-/// Why a call is not admitted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("needs up to {needed_usd} USD, {left_usd} USD are left")]
-pub struct Refusal {
-    /// What it would hold.
-    pub needed_usd: PicoUsd,
-    /// What is left.
-    pub left_usd: PicoUsd,
-}
-
 impl Ledger {
     /// Opens an account; none: without a limit.
     #[must_use]
@@ -84,13 +92,13 @@ impl Ledger {
         Self { limit, ..Self::default() }
     }
 
-    /// The same account after so much was spent elsewhere: what a fork takes over.
+    /// The same accounts after so much was spent elsewhere: what a fork takes over.
     pub(crate) fn after(mut self, spent: PicoUsd) -> Self {
-        self.settled = spent;
+        self.charged.entry(Account::Run).or_default().settled = spent;
         self
     }
 
-    /// The limit.
+    /// The limit of the run.
     #[must_use]
     pub const fn limit(&self) -> Option<PicoUsd> {
         self.limit
@@ -98,32 +106,85 @@ impl Ledger {
 
     /// What was charged.
     #[must_use]
-    pub const fn settled(&self) -> PicoUsd {
-        self.settled
+    pub fn settled(&self) -> PicoUsd {
+        self.charged(&Account::Run).settled
     }
 
     /// How far single calls cost more than was held for them.
     #[must_use]
-    pub const fn overrun(&self) -> PicoUsd {
-        self.overrun
+    pub fn overrun(&self) -> PicoUsd {
+        self.charged(&Account::Run).overrun
     }
 
     /// What open calls hold.
     #[must_use]
     pub fn held(&self) -> PicoUsd {
-        self.held.values().copied().sum()
+        self.holds.values().map(|hold| hold.amount).sum()
     }
 
     /// What one open call holds.
     #[must_use]
     pub fn held_by(&self, intent: u64) -> PicoUsd {
-        self.held.get(&intent).copied().unwrap_or_default()
+        self.holds.get(&intent).map(|hold| hold.amount).unwrap_or_default()
     }
 
-    /// What may still be held; [`PicoUsd::MAX`] without a limit, never negative.
+    /// What an account stands at.
+    #[must_use]
+    pub fn stands(&self, account: &Account) -> Sums {
+        let Charged { settled, overrun } = self.charged(account);
+        let holds =
+            self.holds.values().filter(|hold| Account::of(&hold.place).any(|other| other == *account));
+        Sums { settled, overrun, held: holds.map(|hold| hold.amount).sum() }
+    }
+
+    /// What the run has spent and holds, by the day of the calls.
+    #[must_use]
+    pub fn days(&self) -> BTreeMap<Day, Sums> {
+        let mut days: BTreeMap<Day, Sums> = BTreeMap::new();
+        for (day, Charged { settled, overrun }) in &self.days {
+            days.insert(*day, Sums { settled: *settled, overrun: *overrun, held: PicoUsd::ZERO });
+        }
+        for hold in self.holds.values() {
+            days.entry(hold.day).or_default().held += hold.amount;
+        }
+        days
+    }
+
+    /// Whether a call cost more than was held for it, and nobody has raised the account since.
+    #[must_use]
+    pub fn is_frozen(&self, account: &Account) -> bool {
+        self.frozen.contains(account)
+    }
+
+    /// What the run may still hold; [`PicoUsd::MAX`] without a limit, never negative.
     #[must_use]
     pub fn left(&self) -> PicoUsd {
-        self.limit.map_or(PicoUsd::MAX, |limit| (limit - self.settled - self.held()).max(PicoUsd::ZERO))
+        self.left_in(&Account::Run, self.limit)
+    }
+
+    /// What an account may still hold under a limit, which people may have raised since.
+    #[must_use]
+    pub fn left_in(&self, account: &Account, limit: Option<PicoUsd>) -> PicoUsd {
+        let Some(limit) = limit else { return PicoUsd::MAX };
+        if self.is_frozen(account) {
+            return PicoUsd::ZERO;
+        }
+        let limit = limit + self.raised.get(account).copied().unwrap_or_default();
+        let Sums { settled, held, .. } = self.stands(account);
+        (limit - settled - held).max(PicoUsd::ZERO)
+    }
+
+    /// What a call may hold there at most, and the account that leaves no more: of the run, the step and the item.
+    #[must_use]
+    pub fn tightest(&self, place: &Place, step: &PlanStep) -> (PicoUsd, Account) {
+        let limit = |account: &Account| match account {
+            Account::Run => self.limit,
+            Account::Step(_) => step.budget,
+            Account::Item(..) => step.item_budget,
+        };
+        let left = Account::of(place).map(|account| (self.left_in(&account, limit(&account)), account));
+        // Of those that leave the same the widest: what is raised there helps all.
+        left.min_by_key(|(left, _)| *left).unwrap_or((PicoUsd::MAX, Account::Run))
     }
 
     /// What each step cost.
@@ -138,7 +199,7 @@ impl Ledger {
         &self.by_model
     }
 
-    /// Whether a call that holds `hold` may be made.
+    /// Whether the run may hold so much.
     ///
     /// # Errors
     /// When it would take `settled + held` over the limit.
@@ -147,24 +208,42 @@ impl Ledger {
         if hold > left_usd { Err(Refusal { needed_usd: hold, left_usd }) } else { Ok(()) }
     }
 
-    pub(crate) fn hold(&mut self, intent: u64, amount: PicoUsd) {
-        self.held.insert(intent, amount);
+    fn charged(&self, account: &Account) -> Charged {
+        self.charged.get(account).copied().unwrap_or_default()
     }
 
-    /// Releases the hold of `intent` and charges `cost`.
+    /// Raises the limit of a run that has one, and those of the steps and items that wait there for money; what was
+    /// frozen admits calls again.
+    pub(crate) fn top_up(&mut self, amount: PicoUsd, waiting: &[Place]) {
+        if let Some(limit) = &mut self.limit {
+            *limit += amount;
+        }
+        let accounts: BTreeSet<_> = waiting.iter().flat_map(Account::of).collect();
+        self.frozen.remove(&Account::Run);
+        for account in accounts.into_iter().filter(|account| *account != Account::Run) {
+            self.frozen.remove(&account);
+            *self.raised.entry(account).or_default() += amount;
+        }
+    }
+
+    /// Holds money for a call that is about to be made.
+    pub(crate) fn hold(&mut self, intent: u64, amount: PicoUsd, place: &Place, at: Timestamp) {
+        self.holds.insert(intent, Hold { amount, place: place.clone(), day: Day::of(at) });
+    }
+
+    /// Releases the hold of `intent` and charges `cost`, in the day of the intent.
     pub(crate) fn settle(
         &mut self,
         place: &Place,
+        at: Timestamp,
         intent: Option<u64>,
         cost: PicoUsd,
         spend: Option<&Spend>,
     ) {
-        let held = intent.and_then(|intent| self.held.remove(&intent)).unwrap_or_default();
-        self.settled += cost;
-        self.overrun += (cost - held).max(PicoUsd::ZERO);
-        if let Some(step) = &place.step {
-            *self.by_step.entry(step.clone()).or_default() += cost;
-        }
+        let hold = intent.and_then(|intent| self.holds.remove(&intent));
+        let held = hold.as_ref().map(|hold| hold.amount).unwrap_or_default();
+        let day = hold.map_or(Day::of(at), |hold| hold.day);
+        self.charge(place, day, cost, (cost - held).max(PicoUsd::ZERO));
         if let Some(spend) = spend {
             let totals = self.by_model.entry(spend.model.clone()).or_default();
             totals.calls += 1;
@@ -173,104 +252,94 @@ impl Ledger {
             totals.cost_usd += cost;
         }
     }
-}
 
-impl Quote {
-    /// The most a model call can cost: every token of the request and of the answer at the dearest price that
-    /// can apply.
-    ///
-    /// Without `asked` tokens the answer is capped at what `left` buys, and at what the model can give.
-    ///
-    /// # Errors
-    /// When `left` does not buy the request and the answer asked for, or `min_output` tokens of one.
-    pub fn model_call(price: &Price, call: &Tokens, left: PicoUsd, min_output: u32) -> Result<Self, Refusal> {
-        let can = match (call.output, price.max_output_tokens) {
-            (Some(one), Some(other)) => Some(one.min(other)),
-            (one, other) => one.or(other),
-        };
-        let quote = |output: u32| price.quote(call.input, u64::from(output));
-        let refuse = |least: u32| Refusal { needed_usd: quote(least), left_usd: left };
-        let max_tokens = match call.asked {
-            // What was asked for is not cut down behind the guest's back: it is admitted or refused.
-            Some(asked) => Some(can.map_or(asked, |can| can.min(asked))),
-            None if left == PicoUsd::MAX => can,
-            None => {
-                let least = can.map_or(min_output, |can| can.min(min_output));
-                let buys = price.output_affordable(left, call.input).ok_or_else(|| refuse(least))?;
-                let most = u32::try_from(buys).unwrap_or(u32::MAX).min(can.unwrap_or(u32::MAX));
-                if most < least {
-                    return Err(refuse(least));
-                }
-                (most < u32::MAX).then_some(most)
-            }
-        };
-        let hold = quote(max_tokens.unwrap_or(0));
-        if hold > left { Err(refuse(max_tokens.unwrap_or(0))) } else { Ok(Self { hold, max_tokens }) }
+    /// Charges what nothing was held for, of which `overrun` was not there any more.
+    pub(crate) fn report(&mut self, place: &Place, at: Timestamp, cost: PicoUsd, overrun: PicoUsd) {
+        self.charge(place, Day::of(at), cost, overrun);
     }
-}
 
-/// How many tokens a model call can take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Tokens {
-    /// Of the request, at most.
-    pub input: u64,
-    /// Of the answer, at most, where the binding knows it.
-    pub output: Option<u32>,
-    /// Of the answer, as the guest asked.
-    pub asked: Option<u32>,
+    fn charge(&mut self, place: &Place, day: Day, cost: PicoUsd, overrun: PicoUsd) {
+        if cost == PicoUsd::ZERO {
+            return;
+        }
+        let by_account = Account::of(place).collect::<Vec<_>>();
+        for account in by_account {
+            let charged = self.charged.entry(account.clone()).or_default();
+            charged.settled += cost;
+            charged.overrun += overrun;
+            if overrun > PicoUsd::ZERO {
+                self.frozen.insert(account);
+            }
+        }
+        let of_day = self.days.entry(day).or_default();
+        of_day.settled += cost;
+        of_day.overrun += overrun;
+        if let Some(step) = &place.step {
+            *self.by_step.entry(step.clone()).or_default() += cost;
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use wflo_manifest::Price;
-    use wflo_model::PicoUsd;
+    use wflo_manifest::PlanStep;
+    use wflo_model::{Digest, PicoUsd, Timestamp};
 
-    use super::{Ledger, Quote, Tokens};
+    use super::{Account, Ledger};
+    use crate::Place;
 
     fn usd(text: &str) -> PicoUsd {
         text.parse().unwrap()
     }
 
-    fn price() -> Price {
-        Price { max_output_tokens: Some(1000), ..Price::flat(usd("0.001"), usd("0.01"), "this test") }
-    }
-
-    fn quote(asked: Option<u32>, left: &str) -> Option<(String, Option<u32>)> {
-        let call = Tokens { input: 100, output: None, asked };
-        let quote = Quote::model_call(&price(), &call, usd(left), 64).ok()?;
-        Some((quote.hold.to_string(), quote.max_tokens))
-    }
-
-    #[test]
-    fn an_answer_is_capped_at_what_the_budget_buys_and_the_model_can() {
-        assert_eq!(quote(None, "1.00"), Some(("1".into(), Some(90))));
-        assert_eq!(quote(None, "100"), Some(("10.1".into(), Some(1000))));
-    }
-
-    #[test]
-    fn too_little_for_an_answer_is_refused() {
-        assert_eq!(quote(None, "0.50"), None);
-        assert_eq!(quote(None, "0.000001"), None);
-        assert_eq!(quote(Some(91), "1.00"), None);
-        assert_eq!(quote(Some(90), "1.00"), Some(("1".into(), Some(90))));
-    }
-
-    #[test]
-    fn nothing_bounds_a_free_answer() {
-        let free = Price::flat(usd("0"), usd("0"), "this test");
-        let call = Tokens { input: 100, output: None, asked: None };
-        let quote = Quote::model_call(&free, &call, usd("0"), 64).unwrap();
-        assert_eq!(quote, Quote { hold: usd("0"), max_tokens: None });
-    }
+    const NOW: Timestamp = Timestamp::from_micros(1);
 
     #[test]
     fn holds_are_released_and_overruns_kept_apart() {
-        let mut ledger = Ledger::new(Some(usd("1")));
-        ledger.hold(5, usd("0.8"));
-        assert_eq!(ledger.left(), usd("0.2"));
-        assert!(ledger.admit(usd("0.3")).is_err());
-        ledger.settle(&crate::Place::RUN, Some(5), usd("1.1"), None);
+        let mut ledger = Ledger::new(Some(usd("10")));
+        ledger.hold(5, usd("0.8"), &Place::RUN, NOW);
+        assert_eq!(ledger.left(), usd("9.2"));
+        assert!(ledger.admit(usd("9.3")).is_err());
+        ledger.settle(&Place::RUN, NOW, Some(5), usd("1.1"), None);
         assert_eq!((ledger.held(), ledger.settled(), ledger.overrun()), (usd("0"), usd("1.1"), usd("0.3")));
-        assert_eq!(ledger.left(), PicoUsd::ZERO);
+        assert_eq!(ledger.left(), PicoUsd::ZERO, "it is frozen");
+        ledger.top_up(usd("1"), &[]);
+        assert_eq!(ledger.left(), usd("9.9"));
+    }
+
+    #[test]
+    fn a_call_is_held_for_in_every_account_around_it() {
+        let step = PlanStep {
+            budget: Some(usd("2")),
+            item_budget: Some(usd("1")),
+            ..PlanStep::new("a".parse().unwrap(), Digest::ZERO)
+        };
+        let item = |item| Place { item: Some(item), ..Place::step(&step.name) };
+        let mut ledger = Ledger::new(Some(usd("2.5")));
+        let tightest = |ledger: &Ledger, at| {
+            let (left, account) = ledger.tightest(&item(at), &step);
+            (left.to_string(), account.to_string())
+        };
+        assert_eq!(tightest(&ledger, 0), ("1".into(), "item 0 of step `a`".into()));
+        ledger.hold(1, usd("0.9"), &item(0), NOW);
+        assert_eq!(tightest(&ledger, 0).0, "0.1");
+        ledger.hold(2, usd("0.9"), &item(1), NOW);
+        assert_eq!(tightest(&ledger, 2), ("0.2".into(), "step `a`".into()));
+        ledger.settle(&item(1), NOW, Some(2), usd("0.5"), None);
+        assert_eq!(tightest(&ledger, 2).0, "0.6");
+        assert_eq!(ledger.stands(&Account::Step(step.name.clone())).settled, usd("0.5"));
+        // Two that wait for money in one item raise it once.
+        ledger.top_up(usd("3"), &[item(0), item(0)]);
+        assert_eq!(tightest(&ledger, 0).0, "3.1");
+        assert_eq!((ledger.left(), tightest(&ledger, 1).0.as_str()), (usd("4.1"), "0.5"));
+    }
+
+    #[test]
+    fn what_nothing_was_held_for_is_charged_all_the_same() {
+        let mut ledger = Ledger::new(Some(usd("1")));
+        ledger.report(&Place::RUN, NOW, usd("0.4"), usd("0"));
+        assert_eq!(ledger.left(), usd("0.6"));
+        ledger.report(&Place::RUN, NOW, usd("0.8"), usd("0.2"));
+        assert_eq!((ledger.settled(), ledger.overrun(), ledger.left()), (usd("1.2"), usd("0.2"), usd("0")));
     }
 }

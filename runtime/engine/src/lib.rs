@@ -3,6 +3,7 @@
 //! A run is a list of [`Recorded`] events. [`RunState::apply`] folds them; [`decide`] says what to do next.
 //! Neither does I/O, reads a clock or awaits, so that a simulation can drive them through every history.
 
+mod alert;
 mod approval;
 mod decide;
 mod event;
@@ -17,16 +18,18 @@ mod rollback;
 mod start;
 mod state;
 mod status;
+mod top_up;
 mod unit;
 
-pub use approval::{Approval, ApprovalState, Ballot, Permitted, VoteRefused, Voter, cast};
+pub use alert::budget_alert;
+pub use approval::{Approval, ApprovalState, Ballot, Edit, Permitted, VoteRefused, Voter, cast, edit};
 pub use decide::{Command, decide, next_due};
 pub use event::{
-    AttemptEnd, CallClass, Event, Forked, GateAt, GatedCall, Outcome, ParkReason, Resolution, Returned,
-    Subject, Transcript, Verdict,
+    AttemptEnd, CallClass, Event, Forked, GateAt, GatedCall, Outcome, ParkReason, Reported, Resolution,
+    Returned, Subject, Transcript, Verdict,
 };
 pub use kind::{EventKind, UnknownKind};
-pub use ledger::{Ledger, Quote, Refusal, Spend, Tokens, Totals};
+pub use ledger::{Account, Day, Ledger, Quote, Refusal, Spend, Sums, Tokens, Totals};
 pub use notice::{About, Notice, Notices};
 pub use permit::scope;
 pub use place::{Place, Recorded, UnitId};

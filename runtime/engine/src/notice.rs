@@ -77,7 +77,12 @@ impl Notices {
                     self.add(*seq, place, channel, About::Decided { approval: *approval });
                 }
             }
-            Event::PolicyFired(firing) => {
+            Event::BudgetAlert { tells, .. } => {
+                for channel in tells {
+                    self.add(*seq, place, channel, About::Happened { seq: *seq });
+                }
+            }
+            Event::PolicyFired(firing) if state.first_told(firing, place) == Some(*seq) => {
                 for channel in &firing.tells {
                     self.add(*seq, place, channel, About::Happened { seq: *seq });
                 }
@@ -135,6 +140,9 @@ mod tests {
             rule,
             expires_at: None,
             asks: Vec::new(),
+            follows: None,
+            authors: Vec::new(),
+            amount: None,
         }
     }
 
@@ -188,6 +196,12 @@ mod tests {
                 told.iter().all(|(seq, _, about)| (*seq, *about) == (3, About::Decided { approval: id }))
             );
         }
+    }
+
+    #[test]
+    fn what_was_told_is_not_told_again() {
+        let again = told(&[&[created()], &[fired(&["slack://a"])], &[fired(&["slack://a"])]]);
+        assert_eq!(again, []);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use wflo_manifest::{OnReject, Plan, PlanStep, Scope};
+use wflo_manifest::{ApprovalAt, OnReject, Plan, PlanStep, Scope};
 use wflo_model::{ApprovalId, Digest, RunId, StepName, Timestamp, canonical};
 
 use crate::{Approval, ApprovalState, Event, GateAt, Outcome, RunState, Subject, Verdict};
@@ -58,7 +58,9 @@ fn approved(
     now: Timestamp,
 ) -> Result<Option<ApprovalId>, Option<Box<Event>>> {
     let first = |event| Err(Some(Box::new(event)));
-    let Some(rule) = &step.approval else { return Ok(None) };
+    let Some(rule) = step.approval.as_ref().filter(|rule| rule.at == ApprovalAt::Start) else {
+        return Ok(None);
+    };
     let last = state.step(&step.name).unit.approval.and_then(|id| state.approval(&id));
     match last.map(|approval| (approval, approval.state)) {
         Some((_, ApprovalState::Open)) => Err(None),
@@ -66,14 +68,20 @@ fn approved(
             if approval.is_good(now) {
                 Ok(Some(approval.id))
             } else {
-                first(close(approval, Outcome::Superseded))
+                first(Event::ApprovalClosed { approval: approval.id, outcome: Outcome::Superseded })
             }
         }
         Some((approval, ApprovalState::Closed { outcome, .. }))
             if matches!(outcome, Outcome::Rejected | Outcome::Expired) =>
         {
-            let skipped = outcome == Outcome::Rejected && rule.on_reject == OnReject::Skip;
-            first(Event::StepEnded { skipped, reason: verdict(approval, outcome) })
+            match rule.on_reject {
+                // It runs all the same, and can read what was decided.
+                OnReject::Continue => Ok(None),
+                on_reject => {
+                    let skipped = on_reject == OnReject::Skip;
+                    first(Event::StepEnded { skipped, reason: verdict(approval, outcome) })
+                }
+            }
         }
         _ => {
             let (subject, shows) = subject(run, plan, state, step);
@@ -86,6 +94,9 @@ fn approved(
                 rule: rule.clone(),
                 expires_at: rule.timeout.map(|timeout| now.after(timeout)),
                 asks: Vec::new(),
+                follows: None,
+                authors: Vec::new(),
+                amount: None,
             })
         }
     }
@@ -134,10 +145,6 @@ pub(crate) fn verdict(approval: &Approval, outcome: Outcome) -> String {
         },
         _ => format!("approval `{}` {outcome}", approval.id),
     }
-}
-
-pub(crate) fn close(approval: &Approval, outcome: Outcome) -> Event {
-    Event::ApprovalClosed { approval: approval.id, outcome }
 }
 
 /// What an approval of `step` is bound to: its digest, and what is shown for it.

@@ -20,11 +20,10 @@ mod rehearsal;
 
 use std::collections::BTreeSet;
 
-use wflo_manifest::{Policy, PolicyAction, Scope};
+use wflo_manifest::{ApprovalRule, Policy, PolicyAction, Scope};
 use wflo_model::PolicyName;
 
 pub use combine::Decision;
-use combine::union;
 pub use firing::{Ask, Because, Firing};
 pub use occurrence::Occurrence;
 pub use rehearsal::{Rehearsal, Undeclared, rehearse};
@@ -98,7 +97,7 @@ pub fn judge(policies: &[Policy], occurrence: &Occurrence<'_>, scope: &Scope<'_>
     let permitted = by(|action| matches!(action, PolicyAction::AutoApprove));
     let decision = if !denied.is_empty() {
         Decision::Deny { by: denied }
-    } else if let Some(mut rule) = union(&rules) {
+    } else if let Some(mut rule) = ApprovalRule::union(&rules) {
         // Whoever is told of the policies is told of what they ask for.
         let told = actions().filter_map(|(_, action)| action.tells()).map(str::to_owned);
         let more: BTreeSet<_> = told.filter(|channel| !rule.notify.contains(channel)).collect();

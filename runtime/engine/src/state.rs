@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 use wflo_model::{ApprovalId, Digest, PicoUsd, PrincipalName, StepName, Timestamp};
 
+use crate::policy::Firing;
 use crate::unit::{Items, StepState, Unit};
 use crate::{
-    Approval, ApprovalState, Ballot, Event, Forked, GateAt, Ledger, Outcome, Place, Recorded, Resolution,
-    Rollback, RunStatus, StepStatus, UnitId,
+    Approval, ApprovalState, Ballot, Event, Forked, GateAt, Ledger, Outcome, ParkReason, Place, Recorded,
+    Resolution, Rollback, RunStatus, StepStatus, UnitId,
 };
 
 /// What a run has come to.
@@ -27,6 +28,12 @@ pub struct RunState {
     ledger: Ledger,
     cancel: Option<Cancel>,
     begun: bool,
+    /// What policies have told, and the event that told it first: the same is told once.
+    told: BTreeMap<Digest, u64>,
+    /// The highest part of its budget, in percent, of which somebody was told that it is spent.
+    alerted: u32,
+    /// The last approval that the run itself waits for; none once it was permitted.
+    run_gate: Option<ApprovalId>,
     ended: Option<(RunStatus, Option<String>)>,
     rollback: Option<Rollback>,
     /// Whether somebody wants it rolled back as soon as it has ended.
@@ -127,15 +134,33 @@ impl RunState {
                 (unit.output, unit.ended_at) = (output.clone(), Some(*time));
             }
             Event::Superseded { .. } => self.ended = Some((RunStatus::Superseded, None)),
-            Event::ApprovalOpened { id, at, call, subject, shows, rule, expires_at, asks } => {
-                let unit = place.unit_id().ok_or_else(|| bad("an approval is of a step"))?;
-                let state = self.unit_mut(place).ok_or_else(|| bad("there is no such item"))?;
-                (state.status, state.approval) = (StepStatus::Waiting, Some(*id));
+            Event::ApprovalOpened {
+                id,
+                at,
+                call,
+                subject,
+                shows,
+                rule,
+                expires_at,
+                asks,
+                follows,
+                authors,
+                amount,
+            } => {
+                match at {
+                    GateAt::Run => self.run_gate = Some(*id),
+                    GateAt::TopUp => {}
+                    _ => {
+                        let state =
+                            self.unit_mut(place).ok_or_else(|| bad("there is no such step or item"))?;
+                        (state.status, state.approval) = (StepStatus::Waiting, Some(*id));
+                    }
+                }
                 self.approvals.insert(
                     *id,
                     Approval {
                         id: *id,
-                        unit,
+                        place: place.clone(),
                         at: *at,
                         call: call.clone(),
                         subject: *subject,
@@ -147,6 +172,11 @@ impl RunState {
                         opened_at: *time,
                         asks: asks.clone(),
                         used_for: None,
+                        follows: *follows,
+                        authors: authors.clone(),
+                        amount: *amount,
+                        decided_at: None,
+                        by_silence: false,
                     },
                 );
             }
@@ -159,14 +189,26 @@ impl RunState {
             }
             Event::ApprovalClosed { approval, outcome } => {
                 let approval = self.approvals.get_mut(approval).ok_or_else(|| bad("no such approval"))?;
-                approval.state = ApprovalState::Closed { outcome: *outcome, at: *time };
-                let (place, at) = (Place::unit(&approval.unit), approval.at);
+                approval.closed(*outcome, *time);
+                let (place, at) = (approval.home(), approval.at);
                 if let Some(unit) = self.unit_mut(&place).filter(|unit| unit.status == StepStatus::Waiting) {
                     unit.status = match at {
-                        GateAt::Start => StepStatus::Pending,
-                        GateAt::Call => StepStatus::Running,
+                        GateAt::Call | GateAt::Commit => StepStatus::Running,
+                        _ => StepStatus::Pending,
                     };
                 }
+            }
+            Event::RunPermitted { consumes } => {
+                consumes.iter().try_for_each(|id| self.consume(id)).map_err(bad)?;
+                self.run_gate = None;
+            }
+            Event::BudgetAlert { percent, .. } => self.alerted = self.alerted.max(*percent),
+            Event::ToppedUp { amount, consumes } => {
+                self.consume(consumes).map_err(bad)?;
+                let waits = |unit: &Unit| matches!(unit.parked, Some(ParkReason::Budget { .. }));
+                let waiting = self.active().filter(|(_, unit)| waits(unit));
+                let waiting: Vec<_> = waiting.map(|(id, _)| Place::unit(&id)).collect();
+                self.ledger.top_up(*amount, &waiting);
             }
             Event::CancelRequested { by, reason } => {
                 self.cancel.get_or_insert(Cancel { by: by.clone(), reason: reason.clone() });
@@ -179,7 +221,10 @@ impl RunState {
                 let open = open.filter(|step| cancelled || step.unit.status != StepStatus::Pending);
                 open.for_each(|step| step.unit.status = StepStatus::Cancelled);
             }
-            Event::Denied { .. } | Event::Logged { .. } | Event::PolicyFired(_) => {}
+            Event::PolicyFired(firing) if !firing.tells.is_empty() => {
+                self.told.entry(firing.told(place)).or_insert(*seq);
+            }
+            Event::Denied { .. } | Event::Logged { .. } | Event::PolicyFired(_) | Event::Edited { .. } => {}
             Event::RollbackStarted { .. }
             | Event::RollbackPlanned { .. }
             | Event::Undoing { .. }
@@ -248,15 +293,18 @@ impl RunState {
 
     /// Takes in an event of an attempt, and what it means for money and approvals.
     fn apply_to_unit(&mut self, recorded: &Recorded) -> Result<(), &'static str> {
-        let Recorded { seq, place, event, .. } = recorded;
+        let Recorded { seq, time, place, event } = recorded;
         match event {
             Event::Intent { hold, consumes, key, .. } => {
-                self.ledger.hold(*seq, *hold);
+                self.ledger.hold(*seq, *hold, place, *time);
                 consumes.iter().try_for_each(|id| self.consume_for(id, key))?;
             }
             Event::Returned(returned) => {
                 let cost = returned.spend.as_ref().map_or(PicoUsd::ZERO, |spend| spend.cost_usd);
-                self.ledger.settle(place, returned.intent, cost, returned.spend.as_ref());
+                self.ledger.settle(place, *time, returned.intent, cost, returned.spend.as_ref());
+                if let Some(reported) = &returned.reported {
+                    self.ledger.report(place, *time, reported.usd, reported.overrun);
+                }
                 if let Some(approval) = returned.consumes.and_then(|id| self.approvals.get_mut(&id)) {
                     // A guest that asked is told whatever was decided.
                     if matches!(approval.state, ApprovalState::Closed { outcome: Outcome::Approved, .. }) {
@@ -264,10 +312,10 @@ impl RunState {
                     }
                 }
             }
-            Event::Abandoned { intent, cost } => self.ledger.settle(place, Some(*intent), *cost, None),
+            Event::Abandoned { intent, cost } => self.ledger.settle(place, *time, Some(*intent), *cost, None),
             Event::Resolved { intent, resolution, .. } => {
                 self.compensates |= *resolution == Resolution::Compensate;
-                self.ledger.settle(place, Some(*intent), PicoUsd::ZERO, None);
+                self.ledger.settle(place, *time, Some(*intent), PicoUsd::ZERO, None);
             }
             Event::AttemptStarted { consumes, .. } => {
                 consumes.iter().try_for_each(|id| self.consume(id))?;
@@ -403,6 +451,21 @@ impl RunState {
     #[must_use]
     pub const fn has_begun(&self) -> bool {
         self.begun
+    }
+
+    /// The event that first told what this firing tells.
+    pub(crate) fn first_told(&self, firing: &Firing, place: &Place) -> Option<u64> {
+        self.told.get(&firing.told(place)).copied()
+    }
+
+    /// The highest part of its budget, in percent, of which somebody was told that it is spent.
+    pub(crate) const fn alerted(&self) -> u32 {
+        self.alerted
+    }
+
+    /// The approval that the run waits for before anything in it begins.
+    pub(crate) fn run_gate(&self) -> Option<&Approval> {
+        self.approvals.get(&self.run_gate?)
     }
 
     /// Who wants the run to end, if somebody does.

@@ -92,7 +92,7 @@ impl Driver {
         let voter = Voter { name: name.parse().unwrap(), groups: [group.parse().unwrap()].into() };
         let approval = self.state.approvals().last().unwrap().clone();
         let events = cast(&approval, &"rita".parse().unwrap(), &voter, verdict, None, self.now).unwrap();
-        events.into_iter().for_each(|event| self.append(Place::unit(&approval.unit), event));
+        events.into_iter().for_each(|(place, event)| self.append(place, event));
     }
 
     fn status(&self, step: &str) -> StepStatus {
@@ -123,6 +123,9 @@ fn plan(steps: Vec<PlanStep>) -> Plan {
         inputs: BTreeMap::new(),
         budget: None,
         on_exceeded: OnExceeded::Park,
+        budget_approvers: Vec::new(),
+        budget_alerts: Vec::new(),
+        budget_notify: Vec::new(),
         on_failure: OnFailure::Keep,
         on_cancel: OnCancel::Keep,
         max_parallel: None,
@@ -408,6 +411,7 @@ fn intent(run: &mut Driver, unit_name: &str, class: CallClass, hold: &str) -> u6
         max_tokens: None,
         good_until: None,
         consumes: None,
+        performed: None,
     };
     run.append(Place::attempt(&unit, attempt).call(1), event);
     run.state.seq()
@@ -485,12 +489,15 @@ fn a_question_in_the_middle_of_a_step_waits_and_the_attempt_goes_on() {
     let opened = Event::ApprovalOpened {
         id: ApprovalId::derive(&subject, 1),
         at: GateAt::Call,
-        call: Some(GatedCall { asked: Call::new("test:it", "ask", json!({})), args: subject, key: subject }),
+        call: Some(GatedCall::new(Call::new("test:it", "ask", json!({})), subject, subject)),
         subject,
         shows: json!({}),
         rule: ApprovalRule::new(vec![Approver::new("fraud")], Quorum::EachListed),
         expires_at: None,
         asks: Vec::new(),
+        follows: None,
+        authors: Vec::new(),
+        amount: None,
     };
     run.append(Place::attempt(&unit("a"), 1).call(1), opened);
     assert_eq!(run.settle(), [("b".into(), 1)]);
@@ -510,12 +517,15 @@ fn asked(interface: &str, n: u32, ask: Digest) -> (ApprovalId, Digest, Event) {
     let opened = Event::ApprovalOpened {
         id,
         at: GateAt::Call,
-        call: Some(GatedCall { asked, args: key, key }),
+        call: Some(GatedCall::new(asked, key, key)),
         subject: key,
         shows: json!({}),
         rule: ApprovalRule::new(vec![Approver::new("fraud")], Quorum::EachListed),
         expires_at: None,
         asks: vec![ask],
+        follows: None,
+        authors: Vec::new(),
+        amount: None,
     };
     (id, key, opened)
 }
@@ -531,6 +541,7 @@ fn consuming(key: Digest, consumes: ApprovalId) -> Event {
         max_tokens: None,
         good_until: None,
         consumes: Some(consumes),
+        performed: None,
     }
 }
 

@@ -6,13 +6,13 @@ use std::time::Duration;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use wflo_engine::{
-    Approval, ApprovalState, AttemptEnd, Ballot, CallClass, Command, Event, GateAt, Outcome, ParkReason,
-    Place, Recorded, Returned, RunState, Spend, StepStatus, UnitId, Verdict, Voter, cast, decide, next_due,
-    retry_at,
+    Account, Approval, ApprovalState, AttemptEnd, Ballot, CallClass, Command, Event, GateAt, Outcome,
+    ParkReason, Place, Recorded, Returned, RunState, Spend, StepStatus, Sums, UnitId, Verdict, Voter, cast,
+    decide, next_due, retry_at,
 };
 use wflo_manifest::{
-    ApprovalRule, Approver, OnCancel, OnExceeded, OnFailure, OnItemFailure, OnReject, Plan, PlanStep, Quorum,
-    Retry, UnknownPrice,
+    ApprovalRule, Approver, OnCancel, OnExceeded, OnFailure, OnItemFailure, OnReject, OnTimeout, Plan,
+    PlanStep, Quorum, Retry, UnknownPrice,
 };
 use wflo_model::{
     ApprovalId, Call, Digest, Failure, FailureKind, Fault, FaultKind, PicoUsd, RunId, Timestamp,
@@ -54,22 +54,25 @@ struct StepSpec {
     needs: u8,
     items: Option<u8>,
     collects: bool,
-    gate: Option<(bool, bool)>,
+    gate: Option<(bool, u8)>,
     attempts: u32,
     when: u8,
+    money: (Option<i128>, Option<i128>),
 }
 
 fn plans() -> impl Strategy<Value = Plan> {
-    let gate = prop::option::weighted(0.4, any::<(bool, bool)>());
+    let gate = prop::option::weighted(0.4, any::<(bool, u8)>());
     let items = prop::option::weighted(0.3, 0..4_u8);
-    let step = (any::<u8>(), items, any::<bool>(), gate, 1..4_u32, 0..6_u8).prop_map(
-        |(needs, items, collects, gate, attempts, when)| StepSpec {
+    let money = (prop::option::of(0..150_i128), prop::option::of(0..90_i128));
+    let step = (any::<u8>(), items, any::<bool>(), gate, 1..4_u32, 0..6_u8, money).prop_map(
+        |(needs, items, collects, gate, attempts, when, money)| StepSpec {
             needs,
             items,
             collects,
             gate,
             attempts,
             when,
+            money,
         },
     );
     (prop::collection::vec(step, 1..5), prop::option::of(1..3_u32), prop::option::of(0..200_i128))
@@ -80,10 +83,13 @@ fn plan(steps: &[StepSpec], max_parallel: Option<u32>, budget: Option<PicoUsd>) 
     let name = |index: usize| format!("s{index}").parse().unwrap();
     let steps = steps.iter().enumerate().map(|(index, spec)| {
         let approvers = vec![Approver::new("red"), Approver::new("blue")];
-        let rule = |(all, skips)| ApprovalRule {
+        let rule = |(all, ends): (bool, u8)| ApprovalRule {
             timeout: Some(Duration::from_secs(3600)),
             valid: Duration::from_secs(1000),
-            on_reject: if skips { OnReject::Skip } else { OnReject::Fail },
+            on_reject: [OnReject::Skip, OnReject::Fail, OnReject::Continue][usize::from(ends % 3)],
+            on_timeout: [OnTimeout::Reject, OnTimeout::Escalate, OnTimeout::Approve]
+                [usize::from(ends / 3 % 3)],
+            escalation: vec![Approver::new("blue")],
             ..ApprovalRule::new(approvers.clone(), if all { Quorum::EachListed } else { Quorum::Any(1) })
         };
         let list = |count: u8| format!("{:?}", (0..count).collect::<Vec<_>>()).parse().unwrap();
@@ -92,6 +98,8 @@ fn plan(steps: &[StepSpec], max_parallel: Option<u32>, budget: Option<PicoUsd>) 
             for_each: spec.items.map(list),
             on_item_failure: if spec.collects { OnItemFailure::Collect } else { OnItemFailure::Fail },
             approval: spec.gate.map(rule),
+            budget: spec.money.0.map(PicoUsd::from_pico),
+            item_budget: spec.money.1.map(PicoUsd::from_pico),
             when: (spec.when == 0).then(|| "inputs.yes".parse().unwrap()),
             retry: Retry { max_attempts: spec.attempts, backoff: Duration::from_secs(10) },
             ..PlanStep::new(name(index), Digest::of(b"component"))
@@ -104,6 +112,9 @@ fn plan(steps: &[StepSpec], max_parallel: Option<u32>, budget: Option<PicoUsd>) 
         inputs: BTreeMap::new(),
         budget,
         on_exceeded: OnExceeded::Park,
+        budget_approvers: Vec::new(),
+        budget_alerts: Vec::new(),
+        budget_notify: Vec::new(),
         on_failure: OnFailure::Keep,
         on_cancel: OnCancel::Keep,
         max_parallel,
@@ -158,9 +169,15 @@ impl History {
         let id = recorded.place.unit_id().filter(|id| !active.contains(id));
         self.ended.extend(id.filter(|id| self.state.unit(id).ended_at.is_some()));
         let ledger = self.state.ledger();
-        if let Some(limit) = ledger.limit() {
-            assert!(ledger.settled() - ledger.overrun() + ledger.held() <= limit, "after {recorded:?}");
+        for (account, limit) in self.limits() {
+            let Sums { settled, held, overrun } = ledger.stands(&account);
+            assert!(settled - overrun + held <= limit, "{account} after {recorded:?}");
         }
+        // The days are the same money, counted by when it was spent.
+        let days = ledger.days();
+        let by_day = |of: fn(&Sums) -> PicoUsd| days.values().map(of).sum::<PicoUsd>();
+        assert_eq!(by_day(|sums| sums.settled), ledger.settled());
+        assert_eq!(by_day(|sums| sums.held), ledger.held());
         assert!(!ledger.held().is_negative() && !ledger.left().is_negative());
     }
 
@@ -240,6 +257,8 @@ impl History {
                     tentative: false,
                     reused: None,
                     consumes: None,
+                    performed: None,
+                    reported: None,
                 };
                 self.append(place, Event::Returned(returned));
             }
@@ -254,8 +273,7 @@ impl History {
                 let verdict = if approves { Verdict::Approve } else { Verdict::Reject };
                 let requester = "rita".parse().unwrap();
                 if let Ok(events) = cast(approval, &requester, &voter(who), verdict, None, self.now) {
-                    let place = Place::unit(&approval.unit);
-                    events.into_iter().for_each(|event| self.append(place.clone(), event));
+                    events.into_iter().for_each(|(place, event)| self.append(place, event));
                 }
             }
             Move::Wait { seconds } => self.now = self.now.after(Duration::from_secs(seconds)),
@@ -276,18 +294,46 @@ impl History {
 
     /// Makes a call if the ledger admits it.
     fn hold(&mut self, id: &UnitId, hold: PicoUsd) {
-        if self.state.ledger().admit(hold).is_err() || self.state.unit(id).parked.is_some() {
+        let step = self.plan.step(&id.step).unwrap();
+        let (left, _) = self.state.ledger().tightest(&Place::unit(id), step);
+        if hold > left || self.state.unit(id).parked.is_some() {
             return;
         }
         let asked = Call::new("wflo:llm/chat", "complete", Value::Null);
         let place = Place::attempt(id, self.state.unit(id).attempt).call(1);
         let (class, args, key) = (CallClass::Repeatable, Digest::ZERO, Digest::ZERO);
-        let (transcript, max_tokens, good_until, consumes) = (None, None, None, None);
-        let event =
-            Event::Intent { asked, transcript, class, args, key, hold, max_tokens, good_until, consumes };
+        let event = Event::Intent {
+            asked,
+            transcript: None,
+            class,
+            args,
+            key,
+            hold,
+            max_tokens: None,
+            good_until: None,
+            consumes: None,
+            performed: None,
+        };
         self.append(place, event);
-        let ledger = self.state.ledger();
-        assert!(ledger.limit().is_none_or(|limit| ledger.settled() + ledger.held() <= limit));
+        // What holds nothing costs nothing, whatever has been spent too much before.
+        let limits = if hold > PicoUsd::ZERO { self.limits() } else { Vec::new() };
+        for (account, limit) in limits {
+            let Sums { settled, held, .. } = self.state.ledger().stands(&account);
+            assert!(settled + held <= limit, "{account} admitted too much");
+        }
+    }
+
+    /// Every account that has a limit.
+    fn limits(&self) -> Vec<(Account, PicoUsd)> {
+        let run = self.state.ledger().limit().map(|limit| (Account::Run, limit));
+        let steps = self.plan.steps.iter().flat_map(|step| {
+            let own = step.budget.map(|limit| (Account::Step(step.name.clone()), limit));
+            let items = self.state.step(&step.name).items.as_ref().map_or(0, |items| items.total());
+            let items = (0..items)
+                .filter_map(|item| Some((Account::Item(step.name.clone(), item), step.item_budget?)));
+            own.into_iter().chain(items)
+        });
+        run.into_iter().chain(steps).collect()
     }
 
     fn end(&mut self, id: &UnitId, how: u8) {
@@ -359,9 +405,15 @@ proptest! {
 
     /// In whatever order, twice or late: what is decided stays, and only votes in time count.
     #[test]
-    fn votes_in_any_order(votes in prop::collection::vec((0..4_usize, any::<bool>(), 0..20_u64), 0..12), each: bool) {
+    fn votes_in_any_order(
+        votes in prop::collection::vec((0..4_usize, any::<bool>(), 0..20_u64), 0..12),
+        each: bool,
+        on_timeout in prop::sample::select(vec![OnTimeout::Reject, OnTimeout::Escalate, OnTimeout::Approve]),
+    ) {
         let quorum = if each { Quorum::EachListed } else { Quorum::Any(2) };
         let mut approval = opened(quorum);
+        approval.rule.on_timeout = on_timeout;
+        approval.rule.escalation = vec![Approver::new("green")];
         let mut decided = None;
         let mut at = 0;
         for (who, approves, wait) in votes {
@@ -372,7 +424,7 @@ proptest! {
                 prop_assert!(who == 3 || approval.votes.iter().any(|vote| vote.by == voter(who).name));
                 continue;
             };
-            for event in events {
+            for (_, event) in events {
                 match event {
                     Event::Voted { by, groups, verdict, comment, late, .. } => {
                         prop_assert_eq!(late, decided.is_some() || at >= 100);
@@ -385,6 +437,11 @@ proptest! {
                         decided = Some(outcome);
                         approval.state = ApprovalState::Closed { outcome, at: now };
                     }
+                    Event::ApprovalOpened { rule, follows, subject, .. } => {
+                        prop_assert_eq!(decided, Some(Outcome::Superseded), "one takes the place of the other");
+                        prop_assert_eq!((follows, subject), (Some(approval.id), approval.subject));
+                        prop_assert_eq!(rule.approvers, vec![Approver::new("green")]);
+                    }
                     other => prop_assert!(false, "{:?} is no vote", other),
                 }
             }
@@ -392,9 +449,11 @@ proptest! {
         let carried = approval.lacking().is_empty();
         let against = approval.votes.iter().any(|vote| vote.verdict == Verdict::Reject);
         match decided {
+            Some(Outcome::Approved) if on_timeout == OnTimeout::Approve && !carried => prop_assert!(at >= 100),
             Some(Outcome::Approved) => prop_assert!(carried && !against),
+            Some(Outcome::Superseded) => prop_assert!(on_timeout == OnTimeout::Escalate && at >= 100),
             Some(Outcome::Rejected) => prop_assert!(against),
-            Some(Outcome::Expired) => prop_assert!(at >= 100),
+            Some(Outcome::Expired) => prop_assert!(on_timeout == OnTimeout::Reject && at >= 100),
             Some(other) => prop_assert!(false, "nobody says {other}"),
             None => prop_assert!(!carried && !against),
         }
@@ -428,7 +487,7 @@ fn opened(quorum: Quorum) -> Approval {
     let subject = Digest::of(b"subject");
     Approval {
         id: ApprovalId::derive(&subject, 1),
-        unit: UnitId::step(&"act".parse().unwrap()),
+        place: Place::step(&"act".parse().unwrap()),
         at: GateAt::Start,
         call: None,
         subject,
@@ -440,5 +499,10 @@ fn opened(quorum: Quorum) -> Approval {
         opened_at: Timestamp::from_micros(0),
         asks: Vec::new(),
         used_for: None,
+        follows: None,
+        authors: Vec::new(),
+        amount: None,
+        decided_at: None,
+        by_silence: false,
     }
 }

@@ -17,7 +17,7 @@ use crate::read::{Entry, Reader};
 use crate::record::{CHECKSUM, ChainState, Cursor, Header, Malformed};
 use crate::run_keys::{RunKeys, unwrap, wrap};
 use crate::seal::{NONCE, OVERHEAD};
-use crate::store::{CreateOutcome, CreateRun, MAX_VALUE, MemoryStore, SledStore, Store};
+use crate::store::{AccountRow, CreateOutcome, CreateRun, MAX_VALUE, MemoryStore, SledStore, Store};
 use crate::walk::Walk;
 use crate::writer::{Draft, MAX_BODY, Place, RunWriter, Sealer, check, check_summary};
 
@@ -373,6 +373,15 @@ impl Journal {
     /// When the store cannot be read.
     pub async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<RunId>, ReadError> {
         Ok(self.0.store.due(now, limit).await?.into_iter().map(|(_, run)| run).collect())
+    }
+
+    /// What an account above the runs stands at in a window of time: what the [debits](crate::Extras::debits) of all
+    /// appends come to.
+    ///
+    /// # Errors
+    /// [`ReadError::Corrupt`], or the disk failed.
+    pub async fn account(&self, account: &str, window: &str) -> Result<AccountRow, ReadError> {
+        self.0.store.account(account, window).await
     }
 
     /// A value of the deployment.

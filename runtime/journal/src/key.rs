@@ -23,7 +23,7 @@ pub const MAX_RUN_KEY: usize = 256;
 /// | `i` | run16 key | reserved: idempotency of requests to a run |
 /// | `s` | run16 step 0x00 \[item4\] | where the events of a step or item lie |
 /// | `u` | run16 | nothing: a run that has not ended |
-/// | `b` | account 0x00 window | reserved: budget rows |
+/// | `b` | account 0x00 window | what an account above the runs stands at |
 /// | `a` | seq8 | reserved: leaves of the audit log |
 ///
 /// ```
@@ -37,7 +37,7 @@ pub const MAX_RUN_KEY: usize = 256;
 pub enum KeyKind {
     /// Leaves of the audit log. Reserved.
     AuditLeaf = b'a',
-    /// Budget rows. Reserved.
+    /// Accounts above the runs, by window.
     Budget = b'b',
     /// Events.
     Event = b'e',
@@ -94,6 +94,8 @@ pub(crate) enum Key<'a> {
     Unfinished(RunId),
     /// The id of what waits, and when it is due.
     Outbox(Timestamp, [u8; 16]),
+    /// An account above the runs, and a window of time.
+    Account(&'a str, &'a str),
 }
 
 impl<'a> Key<'a> {
@@ -135,6 +137,12 @@ impl<'a> Key<'a> {
                 out.push(KeyKind::Unfinished as u8);
                 out.extend_from_slice(run.as_bytes());
             }
+            Self::Account(account, window) => {
+                out.push(KeyKind::Budget as u8);
+                out.extend_from_slice(account.as_bytes());
+                out.push(0);
+                out.extend_from_slice(window.as_bytes());
+            }
             Self::Outbox(due, id) => {
                 out.push(KeyKind::Outbox as u8);
                 out.extend_from_slice(&due.micros().to_be_bytes());
@@ -158,6 +166,10 @@ impl<'a> Key<'a> {
             KeyKind::Outbox => {
                 let due = Timestamp::from_micros(number(rest.get(..8)?)?);
                 Self::Outbox(due, rest[8..].try_into().ok()?)
+            }
+            KeyKind::Budget => {
+                let (account, window) = rest.split_at(rest.iter().position(|&byte| byte == 0)?);
+                Self::Account(std::str::from_utf8(account).ok()?, std::str::from_utf8(&window[1..]).ok()?)
             }
             KeyKind::Item => {
                 let (id, rest) = rest.split_at_checked(16)?;
@@ -187,6 +199,7 @@ impl fmt::Display for Key<'_> {
             Self::Item(run, step, None) => write!(f, "s|{run}|{step}"),
             Self::Item(run, step, Some(item)) => write!(f, "s|{run}|{step}|{item}"),
             Self::Unfinished(run) => write!(f, "u|{run}"),
+            Self::Account(account, window) => write!(f, "b|{account}|{window}"),
             Self::Outbox(due, id) => {
                 write!(f, "o|{}|", due.micros())?;
                 id.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
@@ -224,7 +237,7 @@ mod tests {
             let run = RunId::from_bytes(run);
             let time = Timestamp::from_micros(n);
             for key in [Key::Event(run, n), Key::Run(run), Key::Due(time, run), Key::Named(&key), Key::Meta(&name),
-                Key::Item(run, &name, item), Key::Unfinished(run), Key::Outbox(time, *run.as_bytes())] {
+                Key::Item(run, &name, item), Key::Unfinished(run), Key::Outbox(time, *run.as_bytes()), Key::Account(&name, "2026-11-25")] {
                 let bytes = key.encode();
                 prop_assert_eq!(Key::decode(&bytes), Some(key));
             }

@@ -61,8 +61,8 @@ pub use read::{Entry, Reader};
 pub use record::{Header, Malformed, RunRow};
 pub use run_keys::RunKeys;
 pub use store::{
-    Answer, Append, Barrier, BarrierSignal, CreateOutcome, CreateRun, Fate, Fault, FaultSync, MAX_APPEND,
-    MAX_VALUE, MemoryStore, OutboxChange, OutboxKey, OutboxRow, Sieve, Sifted, SledStore, Store, SyncHook,
-    Ticket, Touch,
+    AccountRow, Answer, Append, Barrier, BarrierSignal, CreateOutcome, CreateRun, Debit, Fate, Fault,
+    FaultSync, MAX_APPEND, MAX_VALUE, MemoryStore, OutboxChange, OutboxKey, OutboxRow, Sieve, Sifted,
+    SledStore, Store, SyncHook, Ticket, Touch,
 };
 pub use writer::{Appended, Draft, Extras, MAX_BODY, MAX_SUMMARY, RunWriter};

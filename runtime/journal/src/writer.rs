@@ -12,7 +12,7 @@ use crate::places::KnownPlaces;
 use crate::record::{BodyForm, CHECKSUM, ChainState, EventRecord, Header, WRAPPED_KEY};
 use crate::run_keys::RunKeys;
 use crate::seal::{NONCE, OVERHEAD};
-use crate::store::{Append, Barrier, MAX_APPEND, MAX_VALUE, Ticket};
+use crate::store::{Append, Barrier, Debit, MAX_APPEND, MAX_VALUE, Ticket};
 
 /// Largest body of an event in bytes.
 pub const MAX_BODY: usize = 64 << 20;
@@ -67,6 +67,8 @@ pub struct Extras {
     pub ended: Option<bool>,
     /// What waits to leave because of the events.
     pub outbox: Vec<OutboxEntry>,
+    /// What the events mean for accounts above the run.
+    pub debits: Vec<Debit>,
 }
 
 /// What came of [`RunWriter::append`].
@@ -202,6 +204,7 @@ impl RunWriter {
             ended: extras.ended,
             touched: self.places.touch(&sealed.headers),
             outbox,
+            debits: extras.debits,
             after: sealed.blobs,
         };
         let ticket = self.shared.store.submit(append);

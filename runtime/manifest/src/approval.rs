@@ -21,6 +21,9 @@ use wflo_model::{GroupName, PrincipalName};
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApprovalRule {
+    /// Where the gate of a step stands. That of a policy stands where its event does.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub at: ApprovalAt,
     /// Groups or principals.
     pub approvers: Vec<Approver>,
     /// How many of them.
@@ -36,11 +39,32 @@ pub struct ApprovalRule {
     pub valid: Duration,
     /// What happens when it is not decided in time.
     pub on_timeout: OnTimeout,
+    /// Who is asked then, a distinct person of each, under [`OnTimeout::Escalate`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub escalation: Vec<Approver>,
+    /// Whether an approver may change what is decided on; others then decide about that.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub allow_edit: bool,
     /// What a rejection does to the step.
     pub on_reject: OnReject,
     /// Channels that are told.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notify: Vec<String>,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+/// Where the gate of a step stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ApprovalAt {
+    /// Before its first attempt: people see what it is given and what it may touch.
+    #[default]
+    Start,
+    /// After it has returned and before what it wrote commits: people see the output and the rows that change.
+    Commit,
 }
 
 /// The name of a group or of a principal.
@@ -67,6 +91,10 @@ pub enum OnTimeout {
     /// It counts as rejected.
     #[default]
     Reject,
+    /// Others are asked: [`ApprovalRule::escalation`].
+    Escalate,
+    /// It counts as approved. Never of a mandatory gate.
+    Approve,
 }
 
 /// What a rejection does to the step.
@@ -79,7 +107,7 @@ pub enum OnReject {
     Fail,
     /// The step is skipped; those that depend on it run.
     Skip,
-    /// The step goes on, and is told: for what policies ask for.
+    /// The step goes on, and is told. At a commit what it wrote is discarded, and its output kept.
     Continue,
 }
 
@@ -91,6 +119,7 @@ impl ApprovalRule {
     #[must_use]
     pub const fn new(approvers: Vec<Approver>, quorum: Quorum) -> Self {
         Self {
+            at: ApprovalAt::Start,
             approvers,
             quorum,
             allow_requester: false,
@@ -98,9 +127,30 @@ impl ApprovalRule {
             timeout: None,
             valid: Self::VALID,
             on_timeout: OnTimeout::Reject,
+            escalation: Vec::new(),
+            allow_edit: false,
             on_reject: OnReject::Fail,
             notify: Vec::new(),
         }
+    }
+
+    /// The rule by which others decide what was not decided in time; none unless that is what [`OnTimeout`] says. They
+    /// have as long again, and after them nobody is asked.
+    #[must_use]
+    pub fn escalated(&self) -> Option<Self> {
+        (self.on_timeout == OnTimeout::Escalate).then(|| Self {
+            approvers: self.escalation.clone(),
+            quorum: Quorum::EachListed,
+            on_timeout: OnTimeout::Reject,
+            escalation: Vec::new(),
+            ..self.clone()
+        })
+    }
+
+    /// Whether silence counts as consent.
+    #[must_use]
+    pub fn consents_by_silence(&self) -> bool {
+        self.on_timeout == OnTimeout::Approve && !self.mandatory
     }
 
     /// Whether `principal`, a member of `groups`, may vote at all; the requester is for the caller to exclude.

@@ -14,6 +14,7 @@ use crate::directory::Directory;
 use crate::price::UnknownPrice;
 use crate::prices::Prices;
 use crate::reader::Reader;
+use crate::spending::Spending;
 use crate::text::Text;
 
 /// A validated `wflo.toml`. The default one binds nothing and keeps runs in `.wflo`.
@@ -49,6 +50,8 @@ pub struct Deployment {
     pub principals: BTreeMap<PrincipalName, Principal>,
     /// Rules about money.
     pub budget: BudgetRules,
+    /// What may be spent above single runs.
+    pub spending: Spending,
     /// What no step may exceed.
     pub ceilings: Ceilings,
     /// Interfaces that the host brings itself, and what reads their grants: see [`offer`](Self::offer).
@@ -211,6 +214,7 @@ impl Default for Deployment {
             serve: Serve::default(),
             principals: BTreeMap::new(),
             budget: BudgetRules::default(),
+            spending: Spending::default(),
             ceilings: Ceilings::default(),
             offers: BTreeMap::new(),
         }

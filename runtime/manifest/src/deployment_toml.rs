@@ -15,6 +15,7 @@ use crate::near::did_you_mean;
 use crate::price::{Price, UnknownPrice};
 use crate::reader::{Node, Reader, Section, Spanned};
 use crate::size::Size;
+use crate::spending::{Spending, read_spending};
 use crate::text::Text;
 use crate::unsupported;
 use crate::workflow_toml::{LONGEST, MOST};
@@ -66,7 +67,7 @@ pub(crate) fn read(reader: &mut Reader) -> Option<Deployment> {
         }
     }
     if let Some(section) = section(reader, &mut root, "budget", "[budget]") {
-        this.budget = read_budget(reader, section);
+        (this.budget, this.spending) = read_budget(reader, section);
     }
     if let Some(section) = section(reader, &mut root, "limits", "[limits]") {
         this.ceilings = read_ceilings(reader, section);
@@ -330,7 +331,7 @@ fn read_principal(reader: &mut Reader, mut section: Section<'_>) -> Principal {
     Principal { groups: groups.into_iter().map(|group| group.value).collect(), token_hash }
 }
 
-fn read_budget(reader: &mut Reader, mut section: Section<'_>) -> BudgetRules {
+fn read_budget(reader: &mut Reader, mut section: Section<'_>) -> (BudgetRules, Spending) {
     let mut this = BudgetRules::default();
     if let Some(node) = section.take("on_unknown_price") {
         if node.is_table() {
@@ -344,8 +345,9 @@ fn read_budget(reader: &mut Reader, mut section: Section<'_>) -> BudgetRules {
     if let Some(n) = section.take("min_output_tokens").and_then(|node| node.integer(reader, 1..=1_000_000)) {
         this.min_output_tokens = u32::try_from(n.value).expect("at most a million");
     }
+    let spending = read_spending(reader, &mut section);
     section.finish(reader);
-    this
+    (this, spending)
 }
 
 /// `{ assume = { input_per_million = "..", output_per_million = ".." } }`

@@ -8,6 +8,8 @@
 //! Nothing here does I/O, reads the environment or a clock: the text of files comes in, values go out.
 
 mod approval;
+mod approval_toml;
+mod approval_union;
 mod channel;
 mod channel_toml;
 mod component;
@@ -40,15 +42,17 @@ mod retry;
 mod review;
 mod schema;
 mod size;
+mod spending;
 mod statement;
 mod text;
+mod together;
 mod unkept;
 mod unsupported;
 mod variables;
 mod workflow;
 mod workflow_toml;
 
-pub use approval::{ApprovalRule, Approver, OnReject, OnTimeout, Quorum};
+pub use approval::{ApprovalAt, ApprovalRule, Approver, OnReject, OnTimeout, Quorum};
 pub use channel::{Channel, ChannelKind, MailServer, Urgency};
 pub use component::{BadComponent, ComponentRef};
 pub use deployment::{
@@ -67,6 +71,7 @@ pub use price::{Price, Tier, UnknownPrice};
 pub use prices::Prices;
 pub use retry::Retry;
 pub use review::Described;
+pub use spending::{Spending, WindowLimits};
 pub use statement::Statement;
 pub use text::{MissingVariable, Text};
 pub use wflo_model::{Grants, Limits};

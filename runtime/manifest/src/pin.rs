@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use wflo_model::{Digest, Grants, HttpGrant, Label, Limits, ModelName, StatementName};
+use wflo_model::{Digest, Grants, GroupName, HttpGrant, Label, Limits, ModelName, StatementName};
 
-use crate::approval::{ApprovalRule, Quorum};
+use crate::approval::{ApprovalRule, Approver, Quorum};
+use crate::approval_toml::ApprovalToml;
 use crate::component::ComponentRef;
 use crate::deployment::Deployment;
-use crate::diagnostic::Diagnostics;
+use crate::diagnostic::{Diagnostics, Span};
 use crate::directory::Directory;
 use crate::near::did_you_mean;
 use crate::plan::{Plan, PlanStep};
@@ -20,7 +21,7 @@ use crate::reader::{Reader, Spanned};
 use crate::size::show;
 use crate::statement::{Statement, StatementToml};
 use crate::workflow::{Step, Workflow};
-use crate::workflow_toml::{ApprovalToml, LimitsToml};
+use crate::workflow_toml::LimitsToml;
 
 /// What a workflow is pinned to.
 #[derive(Clone, Debug)]
@@ -44,6 +45,8 @@ impl Plan {
         let mut pin = Pin { reader: Reader::new(&workflow.source), to, prices: BTreeMap::new() };
         let steps: Vec<_> = workflow.steps.iter().filter_map(|step| pin.step(step)).collect();
         let policies: Vec<_> = workflow.policies.iter().filter_map(|policy| pin.policy(policy)).collect();
+        let budget_approvers = pin.budget_approvers(&workflow.budget_approvers);
+        pin.channels(&workflow.budget_notify);
         let prices = std::mem::take(&mut pin.prices);
         let found = pin.reader.finish();
         if found.has_errors() {
@@ -56,6 +59,9 @@ impl Plan {
             inputs: workflow.inputs.clone(),
             budget: workflow.budget,
             on_exceeded: workflow.on_exceeded,
+            budget_approvers,
+            budget_alerts: workflow.budget_alerts.clone(),
+            budget_notify: workflow.budget_notify.iter().map(|channel| channel.value.clone()).collect(),
             on_failure: workflow.on_failure,
             on_cancel: workflow.on_cancel,
             max_parallel: workflow.max_parallel,
@@ -265,8 +271,47 @@ impl Pin<'_> {
     fn approval(&mut self, approval: &ApprovalToml) -> ApprovalRule {
         let rule = &approval.rule;
         let known = self.to.known;
+        let all_known = self.approvers(&rule.approvers, &approval.approvers);
+        if all_known && !rule.satisfied_by(known.principals()) {
+            self.unreachable(approval);
+        }
+        if let Some(escalated) = rule.escalated()
+            && self.approvers(&escalated.approvers, &approval.escalation)
+            && !escalated.satisfied_by(known.principals())
+        {
+            let names: Vec<_> = escalated.approvers.iter().map(|name| format!("`{name}`")).collect();
+            let message = format!(
+                "`escalation` needs {} distinct persons, one for each of {}, and there are not as many",
+                names.len(),
+                names.join(", "),
+            );
+            let span = approval.escalation.first().cloned().unwrap_or_else(|| approval.span.clone());
+            self.reader.error(span, message).hint("add people to these groups, or name fewer");
+        }
+        self.channels(&approval.notify);
+        rule.clone()
+    }
+
+    /// Who may raise a budget, each a person of their own.
+    fn budget_approvers(&mut self, written: &[Spanned<GroupName>]) -> Vec<Approver> {
+        let all: Vec<_> = written.iter().map(|name| Approver::new(name.value.as_str())).collect();
+        let spans: Vec<_> = written.iter().map(|name| name.span.clone()).collect();
+        let rule = ApprovalRule::new(all.clone(), Quorum::EachListed);
+        if self.approvers(&all, &spans)
+            && !rule.satisfied_by(self.to.known.principals())
+            && let Some(span) = spans.first()
+        {
+            let message = "`budget_approvers` needs a distinct person for each, and there are not as many";
+            self.reader.error(span.clone(), message).hint("add people to these groups, or name fewer");
+        }
+        all
+    }
+
+    /// Approvers exist.
+    fn approvers(&mut self, approvers: &[Approver], spans: &[Span]) -> bool {
+        let known = self.to.known;
         let mut all_known = true;
-        for (approver, span) in rule.approvers.iter().zip(&approval.approvers) {
+        for (approver, span) in approvers.iter().zip(spans) {
             if !known.knows(approver.as_str()) {
                 all_known = false;
                 let hint = did_you_mean(approver.as_str(), "there are", known.names()).unwrap_or_else(|| {
@@ -276,11 +321,7 @@ impl Pin<'_> {
                 self.reader.error(span.clone(), message).hint(hint);
             }
         }
-        if all_known && !rule.satisfied_by(known.principals()) {
-            self.unreachable(approval);
-        }
-        self.channels(&approval.notify);
-        rule.clone()
+        all_known
     }
 
     /// Channels are bound.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use wflo_model::{Digest, InputName, Label, ModelName, PicoUsd, StatementName, StepName, WorkflowName};
 
-use crate::approval::ApprovalRule;
+use crate::approval::{ApprovalRule, Approver};
 use crate::expression::Expression;
 use crate::policy::Policy;
 use crate::policy_value::{BareName, ValueType};
@@ -57,6 +57,15 @@ pub struct Plan {
     pub budget: Option<PicoUsd>,
     /// What happens to a run whose next call would exceed the budget.
     pub on_exceeded: OnExceeded,
+    /// Who may raise the budget of a run, a distinct person of each; nobody if empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub budget_approvers: Vec<Approver>,
+    /// Parts of the budget, in percent, of which people are told once when they are spent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub budget_alerts: Vec<u32>,
+    /// Channels that are told of that, and when more money is asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub budget_notify: Vec<String>,
     /// What happens to the effects of a run that failed.
     pub on_failure: OnFailure,
     /// What happens to the effects of a run that is cancelled.

@@ -4,13 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use wflo_model::PolicyName;
 
+use crate::approval_toml::{ApprovalToml, read_approval};
 use crate::diagnostic::Span;
 use crate::expression_toml::ExpressionToml;
 use crate::policy::PolicyEvent;
 use crate::policy_value::{BareName, ValueType};
 use crate::reader::{Node, Reader, Section, Spanned};
-use crate::unsupported;
-use crate::workflow_toml::{ApprovalToml, read_approval};
 
 #[derive(Clone, Debug)]
 pub(crate) struct PolicyToml {
@@ -76,17 +75,6 @@ pub(crate) fn read_policy(reader: &mut Reader, mut section: Section<'_>) -> Poli
         }
     }
     section.finish(reader);
-    let starts = on.as_ref().is_some_and(|on| on.value.contains(&PolicyEvent::RunStart));
-    let listed = unsupported::has(unsupported::VALUES, "run_start", "require_approval");
-    if starts && listed && !reader.everything {
-        let asks = |action: &&Spanned<ActionToml>| matches!(action.value, ActionToml::RequireApproval(_));
-        if let Some(action) = actions.iter().find(asks) {
-            let message = unsupported::message("require_approval` with `on = \"run_start\"");
-            reader
-                .error(action.span.clone(), message)
-                .hint("have the first step ask, with `[step.approval]`");
-        }
-    }
     PolicyToml { name, when, on, actions }
 }
 

@@ -119,3 +119,50 @@ impl Price {
 fn is_zero(amount: &PicoUsd) -> bool {
     *amount == PicoUsd::ZERO
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use wflo_model::PicoUsd;
+
+    use super::{Price, Tier};
+
+    prop_compose! {
+        fn prices()(
+            base in (0..1000_i128, 0..1000_i128, 0..1000_i128),
+            tiers in prop::collection::vec((1..2000_u64, 0..1000_i128, 0..1000_i128), 0..4),
+        ) -> Price {
+            let usd = PicoUsd::from_pico;
+            let mut tiers: Vec<Tier> = tiers
+                .into_iter()
+                .map(|(above, input, output)| Tier { above, input: usd(input), output: usd(output) })
+                .collect();
+            tiers.sort_by_key(|tier| tier.above);
+            tiers.dedup_by_key(|tier| tier.above);
+            let flat = Price::flat(usd(base.0), usd(base.1), "this test");
+            Price { per_request: usd(base.2), tiers, ..flat }
+        }
+    }
+
+    proptest! {
+        /// Tiers may make a longer request cheaper: whichever it falls into, it costs no more than was held for it.
+        #[test]
+        fn a_quote_bounds_what_is_charged_in_every_tier(
+            price in prices(),
+            most in (0..4000_u64, 0..4000_u64),
+            used in (0.0..=1.0_f64, 0.0..=1.0_f64),
+        ) {
+            let part = |most: u64, part: f64| ((most as f64) * part) as u64;
+            let (input, output) = (part(most.0, used.0), part(most.1, used.1));
+            prop_assert!(price.charge(input, output) <= price.quote(most.0, most.1));
+        }
+
+        #[test]
+        fn what_money_buys_is_within_it(price in prices(), input in 0..4000_u64, money in 0..10_000_000_i128) {
+            let money = PicoUsd::from_pico(money);
+            if let Some(output) = price.output_affordable(money, input).filter(|output| *output < u64::MAX) {
+                prop_assert!(price.quote(input, output) <= money);
+            }
+        }
+    }
+}

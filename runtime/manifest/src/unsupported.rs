@@ -5,10 +5,7 @@
 
 /// Keys, by the place they stand in.
 pub(crate) const KEYS: &[(&str, &str)] = &[
-    ("[workflow]", "budget_approvers"),
     ("[workflow]", "rollback_reserve_usd"),
-    ("[[step]]", "budget_usd"),
-    ("[[step]]", "item_budget_usd"),
     ("[[step]]", "labels"),
     ("`grants`", "files"),
     ("`grants`", "notify"),
@@ -17,10 +14,6 @@ pub(crate) const KEYS: &[(&str, &str)] = &[
     ("`grants`", "terraform"),
     ("`grants`", "secrets"),
     ("a table grant", "where"),
-    ("[step.approval]", "escalation"),
-    ("[step.approval]", "allow_edit"),
-    ("`require_approval`", "escalation"),
-    ("`require_approval`", "allow_edit"),
     ("wflo.toml", "knowledge"),
     ("wflo.toml", "terraform"),
     ("wflo.toml", "secret"),
@@ -32,13 +25,7 @@ pub(crate) const KEYS: &[(&str, &str)] = &[
 ];
 
 /// Values, by the key they stand at.
-pub(crate) const VALUES: &[(&str, &str)] = &[
-    ("at", "commit"),
-    ("on_timeout", "escalate"),
-    ("on_timeout", "approve"),
-    ("on_reject", "continue"),
-    ("run_start", "require_approval"),
-];
+pub(crate) const VALUES: &[(&str, &str)] = &[("at", "commit")];
 
 /// Schemes of addresses, by the place they stand in.
 pub(crate) const SCHEMES: &[(&str, &str)] =

@@ -4,8 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::Value;
-use wflo_model::{DbAccess, HttpGrant, InputName, Label, ModelName, PicoUsd, StepName, WorkflowName};
+use wflo_model::{
+    DbAccess, GroupName, HttpGrant, InputName, Label, ModelName, PicoUsd, StepName, WorkflowName,
+};
 
+use crate::approval_toml::ApprovalToml;
 use crate::component::ComponentRef;
 use crate::diagnostic::{Diagnostics, Source};
 use crate::expression_check::check_steps;
@@ -20,7 +23,7 @@ use crate::reader::{Reader, Spanned};
 use crate::retry::Retry;
 use crate::schema::{compile, violations};
 use crate::statement::{Statements, check_calls};
-use crate::workflow_toml::{ApprovalToml, InputToml, ItemsToml, LimitsToml, StepToml, WorkflowToml};
+use crate::workflow_toml::{InputToml, ItemsToml, LimitsToml, StepToml, WorkflowToml};
 
 /// A validated `workflow.toml`: names are unique, dependencies exist and form no cycle, schemas are schemas.
 ///
@@ -47,6 +50,9 @@ pub struct Workflow {
     pub(crate) budget: Option<PicoUsd>,
     pub(crate) on_failure: OnFailure,
     pub(crate) on_exceeded: OnExceeded,
+    pub(crate) budget_approvers: Vec<Spanned<GroupName>>,
+    pub(crate) budget_alerts: Vec<u32>,
+    pub(crate) budget_notify: Vec<Spanned<String>>,
     pub(crate) on_cancel: OnCancel,
     pub(crate) max_parallel: Option<u32>,
     pub(crate) inputs: BTreeMap<InputName, PlanInput>,
@@ -183,6 +189,9 @@ impl Workflow {
             budget: toml.budget,
             on_failure: toml.on_failure,
             on_exceeded: toml.on_exceeded,
+            budget_approvers: toml.budget_approvers,
+            budget_alerts: toml.budget_alerts,
+            budget_notify: toml.budget_notify,
             on_cancel: toml.on_cancel,
             max_parallel: toml.max_parallel,
             inputs,

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use serde_json::Value;
 use wflo_model::{
-    DbAccess, HttpGrant, InputName, Label, ModelName, PicoUsd, StatementName, StepName, TableAccess,
-    WorkflowName,
+    DbAccess, GroupName, HttpGrant, InputName, Label, ModelName, PicoUsd, StatementName, StepName,
+    TableAccess, WorkflowName,
 };
 
-use crate::approval::{ApprovalRule, Approver, OnReject, OnTimeout, Quorum};
+use crate::approval_toml::{ApprovalToml, read_approval};
 use crate::component::ComponentRef;
 use crate::diagnostic::Span;
 use crate::expression_toml::ExpressionToml;
@@ -36,6 +36,9 @@ pub(crate) struct WorkflowToml {
     pub(crate) budget: Option<PicoUsd>,
     pub(crate) on_failure: OnFailure,
     pub(crate) on_exceeded: OnExceeded,
+    pub(crate) budget_approvers: Vec<Spanned<GroupName>>,
+    pub(crate) budget_alerts: Vec<u32>,
+    pub(crate) budget_notify: Vec<Spanned<String>>,
     pub(crate) on_cancel: OnCancel,
     pub(crate) max_parallel: Option<u32>,
     pub(crate) inputs: BTreeMap<InputName, InputToml>,
@@ -90,16 +93,6 @@ pub(crate) struct LimitsToml {
     pub(crate) output: Option<u64>,
 }
 
-#[derive(Clone, Debug)]
-pub(crate) struct ApprovalToml {
-    pub(crate) rule: ApprovalRule,
-    /// Where the approvers are listed.
-    pub(crate) span: Span,
-    pub(crate) approvers: Vec<Span>,
-    pub(crate) quorum: Option<Span>,
-    pub(crate) notify: Vec<Spanned<String>>,
-}
-
 impl WorkflowToml {
     /// Reads the file; `None` if it is not TOML at all.
     pub(crate) fn read(reader: &mut Reader) -> Option<Self> {
@@ -112,6 +105,9 @@ impl WorkflowToml {
             budget: None,
             on_failure: OnFailure::Keep,
             on_exceeded: OnExceeded::Park,
+            budget_approvers: Vec::new(),
+            budget_alerts: Vec::new(),
+            budget_notify: Vec::new(),
             on_cancel: OnCancel::Keep,
             max_parallel: None,
             inputs: BTreeMap::new(),
@@ -171,6 +167,30 @@ impl WorkflowToml {
         if let Some(node) = head.take("on_exceeded") {
             let choices = [("park", OnExceeded::Park), ("fail", OnExceeded::Fail)];
             self.on_exceeded = node.choice(reader, &choices).unwrap_or_default();
+        }
+        if let Some(node) = head.take("budget_approvers") {
+            self.budget_approvers = node.names(reader);
+            if self.budget.is_none() {
+                let found = reader.error(node.key, "`budget_approvers` without `budget_usd` never applies");
+                found.hint("add `budget_usd`");
+            }
+        }
+        if let Some(node) = head.take("budget_alerts") {
+            let parts = node.list(reader).unwrap_or_default();
+            let parts: Vec<_> = parts.iter().filter_map(|part| part.integer(reader, 1..=100)).collect();
+            self.budget_alerts =
+                parts.iter().map(|part| u32::try_from(part.value).expect("at most 100")).collect();
+            if self.budget.is_none() {
+                let found = reader.error(node.key, "`budget_alerts` without `budget_usd` never applies");
+                found.hint("add `budget_usd`");
+            }
+        }
+        if let Some(node) = head.take("budget_notify") {
+            self.budget_notify = node.names(reader);
+            if self.budget.is_none() {
+                let found = reader.error(node.key, "`budget_notify` without `budget_usd` never applies");
+                found.hint("add `budget_usd`");
+            }
         }
         if let Some(node) = head.take("on_cancel") {
             self.on_cancel = node
@@ -258,7 +278,7 @@ fn read_step(reader: &mut Reader, mut step: Section<'_>) -> StepToml {
     }
     this.when = step.take("when").and_then(|node| ExpressionToml::read(reader, &node));
     this.items = read_items(reader, &mut step);
-    let budget = step.take_early(reader, "budget_usd").and_then(|node| node.money(reader));
+    let budget = step.take("budget_usd").and_then(|node| node.money(reader));
     this.budget = budget.map(|money| money.value);
     if let Some(facts) = step.take_early(reader, "facts").and_then(|node| node.section(reader, "`facts`")) {
         this.facts = read_facts(reader, &facts);
@@ -289,7 +309,7 @@ fn read_items(reader: &mut Reader, step: &mut Section<'_>) -> ItemsToml {
         let choices = [("fail", OnItemFailure::Fail), ("collect", OnItemFailure::Collect)];
         this.on_item_failure = node.choice(reader, &choices).unwrap_or_default();
     }
-    if let Some(node) = step.take_early(reader, "item_budget_usd") {
+    if let Some(node) = step.take("item_budget_usd") {
         only_items(reader, &node);
         this.budget = node.money(reader).map(|money| money.value);
     }
@@ -395,66 +415,6 @@ fn identifier(reader: &mut Reader, node: &Node<'_>) -> Option<String> {
         return None;
     }
     Some(name.value.to_ascii_lowercase())
-}
-
-/// Reads `[step.approval]`, or the `require_approval` of a policy, whose place follows from what it listens to.
-pub(crate) fn read_approval(reader: &mut Reader, mut section: Section<'_>) -> ApprovalToml {
-    let list = section.need("approvers");
-    let span = list.as_ref().map_or_else(|| section.span.clone(), |node| node.span.clone());
-    let before = reader.found.errors();
-    let names: Vec<Spanned<wflo_model::GroupName>> = list.map(|node| node.names(reader)).unwrap_or_default();
-    if names.is_empty() && span != section.span && reader.found.errors() == before {
-        let hint = match section.is("[step.approval]") {
-            true => "name the groups or principals who may approve, or remove `[step.approval]`",
-            false => "name the groups or principals who may approve",
-        };
-        reader.error(span.clone(), "`approvers` is empty").hint(hint);
-    }
-    let approvers = names.iter().map(|name| Approver::new(name.value.as_str())).collect();
-    let mut rule = ApprovalRule::new(approvers, Quorum::EachListed);
-
-    let quorum = section.take("quorum").and_then(|node| node.integer(reader, 1..=1000));
-    if let Some(n) = &quorum {
-        rule.quorum = Quorum::Any(u32::try_from(n.value).expect("at most 1000"));
-    }
-    if section.is("[step.approval]")
-        && let Some(node) = section.take("at")
-    {
-        node.choice(reader, &[("start", ())]);
-    }
-    if let Some(node) = section.take("allow_requester") {
-        rule.allow_requester = node.boolean(reader).unwrap_or_default();
-    }
-    if let Some(node) = section.take("mandatory") {
-        rule.mandatory = node.boolean(reader).unwrap_or_default();
-    }
-    let mut seconds = |reader: &mut Reader, key| {
-        let seconds = section.take(key).and_then(|node| node.integer(reader, 1..=LONGEST))?;
-        Some(Duration::from_secs(seconds.value))
-    };
-    rule.timeout = seconds(reader, "timeout_seconds");
-    rule.valid = seconds(reader, "valid_seconds").unwrap_or(ApprovalRule::VALID);
-    if let Some(node) = section.take("on_timeout") {
-        rule.on_timeout = node.choice(reader, &[("reject", OnTimeout::Reject)]).unwrap_or_default();
-        if rule.timeout.is_none() {
-            let message = "`on_timeout` without `timeout_seconds` never applies";
-            reader.error(node.key, message).hint("add `timeout_seconds`");
-        }
-    }
-    if let Some(node) = section.take("on_reject") {
-        let choices = [("fail", OnReject::Fail), ("skip", OnReject::Skip), ("continue", OnReject::Continue)];
-        // Before a step has begun, nobody in it can be told.
-        let some = if section.is("[step.approval]") { &choices[..2] } else { &choices[..] };
-        rule.on_reject = node.choice(reader, some).unwrap_or_default();
-    }
-    let mut notify: Vec<Spanned<String>> = Vec::new();
-    if let Some(node) = section.take("notify") {
-        notify = node.names(reader);
-    }
-    rule.notify = notify.iter().map(|channel| channel.value.clone()).collect();
-    section.finish(reader);
-    let approvers = names.into_iter().map(|name| name.span).collect();
-    ApprovalToml { rule, span, approvers, quorum: quorum.map(|n| n.span), notify }
 }
 
 fn small(reader: &mut Reader, node: &Node<'_>, least: u64) -> Option<u32> {

@@ -61,7 +61,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn after_ten_failures_a_minute_has_to_pass() {
-        let (limiter, here, there) = (Limiter::default(), IpAddr::from([127, 0, 0, 1]), IpAddr::from([127, 0, 0, 2]));
+        let (limiter, here, there) =
+            (Limiter::default(), IpAddr::from([127, 0, 0, 1]), IpAddr::from([127, 0, 0, 2]));
         for _ in 0..MOST {
             assert_eq!(limiter.closed(here), None);
             limiter.failed(here);

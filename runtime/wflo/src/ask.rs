@@ -7,10 +7,12 @@ use serde_json::{Value, json};
 use wflo_engine::{Approval, ApprovalState, Event, GateAt, GatedCall, Outcome, Returned, Verdict};
 use wflo_host_api::{Decision, DecisionStatus, DecisionVote, Stop};
 use wflo_manifest::{ApprovalRule, Approver, Quorum};
-use wflo_model::{ApprovalId, CallError, CallResult, Digest, canonical};
+use wflo_model::{ApprovalId, CallError, CallResult};
 
-use crate::gate::{AttemptGate, host, returned};
+use crate::gate::{AttemptGate, returned};
 use crate::player::Asked;
+use crate::policy_gate::Passage;
+use crate::question::Question;
 
 /// What a guest asks people: `wflo:approval/gate.request`.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -57,42 +59,32 @@ impl AttemptGate {
             Err(error) => return self.deny(call, error),
         };
         let shows = json!({ "summary": ask.summary, "details": ask.details });
-        let subject = self.call_subject(&call)?;
+        let subject = self.asking().subject(&call.key, &call.call);
         let Asked { call: asked, args, key } = call;
-        let place = self.call_place();
-        let now = self.log.now();
-        let opened = self.log.transact(|state| {
-            let event = Event::ApprovalOpened {
-                id: ApprovalId::derive(&subject, state.seq()),
-                at: GateAt::Call,
-                call: Some(GatedCall { asked, args, key }),
-                subject,
-                shows,
-                expires_at: rule.timeout.map(|timeout| now.after(timeout)),
-                rule,
-                asks: Vec::new(),
-            };
-            Ok::<_, std::convert::Infallible>((vec![(place, event)], ()))
-        });
-        match opened.map_err(host)? {
-            Ok((written, ())) => self.durable(written).await?,
-            Err(never) => match never {},
+        let gated = GatedCall::new(asked, args, key);
+        let question = Question {
+            at: GateAt::Call,
+            gated,
+            subject,
+            shows,
+            rule,
+            asks: Vec::new(),
+            follows: None,
+            authors: Vec::new(),
+        };
+        match self.open(Vec::new(), question).await? {
+            Passage::Refused(error) => Ok(Err(error)),
+            Passage::Free { .. } => Err(Stop::Parked),
         }
-        Err(Stop::Parked)
     }
 
-    /// What an approval of a call is bound to: the run, the call as it will be made, the component and the plan.
-    pub(crate) fn call_subject(&self, call: &Asked) -> Result<Digest, Stop> {
-        let arguments = canonical(&call.call.args).map_err(|error| Stop::Host(error.to_string()))?;
-        Ok(Digest::of_parts(&[
-            b"wflo approval at call",
-            self.log.run().as_bytes(),
-            self.plan.digest().as_bytes(),
-            self.step.component.as_bytes(),
-            call.key.as_bytes(),
-            call.call.to_string().as_bytes(),
-            &arguments,
-        ]))
+    /// Answers in the place of people, as a policy says.
+    pub(crate) fn answered(&mut self, call: Asked) -> Result<CallResult, Stop> {
+        let decision = Decision { status: DecisionStatus::Approved, votes: Vec::new() };
+        let result = Ok(serde_json::to_value(&decision).expect("a decision has text keys"));
+        self.context.decision = Some(decision);
+        self.append(Event::Returned(returned(None, call, &result)))?;
+        Ok(result)
     }
 
     /// Tells the guest what was decided; parks it again where nothing is. What was given too long ago, or by people

@@ -4,11 +4,11 @@ use std::any::Any;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use wflo_engine::{AttemptEnd, Event, ParkReason, Place, RunState, UnitId, retry_at};
+use wflo_engine::{AttemptEnd, Event, GateAt, ParkReason, Place, RunState, UnitId, retry_at};
 use wflo_host_api::{StepContext, Stop};
 use wflo_manifest::{Plan, PlanStep};
 use wflo_model::{ApprovalId, Digest, Failure, FailureKind, Fault, FaultKind, Label};
-use wflo_ports::{Begun, Capture, DbError};
+use wflo_ports::{Begun, Capture, ChangeLimits, DbError};
 use wflo_sandbox::End;
 
 use crate::Outside;
@@ -18,6 +18,7 @@ use crate::gate::{AttemptGate, Halt, Setup};
 use crate::guest::StepProgram;
 use crate::history::{Committing, History};
 use crate::operation::database;
+use crate::output_gate::keeps;
 use crate::principal::People;
 use crate::run_log::{LogFailed, RunLog};
 use crate::transactions::{RedoError, Transactions};
@@ -118,14 +119,19 @@ impl Attempt {
             memory_peak: ended.usage.memory_peak,
             ms: u64::try_from(ended.usage.wall.as_millis()).unwrap_or(u64::MAX),
         };
-        if let End::Output(output) = &ended.end
+        let mut ended = ended.end;
+        if let End::Output(output) = &ended
             && undo.is_none()
             && self.step.output_violations(output).is_empty()
-            && let Err(stop) = gate.returns(output).await
         {
-            return self.stopped(stop, meters);
+            match gate.returns(output).await {
+                // What people have made of it.
+                Ok(Some(changed)) => ended = End::Output(changed),
+                Ok(None) => {}
+                Err(stop) => return self.stopped(stop, meters),
+            }
         }
-        let end = match ended.end {
+        let end = match ended {
             End::Stopped(stop) => return self.stopped(stop, meters),
             // A fault may cut a replay short; a guest that returns has made every recorded call.
             End::Output(_) | End::Failed(_) if gate.unfinished().is_some() => return Ok(None),
@@ -174,19 +180,25 @@ impl Attempt {
         let databases = gate.transactions.databases();
         if !databases.is_empty() {
             let Meters { fuel, memory_peak, .. } = meters;
-            let changes = match gate.transactions.changes().await {
-                Ok(changes) => changes,
-                Err((db, error)) => return Ok(Some(self.end(unkept(&db, error), meters))),
+            let changes = match gate.transactions.changes(ChangeLimits::default()).await {
+                Ok(changes) => changes.into_iter().collect(),
+                Err(error) => return Ok(Some(self.end(unkept(error), meters))),
             };
             let of = (output.clone(), databases.clone());
             let event = Event::Committing { output: of.0, databases: of.1, changes, fuel, memory_peak };
-            self.log.append(vec![(self.place(), event)])?.durable().await?;
+            // What people have permitted is used up by the same append as what they have permitted.
+            let permitted = gate.permitted.take();
+            let events = permitted.into_iter().chain([(self.place(), event)]).collect();
+            self.log.append(events)?.durable().await?;
             for db in &databases {
                 let transaction = gate.transactions.take(db).expect("each was listed because it is open");
                 if let Err(error) = transaction.commit().await {
                     self.after_commit_error(db, error).await?;
                 }
             }
+        }
+        if let Some(permitted) = gate.permitted.take() {
+            self.log.append(vec![permitted])?;
         }
         Ok(Some(self.end(AttemptEnd::Succeeded { output }, meters)))
     }
@@ -210,8 +222,7 @@ impl Attempt {
             return Ok(Some(self.end(AttemptEnd::Succeeded { output }, meters)));
         }
         let marker = self.log.marker(&self.unit);
-        let capture = if self.step.rollback { Capture::On } else { Capture::Off };
-        let mut transactions = Transactions::resuming(history.tentative(), capture);
+        let mut transactions = Transactions::resuming(history.tentative(), keeps(&self.plan, &self.step));
         let mut missing = Vec::new();
         for db in &databases {
             let database = database(&self.outside, db).map_err(|error| self.host(error.to_string()))?;
@@ -245,10 +256,8 @@ impl Attempt {
             Err(error) => return Err(self.host(error.to_string())),
         }
         // Equal results may come of other rows: what commits now is what the journal has to say, and first.
-        let redone = match transactions.changes().await {
-            Ok(redone) => redone,
-            Err((db, source)) => return Err(self.commit_failed(&db, source)),
-        };
+        let redone = transactions.changes(ChangeLimits::default()).await;
+        let redone = redone.map_err(|error| self.host(error.to_string()))?;
         if redone.iter().any(|(db, now)| changes.get(db) != Some(now)) {
             changes.extend(redone);
             let of = (output.clone(), databases.clone());
@@ -298,8 +307,8 @@ impl Attempt {
 }
 
 /// How an attempt ends whose changes cannot be kept: nothing of it commits.
-fn unkept(db: &Label, error: DbError) -> AttemptEnd {
-    let message = format!("database `{db}`: {error}");
+fn unkept(error: DbError) -> AttemptEnd {
+    let message = error.to_string();
     match error {
         DbError::Unavailable(_) => AttemptEnd::Interrupted { message },
         _ => AttemptEnd::Failed(Failure { kind: FailureKind::Permanent, message }),
@@ -330,10 +339,15 @@ pub(crate) fn context(
     // A compensator works on what the step it undoes worked on.
     let of = unit.compensates();
     let item = of.as_ref().unwrap_or(unit).item;
-    let decision = [unit.clone(), whole]
+    let of_units = [unit.clone(), whole]
         .into_iter()
         .chain(parents)
         .find_map(|unit| decision(state.approval(&last(unit)?)?));
+    let of_run = || {
+        let asked = state.approvals().filter(|approval| approval.at == GateAt::Run);
+        asked.max_by_key(|approval| approval.opened_at).and_then(decision)
+    };
+    let decision = of_units.or_else(of_run);
     let items = state.step(&step.name).items.as_ref();
     StepContext {
         run: run.to_owned(),

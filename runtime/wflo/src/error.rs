@@ -100,6 +100,20 @@ pub enum RuntimeError {
         /// Why.
         why: String,
     },
+    /// What an approval was to be changed to cannot be.
+    #[error("what is decided on cannot be changed to that: {why}")]
+    BadEdit {
+        /// Why.
+        why: String,
+    },
+    /// Nobody can be asked for more money for the run.
+    #[error("run `{run}` cannot be given more money: {why}")]
+    NoTopUp {
+        /// The run.
+        run: RunId,
+        /// Why.
+        why: String,
+    },
     /// The store knows a principal of that name.
     #[error("there is a principal `{name}` already")]
     PrincipalExists {

@@ -254,9 +254,10 @@ fn superseded(place: Place, approval: ApprovalId) -> (Place, Event) {
 /// The approval that events would consume, and where.
 fn consumed(events: &[(Place, Event)]) -> Option<(Place, ApprovalId)> {
     events.iter().find_map(|(place, event)| match event {
-        Event::AttemptStarted { consumes: Some(id), .. } | Event::FannedOut { consumes: Some(id), .. } => {
-            Some((place.clone(), *id))
-        }
+        Event::AttemptStarted { consumes: Some(id), .. }
+        | Event::FannedOut { consumes: Some(id), .. }
+        | Event::RunPermitted { consumes: Some(id) }
+        | Event::ToppedUp { consumes: id, .. } => Some((place.clone(), *id)),
         _ => None,
     })
 }

@@ -17,10 +17,10 @@ use wflo_engine::{CallClass, Event, ParkReason, Place, Returned, UnitId};
 use wflo_host_api::{FactVerdict, Gate, LogLine, StepContext, Stop};
 use wflo_manifest::{Plan, PlanStep};
 use wflo_model::{ApprovalId, Call, CallError, CallResult, PicoUsd, Timestamp};
-use wflo_ports::Capture;
 
 use crate::history::History;
 use crate::operation::Operation;
+use crate::output_gate::keeps;
 use crate::player::{Asked, Divergence, Player, Wait};
 use crate::policy_gate::Passage;
 use crate::principal::People;
@@ -50,8 +50,12 @@ pub(crate) struct AttemptGate {
     pub(crate) facts: BTreeMap<String, Value>,
     /// The approval that permits the call under way; its intent, or the result of a read, consumes it.
     pub(crate) permit: Option<ApprovalId>,
+    /// The call under way as it is made, where people have changed it.
+    pub(crate) performed: Option<Call>,
     /// The statements of the open transactions, with what they came to: what people see before they commit.
     pub(crate) written: Vec<(Call, CallResult)>,
+    /// What says that people have permitted the output; it goes to the journal with what they have permitted.
+    pub(crate) permitted: Option<(Place, Event)>,
     halt: Halt,
 }
 
@@ -115,8 +119,7 @@ impl AttemptGate {
         let Setup { log, outside, people, plan, step, unit, attempt, context, mut history, halt } = setup;
         let transcripts = std::mem::take(&mut history.transcripts);
         let written = history.tentative();
-        let capture = if step.rollback { Capture::On } else { Capture::Off };
-        let transactions = Transactions::resuming(written.clone(), capture);
+        let transactions = Transactions::resuming(written.clone(), keeps(&plan, &step));
         Self {
             place: Place::attempt(&unit, attempt),
             player: Player::new(log.keys(), log.marker(&unit), attempt, history),
@@ -126,6 +129,8 @@ impl AttemptGate {
             in_doubt: None,
             facts: BTreeMap::new(),
             permit: None,
+            performed: None,
+            permitted: None,
             written,
             log,
             outside,
@@ -170,15 +175,28 @@ impl AttemptGate {
             };
         }
         // What does not bind is not worth asking anybody about.
-        let bound = match operation.clone().bound(&self.plan.statements) {
+        let mut bound = match operation.clone().bound(&self.plan.statements) {
             Ok(bound) => bound,
             Err(error) => return self.deny(call, error),
         };
         self.permit = permit;
-        if self.permit.is_none()
-            && let Passage::Refused(error) = self.judged(&call, &operation).await?
-        {
-            return Ok(Err(error));
+        let mut permitted = false;
+        if self.permit.is_none() {
+            match self.judged(&call, &operation).await? {
+                Passage::Refused(error) => return Ok(Err(error)),
+                Passage::Free { permitted: by_policy } => permitted = by_policy,
+            }
+            // What people have permitted before may be the call as one of them has changed it.
+            if let Some(performed) = &self.performed {
+                let admitted = Operation::parse(performed).and_then(|changed| {
+                    changed.authorise(&self.step.grants, &self.outside)?;
+                    changed.bound(&self.plan.statements)
+                });
+                bound = match admitted {
+                    Ok(changed) => changed,
+                    Err(error) => return self.deny(call, error),
+                };
+            }
         }
         match bound {
             Operation::Complete(request) => self.complete(call, request).await,
@@ -188,8 +206,10 @@ impl AttemptGate {
                 Ok(result)
             }
             Operation::Query(_) | Operation::Execute(_) => self.statement(call, bound, None).await,
+            Operation::Ask(_) if permitted => self.answered(call),
             Operation::Ask(ask) => self.ask_people(call, ask).await,
             Operation::Http(request) => self.http(call, request, None).await,
+            Operation::Cost(report) => self.charge(call, report),
             Operation::Own(own) => self.own(call, own, None).await,
             Operation::Call(_) | Operation::Fact(_) | Operation::Output(_) => {
                 Err(Stop::Host(format!("`{}` was not bound", call.call)))
@@ -215,6 +235,7 @@ impl AttemptGate {
             max_tokens: None,
             good_until,
             consumes: None,
+            performed: None,
         })?;
         let seq = written.seq;
         self.durable(written).await?;
@@ -276,11 +297,11 @@ impl AttemptGate {
     ///
     /// An intent, and a result that has none, consumes the approval that permits the call.
     pub(crate) fn append(&mut self, mut event: Event) -> Result<Written, Stop> {
-        if let Event::Intent { consumes, .. } | Event::Returned(Returned { intent: None, consumes, .. }) =
-            &mut event
-            && consumes.is_none()
+        if let Event::Intent { consumes, performed, .. }
+        | Event::Returned(Returned { intent: None, consumes, performed, .. }) = &mut event
         {
-            *consumes = self.permit.take();
+            *consumes = consumes.or_else(|| self.permit.take());
+            *performed = self.performed.take();
         }
         let written = self.log.append(vec![(self.call_place(), event)]).map_err(host)?;
         self.player.seen(written.time);
@@ -318,8 +339,19 @@ impl Caller for AttemptGate {
                 return Ok(Err(error));
             }
         };
+        self.performed = None;
         match self.player.ask(call) {
-            Ok((asked, Some(came_to))) => self.recover(asked, operation, came_to).await,
+            Ok((asked, Some(came_to))) => {
+                self.performed = self.player.performed().cloned();
+                let operation = match &self.performed {
+                    // It was read when it was changed; this version may read less.
+                    Some(changed) => {
+                        Operation::parse(changed).map_err(|error| Stop::Host(error.to_string()))?
+                    }
+                    None => operation,
+                };
+                self.recover(asked, operation, came_to).await
+            }
             Ok((asked, None)) => self.live(asked, operation).await,
             Err(divergence) => Err(self.diverged(divergence)),
         }
@@ -385,8 +417,18 @@ impl Gate for AttemptGate {
 pub(crate) fn returned(intent: Option<u64>, call: Asked, result: &CallResult) -> Returned {
     let Asked { call, args, .. } = call;
     let call = intent.is_none().then_some(call);
-    let result = result.clone();
-    Returned { intent, call, args, result, spend: None, tentative: false, reused: None, consumes: None }
+    Returned {
+        intent,
+        call,
+        args,
+        result: result.clone(),
+        spend: None,
+        tentative: false,
+        reused: None,
+        consumes: None,
+        performed: None,
+        reported: None,
+    }
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` passes")]

@@ -1,7 +1,8 @@
 //! What an attempt has done so far, as its journal has it.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
+use serde::Deserialize as _;
 use serde_json::Value;
 use wflo_engine::policy::Firing;
 use wflo_engine::{
@@ -67,6 +68,8 @@ pub(crate) struct RecordedCall {
     pub(crate) came_to: CameTo,
     /// The approval that was asked for it, or that permitted it.
     pub(crate) approval: Option<ApprovalId>,
+    /// The call as it was or is to be made, where people have changed it.
+    pub(crate) performed: Option<Call>,
 }
 
 /// What a recorded call came to.
@@ -162,20 +165,39 @@ impl History {
         let ordinal = place.ordinal;
         match event {
             Event::AttemptStarted { .. } => self.started = at,
-            Event::ApprovalOpened { at: GateAt::Call, id, call: Some(gated), .. } => {
+            Event::ApprovalOpened { at: GateAt::Call | GateAt::Commit, id, call: Some(gated), .. } => {
                 let came_to = CameTo::Asked { approval: id, at };
-                let GatedCall { asked: call, args, .. } = gated;
-                self.record(RecordedCall { ordinal, call, args, came_to, approval: Some(id) });
+                let GatedCall { asked: call, args, performed, .. } = gated;
+                self.record(RecordedCall { ordinal, call, args, came_to, approval: Some(id), performed });
             }
             Event::PolicyFired(firing) => self.fired.push((ordinal, *firing)),
-            Event::Intent { asked: call, args, class, hold, good_until, consumes: approval, .. } => {
+            Event::Intent {
+                asked: call,
+                args,
+                class,
+                hold,
+                good_until,
+                consumes: approval,
+                performed,
+                ..
+            } => {
                 let came_to = CameTo::Open(OpenIntent { seq, class, hold, good_until, at });
-                self.record(RecordedCall { ordinal, call, args, came_to, approval });
+                self.record(RecordedCall { ordinal, call, args, came_to, approval, performed });
             }
-            Event::Returned(Returned { call, args, result, tentative, consumes: approval, .. }) => {
+            Event::Returned(Returned {
+                call,
+                args,
+                result,
+                tentative,
+                consumes: approval,
+                performed,
+                ..
+            }) => {
                 let came_to = CameTo::Returned { result, tentative, at };
                 match call {
-                    Some(call) => self.record(RecordedCall { ordinal, call, args, came_to, approval }),
+                    Some(call) => {
+                        self.record(RecordedCall { ordinal, call, args, came_to, approval, performed });
+                    }
                     None => self.came_to(ordinal, came_to),
                 }
             }
@@ -191,7 +213,8 @@ impl History {
             }
             Event::Denied { call, args, error } => {
                 let came_to = CameTo::Denied { error, at };
-                self.record(RecordedCall { ordinal, call, args, came_to, approval: None });
+                let (approval, performed) = (None, None);
+                self.record(RecordedCall { ordinal, call, args, came_to, approval, performed });
             }
             // It is made anew, under an intent of its own.
             Event::Abandoned { .. } | Event::Resolved { .. } => {
@@ -271,9 +294,21 @@ impl History {
         self.calls
             .iter()
             .filter_map(|call| match &call.came_to {
-                CameTo::Returned { result, tentative: true, .. } => Some((call.call.clone(), result.clone())),
+                CameTo::Returned { result, tentative: true, .. } => {
+                    Some((call.performed.as_ref().unwrap_or(&call.call).clone(), result.clone()))
+                }
                 _ => None,
             })
             .collect()
+    }
+
+    /// The facts that the attempt has claimed, with their last values.
+    pub(crate) fn facts(&self) -> BTreeMap<String, Value> {
+        let taken = self.calls.iter().filter(|call| {
+            let is_fact = call.call.interface == "wflo:approval/policy" && call.call.function == "fact";
+            is_fact && matches!(call.came_to, CameTo::Returned { result: Ok(_), .. })
+        });
+        let claims = taken.filter_map(|call| crate::fact::Fact::deserialize(&call.call.args).ok());
+        claims.map(|fact| (fact.name, fact.value)).collect()
     }
 }

@@ -14,6 +14,7 @@ use wflo_ports::IdempotencyKey;
 use wflo_sandbox::Linked;
 
 use crate::Outside;
+use crate::accounts::Room;
 use crate::gate::{AttemptGate, InDoubt, host, returned};
 use crate::history::OpenIntent;
 use crate::player::Asked;
@@ -253,7 +254,7 @@ impl AttemptGate {
             (None, _) if price > PicoUsd::ZERO => {
                 match self.paid_intent(&asked, class, good_until, price).await? {
                     Ok(seq) => Some(seq),
-                    Err(refused) => return self.over_budget(asked, refused),
+                    Err((refused, account)) => return self.over_budget(asked, refused, account),
                 }
             }
             (None, _) => Some(self.intent(&asked, class, good_until).await?),
@@ -284,6 +285,7 @@ impl AttemptGate {
             }
         };
         self.append(Event::Returned(Returned { spend, ..returned(intent, asked, &result) }))?;
+        self.alert()?;
         Ok(result)
     }
 
@@ -294,15 +296,29 @@ impl AttemptGate {
         class: CallClass,
         good_until: Option<wflo_model::Timestamp>,
         hold: PicoUsd,
-    ) -> Result<Result<u64, wflo_engine::Refusal>, Stop> {
+    ) -> Result<Result<u64, (wflo_engine::Refusal, String)>, Stop> {
         let Asked { call: asked, args, key } = call.clone();
-        let (place, consumes) = (self.call_place(), self.permit.take());
-        let admitted = self.log.transact(|state| {
-            state.ledger().admit(hold)?;
+        let (place, consumes, performed) = (self.call_place(), self.permit.take(), self.performed.take());
+        let (plan, step, limits) = (&self.plan, &self.step, self.outside.spending());
+        let admitted = self.log.transact_money(|state, books, today| {
+            let Room { left, account } = books.room_for(state, &place, plan, step, limits, today);
+            if hold > left {
+                return Err((wflo_engine::Refusal { needed_usd: hold, left_usd: left }, account));
+            }
             let (transcript, max_tokens) = (None, None);
-            let event =
-                Event::Intent { asked, transcript, class, args, key, hold, max_tokens, good_until, consumes };
-            Ok((vec![(place, event)], ()))
+            let event = Event::Intent {
+                asked,
+                transcript,
+                class,
+                args,
+                key,
+                hold,
+                max_tokens,
+                good_until,
+                consumes,
+                performed,
+            };
+            Ok((vec![(place.clone(), event)], ()))
         });
         match admitted.map_err(host)? {
             Ok((written, ())) => {
@@ -310,7 +326,7 @@ impl AttemptGate {
                 self.durable(written).await?;
                 Ok(Ok(seq))
             }
-            Err(refusal) => Ok(Err(refusal)),
+            Err(refused) => Ok(Err(refused)),
         }
     }
 }

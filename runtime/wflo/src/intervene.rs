@@ -121,10 +121,8 @@ impl Runtime {
         let cast = log.transact(|state| {
             let approval = state.approval(&id).ok_or(RuntimeError::NoSuchApproval { id })?;
             let requester = &state.created().expect("a run with an approval was created").requester;
-            let place = Place::unit(&approval.unit);
             let now = now.max(state.time());
-            let events = cast(approval, requester, voter, verdict, comment, now)?;
-            Ok::<_, RuntimeError>((events.into_iter().map(|event| (place.clone(), event)).collect(), ()))
+            Ok::<_, RuntimeError>((cast(approval, requester, voter, verdict, comment, now)?, ()))
         })?;
         cast?.0.durable().await?;
         log.wake();

@@ -4,10 +4,13 @@
 //! [`Plan`](wflo_manifest::Plan), [drives](Runtime::drive) them until they end or wait, takes
 //! [votes](Runtime::vote), and shows what happened. What steps can reach is what the [`Host`] lends.
 
+mod accounts;
 mod ask;
 mod attempt;
 mod changes_view;
 mod compensate;
+mod cost;
+mod edit;
 mod error;
 mod executor;
 mod fact;
@@ -29,6 +32,7 @@ mod player;
 mod policy_gate;
 mod principal;
 mod queries;
+mod question;
 mod recovery;
 mod replay;
 mod resumable;
@@ -40,10 +44,12 @@ mod runs;
 mod runtime;
 mod statement;
 mod tasks;
+mod top_up;
 mod transactions;
 mod transcript;
 mod view;
 
+pub use accounts::AccountView;
 pub use attempt::AttemptFailed;
 pub use changes_view::ChangesView;
 pub use error::RuntimeError;

@@ -1,12 +1,13 @@
 //! A call of a model: priced, held for, asked, and settled.
 
 use serde_json::json;
-use wflo_engine::{CallClass, Event, ParkReason, Quote, Returned, Spend, Tokens};
+use wflo_engine::{Account, CallClass, Event, ParkReason, Quote, Returned, Spend, Tokens, budget_alert};
 use wflo_host_api::Stop;
 use wflo_manifest::{OnExceeded, UnknownPrice};
 use wflo_model::{CallError, CallResult, PicoUsd};
 use wflo_ports::{ChatRequest, Completion, IdempotencyKey, ModelError};
 
+use crate::accounts::Room;
 use crate::gate::{AttemptGate, host, returned};
 use crate::player::Asked;
 
@@ -27,11 +28,12 @@ impl AttemptGate {
         let Asked { call: asked, args, key } = call.clone();
         let (asked, transcript) = self.transcripts.shorten(&self.log.keys(), asked);
         let of_intent = transcript.clone();
-        let consumes = self.permit.take();
-        let admitted = self.log.transact(|state| {
-            let ledger = state.ledger();
-            let quote = Quote::model_call(&price, &tokens, ledger.left(), min_output)?;
-            ledger.admit(quote.hold)?;
+        let (consumes, performed) = (self.permit.take(), self.performed.take());
+        let (plan, step, limits) = (&self.plan, &self.step, self.outside.spending());
+        let admitted = self.log.transact_money(|state, books, today| {
+            let Room { left, account } = books.room_for(state, &place, plan, step, limits, today);
+            let quote =
+                Quote::model_call(&price, &tokens, left, min_output).map_err(|refusal| (refusal, account))?;
             let Quote { hold, max_tokens } = quote;
             let event = Event::Intent {
                 asked,
@@ -43,12 +45,13 @@ impl AttemptGate {
                 max_tokens,
                 good_until: None,
                 consumes,
+                performed,
             };
-            Ok((vec![(place, event)], quote))
+            Ok((vec![(place.clone(), event)], quote))
         });
         let (written, quote) = match admitted.map_err(host)? {
             Ok(admitted) => admitted,
-            Err(refusal) => return self.over_budget(call, refusal),
+            Err((refusal, account)) => return self.over_budget(call, refusal, account),
         };
         let intent = written.seq;
         if let Some(transcript) = &transcript {
@@ -62,6 +65,7 @@ impl AttemptGate {
         let returned = Returned { spend, ..returned(Some(intent), call, &result) };
         self.append(Event::Returned(returned))?;
         self.in_flight = None;
+        self.alert()?;
         Ok(result)
     }
 
@@ -74,16 +78,28 @@ impl AttemptGate {
         })
     }
 
+    /// Tells when a part of the budget is spent, once.
+    pub(crate) fn alert(&mut self) -> Result<(), Stop> {
+        // It is no event of the call, and the step's clock does not show it.
+        let alerted = self.log.transact(|state| match budget_alert(&self.plan, state) {
+            Some(alert) => Ok((vec![alert], ())),
+            None => Err(()),
+        });
+        alerted.map(|_| ()).map_err(host)
+    }
+
     pub(crate) fn over_budget(
         &mut self,
         call: Asked,
         refusal: wflo_engine::Refusal,
+        account: String,
     ) -> Result<CallResult, Stop> {
         let wflo_engine::Refusal { needed_usd, left_usd } = refusal;
         match self.plan.on_exceeded {
             OnExceeded::Fail => self.deny(call, CallError::BudgetExceeded { left_usd }),
             OnExceeded::Park => {
-                let reason = ParkReason::Budget { needed_usd, left_usd };
+                let account = Some(account).filter(|account| *account != Account::Run.to_string());
+                let reason = ParkReason::Budget { needed_usd, left_usd, account };
                 Err(self.park(reason))
             }
         }

@@ -11,6 +11,7 @@ use wflo_model::{Call, CallError, DbAccess, Grants, Label, SqlRows, SqlValue};
 use wflo_ports::{ChatRequest, Database, DbError, Executed, HttpRequest, HttpResponse, Statement};
 
 use crate::ask::Ask;
+use crate::cost::CostReport;
 use crate::fact::Fact;
 use crate::interface::OwnCall;
 use crate::named::NamedCall;
@@ -33,6 +34,8 @@ pub(crate) enum Operation {
     Http(HttpRequest),
     /// `wflo:approval/policy.fact`
     Fact(Fact),
+    /// `wflo:step/context.report-cost`
+    Cost(CostReport),
     /// A call of an interface that the host brings itself.
     Own(OwnCall),
     /// What the guest returned: no guest calls it, and it is judged where the step ends.
@@ -99,6 +102,7 @@ impl Operation {
             ("wflo:approval/gate", "request") => arguments(call).map(Self::Ask),
             ("wasi:http/outgoing-handler", "handle") => arguments(call).map(Self::Http),
             ("wflo:approval/policy", "fact") => arguments(call).map(Self::Fact),
+            ("wflo:step/context", "report-cost") => CostReport::parse(call).map(Self::Cost),
             (interface, _) => match interface.parse() {
                 Ok(interface) => Ok(Self::Own(OwnCall { interface, call: call.clone() })),
                 Err(_) => Err(CallError::AccessDenied { message: format!("there is no function `{call}`") }),
@@ -111,7 +115,9 @@ impl Operation {
     pub(crate) fn class(&self, grants: &Grants) -> CallClass {
         match self {
             Self::Complete(_) => CallClass::Repeatable,
-            Self::Query(_) | Self::Ask(_) | Self::Fact(_) | Self::Output(_) => CallClass::Read,
+            Self::Query(_) | Self::Ask(_) | Self::Fact(_) | Self::Cost(_) | Self::Output(_) => {
+                CallClass::Read
+            }
             Self::Execute(_) | Self::Call(_) => CallClass::Transactional,
             Self::Http(request) => http::class(request, grants),
             // The host says when it is made; until then, the worst.
@@ -159,7 +165,7 @@ impl Operation {
             Self::Http(request) => http::authorise(request, grants, outside),
             Self::Own(own) => own.authorise(grants, outside),
             // Asking is always allowed, and claims are held against what the step declares.
-            Self::Ask(_) | Self::Fact(_) | Self::Output(_) => Ok(()),
+            Self::Ask(_) | Self::Fact(_) | Self::Cost(_) | Self::Output(_) => Ok(()),
         }
     }
 }
@@ -178,7 +184,7 @@ pub(crate) fn fits(call: &str, value: &serde_json::Value) -> Result<(), String> 
     }
 }
 
-fn arguments<T: DeserializeOwned>(call: &Call) -> Result<T, CallError> {
+pub(crate) fn arguments<T: DeserializeOwned>(call: &Call) -> Result<T, CallError> {
     T::deserialize(&call.args).map_err(|error| CallError::Invalid { message: format!("`{call}`: {error}") })
 }
 

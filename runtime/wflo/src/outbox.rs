@@ -12,7 +12,7 @@ mod row;
 mod sender;
 mod text;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -165,7 +165,7 @@ impl Runtime {
     /// Begins to tell what is due, on each channel that is free.
     async fn send_due(&self, host: &Host) -> Result<Due, RuntimeError> {
         let now = self.now();
-        let mut by_channel: BTreeMap<String, Vec<(OutboxKey, Waiting)>> = BTreeMap::new();
+        let mut channels = BTreeSet::new();
         let mut due = Due::default();
         for (key, waiting) in self.waiting(Timestamp::from_micros(u64::MAX)).await? {
             let channel = &waiting.notice.channel;
@@ -173,17 +173,17 @@ impl Runtime {
                 continue;
             }
             if key.due <= now {
-                by_channel.entry(channel.clone()).or_default().push((key, waiting));
+                channels.insert(channel.clone());
             } else {
                 due.next = due.next.or(Some(key.due));
             }
         }
-        for (channel, rows) in by_channel {
+        for channel in channels {
             due.under_way = true;
             let Some(claim) = self.outbox.claim(&channel) else { continue };
             let Some(notifier) = host.outside.channel(&channel) else { continue };
             let mut told = Vec::new();
-            for (key, waiting) in self.still(&channel, rows).await? {
+            for (key, waiting) in self.still(&channel, now).await? {
                 match self.told_on(host, notifier, &key, &waiting).await? {
                     Some(notification) => told.push((key, waiting, notification)),
                     None => self.change_outbox(key, None).await?,
@@ -198,20 +198,26 @@ impl Runtime {
         Ok(due)
     }
 
-    /// The rows that are still there, now that the channel is ours: another may have told them since they were read.
-    async fn still(
-        &self,
-        channel: &str,
-        rows: Vec<(OutboxKey, Waiting)>,
-    ) -> Result<Vec<(OutboxKey, Waiting)>, RuntimeError> {
-        let Some(last) = rows.iter().map(|(key, _)| key.due).max() else { return Ok(rows) };
-        let there = self.waiting(last).await?;
-        let there: HashSet<_> = there
-            .iter()
-            .filter(|(_, waiting)| waiting.notice.channel == channel)
-            .map(|(key, _)| *key)
-            .collect();
-        Ok(rows.into_iter().filter(|(key, _)| there.contains(key)).collect())
+    /// The rows of a channel that are due, now that it is ours: another may have told some since they were read.
+    ///
+    /// Of a question that is decided by now nobody is asked any more. Whoever never heard it need not hear the decision.
+    async fn still(&self, channel: &str, now: Timestamp) -> Result<Vec<(OutboxKey, Waiting)>, RuntimeError> {
+        let mut all = self.waiting(Timestamp::from_micros(u64::MAX)).await?;
+        all.retain(|(_, waiting)| waiting.notice.channel == channel);
+        let mut over = Vec::new();
+        for (key, waiting) in &all {
+            let About::Decided { approval } = waiting.notice.about else { continue };
+            let asked = all.iter().find(|(_, other)| other.notice.about == About::Asked { approval });
+            if let Some((asked, unheard)) = asked.map(|(key, asked)| (key, !asked.perhaps)) {
+                over.push(*asked);
+                over.extend(unheard.then_some(*key));
+            }
+        }
+        for key in &over {
+            self.change_outbox(*key, None).await?;
+        }
+        all.retain(|(key, _)| key.due <= now && !over.contains(key));
+        Ok(all)
     }
 
     /// What a channel is told of a row; nothing where it needs no telling.

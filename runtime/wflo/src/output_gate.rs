@@ -1,23 +1,29 @@
-//! Policies at the output of a step: after the guest has returned, before anything it wrote commits.
+//! What policies and people say at the output of a step: after the guest has returned, before anything it wrote commits.
 //!
 //! The output takes its place behind the guest's calls, as one more that the host makes for it: a step that waits for
 //! people is run again from its journal, returns the same, and comes to the same place. What it wrote is rolled back
-//! while it waits and redone when it is approved. People are shown the output and every statement that would commit.
+//! while it waits and redone when it is approved. People are shown the output and the very rows that would change, and
+//! what they approve is that: where the redo comes to other rows, they are asked about those.
 
 use serde_json::{Value, json};
-use wflo_engine::{ApprovalState, Event, Outcome};
+use wflo_engine::policy::{Decision, Firing, Judgement};
+use wflo_engine::{Approval, ApprovalState, Event, GateAt, GatedCall, Outcome, Permitted, Returned};
 use wflo_host_api::Stop;
-use wflo_manifest::PolicyEvent;
-use wflo_model::{Call, CallError};
+use wflo_manifest::{ApprovalAt, ApprovalRule, Plan, PlanStep, PolicyAction, PolicyEvent};
+use wflo_model::{Call, CallError, ChangeSet, Digest, Label};
+use wflo_ports::ChangeLimits;
 
 use crate::gate::{AttemptGate, returned};
 use crate::history::CameTo;
-use crate::operation::Operation;
+use crate::operation::{Operation, SqlCall};
 use crate::player::Asked;
-use crate::policy_gate::Passage;
-use crate::transactions::Transactions;
+use crate::question::Question;
+use crate::transactions::{Keeps, Transactions};
 
 const INTERFACE: &str = "wflo:step/handler";
+
+/// More rows than this are no decision that people can make by looking at them; and they are one event of the journal.
+const MOST_SHOWN: ChangeLimits = ChangeLimits { rows: 10_000, bytes: 4 << 20 };
 
 /// The place of an output among the calls of its attempt.
 pub(crate) fn output_call(output: &Value) -> Call {
@@ -29,56 +35,176 @@ pub(crate) fn is_output(call: &Call) -> bool {
     call.interface == INTERFACE
 }
 
+/// What a step's transactions keep of what they change: what people may be shown.
+pub(crate) fn keeps(plan: &Plan, step: &PlanStep) -> Keeps {
+    let asks = |action: &PolicyAction| matches!(action, PolicyAction::RequireApproval(_));
+    let mut listening = plan.policies.iter().filter(|policy| policy.on.contains(&PolicyEvent::StepOutput));
+    if step.rollback || gate_of(step).is_some() {
+        Keeps::Everything
+    } else if listening.any(|policy| policy.actions.iter().any(asks)) {
+        Keeps::WherePossible
+    } else {
+        Keeps::Nothing
+    }
+}
+
+/// The gate that the manifest sets before a step's commit.
+fn gate_of(step: &PlanStep) -> Option<&ApprovalRule> {
+    step.approval.as_ref().filter(|rule| rule.at == ApprovalAt::Commit)
+}
+
+/// What a step would commit.
+struct ToCommit {
+    changes: Vec<(Label, ChangeSet)>,
+    /// The statements in databases that do not keep what changes.
+    statements: Vec<Value>,
+}
+
 impl AttemptGate {
-    /// Has the policies judge what the guest returned.
+    /// Has the policies judge what the guest returned, and people decide where they or the step's gate ask. Gives the
+    /// output as people have changed it, if they have.
     ///
     /// # Errors
     /// [`Stop::Parked`] while people are asked, [`Stop::Rejected`] where a policy or they are against it.
-    pub(crate) async fn returns(&mut self, output: &Value) -> Result<(), Stop> {
-        if !self.plan.policies.iter().any(|policy| policy.on.contains(&PolicyEvent::StepOutput)) {
-            return Ok(());
+    pub(crate) async fn returns(&mut self, output: &Value) -> Result<Option<Value>, Stop> {
+        let listens = self.plan.policies.iter().any(|policy| policy.on.contains(&PolicyEvent::StepOutput));
+        if !listens && gate_of(&self.step).is_none() {
+            return Ok(None);
         }
         let call = match self.player.history().peek() {
             // The guest has not made every recorded call: that is told elsewhere.
-            Some(recorded) if !is_output(&recorded.call) => return Ok(()),
+            Some(recorded) if !is_output(&recorded.call) => return Ok(None),
             _ => output_call(output),
         };
-        match self.player.ask(call) {
-            Err(divergence) => Err(self.diverged(divergence)),
-            Ok((_, Some(CameTo::Returned { .. }))) => Ok(()),
-            Ok((_, Some(CameTo::Denied { error, .. }))) => self.refused_output(error),
-            Ok((asked, Some(CameTo::Asked { approval, .. }))) => {
+        self.performed = None;
+        let (asked, came_to) = match self.player.ask(call) {
+            Err(divergence) => return Err(self.diverged(divergence)),
+            Ok(found) => found,
+        };
+        let changed = self.player.performed().cloned();
+        match came_to {
+            Some(CameTo::Returned { .. }) => Ok(changed.map(|call| call.args)),
+            Some(CameTo::Denied { error, .. }) => self.refused_output(error).map(|()| None),
+            Some(CameTo::Asked { approval, .. }) => {
                 let approval = self.log.read(|state| state.approval(&approval).cloned());
                 let approval = approval.ok_or_else(|| Stop::Host("an approval is missing".into()))?;
-                match approval.state {
-                    ApprovalState::Open => Err(Stop::Parked),
-                    ApprovalState::Closed { outcome: Outcome::Rejected | Outcome::Expired, .. } => {
-                        let error = self.refused(&asked, &Operation::Output(output.clone()), &approval)?;
-                        self.refused_output(error)
-                    }
-                    _ if self.may_use(&approval).await? => {
-                        self.permit = Some(approval.id);
-                        self.approved_output(asked)
-                    }
-                    _ => self.ask_again(approval).await.map(|_| ()),
-                }
+                self.decided_on_output(asked, output, changed, approval).await
             }
-            Ok((_, Some(CameTo::Open(_)))) => Err(Stop::Host("an output has no intent".into())),
-            Ok((asked, None)) => {
+            Some(CameTo::Open(_)) => Err(Stop::Host("an output has no intent".into())),
+            None => {
                 self.redo().await?;
-                self.permit = None;
-                match self.judged(&asked, &Operation::Output(output.clone())).await? {
-                    Passage::Refused(error) => self.refused_output(error),
-                    Passage::Free { .. } if self.permit.is_some() => self.approved_output(asked),
-                    Passage::Free { .. } => Ok(()),
-                }
+                self.judged_output(asked, output).await
             }
         }
     }
 
-    /// Consumes the approval of an output; the step goes forward from here.
-    fn approved_output(&mut self, asked: Asked) -> Result<(), Stop> {
-        self.append(Event::Returned(returned(None, asked, &Ok(Value::Null)))).map(|_| ())
+    /// Goes on with an output that people were asked about, as they have decided.
+    async fn decided_on_output(
+        &mut self,
+        asked: Asked,
+        output: &Value,
+        changed: Option<Call>,
+        approval: Approval,
+    ) -> Result<Option<Value>, Stop> {
+        match approval.state {
+            ApprovalState::Open => return Err(Stop::Parked),
+            ApprovalState::Closed { outcome: Outcome::Rejected | Outcome::Expired, .. } => {
+                let error = self.refused(&asked, &Operation::Output(output.clone()), &approval)?;
+                return self.refused_output(error).map(|()| None);
+            }
+            _ => {}
+        }
+        if let Err(stop) = self.redo().await {
+            // What was approved is not what it would come to now. A new attempt asks about that.
+            if matches!(stop, Stop::Interrupted(_)) {
+                self.append(Event::ApprovalClosed { approval: approval.id, outcome: Outcome::Superseded })?;
+            }
+            return Err(stop);
+        }
+        let to_commit = self.what_commits().await?;
+        let result = changed.clone().unwrap_or_else(|| output_call(output));
+        let subject = self.output_subject(&asked.key, &result.args, &to_commit);
+        if subject == approval.subject && self.may_use(&approval).await? {
+            self.permit = Some(approval.id);
+            self.performed.clone_from(&changed);
+            self.approved_output(asked);
+            return Ok(changed.map(|call| call.args));
+        }
+        // It has lapsed, or the rows that would change are others by now.
+        let Approval { id, rule, asks, authors, shows, .. } = approval;
+        let shows = self.shown(&to_commit, json!({ "output": result.args, "policies": shows["policies"] }));
+        let gated = GatedCall { performed: changed, ..GatedCall::new(asked.call, asked.args, asked.key) };
+        let (at, follows) = (GateAt::Commit, Some(id));
+        let question = Question { at, gated, subject, shows, rule, asks, follows, authors };
+        let closed = Event::ApprovalClosed { approval: id, outcome: Outcome::Superseded };
+        self.open(vec![closed], question).await.map(|_| None)
+    }
+
+    /// Judges an output for the first time.
+    async fn judged_output(&mut self, asked: Asked, output: &Value) -> Result<Option<Value>, Stop> {
+        let operation = Operation::Output(output.clone());
+        let Judgement { decision, firings, .. } = self.judgement(&asked, &operation);
+        let fresh = self.fresh(&firings);
+        let gate = gate_of(&self.step).filter(|gate| !decision.waives(gate)).cloned();
+        let (asks_people, by) = match decision {
+            Decision::Deny { by } => {
+                let error = self.denied(&asked, &by, fresh)?;
+                return self.refused_output(error).map(|()| None);
+            }
+            Decision::RequireApproval { rule, by } => (Some(rule), by),
+            Decision::AutoApprove { .. } | Decision::None => (None, Default::default()),
+        };
+        let asking: Vec<&Firing> = firings.iter().filter(|firing| by.contains(&firing.policy)).collect();
+        let asks: Vec<Digest> = asking.iter().map(|firing| self.asking().question(firing)).collect();
+        if asks_people.is_some()
+            && let Some(refused) = self.approval_that(|one| one.refuses(&asks))
+        {
+            self.fire(fresh, None)?;
+            let error = self.refused(&asked, &operation, &refused)?;
+            return self.refused_output(error).map(|()| None);
+        }
+        // What policies ask once in a run may be answered; the gate of the step asks about these very rows.
+        let now = self.log.now();
+        let answered = match self.approval_that(|one| one.permits(&asks, Permitted::Claim, now)) {
+            Some(given) if asks_people.is_some() && self.is_carried(&given).await? => Some(given),
+            _ => None,
+        };
+        let rules: Vec<&ApprovalRule> =
+            gate.iter().chain(asks_people.iter().filter(|_| answered.is_none())).collect();
+        let Some(rule) = ApprovalRule::union(&rules) else {
+            self.fire(fresh, None)?;
+            if let Some(given) = answered {
+                self.allowed_by(&given);
+                self.performed = None;
+                self.approved_output(asked);
+            }
+            return Ok(None);
+        };
+        let to_commit = self.what_commits().await?;
+        let subject = self.output_subject(&asked.key, output, &to_commit);
+        if let Some(given) = self.approval_that(|one| one.stands_for(GateAt::Commit, &subject, now))
+            && self.is_carried(&given).await?
+        {
+            self.fire(fresh, None)?;
+            self.allowed_by(&given);
+            let changed = self.performed.clone();
+            self.approved_output(asked);
+            return Ok(changed.map(|call| call.args));
+        }
+        let policies: Vec<_> = asking.iter().map(|firing| firing.shown(&self.plan.policies)).collect();
+        let shows = self.shown(&to_commit, json!({ "output": output, "policies": policies }));
+        let gated = GatedCall::new(asked.call, asked.args, asked.key);
+        let (at, follows, authors) = (GateAt::Commit, None, Vec::new());
+        let question = Question { at, gated, subject, shows, rule, asks, follows, authors };
+        let fired = fresh.into_iter().map(Box::new).map(Event::PolicyFired).collect();
+        self.open(fired, question).await.map(|_| None)
+    }
+
+    /// Notes that people have permitted the output; the step goes forward from here.
+    fn approved_output(&mut self, asked: Asked) {
+        let (consumes, performed) = (self.permit.take(), self.performed.take());
+        let answer = Returned { consumes, performed, ..returned(None, asked, &Ok(Value::Null)) };
+        self.permitted = Some((self.call_place(), Event::Returned(answer)));
     }
 
     /// An output that is not to be: what the step wrote is discarded; whether it fails is the policy's to say.
@@ -92,12 +218,38 @@ impl AttemptGate {
         }
     }
 
-    /// What a step would commit with its output, for people.
-    pub(crate) fn would_commit(&self) -> Vec<Value> {
-        let shown = self.written.iter().map(|(call, result)| match result {
+    /// What the step would commit now.
+    async fn what_commits(&mut self) -> Result<ToCommit, Stop> {
+        let changes = self.transactions.changes(MOST_SHOWN).await.map_err(|error| Stop::Rejected {
+            reason: format!("what the step would commit cannot be decided on: {error}"),
+            skips: false,
+        })?;
+        let is_kept = |call: &Call| match Operation::parse(call) {
+            Ok(Operation::Query(SqlCall { db, .. }) | Operation::Execute(SqlCall { db, .. })) => {
+                self.transactions.keeps(&db)
+            }
+            Ok(Operation::Call(named)) => self.transactions.keeps(&named.db),
+            _ => false,
+        };
+        let statements = self.written.iter().filter(|(call, _)| !is_kept(call));
+        let statements = statements.map(|(call, result)| match result {
             Ok(value) => json!({ "call": call, "result": value }),
             Err(error) => json!({ "call": call, "error": error.to_string() }),
         });
-        shown.collect()
+        Ok(ToCommit { statements: statements.collect(), changes })
+    }
+
+    fn output_subject(&self, key: &Digest, output: &Value, to_commit: &ToCommit) -> Digest {
+        let changes = to_commit.changes.iter().map(|(db, set)| (db, set));
+        self.asking().output_subject(key, output, changes, &json!(to_commit.statements))
+    }
+
+    /// What people see of it.
+    fn shown(&self, to_commit: &ToCommit, mut shows: Value) -> Value {
+        let changes: serde_json::Map<_, _> =
+            to_commit.changes.iter().map(|(db, set)| (db.to_string(), json!(set))).collect();
+        shows["changes"] = Value::Object(changes);
+        shows["statements"] = json!(to_commit.statements);
+        shows
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::Value;
-use wflo_manifest::Plan;
+use wflo_manifest::{Plan, Spending};
 use wflo_model::{HttpPattern, InterfaceName, Label, ModelName};
 use wflo_ports::{ChatModel, Database, HttpClient, Notifier};
 
@@ -25,6 +25,7 @@ pub struct Outside {
     models: BTreeMap<ModelName, Arc<dyn ChatModel>>,
     databases: BTreeMap<Label, Arc<dyn Database>>,
     http: Option<OutsideHttp>,
+    spending: Spending,
     interfaces: BTreeMap<InterfaceName, Arc<dyn Lent>>,
     channels: BTreeMap<String, Result<Arc<dyn Notifier>, String>>,
     pages: Option<String>,
@@ -73,6 +74,19 @@ impl Outside {
     pub fn with_http(mut self, client: Arc<dyn HttpClient>, ceiling: Option<Vec<HttpPattern>>) -> Self {
         self.http = Some(OutsideHttp { client, ceiling });
         self
+    }
+
+    /// Sets what may be spent above single runs.
+    #[must_use]
+    pub fn with_spending(mut self, spending: Spending) -> Self {
+        self.spending = spending;
+        self
+    }
+
+    /// What may be spent above single runs.
+    #[must_use]
+    pub const fn spending(&self) -> &Spending {
+        &self.spending
     }
 
     /// Lends an interface that the host brings itself. Within `ceiling`, where there is one, grants decide.

@@ -32,6 +32,8 @@ pub(crate) struct Player {
     to_skip: u64,
     /// The approval of the last recorded call.
     approval: Option<ApprovalId>,
+    /// The last recorded call as it was or is to be made, where people have changed it.
+    performed: Option<Call>,
 }
 
 /// A call with its place among the calls of its attempt.
@@ -71,6 +73,7 @@ impl Player {
             ordinal: 0,
             equal_calls: HashMap::new(),
             approval: None,
+            performed: None,
             keys,
             marked: marker.digest(),
             marker,
@@ -98,7 +101,7 @@ impl Player {
                     }
                     CameTo::Open(intent) => self.seen(intent.at),
                 }
-                self.approval = recorded.approval;
+                (self.approval, self.performed) = (recorded.approval, recorded.performed);
                 Ok((asked, Some(recorded.came_to)))
             }
             Some(recorded) => Err(self.divergence(&recorded, &asked.call)),
@@ -166,6 +169,15 @@ impl Player {
     /// The approval that was asked for the last recorded call, or that permitted it.
     pub(crate) const fn approval(&self) -> Option<ApprovalId> {
         self.approval
+    }
+
+    /// The last recorded call as it was or is to be made, where people have changed it.
+    pub(crate) const fn performed(&self) -> Option<&Call> {
+        self.performed.as_ref()
+    }
+
+    pub(crate) fn keys(&self) -> &RunKeys {
+        &self.keys
     }
 
     pub(crate) const fn ordinal(&self) -> u32 {

@@ -4,19 +4,19 @@
 //! one append. A call that waited for people comes back by replay and is not judged again: what was decided on is what
 //! is performed, and the approval is consumed by the same append as its intent, or its result where it only reads.
 
-use serde_json::{Value, json};
-use wflo_engine::policy::{Decision, Firing, Judgement, Occurrence, judge};
-use wflo_engine::{
-    Approval, ApprovalState, CallClass, Event, GateAt, GatedCall, Outcome, Permitted, Place, RunState, scope,
-};
+use std::collections::BTreeSet;
+
+use wflo_engine::policy::{Decision, Firing, Judgement};
+use wflo_engine::{Approval, ApprovalState, CallClass, Event, GateAt, GatedCall, Outcome, Permitted, Place};
 use wflo_host_api::{FactVerdict, Stop};
 use wflo_manifest::{ApprovalRule, OnReject};
-use wflo_model::{ApprovalId, CallError, CallResult, Digest};
+use wflo_model::{ApprovalId, CallError, CallResult, Digest, PolicyName};
 
 use crate::ask::decision;
 use crate::gate::{AttemptGate, host};
 use crate::operation::Operation;
 use crate::player::Asked;
+use crate::question::{Asking, Question};
 
 /// What policies let a call do.
 pub(crate) enum Passage {
@@ -37,22 +37,10 @@ impl AttemptGate {
             return Ok(Passage::Free { permitted: false });
         }
         let Judgement { decision, firings, .. } = self.judgement(call, operation);
-        let ordinal = self.player.ordinal();
-        // A crash between the firing and what it led to has the call judged once more.
-        let fresh: Vec<_> = firings
-            .iter()
-            .filter(|firing| !self.player.history().has_fired(ordinal, firing))
-            .cloned()
-            .collect();
+        let fresh = self.fresh(&firings);
         match decision {
-            Decision::Deny { by } => {
-                let policy = by.first().map(ToString::to_string).unwrap_or_default();
-                let error = CallError::RefusedByPolicy { policy };
-                let Asked { call, args, .. } = call.clone();
-                self.fire(fresh, Some(Event::Denied { call, args, error: error.clone() }))?;
-                Ok(Passage::Refused(error))
-            }
-            // Asking people is not worth asking people about.
+            Decision::Deny { by } => self.denied(call, &by, fresh).map(Passage::Refused),
+            // Asking people is not worth asking people about; a policy that permits it answers for them.
             Decision::RequireApproval { rule, by } if !matches!(operation, Operation::Ask(_)) => {
                 let asking: Vec<_> = firings.iter().filter(|firing| by.contains(&firing.policy)).collect();
                 self.ask_once(call, operation, rule, &asking, fresh).await
@@ -64,26 +52,46 @@ impl AttemptGate {
         }
     }
 
-    fn judgement(&self, call: &Asked, operation: &Operation) -> Judgement {
-        self.log.read(|state| {
-            let mut scope = scope(self.log.run(), state, &self.step, &self.plan);
-            for (name, value) in &self.facts {
-                let declared = self.step.facts.get(name.as_str());
-                if let Some(bound) = declared.and_then(|declared| declared.read(value)) {
-                    scope.bind(&[name], bound);
-                }
-            }
-            let occurrence = match operation {
-                Operation::Fact(fact) => Occurrence::fact(&self.step, &fact.name, &fact.value),
-                Operation::Call(named) => {
-                    let statement = named.find(&self.plan.statements).ok();
-                    statement.map(|statement| Occurrence::statement(&call.call, statement, &named.params))
-                }
-                Operation::Output(output) => Some(Occurrence::output(&self.step, output)),
-                _ => Some(Occurrence::call(&call.call)),
-            };
-            occurrence.map(|it| judge(&self.plan.policies, &it, &scope)).unwrap_or_default()
-        })
+    /// Those of the policies that the journal does not have yet: a crash between a firing and what it led to has the
+    /// call judged once more.
+    pub(crate) fn fresh(&self, firings: &[Firing]) -> Vec<Firing> {
+        let ordinal = self.player.ordinal();
+        let is_fresh = |firing: &&Firing| !self.player.history().has_fired(ordinal, firing);
+        firings.iter().filter(is_fresh).cloned().collect()
+    }
+
+    /// Refuses a call as policies say.
+    pub(crate) fn denied(
+        &mut self,
+        call: &Asked,
+        by: &BTreeSet<PolicyName>,
+        fresh: Vec<Firing>,
+    ) -> Result<CallError, Stop> {
+        let policy = by.first().map(ToString::to_string).unwrap_or_default();
+        let error = CallError::RefusedByPolicy { policy };
+        let Asked { call, args, .. } = call.clone();
+        self.fire(fresh, Some(Event::Denied { call, args, error: error.clone() }))?;
+        Ok(error)
+    }
+
+    /// An approval of the run.
+    pub(crate) fn approval_that(&self, holds: impl Fn(&Approval) -> bool) -> Option<Approval> {
+        self.log.read(|state| state.approvals().find(|one| holds(one)).cloned())
+    }
+
+    pub(crate) fn judgement(&self, call: &Asked, operation: &Operation) -> Judgement {
+        self.log.read(|state| self.asking().judgement(state, &self.facts, &call.call, operation))
+    }
+
+    /// What is asked here, and how it is named and shown.
+    pub(crate) fn asking(&self) -> Asking<'_> {
+        Asking {
+            run: self.log.run(),
+            keys: self.player.keys(),
+            plan: &self.plan,
+            step: &self.step,
+            marker: self.player.marker(),
+        }
     }
 
     /// Asks people, unless they have been asked the same before in this run.
@@ -95,35 +103,34 @@ impl AttemptGate {
         asking: &[&Firing],
         fresh: Vec<Firing>,
     ) -> Result<Passage, Stop> {
-        let asks: Vec<Digest> = asking.iter().map(|firing| self.question(firing)).collect();
+        let asks: Vec<Digest> = asking.iter().map(|firing| self.asking().question(firing)).collect();
         let now = self.log.now();
         let class =
             operation.clone().bound(&self.plan.statements).map(|bound| bound.class(&self.step.grants));
         let what = match (operation, class) {
-            (Operation::Fact(_) | Operation::Output(_), _) => Permitted::Claim,
+            (Operation::Fact(_), _) => Permitted::Claim,
             (_, Ok(CallClass::Read)) => Permitted::Read { args: &call.args },
             _ => Permitted::Effect { key: &call.key },
         };
-        let find = |holds: &dyn Fn(&Approval) -> bool| {
-            self.log.read(|state: &RunState| state.approvals().find(|one| holds(one)).cloned())
-        };
-        if let Some(refused) = find(&|one| one.refuses(&asks)) {
+        if let Some(refused) = self.approval_that(|one| one.refuses(&asks)) {
             self.fire(fresh, None)?;
             return self.refused(call, operation, &refused).map(Passage::Refused);
         }
-        if let Some(given) = find(&|one| one.permits(&asks, what, now))
+        if let Some(given) = self.approval_that(|one| one.permits(&asks, what, now))
             && self.is_carried(&given).await?
         {
             self.fire(fresh, None)?;
             self.allowed_by(&given);
             return Ok(Passage::Free { permitted: false });
         }
-        let shows = self.shows(call, operation, asking);
-        let subject = self.call_subject(call)?;
+        let shows = self.asking().shows(&call.call, operation, asking);
+        let at = GateAt::Call;
+        let subject = self.asking().subject(&call.key, &call.call);
         let Asked { call: asked, args, key } = call.clone();
-        let gated = GatedCall { asked, args, key };
+        let gated = GatedCall::new(asked, args, key);
         let fired = fresh.into_iter().map(Box::new).map(Event::PolicyFired).collect();
-        self.open(fired, Question { gated, subject, shows, rule, asks }).await
+        let question = Question { at, gated, subject, shows, rule, asks, follows: None, authors: Vec::new() };
+        self.open(fired, question).await
     }
 
     /// Goes on with a call that people were asked about, or does what they decided instead.
@@ -158,29 +165,34 @@ impl AttemptGate {
 
     /// Opens the same question anew: what was decided has lapsed, or was decided by people who no longer may.
     pub(crate) async fn ask_again(&mut self, approval: Approval) -> Result<CallResult, Stop> {
-        let Approval { id, call, subject, shows, rule, asks, .. } = approval;
+        let Approval { id, at, call, subject, shows, rule, asks, authors, .. } = approval;
         let gated = call.ok_or_else(|| Stop::Host(format!("approval `{id}` has no call")))?;
         let closed = Event::ApprovalClosed { approval: id, outcome: Outcome::Superseded };
-        match self.open(vec![closed], Question { gated, subject, shows, rule, asks }).await? {
+        let follows = Some(id);
+        let question = Question { at, gated, subject, shows, rule, asks, follows, authors };
+        match self.open(vec![closed], question).await? {
             Passage::Refused(error) => Ok(Err(error)),
             Passage::Free { .. } => Err(Stop::Parked),
         }
     }
 
     /// Opens an approval, with what led to it, and has the attempt wait.
-    async fn open(&mut self, before: Vec<Event>, question: Question) -> Result<Passage, Stop> {
-        let Question { gated, subject, shows, rule, asks } = question;
+    pub(crate) async fn open(&mut self, before: Vec<Event>, question: Question) -> Result<Passage, Stop> {
+        let Question { at, gated, subject, shows, rule, asks, follows, authors } = question;
         let (place, now) = (self.call_place(), self.log.now());
         let opened = self.log.transact(|state| {
             let event = Event::ApprovalOpened {
                 id: ApprovalId::derive(&subject, state.seq()),
-                at: GateAt::Call,
+                at,
                 call: Some(gated),
                 subject,
                 shows,
                 expires_at: rule.timeout.map(|timeout| now.after(timeout)),
                 rule,
                 asks,
+                follows,
+                authors,
+                amount: None,
             };
             let events: Vec<(Place, Event)> =
                 before.into_iter().chain([event]).map(|event| (place.clone(), event)).collect();
@@ -219,9 +231,10 @@ impl AttemptGate {
     }
 
     /// The next intent, or the next result of a read, consumes this approval.
-    fn allowed_by(&mut self, approval: &Approval) {
+    pub(crate) fn allowed_by(&mut self, approval: &Approval) {
         self.context.decision = decision(approval);
         self.permit = Some(approval.id);
+        self.performed = approval.call.as_ref().and_then(|call| call.performed.clone());
     }
 
     fn allowed_by_nobody(&mut self, approval: &Approval) {
@@ -236,13 +249,13 @@ impl AttemptGate {
     }
 
     /// Whether everybody whose vote counts still is in the groups it counts for.
-    async fn is_carried(&mut self, approval: &Approval) -> Result<bool, Stop> {
+    pub(crate) async fn is_carried(&mut self, approval: &Approval) -> Result<bool, Stop> {
         let people = self.people.known().await.map_err(|error| Stop::Host(error.to_string()))?;
         Ok(approval.still_carried(|name| people.groups_of(name)))
     }
 
     /// Writes what fired, and what follows at once.
-    fn fire(&mut self, firings: Vec<Firing>, then: Option<Event>) -> Result<(), Stop> {
+    pub(crate) fn fire(&mut self, firings: Vec<Firing>, then: Option<Event>) -> Result<(), Stop> {
         let events = firings.into_iter().map(Box::new).map(Event::PolicyFired).chain(then);
         let events: Vec<_> = events.map(|event| (self.call_place(), event)).collect();
         if !events.is_empty() {
@@ -251,50 +264,4 @@ impl AttemptGate {
         }
         Ok(())
     }
-
-    /// Names what a policy asks, within the run.
-    fn question(&self, firing: &Firing) -> Digest {
-        let marker = self.player.marker();
-        let bytes = firing.ask(Some(&marker.step), marker.item).bytes(self.log.run());
-        self.log.keys().args().digest(&[b"wflo policy asks once", &bytes])
-    }
-
-    /// What people decide on: the call as it will be made, and why they are asked.
-    fn shows(&self, call: &Asked, operation: &Operation, asking: &[&Firing]) -> Value {
-        let policies: Vec<_> = asking
-            .iter()
-            .map(|firing| {
-                let policy = self.plan.policies.iter().find(|policy| policy.name == firing.policy);
-                json!({
-                    "name": firing.policy,
-                    "when": policy.map(|policy| policy.when.to_string()),
-                    "because": firing.because,
-                    "values": firing.values,
-                })
-            })
-            .collect();
-        let wflo_model::Call { interface, function, args } = &call.call;
-        let mut shows = json!({
-            "call": { "interface": interface, "function": function, "args": args },
-            "policies": policies,
-        });
-        if let Operation::Output(output) = operation {
-            return json!({ "output": output, "statements": self.would_commit(), "policies": policies });
-        }
-        if let Operation::Call(named) = operation
-            && let Ok(statement) = named.find(&self.plan.statements)
-        {
-            shows["sql"] = json!(statement.sql);
-        }
-        shows
-    }
-}
-
-/// What people are asked about a call.
-struct Question {
-    gated: GatedCall,
-    subject: Digest,
-    shows: Value,
-    rule: ApprovalRule,
-    asks: Vec<Digest>,
 }

@@ -1,11 +1,14 @@
 //! What can be seen of runs; nothing here writes.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use wflo_engine::Recorded;
-use wflo_manifest::Plan;
-use wflo_model::{ApprovalId, RunId};
+use wflo_engine::{Day, Recorded};
+use wflo_journal::RunHead;
+use wflo_manifest::{Plan, Spending};
+use wflo_model::{ApprovalId, RunId, WorkflowName};
 
+use crate::accounts::{self, AccountView};
 use crate::run_log::recorded;
 use crate::view::{ApprovalView, CostView, LogView, RunLine, RunView};
 use crate::{Runtime, RuntimeError};
@@ -36,7 +39,22 @@ impl Runtime {
     /// # Errors
     /// When the store cannot be read.
     pub async fn runs(&self) -> Result<Vec<RunLine>, RuntimeError> {
-        let heads = self.journal().runs().await?;
+        self.lines(self.journal().runs().await?)
+    }
+
+    /// The runs made before `before`, newest first, at most `limit`; fewer only at the end.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn runs_before(
+        &self,
+        before: Option<RunId>,
+        limit: usize,
+    ) -> Result<Vec<RunLine>, RuntimeError> {
+        self.lines(self.journal().runs_before(before, limit).await?)
+    }
+
+    fn lines(&self, heads: Vec<RunHead>) -> Result<Vec<RunLine>, RuntimeError> {
         heads
             .into_iter()
             .map(|head| {
@@ -78,6 +96,19 @@ impl Runtime {
     pub async fn cost(&self, run: RunId) -> Result<CostView, RuntimeError> {
         let (state, _plan) = self.look(run).await?;
         Ok(CostView::new(&run, &state))
+    }
+
+    /// What the accounts above the runs stand at today: that of the deployment, and those of the workflows that have had
+    /// runs or have a limit.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn accounts(&self, limits: &Spending) -> Result<Vec<AccountView>, RuntimeError> {
+        let mut workflows: BTreeSet<WorkflowName> = limits.workflows.keys().cloned().collect();
+        for line in self.runs().await? {
+            workflows.extend(line.workflow.parse::<WorkflowName>());
+        }
+        Ok(accounts::views(self.journal(), &workflows, limits, Day::of(self.now())).await?)
     }
 
     /// The events of one run, durable ones only.

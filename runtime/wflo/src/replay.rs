@@ -144,11 +144,17 @@ impl Runtime {
         let gate: Box<dyn Any> = ended.gate;
         let mut gate = gate.downcast::<ReplayGate>().expect("the sandbox gives back the gate it was given");
         let mut refused = false;
-        if let End::Output(output) = &ended.end
+        let mut end = ended.end;
+        if let End::Output(output) = &end
             && gate.player.history().peek().is_some_and(|recorded| is_output(&recorded.call))
         {
             match gate.player.ask(output_call(output)) {
-                Ok((_, Some(CameTo::Returned { .. }))) => {}
+                // People may have changed it: that is what the attempt ended with.
+                Ok((_, Some(CameTo::Returned { .. }))) => {
+                    if let Some(changed) = gate.player.performed() {
+                        end = End::Output(changed.args.clone());
+                    }
+                }
                 Ok(_) => refused = matches!(recorded, AttemptEnd::Failed(_)),
                 Err(divergence) => _ = gate.differs(divergence.into()),
             }
@@ -158,9 +164,9 @@ impl Runtime {
             // What people decided ended it there: the calls up to it are all that can be shown.
             None if refused || (gate.waits && matches!(recorded, AttemptEnd::Failed(_))) => None,
             // A fault may come before every recorded call was made; a guest that returns has made them.
-            None => match (&ended.end, gate.player.unfinished()) {
+            None => match (&end, gate.player.unfinished()) {
                 (End::Output(_) | End::Failed(_), Some(divergence)) => Some(divergence.into()),
-                _ => compare(recorded, ended.end, |output| step.output_violations(output)),
+                _ => compare(recorded, end, |output| step.output_violations(output)),
             },
         };
         let calls = gate.player.ordinal();

@@ -19,6 +19,14 @@ pub struct Resumable {
 }
 
 impl Runtime {
+    /// The runs whose timer is due now, soonest first, at most `limit`. Costs one look into an index.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn due(&self, limit: usize) -> Result<Vec<RunId>, RuntimeError> {
+        Ok(self.journal().due(self.now(), limit).await?)
+    }
+
     /// The runs that can go on now. No event of a run is read for it, and nothing of those that have ended: a timer is
     /// found by the time it is due, and where a run stands is in its row.
     ///

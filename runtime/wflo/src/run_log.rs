@@ -1,17 +1,20 @@
 //! The log of one run in memory: its state, its one writer, and the lock that makes them one.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, watch};
 use wflo_engine::{
-    BadHistory, Event, Notices, Place, Recorded, RunState, RunStatus, UnitId, UnknownKind, next_due,
+    BadHistory, Day, Event, Notices, Place, Recorded, RunState, RunStatus, Sums, UnitId, UnknownKind,
+    next_due,
 };
-use wflo_journal::{AppendError, Draft, Entry, Extras, RunKeys, RunWriter, Ticket};
+use wflo_journal::{AppendError, Debit, Draft, Entry, Extras, RunKeys, RunWriter, Ticket};
 use wflo_model::{PicoUsd, PrincipalName, RunId, StoreId, Timestamp};
 use wflo_ports::{Clock, Marker, MarkerPurpose};
 
+use crate::accounts::{Accounts, Books};
 use crate::outbox;
 
 /// Events in one append, about: what an append may hold is bounded, and what follows can follow in the next.
@@ -29,6 +32,7 @@ pub(crate) struct RunLog {
     store: StoreId,
     keys: Arc<RunKeys>,
     clock: Arc<dyn Clock>,
+    accounts: Arc<Accounts>,
     inner: Mutex<Inner>,
     changed: Notify,
 }
@@ -115,6 +119,7 @@ impl RunLog {
         run: RunId,
         store: StoreId,
         clock: Arc<dyn Clock>,
+        accounts: Arc<Accounts>,
         writer: RunWriter,
         state: RunState,
         posted: watch::Sender<Option<Ticket>>,
@@ -130,7 +135,7 @@ impl RunLog {
             noted: Vec::new(),
             noted_bytes: 0,
         });
-        Self { run, store, keys, clock, inner, changed: Notify::new() }
+        Self { run, store, keys, clock, accounts, inner, changed: Notify::new() }
     }
 
     pub(crate) const fn run(&self) -> &RunId {
@@ -169,7 +174,7 @@ impl RunLog {
 
     /// Appends events; they count at once, and are durable when the result says so.
     pub(crate) fn append(&self, events: Vec<(Place, Event)>) -> Result<Written, LogFailed> {
-        self.lock().append(self.clock.now(), events)
+        self.lock().append(self.clock.now(), events, &self.accounts, None)
     }
 
     /// Takes an event that nothing waits for: it counts at once, and goes to the journal in one piece with what is
@@ -186,7 +191,7 @@ impl RunLog {
         events: Vec<(Place, Event)>,
         next: impl Fn(&RunState, Timestamp) -> Vec<(Place, Event)>,
     ) -> Result<Advanced, LogFailed> {
-        self.lock().advance(self.clock.now(), events, next)
+        self.lock().advance(self.clock.now(), events, &self.accounts, next)
     }
 
     /// Decides on the state and appends what was decided, with nothing in between.
@@ -199,7 +204,23 @@ impl RunLog {
             Ok(decided) => decided,
             Err(error) => return Ok(Err(error)),
         };
-        Ok(Ok((inner.append(self.clock.now(), events)?, value)))
+        Ok(Ok((inner.append(self.clock.now(), events, &self.accounts, None)?, value)))
+    }
+
+    /// As [`transact`](Self::transact), with the accounts above the run held still as well: what is decided on what
+    /// they leave is charged to them before any other run looks.
+    pub(crate) fn transact_money<T, E>(
+        &self,
+        decide: impl FnOnce(&RunState, &Books<'_>, Day) -> Result<(Vec<(Place, Event)>, T), E>,
+    ) -> Result<Result<(Written, T), E>, LogFailed> {
+        let mut inner = self.lock();
+        let now = self.clock.now().max(inner.state.time());
+        let books = self.accounts.lock();
+        let (events, value) = match decide(&inner.state, &books, Day::of(now)) {
+            Ok(decided) => decided,
+            Err(error) => return Ok(Err(error)),
+        };
+        Ok(Ok((inner.append(now, events, &self.accounts, Some(books))?, value)))
     }
 
     /// Waits until everything appended so far is durable.
@@ -234,15 +255,35 @@ impl RunLog {
 }
 
 impl Inner {
-    fn append(&mut self, now: Timestamp, events: Vec<(Place, Event)>) -> Result<Written, LogFailed> {
+    fn append(
+        &mut self,
+        now: Timestamp,
+        events: Vec<(Place, Event)>,
+        accounts: &Accounts,
+        books: Option<Books<'_>>,
+    ) -> Result<Written, LogFailed> {
         let time = now.max(self.state.time());
         let seq = self.state.seq() + 1;
+        let before = events.iter().any(|(_, event)| is_money(event)).then(|| self.state.ledger().days());
         let mut drafts = Vec::with_capacity(events.len());
         for (place, event) in events {
             self.take(time, place, event, &mut drafts)?;
         }
-        let ticket = self.submit(time, drafts)?;
+        let debits = self.debits(before, accounts, books);
+        let ticket = self.submit(time, drafts, debits)?;
         Ok(Written { seq, time, ticket })
+    }
+
+    /// What the events since `before` mean for the accounts above the run.
+    fn debits(
+        &self,
+        before: Option<BTreeMap<Day, Sums>>,
+        accounts: &Accounts,
+        books: Option<Books<'_>>,
+    ) -> Vec<Debit> {
+        let (Some(before), Some(created)) = (before, self.state.created()) else { return Vec::new() };
+        let after = self.state.ledger().days();
+        books.unwrap_or_else(|| accounts.lock()).moved(&created.workflow, &before, &after)
     }
 
     fn note(&mut self, now: Timestamp, place: Place, event: Event) -> Result<Timestamp, LogFailed> {
@@ -259,7 +300,7 @@ impl Inner {
 
     fn submit_noted(&mut self, time: Timestamp) -> Result<(), LogFailed> {
         if !self.noted.is_empty() {
-            self.submit(time, Vec::new())?;
+            self.submit(time, Vec::new(), Vec::new())?;
         }
         Ok(())
     }
@@ -268,20 +309,26 @@ impl Inner {
         &mut self,
         now: Timestamp,
         events: Vec<(Place, Event)>,
+        accounts: &Accounts,
         next: impl Fn(&RunState, Timestamp) -> Vec<(Place, Event)>,
     ) -> Result<Advanced, LogFailed> {
         let time = now.max(self.state.time());
+        let mut before = None;
         let (mut appended, mut drafts) = (Vec::new(), Vec::new());
         let mut events = if events.is_empty() { next(&self.state, time) } else { events };
         while !events.is_empty() && drafts.len() < MOST_AT_ONCE {
             for (place, event) in events {
+                if before.is_none() && is_money(&event) {
+                    before = Some(self.state.ledger().days());
+                }
                 appended.push((place.clone(), event.clone()));
                 self.take(time, place, event, &mut drafts)?;
             }
             events = next(&self.state, time);
         }
         if !drafts.is_empty() {
-            self.submit(time, drafts)?;
+            let debits = self.debits(before, accounts, None);
+            self.submit(time, drafts, debits)?;
         }
         Ok(Advanced { appended, is_over: events.is_empty() })
     }
@@ -301,7 +348,12 @@ impl Inner {
     }
 
     /// Hands the drafts to the journal, behind what was noted before them.
-    fn submit(&mut self, time: Timestamp, mut drafts: Vec<Draft>) -> Result<Ticket, LogFailed> {
+    fn submit(
+        &mut self,
+        time: Timestamp,
+        mut drafts: Vec<Draft>,
+        debits: Vec<Debit>,
+    ) -> Result<Ticket, LogFailed> {
         // Both together might be more than an append takes.
         if drafts.len() > MOST_NOTED.0 {
             self.submit_noted(time)?;
@@ -322,6 +374,7 @@ impl Inner {
             due: Some(next_due(&self.state)),
             ended: Some(status.is_final()),
             outbox,
+            debits,
         };
         // After a failure the writer takes nothing more, so a state that is ahead of it is never built upon.
         let ticket = self.writer.append(drafts, extras)?.ticket;
@@ -332,6 +385,14 @@ impl Inner {
         }
         Ok(ticket)
     }
+}
+
+/// Whether an event may change what the run has spent or holds.
+const fn is_money(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::Intent { .. } | Event::Returned(_) | Event::Abandoned { .. } | Event::Resolved { .. }
+    )
 }
 
 fn summary(state: &RunState) -> Option<Summary> {

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, MutexGuard, PoisonError, Weak};
 
-use wflo_engine::RunState;
+use wflo_engine::{Day, RunState};
 use wflo_journal::RunWriter;
 use wflo_manifest::Plan;
 use wflo_model::{Digest, RunId};
@@ -145,20 +145,16 @@ impl Runtime {
                 state.apply(&recorded).map_err(crate::LogFailed::from)?;
             }
         }
+        self.accounts.load(self.journal(), &state, Day::of(self.now())).await?;
         let writing = (self.log(run, writer, state), plan);
         self.open_runs().opened(run, &writing);
         Ok(writing)
     }
 
     pub(crate) fn log(&self, run: RunId, writer: RunWriter, state: RunState) -> Arc<RunLog> {
-        Arc::new(RunLog::new(
-            run,
-            self.journal().store_id(),
-            Arc::clone(&self.clock),
-            writer,
-            state,
-            self.outbox.posted.clone(),
-        ))
+        let (store, clock, accounts) =
+            (self.journal().store_id(), Arc::clone(&self.clock), Arc::clone(&self.accounts));
+        Arc::new(RunLog::new(run, store, clock, accounts, writer, state, self.outbox.posted.clone()))
     }
 
     pub(crate) fn open_runs(&self) -> MutexGuard<'_, Runs> {

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Map, Value};
-use wflo_engine::{Event, Place, Recorded, RunState, UnitId, VoteRefused};
+use wflo_engine::{Day, Event, Place, Recorded, RunState, UnitId, VoteRefused};
 use wflo_journal::{Created, Journal};
 use wflo_manifest::Plan;
 use wflo_model::{Digest, PrincipalName, RunId, Timestamp};
 use wflo_ports::{Clock, Entropy};
 use wflo_sandbox::Missing;
 
+use crate::accounts::Accounts;
 use crate::executor::{Executor, Observer};
 use crate::guest::{Components, StepProgram};
 use crate::outbox::Outbox;
@@ -53,6 +54,7 @@ pub struct Runtime {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) runs: Mutex<Runs>,
+    pub(crate) accounts: Arc<Accounts>,
     /// Held while the stored identities are read, changed and written.
     pub(crate) identities: tokio::sync::Mutex<()>,
     stopping: tokio::sync::watch::Sender<bool>,
@@ -69,8 +71,8 @@ impl Runtime {
         entropy: Arc<dyn Entropy>,
     ) -> Self {
         let stopping = tokio::sync::watch::Sender::new(false);
-        let (runs, identities, outbox) = Default::default();
-        Self { journal, components, clock, entropy, runs, identities, stopping, outbox }
+        let (runs, accounts, identities, outbox) = Default::default();
+        Self { journal, components, clock, entropy, runs, accounts, identities, stopping, outbox }
     }
 
     /// Has every run that is driven stop where it stands: no attempt begins, and those under way end at their
@@ -87,6 +89,12 @@ impl Runtime {
     #[must_use]
     pub fn is_stopping(&self) -> bool {
         *self.stopping.borrow()
+    }
+
+    /// Waits until the runtime is to [`stop`](Self::stop).
+    pub async fn until_stopping(&self) {
+        // The sender lives in the runtime, which outlives this.
+        let _ = self.stopping().wait_for(|&stops| stops).await;
     }
 
     /// Told when the runtime is to [`stop`](Self::stop).
@@ -159,6 +167,7 @@ impl Runtime {
             Created::Exists(earlier) => Ok(earlier),
             Created::New(writer) => {
                 let plan = self.plan(&state).await?;
+                self.accounts.load(&self.journal, &state, Day::of(now)).await?;
                 self.open_runs().made(run, (self.log(run, writer, state), plan));
                 Ok(run)
             }

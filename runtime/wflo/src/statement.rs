@@ -9,8 +9,9 @@ use wflo_ports::QueryLimits;
 use crate::gate::{AttemptGate, returned};
 use crate::history::OpenIntent;
 use crate::operation::{Operation, SqlCall, database, db_error};
+use crate::output_gate::keeps;
 use crate::player::Asked;
-use crate::transactions::{RedoError, perform};
+use crate::transactions::{Keeps, RedoError, perform};
 
 impl AttemptGate {
     /// A read before the first write: a snapshot of its own, without an intent.
@@ -31,6 +32,7 @@ impl AttemptGate {
         let (Operation::Query(sql) | Operation::Execute(sql)) = &operation else {
             return Err(Stop::Host("a statement was expected".into()));
         };
+        let changed = self.performed.clone();
         let intent = match (intent, operation.class(&self.step.grants)) {
             (Some(open), _) => Some(open.seq),
             (None, CallClass::Transactional) => {
@@ -38,13 +40,15 @@ impl AttemptGate {
             }
             (None, _) => None,
         };
-        let result = match self.transactions.begin(&self.outside, &sql.db, self.player.marker()).await {
-            Ok(transaction) => perform(transaction, &operation, &self.step.grants.db).await,
-            Err(RedoError::Database(error)) => Err(db_error(error)),
-            Err(error) => return Err(Stop::Host(error.to_string())),
-        };
-        if !self.plan.policies.is_empty() {
-            self.written.push((call.call.clone(), result.clone()));
+        let result =
+            match self.transactions.begin(&self.outside, &self.step, &sql.db, self.player.marker()).await {
+                Ok(transaction) => perform(transaction, &operation, &self.step.grants.db).await,
+                Err(RedoError::Database(error)) => Err(db_error(error)),
+                Err(error) => return Err(Stop::Host(error.to_string())),
+            };
+        if keeps(&self.plan, &self.step) != Keeps::Nothing {
+            let made = changed.unwrap_or_else(|| call.call.clone());
+            self.written.push((made, result.clone()));
         }
         let returned = Returned { tentative: true, ..returned(intent, call, &result) };
         self.append(Event::Returned(returned))?;

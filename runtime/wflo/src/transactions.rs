@@ -1,24 +1,38 @@
 //! The writing transactions of one attempt: opened by its first write, redone after a crash, committed last.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use wflo_manifest::PlanStep;
 use wflo_model::{Call, CallError, CallResult, DbAccess, Label};
-use wflo_ports::{Begun, Capture, ChangeLimits, DbError, Marker, QueryLimits, Transaction};
+use wflo_ports::{
+    Begun, Capture, ChangeLimits, ChangeSet, Database, DbError, Marker, QueryLimits, Transaction,
+};
 
 use crate::Outside;
 use crate::named::Statements;
 use crate::operation::{Operation, database, db_error};
-use crate::rollback::Changes;
 
 /// The open transactions of an attempt, one a database. Dropping it rolls them all back.
 #[derive(Default)]
 pub(crate) struct Transactions {
     open: BTreeMap<Label, Box<dyn Transaction>>,
-    /// Whether they keep what they change.
-    capture: Capture,
     /// Statements whose transactions a crash or a park took away, with the results they had.
     lost: Vec<(Call, CallResult)>,
+    keeps: Keeps,
+    /// The databases whose open transactions can tell what they changed.
+    captured: BTreeSet<Label>,
+}
+
+/// Whether transactions keep what they change.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Keeps {
+    /// Nobody is shown it.
+    #[default]
+    Nothing,
+    /// People may be shown it: where every table that the step may write lets it be kept.
+    WherePossible,
+    /// People decide on it: a write to a table whose changes cannot be kept is refused.
+    Everything,
 }
 
 /// Why the recorded statements could not be brought back.
@@ -40,24 +54,8 @@ pub(crate) enum RedoError {
 
 impl Transactions {
     /// With statements to redo before anything else is done in them.
-    pub(crate) const fn resuming(lost: Vec<(Call, CallResult)>, capture: Capture) -> Self {
-        Self { open: BTreeMap::new(), capture, lost }
-    }
-
-    /// What each open transaction has changed so far; nothing where it is not kept.
-    ///
-    /// # Errors
-    /// What the database said, and which.
-    pub(crate) async fn changes(&mut self) -> Result<Changes, (Label, DbError)> {
-        let mut all = Changes::new();
-        if self.capture == Capture::Off {
-            return Ok(all);
-        }
-        for (label, transaction) in &mut self.open {
-            let changes = transaction.changes(ChangeLimits::default()).await;
-            all.insert(label.clone(), changes.map_err(|error| (label.clone(), error))?);
-        }
-        Ok(all)
+    pub(crate) const fn resuming(lost: Vec<(Call, CallResult)>, keeps: Keeps) -> Self {
+        Self { open: BTreeMap::new(), lost, keeps, captured: BTreeSet::new() }
     }
 
     /// The databases with an open transaction, in the order in which they commit.
@@ -74,16 +72,25 @@ impl Transactions {
     pub(crate) async fn begin(
         &mut self,
         outside: &Outside,
+        step: &PlanStep,
         db: &Label,
         marker: &Marker,
     ) -> Result<&mut Box<dyn Transaction>, RedoError> {
         if !self.open.contains_key(db) {
             let database = database(outside, db)
                 .map_err(|error| RedoError::Database(DbError::Unavailable(error.to_string())))?;
-            match database.begin(marker, self.capture).await.map_err(RedoError::Database)? {
+            let capture = match self.keeps {
+                Keeps::Nothing => Capture::Off,
+                Keeps::Everything => Capture::On,
+                Keeps::WherePossible => may_keep(database.as_ref(), step.grants.db.get(db)).await?,
+            };
+            match database.begin(marker, capture).await.map_err(RedoError::Database)? {
                 Begun::Open(transaction) => self.open.insert(db.clone(), transaction),
                 Begun::AlreadyCommitted => return Err(RedoError::AlreadyCommitted(db.clone())),
             };
+            if capture == Capture::On {
+                self.captured.insert(db.clone());
+            }
         }
         Ok(self.open.get_mut(db).expect("it is open, or was just begun"))
     }
@@ -111,7 +118,7 @@ impl Transactions {
             if !only(&sql.db) {
                 continue;
             }
-            let transaction = self.begin(outside, &sql.db, marker).await?;
+            let transaction = self.begin(outside, step, &sql.db, marker).await?;
             let result = perform(transaction, &operation, &step.grants.db).await;
             if matches!(result, Err(CallError::Unavailable { .. })) || result != recorded {
                 return Err(RedoError::Differs { number: number + 1 });
@@ -120,10 +127,38 @@ impl Transactions {
         Ok(())
     }
 
+    /// What the open transactions have changed, for those that keep it.
+    ///
+    /// # Errors
+    /// When it is more than `limits` allow, or a database fails.
+    pub(crate) async fn changes(&mut self, limits: ChangeLimits) -> Result<Vec<(Label, ChangeSet)>, DbError> {
+        let mut all = Vec::new();
+        for (db, transaction) in &mut self.open {
+            if self.captured.contains(db) {
+                all.push((db.clone(), transaction.changes(limits).await?));
+            }
+        }
+        Ok(all)
+    }
+
+    /// Whether what the open transaction of `db` changes is kept.
+    pub(crate) fn keeps(&self, db: &Label) -> bool {
+        self.captured.contains(db)
+    }
+
     /// Takes a transaction out, to commit it.
     pub(crate) fn take(&mut self, db: &Label) -> Option<Box<dyn Transaction>> {
         self.open.remove(db)
     }
+}
+
+/// Whether every table that a step may write lets what changes in it be kept. Named statements write what they say, and
+/// that is not told here.
+async fn may_keep(database: &dyn Database, access: Option<&DbAccess>) -> Result<Capture, RedoError> {
+    let Some(access) = access.filter(|access| access.call.is_empty()) else { return Ok(Capture::Off) };
+    let tables: Vec<String> = access.write.keys().cloned().collect();
+    let cannot = database.uncapturable(&tables).await.map_err(RedoError::Database)?;
+    Ok(if cannot.is_empty() { Capture::On } else { Capture::Off })
 }
 
 /// Performs a statement inside a transaction.

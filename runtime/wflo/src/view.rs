@@ -53,8 +53,8 @@ pub struct WaitView {
     /// The approval.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<ApprovalId>,
-    /// The step.
-    pub step: StepName,
+    /// The step; none where the run itself waits.
+    pub step: Option<StepName>,
     /// The item, where the step fans out; counted from 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub item: Option<u32>,
@@ -116,8 +116,8 @@ pub struct ApprovalView {
     pub run: RunId,
     /// Name of the workflow.
     pub workflow: String,
-    /// The step it is about.
-    pub step: StepName,
+    /// The step it is about; none where it is about the run.
+    pub step: Option<StepName>,
     /// The item, where the step fans out; counted from 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub item: Option<u32>,
@@ -139,6 +139,15 @@ pub struct ApprovalView {
     pub shows: Value,
     /// Who has not voted yet, of those asked.
     pub lacking: Vec<String>,
+    /// The approval in whose place it stands, which nobody decided in time or whose subject a person changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub follows: Option<ApprovalId>,
+    /// Those who have changed or asked for what is decided on, and so do not decide.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub authors: Vec<PrincipalName>,
+    /// Whether approvers may change what is decided on.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub may_edit: bool,
 }
 
 /// One vote.
@@ -256,8 +265,8 @@ impl RunView {
                 WaitView {
                     kind: "approval".into(),
                     id: Some(approval.id),
-                    step: approval.unit.step.clone(),
-                    item: approval.unit.item,
+                    step: approval.place.step.clone(),
+                    item: approval.place.item,
                     intent: None,
                     message: None,
                     until,
@@ -277,7 +286,7 @@ impl RunView {
             };
             let (message, until) = (Some(reason.to_string()), unit.timer().map(|at| at.to_string()));
             let id = id.compensates().unwrap_or(id);
-            let (kind, step, item) = (kind.to_owned(), id.step, id.item);
+            let (kind, step, item) = (kind.to_owned(), Some(id.step), id.item);
             Some(WaitView { kind, id: None, step, item, intent, message, until })
         });
         Self {
@@ -350,8 +359,8 @@ impl ApprovalView {
             id: approval.id,
             run: *run,
             workflow: workflow.to_owned(),
-            step: approval.unit.step.clone(),
-            item: approval.unit.item,
+            step: approval.place.step.clone(),
+            item: approval.place.item,
             subject_digest: approval.subject,
             approvers: approval.rule.approvers.iter().map(ToString::to_string).collect(),
             quorum: approval.rule.needed(),
@@ -361,6 +370,9 @@ impl ApprovalView {
             expires_at: approval.expires_at.map(|at| at.to_string()),
             shows: approval.shows.clone(),
             lacking: approval.lacking().into_iter().map(ToString::to_string).collect(),
+            follows: approval.follows,
+            authors: approval.authors.clone(),
+            may_edit: approval.rule.allow_edit,
         }
     }
 }

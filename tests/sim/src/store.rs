@@ -8,8 +8,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::{Notify, oneshot};
 use wflo_journal::{
-    Answer, Append, AppendError, Barrier, CreateOutcome, CreateRun, OutboxChange, OutboxKey, OutboxRow,
-    PruneError, ReadError, RunRow, Sieve, Sifted, Store, Ticket,
+    AccountRow, Answer, Append, AppendError, Barrier, CreateOutcome, CreateRun, OutboxChange, OutboxKey,
+    OutboxRow, PruneError, ReadError, RunRow, Sieve, Sifted, Store, Ticket,
 };
 use wflo_model::{Digest, RunId, StepName, StoreId, Timestamp};
 
@@ -28,6 +28,7 @@ pub(crate) struct Image {
     metas: BTreeMap<String, Vec<u8>>,
     places: BTreeMap<(RunId, StepName, Option<u32>), Vec<u64>>,
     outbox: BTreeMap<OutboxKey, Vec<u8>>,
+    accounts: BTreeMap<(String, String), AccountRow>,
 }
 
 /// What waits for the next sync. The answers are given when it is done.
@@ -60,6 +61,7 @@ impl Image {
         }
         parts.extend(self.metas.values().cloned());
         parts.extend(self.outbox.values().cloned());
+        parts.extend(self.accounts.values().map(|row| format!("{row:?}").into_bytes()));
         let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
         Digest::of_parts(&parts)
     }
@@ -98,7 +100,7 @@ impl Image {
     }
 
     fn append(&mut self, append: &Append) -> Result<(), AppendError> {
-        let Append { run, fence, expected, events, state, due, ended, touched, outbox, .. } = append;
+        let Append { run, fence, expected, events, state, due, ended, touched, outbox, debits, .. } = append;
         let row = self.rows.get_mut(run).ok_or(AppendError::UnknownRun { run: *run })?;
         if row.fence != *fence {
             return Err(AppendError::Fenced);
@@ -112,6 +114,10 @@ impl Image {
         row.ended = ended.unwrap_or(row.ended);
         self.events.entry(*run).or_default().extend(events.iter().cloned());
         self.outbox.extend(outbox.iter().map(|row| (row.key, row.value.clone())));
+        for debit in debits {
+            let row = self.accounts.entry((debit.account.clone(), debit.window.clone())).or_default();
+            *row = row.after(&debit.change);
+        }
         for touch in touched {
             self.places.entry((*run, touch.step.clone(), touch.item)).or_default().push(touch.seq);
         }
@@ -172,7 +178,20 @@ impl Request {
                 let Append { run, fence, expected, due, ended, .. } = *append;
                 let (events, state) = (append.events.clone(), append.state.clone());
                 let (touched, outbox, after) = (append.touched.clone(), append.outbox.clone(), Vec::new());
-                let deaf = Append { run, fence, expected, events, state, due, ended, touched, outbox, after };
+                let debits = append.debits.clone();
+                let deaf = Append {
+                    run,
+                    fence,
+                    expected,
+                    events,
+                    state,
+                    due,
+                    ended,
+                    touched,
+                    outbox,
+                    debits,
+                    after,
+                };
                 Self::Append(deaf, None)
             }
             Self::Create(create, _) => {
@@ -399,6 +418,12 @@ impl Store for SimStore {
         due.sort();
         due.truncate(limit);
         Ok(due)
+    }
+
+    async fn account(&self, account: &str, window: &str) -> Result<AccountRow, ReadError> {
+        self.reads().await;
+        let at = (account.to_owned(), window.to_owned());
+        Ok(self.world.lock().image.accounts.get(&at).copied().unwrap_or_default())
     }
 
     async fn outbox(

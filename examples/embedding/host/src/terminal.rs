@@ -10,7 +10,10 @@ pub(crate) fn ask(
     from: &mut impl BufRead,
     to: &mut impl Write,
 ) -> io::Result<Verdict> {
-    writeln!(to, "step `{}` asks for approval of:", approval.step)?;
+    match &approval.step {
+        Some(step) => writeln!(to, "step `{step}` asks for approval of:")?,
+        None => writeln!(to, "the run asks for approval of:")?,
+    }
     writeln!(to, "{}", serde_json::to_string_pretty(&approval.shows)?)?;
     loop {
         write!(to, "approve? [y/n] ")?;

@@ -46,6 +46,7 @@ pub(crate) async fn check(
     };
     found.extend(pinned.workflow.hints().clone());
     unkept(&project, &pinned, &mut found)?;
+    found.extend(pinned.workflow.together(&project.everybody(&known)));
     let missing = components(&project, &pinned, &mut found).await?;
     let code = match explain {
         Some(step) if !found.has_errors() && missing.is_empty() => {

@@ -9,6 +9,7 @@ use wflo_model::{PicoUsd, RunId};
 use super::output;
 use crate::args::{CostBy, Global};
 use crate::failure::Failure;
+use crate::project::Project;
 use crate::session::{self, Session};
 use crate::show;
 
@@ -28,10 +29,16 @@ pub(crate) struct CostLine {
 /// Shows what one run cost, or all of them, one by one or summed up.
 pub(crate) async fn cost(
     global: &Global,
+    project: &Project,
     session: &mut Session,
     run: Option<RunId>,
     by: Option<CostBy>,
 ) -> Result<(), Failure> {
+    if by == Some(CostBy::Account) {
+        let accounts = session.ask(session::Accounts { deploy: project.deploy()? }).await?;
+        output(global, &accounts, || show::accounts(&accounts));
+        return Ok(());
+    }
     let costs = session.ask(session::Costs { run }).await?;
     match (by, run) {
         (Some(by), _) => {
@@ -72,6 +79,8 @@ fn summed(costs: &[CostView], by: CostBy) -> Vec<CostLine> {
             }
             CostBy::Workflow => add(run.workflow.clone(), run.cost_usd, None),
             CostBy::Day => add(run.day.clone(), run.cost_usd, None),
+            // They are not summed up from runs.
+            CostBy::Account => {}
             CostBy::Principal => add(run.requester.to_string(), run.cost_usd, None),
         }
     }

@@ -3,19 +3,22 @@
 mod audit;
 mod check;
 mod cost;
+mod decide;
 mod demo;
+mod estimate;
 mod intervene;
 mod logs;
 mod outbox;
 mod policy;
 mod rollback;
 mod run;
+mod serve;
 
 use serde::Serialize;
 use wflo_backends::SystemEntropy;
 
 pub(crate) use self::cost::CostLine;
-use crate::args::{Approvals, Audit, Cli, Command, Global, Identity, Policy};
+use crate::args::{Approvals, Approve, Audit, Cli, Command, Global, Identity, Policy};
 use crate::failure::{Code, Failure};
 use crate::project::Project;
 use crate::session::{self, Session};
@@ -45,6 +48,13 @@ pub(crate) async fn perform(cli: Cli) -> Result<Code, Failure> {
             session.close().await;
             done
         }
+        Command::Serve { listen } => {
+            let project = Project::find(&global, None)?;
+            let mut session = Session::open(project.place()?).await?;
+            let done = Box::pin(serve::serve(project, &mut session, listen)).await;
+            session.close().await;
+            done
+        }
         command => {
             let project = Project::find(&global, None)?;
             let mut session = Session::open(project.place()?).await?;
@@ -64,7 +74,11 @@ async fn stored(
 ) -> Result<Code, Failure> {
     match command {
         Command::Resume { run } => return run::resume(global, project, session, run).await,
-        Command::Approve(vote) => {
+        Command::Approve(Approve { vote, edit: Some(file) }) => {
+            return decide::edit(global, project, session, vote, &file).await;
+        }
+        Command::TopUp { run, usd } => return decide::top_up(global, project, session, run, usd).await,
+        Command::Approve(Approve { vote, edit: None }) => {
             return run::vote(global, project, session, vote, wflo::Verdict::Approve).await;
         }
         Command::Reject(vote) => {
@@ -109,8 +123,8 @@ async fn stored(
             let approval = session.ask(session::Approval { id }).await?;
             output(global, &approval, || show::approval(&approval, terminal::stdout_colors()));
         }
+        Command::Cost { run, by } => cost::cost(global, project, session, run, by).await?,
         Command::Outbox { retry } => outbox::outbox(global, project, session, retry).await?,
-        Command::Cost { run, by } => cost::cost(global, session, run, by).await?,
         Command::Identity { command: Identity::Add { name, groups } } => {
             let groups = groups.into_iter().collect();
             let drawn = tokio::task::spawn_blocking(|| wflo::new_token(&SystemEntropy)).await;
@@ -129,6 +143,7 @@ async fn stored(
         Command::Build { .. }
         | Command::Check { .. }
         | Command::Run(_)
+        | Command::Serve { .. }
         | Command::Demo { .. }
         | Command::Policy { .. }
         | Command::Audit { .. } => {

@@ -1,5 +1,6 @@
 //! What waits to be told: `outbox`, and what a command says of it before it ends.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -33,20 +34,23 @@ pub(crate) async fn outbox(
     Ok(())
 }
 
-/// Tells people what there is to be told before the command ends, and says what is left of one run.
-pub(crate) async fn farewell(session: &mut Session, deploy: Deploy, run: RunId) -> Result<(), Failure> {
+/// Tells people what there is to be told before the command ends; of a run that waits, says what is left.
+pub(crate) async fn farewell(
+    session: &mut Session,
+    deploy: Deploy,
+    run: RunId,
+    waits: bool,
+) -> Result<(), Failure> {
     let left = session.ask(session::Tell { deploy, time: FAREWELL }).await?;
-    let left: Vec<_> = left.into_iter().filter(|line| line.run == run).collect();
-    if left.is_empty() {
-        return Ok(());
-    }
-    let what = if left.len() == 1 {
-        "1 notification waits".to_owned()
-    } else {
-        format!("{} notifications wait", left.len())
+    let left: Vec<_> = left.into_iter().filter(|line| waits && line.run == run).collect();
+    let channels: BTreeSet<_> = left.iter().map(|line| tame(&line.channel)).collect();
+    let channels = channels.into_iter().collect::<Vec<_>>().join(", ");
+    let what = match left.len() {
+        0 => return Ok(()),
+        1 => "1 notification waits".to_owned(),
+        n => format!("{n} notifications wait"),
     };
-    say(&format!("{what} to be told:\n{}", lines(&left).trim_end()));
-    say("hint: `wflo serve` keeps trying; `wflo outbox --retry` tries now");
+    say(&format!("{what} to be told, and `wflo outbox` says why: {channels}"));
     Ok(())
 }
 

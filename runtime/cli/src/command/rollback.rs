@@ -5,11 +5,10 @@ use wflo_model::{RunId, StepName};
 use super::run::{follow, who};
 use super::{output, say_if_none};
 use crate::args::Global;
-use crate::changes;
 use crate::failure::{Code, Failure};
 use crate::project::Project;
 use crate::session::{self, Session};
-use crate::terminal;
+use crate::{terminal, undoing};
 
 /// Has what a run did undone, and follows it; with `dry_run` only says what that would be.
 pub(crate) async fn rollback(
@@ -22,7 +21,7 @@ pub(crate) async fn rollback(
 ) -> Result<Code, Failure> {
     if dry_run {
         let plan = session.ask(session::RollbackPlan { run, to }).await?;
-        output(global, &plan, || changes::plan(&plan));
+        output(global, &plan, || undoing::plan(&plan));
         return Ok(Code::Succeeded);
     }
     let deploy = project.deploy()?;
@@ -37,7 +36,7 @@ pub(crate) async fn rollback(
 /// Shows the rows that a run changed.
 pub(crate) async fn changes(global: &Global, session: &mut Session, run: RunId) -> Result<(), Failure> {
     let views = session.ask(session::Changes { run }).await?;
-    output(global, &views, || changes::of_run(&views, terminal::stdout_colors()));
+    output(global, &views, || undoing::of_run(&views, terminal::stdout_colors()));
     say_if_none(global, &views, "no changes were kept: `rollback = true` in a step keeps them");
     Ok(())
 }

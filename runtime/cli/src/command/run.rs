@@ -9,7 +9,7 @@ use wflo_manifest::Directory;
 use wflo_model::RunId;
 use wflo_ports::Entropy as _;
 
-use super::{outbox, output};
+use super::{estimate, outbox, output};
 use crate::args::{Global, Run, Vote};
 use crate::failure::{Code, Failure, WHO_HINT};
 use crate::progress::Progress;
@@ -29,6 +29,11 @@ pub(crate) async fn run(
         .pin(&known)?
         .map_err(|wrong| Failure::rendered(Code::Usage, wrong.render(terminal::stderr_colors())))?;
     let inputs = inputs(&pinned, &args.input, args.input_file.as_deref())?;
+    if args.estimate {
+        let estimated = estimate::estimate(session, &pinned.plan).await?;
+        output(global, &estimated, || estimate::show(&estimated));
+        return Ok(Code::Succeeded);
+    }
     let deploy = project.deploy()?;
     let components = pinned.components.into_iter().map(|(digest, it)| (digest, it.path)).collect();
     let start = session::Start {
@@ -162,7 +167,8 @@ pub(crate) async fn follow<O: Operation<Answer = RunView>>(
     };
     output(global, &view, || show::run(&view, terminal::stdout_colors()));
     if !code.is_interrupted() {
-        outbox::farewell(session, deploy, run).await?;
+        let waits = matches!(code, Code::ApprovalOpen | Code::Parked);
+        outbox::farewell(session, deploy, run, waits).await?;
     }
     Ok(code)
 }
@@ -206,7 +212,7 @@ pub(crate) fn who(global: &Global) -> Result<Who, Failure> {
     })
 }
 
-fn principal(global: &Global) -> Result<Option<Who>, Failure> {
+pub(crate) fn principal(global: &Global) -> Result<Option<Who>, Failure> {
     let Some(name) = global.principal.clone() else { return Ok(None) };
     let token = variable("WFLO_TOKEN")
         .ok_or_else(|| Failure::new(Code::Denied, "who you are is not known").hint(WHO_HINT))?;

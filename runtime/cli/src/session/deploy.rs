@@ -69,6 +69,7 @@ impl Deploy {
             outside = outside.with_models(self.model(&deployment, binding)?);
         }
         let ceiling = deployment.ceilings.http.clone();
+        outside = outside.with_spending(deployment.spending.clone());
         outside = outside.with_http(Arc::new(Http::new(HttpConfig::default())), ceiling);
         outside = self.lend_channels(&deployment, outside)?;
         Ok(Host { outside: Arc::new(outside), principals: self.principals()? })

@@ -33,12 +33,19 @@ impl Interrupt {
         Ok(Self { told, heeded: false })
     }
 
+    /// Another ear for the same signals.
+    pub(crate) fn again(&self) -> Self {
+        Self { told: self.told.clone(), heeded: self.heeded }
+    }
+
     /// Waits for the first signal and says with which code the command ends.
     pub(crate) async fn first(&mut self) -> Code {
         if self.heeded {
             return std::future::pending().await;
         }
-        match self.told.wait_for(Option::is_some).await {
+        // Taken out at once: what it is taken from must not be held while waiting.
+        let told = self.told.wait_for(Option::is_some).await.map(|code| *code);
+        match told {
             Ok(code) => code.unwrap_or(Code::Interrupted),
             // Whoever tells lives as long as the process.
             Err(_) => std::future::pending().await,

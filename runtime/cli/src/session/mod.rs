@@ -13,6 +13,7 @@
 mod address;
 mod channels;
 mod client;
+mod decisions;
 mod deploy;
 mod frame;
 mod holder;
@@ -36,6 +37,7 @@ use wflo_journal::{Journal, MasterKey, MasterKeyError, OpenError};
 use wflo_sandbox::{Sandbox, SandboxConfig};
 
 use self::client::{Connection, NotConnected, Outcome};
+pub(crate) use self::decisions::{Accounts, Edit, TopUp};
 pub(crate) use self::deploy::Deploy;
 use self::holder::Holder;
 use self::interrupt::Interrupt;
@@ -46,7 +48,8 @@ pub(crate) use self::operations::{
     Resume, Runs, Show, Start, Vote, Who,
 };
 pub(crate) use self::rollback::{Changes, Rollback, RollbackPlan};
-use self::service::{Refusal, Service};
+use self::service::Refusal;
+pub(crate) use self::service::Service;
 pub(crate) use self::telling::{Outbox, Tell};
 use crate::failure::{Code, FULL_HINT, Failure, full};
 
@@ -133,6 +136,19 @@ impl Session {
     /// Whether this process holds the store.
     pub(crate) const fn holds(&self) -> bool {
         matches!(self.link, Link::Holder(_))
+    }
+
+    /// The service of this process, if it holds the store.
+    pub(crate) fn service(&self) -> Option<Arc<Service>> {
+        match &self.link {
+            Link::Holder(holder) => Some(holder.service()),
+            Link::Client(_) => None,
+        }
+    }
+
+    /// Told of the first signal, for whoever stops by themselves.
+    pub(crate) fn interrupt(&mut self) -> Interrupt {
+        self.interrupt.again()
     }
 
     /// Waits for a while; a signal ends the wait, and is an error.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use wflo::{Observer, RunView};
 
+use super::decisions::{Accounts, Edit, TopUp};
 use super::interventions::{Cancel, Erase, Fork, Gc, Replay, Resolve};
 use super::operations::{
     Approval, Approvals, Costs, Drive, Events, Export, Keep, Known, Lacks, Logs, Resumable, Resume, Runs,
@@ -88,12 +89,14 @@ macro_rules! requests {
 }
 
 requests! {
+    Accounts,
     Approval,
     Approvals,
     Cancel,
     Changes,
     Costs,
     Drive,
+    Edit,
     Erase,
     Events,
     Export,
@@ -114,6 +117,7 @@ requests! {
     Show,
     Start,
     Tell,
+    TopUp,
     Vote,
 }
 

@@ -12,7 +12,7 @@ use crate::failure::Failure;
 
 /// The runtime, and the deployments of those who are having runs driven.
 pub(crate) struct Service {
-    runtime: Runtime,
+    runtime: Arc<Runtime>,
     /// Open for as long as somebody uses them: commands of one deployment share its databases and tapes, and a file
     /// that has changed is read again.
     hosts: Mutex<HashMap<Deploy, Weak<Host>>>,
@@ -35,11 +35,16 @@ impl<E: Into<Failure>> From<E> for Refusal {
 
 impl Service {
     pub(crate) fn new(runtime: Runtime) -> Self {
-        Self { runtime, hosts: Mutex::default() }
+        Self { runtime: Arc::new(runtime), hosts: Mutex::default() }
     }
 
-    pub(crate) const fn runtime(&self) -> &Runtime {
+    pub(crate) fn runtime(&self) -> &Runtime {
         &self.runtime
+    }
+
+    /// The runtime, for what lives beside this.
+    pub(crate) fn shared_runtime(&self) -> Arc<Runtime> {
+        Arc::clone(&self.runtime)
     }
 
     /// Opens a deployment, or finds it open.

@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use wflo_manifest::{Policy, PolicyAction, PolicyEvent, Scope};
 use wflo_model::{Digest, PolicyName, RunId, StepName};
 
 use super::Occurrence;
+use crate::Place;
 
 /// A policy fired: what the journal keeps of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -71,6 +72,26 @@ impl Firing {
     #[must_use]
     pub fn ask(&self, step: Option<&StepName>, item: Option<u32>) -> Ask {
         Ask { policy: self.policy.clone(), step: step.cloned(), item, values: self.values.clone() }
+    }
+
+    /// Why people are asked, for them: the policy, its condition, and the values it fired on.
+    #[must_use]
+    pub fn shown(&self, policies: &[Policy]) -> Value {
+        let policy = policies.iter().find(|policy| policy.name == self.policy);
+        json!({
+            "name": self.policy,
+            "when": policy.map(|policy| policy.when.to_string()),
+            "because": self.because,
+            "values": self.values,
+        })
+    }
+}
+
+impl Firing {
+    /// Names what it tells within a run: the same policy on the same values is told once, as it is asked once.
+    pub(crate) fn told(&self, place: &Place) -> Digest {
+        let ask = self.ask(place.step.as_ref(), place.item);
+        Digest::of(&wflo_model::canonical(&ask).expect("values have text keys and finite numbers only"))
     }
 }
 

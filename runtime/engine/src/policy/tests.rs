@@ -9,7 +9,6 @@ use wflo_manifest::{
 };
 use wflo_model::{Call, Digest, GroupName, PolicyName, PrincipalName, RunId, Timestamp};
 
-use super::combine::union;
 use super::{Because, Decision, Judgement, Occurrence, judge};
 
 const HEARS: [PolicyEvent; 3] = [PolicyEvent::HostCall, PolicyEvent::Fact, PolicyEvent::StepOutput];
@@ -309,7 +308,7 @@ fn what_else_was_read_is_kept_beside() {
 
 #[test]
 fn rules_are_joined_so_that_each_is_met() {
-    let joined = |rules: &[&ApprovalRule]| union(rules).unwrap();
+    let joined = |rules: &[&ApprovalRule]| ApprovalRule::union(rules).unwrap();
     let (a, b) =
         (rule(&["b", "a"]), ApprovalRule { timeout: Some(Duration::from_secs(60)), ..rule(&["c", "a"]) });
     let both = joined(&[&a, &b]);
@@ -328,7 +327,7 @@ fn rules_are_joined_so_that_each_is_met() {
         ApprovalRule { allow_requester: true, on_reject: OnReject::Skip, mandatory: true, ..rule(&["a"]) };
     let strict = joined(&[&strict, &rule(&["a"])]);
     assert_eq!((strict.allow_requester, strict.on_reject, strict.mandatory), (false, OnReject::Fail, true));
-    assert_eq!(union(&[]), None);
+    assert_eq!(ApprovalRule::union(&[]), None);
 }
 
 const CONDITIONS: [&str; 12] = [
@@ -539,7 +538,7 @@ proptest! {
     #[test]
     fn the_joined_rule_is_never_weaker(rules in proptest::collection::vec(any_rule(), 1..4), votes in any_votes()) {
         let all: Vec<_> = rules.iter().collect();
-        let joined = union(&all).unwrap();
+        let joined = ApprovalRule::union(&all).unwrap();
         for rule in &rules {
             prop_assert!(!joined.satisfied_by(&votes) || rule.satisfied_by(&votes), "{joined:?} of {rules:?}");
             prop_assert!(rule.timeout.is_none_or(|timeout| joined.timeout.is_some_and(|joined| joined <= timeout)));
@@ -549,6 +548,6 @@ proptest! {
         }
         let mut reversed = all;
         reversed.reverse();
-        prop_assert_eq!(union(&reversed), Some(joined));
+        prop_assert_eq!(ApprovalRule::union(&reversed), Some(joined));
     }
 }

@@ -17,8 +17,8 @@ use wflo_model::{RunId, Timestamp};
 
 use super::generation::{Sieve, Sifted, sift};
 use super::ticket::{Answer, Barrier, Ticket};
-use super::view::{Backend, Shared, Write, decode_blocks, decode_row, decode_run};
-use super::{Append, CreateOutcome, CreateRun, MAX_APPEND, MAX_VALUE, OutboxChange, OutboxRow, Touch};
+use super::view::{Backend, Shared, Write, decode_account, decode_blocks, decode_row, decode_run};
+use super::{Append, CreateOutcome, CreateRun, Debit, MAX_APPEND, MAX_VALUE, OutboxChange, OutboxRow, Touch};
 use crate::error::{AppendError, PruneError, ReadError};
 use crate::key::{Key, MAX_RUN_KEY};
 use crate::record::{CHECKSUM, ItemBlocks, RunRow, block_of, frame, unframe};
@@ -348,6 +348,7 @@ impl<'a, B: Backend> Group<'a, B> {
         staged.changed = true;
         self.add_events(append.run, first, append.events);
         self.put_rows(append.outbox);
+        self.debit(append.debits)?;
         self.touch(append.run, append.touched)
     }
 
@@ -365,6 +366,21 @@ impl<'a, B: Backend> Group<'a, B> {
         }
         self.cells.extend(keys.into_iter().map(|key| (key, None)));
         self.put_rows(change.put);
+        Ok(())
+    }
+
+    /// Adds to the rows of accounts as they are by now: many runs have a part in one.
+    fn debit(&mut self, debits: Vec<Debit>) -> Result<(), Stop> {
+        for Debit { account, window, change } in debits {
+            let key = Key::Account(&account, &window).encode();
+            let stands = match self.cells.get(&key) {
+                Some(staged) => staged.clone(),
+                None => self.shared.backend.get(&key).map_err(Stop::Fail)?,
+            };
+            let row = stands.map(|value| decode_account(&key, value)).transpose()?;
+            let value = frame(&key, row.unwrap_or_default().after(&change).encode());
+            self.cells.insert(key, Some(value));
+        }
         Ok(())
     }
 

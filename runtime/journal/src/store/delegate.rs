@@ -87,6 +87,14 @@ macro_rules! store_by_group_commit {
                 self.commit.change_outbox(change)
             }
 
+            async fn account(
+                &self,
+                account: &str,
+                window: &str,
+            ) -> Result<$crate::AccountRow, $crate::ReadError> {
+                self.commit.shared().account(account, window)
+            }
+
             async fn meta(&self, name: &str) -> Result<Option<Vec<u8>>, $crate::ReadError> {
                 self.commit.shared().meta(name)
             }

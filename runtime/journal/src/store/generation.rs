@@ -72,7 +72,7 @@ pub(super) fn sift<B: Backend>(shared: &Shared<B>, sieve: &mut dyn Sieve) -> Res
             Some(Key::Named(_)) => decode_run(key, &unframe(key, value.clone())?)?,
             // Values of the deployment, and whatever a later version keeps: not a run's, as far as this one knows.
             // What waits to leave outlives its run: whoever sends it sees that there is nothing left to say.
-            Some(Key::Meta(_) | Key::Outbox(..)) | None => return Ok(Some(value)),
+            Some(Key::Meta(_) | Key::Outbox(..) | Key::Account(..)) | None => return Ok(Some(value)),
         };
         match (fates.get_mut(&of), Key::decode(key)) {
             (None | Some(Fate::Keep), _) => Ok(Some(value)),

@@ -1,5 +1,6 @@
 //! Stores: opaque bytes, ordered by run, durable by the group.
 
+mod account;
 mod commit;
 mod delegate;
 mod generation;
@@ -16,6 +17,7 @@ use std::ops::RangeInclusive;
 
 use wflo_model::{RunId, StepName, StoreId, Timestamp};
 
+pub use account::{AccountRow, Debit};
 pub use generation::{Fate, Sieve, Sifted};
 pub use memory::MemoryStore;
 pub use outbox::{OutboxChange, OutboxKey, OutboxRow};
@@ -126,6 +128,12 @@ pub trait Store: Send + Sync {
     /// Changes what waits to leave, all or nothing. [`AppendError::Gone`] where something to be removed is not there.
     fn change_outbox(&self, change: OutboxChange) -> Ticket;
 
+    /// What an account above the runs stands at in a window of time; nothing where no append has touched it.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn account(&self, account: &str, window: &str) -> Result<AccountRow, ReadError>;
+
     /// A value of the deployment.
     ///
     /// # Errors
@@ -169,6 +177,8 @@ pub struct Append {
     pub touched: Vec<Touch>,
     /// What waits to leave because of the events.
     pub outbox: Vec<OutboxRow>,
+    /// What the events mean for accounts above the run.
+    pub debits: Vec<Debit>,
     /// What must be durable before this is written.
     pub after: Vec<Barrier>,
 }

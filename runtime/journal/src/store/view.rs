@@ -11,7 +11,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use wflo_model::{RunId, StepName, Timestamp};
 
 use super::generation::ReplaceError;
-use super::{OutboxKey, OutboxRow};
+use super::{AccountRow, OutboxKey, OutboxRow};
 use crate::error::{PruneError, ReadError};
 use crate::key::{self, Key};
 use crate::record::{ItemBlocks, RunRow, unframe};
@@ -179,6 +179,12 @@ impl<B: Backend> Shared<B> {
         Ok(decode_blocks(&key, value)?.events().collect())
     }
 
+    pub(super) fn account(&self, account: &str, window: &str) -> Result<AccountRow, ReadError> {
+        let key = Key::Account(account, window).encode();
+        let Some(value) = self.get(&key)? else { return Ok(AccountRow::default()) };
+        AccountRow::decode(&value).map_err(|error| ReadError::corrupt(key::show(&key), error))
+    }
+
     pub(super) fn outbox(
         &self,
         after: Option<OutboxKey>,
@@ -309,6 +315,10 @@ pub(super) fn decode_row(key: &[u8], value: &[u8]) -> Result<RunRow, ReadError> 
 
 pub(super) fn decode_blocks(key: &[u8], value: Vec<u8>) -> Result<ItemBlocks, ReadError> {
     ItemBlocks::decode(&unframe(key, value)?).map_err(|error| ReadError::corrupt(key::show(key), error))
+}
+
+pub(super) fn decode_account(key: &[u8], value: Vec<u8>) -> Result<AccountRow, ReadError> {
+    AccountRow::decode(&unframe(key, value)?).map_err(|error| ReadError::corrupt(key::show(key), error))
 }
 
 pub(super) fn decode_run(key: &[u8], value: &[u8]) -> Result<RunId, ReadError> {

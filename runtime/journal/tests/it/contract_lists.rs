@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use wflo_journal::{
-    Append, AppendError, CreateOutcome, CreateRun, Fate, OutboxChange, OutboxKey, OutboxRow, PruneError,
-    ReadError, RunRow, Sieve, Store, Touch,
+    AccountRow, Append, AppendError, CreateOutcome, CreateRun, Debit, Fate, OutboxChange, OutboxKey,
+    OutboxRow, PruneError, ReadError, RunRow, Sieve, Store, Touch,
 };
 use wflo_model::{RunId, StepName};
 
@@ -17,6 +17,7 @@ contract! {
     unfinished_runs_are_listed_oldest_first,
     what_waits_to_leave_is_found_when_due,
     what_waits_to_leave_is_taken_once,
+    accounts_are_debited_by_many_runs_and_never_by_what_is_refused,
     an_index_never_shows_what_is_not_durable,
     a_new_generation_holds_what_lives,
     writers_are_carried_over_to_a_new_generation,
@@ -45,6 +46,39 @@ async fn timers_are_found_when_due(kind: Kind) {
     drop(store);
     bench.reopen();
     assert_eq!(bench.store().due(at(u64::MAX), 9).await.unwrap(), [(at(10), run(3)), (at(40), run(2))]);
+}
+
+async fn accounts_are_debited_by_many_runs_and_never_by_what_is_refused(kind: Kind) {
+    let mut bench = Bench::new(kind);
+    let store = bench.store();
+    let debit = |window: &str, settled, held| Debit {
+        account: "workflow/refunds".into(),
+        window: window.into(),
+        change: AccountRow { settled, held, overrun: 0 },
+    };
+    for n in 1..=8 {
+        made(&*store, n).await;
+    }
+    let submit = |n, expected, debits| store.submit(Append { debits, ..append(n, 1, expected, &["x"]) });
+    // All under way at once: whatever shares a sync adds up.
+    let tickets: Vec<_> =
+        (1..=8).map(|n| submit(n, 1, vec![debit("day 1", 0, 10), debit("day 2", 1, 0)])).collect();
+    for ticket in tickets {
+        ticket.durable().await.unwrap();
+    }
+    assert!(submit(1, 7, vec![debit("day 1", 1000, 0)]).durable().await.is_err(), "it is no append");
+    submit(2, 2, vec![debit("day 1", 7, -10)]).durable().await.unwrap();
+    let expect = AccountRow { settled: 7, held: 70, overrun: 0 };
+    assert_eq!(store.account("workflow/refunds", "day 1").await.unwrap(), expect);
+    assert_eq!(store.account("workflow/refunds", "day 2").await.unwrap().settled, 8);
+    assert_eq!(store.account("workflow/other", "day 1").await.unwrap(), AccountRow::default());
+    drop(store);
+    bench.reopen();
+    let store = bench.store();
+    assert_eq!(store.account("workflow/refunds", "day 1").await.unwrap(), expect);
+    // What was spent stays spent when the run has gone.
+    store.prune(Box::new(Keeps)).await.unwrap();
+    assert_eq!(store.account("workflow/refunds", "day 1").await.unwrap(), expect);
 }
 
 fn waits(due: u64, id: u8) -> OutboxRow {

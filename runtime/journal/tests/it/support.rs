@@ -215,6 +215,7 @@ pub(crate) fn append(n: u8, fence: u64, expected: u64, events: &[&str]) -> Appen
         ended: None,
         touched: Vec::new(),
         outbox: Vec::new(),
+        debits: Vec::new(),
         after: Vec::new(),
     }
 }

@@ -27,6 +27,9 @@ pub(crate) struct Waiting {
     pub(crate) since: Timestamp,
     /// How often it was tried.
     pub(crate) tries: u32,
+    /// Whether a try may have told it all the same.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) perhaps: bool,
     /// What came of the newest try.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     why: Option<String>,
@@ -62,7 +65,7 @@ pub(crate) fn entry(run: RunId, seq: u64, notice: Notice, at: Timestamp) -> Outb
     let parts =
         [b"wflo outbox", &run.as_bytes()[..], &seq.to_be_bytes(), notice.channel.as_bytes(), b"\0", &about];
     let id = Digest::of_parts(&parts).as_bytes()[..16].try_into().expect("a digest has 32 bytes");
-    let waiting = Waiting { run, notice, seq, since: at, tries: 0, why: None };
+    let waiting = Waiting { run, notice, seq, since: at, tries: 0, perhaps: false, why: None };
     OutboxEntry { key: OutboxKey { due: at, id }, body: waiting.encode() }
 }
 
@@ -110,7 +113,8 @@ impl Waiting {
             _ => LONGEST_WAIT,
         };
         let is_over = !matches!(self.notice.about, About::Asked { .. }) && now.since(self.since) > PATIENCE;
-        let next = Self { tries, why: Some(error.to_string()), ..self.clone() };
+        let perhaps = self.perhaps || !matches!(error, NotifyError::Refused { .. });
+        let next = Self { tries, perhaps, why: Some(error.to_string()), ..self.clone() };
         (!is_over).then_some((OutboxKey { due: now.after(wait), id: *id }, next))
     }
 }

@@ -99,7 +99,7 @@ impl Runtime {
 /// Fills in what is known of a question.
 fn asks(to: &mut Notification, id: ApprovalId, asked: &Approval, pages: Option<&str>) {
     to.about = id.to_string();
-    to.step = Some(asked.unit.to_string());
+    to.step = asked.unit().map(|unit| unit.to_string());
     to.approvers = asked.rule.approvers.iter().map(ToString::to_string).collect();
     to.quorum = Some(asked.rule.needed());
     to.until = asked.expires_at;
@@ -135,6 +135,11 @@ fn happened(event: &Recorded) -> Value {
             "on": firing.on,
             "because": firing.because,
             "values": firing.values,
+        }),
+        Event::BudgetAlert { percent, settled_usd, limit_usd, .. } => json!({
+            "budget": format!("{percent}% is spent"),
+            "settled_usd": settled_usd,
+            "limit_usd": limit_usd,
         }),
         other => json!(other),
     }

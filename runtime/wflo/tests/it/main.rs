@@ -1,7 +1,11 @@
 //! The runtime above real stores and real SQLite, with scripted steps.
 
+mod approvals;
+mod budgets;
 mod clock;
 mod interface;
+mod outbox;
 mod rollback;
 mod support;
 mod sweep;
+mod use_cases;

@@ -52,7 +52,11 @@ impl World {
             store: Mutex::new(Arc::new(MemoryStore::new(StoreId::from_bytes([1; 16])).unwrap())),
             blobs: Blobs::in_memory(),
             clock: Arc::default(),
-            model: Arc::new(CountingModel { models: [MODEL.parse().unwrap()], calls: Mutex::default() }),
+            model: Arc::new(CountingModel {
+                models: [MODEL.parse().unwrap()],
+                calls: Mutex::default(),
+                answers: AtomicU64::new(5),
+            }),
             site: Arc::default(),
             folder,
         }
@@ -80,7 +84,21 @@ impl World {
             .with_database("ledger".parse().unwrap(), Arc::new(database))
             .with_http(self.site.clone(), None);
         let member = |group: &str| Principal { groups: [group.parse().unwrap()].into(), token_hash: None };
-        let people = [("alice", "red"), ("carol", "blue")];
+        let people = [
+            ("alice", "red"),
+            ("bob", "red"),
+            ("carol", "blue"),
+            ("dave", "money"),
+            ("fay", "fraud-team"),
+            ("cora", "compliance"),
+            ("dr-chen", "attending-physician"),
+            ("maria", "customer-service-manager"),
+            ("dan", "data-team"),
+            ("sam", "sre-team"),
+            ("sec", "security-team"),
+            ("mo", "moderation-team"),
+            ("pia", "principal-investigator"),
+        ];
         let people = people.map(|(name, group)| (name.parse().unwrap(), member(group)));
         let host = Host { outside: Arc::new(outside), principals: Principals(people.into()) };
         Ok(Process { runtime, host, clock })
@@ -119,6 +137,8 @@ impl Clock for TestClock {
 pub(crate) struct CountingModel {
     models: [ModelName; 1],
     pub(crate) calls: Mutex<Vec<Digest>>,
+    /// Tokens of an answer: more than 10 are more than it said.
+    pub(crate) answers: AtomicU64,
 }
 
 #[async_trait]
@@ -133,7 +153,7 @@ impl ChatModel for CountingModel {
 
     async fn complete(&self, _: &ChatRequest, key: &IdempotencyKey) -> Result<Completion, ModelError> {
         self.calls.lock().unwrap().push(key.0);
-        let usage = Some(TokenUsage { input: 10, output: 5 });
+        let usage = Some(TokenUsage { input: 10, output: self.answers.load(Ordering::SeqCst) });
         let (text, model, finish_reason) = ("an answer".into(), MODEL.into(), "stop".into());
         Ok(Completion { text, model, finish_reason, usage })
     }
@@ -278,6 +298,55 @@ async fn script(step: &str, gate: &mut dyn Gate) -> Result<Result<Value, Failure
             let until = gate.now().after(std::time::Duration::from_secs(3600));
             gate.sleep(until).await?;
             json!("waited")
+        }
+        "pay" => {
+            let insert = "INSERT INTO notes (text) VALUES (?1)";
+            match gate.call(Call::new("wflo:db/sql", "execute", sql(insert, json!(["150"])))).await? {
+                Ok(_) => json!({ "paid": 150, "attempt": gate.context().attempt }),
+                Err(error) => json!({ "refused": error.to_string() }),
+            }
+        }
+        "report" => {
+            let args = json!({ "kind": "cloud", "usd": "0.7", "note": "an hour of a machine" });
+            call(gate, "wflo:step/context", "report-cost", args).await?;
+            let wrong = json!({ "kind": "cloud", "usd": "-1", "note": "give it back" });
+            let refused = gate.call(Call::new("wflo:step/context", "report-cost", wrong)).await?;
+            json!(refused.unwrap_err().to_string())
+        }
+        // What the steps of the use cases do, as far as people and money are concerned.
+        "understand_query" | "analyze_transactions" | "analyze_patient_data" | "analyze_papers" => {
+            call(gate, "wflo:llm/chat", "complete", question(step)).await?["text"].clone()
+        }
+        "block_suspicious_accounts" | "load_to_warehouse" | "publish_findings" => {
+            let insert = "INSERT INTO notes (text) VALUES (?1)";
+            call(gate, "wflo:db/sql", "execute", sql(insert, json!([step]))).await?;
+            json!({ "done": step })
+        }
+        "handle_query" => {
+            let amount = gate.context().inputs["refund_amount"].clone();
+            let fact = json!({ "name": "refund_amount", "value": amount });
+            call(gate, "wflo:approval/policy", "fact", fact).await?;
+            let insert = "INSERT INTO notes (text) VALUES (?1)";
+            call(gate, "wflo:db/sql", "execute", sql(insert, json!([amount.to_string()]))).await?;
+            json!({ "refund_amount": amount })
+        }
+        "analyze_content" => {
+            let inputs = gate.context().inputs.clone();
+            call(gate, "wflo:llm/chat", "complete", question(step)).await?;
+            json!({ "confidence": inputs["confidence"], "verdict": inputs["verdict"] })
+        }
+        "take_action" => {
+            let decision = gate.context().decision.clone();
+            let analysis = gate.context().outputs["analyze_content"].clone();
+            match decision {
+                _ if analysis["verdict"] == "block" => json!({ "action": "blocked" }),
+                Some(decision) => json!({ "action": decision.status }),
+                None => json!({ "action": "approved" }),
+            }
+        }
+        "told" => {
+            let decision = gate.context().decision.clone();
+            json!({ "decision": decision.map(|decision| decision.status) })
         }
         "enter" => {
             let entry = json!({ "account": "7", "text": "a note" });

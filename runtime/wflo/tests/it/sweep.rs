@@ -8,8 +8,8 @@ use serde_json::{Map, Value, json};
 use wflo::{RunStatus, RunView, RuntimeError, Start, Verdict, Voter};
 use wflo_journal::FaultSync;
 use wflo_manifest::{
-    ApprovalRule, Approver, OnCancel, OnExceeded, OnFailure, Plan, PlanStep, Price, Quorum, Retry,
-    UnknownPrice,
+    ApprovalAt, ApprovalRule, Approver, OnCancel, OnExceeded, OnFailure, Plan, PlanStep, Policy,
+    PolicyAction, PolicyEvent, Price, Quorum, Retry, UnknownPrice,
 };
 use wflo_model::{Digest, RunId};
 
@@ -36,6 +36,9 @@ pub(crate) fn plan(steps: Vec<PlanStep>, budget: Option<&str>) -> Plan {
         inputs: BTreeMap::new(),
         budget: budget.map(|usd| usd.parse().unwrap()),
         on_exceeded: OnExceeded::Park,
+        budget_approvers: Vec::new(),
+        budget_alerts: Vec::new(),
+        budget_notify: Vec::new(),
         on_failure: OnFailure::Keep,
         on_cancel: OnCancel::Keep,
         max_parallel: None,
@@ -113,6 +116,7 @@ async fn play(plan: &Plan, fail_at: &[u64]) -> (Outcome, u64) {
                 if let Ok((run, _)) = &done {
                     let replay = process.runtime.replay(*run).await.unwrap();
                     assert!(replay.identical, "killed at {fail_at:?}: {replay:?}");
+                    crate::budgets::agree(&process.runtime, "deployment", &[*run]).await;
                 }
                 done.map(|(_, view)| view).map_err(|error| error.to_string())
             }
@@ -197,6 +201,34 @@ fn approvals_before_a_step_and_in_its_middle() {
     sweep(&plan, |calm| {
         assert_eq!(calm.status, RunStatus::Succeeded);
         assert_eq!(calm.outputs[1], Some(json!("approved")));
+        assert_eq!(calm.effects.0, 1);
+    });
+}
+
+#[test]
+fn a_commit_that_people_decide_on() {
+    let rule = ApprovalRule::new(vec![Approver::new("red"), Approver::new("blue")], Quorum::EachListed);
+    let rule = ApprovalRule { at: ApprovalAt::Commit, ..rule };
+    let plan = plan(vec![PlanStep { approval: Some(rule), ..step("note", &[]) }], None);
+    sweep(&plan, |calm| {
+        assert_eq!(calm.status, RunStatus::Succeeded);
+        assert_eq!(calm.effects, (1, vec!["the step".into()]));
+        assert_eq!(calm.attempts, [1]);
+    });
+}
+
+#[test]
+fn a_run_that_people_decide_on_before_it_begins() {
+    let rule = ApprovalRule::new(vec![Approver::new("red")], Quorum::EachListed);
+    let policy = Policy {
+        name: "every_run".parse().unwrap(),
+        when: "run.requester == 'rita'".parse().unwrap(),
+        on: [PolicyEvent::RunStart].into(),
+        actions: vec![PolicyAction::RequireApproval(rule)],
+    };
+    let plan = Plan { policies: vec![policy], ..plan(vec![step("note", &[])], None) };
+    sweep(&plan, |calm| {
+        assert_eq!(calm.status, RunStatus::Succeeded);
         assert_eq!(calm.effects.0, 1);
     });
 }

@@ -1,0 +1,25 @@
+//! More money for a run that has run out of it.
+
+use wflo_model::Timestamp;
+
+use crate::{ApprovalState, Event, GateAt, Outcome, ParkReason, Place, RunState};
+
+/// What follows from money that was asked for and granted: it is there, and what waits for money tries again. The
+/// commit point is the append of these events, which consumes the approval.
+pub(crate) fn topped_up(state: &RunState, now: Timestamp) -> Option<Vec<(Place, Event)>> {
+    let granted = state.approvals().find(|approval| {
+        let is_given = matches!(approval.state, ApprovalState::Closed { outcome: Outcome::Approved, .. });
+        approval.at == GateAt::TopUp && is_given
+    })?;
+    if !granted.is_good(now) {
+        return Some(vec![granted.close(Outcome::Superseded)]);
+    }
+    let amount = granted.amount.unwrap_or_default();
+    let by = granted.votes.last().map(|vote| vote.by.clone());
+    let parked = state.active().filter(|(_, unit)| matches!(unit.parked, Some(ParkReason::Budget { .. })));
+    let unparked = parked.filter_map(|(id, unit)| {
+        Some((Place::attempt(&id, unit.attempt), Event::Unparked { by: by.clone()? }))
+    });
+    let first = (Place::RUN, Event::ToppedUp { amount, consumes: granted.id });
+    Some(std::iter::once(first).chain(unparked).collect())
+}
