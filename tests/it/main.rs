@@ -21,6 +21,7 @@ mod manifest;
 mod notify;
 mod readme;
 mod refunds;
+mod rollback;
 mod security;
 mod serve;
 mod serve_browser;

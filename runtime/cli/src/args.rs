@@ -86,7 +86,7 @@ pub(crate) enum Command {
         /// Only those of this workflow.
         #[arg(long, value_name = "NAME")]
         workflow: Option<String>,
-        /// Only those that stand so: running, waiting, parked, succeeded, failed, cancelled.
+        /// Only those that stand so: running, waiting, parked, succeeded, failed, cancelled, rolled_back, ...
         #[arg(long, value_parser = status)]
         status: Option<RunStatus>,
         /// Only the newest N.
@@ -97,6 +97,9 @@ pub(crate) enum Command {
     Show {
         /// The run.
         run: RunId,
+        /// Show the rows that its steps changed in databases.
+        #[arg(long)]
+        changes: bool,
     },
     /// Print what the steps of a run logged.
     Logs {
@@ -143,6 +146,17 @@ pub(crate) enum Command {
         /// Also where steps that begin anew have had effects already.
         #[arg(long)]
         keep: bool,
+    },
+    /// Undo what a run that has ended did: rows that nobody has changed since, and what its steps can compensate.
+    Rollback {
+        /// The run.
+        run: RunId,
+        /// Only what began after this step had ended.
+        #[arg(long, value_name = "STEP")]
+        to: Option<StepName>,
+        /// Only say what would be undone, and what could not be.
+        #[arg(long)]
+        dry_run: bool,
     },
     /// Run the finished attempts of a run again from its journal, offline, and compare.
     Replay {
@@ -254,11 +268,14 @@ pub(crate) struct Resolve {
     #[arg(value_name = "SEQ")]
     pub(crate) intent: u64,
     /// It was done, and returned this: JSON, as the step is to get it.
-    #[arg(long, value_name = "VALUE", required_unless_present = "not_done", conflicts_with = "not_done")]
+    #[arg(long, value_name = "VALUE", required_unless_present_any = ["not_done", "compensate"], conflicts_with_all = ["not_done", "compensate"])]
     pub(crate) done: Option<String>,
     /// It was not done: the step's call is made anew.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "compensate")]
     pub(crate) not_done: bool,
+    /// Nobody will know: the step fails, and what it may have done is compensated.
+    #[arg(long)]
+    pub(crate) compensate: bool,
     /// Leave it to `wflo resume` to let the run go on.
     #[arg(long)]
     pub(crate) no_resume: bool,

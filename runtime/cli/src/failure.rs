@@ -52,9 +52,14 @@ impl Code {
             RunStatus::Succeeded => Self::Succeeded,
             RunStatus::Waiting => Self::ApprovalOpen,
             RunStatus::Parked => Self::Parked,
-            RunStatus::Failed | RunStatus::Cancelled | RunStatus::Superseded => Self::RunFailed,
+            RunStatus::Failed
+            | RunStatus::Cancelled
+            | RunStatus::Superseded
+            | RunStatus::RolledBack
+            | RunStatus::PartiallyRolledBack
+            | RunStatus::RollbackFailed => Self::RunFailed,
             // Accepted, and left for somebody to drive.
-            RunStatus::Running => Self::Succeeded,
+            RunStatus::Running | RunStatus::RollingBack => Self::Succeeded,
             _ => Self::Bug,
         }
     }
@@ -130,6 +135,10 @@ impl From<RuntimeError> for Failure {
             }
             RuntimeError::Effects { .. } => Self::new(Code::Denied, &error)
                 .hint("fork after them, or give `--keep` if they may happen twice"),
+            RuntimeError::NotRollable { .. } => Self::usage(&error)
+                .hint("`wflo show RUN` says where it stands; `wflo cancel RUN` ends one that has not ended"),
+            RuntimeError::RollingBack { .. } => Self::usage(&error).hint("`wflo resume RUN` goes on with it"),
+            RuntimeError::Describe(_) => Self::usage(&error),
             RuntimeError::NotForkable { .. } | RuntimeError::Superseded { .. } => Self::usage(&error),
             RuntimeError::Ended { .. }
             | RuntimeError::Prune(

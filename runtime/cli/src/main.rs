@@ -11,6 +11,7 @@ mod session;
 mod show;
 mod terminal;
 mod trace;
+mod undoing;
 mod words;
 
 use std::io::Write as _;

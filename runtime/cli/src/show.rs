@@ -8,6 +8,7 @@ use crate::changes;
 use crate::command::CostLine;
 use crate::session::{EventView, ReportView, SystemEventView};
 use crate::terminal::{self, tame};
+use crate::undoing;
 
 /// Characters of an output that are shown.
 const RESULT: usize = 300;
@@ -38,6 +39,9 @@ pub(crate) fn run(run: &RunView, colors: bool) -> String {
     if let Some(error) = &run.error {
         let _ = writeln!(text, "error  {}", tame(error));
     }
+    if let Some(rollback) = &run.rollback {
+        let _ = write!(text, "\n{}", undoing::rolled_back(rollback, colors));
+    }
     for wait in &run.waiting_for {
         let who = wait.step.as_ref().map_or_else(|| "the run".to_owned(), |step| format!("`{step}`"));
         match (&wait.id, &wait.message) {
@@ -54,6 +58,7 @@ pub(crate) fn run(run: &RunView, colors: bool) -> String {
                     ("unknown", Some(intent)) => vec![
                         format!("wflo resolve {} {intent} --done VALUE", run.run),
                         format!("wflo resolve {} {intent} --not-done", run.run),
+                        format!("wflo resolve {} {intent} --compensate", run.run),
                     ],
                     ("diverged", _) => vec![format!("wflo audit show {}", run.run)],
                     _ => vec![format!("wflo resume {}", run.run)],

@@ -78,10 +78,35 @@ fn what(recorded: &Recorded) -> String {
         Event::Abandoned { cost, .. } => format!("a call was cut off; {cost} USD charged for it"),
         Event::Denied { call: denied, error, .. } => format!("denied {}: {error}", call(denied)),
         Event::Logged { level, message, .. } => format!("[{level}] {message}"),
-        Event::Committing { databases, .. } => {
-            let labels: Vec<&str> = databases.iter().map(wflo_model::Label::as_str).collect();
+        Event::Committing { databases, changes, .. } => {
+            let rows = |label| match changes.get(label).map(wflo_model::ChangeSet::row_count) {
+                Some(1) => " (1 row changed)".to_owned(),
+                Some(rows) => format!(" ({rows} rows changed)"),
+                None => String::new(),
+            };
+            let labels: Vec<String> =
+                databases.iter().map(|label| format!("{label}{}", rows(label))).collect();
             format!("commits to {}", labels.join(", "))
         }
+        Event::RollbackStarted { by, to } => {
+            let by = by.as_ref().map_or("the workflow".to_owned(), ToString::to_string);
+            let to = to.as_ref().map(|to| format!(" to `{to}`")).unwrap_or_default();
+            format!("{by} has it rolled back{to}")
+        }
+        Event::RollbackPlanned { plan } => format!(
+            "to compensate: {}, to undo: {}, to stay: {}",
+            plan.compensate.len(),
+            plan.undo.len(),
+            plan.left.len()
+        ),
+        Event::Undoing { database, steps } => {
+            let rows: u64 = steps.iter().map(|step| step.rows).sum();
+            let left: usize = steps.iter().map(|step| step.conflicts.len()).sum();
+            format!("undoes {rows} rows in {database}, leaving {left}")
+        }
+        Event::Undone { database, error: None } => format!("{database} is undone"),
+        Event::Undone { database, error: Some(error) } => format!("{database} cannot be undone: {error}"),
+        Event::RollbackEnded { status } => format!("{status}"),
         Event::AttemptEnded { end, ms, .. } => match end {
             AttemptEnd::Succeeded { .. } => format!("succeeded after {ms} ms"),
             AttemptEnd::Failed(failure) => format!("failed: {failure}"),
@@ -112,6 +137,7 @@ fn what(recorded: &Recorded) -> String {
         }
         Event::Resolved { intent, resolution, by } => match resolution {
             Resolution::Done { value } => format!("{by} says that call {intent} was done: {}", shape(value)),
+            Resolution::Compensate => format!("{by} has what call {intent} may have done compensated"),
             _ => format!("{by} says that call {intent} was not done"),
         },
         Event::RunEnded { status, error: None } => format!("the run {status}"),

@@ -1,7 +1,7 @@
 //! What happens next.
 
-use wflo_manifest::{OnItemFailure, Plan, PlanStep};
-use wflo_model::{ApprovalId, RunId, Timestamp};
+use wflo_manifest::{OnCancel, OnFailure, OnItemFailure, Plan, PlanStep};
+use wflo_model::{ApprovalId, Label, RunId, Timestamp};
 
 use crate::alert::budget_alert;
 use crate::approval::overdue;
@@ -26,6 +26,13 @@ pub enum Command {
         /// The attempt, from 1.
         attempt: u32,
     },
+    /// Read the run's events, and append what there is to undo.
+    PlanRollback,
+    /// Undo what the run wrote to a database.
+    Undo {
+        /// The database.
+        database: Label,
+    },
 }
 
 /// Most items of a step that run at the same time where the manifest does not say.
@@ -48,6 +55,9 @@ pub fn decide(run: &RunId, plan: &Plan, state: &RunState, now: Timestamp) -> Vec
     if !due.is_empty() {
         return vec![Command::Append(due)];
     }
+    if let Some(rollback) = state.rolling_back() {
+        return crate::rollback::decide(plan, state, rollback, now);
+    }
     if let Some(alert) = budget_alert(plan, state) {
         return vec![Command::Append(vec![alert])];
     }
@@ -57,7 +67,7 @@ pub fn decide(run: &RunId, plan: &Plan, state: &RunState, now: Timestamp) -> Vec
             None => format!("cancelled by `{}`", cancel.by),
         };
         let goes_on = |unit: &Unit| unit.committing && !unit.is_unknown();
-        return wind_up(state, goes_on, RunStatus::Cancelled, why);
+        return wind_up(state, goes_on, RunStatus::Cancelled, why, plan.on_cancel == OnCancel::Rollback);
     }
     if let Some(events) = topped_up(state, now) {
         return vec![Command::Append(events)];
@@ -73,7 +83,13 @@ pub fn decide(run: &RunId, plan: &Plan, state: &RunState, now: Timestamp) -> Vec
         let why = format!("step `{}`: {why}", failed.name);
         // No new step starts; attempts under way come to their end first.
         let goes_on = |unit: &Unit| unit.status == StepStatus::Running && unit.in_attempt;
-        return wind_up(state, goes_on, RunStatus::Failed, why);
+        return wind_up(
+            state,
+            goes_on,
+            RunStatus::Failed,
+            why,
+            plan.on_failure == OnFailure::Rollback || state.is_to_be_compensated(),
+        );
     }
     if plan.steps.iter().all(|step| state.step(&step.name).status().is_done()) {
         // Money that was asked for and is not needed any more.
@@ -95,8 +111,10 @@ pub fn next_due(state: &RunState) -> Option<Timestamp> {
     }
     let expiries = open(state).filter_map(|approval| approval.expires_at);
     // What is not to begin any more is not waited for: it would be due for ever.
-    let winds_up = state.cancel().is_some() || state.has_failed();
-    let units = state.active().filter_map(|(_, unit)| match unit.retry_at {
+    let rolls_back = state.rolling_back().is_some();
+    let winds_up = !rolls_back && (state.cancel().is_some() || state.has_failed());
+    let units = state.active().filter(|(id, _)| !rolls_back || id.compensates().is_some());
+    let units = units.filter_map(|(_, unit)| match unit.retry_at {
         Some(_) if winds_up => None,
         retry => retry.or_else(|| unit.timer()),
     });
@@ -125,6 +143,7 @@ fn wind_up(
     goes_on: impl Fn(&Unit) -> bool,
     status: RunStatus,
     why: String,
+    rolls_back: bool,
 ) -> Vec<Command> {
     let mut attempts = Vec::new();
     let mut events: Vec<_> = open(state).map(|approval| approval.close(Outcome::Cancelled)).collect();
@@ -144,7 +163,11 @@ fn wind_up(
     if unknown || !attempts.is_empty() {
         return attempts;
     }
-    vec![Command::Append(vec![(Place::RUN, Event::RunEnded { status, error: Some(why) })])]
+    let mut events = vec![(Place::RUN, Event::RunEnded { status, error: Some(why) })];
+    if rolls_back {
+        events.push((Place::RUN, Event::RollbackStarted { by: None, to: None }));
+    }
+    vec![Command::Append(events)]
 }
 
 /// Ends an attempt that does not run and is not to go on. What it may have cost is charged; a call that may or may

@@ -1,14 +1,17 @@
 //! What happened, as the journal keeps it.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use wflo_manifest::ApprovalRule;
 use wflo_model::{
-    ApprovalId, Call, CallError, CallResult, Digest, Failure, Fault, GroupName, Label, PicoUsd,
+    ApprovalId, Call, CallError, CallResult, ChangeSet, Digest, Failure, Fault, GroupName, Label, PicoUsd,
     PrincipalName, RunId, StepName, Timestamp,
 };
 
 use crate::Spend;
+use crate::rollback::{RollbackPlan, StepUndone};
 
 /// What happened. The JSON of this type is the body of a journal record.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -186,6 +189,9 @@ pub enum Event {
         output: Value,
         /// The databases that commit, in order.
         databases: Vec<Label>,
+        /// The rows that change, by database, where they are kept.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        changes: BTreeMap<Label, ChangeSet>,
         /// Fuel used, as the attempt's end will say.
         fuel: u64,
         /// Peak of its memory, in bytes.
@@ -236,6 +242,39 @@ pub enum Event {
         status: crate::RunStatus,
         /// Why it failed.
         error: Option<String>,
+    },
+    /// What the run did is to be undone.
+    RollbackStarted {
+        /// Who asks; none where the workflow says so itself.
+        by: Option<PrincipalName>,
+        /// The step that stays, with everything before it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        to: Option<StepName>,
+    },
+    /// What there is to undo. Nothing is undone before this is durable.
+    RollbackPlanned {
+        /// What.
+        plan: RollbackPlan,
+    },
+    /// The inverse of the run's writes is applied in a database and about to commit.
+    Undoing {
+        /// The database.
+        database: Label,
+        /// What came of it, newest step first.
+        steps: Vec<StepUndone>,
+    },
+    /// A database is done with: undone, or not to be undone.
+    Undone {
+        /// The database.
+        database: Label,
+        /// Why nothing was undone in it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        error: Option<String>,
+    },
+    /// The rollback is over.
+    RollbackEnded {
+        /// What it came to: one of the final states.
+        status: crate::RunStatus,
     },
     /// A person has changed what an approval is about. It is superseded by another one, which is opened in the same
     /// append.
@@ -438,6 +477,8 @@ pub enum Resolution {
     },
     /// It was not done; the guest's call is made anew.
     NotDone,
+    /// Nobody knows, and nobody will: the step fails, and what it may have done is compensated.
+    Compensate,
 }
 
 /// What a crash between intent and result means for a call.

@@ -36,6 +36,11 @@ pub enum EventKind {
     RunPermitted = 32,
     ToppedUp = 33,
     BudgetAlert = 34,
+    RollbackStarted = 40,
+    RollbackPlanned = 41,
+    Undoing = 42,
+    Undone = 43,
+    RollbackEnded = 44,
 }
 
 impl Event {
@@ -71,6 +76,11 @@ impl Event {
             Self::RunPermitted { .. } => EventKind::RunPermitted,
             Self::ToppedUp { .. } => EventKind::ToppedUp,
             Self::BudgetAlert { .. } => EventKind::BudgetAlert,
+            Self::RollbackStarted { .. } => EventKind::RollbackStarted,
+            Self::RollbackPlanned { .. } => EventKind::RollbackPlanned,
+            Self::Undoing { .. } => EventKind::Undoing,
+            Self::Undone { .. } => EventKind::Undone,
+            Self::RollbackEnded { .. } => EventKind::RollbackEnded,
         }
     }
 

@@ -9,7 +9,7 @@ use crate::policy::Firing;
 use crate::unit::{Items, StepState, Unit};
 use crate::{
     Approval, ApprovalState, Ballot, Event, Forked, GateAt, Ledger, Outcome, ParkReason, Place, Recorded,
-    RunStatus, StepStatus, UnitId,
+    Resolution, Rollback, RunStatus, StepStatus, UnitId,
 };
 
 /// What a run has come to.
@@ -35,6 +35,9 @@ pub struct RunState {
     /// The last approval that the run itself waits for; none once it was permitted.
     run_gate: Option<ApprovalId>,
     ended: Option<(RunStatus, Option<String>)>,
+    rollback: Option<Rollback>,
+    /// Whether somebody wants it rolled back as soon as it has ended.
+    compensates: bool,
 }
 
 /// A wish that the run end.
@@ -222,6 +225,11 @@ impl RunState {
                 self.told.entry(firing.told(place)).or_insert(*seq);
             }
             Event::Denied { .. } | Event::Logged { .. } | Event::PolicyFired(_) | Event::Edited { .. } => {}
+            Event::RollbackStarted { .. }
+            | Event::RollbackPlanned { .. }
+            | Event::Undoing { .. }
+            | Event::Undone { .. }
+            | Event::RollbackEnded { .. } => self.apply_to_rollback(recorded).map_err(bad)?,
             Event::FannedOut { items, consumes } => {
                 if let Some(id) = consumes {
                     self.consume(id).map_err(bad)?;
@@ -250,6 +258,39 @@ impl RunState {
         Ok(())
     }
 
+    /// Takes in an event of a rollback.
+    fn apply_to_rollback(&mut self, recorded: &Recorded) -> Result<(), &'static str> {
+        if let Event::RollbackStarted { by, to } = &recorded.event {
+            let (was, _) = self.ended.as_ref().ok_or("the run has not ended")?;
+            let was = self.rollback.as_ref().map_or(*was, |earlier| earlier.was);
+            self.rollback = Some(Rollback::new(recorded.seq, by.clone(), to.clone(), was));
+            // What was cancelled has been wound up; nothing stops the compensators.
+            self.cancel = None;
+            let compensators = self.steps.iter_mut().filter(|(name, _)| name.compensates().is_some());
+            compensators.for_each(|(_, step)| step.unit.counted = 0);
+            return Ok(());
+        }
+        let rollback = self.rollback.as_mut().filter(|it| !it.is_over).ok_or("nothing is rolled back")?;
+        match &recorded.event {
+            Event::RollbackPlanned { plan } => rollback.plan = Some(plan.clone()),
+            Event::Undoing { database, steps } => {
+                rollback.undone.insert(database.clone(), steps.clone());
+            }
+            Event::Undone { database, error } => {
+                if error.is_some() {
+                    rollback.undone.remove(database);
+                }
+                rollback.settled.insert(database.clone(), error.clone());
+            }
+            Event::RollbackEnded { status } => {
+                rollback.is_over = true;
+                self.ended = Some((*status, self.ended.take().and_then(|(_, error)| error)));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
     /// Takes in an event of an attempt, and what it means for money and approvals.
     fn apply_to_unit(&mut self, recorded: &Recorded) -> Result<(), &'static str> {
         let Recorded { seq, time, place, event } = recorded;
@@ -272,10 +313,16 @@ impl RunState {
                 }
             }
             Event::Abandoned { intent, cost } => self.ledger.settle(place, *time, Some(*intent), *cost, None),
-            Event::Resolved { intent, .. } => {
+            Event::Resolved { intent, resolution, .. } => {
+                self.compensates |= *resolution == Resolution::Compensate;
                 self.ledger.settle(place, *time, Some(*intent), PicoUsd::ZERO, None);
             }
-            Event::AttemptStarted { consumes, .. } => consumes.iter().try_for_each(|id| self.consume(id))?,
+            Event::AttemptStarted { consumes, .. } => {
+                consumes.iter().try_for_each(|id| self.consume(id))?;
+                if let (Some(rollback), Some(unit)) = (&mut self.rollback, place.unit_id()) {
+                    rollback.begun.insert(unit);
+                }
+            }
             _ => {}
         }
         let name = place.step.as_ref().ok_or("it is of a step")?;
@@ -346,8 +393,9 @@ impl RunState {
     /// A step; one that nothing has happened to is as new.
     #[must_use]
     pub fn step(&self, name: &StepName) -> &StepState {
-        let other = match self.ended {
-            Some((RunStatus::Cancelled, _)) => &CANCELLED_STEP,
+        let was = self.rollback.as_ref().map(|rollback| rollback.was);
+        let other = match was.or_else(|| self.ended.as_ref().map(|(status, _)| *status)) {
+            Some(RunStatus::Cancelled) => &CANCELLED_STEP,
             _ => &NEW_STEP,
         };
         self.steps.get(name).unwrap_or(other)
@@ -426,6 +474,24 @@ impl RunState {
         self.cancel.as_ref()
     }
 
+    /// Whether somebody wants what the run did undone as soon as it has ended, since nobody will know what it was.
+    #[must_use]
+    pub const fn is_to_be_compensated(&self) -> bool {
+        self.compensates
+    }
+
+    /// The last rollback of the run, under way or over.
+    #[must_use]
+    pub const fn rollback(&self) -> Option<&Rollback> {
+        self.rollback.as_ref()
+    }
+
+    /// The rollback that is under way.
+    #[must_use]
+    pub fn rolling_back(&self) -> Option<&Rollback> {
+        self.rollback.as_ref().filter(|rollback| !rollback.is_over)
+    }
+
     /// Why the run failed.
     #[must_use]
     pub fn error(&self) -> Option<&str> {
@@ -443,6 +509,14 @@ impl RunState {
     /// something else and nothing can move. A step that may start does not count as waiting.
     #[must_use]
     pub fn status(&self) -> RunStatus {
+        if self.rolling_back().is_some() {
+            let mut units = self.active().filter(|(id, _)| id.compensates().is_some());
+            return match units.next().map(|(_, unit)| unit.status) {
+                Some(StepStatus::Waiting) => RunStatus::Waiting,
+                Some(StepStatus::Parked) => RunStatus::Parked,
+                _ => RunStatus::RollingBack,
+            };
+        }
         if let Some((status, _)) = self.ended {
             return status;
         }

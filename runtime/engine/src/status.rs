@@ -39,6 +39,14 @@ words! {
         Cancelled = "cancelled",
         /// A fork goes on in its place.
         Superseded = "superseded",
+        /// What it did is being undone.
+        RollingBack = "rolling_back",
+        /// All it did is undone.
+        RolledBack = "rolled_back",
+        /// Some of what it did stays: rows that others have changed since, effects that nothing can undo.
+        PartiallyRolledBack = "partially_rolled_back",
+        /// A compensator or a database failed.
+        RollbackFailed = "rollback_failed",
     }
 }
 
@@ -62,6 +70,8 @@ words! {
         Skipped = "skipped",
         /// The run was cancelled before it ended.
         Cancelled = "cancelled",
+        /// It had an output, and what it did is undone.
+        RolledBack = "rolled_back",
     }
 }
 
@@ -69,7 +79,16 @@ impl RunStatus {
     /// Whether nothing can happen to the run any more.
     #[must_use]
     pub const fn is_final(self) -> bool {
-        matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled | Self::Superseded)
+        matches!(
+            self,
+            Self::Succeeded
+                | Self::Failed
+                | Self::Cancelled
+                | Self::Superseded
+                | Self::RolledBack
+                | Self::PartiallyRolledBack
+                | Self::RollbackFailed
+        )
     }
 }
 

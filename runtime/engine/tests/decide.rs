@@ -61,6 +61,7 @@ impl Driver {
                         events.into_iter().for_each(|(place, event)| self.append(place, event));
                     }
                     Command::Attempt { unit, attempt } => attempts.push((unit.to_string(), attempt)),
+                    other => panic!("{other:?}"),
                 }
             }
             if !appended {
@@ -439,7 +440,13 @@ fn a_cancelled_run_charges_what_was_under_way_and_ends() {
 fn a_step_past_its_commit_point_is_finished_before_a_cancelled_run_ends() {
     let mut run = Driver::new(plan(vec![step("a", &[]), step("b", &["a"])]));
     run.settle();
-    let committing = Event::Committing { output: json!(1), databases: vec![], fuel: 1, memory_peak: 1 };
+    let committing = Event::Committing {
+        output: json!(1),
+        databases: vec![],
+        changes: BTreeMap::default(),
+        fuel: 1,
+        memory_peak: 1,
+    };
     run.append(Place::attempt(&unit("a"), 1), committing);
     cancel(&mut run);
     assert_eq!(run.settle(), [("a".into(), 1)]);

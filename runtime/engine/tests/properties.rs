@@ -203,6 +203,7 @@ impl History {
                         assert!(!self.ended.contains(&unit), "{unit} has ended");
                         attempts.push(unit);
                     }
+                    other => panic!("no plan of these wants its effects undone: {other:?}"),
                 }
             }
             if appended.is_empty() {

@@ -49,6 +49,7 @@ mod spending;
 mod statement;
 mod text;
 mod together;
+mod unkept;
 mod unsupported;
 mod variables;
 mod workflow;

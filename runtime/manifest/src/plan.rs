@@ -181,6 +181,8 @@ pub enum OnFailure {
     /// They stay.
     #[default]
     Keep,
+    /// They are undone.
+    Rollback,
 }
 
 /// What happens to the effects of a run that is cancelled.
@@ -191,6 +193,8 @@ pub enum OnCancel {
     /// They stay.
     #[default]
     Keep,
+    /// They are undone.
+    Rollback,
 }
 
 /// What an item that fails does to the step that fans out.

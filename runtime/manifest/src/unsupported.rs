@@ -20,7 +20,7 @@ pub(crate) const KEYS: &[(&str, &str)] = &[
 ];
 
 /// Values, by the key they stand at.
-pub(crate) const VALUES: &[(&str, &str)] = &[("on_failure", "rollback"), ("on_cancel", "rollback")];
+pub(crate) const VALUES: &[(&str, &str)] = &[];
 
 /// Schemes of addresses, by the place they stand in.
 pub(crate) const SCHEMES: &[(&str, &str)] =

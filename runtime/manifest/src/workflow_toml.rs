@@ -156,7 +156,9 @@ impl WorkflowToml {
         self.component = head.take("component").and_then(|node| node.parse(reader));
         self.budget = head.take("budget_usd").and_then(|node| node.money(reader)).map(|money| money.value);
         if let Some(node) = head.take("on_failure") {
-            self.on_failure = node.choice(reader, &[("keep", OnFailure::Keep)]).unwrap_or_default();
+            self.on_failure = node
+                .choice(reader, &[("keep", OnFailure::Keep), ("rollback", OnFailure::Rollback)])
+                .unwrap_or_default();
         }
         if let Some(node) = head.take("on_exceeded") {
             let choices = [("park", OnExceeded::Park), ("fail", OnExceeded::Fail)];
@@ -187,7 +189,9 @@ impl WorkflowToml {
             }
         }
         if let Some(node) = head.take("on_cancel") {
-            self.on_cancel = node.choice(reader, &[("keep", OnCancel::Keep)]).unwrap_or_default();
+            self.on_cancel = node
+                .choice(reader, &[("keep", OnCancel::Keep), ("rollback", OnCancel::Rollback)])
+                .unwrap_or_default();
         }
         self.max_parallel = head.take("max_parallel").and_then(|node| small(reader, &node, 1));
         head.finish(reader);
@@ -214,9 +218,14 @@ fn read_input(reader: &mut Reader, node: &Node<'_>) -> Option<InputToml> {
 }
 
 fn read_step(reader: &mut Reader, mut step: Section<'_>) -> StepToml {
+    let name: Option<Spanned<StepName>> = step.need("name").and_then(|node| node.parse(reader));
+    if let Some(name) = name.as_ref().filter(|name| name.value.compensates().is_some()) {
+        let message = format!("`{}` is a name that wflo gives to what undoes a step", name.value);
+        reader.error(name.span.clone(), message);
+    }
     let mut this = StepToml {
         span: step.span.clone(),
-        name: step.need("name").and_then(|node| node.parse(reader)),
+        name,
         function: None,
         component: None,
         depends_on: Vec::new(),
@@ -268,10 +277,6 @@ fn read_step(reader: &mut Reader, mut step: Section<'_>) -> StepToml {
     }
     if let Some(node) = step.take("rollback") {
         this.rollback = node.boolean(reader).unwrap_or_default();
-        if this.rollback {
-            let message = "`rollback = true` is recorded, but this version of wflo cannot perform a rollback";
-            reader.note(node.key, message);
-        }
     }
     this.when = step.take("when").and_then(|node| ExpressionToml::read(reader, &node));
     this.items = read_items(reader, &mut step);

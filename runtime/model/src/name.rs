@@ -108,3 +108,40 @@ pub struct BadName {
     /// The text.
     pub text: String,
 }
+
+/// What the name of a compensator begins with. No manifest has a step of such a name.
+const COMPENSATOR: &str = "__undo";
+
+impl StepName {
+    /// The name under which what undoes this step, or one item of it, is in the journal: a compensator is a step of its
+    /// own, with its own attempts, calls and randomness. None where that name would be too long.
+    ///
+    /// ```
+    /// use wflo_model::StepName;
+    /// let step: StepName = "pay".parse().unwrap();
+    /// let compensator = step.compensator(None).unwrap();
+    /// assert_eq!(compensator.as_str(), "__undo__pay");
+    /// assert_eq!(compensator.compensates(), Some((step.clone(), None)));
+    /// assert_eq!(step.compensator(Some(7)).unwrap().compensates(), Some((step.clone(), Some(7))));
+    /// assert_eq!(step.compensates(), None);
+    /// ```
+    #[must_use]
+    pub fn compensator(&self, item: Option<u32>) -> Option<Self> {
+        match item {
+            None => format!("{COMPENSATOR}__{self}").parse().ok(),
+            Some(item) => format!("{COMPENSATOR}_{item}__{self}").parse().ok(),
+        }
+    }
+
+    /// The step, and the item of it, that this one compensates, if it is a compensator.
+    #[must_use]
+    pub fn compensates(&self) -> Option<(Self, Option<u32>)> {
+        let (item, step) = self.0.strip_prefix(COMPENSATOR)?.split_once("__")?;
+        let item = match item.strip_prefix('_') {
+            Some(digits) => Some(digits.parse().ok()?),
+            None if item.is_empty() => None,
+            None => return None,
+        };
+        Some((step.parse().ok()?, item))
+    }
+}

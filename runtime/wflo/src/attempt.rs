@@ -8,18 +8,20 @@ use wflo_engine::{AttemptEnd, Event, GateAt, ParkReason, Place, RunState, UnitId
 use wflo_host_api::{StepContext, Stop};
 use wflo_manifest::{Plan, PlanStep};
 use wflo_model::{ApprovalId, Digest, Failure, FailureKind, Fault, FaultKind, Label};
-use wflo_ports::{Begun, Capture, DbError};
+use wflo_ports::{Begun, Capture, ChangeLimits, DbError};
 use wflo_sandbox::End;
 
 use crate::Outside;
 use crate::ask::decision;
+use crate::compensate::undo_of;
 use crate::gate::{AttemptGate, Halt, Setup};
 use crate::guest::StepProgram;
 use crate::history::{Committing, History};
 use crate::operation::database;
+use crate::output_gate::keeps;
 use crate::principal::People;
 use crate::run_log::{LogFailed, RunLog};
-use crate::transactions::{Keeps, RedoError, Transactions};
+use crate::transactions::{RedoError, Transactions};
 
 /// What an attempt needs.
 pub(crate) struct Attempt {
@@ -81,6 +83,7 @@ impl Attempt {
         if let Some(committing) = history.committing.clone() {
             return self.finish_commit(committing, &history).await;
         }
+        let undo = self.log.read(|state| undo_of(&self.step, &self.unit, state));
         let halt = Halt::new(self.stopping.clone());
         let run = self.log.run().to_string();
         let approval = history.approval;
@@ -99,7 +102,11 @@ impl Attempt {
             history,
             halt: halt.clone(),
         });
-        let running = self.program.run(self.step.function.as_str(), Box::new(gate), &self.step.limits);
+        let limits = &self.step.limits;
+        let running = match &undo {
+            Some(undo) => self.program.compensate(undo, Box::new(gate), limits),
+            None => self.program.run(self.step.function.as_str(), Box::new(gate), limits),
+        };
         let ended = tokio::select! {
             ended = running => ended,
             // A guest that computes does not notice: it is dropped, as a crash would, and goes on by replay.
@@ -114,6 +121,7 @@ impl Attempt {
         };
         let mut ended = ended.end;
         if let End::Output(output) = &ended
+            && undo.is_none()
             && self.step.output_violations(output).is_empty()
         {
             match gate.returns(output).await {
@@ -176,8 +184,12 @@ impl Attempt {
         let databases = gate.transactions.databases();
         if !databases.is_empty() {
             let Meters { fuel, memory_peak, .. } = meters;
-            let event =
-                Event::Committing { output: output.clone(), databases: databases.clone(), fuel, memory_peak };
+            let changes = match gate.transactions.changes(ChangeLimits::default()).await {
+                Ok(changes) => changes.into_iter().collect(),
+                Err(error) => return Ok(Some(self.end(unkept(error), meters))),
+            };
+            let of = (output.clone(), databases.clone());
+            let event = Event::Committing { output: of.0, databases: of.1, changes, fuel, memory_peak };
             // What people have permitted is used up by the same append as what they have permitted.
             let permitted = gate.permitted.take();
             let events = permitted.into_iter().chain([(self.place(), event)]).collect();
@@ -208,13 +220,13 @@ impl Attempt {
     /// A crash came between `committing` and `succeeded`: each database that has not committed is redone and
     /// committed. The guest does not run again.
     async fn finish_commit(&self, committing: Committing, history: &History) -> Result<Left, AttemptFailed> {
-        let Committing { output, databases, fuel, memory_peak, seq, is_settled } = committing;
+        let Committing { output, databases, mut changes, fuel, memory_peak, seq, is_settled } = committing;
         let meters = Meters { fuel, memory_peak, ms: 0 };
         if is_settled {
             return Ok(Some(self.end(AttemptEnd::Succeeded { output }, meters)));
         }
         let marker = self.log.marker(&self.unit);
-        let mut transactions = Transactions::resuming(history.tentative(), Keeps::Nothing);
+        let mut transactions = Transactions::resuming(history.tentative(), keeps(&self.plan, &self.step));
         let mut missing = Vec::new();
         for db in &databases {
             let database = database(&self.outside, db).map_err(|error| self.host(error.to_string()))?;
@@ -246,6 +258,15 @@ impl Attempt {
                 return Ok(None);
             }
             Err(error) => return Err(self.host(error.to_string())),
+        }
+        // Equal results may come of other rows: what commits now is what the journal has to say, and first.
+        let redone = transactions.changes(ChangeLimits::default()).await;
+        let redone = redone.map_err(|error| self.host(error.to_string()))?;
+        if redone.iter().any(|(db, now)| changes.get(db) != Some(now)) {
+            changes.extend(redone);
+            let of = (output.clone(), databases.clone());
+            let event = Event::Committing { output: of.0, databases: of.1, changes, fuel, memory_peak };
+            self.log.append(vec![(self.place(), event)])?.durable().await?;
         }
         for db in &databases {
             if let Some(transaction) = transactions.take(db) {
@@ -289,6 +310,15 @@ impl Attempt {
     }
 }
 
+/// How an attempt ends whose changes cannot be kept: nothing of it commits.
+fn unkept(error: DbError) -> AttemptEnd {
+    let message = error.to_string();
+    match error {
+        DbError::Unavailable(_) => AttemptEnd::Interrupted { message },
+        _ => AttemptEnd::Failed(Failure { kind: FailureKind::Permanent, message }),
+    }
+}
+
 /// What the step may know about itself when an attempt begins, and each time it is resumed: `approval` is the last one
 /// that was opened for it before. What its own calls have come to since it is told by those calls.
 pub(crate) fn context(
@@ -310,6 +340,9 @@ pub(crate) fn context(
         unit.item.map(|item| parent.with_item(item)).into_iter().chain([parent])
     });
     let last = |of: UnitId| if of == *unit { approval } else { state.unit(&of).approval };
+    // A compensator works on what the step it undoes worked on.
+    let of = unit.compensates();
+    let item = of.as_ref().unwrap_or(unit).item;
     let of_units = [unit.clone(), whole]
         .into_iter()
         .chain(parents)
@@ -319,14 +352,14 @@ pub(crate) fn context(
         asked.max_by_key(|approval| approval.opened_at).and_then(decision)
     };
     let decision = of_units.or_else(of_run);
-    let items = state.step(&unit.step).items.as_ref();
+    let items = state.step(&step.name).items.as_ref();
     StepContext {
         run: run.to_owned(),
         step: step.name.to_string(),
         attempt,
         inputs: state.created().map(|created| created.inputs.clone()).unwrap_or_default(),
         outputs,
-        item: unit.item.and_then(|item| items?.value(item).cloned()),
+        item: item.and_then(|item| items?.value(item).cloned()),
         decision,
         folders: step.grants.files.iter().map(|grant| grant.guest.clone()).collect(),
     }

@@ -72,6 +72,23 @@ pub enum RuntimeError {
         /// Why.
         why: String,
     },
+    /// The run cannot be rolled back.
+    #[error("run `{run}` cannot be rolled back: {why}")]
+    NotRollable {
+        /// The run.
+        run: RunId,
+        /// Why.
+        why: String,
+    },
+    /// What the run did is being undone; nothing else can be done to it meanwhile.
+    #[error("run `{run}` is being rolled back")]
+    RollingBack {
+        /// The run.
+        run: RunId,
+    },
+    /// A component could not say which of its steps it can undo.
+    #[error("the run cannot be rolled back: {0}")]
+    Describe(#[from] wflo_sandbox::DescribeError),
     /// The run was forked before.
     #[error("run `{by}` goes on in its place")]
     Superseded {

@@ -13,6 +13,7 @@ use wflo_manifest::Plan;
 use wflo_model::ApprovalId;
 
 use crate::attempt::{Attempt, AttemptFailed};
+use crate::compensate::step_of;
 use crate::history::History;
 use crate::principal::{People, Principals};
 use crate::run_log::{Advanced, RunLog};
@@ -58,6 +59,7 @@ impl Executor<'_> {
         let mut running: BTreeSet<Key> = BTreeSet::new();
         let mut fresh: BTreeSet<Key> = BTreeSet::new();
         let mut broken = None;
+        let mut undoing = None;
         let mut stopping = self.runtime.stopping();
         let halt = watch::Sender::new(false);
         let mut grace = None;
@@ -69,17 +71,29 @@ impl Executor<'_> {
 
             let stops = *stopping.borrow_and_update();
             let is_cancelled = self.log.read(|state| state.cancel().is_some());
-            if (stops || is_cancelled) && !halt.send_replace(true) {
+            if !stops && !is_cancelled {
+                // Also where a cancelled run has been wound up, and is rolled back now.
+                halt.send_replace(false);
+                grace = None;
+            } else if !halt.send_replace(true) {
                 grace = Some(Instant::now() + GRACE);
             }
             // What runs comes to its end before a run is wound up, and nothing begins where the host failed.
             let holds = stops || broken.is_some() || (is_cancelled && !attempts.is_empty());
+            let mut undo = None;
             if !holds {
                 fresh.extend(self.advance(Vec::new(), !attempts.is_empty()).await?);
                 let now = self.log.now();
                 for command in self.log.read(|state| decide(self.log.run(), &self.plan, state, now)) {
                     // What is appended by now, others have made necessary meanwhile: they wake this up.
-                    let Command::Attempt { unit, attempt } = command else { continue };
+                    let (unit, attempt) = match command {
+                        Command::Attempt { unit, attempt } => (unit, attempt),
+                        Command::Append(_) => continue,
+                        command => {
+                            undo = Some(command);
+                            continue;
+                        }
+                    };
                     let key = (unit, attempt);
                     if running.insert(key.clone()) {
                         let is_fresh = fresh.remove(&key);
@@ -92,10 +106,17 @@ impl Executor<'_> {
             // What has begun is told before it can end: ends are appended in the next round.
             self.observe();
 
+            if let Some(command) = undo {
+                match Box::pin(self.roll_back(command)).await {
+                    Ok(()) => continue,
+                    Err(error) => undoing = Some(error),
+                }
+            }
             let due = self.log.read(next_due);
             if attempts.is_empty() {
                 let status = self.log.read(RunState::status);
-                if stops || broken.is_some() || status != RunStatus::Running || due.is_none() {
+                let moves = matches!(status, RunStatus::Running | RunStatus::RollingBack);
+                if stops || broken.is_some() || undoing.is_some() || !moves || due.is_none() {
                     break;
                 }
             }
@@ -135,9 +156,10 @@ impl Executor<'_> {
         }
         self.log.flush().await?;
         self.observe();
-        match broken {
-            Some(error) => Err(error.into()),
-            None => Ok(()),
+        match (undoing, broken) {
+            (Some(error), _) => Err(error),
+            (None, Some(error)) => Err(error.into()),
+            (None, None) => Ok(()),
         }
     }
 
@@ -191,7 +213,7 @@ impl Executor<'_> {
         stopping: watch::Receiver<bool>,
     ) -> Result<Attempt, RuntimeError> {
         let missing = || RuntimeError::Bug { message: format!("the plan has no step `{}`", unit.step) };
-        let step = self.plan.step(&unit.step).ok_or_else(missing)?.clone();
+        let step = step_of(&self.plan, unit).ok_or_else(missing)?;
         let program = self.runtime.program(&step.component).await?;
         let history = if is_fresh && *attempt == 1 {
             self.log.read(|state| History::begun(state.unit(unit)))

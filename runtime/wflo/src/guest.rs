@@ -7,9 +7,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use wflo_host_api::Gate;
+use wflo_host_api::{Gate, Stop, Undo};
 use wflo_model::{Capability, Digest, InterfaceName, Limits};
-use wflo_sandbox::{Ended, LoadError, Missing, Program, Sandbox};
+use wflo_sandbox::{DescribeError, End, Ended, LoadError, Missing, Program, Sandbox, Usage};
 
 /// Makes programs of components.
 #[async_trait]
@@ -43,6 +43,21 @@ pub trait StepProgram: Send + Sync {
     /// Once a call of the gate has said [`Stop`](wflo_host_api::Stop), no code of the step runs. Dropping the future
     /// abandons the attempt, and the gate with it.
     async fn run(&self, step: &str, gate: Box<dyn Gate>, limits: &Limits) -> Ended;
+
+    /// The steps that [`compensate`](Self::compensate) can undo; none, unless it says otherwise.
+    ///
+    /// # Errors
+    /// When it cannot be asked.
+    async fn compensates(&self) -> Result<BTreeSet<String>, DescribeError> {
+        Ok(BTreeSet::new())
+    }
+
+    /// Undoes a step, as [`run`](Self::run) runs one; the output is null.
+    async fn compensate(&self, what: &Undo, gate: Box<dyn Gate>, limits: &Limits) -> Ended {
+        let _ = limits;
+        let end = End::Stopped(Stop::Host(format!("`{}` has nothing that undoes it", what.step)));
+        Ended { gate, end, usage: Usage::default() }
+    }
 }
 
 #[async_trait]
@@ -68,5 +83,14 @@ impl StepProgram for Program {
 
     async fn run(&self, step: &str, gate: Box<dyn Gate>, limits: &Limits) -> Ended {
         Self::run(self, step, gate, limits).await
+    }
+
+    async fn compensates(&self) -> Result<BTreeSet<String>, DescribeError> {
+        let steps = self.describe().await?.into_iter();
+        Ok(steps.filter(|step| step.compensates).map(|step| step.name).collect())
+    }
+
+    async fn compensate(&self, what: &Undo, gate: Box<dyn Gate>, limits: &Limits) -> Ended {
+        Self::compensate(self, what, gate, limits).await
     }
 }

@@ -11,6 +11,7 @@ use wflo_engine::{
 };
 use wflo_model::{ApprovalId, Call, CallError, CallResult, Digest, FailureKind, Label, PicoUsd, Timestamp};
 
+use crate::rollback::Changes;
 use crate::transcript::Transcripts;
 
 /// The recorded calls of one attempt, in order, and what earlier attempts can lend it.
@@ -40,6 +41,7 @@ pub(crate) struct History {
 pub(crate) struct Committing {
     pub(crate) output: Value,
     pub(crate) databases: Vec<Label>,
+    pub(crate) changes: Changes,
     pub(crate) fuel: u64,
     pub(crate) memory_peak: u64,
     /// The event.
@@ -225,9 +227,16 @@ impl History {
                 }
             }
             Event::Logged { .. } => self.logged += 1,
-            Event::Committing { output, databases, fuel, memory_peak } => {
-                self.committing =
-                    Some(Committing { output, databases, fuel, memory_peak, seq, is_settled: false });
+            Event::Committing { output, databases, changes, fuel, memory_peak } => {
+                self.committing = Some(Committing {
+                    output,
+                    databases,
+                    changes,
+                    fuel,
+                    memory_peak,
+                    seq,
+                    is_settled: false,
+                });
             }
             _ => {}
         }

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use wflo_engine::{Event, ParkReason, Place, Resolution, Verdict, Voter, cast};
-use wflo_model::{ApprovalId, PrincipalName, RunId};
+use wflo_engine::{AttemptEnd, Event, ParkReason, Place, Resolution, Verdict, Voter, cast};
+use wflo_model::{ApprovalId, Failure, FailureKind, PrincipalName, RunId};
 
 use crate::executor::Observer;
 use crate::runtime::Host;
@@ -51,6 +51,7 @@ impl Runtime {
         let (log, _plan) = self.open(run).await?;
         let asked = log.transact(|state| match state.status() {
             status if status.is_final() => Err(RuntimeError::Ended { run, status }),
+            _ if state.rolling_back().is_some() => Err(RuntimeError::RollingBack { run }),
             _ => Ok((vec![(Place::RUN, Event::CancelRequested { by: by.clone(), reason })], ())),
         })?;
         asked?.0.durable().await?;
@@ -89,7 +90,14 @@ impl Runtime {
             if let (Resolution::Done { value }, Some(call)) = (&resolution, call) {
                 crate::operation::fits(&call, value).map_err(|why| RuntimeError::NotAnAnswer { call, why })?;
             }
-            Ok::<_, RuntimeError>((vec![(place, Event::Resolved { intent, resolution, by: by.clone() })], ()))
+            let ends = resolution == Resolution::Compensate;
+            let mut events =
+                vec![(place.clone(), Event::Resolved { intent, resolution, by: by.clone() })];
+            if ends {
+                let end = given_up(intent, by);
+                events.push((Place { ordinal: 0, ..place }, end));
+            }
+            Ok::<_, RuntimeError>((events, ()))
         })?;
         resolved?.0.durable().await?;
         log.wake();
@@ -123,4 +131,11 @@ impl Runtime {
         log.flush().await?;
         view.ok_or(RuntimeError::NoSuchApproval { id })
     }
+}
+
+/// The end of an attempt of which nobody will know what it did: the step fails, and what it may have done is undone.
+fn given_up(intent: u64, by: &PrincipalName) -> Event {
+    let message = format!("event {intent} has no outcome; `{by}` has it compensated");
+    let end = AttemptEnd::Failed(Failure { kind: FailureKind::Permanent, message });
+    Event::AttemptEnded { end, fuel: 0, memory_peak: 0, ms: 0, retry_at: None }
 }

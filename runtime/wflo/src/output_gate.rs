@@ -39,7 +39,7 @@ pub(crate) fn is_output(call: &Call) -> bool {
 pub(crate) fn keeps(plan: &Plan, step: &PlanStep) -> Keeps {
     let asks = |action: &PolicyAction| matches!(action, PolicyAction::RequireApproval(_));
     let mut listening = plan.policies.iter().filter(|policy| policy.on.contains(&PolicyEvent::StepOutput));
-    if gate_of(step).is_some() {
+    if step.rollback || gate_of(step).is_some() {
         Keeps::Everything
     } else if listening.any(|policy| policy.actions.iter().any(asks)) {
         Keeps::WherePossible

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use wflo_engine::{AttemptEnd, Event, Recorded, RunState, UnitId};
-use wflo_host_api::{Decision, Gate, LogLine, StepContext, Stop};
+use wflo_host_api::{Decision, Gate, LogLine, StepContext, Stop, Undo};
 use wflo_manifest::Plan;
 use wflo_model::{
     ApprovalId, Call, CallError, CallResult, Failure, FaultKind, Grants, RunId, StepName, Timestamp,
@@ -21,6 +21,7 @@ use wflo_sandbox::End;
 
 use crate::ask::decision;
 use crate::attempt::context;
+use crate::compensate::{step_of, undo_of};
 use crate::history::{CameTo, History};
 use crate::output_gate::{is_output, output_call};
 use crate::player::{Divergence, Player, Wait};
@@ -80,7 +81,7 @@ impl Runtime {
         let decided = whole.approvals().filter_map(|approval| Some((approval.id, decision(approval)?)));
         let decided: Arc<HashMap<ApprovalId, Decision>> = Arc::new(decided.collect());
         let mut state = RunState::default();
-        let mut begun: HashMap<(UnitId, u32), StepContext> = HashMap::new();
+        let mut begun: HashMap<(UnitId, u32), (StepContext, Option<Undo>)> = HashMap::new();
         let mut of_unit: HashMap<UnitId, Vec<Recorded>> = HashMap::new();
         for recorded in &events {
             if let Some(unit) = recorded.place.unit_id() {
@@ -100,14 +101,15 @@ impl Runtime {
                 Event::AttemptStarted { .. } => {
                     let missing =
                         || RuntimeError::Bug { message: format!("the plan has no step `{}`", key.0.step) };
-                    let step = plan.step(&key.0.step).ok_or_else(missing)?;
+                    let step = &step_of(plan, &key.0).ok_or_else(missing)?;
                     let approval = state.unit(&key.0).approval;
                     let known = context(&run.to_string(), plan, &state, step, (&key.0, key.1), approval);
-                    begun.insert(key, known);
+                    let undo = undo_of(step, &key.0, &state);
+                    begun.insert(key, (known, undo));
                 }
                 Event::AttemptEnded { end, .. } if has_end_of_its_own(end) => {
-                    let Some(context) = begun.remove(&key) else { continue };
-                    let known = Known { context, decided: Arc::clone(&decided) };
+                    let Some((context, undo)) = begun.remove(&key) else { continue };
+                    let known = Known { context, undo, decided: Arc::clone(&decided) };
                     let events = of_unit.get(&key.0).into_iter().flatten().cloned();
                     let history = History::of(events, &key.0, key.1);
                     attempts.push(self.replay_attempt(run, plan, key, known, history, end).await?);
@@ -124,12 +126,12 @@ impl Runtime {
         run: RunId,
         plan: &Plan,
         (unit, attempt): (UnitId, u32),
-        Known { context, decided }: Known,
+        Known { context, undo, decided }: Known,
         history: History,
         recorded: &AttemptEnd,
     ) -> Result<AttemptReplay, RuntimeError> {
         let missing = || RuntimeError::Bug { message: format!("the plan has no step `{}`", unit.step) };
-        let step = plan.step(&unit.step).ok_or_else(missing)?;
+        let step = step_of(plan, &unit).ok_or_else(missing)?;
         let program = self.program(&step.component).await?;
         let keys = Arc::new(self.journal().keys(run).await?);
         let store = self.journal().store_id();
@@ -140,7 +142,10 @@ impl Runtime {
         let redactor = Redactor::new(!step.labels.is_empty());
         let (difference, waits) = Default::default();
         let gate = ReplayGate { player, context, decided, grants, redactor, cut_off, difference, waits };
-        let ended = program.run(step.function.as_str(), Box::new(gate), &step.limits).await;
+        let ended = match &undo {
+            Some(undo) => program.compensate(undo, Box::new(gate), &step.limits).await,
+            None => program.run(step.function.as_str(), Box::new(gate), &step.limits).await,
+        };
         let gate: Box<dyn Any> = ended.gate;
         let mut gate = gate.downcast::<ReplayGate>().expect("the sandbox gives back the gate it was given");
         let mut end = match ended.end {
@@ -242,6 +247,8 @@ impl From<Divergence> for Difference {
 struct Known {
     /// When it begins.
     context: StepContext,
+    /// What a compensator undoes.
+    undo: Option<Undo>,
     /// With the calls that people decided about.
     decided: Arc<HashMap<ApprovalId, Decision>>,
 }

@@ -9,6 +9,8 @@ use wflo_engine::{
 use wflo_manifest::Plan;
 use wflo_model::{ApprovalId, Digest, ModelName, PicoUsd, PrincipalName, RunId, StepName, Timestamp};
 
+use crate::RollbackView;
+
 /// One run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunView {
@@ -38,6 +40,9 @@ pub struct RunView {
     pub created_at: String,
     /// The number of its newest event.
     pub events: u64,
+    /// What was undone, where it was rolled back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollback: Option<RollbackView>,
 }
 
 /// One thing a run waits for.
@@ -244,9 +249,16 @@ impl LogView {
 }
 
 impl RunView {
+    /// Whether what it did is being undone.
+    #[must_use]
+    pub const fn is_rolling_back(&self) -> bool {
+        matches!(self.status, RunStatus::RollingBack)
+    }
+
     pub(crate) fn new(run: &RunId, plan: &Plan, state: &RunState) -> Self {
         let created = state.created().expect("a run that is shown was created");
         let ledger = state.ledger();
+        let rollback = RollbackView::of(state);
         let approvals =
             state.approvals().filter(|approval| approval.state == ApprovalState::Open).map(|approval| {
                 let until = approval.expires_at.map(|at| at.to_string());
@@ -273,6 +285,7 @@ impl RunView {
                 _ => None,
             };
             let (message, until) = (Some(reason.to_string()), unit.timer().map(|at| at.to_string()));
+            let id = id.compensates().unwrap_or(id);
             let (kind, step, item) = (kind.to_owned(), Some(id.step), id.item);
             Some(WaitView { kind, id: None, step, item, intent, message, until })
         });
@@ -286,7 +299,11 @@ impl RunView {
             } else {
                 approvals.chain(parked).collect()
             },
-            steps: plan.steps.iter().map(|step| StepView::new(&step.name, state)).collect(),
+            steps: plan
+                .steps
+                .iter()
+                .map(|step| StepView::new(&step.name, state, rollback.as_ref()))
+                .collect(),
             cost_usd: ledger.settled(),
             held_usd: ledger.held(),
             budget_usd: ledger.limit(),
@@ -294,17 +311,20 @@ impl RunView {
             requester: created.requester.clone(),
             created_at: created.at.to_string(),
             events: state.seq(),
+            rollback,
         }
     }
 }
 
 impl StepView {
-    fn new(name: &StepName, state: &RunState) -> Self {
+    fn new(name: &StepName, state: &RunState, rollback: Option<&RollbackView>) -> Self {
         let step = state.step(name);
+        let undone = rollback.filter(|_| state.status().is_final()).and_then(|it| it.has_undone(name));
+        let is_undone = step.status() == StepStatus::Succeeded && undone == Some(true);
         let unit = &step.unit;
         Self {
             name: name.clone(),
-            status: step.status(),
+            status: if is_undone { StepStatus::RolledBack } else { step.status() },
             attempts: unit.attempt,
             output: unit.output.clone(),
             items: step.items.as_ref().map(|items| ItemsView {

@@ -38,7 +38,7 @@ pub(crate) async fn resolve(
     session: &mut Session,
     args: Resolve,
 ) -> Result<Code, Failure> {
-    let Resolve { run, intent, done, not_done: _, no_resume } = args;
+    let Resolve { run, intent, done, not_done: _, compensate, no_resume } = args;
     let resolution = match done {
         Some(text) => Resolution::Done {
             value: serde_json::from_str(&text).map_err(|error| {
@@ -46,6 +46,7 @@ pub(crate) async fn resolve(
                     .hint("give what the call returned, such as `'{\"status\": 200}'`, or `null`")
             })?,
         },
+        None if compensate => Resolution::Compensate,
         None => Resolution::NotDone,
     };
     let deploy = project.deploy()?;

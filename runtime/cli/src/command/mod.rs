@@ -12,6 +12,7 @@ mod key;
 mod logs;
 mod outbox;
 mod policy;
+mod rollback;
 mod run;
 mod serve;
 
@@ -101,13 +102,17 @@ async fn stored(
             intervene::gc(global, project, session, older_than, dry_run).await?
         }
         Command::Erase { run } => intervene::erase(global, project, session, run).await?,
+        Command::Rollback { run, to, dry_run } => {
+            return rollback::rollback(global, project, session, run, to, dry_run).await;
+        }
+        Command::Show { run, changes: true } => rollback::changes(global, session, run).await?,
         Command::Replay { run } => return intervene::replay(global, session, run).await,
         Command::Runs { workflow, status, limit } => {
             let runs = session.ask(session::Runs { workflow, status, limit }).await?;
             output(global, &runs, || show::runs(&runs, terminal::stdout_colors()));
             say_if_none(global, &runs, "there are no such runs");
         }
-        Command::Show { run } => {
+        Command::Show { run, changes: false } => {
             let view = session.ask(session::Show { run }).await?;
             if global.json {
                 output(global, &view, String::new);

@@ -128,7 +128,7 @@ impl Deploy {
         }
     }
 
-    pub(super) fn beside(&self, path: &str) -> PathBuf {
+    pub(crate) fn beside(&self, path: &str) -> PathBuf {
         self.config.parent().unwrap_or(Path::new("/")).join(path)
     }
 

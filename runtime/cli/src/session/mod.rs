@@ -24,6 +24,7 @@ mod keeping;
 mod operation;
 mod operations;
 mod people;
+mod rollback;
 mod service;
 mod telling;
 
@@ -54,6 +55,7 @@ pub(crate) use self::operations::{
     SystemEventView, SystemEvents, Vote, Who,
 };
 pub(crate) use self::people::{Expire, Identities, IdentityView, Keep, Known, Revoke, Rotate};
+pub(crate) use self::rollback::{Changes, Rollback, RollbackPlan};
 use self::service::Refusal;
 pub(crate) use self::service::Service;
 pub(crate) use self::telling::{Outbox, Tell};

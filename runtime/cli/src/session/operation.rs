@@ -16,6 +16,7 @@ use super::operations::{
     SystemEvents, Vote,
 };
 use super::people::{Expire, Identities, Keep, Known, Revoke, Rotate};
+use super::rollback::{Changes, Rollback, RollbackPlan};
 use super::service::{Refusal, Service};
 use super::telling::{Outbox, Tell};
 
@@ -94,6 +95,7 @@ requests! {
     Approval,
     Approvals,
     Cancel,
+    Changes,
     Costs,
     Drive,
     Edit,
@@ -119,6 +121,8 @@ requests! {
     Revoke,
     Rotate,
     RotateKey,
+    Rollback,
+    RollbackPlan,
     Runs,
     Show,
     Start,

@@ -5,6 +5,7 @@ mod budgets;
 mod clock;
 mod interface;
 mod outbox;
+mod rollback;
 mod support;
 mod sweep;
 mod use_cases;

@@ -10,16 +10,17 @@ use serde_json::{Value, json};
 use wflo::{Components, Host, Outside, Principal, Principals, Runtime, StepProgram};
 use wflo_backends::SystemEntropy;
 use wflo_backends::db::sqlite::{Sqlite, SqliteOptions};
-use wflo_host_api::{Gate, Stop};
+use wflo_host_api::{Gate, Stop, Undo};
 use wflo_journal::{Blobs, FaultSync, Journal, MasterKey, MemoryStore, OpenError};
 use wflo_model::{
-    Call, Capability, DbAccess, Digest, Failure, FailureKind, Grants, Limits, ModelName, StoreId,
-    TableAccess, Timestamp,
+    Call, Capability, DbAccess, Digest, Failure, FailureKind, Grants, HttpGrant, Idempotency, Limits,
+    ModelName, StoreId, TableAccess, Timestamp,
 };
 use wflo_ports::{
-    ChatModel, ChatRequest, Clock, Completion, IdempotencyKey, ModelError, TokenBound, TokenUsage,
+    ChatModel, ChatRequest, Clock, Completion, HttpClient, HttpError, HttpLimits, HttpRequest, HttpResponse,
+    IdempotencyKey, ModelError, TokenBound, TokenUsage,
 };
-use wflo_sandbox::{End, Ended, LoadError, Missing, Usage};
+use wflo_sandbox::{DescribeError, End, Ended, LoadError, Missing, Usage};
 
 /// What all steps of these tests are.
 pub(crate) const COMPONENT: &[u8] = b"scripts of the test";
@@ -32,6 +33,7 @@ pub(crate) struct World {
     blobs: Blobs,
     clock: Arc<TestClock>,
     pub(crate) model: Arc<CountingModel>,
+    pub(crate) site: Arc<Site>,
     folder: tempfile::TempDir,
 }
 
@@ -55,6 +57,7 @@ impl World {
                 calls: Mutex::default(),
                 answers: AtomicU64::new(5),
             }),
+            site: Arc::default(),
             folder,
         }
     }
@@ -78,7 +81,8 @@ impl World {
         let database = Sqlite::open(self.database(), SqliteOptions::default()).unwrap();
         let outside = Outside::default()
             .with_models(self.model.clone())
-            .with_database("ledger".parse().unwrap(), Arc::new(database));
+            .with_database("ledger".parse().unwrap(), Arc::new(database))
+            .with_http(self.site.clone(), None);
         let member =
             |group: &str| Principal { groups: [group.parse().unwrap()].into(), ..Principal::default() };
         let people = [
@@ -156,6 +160,38 @@ impl ChatModel for CountingModel {
     }
 }
 
+/// A site that does what it is asked once for each key, and counts.
+#[derive(Default)]
+pub(crate) struct Site {
+    /// What was done: the path, and the key.
+    done: Mutex<BTreeSet<(String, String)>>,
+    /// How often `/break` is to fail.
+    pub(crate) fails: AtomicU64,
+}
+
+impl Site {
+    /// What was done, in the order of the paths.
+    pub(crate) fn done(&self) -> Vec<String> {
+        self.done.lock().unwrap().iter().map(|(path, _)| path.clone()).collect()
+    }
+}
+
+#[async_trait]
+impl HttpClient for Site {
+    async fn send(&self, request: &HttpRequest, _: HttpLimits) -> Result<HttpResponse, HttpError> {
+        let key = request.headers.iter().find(|(name, _)| name.as_str() == "idempotency-key");
+        let key = key.and_then(|(_, value)| value.as_text()).unwrap_or_default().to_owned();
+        let path = request.url.path().to_owned();
+        let fails = |left: u64| left.checked_sub(1);
+        let is_broken =
+            path == "/break" && self.fails.fetch_update(Ordering::SeqCst, Ordering::SeqCst, fails).is_ok();
+        if !is_broken {
+            self.done.lock().unwrap().insert((path, key));
+        }
+        Ok(HttpResponse { status: if is_broken { 500 } else { 200 }, headers: Vec::new(), body: "ok".into() })
+    }
+}
+
 /// What steps are granted.
 pub(crate) fn grants() -> Grants {
     let tables = || [("notes".to_owned(), TableAccess::All), ("counter".to_owned(), TableAccess::All)].into();
@@ -163,6 +199,14 @@ pub(crate) fn grants() -> Grants {
     Grants {
         db: [("ledger".parse().unwrap(), access)].into(),
         llm: [MODEL.parse().unwrap()].into(),
+        http: [HttpGrant {
+            allow: "POST https://site.example/*".parse().unwrap(),
+            idempotency: Some(Idempotency {
+                header: "idempotency-key".parse().unwrap(),
+                ttl: std::time::Duration::from_secs(86_400),
+            }),
+        }]
+        .into(),
         ..Grants::default()
     }
 }
@@ -195,6 +239,35 @@ impl StepProgram for Scripts {
         };
         Ended { gate, end, usage: Usage::default() }
     }
+
+    async fn compensates(&self) -> Result<BTreeSet<String>, DescribeError> {
+        Ok(["post", "post-breaking"].map(str::to_owned).into())
+    }
+
+    async fn compensate(&self, what: &Undo, mut gate: Box<dyn Gate>, _: &Limits) -> Ended {
+        let end = match uncompensated(what, &mut *gate).await {
+            Ok(Ok(())) => End::Output(Value::Null),
+            Ok(Err(failure)) => End::Failed(failure),
+            Err(stop) => End::Stopped(stop),
+        };
+        Ended { gate, end, usage: Usage::default() }
+    }
+}
+
+/// Undoes a step, and tells the site what it was told.
+async fn uncompensated(what: &Undo, gate: &mut dyn Gate) -> Result<Result<(), Failure>, Stop> {
+    assert_eq!(gate.context().step, what.step);
+    let path = if what.step == "post" { "undo" } else { "break" };
+    let told = json!({ "item": what.item, "output": what.output, "certain": what.certain }).to_string();
+    let answer = call(gate, "wasi:http/outgoing-handler", "handle", post(path, &told)).await?;
+    Ok(match answer["status"].as_u64() {
+        Some(200) => Ok(()),
+        _ => Err(Failure { kind: FailureKind::Retryable, message: "the site is broken".into() }),
+    })
+}
+
+fn post(path: &str, body: &str) -> Value {
+    json!({ "method": "POST", "url": format!("https://site.example/{path}"), "body": body })
 }
 
 async fn script(step: &str, gate: &mut dyn Gate) -> Result<Result<Value, Failure>, Stop> {
@@ -283,6 +356,15 @@ async fn script(step: &str, gate: &mut dyn Gate) -> Result<Result<Value, Failure
         "ask" => {
             let args = json!({ "summary": "may I?", "approvers": ["red", "blue"] });
             call(gate, "wflo:approval/gate", "request", args).await?["status"].clone()
+        }
+        "post" | "post-breaking" | "post-alone" => {
+            let item = gate.context().item.clone().unwrap_or(json!(step));
+            call(gate, "wasi:http/outgoing-handler", "handle", post("do", &item.to_string())).await?;
+            json!({ "posted": item })
+        }
+        "refuse" => {
+            let kind = FailureKind::Permanent;
+            return Ok(Err(Failure { kind, message: "it must not be".into() }));
         }
         other => json!(other),
     }))

@@ -53,7 +53,7 @@ pub(crate) fn plan(steps: Vec<PlanStep>, budget: Option<&str>) -> Plan {
 }
 
 /// Starts the run, or finds it, and brings it to its end or to where only money moves it.
-async fn go_on(process: &Process, plan: &Plan) -> Result<(RunId, RunView), RuntimeError> {
+pub(crate) async fn go_on(process: &Process, plan: &Plan) -> Result<(RunId, RunView), RuntimeError> {
     let Process { runtime, host, clock } = process;
     let run = runtime
         .start(Start {
@@ -95,11 +95,13 @@ async fn go_on(process: &Process, plan: &Plan) -> Result<(RunId, RunView), Runti
 
 /// What must be the same however often the process was killed.
 #[derive(Debug, PartialEq)]
-struct Outcome {
-    status: RunStatus,
+pub(crate) struct Outcome {
+    pub(crate) status: RunStatus,
     outputs: Vec<Option<Value>>,
-    effects: (i64, Vec<String>),
+    pub(crate) effects: (i64, Vec<String>),
     attempts: Vec<u32>,
+    /// What was done at a site, by path.
+    pub(crate) done: Vec<String>,
 }
 
 /// Plays a scenario in processes of which the first fail at these syncs; how it ended, and the syncs of the first.
@@ -128,6 +130,7 @@ async fn play(plan: &Plan, fail_at: &[u64]) -> (Outcome, u64) {
                     outputs: view.steps.iter().map(|step| step.output.clone()).collect(),
                     attempts: view.steps.iter().map(|step| step.attempts).collect(),
                     effects: effects(&world.database()),
+                    done: world.site.done(),
                 };
                 let calls = world.model.calls.lock().unwrap().clone();
                 let mut distinct = calls.clone();
@@ -144,7 +147,7 @@ async fn play(plan: &Plan, fail_at: &[u64]) -> (Outcome, u64) {
 }
 
 /// Sweeps every sync of a scenario, then every sync of it followed by the first ones of its recovery.
-fn sweep(plan: &Plan, expect: impl Fn(&Outcome)) {
+pub(crate) fn sweep(plan: &Plan, expect: impl Fn(&Outcome)) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     runtime.block_on(async {
         let (calm, syncs) = play(plan, &[]).await;

@@ -25,11 +25,12 @@ use std::fmt::Write as _;
 
 use rusqlite::Connection;
 use wflo_model::SqlValue;
-use wflo_ports::{ChangeLimits, ChangeSet, DbError, RowChange, TableChange};
+use wflo_ports::{ChangeLimits, ChangeSet, DbError, Entropy, RowChange, TableChange};
 
 use super::error::translate;
 use super::table::{Found, Table, find, quoted};
 use super::value::{from_sqlite, size};
+use crate::SystemEntropy;
 use crate::db::order::by_value;
 
 /// What a transaction keeps of its changes.
@@ -64,7 +65,7 @@ impl Capture {
     /// When the system has no randomness to give.
     pub(super) fn new() -> Result<Self, DbError> {
         let mut bytes = [0; 16];
-        getrandom::fill(&mut bytes).map_err(|error| DbError::Other(error.to_string()))?;
+        SystemEntropy.fill(&mut bytes).map_err(|error| DbError::Other(error.to_string()))?;
         let hex = bytes.iter().fold(String::new(), |mut hex, byte| {
             write!(hex, "{byte:02x}").expect("text takes whatever is written to it");
             hex

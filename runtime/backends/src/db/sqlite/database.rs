@@ -136,6 +136,24 @@ impl Sqlite {
         Ok(Self { path: full, options, readers, idle: Arc::default(), writer })
     }
 
+    /// Those of `tables` whose changes cannot be kept, in a database file of which nothing is changed. A table that is
+    /// not there is not among them.
+    ///
+    /// Blocks; it is for checking before anything runs.
+    ///
+    /// # Errors
+    /// When the file is not there, or is no database.
+    pub fn uncapturable_at<'a>(
+        path: impl AsRef<Path>,
+        tables: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Vec<Uncapturable>, DbError> {
+        let options = SqliteOptions::default();
+        let full = path.as_ref().canonicalize();
+        let full = full.map_err(|error| DbError::Unavailable(error.to_string()))?;
+        let connection = options.connect(&full, Mode::Read, options.transaction_timeout)?;
+        uncapturable(&connection, tables)
+    }
+
     /// Runs `work` on a connection for reading.
     async fn read<T: Send + 'static>(
         &self,
@@ -164,6 +182,19 @@ impl Sqlite {
         })
         .await
     }
+}
+
+fn uncapturable<'a>(
+    connection: &Connection,
+    tables: impl IntoIterator<Item = &'a str>,
+) -> Result<Vec<Uncapturable>, DbError> {
+    let mut found = Vec::new();
+    for table in tables {
+        if let Found::Uncapturable(why) = find(connection.host(), table).map_err(translate)? {
+            found.push(Uncapturable { table: table.to_owned(), why: why.to_owned() });
+        }
+    }
+    Ok(found)
 }
 
 fn prepare_effects(writer: &rusqlite::Connection) -> rusqlite::Result<()> {
@@ -212,13 +243,7 @@ impl Database for Sqlite {
     async fn uncapturable(&self, tables: &[String]) -> Result<Vec<Uncapturable>, DbError> {
         let tables = tables.to_vec();
         self.read(self.options.transaction_timeout, move |connection, _| {
-            let mut found = Vec::new();
-            for table in tables {
-                if let Found::Uncapturable(why) = find(connection.host(), &table).map_err(translate)? {
-                    found.push(Uncapturable { table, why: why.to_owned() });
-                }
-            }
-            Ok(found)
+            uncapturable(connection, tables.iter().map(String::as_str))
         })
         .await
     }

@@ -13,8 +13,11 @@ pub(super) struct Table {
     pub(super) key: Vec<usize>,
     /// What may make a row take another's place: the key, and every unique index, as columns with the collation in
     /// which they are compared.
-    pub(super) unique: Vec<Vec<(String, Option<String>)>>,
+    pub(super) unique: Vec<Unique>,
 }
+
+/// The columns of a unique index, each with the collation it is compared in if that is not the column's own.
+pub(super) type Unique = Vec<(String, Option<String>)>;
 
 /// What a name stands for.
 #[derive(Clone, Debug)]
@@ -79,10 +82,7 @@ pub(super) fn find(sqlite: &Connection, name: &str) -> rusqlite::Result<Found> {
 }
 
 /// The unique indexes of a table; none if one of them is on an expression.
-fn unique_indexes(
-    sqlite: &Connection,
-    table: &str,
-) -> rusqlite::Result<Option<Vec<Vec<(String, Option<String>)>>>> {
+fn unique_indexes(sqlite: &Connection, table: &str) -> rusqlite::Result<Option<Vec<Unique>>> {
     let mut indexes = Vec::new();
     let names: Vec<String> = sqlite
         .prepare_cached("SELECT name FROM pragma_index_list(?1, 'main') WHERE \"unique\" ORDER BY seq")?

@@ -217,7 +217,9 @@ impl<'c> Undo<'c> {
     ) -> Result<Option<String>, DbError> {
         let Some(found) = found else { return Ok(None) };
         for key in self.foreign.iter().filter(|key| key.parent.eq_ignore_ascii_case(&table.table)) {
-            let Some(loses) = values_of(table, &key.to, found).filter(no_null) else { continue };
+            let Some(loses) = values_of(table, &key.to, found).filter(|values| no_null(values)) else {
+                continue;
+            };
             if wanted.is_some_and(|wanted| values_of(table, &key.to, wanted) == Some(loses.clone())) {
                 continue;
             }
@@ -244,7 +246,9 @@ impl<'c> Undo<'c> {
     ) -> Result<Option<String>, DbError> {
         let Some(wanted) = wanted else { return Ok(None) };
         for key in self.foreign.iter().filter(|key| key.child.eq_ignore_ascii_case(&table.table)) {
-            let Some(needs) = values_of(table, &key.from, wanted).filter(no_null) else { continue };
+            let Some(needs) = values_of(table, &key.from, wanted).filter(|values| no_null(values)) else {
+                continue;
+            };
             if found.is_some_and(|found| values_of(table, &key.from, found) == Some(needs.clone())) {
                 continue;
             }
@@ -297,7 +301,7 @@ fn values_of(table: &TableChange, columns: &[String], row: &[SqlValue]) -> Optio
 }
 
 /// A foreign key with a null in it refers to nothing.
-fn no_null(values: &Vec<SqlValue>) -> bool {
+fn no_null(values: &[SqlValue]) -> bool {
     !values.contains(&SqlValue::Null)
 }
 

@@ -1,0 +1,42 @@
+//! `wflo rollback` and `wflo show --changes`.
+
+use wflo_model::{RunId, StepName};
+
+use super::run::{follow, who};
+use super::{output, say_if_none};
+use crate::args::Global;
+use crate::failure::{Code, Failure};
+use crate::project::Project;
+use crate::session::{self, Session};
+use crate::{terminal, undoing};
+
+/// Has what a run did undone, and follows it; with `dry_run` only says what that would be.
+pub(crate) async fn rollback(
+    global: &Global,
+    project: &Project,
+    session: &mut Session,
+    run: RunId,
+    to: Option<StepName>,
+    dry_run: bool,
+) -> Result<Code, Failure> {
+    if dry_run {
+        let plan = session.ask(session::RollbackPlan { run, to }).await?;
+        output(global, &plan, || undoing::plan(&plan));
+        return Ok(Code::Succeeded);
+    }
+    let deploy = project.deploy()?;
+    let (who, again) = (who(global)?, false);
+    session.ask(session::Rollback { run, to, who, deploy: deploy.clone(), again }).await?;
+    let code = follow(global, session, session::Drive { run, deploy: deploy.clone() }, deploy, run).await?;
+    // All of it undone is what was wanted.
+    let status = session.ask_anyway(session::Show { run }).await?.status;
+    Ok(if status == wflo::RunStatus::RolledBack { Code::Succeeded } else { code })
+}
+
+/// Shows the rows that a run changed.
+pub(crate) async fn changes(global: &Global, session: &mut Session, run: RunId) -> Result<(), Failure> {
+    let views = session.ask(session::Changes { run }).await?;
+    output(global, &views, || undoing::of_run(&views, terminal::stdout_colors()));
+    say_if_none(global, &views, "no changes were kept: `rollback = true` in a step keeps them");
+    Ok(())
+}

@@ -1,0 +1,74 @@
+//! Operations that undo what a run did, and that show what it changed; each with why it does no harm to ask twice.
+
+use serde::{Deserialize, Serialize};
+use wflo::{ChangesView, RuntimeError};
+use wflo_model::{RunId, StepName};
+
+use super::deploy::Deploy;
+use super::operation::{Operation, Sink};
+use super::operations::Who;
+use super::service::{Refusal, Service};
+
+/// Has what a run did undone. Asked again after its answer was lost, a rollback that is under way, or over, is this one.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Rollback {
+    pub(crate) run: RunId,
+    pub(crate) to: Option<StepName>,
+    pub(crate) who: Who,
+    pub(crate) deploy: Deploy,
+    pub(crate) again: bool,
+}
+
+impl Operation for Rollback {
+    type Answer = ();
+
+    async fn perform(self, service: &Service, _: Sink) -> Result<Self::Answer, Refusal> {
+        let runtime = service.runtime();
+        let by = service.requester(&self.deploy, self.who).await?;
+        if self.again
+            && let Some(rollback) = runtime.show(self.run).await?.rollback
+            && (rollback.by, &rollback.to) == (Some(by.clone()), &self.to)
+        {
+            return Ok(());
+        }
+        match runtime.rollback(self.run, self.to, &by).await {
+            Err(RuntimeError::NotRollable { .. }) if runtime.show(self.run).await?.is_rolling_back() => {
+                Ok(())
+            }
+            begun => Ok(begun?),
+        }
+    }
+
+    fn again(self) -> Self {
+        Self { again: true, ..self }
+    }
+}
+
+/// What a rollback would do. Reads.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct RollbackPlan {
+    pub(crate) run: RunId,
+    pub(crate) to: Option<StepName>,
+}
+
+impl Operation for RollbackPlan {
+    type Answer = wflo_engine::RollbackPlan;
+
+    async fn perform(self, service: &Service, _: Sink) -> Result<Self::Answer, Refusal> {
+        Ok(service.runtime().rollback_plan(self.run, self.to.as_ref()).await?)
+    }
+}
+
+/// The rows that the steps of a run changed. Reads.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Changes {
+    pub(crate) run: RunId,
+}
+
+impl Operation for Changes {
+    type Answer = Vec<ChangesView>;
+
+    async fn perform(self, service: &Service, _: Sink) -> Result<Self::Answer, Refusal> {
+        Ok(service.runtime().changes(self.run).await?)
+    }
+}

@@ -1,0 +1,187 @@
+//! Undoing what a run did: what there is to undo, in which order, and what it comes to.
+//!
+//! A run that has ended is rolled back in three stages. First its events are read and become a [`RollbackPlan`]. Then
+//! the compensators of its steps run, newest first, each as a durable step of its own. Last, what its steps wrote to
+//! databases is undone, newest first, in one transaction a database. What cannot be undone is in the plan from the
+//! beginning, and what could not be undone is in the report at the end.
+
+mod decide;
+mod plan;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use wflo_model::{Conflict, Label, PrincipalName, StepName};
+
+use crate::{RunStatus, UnitId};
+
+pub(crate) use decide::decide;
+pub use plan::plan_rollback;
+
+/// What a rollback does, and what it cannot do: known before any of it is done.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RollbackPlan {
+    /// Steps and items whose compensators run, newest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub compensate: Vec<Compensation>,
+    /// Steps and items whose writes are undone, the last that committed first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub undo: Vec<UndoWrites>,
+    /// What stays, newest first: nothing can undo it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left: Vec<LeftEffect>,
+}
+
+/// A compensator to run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Compensation {
+    /// The step.
+    pub step: StepName,
+    /// The item, where it fans out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub item: Option<u32>,
+    /// Whether its effects did happen; false where one of them may or may not have.
+    pub certain: bool,
+    /// What it did, in words.
+    pub effects: Vec<String>,
+}
+
+/// Writes to undo.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UndoWrites {
+    /// The step.
+    pub step: StepName,
+    /// The item, where it fans out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub item: Option<u32>,
+    /// The event that has the rows.
+    pub event: u64,
+    /// How many rows, by database.
+    pub databases: BTreeMap<Label, u64>,
+}
+
+/// An effect that stays.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftEffect {
+    /// The step.
+    pub step: StepName,
+    /// The item, where it fans out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub item: Option<u32>,
+    /// What it is, in words.
+    pub what: String,
+    /// Whether it did happen; false where it may or may not have.
+    pub certain: bool,
+}
+
+/// What came of undoing the writes of one step or item to one database.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StepUndone {
+    /// The step.
+    pub step: StepName,
+    /// The item, where it fans out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub item: Option<u32>,
+    /// Rows that are as they were.
+    pub rows: u64,
+    /// Rows that were left as they are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conflicts: Vec<Conflict>,
+}
+
+/// A rollback as far as it has come.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rollback {
+    /// The event that began it.
+    pub seq: u64,
+    /// Who asked for it; none where the workflow says so itself.
+    pub by: Option<PrincipalName>,
+    /// The step that stays, with everything before it.
+    pub to: Option<StepName>,
+    /// Where the run stood.
+    pub was: RunStatus,
+    /// What it does; none until the run's events have been read.
+    pub plan: Option<RollbackPlan>,
+    /// What was undone, by database; there before it is committed.
+    pub undone: BTreeMap<Label, Vec<StepUndone>>,
+    /// The databases that are done with, and why one could not be undone.
+    pub settled: BTreeMap<Label, Option<String>>,
+    /// The compensators that this rollback has begun.
+    pub begun: BTreeSet<UnitId>,
+    /// Whether it is over.
+    pub is_over: bool,
+}
+
+impl Compensation {
+    /// The step or item that is compensated.
+    #[must_use]
+    pub fn unit(&self) -> UnitId {
+        UnitId { step: self.step.clone(), item: self.item }
+    }
+}
+
+impl UndoWrites {
+    /// The step or item whose writes they are.
+    #[must_use]
+    pub fn unit(&self) -> UnitId {
+        UnitId { step: self.step.clone(), item: self.item }
+    }
+}
+
+impl RollbackPlan {
+    /// The databases in which something is undone.
+    #[must_use]
+    pub fn databases(&self) -> BTreeSet<&Label> {
+        self.undo.iter().flat_map(|undo| undo.databases.keys()).collect()
+    }
+
+    /// Whether there is nothing to undo and nothing that would stay.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.compensate.is_empty() && self.undo.is_empty() && self.left.is_empty()
+    }
+}
+
+impl Rollback {
+    pub(crate) const fn new(
+        seq: u64,
+        by: Option<PrincipalName>,
+        to: Option<StepName>,
+        was: RunStatus,
+    ) -> Self {
+        Self {
+            seq,
+            by,
+            to,
+            was,
+            plan: None,
+            undone: BTreeMap::new(),
+            settled: BTreeMap::new(),
+            begun: BTreeSet::new(),
+            is_over: false,
+        }
+    }
+}
+
+impl UnitId {
+    /// The unit under which the compensator of this one runs; none where its name would be too long.
+    ///
+    /// ```
+    /// use wflo_engine::UnitId;
+    /// let item = UnitId::step(&"pay".parse().unwrap()).with_item(3);
+    /// let compensator = item.compensator().unwrap();
+    /// assert_eq!(compensator.step.as_str(), "__undo_3__pay");
+    /// assert_eq!(compensator.compensates(), Some(item));
+    /// ```
+    #[must_use]
+    pub fn compensator(&self) -> Option<Self> {
+        Some(Self { step: self.step.compensator(self.item)?, item: None })
+    }
+
+    /// The unit that this one compensates, if it is a compensator.
+    #[must_use]
+    pub fn compensates(&self) -> Option<Self> {
+        let (step, item) = self.step.compensates()?;
+        Some(Self { step, item })
+    }
+}

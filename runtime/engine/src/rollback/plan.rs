@@ -1,0 +1,200 @@
+//! What there is to undo, read from the events of a run.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use wflo_model::{Digest, Label, StepName};
+
+use super::{Compensation, LeftEffect, RollbackPlan, UndoWrites};
+use crate::{AttemptEnd, CallClass, Event, Recorded, Resolution, UnitId};
+
+/// An effect outside of databases.
+struct Effect {
+    what: String,
+    certain: bool,
+}
+
+/// What one step or item has done.
+#[derive(Default)]
+struct Done {
+    began: u64,
+    /// By the key of the call: made twice under one key it is one effect.
+    effects: BTreeMap<Digest, Effect>,
+    /// The commit under way: its event, and the rows of each database, none where they were not kept.
+    committing: Option<(u64, BTreeMap<Label, Option<u64>>)>,
+    committed: Vec<(u64, BTreeMap<Label, Option<u64>>)>,
+    compensated: bool,
+    /// What an earlier rollback has undone without conflict: event and database.
+    undone: BTreeSet<Label>,
+}
+
+/// Reads from the events of a run what a rollback to `to` has to undo: everything that began after that step had ended;
+/// without it, everything. What was undone before is left out.
+///
+/// `compensates` says of a step whether its component can undo it.
+#[must_use]
+pub fn plan_rollback(
+    events: &[Recorded],
+    to: Option<&StepName>,
+    compensates: impl Fn(&StepName) -> bool,
+) -> RollbackPlan {
+    let mut units: BTreeMap<UnitId, Done> = BTreeMap::new();
+    let mut calls: BTreeMap<u64, (UnitId, Digest)> = BTreeMap::new();
+    let mut kept_until = 0;
+    let mut undoing: BTreeMap<&Label, Vec<UnitId>> = BTreeMap::new();
+    for recorded in events {
+        if let Event::Undoing { database, steps } = &recorded.event {
+            let clean = steps.iter().filter(|step| step.conflicts.is_empty());
+            let clean = clean.map(|step| UnitId { step: step.step.clone(), item: step.item });
+            undoing.insert(database, clean.collect());
+        }
+        if let Event::Undone { database, error: None } = &recorded.event {
+            for unit in undoing.remove(database).unwrap_or_default() {
+                units.entry(unit).or_default().undone.insert(database.clone());
+            }
+        }
+        let Some(unit) = recorded.place.unit_id() else { continue };
+        if let Some(of) = unit.compensates() {
+            if let Event::AttemptEnded { end: AttemptEnd::Succeeded { .. }, .. } = &recorded.event {
+                units.entry(of).or_default().compensated = true;
+            }
+            continue;
+        }
+        if to == Some(&unit.step) && has_ended(&recorded.event) {
+            kept_until = recorded.seq;
+        }
+        take(recorded, unit, &mut units, &mut calls);
+    }
+    let mut units: Vec<_> = units.into_iter().filter(|(_, done)| done.began > kept_until).collect();
+    units.sort_by_key(|(_, done)| std::cmp::Reverse(done.began));
+    let mut plan = RollbackPlan::default();
+    for (unit, done) in units {
+        add(&mut plan, unit, done, &compensates);
+    }
+    // Of steps side by side, the one that began first may have committed last. The journal has a commit before the
+    // database lets go of its rows, so its order is that in which they changed.
+    plan.undo.sort_by_key(|undo| std::cmp::Reverse(undo.event));
+    plan
+}
+
+fn has_ended(event: &Event) -> bool {
+    match event {
+        Event::AttemptEnded { retry_at, .. } => retry_at.is_none(),
+        Event::StepEnded { .. } | Event::Joined | Event::Inherited { .. } => true,
+        _ => false,
+    }
+}
+
+/// Takes in what an event says about effects.
+fn take(
+    recorded: &Recorded,
+    unit: UnitId,
+    units: &mut BTreeMap<UnitId, Done>,
+    calls: &mut BTreeMap<u64, (UnitId, Digest)>,
+) {
+    let effect_of = |intent: &u64| calls.get(intent).cloned();
+    match &recorded.event {
+        Event::AttemptStarted { .. } => {
+            let done = units.entry(unit).or_default();
+            if done.began == 0 {
+                done.began = recorded.seq;
+            }
+        }
+        Event::Intent { asked, class, key, .. } if has_effect(*class) => {
+            calls.insert(recorded.seq, (unit.clone(), *key));
+            let effect = Effect { what: words(asked), certain: false };
+            units.entry(unit).or_default().effects.entry(*key).or_insert(effect);
+        }
+        Event::Returned(returned) if returned.result.is_ok() => {
+            if let Some((unit, key)) = returned.intent.as_ref().and_then(effect_of)
+                && let Some(effect) = units.entry(unit).or_default().effects.get_mut(&key)
+            {
+                effect.certain = true;
+            }
+        }
+        Event::Resolved { intent, resolution, .. } => {
+            if let Some((unit, key)) = effect_of(intent) {
+                let effects = &mut units.entry(unit).or_default().effects;
+                match resolution {
+                    Resolution::NotDone => _ = effects.remove(&key),
+                    Resolution::Done { .. } | Resolution::Compensate => {
+                        if let Some(effect) = effects.get_mut(&key) {
+                            effect.certain = matches!(resolution, Resolution::Done { .. });
+                        }
+                    }
+                }
+            }
+        }
+        Event::Committing { databases, changes, .. } => {
+            let rows = |label: &Label| changes.get(label).map(|changes| changes.row_count() as u64);
+            let databases = databases.iter().map(|label| (label.clone(), rows(label))).collect();
+            units.entry(unit).or_default().committing = Some((recorded.seq, databases));
+        }
+        Event::AttemptEnded { end, .. } => {
+            let done = units.entry(unit).or_default();
+            let committing = done.committing.take();
+            if matches!(end, AttemptEnd::Succeeded { .. }) {
+                done.committed.extend(committing);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Whether a call of this class changes something outside that no transaction takes back.
+const fn has_effect(class: CallClass) -> bool {
+    match class {
+        CallClass::Read | CallClass::Repeatable | CallClass::Transactional => false,
+        CallClass::Keyed | CallClass::Recognisable | CallClass::Verifiable | CallClass::Unsafe => true,
+    }
+}
+
+fn add(plan: &mut RollbackPlan, unit: UnitId, done: Done, compensates: &impl Fn(&StepName) -> bool) {
+    let Done { effects, committed, compensated, undone, .. } = done;
+    let UnitId { step, item } = unit.clone();
+    let mut effects: Vec<Effect> = effects.into_values().collect();
+    for (event, databases) in committed {
+        let mut rows = BTreeMap::new();
+        for (label, kept) in databases {
+            match kept {
+                Some(0) => {}
+                Some(count) if !undone.contains(&label) => _ = rows.insert(label, count),
+                Some(_) => {}
+                None => {
+                    let what = format!("what it wrote to database `{label}` without `rollback = true`");
+                    effects.push(Effect { what, certain: true });
+                }
+            }
+        }
+        if !rows.is_empty() {
+            plan.undo.push(UndoWrites { step: step.clone(), item, event, databases: rows });
+        }
+    }
+    if effects.is_empty() || compensated {
+        return;
+    }
+    if compensates(&step) && unit.compensator().is_some() {
+        let certain = effects.iter().all(|effect| effect.certain);
+        let effects = effects.into_iter().map(|effect| effect.what).collect();
+        plan.compensate.push(Compensation { step, item, certain, effects });
+    } else {
+        let left = |effect: Effect| LeftEffect {
+            step: step.clone(),
+            item,
+            what: effect.what,
+            certain: effect.certain,
+        };
+        plan.left.extend(effects.into_iter().map(left));
+    }
+}
+
+/// A call that has an effect, in words: its target, and nothing of what it carried.
+fn words(call: &wflo_model::Call) -> String {
+    let text = |key: &str| call.args.get(key).and_then(serde_json::Value::as_str);
+    match (text("method"), text("url")) {
+        (Some(method), Some(url)) => {
+            let end = url.find(['?', '#']).unwrap_or(url.len());
+            format!("`{method} {}`", &url[..end])
+        }
+        _ => format!("`{call}`"),
+    }
+}

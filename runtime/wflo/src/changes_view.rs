@@ -1,0 +1,56 @@
+//! What the steps of a run have changed in databases, to be looked at.
+
+use serde::{Deserialize, Serialize};
+use wflo_engine::{AttemptEnd, Event, Recorded};
+use wflo_model::{ChangeSet, Label, StepName};
+
+/// What one step or item changed in one database.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ChangesView {
+    /// The step.
+    pub step: StepName,
+    /// The item, where it fans out; counted from 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub item: Option<u32>,
+    /// The attempt, from 1.
+    pub attempt: u32,
+    /// The database.
+    pub database: Label,
+    /// The event that has them.
+    pub event: u64,
+    /// Whether they are known to have committed: false between the journal's word and the database's.
+    pub committed: bool,
+    /// The rows.
+    pub changes: ChangeSet,
+}
+
+/// Reads them from the events of a run. What was about to commit and did not is left out.
+pub(crate) fn changes(events: &[Recorded]) -> Vec<ChangesView> {
+    let mut views: Vec<ChangesView> = Vec::new();
+    for recorded in events {
+        let Some(unit) = recorded.place.unit_id() else { continue };
+        let is_of = |view: &ChangesView| {
+            (&view.step, view.item, view.attempt) == (&unit.step, unit.item, recorded.place.attempt)
+        };
+        match &recorded.event {
+            Event::Committing { changes, .. } => {
+                views.retain(|view| view.committed || !is_of(view));
+                views.extend(changes.iter().map(|(database, changes)| ChangesView {
+                    step: unit.step.clone(),
+                    item: unit.item,
+                    attempt: recorded.place.attempt,
+                    database: database.clone(),
+                    event: recorded.seq,
+                    committed: false,
+                    changes: changes.clone(),
+                }));
+            }
+            Event::AttemptEnded { end: AttemptEnd::Succeeded { .. }, .. } => {
+                views.iter_mut().filter(|view| is_of(view)).for_each(|view| view.committed = true);
+            }
+            Event::AttemptEnded { .. } => views.retain(|view| view.committed || !is_of(view)),
+            _ => {}
+        }
+    }
+    views
+}

@@ -1,0 +1,221 @@
+//! Undoing what a run did: asked for, planned, performed.
+//!
+//! Which steps follow one another is the engine's to say (`wflo_engine::rollback`). What is done here is what needs the
+//! outside: the run's events are read into a plan, and in each database the inverse of what the run wrote is applied in
+//! one transaction, under a marker of its own. What came of it is in the journal before it commits, so that a crash at
+//! any moment undoes nothing twice and forgets no conflict. Compensators are attempts like any others
+//! (`compensate.rs`).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use wflo_engine::{
+    Command, Event, Place, Recorded, RollbackPlan, RunState, RunStatus, StepUndone, UndoWrites, plan_rollback,
+};
+use wflo_manifest::Plan;
+use wflo_model::{ChangeSet, Label, PrincipalName, RunId, StepName};
+use wflo_ports::{Begun, Capture, Database, DbError, Marker, MarkerPurpose};
+
+use crate::attempt::AttemptFailed;
+use crate::executor::Executor;
+use crate::operation::database;
+use crate::run_log::recorded;
+use crate::{Runtime, RuntimeError};
+
+impl Runtime {
+    /// What a rollback of the run would do, and what it could not do; nothing is done.
+    ///
+    /// # Errors
+    /// [`RuntimeError::NotRollable`] for a run that has not ended, or was forked.
+    pub async fn rollback_plan(
+        &self,
+        run: RunId,
+        to: Option<&StepName>,
+    ) -> Result<RollbackPlan, RuntimeError> {
+        let events = self.events(run).await?;
+        let state = RunState::replay(&events).map_err(crate::LogFailed::from)?;
+        let plan = self.plan(&state).await?;
+        may_roll_back(run, &plan, &state, to)?;
+        self.planned(&plan, &events, to).await
+    }
+
+    /// Has what a run did undone, back to where `to` had ended, or all of it; durable when this returns. Whoever
+    /// [drives](Self::drive) the run does it.
+    ///
+    /// # Errors
+    /// [`RuntimeError::NotRollable`] for a run that has not ended, or was forked.
+    pub async fn rollback(
+        &self,
+        run: RunId,
+        to: Option<StepName>,
+        by: &PrincipalName,
+    ) -> Result<(), RuntimeError> {
+        let (log, plan) = self.open(run).await?;
+        let begun = log.transact(|state| {
+            may_roll_back(run, &plan, state, to.as_ref())?;
+            let event = Event::RollbackStarted { by: Some(by.clone()), to };
+            Ok::<_, RuntimeError>((vec![(Place::RUN, event)], ()))
+        })?;
+        begun?.0.durable().await?;
+        log.wake();
+        Ok(())
+    }
+
+    /// The rows that the steps of a run have changed, in the order in which they committed.
+    ///
+    /// # Errors
+    /// [`RuntimeError::NoSuchRun`].
+    pub async fn changes(&self, run: RunId) -> Result<Vec<crate::ChangesView>, RuntimeError> {
+        Ok(crate::changes_view::changes(&self.events(run).await?))
+    }
+
+    async fn planned(
+        &self,
+        plan: &Plan,
+        events: &[Recorded],
+        to: Option<&StepName>,
+    ) -> Result<RollbackPlan, RuntimeError> {
+        let mut compensates = BTreeSet::new();
+        for component in plan.components() {
+            let able = self.program(&component).await?.compensates().await?;
+            let of_it = plan.steps.iter().filter(|step| step.component == component);
+            compensates
+                .extend(of_it.filter(|step| able.contains(step.function.as_str())).map(|step| &step.name));
+        }
+        Ok(plan_rollback(events, to, |step| compensates.contains(step)))
+    }
+}
+
+/// Whether a run can be rolled back as it stands.
+fn may_roll_back(
+    run: RunId,
+    plan: &Plan,
+    state: &RunState,
+    to: Option<&StepName>,
+) -> Result<(), RuntimeError> {
+    let not = |why: String| Err(RuntimeError::NotRollable { run, why });
+    match state.status() {
+        RunStatus::Superseded => return not("a fork goes on in its place".into()),
+        RunStatus::RolledBack => return not("it is rolled back".into()),
+        status if !status.is_final() => return not(format!("it has not ended: it is {status}")),
+        _ => {}
+    }
+    match to {
+        Some(step) if plan.step(step).is_none() => not(format!("it has no step `{step}`")),
+        Some(step) if state.step(step).unit.ended_at.is_none() => {
+            not(format!("its step `{step}` has not ended"))
+        }
+        _ => Ok(()),
+    }
+}
+
+impl Executor<'_> {
+    /// Performs what the engine wants done next in a rollback.
+    pub(crate) async fn roll_back(&self, command: Command) -> Result<(), RuntimeError> {
+        match command {
+            Command::PlanRollback => self.plan_rollback().await,
+            Command::Undo { database } => self.undo(&database).await,
+            Command::Append(_) | Command::Attempt { .. } => Ok(()),
+        }
+    }
+
+    async fn plan_rollback(&self) -> Result<(), RuntimeError> {
+        self.log.flush().await?;
+        let to = self.log.read(|state| state.rolling_back().and_then(|rollback| rollback.to.clone()));
+        let events = self.runtime.events(*self.log.run()).await?;
+        let plan = self.runtime.planned(&self.plan, &events, to.as_ref()).await?;
+        self.append(Event::RollbackPlanned { plan }).await
+    }
+
+    /// Undoes in one database what the run wrote to it. The commit point is the database's.
+    async fn undo(&self, label: &Label) -> Result<(), RuntimeError> {
+        let Some((rollback, writes)) = self.log.read(|state| {
+            let rollback = state.rolling_back()?;
+            let writes = rollback.plan.as_ref()?.undo.iter();
+            let here = writes.filter(|undo| undo.databases.contains_key(label)).cloned();
+            Some((rollback.seq, here.collect::<Vec<UndoWrites>>()))
+        }) else {
+            return Ok(());
+        };
+        let Some(oldest) = writes.last() else { return Ok(()) };
+        let database =
+            database(&self.host.outside, label).map_err(|error| failed(oldest, error.to_string()))?;
+        let marker = Marker { purpose: MarkerPurpose::Undo { rollback }, ..self.log.marker(&oldest.unit()) };
+        let begun = database.begin(&marker, Capture::Off).await;
+        let mut transaction = match begun.map_err(|error| failed(oldest, error.to_string()))? {
+            Begun::Open(transaction) => transaction,
+            // A crash came between its commit and this: what came of it is in the journal already.
+            Begun::AlreadyCommitted => return self.settled(label, None).await,
+        };
+        let mut steps = Vec::new();
+        for undo in &writes {
+            let changes = self.changes_of(undo, label).await?;
+            match transaction.undo(&changes).await {
+                Ok(undone) => steps.push(StepUndone {
+                    step: undo.step.clone(),
+                    item: undo.item,
+                    rows: undone.rows,
+                    conflicts: undone.conflicts,
+                }),
+                Err(error @ DbError::Unavailable(_)) => return Err(failed(undo, error.to_string()).into()),
+                Err(error) => {
+                    transaction.rollback().await;
+                    return self.settled(label, Some(error.to_string())).await;
+                }
+            }
+        }
+        self.append(Event::Undoing { database: label.clone(), steps }).await?;
+        if let Err(source) = transaction.commit().await {
+            self.after_undo(database, &marker, label, oldest, source).await?;
+        }
+        self.settled(label, None).await
+    }
+
+    /// A COMMIT that reported an error may have committed all the same: the marker tells. One that did not is done
+    /// again when the run is resumed.
+    async fn after_undo(
+        &self,
+        database: &Arc<dyn Database>,
+        marker: &Marker,
+        label: &Label,
+        of: &UndoWrites,
+        source: DbError,
+    ) -> Result<(), RuntimeError> {
+        match database.committed(marker).await {
+            Ok(true) => Ok(()),
+            _ => {
+                Err(AttemptFailed::Commit { step: of.unit().to_string(), db: label.to_string(), source }
+                    .into())
+            }
+        }
+    }
+
+    /// What a step changed in a database, as the journal has it.
+    async fn changes_of(&self, undo: &UndoWrites, label: &Label) -> Result<ChangeSet, RuntimeError> {
+        let mut reader = self.runtime.journal().reader(*self.log.run(), undo.event).await?;
+        let entry = reader.next().await?;
+        let event = entry.as_ref().map(recorded).transpose().map_err(crate::LogFailed::from)?;
+        match event.map(|recorded| recorded.event) {
+            Some(Event::Committing { mut changes, .. }) => Ok(changes.remove(label).unwrap_or_default()),
+            _ => Err(RuntimeError::Bug { message: format!("event {} holds no changes", undo.event) }),
+        }
+    }
+
+    async fn settled(&self, label: &Label, error: Option<String>) -> Result<(), RuntimeError> {
+        self.append(Event::Undone { database: label.clone(), error }).await
+    }
+
+    async fn append(&self, event: Event) -> Result<(), RuntimeError> {
+        Ok(self.log.append(vec![(Place::RUN, event)])?.durable().await?)
+    }
+}
+
+fn failed(of: &UndoWrites, message: String) -> AttemptFailed {
+    AttemptFailed::Host {
+        step: of.unit().to_string(),
+        message: format!("it cannot be undone now: {message}"),
+    }
+}
+
+/// What every database of a step has changed, for the journal.
+pub(crate) type Changes = BTreeMap<Label, ChangeSet>;

@@ -1,0 +1,112 @@
+//! A rollback as people and programs are shown it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use wflo_engine::{LeftEffect, RunState, StepStatus};
+use wflo_model::{Conflict, Label, PrincipalName, StepName};
+
+/// What a rollback did, and what it left.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RollbackView {
+    /// Who asked for it; none where the workflow says so itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<PrincipalName>,
+    /// The step that stays, with everything before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<StepName>,
+    /// Compensators, newest step first.
+    pub compensated: Vec<CompensatedView>,
+    /// Writes that were undone, by database, newest step first.
+    pub undone: Vec<UndoneView>,
+    /// Databases in which nothing could be undone, and why.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub failed: BTreeMap<Label, String>,
+    /// Effects that stay: nothing can undo them.
+    pub left: Vec<LeftEffect>,
+}
+
+/// A compensator, and what became of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CompensatedView {
+    /// The step it undoes.
+    pub step: StepName,
+    /// The item, where that fans out; counted from 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub item: Option<u32>,
+    /// Where it stands.
+    pub status: StepStatus,
+    /// Attempts begun.
+    pub attempts: u32,
+    /// Whether the effects did happen; false where one of them may or may not have.
+    pub certain: bool,
+    /// What the step did, in words.
+    pub effects: Vec<String>,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// What was undone of one step or item in one database.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct UndoneView {
+    /// The database.
+    pub database: Label,
+    /// The step.
+    pub step: StepName,
+    /// The item, where it fans out; counted from 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub item: Option<u32>,
+    /// Rows that are as they were.
+    pub rows: u64,
+    /// Rows that were left as they are.
+    pub conflicts: Vec<Conflict>,
+}
+
+impl RollbackView {
+    /// The rollback of a run, if there is one.
+    pub(crate) fn of(state: &RunState) -> Option<Self> {
+        let rollback = state.rollback()?;
+        let plan = rollback.plan.clone().unwrap_or_default();
+        let compensated = plan.compensate.into_iter().map(|it| {
+            let unit = it.unit().compensator();
+            let begun = unit.filter(|unit| rollback.begun.contains(unit)).map(|unit| state.unit(&unit));
+            CompensatedView {
+                status: begun.map_or(StepStatus::Pending, |unit| unit.status),
+                attempts: begun.map_or(0, |unit| unit.attempt),
+                error: begun.and_then(|unit| unit.error.clone()),
+                step: it.step,
+                item: it.item,
+                certain: it.certain,
+                effects: it.effects,
+            }
+        });
+        let undone = rollback.undone.iter().flat_map(|(database, steps)| {
+            steps.iter().map(|it| UndoneView {
+                database: database.clone(),
+                step: it.step.clone(),
+                item: it.item,
+                rows: it.rows,
+                conflicts: it.conflicts.clone(),
+            })
+        });
+        let failed = rollback.settled.iter();
+        Some(Self {
+            by: rollback.by.clone(),
+            to: rollback.to.clone(),
+            compensated: compensated.collect(),
+            undone: undone.collect(),
+            failed: failed.filter_map(|(label, why)| Some((label.clone(), why.clone()?))).collect(),
+            left: plan.left,
+        })
+    }
+
+    /// Whether what a step did is undone, all of it: none where it had nothing to undo.
+    pub(crate) fn has_undone(&self, step: &StepName) -> Option<bool> {
+        let compensated = self.compensated.iter().filter(|it| it.step == *step);
+        let compensated = compensated.map(|it| it.status == StepStatus::Succeeded);
+        let undone = self.undone.iter().filter(|it| it.step == *step).map(|it| it.conflicts.is_empty());
+        let left = self.left.iter().filter(|it| it.step == *step).map(|_| false);
+        compensated.chain(undone).chain(left).reduce(|all, one| all && one)
+    }
+}

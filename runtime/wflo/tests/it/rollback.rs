@@ -1,0 +1,172 @@
+//! Rollback: everything that can be undone is, once, whatever is killed meanwhile; what cannot is told.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use wflo::{RollbackView, RunStatus, RunView, StepStatus};
+use wflo_journal::FaultSync;
+use wflo_manifest::{OnFailure, Plan, PlanStep, Retry};
+use wflo_model::{ConflictReason, RunId, SqlValue};
+
+use crate::support::{Process, World, effects};
+use crate::sweep::{go_on, plan, step, sweep};
+
+fn kept(name: &str, needs: &[&str]) -> PlanStep {
+    PlanStep { rollback: true, ..step(name, needs) }
+}
+
+/// Plays a plan to its end in one process.
+async fn played(world: &World, plan: &Plan) -> (Process, RunId, RunView) {
+    let process = world.process(Arc::new(FaultSync::at(0))).await.unwrap();
+    let (run, view) = go_on(&process, plan).await.unwrap();
+    (process, run, view)
+}
+
+async fn rolled_back(process: &Process, run: RunId, to: Option<&str>) -> (RunView, RollbackView) {
+    let to = to.map(|name| name.parse().unwrap());
+    process.runtime.rollback(run, to, &"olga".parse().unwrap()).await.unwrap();
+    let view = process.runtime.drive(run, &process.host, None).await.unwrap();
+    let replay = process.runtime.replay(run).await.unwrap();
+    assert!(replay.identical, "{replay:?}");
+    let rollback = view.rollback.clone().unwrap();
+    (view, rollback)
+}
+
+#[test]
+fn a_run_that_fails_undoes_what_it_did_once_whenever_it_is_killed() {
+    let steps = vec![kept("note", &[]), step("post", &["note"]), step("refuse", &["post"])];
+    let plan = Plan { on_failure: OnFailure::Rollback, ..plan(steps, None) };
+    sweep(&plan, |calm| {
+        assert_eq!(calm.status, RunStatus::RolledBack);
+        assert_eq!(calm.effects, (0, Vec::new()));
+        assert_eq!(calm.done, ["/do", "/undo"]);
+    });
+}
+
+#[test]
+fn the_writes_of_items_and_of_steps_that_change_the_same_row_are_undone_newest_first() {
+    let items = Some("['a', 'b', 'c']".parse().unwrap());
+    let fans = PlanStep { for_each: items, max_parallel: Some(2), ..kept("note", &[]) };
+    let again = PlanStep { name: "again".parse().unwrap(), ..kept("note", &["note"]) };
+    let plan =
+        Plan { on_failure: OnFailure::Rollback, ..plan(vec![fans, again, step("refuse", &["again"])], None) };
+    sweep(&plan, |calm| {
+        assert_eq!(calm.status, RunStatus::RolledBack);
+        assert_eq!(calm.effects, (0, Vec::new()));
+    });
+}
+
+#[tokio::test]
+async fn a_row_that_somebody_changed_since_is_left_and_told() {
+    let world = World::new();
+    let (process, run, view) = played(&world, &plan(vec![kept("note", &[])], None)).await;
+    assert_eq!((view.status, view.rollback), (RunStatus::Succeeded, None));
+    let changes = process.runtime.changes(run).await.unwrap();
+    assert_eq!((changes.len(), changes[0].committed, changes[0].changes.row_count()), (1, true, 2));
+
+    let owner = rusqlite::Connection::open(world.database()).unwrap();
+    owner.execute_batch("UPDATE counter SET n = 100").unwrap();
+    let planned = process.runtime.rollback_plan(run, None).await.unwrap();
+    assert_eq!((planned.undo.len(), planned.compensate.len(), planned.left.len()), (1, 0, 0));
+    assert_eq!(effects(&world.database()).1.len(), 1, "a plan does nothing");
+
+    let (view, rollback) = rolled_back(&process, run, None).await;
+    assert_eq!(view.status, RunStatus::PartiallyRolledBack);
+    assert_eq!(view.steps[0].status, StepStatus::Succeeded, "not all of it is undone");
+    assert_eq!(rollback.by, Some("olga".parse().unwrap()));
+    let [undone] = &rollback.undone[..] else { panic!("{rollback:?}") };
+    let [conflict] = &undone.conflicts[..] else { panic!("{rollback:?}") };
+    assert_eq!(
+        (undone.rows, &conflict.table[..], &conflict.reason),
+        (1, "counter", &ConflictReason::Changed)
+    );
+    assert_eq!(conflict.found.as_ref().unwrap()[1], SqlValue::Integer(100));
+    assert_eq!(effects(&world.database()), (100, Vec::new()));
+
+    // Once the row is as the step left it, rolling back again undoes the rest.
+    owner.execute_batch("UPDATE counter SET n = 1").unwrap();
+    let (view, _) = rolled_back(&process, run, None).await;
+    assert_eq!((view.status, view.steps[0].status), (RunStatus::RolledBack, StepStatus::RolledBack));
+    assert_eq!(effects(&world.database()), (0, Vec::new()));
+    let refused = process.runtime.rollback(run, None, &"olga".parse().unwrap()).await;
+    assert!(matches!(refused, Err(wflo::RuntimeError::NotRollable { .. })), "{refused:?}");
+}
+
+#[tokio::test]
+async fn what_nothing_can_undo_is_told_before_and_after() {
+    let world = World::new();
+    let unkept = PlanStep { name: "unkept".parse().unwrap(), ..step("note", &[]) };
+    let steps = vec![unkept, step("post-alone", &["unkept"])];
+    let (process, run, _) = played(&world, &plan(steps, None)).await;
+    let left: Vec<_> = {
+        let plan = process.runtime.rollback_plan(run, None).await.unwrap();
+        assert_eq!((plan.compensate.len(), plan.undo.len()), (0, 0));
+        plan.left.iter().map(|left| format!("{}: {}, {}", left.step, left.what, left.certain)).collect()
+    };
+    assert_eq!(
+        left,
+        [
+            "post-alone: `POST https://site.example/do`, true",
+            "unkept: what it wrote to database `ledger` without `rollback = true`, true"
+        ]
+    );
+    let (view, rollback) = rolled_back(&process, run, None).await;
+    assert_eq!((view.status, rollback.left.len()), (RunStatus::PartiallyRolledBack, 2));
+    assert_eq!(effects(&world.database()).0, 1);
+}
+
+#[tokio::test]
+async fn only_what_came_after_a_step_is_undone_and_the_rest_later() {
+    let world = World::new();
+    let again = PlanStep { name: "again".parse().unwrap(), ..kept("note", &["post"]) };
+    let steps = vec![kept("note", &[]), step("post", &["note"]), again];
+    let (process, run, _) = played(&world, &plan(steps, None)).await;
+    assert_eq!(effects(&world.database()).0, 2);
+    let (view, _) = rolled_back(&process, run, Some("post")).await;
+    let statuses: Vec<_> = view.steps.iter().map(|step| step.status).collect();
+    assert_eq!(statuses, [StepStatus::Succeeded, StepStatus::Succeeded, StepStatus::RolledBack]);
+    assert_eq!((effects(&world.database()).0, world.site.done()), (1, vec!["/do".to_owned()]));
+}
+
+#[tokio::test]
+async fn a_compensator_is_tried_again_and_one_that_fails_stops_nothing() {
+    let world = World::new();
+    let post = PlanStep {
+        retry: Retry { max_attempts: 3, backoff: Duration::from_millis(1) },
+        ..step("post-breaking", &["note"])
+    };
+    let plan = plan(vec![kept("note", &[]), post], None);
+    let (process, run, _) = played(&world, &plan).await;
+    world.site.fails.store(4, Ordering::SeqCst);
+    let (view, rollback) = rolled_back(&process, run, None).await;
+    assert_eq!(view.status, RunStatus::RollbackFailed);
+    let compensated = &rollback.compensated[0];
+    assert_eq!(
+        (compensated.status, compensated.attempts, compensated.certain),
+        (StepStatus::Failed, 3, true)
+    );
+    assert_eq!(compensated.error.as_deref(), Some("the site is broken"));
+    assert_eq!(effects(&world.database()), (0, Vec::new()), "the database is undone all the same");
+    // It is begun anew when somebody asks again: fails once more, and then is done.
+    let (view, rollback) = rolled_back(&process, run, None).await;
+    assert_eq!((view.status, rollback.compensated[0].attempts), (RunStatus::RolledBack, 5));
+    assert_eq!(world.site.done(), ["/break", "/do"]);
+}
+
+#[tokio::test]
+async fn a_run_that_has_not_ended_is_not_rolled_back_and_one_that_is_cannot_be_cancelled() {
+    let world = World::new();
+    let process = world.process(Arc::new(FaultSync::at(0))).await.unwrap();
+    let plan = plan(vec![kept("note", &[])], None);
+    let (run, _) = go_on(&process, &plan).await.unwrap();
+    process.runtime.rollback(run, None, &"olga".parse().unwrap()).await.unwrap();
+    let status = process.runtime.show(run).await.unwrap().status;
+    assert_eq!(status, RunStatus::RollingBack);
+    let again = process.runtime.rollback(run, None, &"olga".parse().unwrap()).await;
+    assert!(matches!(again, Err(wflo::RuntimeError::NotRollable { .. })));
+    let cancelled = process.runtime.cancel(run, &"olga".parse().unwrap(), None).await;
+    assert!(matches!(cancelled, Err(wflo::RuntimeError::RollingBack { .. })));
+    let view = process.runtime.drive(run, &process.host, None).await.unwrap();
+    assert_eq!(view.status, RunStatus::RolledBack);
+}

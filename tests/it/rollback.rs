@@ -1,0 +1,114 @@
+//! Rollback through the command: what was changed is shown, what a rollback would do is told, and it is done.
+
+use serde_json::Value;
+
+use crate::harness::{Project, approval_of};
+
+/// Fraud detection, played until the accounts are blocked: the project, and the run.
+fn blocked() -> (Project, String) {
+    let (project, people) = Project::fraud();
+    let run = project.wflo(&["run", "--json"]).expect_code(10).json();
+    let approval = approval_of(&run);
+    project.wflo_as("alice", &people.alice, &["approve", &approval]).expect_code(10);
+    project.wflo_as("carol", &people.carol, &["approve", &approval]).expect_code(0);
+    assert!(project.blocked().len() > 1, "there are accounts to unblock");
+    (project, run["run"].as_str().expect("a run has an id").to_owned())
+}
+
+fn bank(project: &Project) -> rusqlite::Connection {
+    rusqlite::Connection::open(project.path("bank.db")).expect("the bank")
+}
+
+#[test]
+fn the_accounts_that_were_blocked_are_unblocked_but_one_that_somebody_changed_since() {
+    let (project, run) = blocked();
+    let accounts = project.blocked();
+    let (kept, rest) = accounts.split_first().expect("accounts are blocked");
+
+    let changes = project.wflo(&["show", &run, "--changes"]).expect_code(0).stdout;
+    for account in &accounts {
+        let line = format!("update  id = \"{account}\"  status: \"active\" -> \"blocked\"");
+        assert!(changes.contains(&line), "`{line}` is not in:\n{changes}");
+    }
+    let json = project.wflo(&["show", &run, "--changes", "--json"]).expect_code(0).json();
+    assert_eq!(json[0]["step"], "block_suspicious_accounts");
+    assert_eq!(json[0]["committed"], true);
+    assert_eq!(json[0]["changes"]["tables"][0]["rows"].as_array().map(Vec::len), Some(accounts.len()));
+
+    let plan = project.wflo(&["rollback", &run, "--dry-run"]).expect_code(0).stdout;
+    let rows = accounts.len();
+    assert_eq!(plan.trim(), format!("undo        block_suspicious_accounts: {rows} rows in database `bank`"));
+    assert_eq!(project.blocked(), accounts, "a plan does nothing");
+
+    bank(&project)
+        .execute("UPDATE accounts SET status = 'closed' WHERE id = ?1", [kept])
+        .expect("the owner changes a row");
+    let done = project.wflo(&["rollback", &run]).expect_code(1);
+    let line = format!(
+        "accounts id = \"{kept}\": it has changed since; status is \"closed\", the step left \"blocked\", \
+         before it was \"active\""
+    );
+    assert!(done.stdout.contains(&line), "`{line}` is not in:\n{}", done.stdout);
+    assert_eq!(project.blocked(), Vec::<String>::new());
+    let active = |id: &String| {
+        let sql = "SELECT status FROM accounts WHERE id = ?1";
+        bank(&project).query_row(sql, [id], |row| row.get::<_, String>(0)).expect("the account")
+    };
+    assert!(rest.iter().all(|id| active(id) == "active"));
+    assert_eq!(active(kept), "closed", "what somebody else did stays");
+
+    let view = project.wflo(&["show", &run, "--json"]).expect_code(0).json();
+    assert_eq!(view["status"], "partially_rolled_back");
+    let undone = &view["rollback"]["undone"][0];
+    assert_eq!(undone["rows"].as_u64(), Some(rest.len() as u64));
+    assert_eq!(undone["conflicts"][0]["key"], serde_json::json!([kept]));
+    assert_eq!(undone["conflicts"][0]["reason"]["because"], "changed");
+    assert_eq!(view["steps"][1]["status"], "succeeded", "not all of it is undone");
+    project.wflo(&["replay", &run]).expect_code(0);
+    assert_eq!(project.wflo(&["runs", "--json", "--status", "partially_rolled_back"]).json()[0]["run"], run);
+}
+
+#[test]
+fn all_that_a_run_did_is_undone_and_the_file_of_its_audit_still_verifies() {
+    let (project, run) = blocked();
+    let view = project.wflo(&["rollback", &run, "--json"]).expect_code(0).json();
+    assert_eq!(view["status"], "rolled_back");
+    assert_eq!(view["steps"][1]["status"], "rolled_back");
+    assert_eq!(view["steps"][0]["status"], "succeeded", "it has changed nothing");
+    assert_eq!(project.blocked(), Vec::<String>::new());
+
+    let again = project.wflo(&["rollback", &run]).expect_code(2);
+    assert!(again.stderr.contains("it is rolled back"), "{}", again.stderr);
+    project.wflo(&["audit", "export", &run, "-o", "run.audit"]).expect_code(0);
+    project.wflo(&["audit", "verify", "run.audit"]).expect_code(0);
+    let shown = project.wflo(&["audit", "show", &run]).expect_code(0).stdout;
+    assert!(shown.contains("has it rolled back") && shown.contains("bank is undone"), "{shown}");
+}
+
+#[test]
+fn a_table_whose_changes_cannot_be_kept_is_found_before_anything_runs() {
+    let (project, _) = Project::fraud();
+    project.wflo(&["check"]).expect_code(0);
+    bank(&project)
+        .execute_batch("CREATE TABLE loose AS SELECT * FROM accounts; DROP TABLE accounts; ALTER TABLE loose RENAME TO accounts")
+        .expect("the owner changes the schema");
+    let checked = project.wflo(&["check"]).expect_code(2);
+    let said = "table `accounts` of database `bank` has no primary key";
+    assert!(checked.stderr.contains(said), "{}", checked.stderr);
+    assert!(checked.stderr.contains("hint: give the table a primary key"), "{}", checked.stderr);
+}
+
+#[test]
+fn what_cannot_be_rolled_back_is_refused_with_the_reason() {
+    let (project, _) = Project::fraud();
+    let run = project.wflo(&["run", "--json"]).expect_code(10).json();
+    let run = run["run"].as_str().expect("a run has an id");
+    let refused = project.wflo(&["rollback", run]).expect_code(2);
+    assert!(refused.stderr.contains("it has not ended: it is waiting"), "{}", refused.stderr);
+    let unknown = project.wflo(&["rollback", run, "--to", "nothing", "--dry-run"]).expect_code(2);
+    assert!(unknown.stderr.contains("rolled back"), "{}", unknown.stderr);
+    project.wflo(&["cancel", run]).expect_code(0);
+    let nothing = project.wflo(&["rollback", run, "--dry-run", "--json"]).expect_code(0).json();
+    assert_eq!(nothing, Value::Object(serde_json::Map::new()));
+    assert_eq!(project.wflo(&["rollback", run, "--json"]).expect_code(0).json()["status"], "rolled_back");
+}
