@@ -6,17 +6,13 @@
 /// Keys, by the place they stand in.
 pub(crate) const KEYS: &[(&str, &str)] = &[
     ("[workflow]", "rollback_reserve_usd"),
-    ("[[step]]", "labels"),
-    ("`grants`", "files"),
     ("`grants`", "notify"),
     ("`grants`", "mail"),
     ("`grants`", "knowledge"),
     ("`grants`", "terraform"),
-    ("`grants`", "secrets"),
     ("a table grant", "where"),
     ("wflo.toml", "knowledge"),
     ("wflo.toml", "terraform"),
-    ("wflo.toml", "secret"),
     ("wflo.toml", "audit"),
     ("[db]", "read_url"),
     ("[db]", "write_url"),

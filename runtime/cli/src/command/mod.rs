@@ -140,6 +140,7 @@ async fn stored(
         | Command::Run(_)
         | Command::Serve { .. }
         | Command::Demo { .. }
+        | Command::Compile { .. }
         | Command::Policy { .. }
         | Command::Audit { .. } => {
             return Err(Failure::bug("a command went the wrong way"));
