@@ -455,6 +455,7 @@ pub(crate) fn returned(intent: Option<u64>, call: Asked, result: &CallResult) ->
         tentative: false,
         reused: None,
         consumes: None,
+        filters: Vec::new(),
         performed: None,
         reported: None,
     }
