@@ -259,6 +259,9 @@ impl Ledger {
     }
 
     fn charge(&mut self, place: &Place, day: Day, cost: PicoUsd, overrun: PicoUsd) {
+        if let Some(step) = &place.step {
+            *self.by_step.entry(step.clone()).or_default() += cost;
+        }
         if cost == PicoUsd::ZERO {
             return;
         }
@@ -274,9 +277,6 @@ impl Ledger {
         let of_day = self.days.entry(day).or_default();
         of_day.settled += cost;
         of_day.overrun += overrun;
-        if let Some(step) = &place.step {
-            *self.by_step.entry(step.clone()).or_default() += cost;
-        }
     }
 }
 

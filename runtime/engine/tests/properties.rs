@@ -318,7 +318,8 @@ impl History {
         self.append(place, event);
         // What holds nothing costs nothing, whatever has been spent too much before.
         let limits = if hold > PicoUsd::ZERO { self.limits() } else { Vec::new() };
-        for (account, limit) in limits {
+        let around: Vec<_> = Account::of(&Place::unit(id)).collect();
+        for (account, limit) in limits.into_iter().filter(|(account, _)| around.contains(account)) {
             let Sums { settled, held, .. } = self.state.ledger().stands(&account);
             assert!(settled + held <= limit, "{account} admitted too much");
         }
