@@ -90,6 +90,13 @@ fn people_are_told_what_is_asked_and_when_it_is_decided() {
     let (project, people) = Project::fraud();
     let inbox = Inbox::start();
     told_at(&project, &inbox.address);
+    // Who is on call is the deployment's to say.
+    project.edit("workflow.toml", "pagerduty://fraud-team", "pager://on-call");
+    project.edit(
+        "wflo.toml",
+        "[serve]",
+        "[channel.\"pager://on-call\"]\nto = \"pagerduty://fraud-team\"\n\n[serve]",
+    );
     let run = project.wflo(&["run", "--json"]).expect_code(10);
     assert!(!run.stderr.contains("wait to be told"), "{}", run.stderr);
     let (id, run) = (approval_of(&run.json()), run.json());
@@ -168,4 +175,27 @@ fn people_are_told_while_the_run_goes_on() {
     eventually("both are told", || inbox.posted().len() == 2);
     child.wait().expect("it ends");
     assert_eq!(inbox.posted().len(), 2, "each of them once");
+}
+
+#[test]
+fn a_policy_that_only_tells_tells_and_delays_nothing() {
+    let (project, _) = crate::refunds::shop();
+    let inbox = Inbox::start();
+    let policy = "\n[[policy]]\nname = \"any_refund\"\nwhen = \"refund_amount > 10\"\n\
+                  actions = [{ notify = \"webhook://ops\" }]\n";
+    let channel =
+        format!("\n[channel.\"webhook://ops\"]\nurl = \"{}/hook\"\nsecret = \"whsec\"\n", inbox.address);
+    for (file, more) in [("workflow.toml", policy), ("wflo.toml", channel.as_str())] {
+        let text = std::fs::read_to_string(project.path(file)).expect("a file of the project");
+        project.write(file, &format!("{text}{more}"));
+    }
+    let run = project.wflo(&["run", "--json"]).expect_code(0).json();
+    let posted = inbox.posted();
+    let [(path, told)] = posted.as_slice() else { panic!("told once: {posted:?}") };
+    assert_eq!((path.as_str(), &told["kind"], &told["run"]), ("/hook", &"happened".into(), &run["run"]));
+    assert_eq!(told["details"]["policy"], "any_refund");
+    assert_eq!(
+        told["details"]["values"]["refund_amount"], 50,
+        "once, although the output has it again: {told}"
+    );
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::harness::{Project, approval_of, eventually};
 
 /// The shop, with one order, and the tokens of a manager, of another one and of a moderator.
-fn shop() -> (Project, [String; 3]) {
+pub(crate) fn shop() -> (Project, [String; 3]) {
     let project = Project::workflow("refunds");
     let shop = open(&project);
     shop.execute_batch(

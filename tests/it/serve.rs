@@ -212,6 +212,7 @@ fn pages_are_for_those_who_have_shown_their_token() {
     assert!(linked.body.contains("http-equiv=\"refresh\"") && !linked.body.contains("A-"), "{}", linked.body);
     serving.form("/login", "", &[], "name=alice&token=wflo_guess").expect(401);
     serving.page("/", "wflo_session=0123").expect(303);
+    request(&serving.address, "GET", "/login", &[("Host", "evil.example")], "").expect(421);
     let login = serving.page("/login", "").expect(200);
     let policy = login.header("content-security-policy").expect("a policy");
     assert!(policy.contains("default-src 'none'") && policy.contains("frame-ancestors 'none'"), "{policy}");

@@ -17,6 +17,8 @@ fn somebody_reads_what_will_be_decided_approves_it_and_sees_the_run_succeed() {
         return;
     };
     let (project, people) = Project::fraud();
+    // The step has run, and what it wrote waits.
+    project.edit("workflow.toml", "[step.approval]", "[step.approval]\nat = \"commit\"");
     let run = project.wflo(&["run", "--json"]).expect_code(10).json();
     let (id, approval) = (run["run"].as_str().expect("an id").to_owned(), approval_of(&run));
     project
@@ -32,9 +34,17 @@ fn somebody_reads_what_will_be_decided_approves_it_and_sees_the_run_succeed() {
     browser.click("button[type=submit]");
     // The way leads to what the link named, and every suspicious account is on the page.
     let text = browser.text();
-    assert!(text.contains("What is decided on") && text.contains("as we agreed"), "{text}");
-    for account in run["steps"][0]["output"]["suspicious"].as_array().expect("a list") {
-        assert!(text.contains(account.as_str().expect("an id")), "no {account} in {text}");
+    assert!(text.contains("Rows that will change") && text.contains("as we agreed"), "{text}");
+    let accounts = run["steps"][0]["output"]["suspicious"].as_array().expect("a list");
+    let rows =
+        browser.evaluate("[...document.querySelectorAll('#rows + div tbody tr')].map(row => row.innerText)");
+    let rows: Vec<&str> =
+        rows.as_array().expect("rows").iter().map(|row| row.as_str().expect("text")).collect();
+    assert_eq!(rows.len(), accounts.len(), "{rows:?}");
+    for (row, account) in rows.iter().zip(accounts) {
+        for part in [account.as_str().expect("an id"), "update", "status", "active", "blocked"] {
+            assert!(row.contains(part), "no `{part}` in `{row}`");
+        }
     }
     assert!(browser.evaluate("document.cookie").as_str() == Some(""), "scripts cannot see the session");
     browser.picture("approval");

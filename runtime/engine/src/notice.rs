@@ -82,7 +82,7 @@ impl Notices {
                     self.add(*seq, place, channel, About::Happened { seq: *seq });
                 }
             }
-            Event::PolicyFired(firing) => {
+            Event::PolicyFired(firing) if state.first_told(firing, place) == Some(*seq) => {
                 for channel in &firing.tells {
                     self.add(*seq, place, channel, About::Happened { seq: *seq });
                 }
@@ -196,6 +196,12 @@ mod tests {
                 told.iter().all(|(seq, _, about)| (*seq, *about) == (3, About::Decided { approval: id }))
             );
         }
+    }
+
+    #[test]
+    fn what_was_told_is_not_told_again() {
+        let again = told(&[&[created()], &[fired(&["slack://a"])], &[fired(&["slack://a"])]]);
+        assert_eq!(again, []);
     }
 
     #[test]

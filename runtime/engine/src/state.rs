@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 use wflo_model::{ApprovalId, Digest, PicoUsd, PrincipalName, StepName, Timestamp};
 
+use crate::policy::Firing;
 use crate::unit::{Items, StepState, Unit};
 use crate::{
     Approval, ApprovalState, Ballot, Event, Forked, GateAt, Ledger, Outcome, ParkReason, Place, Recorded,
@@ -27,6 +28,8 @@ pub struct RunState {
     ledger: Ledger,
     cancel: Option<Cancel>,
     begun: bool,
+    /// What policies have told, and the event that told it first: the same is told once.
+    told: BTreeMap<Digest, u64>,
     /// The highest part of its budget, in percent, of which somebody was told that it is spent.
     alerted: u32,
     /// The last approval that the run itself waits for; none once it was permitted.
@@ -215,6 +218,9 @@ impl RunState {
                 let open = open.filter(|step| cancelled || step.unit.status != StepStatus::Pending);
                 open.for_each(|step| step.unit.status = StepStatus::Cancelled);
             }
+            Event::PolicyFired(firing) if !firing.tells.is_empty() => {
+                self.told.entry(firing.told(place)).or_insert(*seq);
+            }
             Event::Denied { .. } | Event::Logged { .. } | Event::PolicyFired(_) | Event::Edited { .. } => {}
             Event::FannedOut { items, consumes } => {
                 if let Some(id) = consumes {
@@ -397,6 +403,11 @@ impl RunState {
     #[must_use]
     pub const fn has_begun(&self) -> bool {
         self.begun
+    }
+
+    /// The event that first told what this firing tells.
+    pub(crate) fn first_told(&self, firing: &Firing, place: &Place) -> Option<u64> {
+        self.told.get(&firing.told(place)).copied()
     }
 
     /// The highest part of its budget, in percent, of which somebody was told that it is spent.

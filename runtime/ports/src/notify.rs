@@ -36,6 +36,7 @@ pub struct Notification {
     /// Names what it is about: the same for a question and its decision.
     pub about: String,
     /// What is told of it.
+    #[serde(flatten)]
     pub kind: NotificationKind,
     /// When it happened.
     pub at: Timestamp,

@@ -1,5 +1,6 @@
 //! What every answer says to the browser, and what every change has to show.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
@@ -18,10 +19,12 @@ use crate::site::App;
 const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; \
                       frame-ancestors 'none'";
 
-/// Refuses changes that another site asks for, and adds the headers.
+/// Refuses what is asked for under another's name, and changes that another site asks for; adds the headers.
 pub(crate) async fn headers(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let changes = !matches!(*request.method(), Method::GET | Method::HEAD);
-    let mut answer = if changes && !is_from_here(request.headers()) {
+    let mut answer = if !is_ours(request.headers(), app.site.host.outside.pages()) {
+        ApiError::new(StatusCode::MISDIRECTED_REQUEST, "nothing is served under this name").into_response()
+    } else if changes && !is_from_here(request.headers()) {
         ApiError::new(StatusCode::FORBIDDEN, "this was asked for by another site").into_response()
     } else {
         next.run(request).await
@@ -44,6 +47,22 @@ pub(crate) async fn headers(State(app): State<Arc<App>>, request: Request, next:
     answer
 }
 
+/// Whether the name that a request is for is ours: an address, this machine, or where people find the pages. Any other
+/// name was made to lead here by somebody whose page would then count as one of ours.
+fn is_ours(headers: &HeaderMap, pages: Option<&str>) -> bool {
+    // One, and no second by which whoever stands in between might go.
+    let mut hosts = headers.get_all(HOST).iter();
+    let (Some(host), None) = (hosts.next().and_then(|value| value.to_str().ok()), hosts.next()) else {
+        return false;
+    };
+    let ours =
+        pages.and_then(|url| url.split_once("://")).map(|(_, rest)| rest.split('/').next().unwrap_or(rest));
+    let name =
+        host.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok()).map_or(host, |(name, _)| name);
+    let bare = name.trim_start_matches('[').trim_end_matches(']');
+    name == "localhost" || bare.parse::<IpAddr>().is_ok() || ours == Some(host) || ours == Some(name)
+}
+
 /// Whether the page that asks is one of ours. Programs send no origin. (`null` is what our own policy about referrers has
 /// browsers send with forms.)
 fn is_from_here(headers: &HeaderMap) -> bool {
@@ -61,6 +80,20 @@ fn is_from_here(headers: &HeaderMap) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_that_somebody_made_lead_here_is_not_ours() {
+        let asks = |host: &str, pages| {
+            is_ours(&HeaderMap::from_iter([(HOST, HeaderValue::from_str(host).unwrap())]), pages)
+        };
+        for ours in ["127.0.0.1:7878", "[::1]:7878", "localhost", "localhost:7878", "10.0.0.5"] {
+            assert!(asks(ours, None), "{ours}");
+        }
+        assert!(!asks("evil.example", None) && !asks("evil.example:7878", Some("https://wflo.example.org")));
+        assert!(asks("wflo.example.org", Some("https://wflo.example.org/x")));
+        assert!(asks("wflo.example.org:8443", Some("https://wflo.example.org:8443")));
+        assert!(!is_ours(&HeaderMap::new(), None));
+    }
 
     #[test]
     fn only_our_pages_and_programs_may_ask_for_changes() {

@@ -1,9 +1,10 @@
 //! The server, and what it stands on.
 
-use std::future::Future;
+use std::future::{Future, IntoFuture as _};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use axum::Router;
@@ -11,6 +12,7 @@ use axum::middleware::from_fn_with_state;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use utoipa::ToSchema;
 use wflo::{Host, Runtime};
 use wflo_engine::Recorded;
@@ -22,6 +24,9 @@ use crate::error::NotStarted;
 use crate::limit::Limiter;
 use crate::session::Sessions;
 use crate::{api, guard, pages};
+
+/// How long those who are slow to ask, or to take their answer, are waited for at the end.
+const FAREWELL: Duration = Duration::from_secs(5);
 
 /// What the server stands on.
 pub struct Site {
@@ -109,7 +114,23 @@ pub async fn serve(
         .layer(from_fn_with_state(Arc::clone(&app), guard::headers))
         .with_state(app);
     let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    let served = axum::serve(listener, service).with_graceful_shutdown(stop).await;
+    let (tell, mut told) = watch::channel(false);
+    let stops = Arc::clone(&runtime);
+    let stopped = async move {
+        stop.await;
+        stops.stop();
+        tell.send_replace(true);
+    };
+    let serving = axum::serve(listener, service).with_graceful_shutdown(stopped).into_future();
+    let farewell = async {
+        // Without whoever tells there is nothing to wait for either.
+        let _ = told.wait_for(|&told| told).await;
+        tokio::time::sleep(FAREWELL).await;
+    };
+    let served = tokio::select! {
+        served = serving => served,
+        () = farewell => Ok(()),
+    };
     runtime.stop();
     driver.settled().await;
     let _ = keeping.await;

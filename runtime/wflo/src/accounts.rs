@@ -8,9 +8,9 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use wflo_engine::{Day, RunState, Sums};
+use wflo_engine::{Day, Place, RunState, Sums};
 use wflo_journal::{AccountRow, Debit, Journal, ReadError};
-use wflo_manifest::{Spending, WindowLimits};
+use wflo_manifest::{Plan, PlanStep, Spending, WindowLimits};
 use wflo_model::{PicoUsd, WorkflowName};
 
 /// The account of all runs together.
@@ -96,8 +96,26 @@ impl Accounts {
 }
 
 impl Books<'_> {
+    /// What a call made there may hold now at most: of the run, its step and item, the workflow and the deployment.
+    pub(crate) fn room_for(
+        &self,
+        state: &RunState,
+        place: &Place,
+        plan: &Plan,
+        step: &PlanStep,
+        limits: &Spending,
+        today: Day,
+    ) -> Room {
+        let (left, account) = state.ledger().tightest(place, step);
+        let inside = Room { left, account: account.to_string() };
+        match self.room(&plan.workflow, today, limits) {
+            Some(above) if above.left < left => above,
+            _ => inside,
+        }
+    }
+
     /// What a call of a run of this workflow may hold today at most, by today's limits; none where there are none.
-    pub(crate) fn room(&self, workflow: &WorkflowName, today: Day, limits: &Spending) -> Option<Room> {
+    fn room(&self, workflow: &WorkflowName, today: Day, limits: &Spending) -> Option<Room> {
         let of = of_workflow(workflow.as_str());
         let all = self.rooms(DEPLOYMENT, "the deployment", today, limits.all);
         let own = format!("workflow `{workflow}`");

@@ -14,9 +14,9 @@ use wflo_ports::IdempotencyKey;
 use wflo_sandbox::Linked;
 
 use crate::Outside;
+use crate::accounts::Room;
 use crate::gate::{AttemptGate, InDoubt, host, returned};
 use crate::history::OpenIntent;
-use crate::model_call::tightest;
 use crate::player::Asked;
 
 /// An interface that the embedding host brings itself: a health record, a ledger, a laboratory.
@@ -265,7 +265,7 @@ impl AttemptGate {
             (None, _) if price > PicoUsd::ZERO => {
                 match self.paid_intent(&asked, class, good_until, price).await? {
                     Ok(seq) => Some(seq),
-                    Err((refusal, account)) => return self.over_budget(asked, refusal, account),
+                    Err((refused, account)) => return self.over_budget(asked, refused, account),
                 }
             }
             (None, _) => Some(self.intent(&asked, class, good_until).await?),
@@ -296,6 +296,7 @@ impl AttemptGate {
             }
         };
         self.append(Event::Returned(Returned { spend, ..returned(intent, asked, &result) }))?;
+        self.alert()?;
         Ok(result)
     }
 
@@ -311,18 +312,19 @@ impl AttemptGate {
         let (place, consumes, performed) = (self.call_place(), self.permit.take(), self.performed.take());
         let (plan, step, limits) = (&self.plan, &self.step, self.outside.spending());
         let admitted = self.log.transact_money(|state, books, today| {
-            let (left, account) = tightest(state, &place, step, books.room(&plan.workflow, today, limits));
+            let Room { left, account } = books.room_for(state, &place, plan, step, limits, today);
             if hold > left {
                 return Err((wflo_engine::Refusal { needed_usd: hold, left_usd: left }, account));
             }
+            let (transcript, max_tokens) = (None, None);
             let event = Event::Intent {
                 asked,
-                transcript: None,
+                transcript,
                 class,
                 args,
                 key,
                 hold,
-                max_tokens: None,
+                max_tokens,
                 good_until,
                 consumes,
                 performed,
@@ -335,7 +337,7 @@ impl AttemptGate {
                 self.durable(written).await?;
                 Ok(Ok(seq))
             }
-            Err(refusal) => Ok(Err(refusal)),
+            Err(refused) => Ok(Err(refused)),
         }
     }
 }

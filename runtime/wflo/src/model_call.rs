@@ -1,11 +1,9 @@
 //! A call of a model: priced, held for, asked, and settled.
 
 use serde_json::json;
-use wflo_engine::{
-    Account, CallClass, Event, ParkReason, Place, Quote, Returned, RunState, Spend, Tokens, budget_alert,
-};
+use wflo_engine::{Account, CallClass, Event, ParkReason, Quote, Returned, Spend, Tokens, budget_alert};
 use wflo_host_api::Stop;
-use wflo_manifest::{OnExceeded, PlanStep, UnknownPrice};
+use wflo_manifest::{OnExceeded, UnknownPrice};
 use wflo_model::{CallError, CallResult, PicoUsd};
 use wflo_ports::{ChatRequest, Completion, IdempotencyKey, ModelError};
 
@@ -33,7 +31,7 @@ impl AttemptGate {
         let (consumes, performed) = (self.permit.take(), self.performed.take());
         let (plan, step, limits) = (&self.plan, &self.step, self.outside.spending());
         let admitted = self.log.transact_money(|state, books, today| {
-            let (left, account) = tightest(state, &place, step, books.room(&plan.workflow, today, limits));
+            let Room { left, account } = books.room_for(state, &place, plan, step, limits, today);
             let quote =
                 Quote::model_call(&price, &tokens, left, min_output).map_err(|refusal| (refusal, account))?;
             let Quote { hold, max_tokens } = quote;
@@ -105,20 +103,6 @@ impl AttemptGate {
                 Err(self.park(reason))
             }
         }
-    }
-}
-
-/// The account that has the least left for a call: of the run, or above it.
-pub(crate) fn tightest(
-    state: &RunState,
-    place: &Place,
-    step: &PlanStep,
-    above: Option<Room>,
-) -> (PicoUsd, String) {
-    let (left, account) = state.ledger().tightest(place, step);
-    match above.filter(|room| room.left < left) {
-        Some(room) => (room.left, room.account),
-        None => (left, account.to_string()),
     }
 }
 

@@ -121,7 +121,7 @@ impl AttemptGate {
             }
             return Err(stop);
         }
-        let to_commit = self.to_commit().await?;
+        let to_commit = self.what_commits().await?;
         let result = changed.clone().unwrap_or_else(|| output_call(output));
         let subject = self.output_subject(&asked.key, &result.args, &to_commit);
         if subject == approval.subject && self.may_use(&approval).await? {
@@ -180,7 +180,7 @@ impl AttemptGate {
             }
             return Ok(None);
         };
-        let to_commit = self.to_commit().await?;
+        let to_commit = self.what_commits().await?;
         let subject = self.output_subject(&asked.key, output, &to_commit);
         if let Some(given) = self.approval_that(|one| one.stands_for(GateAt::Commit, &subject, now))
             && self.is_carried(&given).await?
@@ -219,7 +219,7 @@ impl AttemptGate {
     }
 
     /// What the step would commit now.
-    async fn to_commit(&mut self) -> Result<ToCommit, Stop> {
+    async fn what_commits(&mut self) -> Result<ToCommit, Stop> {
         let changes = self.transactions.changes(MOST_SHOWN).await.map_err(|error| Stop::Rejected {
             reason: format!("what the step would commit cannot be decided on: {error}"),
             skips: false,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use hmac::{Hmac, KeyInit, Mac};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use serde_json::json;
 use sha2::Sha256;
 use wflo_model::Label;
 use wflo_ports::{Clock, Notification, Notifier, NotifyError};
@@ -67,7 +68,11 @@ pub fn signature(secret: &str, timestamp: u64, body: &str) -> String {
 #[async_trait]
 impl Notifier for Webhook {
     async fn tell(&self, notification: &Notification) -> Result<(), NotifyError> {
-        let body = serde_json::to_string(notification).expect("a notification has text keys");
+        let mut body = serde_json::to_value(notification).expect("a notification has text keys");
+        // Times as others read them.
+        body["at"] = json!(notification.at.to_string());
+        body["until"] = json!(notification.until.map(|at| at.to_string()));
+        let body = body.to_string();
         let timestamp = self.clock.now().micros() / 1_000_000;
         let mut headers = HeaderMap::new();
         for (name, value) in [

@@ -152,7 +152,8 @@ async fn a_webhook_is_signed_and_says_the_same_twice() {
     // The very bytes: keys in the order in which they were sent.
     let body = serde_json::to_string(&asked_of.body).unwrap();
     assert_eq!(asked_of.header("wflo-signature"), Some(signature("whsec", timestamp, &body).as_str()));
-    assert_eq!(asked_of.body["kind"], json!({ "kind": "decided", "outcome": "approved" }));
+    assert_eq!((&asked_of.body["kind"], &asked_of.body["outcome"]), (&json!("decided"), &json!("approved")));
+    assert_eq!(asked_of.body["until"], "2023-11-14T23:13:20Z");
     assert!(matches!(hook.tell(&decided()).await, Err(NotifyError::Later { .. })));
     assert!(Webhook::new(&server.base_url, "", Arc::new(SystemClock), BTreeSet::new()).is_err());
 }

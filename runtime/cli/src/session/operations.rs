@@ -291,8 +291,8 @@ impl Operation for Drive {
     async fn perform(self, service: &Service, sink: Sink) -> Result<Self::Answer, Refusal> {
         let host = service.host(&self.deploy).await?;
         let observer = Arc::new(Telling(sink.clone()));
-        let driving = service.runtime().drive(self.run, &host, Some(observer));
-        let driving = service.runtime().telling(&host, driving);
+        let driving = Box::pin(service.runtime().drive(self.run, &host, Some(observer)));
+        let driving = Box::pin(service.runtime().telling(&host, driving));
         service.stands(looking(service, self.run, &sink, driving).await?)
     }
 }
@@ -332,8 +332,8 @@ impl Operation for Resume {
         let by = service.requester(&self.deploy, self.who).await?;
         let host = service.host(&self.deploy).await?;
         let observer = Arc::new(Telling(sink.clone()));
-        let driving = service.runtime().resume(self.run, &by, &host, Some(observer));
-        let driving = service.runtime().telling(&host, driving);
+        let driving = Box::pin(service.runtime().resume(self.run, &by, &host, Some(observer)));
+        let driving = Box::pin(service.runtime().telling(&host, driving));
         service.stands(looking(service, self.run, &sink, driving).await?)
     }
 }

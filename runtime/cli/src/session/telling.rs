@@ -44,6 +44,6 @@ impl Operation for Tell {
             return Ok(Vec::new());
         }
         let host = service.host(&self.deploy).await?;
-        Ok(runtime.tell_for(&host, self.time).await?)
+        Ok(Box::pin(runtime.tell_for(&host, self.time)).await?)
     }
 }

@@ -8,6 +8,7 @@ use wflo_manifest::{Policy, PolicyAction, PolicyEvent, Scope};
 use wflo_model::{Digest, PolicyName, RunId, StepName};
 
 use super::Occurrence;
+use crate::Place;
 
 /// A policy fired: what the journal keeps of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -83,6 +84,14 @@ impl Firing {
             "because": self.because,
             "values": self.values,
         })
+    }
+}
+
+impl Firing {
+    /// Names what it tells within a run: the same policy on the same values is told once, as it is asked once.
+    pub(crate) fn told(&self, place: &Place) -> Digest {
+        let ask = self.ask(place.step.as_ref(), place.item);
+        Digest::of(&wflo_model::canonical(&ask).expect("values have text keys and finite numbers only"))
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use wflo_backends::SystemEntropy;
 use wflo_journal::{
     AppendError, Blobs, Created, Draft, Extras, Fault, FaultDisk, FaultSync, Journal, MasterKey, OpenError,
-    Prune, PruneError, RunWriter, SledStore, SyncHook,
+    OutboxEntry, OutboxKey, Prune, PruneError, RunWriter, SledStore, SyncHook,
 };
 use wflo_model::RunId;
 
@@ -144,7 +144,9 @@ impl Scenario {
         // Enough events for the index of steps to begin.
         let mut one = self.create(1, &["1"; 40]).await?;
         let mut two = self.create(2, &["1", &large]).await?;
-        self.append(&mut one, &["2", "3"], due(70)).await?;
+        let key = OutboxKey { due: at(5), id: [1; 16] };
+        let outbox = vec![OutboxEntry { key, body: b"tell of 2".to_vec() }];
+        self.append(&mut one, &["2", "3"], Extras { outbox, ..due(70) }).await?;
         self.put("identities", "small").await?;
         self.append(&mut two, &["3"], ended.clone()).await?;
         let mut three = self.create(3, &[&large]).await?;
@@ -196,6 +198,13 @@ async fn check(journal: &Journal, ledger: &Ledger) {
         let found = head.due.map(|due| due.micros());
         assert!(found == due || found == doubt, "the timer of run {id}");
         assert!(head.fence >= ledger.fences.get(id).copied().unwrap_or(1));
+    }
+    // What an append promises is there with its events, and not without them.
+    let told: Vec<_> =
+        journal.outbox(None, at(u64::MAX), 9).await.unwrap().into_iter().map(|it| it.body).collect();
+    if there(&run(1)).is_some() {
+        let has_event = journal.read(run(1), 41).await.unwrap().iter().any(|entry| entry.body == b"2");
+        assert_eq!(told, if has_event { vec![b"tell of 2".to_vec()] } else { Vec::new() });
     }
     let unfinished = journal.unfinished(None, 99).await.unwrap();
     let expect = runs.iter().rev().filter(|head| !head.ended).map(|head| head.run).collect::<Vec<_>>();

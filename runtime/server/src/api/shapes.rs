@@ -43,7 +43,7 @@ pub(crate) struct Run {
 pub(crate) struct Wait {
     pub(crate) kind: String,
     pub(crate) id: Option<String>,
-    pub(crate) step: String,
+    pub(crate) step: Option<String>,
     pub(crate) item: Option<u32>,
     pub(crate) intent: Option<u64>,
     pub(crate) message: Option<String>,
@@ -73,7 +73,7 @@ pub(crate) struct Approval {
     pub(crate) id: String,
     pub(crate) run: String,
     pub(crate) workflow: String,
-    pub(crate) step: String,
+    pub(crate) step: Option<String>,
     pub(crate) item: Option<u32>,
     pub(crate) subject_digest: String,
     pub(crate) approvers: Vec<String>,
@@ -85,6 +85,11 @@ pub(crate) struct Approval {
     #[schema(value_type = Object)]
     pub(crate) shows: Value,
     pub(crate) lacking: Vec<String>,
+    pub(crate) follows: Option<String>,
+    #[serde(default)]
+    pub(crate) authors: Vec<String>,
+    #[serde(default)]
+    pub(crate) may_edit: bool,
 }
 
 /// One vote.

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use wflo::{ApprovalView, Verdict};
 use wflo_model::{ApprovalId, Digest};
 
+use super::changes::{changes, without};
 use super::data::data;
 use super::inbox::is_asked;
 use super::layout::{moment, status};
@@ -29,9 +30,15 @@ pub(super) async fn page(
     let body = html! {
         p.lead { (status(&it.status)) " " a href={ "/runs/" (it.run) } { "run " (it.run) } }
         (facts(&it))
+        @if let Some(rows) = changes(&it.shows) {
+            section aria-labelledby="rows" {
+                h2 #rows { "Rows that will change" }
+                div.card { (rows) }
+            }
+        }
         section aria-labelledby="shows" {
             h2 #shows { "What is decided on" }
-            div.card { (data(&it.shows)) }
+            div.card { (data(&without(&it.shows))) }
         }
         @if it.status == "open" { (decision(&it, &person)) }
     };

@@ -27,12 +27,14 @@ pub(super) async fn inbox(
     Ok(page(&person, "Decisions", "/", body))
 }
 
-/// Whether somebody is among those asked, and has not voted.
+/// Whether somebody is among those asked, has not voted, and wrote no part of it.
 pub(super) fn is_asked(it: &ApprovalView, voter: &Voter) -> bool {
     let named = |name: &String| {
         name == voter.name.as_str() || voter.groups.iter().any(|group| group.as_str() == name)
     };
-    it.approvers.iter().any(named) && !it.votes.iter().any(|vote| vote.principal == voter.name)
+    it.approvers.iter().any(named)
+        && !it.votes.iter().any(|vote| vote.principal == voter.name)
+        && !it.authors.contains(&voter.name)
 }
 
 fn list(all: &[&ApprovalView]) -> Markup {

@@ -1,6 +1,7 @@
 //! The pages: HTML and one style sheet.
 
 mod approval;
+mod changes;
 mod data;
 mod inbox;
 mod layout;

@@ -226,10 +226,6 @@ async fn script(step: &str, gate: &mut dyn Gate) -> Result<Result<Value, Failure
             gate.sleep(until).await?;
             json!("waited")
         }
-        "enter" => {
-            let entry = json!({ "account": "7", "text": "a note" });
-            json!(gate.call(Call::new("bank:ledger/entries", "enter", entry)).await?)
-        }
         "pay" => {
             let insert = "INSERT INTO notes (text) VALUES (?1)";
             match gate.call(Call::new("wflo:db/sql", "execute", sql(insert, json!(["150"])))).await? {
@@ -278,6 +274,10 @@ async fn script(step: &str, gate: &mut dyn Gate) -> Result<Result<Value, Failure
         "told" => {
             let decision = gate.context().decision.clone();
             json!({ "decision": decision.map(|decision| decision.status) })
+        }
+        "enter" => {
+            let entry = json!({ "account": "7", "text": "a note" });
+            json!(gate.call(Call::new("bank:ledger/entries", "enter", entry)).await?)
         }
         "ask" => {
             let args = json!({ "summary": "may I?", "approvers": ["red", "blue"] });

@@ -23,14 +23,24 @@ url = "sqlite:ledger.db"
 [budget]
 min_output_tokens = 1
 [channel."slack://fraud-alerts"]
+webhook = "env:SLACK"
 [channel."pagerduty://fraud-team"]
+routing_key = "env:PAGER"
 [channel."pager://on-call-physician"]
+to = "pagerduty://fraud-team"
 [channel."slack://cs-managers"]
+webhook = "env:SLACK"
 [channel."slack://data-eng"]
+webhook = "env:SLACK"
 [channel."slack://sre"]
+webhook = "env:SLACK"
 [channel."pagerduty://sre-oncall"]
+routing_key = "env:PAGER"
 [channel."slack://moderation"]
+webhook = "env:SLACK"
 [channel."email://pi@university.edu"]
+smtp = "smtp://127.0.0.1:25"
+from = "wflo@university.edu"
 "#;
 
 /// A use case: its manifest, in a world of its own.
@@ -409,8 +419,8 @@ notify = ["email://pi@university.edu"]
     .await;
     let papers: Vec<_> = (0..8).map(|n| format!("paper {n}")).collect();
     let Ran { run, view } = case.run(json!({ "papers": papers })).await;
-    // Each answer costs 0.15 and holds 0.20 before: of eight papers money is there for two.
-    assert_eq!((view.status, view.cost_usd), (RunStatus::Parked, "0.30".parse().unwrap()));
+    // Each answer costs 0.15 and holds 0.20 before: of eight papers money is there for three.
+    assert_eq!((view.status, view.cost_usd), (RunStatus::Parked, "0.45".parse().unwrap()));
     let rita = "local:rita".parse().unwrap();
     let more = case.process.runtime.top_up(run, "1".parse().unwrap(), &rita).await.unwrap();
     assert!(case.vote(more.id, "pia", Verdict::Approve).await);
