@@ -54,7 +54,7 @@ impl Runtime {
             };
             (workflow, approval, plan)
         };
-        let mut of = None;
+        let of;
         let pages = host.outside.pages();
         let mut notification = Notification {
             id: hex(&key.id),
