@@ -77,8 +77,12 @@ async fn every_function_that_reaches_outside_goes_through_the_gate() {
         json!("wflo-secret-1"),
     ];
     let others = vec![task; 5];
-    let answers: VecDeque<_> =
-        answers.into_iter().chain(others).map(|answer| Answer::Result(Ok(answer))).collect();
+    let answers: VecDeque<_> = answers
+        .into_iter()
+        .chain(others)
+        .chain([json!(null)])
+        .map(|answer| Answer::Result(Ok(answer)))
+        .collect();
     let gate = Recorder::answering(answers);
     let ended = program("greedy").await.run("all", Box::new(gate), &Limits::default()).await;
     let End::Output(said) = ended.end else { panic!("{:?}", ended.end) };
@@ -126,6 +130,7 @@ async fn every_function_that_reaches_outside_goes_through_the_gate() {
         "estimated: true",
         "estimated: true",
         "estimated: true",
+        "Ok(())",
         "Invalid(\"`data` is not JSON",
         "UnknownModel(",
         "Invalid(\"the details are not JSON",

@@ -4,6 +4,7 @@ wit_bindgen::generate!({
     inline: r#"
         package test:greedy;
         world greedy {
+            import wflo:step/context@0.1.0;
             import wflo:llm/chat@0.1.0;
             import wflo:llm/tasks@0.1.0;
             import wflo:db/sql@0.1.0;
@@ -23,6 +24,7 @@ use wflo::approval::{gate, policy};
 use wflo::db::sql::{self, Value};
 use wflo::llm::{chat, tasks};
 use wflo::secret::secrets;
+use wflo::step::context;
 
 struct Greedy;
 export!(Greedy);
@@ -59,6 +61,7 @@ impl Guest for Greedy {
             format!("{:?}", tasks::generate_code("gpt-4", "rust", "{}")),
             format!("{:?}", tasks::moderate("gpt-4", "text", &["be kind".into()])),
             format!("{:?}", tasks::synthesize("gpt-4", "[1]", "sum up", "{}")),
+            format!("{:?}", context::report_cost("cloud", "0.10", "a machine for an hour")),
             // These never reach the gate.
             format!("{:?}", tasks::analyze("gpt-4", "not json", "look", "{}")),
             format!("{:?}", tasks::classify("no such name", "text", &["a".into()])),
