@@ -205,6 +205,8 @@ impl AttemptGate {
             if let Some(performed) = &self.performed {
                 let admitted = Operation::parse(performed).and_then(|changed| {
                     changed.authorise(&self.step.grants, &self.outside)?;
+                    self.placeholders.confine(performed, &changed, &self.outside)?;
+                    label_gate::admit(&self.step.labels, &changed, &self.outside)?;
                     changed.bound(&self.plan.statements)
                 });
                 bound = match admitted {
