@@ -16,6 +16,7 @@ mod harness;
 mod hostile;
 mod http;
 mod http_client;
+mod identities;
 mod manifest;
 mod notify;
 mod readme;

@@ -14,6 +14,8 @@ fn plain(word: &str) -> String {
         "RUN".to_owned()
     } else if bare.ends_with('Z') && digits >= 14 {
         "TIME".to_owned()
+    } else if bare.starts_with("wflo-store/") {
+        "STORE".to_owned()
     } else if bare.starts_with("sha256:") || (bare.len() == 64 && digits > 10) {
         "DIGEST".to_owned()
     } else if bare.ends_with('s') && bare.contains('.') && digits > 3 {
@@ -31,6 +33,10 @@ fn lines(text: &str) -> Vec<String> {
             for at in 1..words.len() {
                 if words[at] == "ms" {
                     words[at - 1] = "N".to_owned();
+                }
+                // How many there are depends on how long the commands took.
+                if words[at - 1] == "checkpoint" {
+                    words[at] = "N".to_owned();
                 }
             }
             words.join(" ")

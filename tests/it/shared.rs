@@ -116,7 +116,15 @@ fn every_command_works_while_a_run_waits_for_its_model() {
     project.wflo(&["audit", "export", id, "-o", "run.audit"]).expect_code(0);
     project.wflo(&["audit", "verify", "run.audit"]).expect_code(0);
     let piped = project.wflo(&["audit", "export", id]).expect_code(0).stdout;
-    assert_eq!(piped, std::fs::read_to_string(project.path("run.audit")).expect("the audit file"));
+    let file = std::fs::read_to_string(project.path("run.audit")).expect("the audit file");
+    // But for the checkpoint: that the file was asked for is in a newer one.
+    let events = |text: &str| {
+        text.lines()
+            .filter(|line| !line.starts_with("{\"checkpoint\""))
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    assert!(events(&piped) == events(&file), "the same events come through a pipe");
 
     let approval = approval_of(&before);
     let open = project.wflo(&["approvals", "--json"]).expect_code(0).json();

@@ -6,8 +6,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::Deserialize as _;
 use serde::de::IntoDeserializer as _;
 use serde::de::value::{Error as ValueError, StrDeserializer};
-use wflo::RunStatus;
-use wflo_model::{ApprovalId, GroupName, PicoUsd, PrincipalName, RunId, StepName};
+use wflo::{About, RunStatus};
+use wflo_model::{ApprovalId, GroupName, PicoUsd, PrincipalName, Role, RunId, StepName, Timestamp};
 
 const CODES: &str = "\
 Exit codes:
@@ -188,7 +188,12 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: Identity,
     },
-    /// Show, export and verify the audit of a run.
+    /// Show and rotate the keys of the store.
+    Key {
+        #[command(subcommand)]
+        command: Key,
+    },
+    /// Show, export, verify and report the audit.
     Audit {
         #[command(subcommand)]
         command: Audit,
@@ -313,29 +318,124 @@ pub(crate) enum Identity {
         /// A group they are in.
         #[arg(long = "group", value_name = "GROUP")]
         groups: Vec<GroupName>,
+        /// What they may do at most: viewer only looks; approver also starts runs and decides; admin also manages
+        /// people and keys.
+        #[arg(long, value_parser = role, default_value = "approver")]
+        role: Role,
+        /// From when on they are nobody, such as `2026-12-31`.
+        #[arg(long, value_name = "TIME")]
+        expires: Option<Timestamp>,
     },
+    /// Give a person another token, which is printed once; the old one opens nothing any more.
+    Rotate {
+        /// Their name.
+        name: PrincipalName,
+    },
+    /// Let a person be nobody from a time on; at once by default.
+    Expire {
+        /// Their name.
+        name: PrincipalName,
+        /// From when on, such as `2026-12-31` or `2026-12-31T17:00:00Z`.
+        #[arg(long, value_name = "TIME")]
+        at: Option<Timestamp>,
+    },
+    /// Let a person be nobody at once and for ever; sessions are over, and approvals not used yet are asked anew.
+    Revoke {
+        /// Their name.
+        name: PrincipalName,
+    },
+    /// List the people there are, and those there were.
+    List,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Audit {
-    /// Print the events of a run, in words.
+    /// Print the events of a run in words; without a run, those of the store: people, logins, exports, changes.
     Show {
         /// The run.
-        run: RunId,
+        run: Option<RunId>,
+        /// The store's own log; the same as to name no run.
+        #[arg(long, conflicts_with = "run")]
+        system: bool,
     },
-    /// Write the audit file of a run.
+    /// Write the audit file of a run, or of the store's own log.
     Export {
         /// The run.
-        run: RunId,
+        #[arg(required_unless_present = "system")]
+        run: Option<RunId>,
+        /// The store's own log.
+        #[arg(long, conflicts_with = "run")]
+        system: bool,
         /// Where to; standard output by default.
         #[arg(short, long, value_name = "FILE")]
         output: Option<PathBuf>,
+        /// A checkpoint that was kept elsewhere: the file then shows how the log goes on from it.
+        #[arg(long, value_name = "CHECKPOINT")]
+        since: Vec<PathBuf>,
     },
-    /// Verify an audit file, without a store.
+    /// Say who saw and changed what, who approved, overrode or was denied what, by time and person.
+    Report {
+        /// Only of this run.
+        #[arg(long, value_name = "RUN")]
+        run: Option<RunId>,
+        /// Only from then on, such as `2026-01-31` or `2026-01-31T09:00:00Z`.
+        #[arg(long, value_name = "TIME")]
+        since: Option<Timestamp>,
+        /// Only before then.
+        #[arg(long, value_name = "TIME")]
+        until: Option<Timestamp>,
+        /// Only by this person, or on their behalf.
+        #[arg(long, value_name = "NAME")]
+        person: Option<PrincipalName>,
+        /// Only what is about this patient, or whatever else: `17`, or `patient_id=17` for one column. Also of runs that
+        /// were erased, where it was the parameter of a named statement or a row filter.
+        #[arg(long, value_name = "[COLUMN=]VALUE")]
+        patient: Option<About>,
+    },
+    /// Verify an audit file, without a store, and say in words what is proven and what is not.
     Verify {
         /// The file.
         file: PathBuf,
+        /// A key that you know to be the store's, as `wflo key show` prints it, or a file with one.
+        #[arg(long, value_name = "KEY")]
+        trust: Vec<String>,
+        /// A checkpoint that was kept elsewhere: nothing under it was rewritten, or this says so.
+        #[arg(long, value_name = "FILE")]
+        checkpoint: Vec<PathBuf>,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Key {
+    /// Print the public key that signs checkpoints of the audit; with `--json`, also the newest checkpoint.
+    Show,
+    /// Have other keys sign checkpoints and open what is sealed.
+    ///
+    /// The old signing key still verifies old checkpoints, and hands on to the new one. The master key is changed in a
+    /// new generation of the store, so that nothing the old one opens is left on the disk; a key that `wflo.toml` takes
+    /// from the environment must be changed there afterwards.
+    Rotate {
+        /// Only this one.
+        #[arg(long, value_enum, value_name = "KEY")]
+        only: Option<WhichKey>,
+        /// The new master key: the variable of the environment that has it as 64 hex digits. By default a random one,
+        /// where the key is in a file.
+        #[arg(long, value_name = "VARIABLE")]
+        new_key: Option<String>,
+    },
+}
+
+/// A key of the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum WhichKey {
+    /// The key that signs checkpoints of the audit.
+    Signing,
+    /// The key that opens everything that is sealed.
+    Master,
+}
+
+fn role(text: &str) -> Result<Role, String> {
+    Role::named(text).ok_or_else(|| "it is `viewer`, `approver` or `admin`".to_owned())
 }
 
 fn status(text: &str) -> Result<RunStatus, ValueError> {

@@ -116,7 +116,13 @@ impl From<RuntimeError> for Failure {
                 .hint("add the grant to the step that needs it, or take the import out of the component"),
             RuntimeError::Vote(_) => Self::new(Code::Denied, &error),
             RuntimeError::NotAuthenticated(_) => Self::new(Code::Denied, &error).hint(WHO_HINT),
+            RuntimeError::NotPermitted(_) => Self::new(Code::Denied, &error),
+            RuntimeError::Throttled { until, .. } => {
+                Self::new(Code::Denied, &error).hint(format!("try again after {until}"))
+            }
             RuntimeError::PrincipalExists { .. } => Self::usage(&error),
+            RuntimeError::NoSuchPrincipal { .. } => Self::new(Code::NotFound, &error)
+                .hint("`wflo identity list` lists those there are; a token that stands in `wflo.toml` is changed there"),
             RuntimeError::Load(_) | RuntimeError::NoComponent { .. } => Self::usage(&error),
             RuntimeError::NoSuchRun { .. }
             | RuntimeError::Journal(wflo_journal::ReadError::UnknownRun { .. }) => {

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use wflo_journal::MasterKey;
-use wflo_manifest::{ComponentRef, Deployment, Diagnostics, Directory, Pinning, Plan, Workflow};
+use wflo_journal::{MasterKey, MasterSource};
+use wflo_manifest::{AuditRules, ComponentRef, Deployment, Diagnostics, Directory, Pinning, Plan, Workflow};
 use wflo_model::Digest;
 
 use crate::args::Global;
 use crate::failure::{Code, Failure};
-use crate::session::{Deploy, Place};
+use crate::session::{Deploy, Keeping, Place};
 use crate::terminal;
 
 /// A workflow's folder.
@@ -90,14 +90,22 @@ impl Project {
 
     /// Where the store is. Its key is this deployment's, should this command be the one that opens it.
     pub(crate) fn place(&self) -> Result<Place, Failure> {
-        let master = match &self.deployment.store.seal_key {
-            Some(key) => {
-                let key = key.resolve(&variable).map_err(Failure::usage)?;
-                Some(MasterKey::from_hex(&key).map_err(Failure::usage)?)
-            }
-            None => None,
-        };
-        Ok(Place { state: self.state.clone(), master })
+        let master = self.master()?;
+        let AuditRules { publish, every } = &self.deployment.audit;
+        let beside = self.config.parent().unwrap_or(Path::new(""));
+        let keeping = Keeping { every: *every, publish: publish.as_ref().map(|folder| beside.join(folder)) };
+        Ok(Place { state: self.state.clone(), master, keeping })
+    }
+
+    /// The master key, where the deployment says where it is.
+    pub(crate) fn master(&self) -> Result<Option<MasterSource>, Failure> {
+        let Some(key) = &self.deployment.store.seal_key else { return Ok(None) };
+        if let Some(file) = key.plain().and_then(|text| text.strip_prefix("file:")) {
+            let beside = self.config.parent().unwrap_or(Path::new(""));
+            return Ok(Some(MasterSource::File(beside.join(file))));
+        }
+        let key = key.resolve(&variable).map_err(Failure::usage)?;
+        Ok(Some(MasterSource::Key(MasterKey::from_hex(&key).map_err(Failure::usage)?)))
     }
 
     /// The deployment, ready to travel.

@@ -6,7 +6,7 @@ use wflo::{AccountView, ApprovalView, CostView, RunLine, RunStatus, RunView};
 
 use crate::changes;
 use crate::command::CostLine;
-use crate::session::EventView;
+use crate::session::{EventView, ReportView, SystemEventView};
 use crate::terminal::{self, tame};
 
 /// Characters of an output that are shown.
@@ -80,6 +80,32 @@ pub(crate) fn timeline(events: &[EventView], colors: bool) -> String {
     events.iter().fold(String::new(), |mut text, event| {
         let when = terminal::dim(&format!("{:>5}  {:>9.3}s", event.seq, event.since), colors);
         let _ = writeln!(text, "{when}  {}", tame(&event.text));
+        text
+    })
+}
+
+/// Events of the store's own log.
+pub(crate) fn system(events: &[SystemEventView], colors: bool) -> String {
+    events.iter().fold(String::new(), |mut text, event| {
+        let when = terminal::dim(&format!("{:>5}  {}", event.seq, event.at), colors);
+        let _ = writeln!(text, "{when}  {}", tame(&event.text));
+        text
+    })
+}
+
+/// Who did what.
+pub(crate) fn report(lines: &[ReportView], colors: bool) -> String {
+    let person = |line: &ReportView| line.person.as_ref().map_or("-".to_owned(), ToString::to_string);
+    let width = lines.iter().map(|line| person(line).chars().count()).max().unwrap_or_default();
+    lines.iter().fold(String::new(), |mut text, line| {
+        let (at, who) = (terminal::dim(&line.at, colors), person(line));
+        let it = line;
+        let run = it.run.map(|run| format!("  run {run}")).unwrap_or_default();
+        let step = it.step.as_ref().map(|step| format!(" {step}")).unwrap_or_default();
+        let note = it.note.as_ref().map(|note| format!(" ({note})")).unwrap_or_default();
+        let by = it.by.as_ref().map(|by| format!(", by {by}")).unwrap_or_default();
+        let what = tame(&format!("{}{note}{by}", it.what));
+        let _ = writeln!(text, "{at}  {who:width$}  {:12}{run}{step}  {what}", it.action);
         text
     })
 }

@@ -313,12 +313,25 @@ pub struct Returned {
     /// The approval whose decision this is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consumes: Option<ApprovalId>,
+    /// The row filters that the grant put on what was seen or changed: columns, and digests of the values they had to
+    /// have, under the audit key of the store. They say whether it was patient 17 after the run was erased.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub filters: Vec<Filter>,
     /// The call as it was made, where no intent has it and people have changed it. Replay matches `call`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub performed: Option<Call>,
     /// A cost that the step reported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reported: Option<Reported>,
+}
+
+/// A column and the digest of the value it had to have.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Filter {
+    /// The column, or the parameter of a named statement.
+    pub column: String,
+    /// Of column and value, under the audit key of the store.
+    pub digest: Digest,
 }
 
 /// A cost that a step says it has caused: in a cloud, at an API.

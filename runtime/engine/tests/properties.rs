@@ -256,6 +256,7 @@ impl History {
                     tentative: false,
                     reused: None,
                     consumes: None,
+                    filters: Vec::new(),
                     performed: None,
                     reported: None,
                 };

@@ -210,6 +210,21 @@ impl Blobs {
         }
     }
 
+    /// Removes the blob of a value that nothing names any more.
+    pub(crate) fn remove_meta(&self, digest: Digest) -> io::Result<()> {
+        let name = BlobName::Meta(digest);
+        match &*self.0 {
+            Place::Memory(blobs, _) => {
+                locked(blobs).remove(&name);
+                Ok(())
+            }
+            Place::Disk(disk) => match fs::remove_file(name.path(&disk.root)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                _ => sync_dir(&disk.root.join("meta")),
+            },
+        }
+    }
+
     /// Removes public content; gives its bytes. Durable after [`Blobs::sync_public`].
     pub(crate) fn remove_public(&self, digest: Digest) -> io::Result<u64> {
         let name = BlobName::Public(digest);

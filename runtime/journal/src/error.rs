@@ -60,6 +60,12 @@ pub enum AppendError {
         /// The run.
         run: RunId,
     },
+    /// The id is that of a log of the store itself: nothing was written.
+    #[error("`{run}` is the log of the store itself, and no run can have its id")]
+    Reserved {
+        /// The id.
+        run: RunId,
+    },
     /// A record that this write builds on is corrupt: nothing was written.
     #[error("record `{key}` is corrupt: {what}")]
     Corrupt {
@@ -157,6 +163,12 @@ pub enum PruneError {
     #[error("run `{run}` was erased")]
     Erased {
         /// The run.
+        run: RunId,
+    },
+    /// It is a log of the store itself, which is neither dropped nor erased. Nothing was changed.
+    #[error("`{run}` is the log of the store itself, which is never dropped or erased")]
+    Reserved {
+        /// Its id.
         run: RunId,
     },
     /// A record is damaged. Nothing was changed.

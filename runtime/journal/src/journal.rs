@@ -6,29 +6,34 @@ use std::sync::Arc;
 use wflo_model::{Digest, RunId, StepName, StoreId, Timestamp};
 use wflo_ports::Entropy;
 
+use crate::audit_key::AuditKey;
 use crate::blobs::{BlobError, BlobName, Blobs};
 use crate::entropy::draw;
 use crate::error::{AppendError, OpenError, ReadError};
 use crate::key::Key;
-use crate::master::{MasterKey, StoreKeys};
+use crate::master::{MasterKey, MasterSource, StoreKeys};
 use crate::places::{EVERYBODYS, KnownPlaces};
 use crate::prune::UnderWay;
 use crate::read::{Entry, Reader};
 use crate::record::{CHECKSUM, ChainState, Cursor, Header, Malformed};
+use crate::reserved;
 use crate::run_keys::{RunKeys, unwrap, wrap};
 use crate::seal::{NONCE, OVERHEAD};
 use crate::store::{AccountRow, CreateOutcome, CreateRun, MAX_VALUE, MemoryStore, SledStore, Store};
+use crate::tree::{MARKER, Moved, Tree};
 use crate::walk::Walk;
 use crate::writer::{Draft, MAX_BODY, Place, RunWriter, Sealer, check, check_summary};
 
 /// The name under which a value sealed with the master key stands, so that a wrong key is seen at once.
 const KEY_CHECK: &str = "wflo/master-key";
+/// The master key, where nobody says that it is elsewhere.
+pub(crate) const KEY_FILE: &str = "seal.key";
 /// Values of the caller have names behind this.
 const CALLER: &str = "value/";
 /// Runs fetched at a time.
 const PAGE: usize = 256;
 /// Version of a sealed value of the deployment.
-const META_VERSION: u8 = 1;
+pub(crate) const META_VERSION: u8 = 1;
 
 /// Runs at rest: chained, sealed, durable. Cheap to clone.
 #[derive(Clone)]
@@ -40,6 +45,11 @@ pub(crate) struct Shared {
     pub(crate) blobs: Blobs,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) under_way: UnderWay,
+    pub(crate) audit_key: tokio::sync::OnceCell<AuditKey>,
+    /// Which runs have moved since the newest checkpoint.
+    pub(crate) moved: Moved,
+    /// The audit tree; none until somebody asks.
+    pub(crate) tree: tokio::sync::Mutex<Option<Tree>>,
     pub(crate) keys: StoreKeys,
 }
 
@@ -96,12 +106,25 @@ impl Journal {
         master: MasterKey,
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self, OpenError> {
+        let marker = match store.meta(MARKER).await {
+            Ok(marker) => marker.map(|tag| tag.try_into().map_or(Moved::DAMAGED, u64::from_be_bytes)),
+            // Whoever cannot tell whether anything has moved looks.
+            Err(ReadError::Corrupt { .. }) => Some(Moved::DAMAGED),
+            Err(error) => return Err(error.into()),
+        };
+        let mut keys = master.keys();
+        if let Some(kept) = crate::rekey::kept_run_keys(&*store, &keys).await? {
+            keys.run_keys = kept;
+        }
         let journal = Self(Arc::new(Shared {
+            moved: Moved::new(marker),
+            tree: tokio::sync::Mutex::new(None),
             store,
             blobs,
             entropy,
             under_way: UnderWay::default(),
-            keys: master.keys(),
+            audit_key: tokio::sync::OnceCell::new(),
+            keys,
         }));
         let expect = journal.store_id();
         match journal.get_sealed(KEY_CHECK).await {
@@ -124,20 +147,27 @@ impl Journal {
         master: Option<MasterKey>,
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self, OpenError> {
-        let (root, drawn) = (path.to_owned(), Arc::clone(&entropy));
-        let opening = tokio::task::spawn_blocking(move || {
-            let store = SledStore::open(&root, &*drawn)?;
-            let blobs = root.join("blobs");
-            let blobs = Blobs::open(&blobs).map_err(|source| OpenError::Io { path: blobs, source })?;
-            Ok::<_, OpenError>((store, blobs))
-        });
-        let (store, blobs) = opening.await.expect("opening gives its panics back as errors")?;
+        Self::open_at(path, master.map(MasterSource::Key), entropy).await
+    }
+
+    /// As [`Journal::open_state`], with the master key from anywhere. Where it comes from a file and its rotation was cut
+    /// short, that is settled here: see [`Journal::rotate_master`].
+    ///
+    /// # Errors
+    /// As [`Journal::open_state`].
+    pub async fn open_at(
+        path: &Path,
+        master: Option<MasterSource>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Result<Self, OpenError> {
+        let (store, blobs) = open_files(path, &entropy).await?;
         let master = match master {
-            Some(master) => master,
+            Some(MasterSource::Key(master)) => master,
+            Some(MasterSource::File(file)) => settled(&store, &file).await?,
             None => {
-                let file = path.join("seal.key");
+                let file = path.join(KEY_FILE);
                 match store.meta(KEY_CHECK).await? {
-                    Some(_) => MasterKey::from_file(&file)?,
+                    Some(_) => settled(&store, &file).await?,
                     None => MasterKey::from_file_or_create(&file, &*entropy)?,
                 }
             }
@@ -173,8 +203,22 @@ impl Journal {
     /// The key itself is not kept, only a keyed digest of it. The summary is not sealed.
     ///
     /// # Errors
-    /// [`AppendError::RunExists`], [`AppendError::TooLarge`], or the store failed.
+    /// [`AppendError::RunExists`], [`AppendError::Reserved`], [`AppendError::TooLarge`], or the store failed.
     pub async fn create_run(
+        &self,
+        run: RunId,
+        key: Option<&str>,
+        drafts: Vec<Draft>,
+        summary: Vec<u8>,
+    ) -> Result<Created, AppendError> {
+        if reserved::is_reserved(run) {
+            return Err(AppendError::Reserved { run });
+        }
+        self.make_run(run, key, drafts, summary).await
+    }
+
+    /// As [`Journal::create_run`], of any id.
+    pub(crate) async fn make_run(
         &self,
         run: RunId,
         key: Option<&str>,
@@ -201,7 +245,10 @@ impl Journal {
         let mut places = KnownPlaces::default();
         let touched = places.touch(&sealed.headers);
         let create = CreateRun { run, key, events: sealed.events, state, touched, after: sealed.blobs };
+        self.0.moved.note(run, &*self.0.store);
         let created = self.0.store.create_run(create).await;
+        // Once more, for a checkpoint may have come between the two, and have found no run.
+        self.0.moved.note(run, &*self.0.store);
         // Not where this is dropped before the answer: the run may be made all the same.
         self.0.under_way.end(run);
         match created? {
@@ -313,7 +360,10 @@ impl Journal {
     /// # Errors
     /// When the store cannot be read.
     pub async fn unfinished(&self, after: Option<RunId>, limit: usize) -> Result<Vec<RunId>, ReadError> {
-        self.0.store.unfinished(after, limit).await
+        let mut runs = self.0.store.unfinished(after, limit).await?;
+        // They are the last ones, so fewer than the limit still means the end.
+        runs.retain(|run| !reserved::is_reserved(*run));
+        Ok(runs)
     }
 
     /// The keys of a run, without claiming it: for replay and for digests.
@@ -363,7 +413,7 @@ impl Journal {
     /// # Errors
     /// When the store cannot be read.
     pub async fn runs_before(&self, before: Option<RunId>, limit: usize) -> Result<Vec<RunHead>, ReadError> {
-        let rows = self.0.store.runs(before, limit).await?;
+        let rows = self.0.store.runs(Some(reserved::clamped(before)), limit).await?;
         rows.into_iter().map(|(run, row)| run_head(run, row)).collect()
     }
 
@@ -435,7 +485,7 @@ impl Journal {
         if Digest::of(&content) == digest { Ok(content) } else { Err(BlobError::Corrupt { digest }) }
     }
 
-    async fn put_sealed(&self, name: &str, value: &[u8]) -> Result<(), AppendError> {
+    pub(crate) async fn put_sealed(&self, name: &str, value: &[u8]) -> Result<(), AppendError> {
         check("a value", value.len(), MAX_BODY)?;
         let nonce: [u8; NONCE] = draw(&*self.0.entropy)?;
         let mut after = Vec::new();
@@ -453,7 +503,7 @@ impl Journal {
         self.0.store.put_meta(name, record, after).durable().await
     }
 
-    async fn get_sealed(&self, name: &str) -> Result<Option<Vec<u8>>, ReadError> {
+    pub(crate) async fn get_sealed(&self, name: &str) -> Result<Option<Vec<u8>>, ReadError> {
         let Some(record) = self.0.store.meta(name).await? else { return Ok(None) };
         let bad = |what: &str| ReadError::corrupt(Key::Meta(name), what);
         let open = |sealed: &[u8]| self.0.keys.meta.open(&meta_bound(name), sealed);
@@ -475,12 +525,38 @@ impl std::fmt::Debug for Journal {
     }
 }
 
-enum MetaRecord<'a> {
+/// Opens the store and the blobs of a state folder.
+pub(crate) async fn open_files(
+    path: &Path,
+    entropy: &Arc<dyn Entropy>,
+) -> Result<(SledStore, Blobs), OpenError> {
+    let (root, drawn) = (path.to_owned(), Arc::clone(entropy));
+    let opening = tokio::task::spawn_blocking(move || {
+        let store = SledStore::open(&root, &*drawn)?;
+        let blobs = root.join("blobs");
+        let blobs = Blobs::open(&blobs).map_err(|source| OpenError::Io { path: blobs, source })?;
+        Ok::<_, OpenError>((store, blobs))
+    });
+    opening.await.expect("opening gives its panics back as errors")
+}
+
+/// The key of a file, after a rotation that may have been cut short.
+pub(crate) async fn settled(store: &dyn Store, file: &Path) -> Result<MasterKey, OpenError> {
+    let check = store.meta(KEY_CHECK).await?;
+    let opens = |key: &MasterKey| {
+        let sealed = check.as_deref().and_then(|record| meta_record(record).ok());
+        let Some(MetaRecord::Inline(sealed)) = sealed else { return false };
+        key.keys().meta.open(&meta_bound(KEY_CHECK), sealed).is_some()
+    };
+    Ok(MasterKey::settled(file, opens)?)
+}
+
+pub(crate) enum MetaRecord<'a> {
     Inline(&'a [u8]),
     Blob(Digest),
 }
 
-fn meta_record(record: &[u8]) -> Result<MetaRecord<'_>, Malformed> {
+pub(crate) fn meta_record(record: &[u8]) -> Result<MetaRecord<'_>, Malformed> {
     let mut from = Cursor::new(record);
     from.version(META_VERSION)?;
     if !from.flag()? {
@@ -491,7 +567,7 @@ fn meta_record(record: &[u8]) -> Result<MetaRecord<'_>, Malformed> {
     Ok(MetaRecord::Blob(blob))
 }
 
-fn meta_bound(name: &str) -> Vec<u8> {
+pub(crate) fn meta_bound(name: &str) -> Vec<u8> {
     [b"wflo value v1\0", name.as_bytes()].concat()
 }
 

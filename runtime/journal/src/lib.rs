@@ -31,6 +31,7 @@
 //! ```
 
 pub mod audit;
+mod audit_key;
 mod blobs;
 mod entropy;
 mod error;
@@ -43,26 +44,33 @@ mod places;
 mod prune;
 mod read;
 mod record;
+mod rekey;
+mod reserved;
 mod run_keys;
 mod seal;
 mod store;
+mod tree;
 mod walk;
 mod writer;
 
+pub use audit_key::AuditKey;
 pub use blobs::{BlobError, Blobs};
 pub use error::{AppendError, OpenError, PruneError, ReadError};
 pub use fault_disk::{DiskImage, FaultDisk};
 pub use journal::{Created, Journal, RunHead};
 pub use key::{KeyKind, MAX_RUN_KEY};
-pub use master::{MasterKey, MasterKeyError};
+pub use master::{MasterKey, MasterKeyError, MasterSource};
 pub use outbox::OutboxEntry;
 pub use prune::{Erased, Prune, Pruned};
 pub use read::{Entry, Reader};
 pub use record::{Header, Malformed, RunRow};
+pub use rekey::RekeyError;
+pub use reserved::SYSTEM_LOG;
 pub use run_keys::RunKeys;
 pub use store::{
     AccountRow, Answer, Append, Barrier, BarrierSignal, CreateOutcome, CreateRun, Debit, Fate, Fault,
     FaultSync, MAX_APPEND, MAX_VALUE, MemoryStore, OutboxChange, OutboxKey, OutboxRow, Sieve, Sifted,
     SledStore, Store, SyncHook, Ticket, Touch,
 };
+pub use tree::{BadKey, BadNote, Checkpoint, CheckpointError, VerifierKey};
 pub use writer::{Appended, Draft, Extras, MAX_BODY, MAX_SUMMARY, RunWriter};

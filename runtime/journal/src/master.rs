@@ -82,15 +82,84 @@ impl MasterKey {
         Self::from_file(path)
     }
 
+    /// Puts a new key beside the file, durably: it takes the place of the one there once the store is sealed with it.
+    pub(crate) fn put_next(&self, file: &Path) -> Result<(), MasterKeyError> {
+        let next = next_of(file);
+        let io = |source| MasterKeyError::Io { path: next.clone(), source };
+        // One that is there was never used: see `settled`.
+        remove(&next).map_err(io)?;
+        let temporary = next.with_extension("tmp");
+        remove(&temporary).map_err(io)?;
+        let made = create(&temporary, &next, &self.0);
+        let _ = std::fs::remove_file(&temporary);
+        made.map_err(io)
+    }
+
+    /// The key in the file, after a rotation that may have been cut short: if the key beside it is the one that opens
+    /// the store, as `opens` says, it is given its place; if it is not, it goes.
+    pub(crate) fn settled(file: &Path, opens: impl Fn(&Self) -> bool) -> Result<Self, MasterKeyError> {
+        let next = next_of(file);
+        let io = |source| MasterKeyError::Io { path: file.to_owned(), source };
+        match Self::from_file(&next) {
+            Ok(key) if opens(&key) => {
+                std::fs::rename(&next, file).map_err(io)?;
+                sync_parent(file).map_err(io)?;
+                Ok(key)
+            }
+            Ok(_) => {
+                remove(&next).map_err(io)?;
+                Self::from_file(file)
+            }
+            Err(MasterKeyError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                Self::from_file(file)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     pub(crate) fn keys(&self) -> StoreKeys {
         StoreKeys {
             wrap: SealKey::new(&derive(&self.0, "wrap run keys")),
             meta: SealKey::new(&derive(&self.0, "seal meta")),
             outbox: SealKey::new(&derive(&self.0, "seal outbox")),
             meta_blobs: MacKey::new(derive(&self.0, "meta blob names")),
-            run_keys: MacKey::new(derive(&self.0, "idempotency keys")),
+            run_keys: MacKey::new(self.run_keys()),
         }
     }
+
+    /// The key of idempotency keys of a store that was never sealed with another one. What was written under it cannot be
+    /// written anew, so a rotation keeps it, sealed; see [`crate::rekey`].
+    pub(crate) fn run_keys(&self) -> [u8; 32] {
+        derive(&self.0, "idempotency keys")
+    }
+}
+
+/// Where the next key is put.
+fn next_of(file: &Path) -> PathBuf {
+    file.with_added_extension("next")
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn sync_parent(path: &Path) -> io::Result<()> {
+    match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        Some(parent) => File::open(parent)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+/// Where the master key comes from.
+#[derive(Clone, Debug)]
+pub enum MasterSource {
+    /// From whoever calls.
+    Key(MasterKey),
+    /// From a file that only its owner may read. Where it is `seal.key` in the state folder it is made with the store.
+    File(PathBuf),
 }
 
 impl fmt::Debug for MasterKey {
@@ -150,10 +219,7 @@ fn create(temporary: &Path, path: &Path, key: &[u8; 32]) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
         _ => {}
     }
-    match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        Some(parent) => File::open(parent)?.sync_all(),
-        None => Ok(()),
-    }
+    sync_parent(path)
 }
 
 fn check_mode(file: &File, path: &Path) -> Result<(), MasterKeyError> {

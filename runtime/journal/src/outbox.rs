@@ -17,7 +17,7 @@ use crate::store::{MAX_VALUE, OutboxChange, OutboxKey, OutboxRow};
 use crate::writer::check;
 
 /// Version of a sealed row.
-const VERSION: u8 = 1;
+pub(crate) const VERSION: u8 = 1;
 
 /// Something that waits to leave.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,6 +96,6 @@ impl Shared {
 }
 
 /// What a row's seal binds. Not when it is due: that changes with every try.
-fn bound(id: &[u8; 16]) -> Vec<u8> {
+pub(crate) fn bound(id: &[u8; 16]) -> Vec<u8> {
     [b"wflo outbox v1\0", &id[..]].concat()
 }

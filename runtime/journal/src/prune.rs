@@ -10,6 +10,7 @@ use crate::error::{PruneError, ReadError};
 use crate::journal::{Journal, Shared, chain_state};
 use crate::key::Key;
 use crate::record::{BodyForm, ChainState, EventRecord, RunRow};
+use crate::reserved;
 use crate::store::{Fate, Sieve, Sifted};
 
 /// What [`Journal::prune`] takes away.
@@ -80,6 +81,9 @@ impl Journal {
     /// there for what has changed by then. A run that is not there any more is no error.
     pub async fn prune(&self, prune: Prune) -> Result<Pruned, PruneError> {
         let Prune { runs, public } = prune;
+        if let Some(&run) = runs.keys().find(|run| reserved::is_reserved(**run)) {
+            return Err(PruneError::Reserved { run });
+        }
         let (sifted, mut left) = switched(self.0.store.prune(Box::new(Dropping(runs))).await)?;
         let mut pruned =
             Pruned { runs: sifted.runs, events: sifted.events, bytes: sifted.bytes, ..Pruned::default() };
@@ -107,9 +111,12 @@ impl Journal {
     /// removed files, are beyond it.
     ///
     /// # Errors
-    /// [`PruneError::UnknownRun`], [`PruneError::Unfinished`], [`PruneError::Erased`]; see [`PruneError`] for others
+    /// [`PruneError::UnknownRun`], [`PruneError::Reserved`], [`PruneError::Unfinished`], [`PruneError::Erased`]; see [`PruneError`] for others
     /// and for what has changed by then.
     pub async fn erase(&self, run: RunId, summary: Vec<u8>) -> Result<Erased, PruneError> {
+        if reserved::is_reserved(run) {
+            return Err(PruneError::Reserved { run });
+        }
         let row = self.0.store.run(run).await?.ok_or(PruneError::UnknownRun { run })?;
         let sieve = Erasing { run, summary };
         let (_, mut left) = match self.0.store.prune(Box::new(sieve)).await {

@@ -93,6 +93,8 @@ pub struct RunWriter {
     /// The newest append, whose failure is that of all after it.
     last: Option<Ticket>,
     places: KnownPlaces,
+    /// Until when it is noted that the run moves; see [`crate::tree`].
+    noted: u64,
 }
 
 /// The end of a chain.
@@ -125,6 +127,7 @@ impl RunWriter {
             summary,
             last: None,
             places: KnownPlaces::default(),
+            noted: 0,
         }
     }
 
@@ -136,7 +139,7 @@ impl RunWriter {
         places: KnownPlaces,
     ) -> Self {
         let Sealer { shared, keys, place } = made;
-        Self { shared, place, fence, keys, wrapped, summary, last: None, places }
+        Self { shared, place, fence, keys, wrapped, summary, last: None, places, noted: 0 }
     }
 
     /// The run.
@@ -207,7 +210,9 @@ impl RunWriter {
             debits: extras.debits,
             after: sealed.blobs,
         };
-        let ticket = self.shared.store.submit(append);
+        let store = &*self.shared.store;
+        let submit = || store.submit(append);
+        let ticket = self.shared.moved.submitting(self.place.run, &mut self.noted, store, submit);
         self.place = sealer.place;
         if let Some(summary) = extras.summary {
             self.summary = summary;

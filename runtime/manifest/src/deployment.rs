@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use wflo_model::{
     GrantReader, GroupName, HostPath, HttpPattern, InterfaceName, Label, LimitName, ModelName, PrincipalName,
+    Role,
 };
 
 use crate::channel::{Channel, MailServer};
@@ -57,6 +58,8 @@ pub struct Deployment {
     pub spending: Spending,
     /// What no step may exceed.
     pub ceilings: Ceilings,
+    /// How often checkpoints of the audit are made, and where they go.
+    pub audit: AuditRules,
     /// Interfaces that the host brings itself, and what reads their grants: see [`offer`](Self::offer).
     pub offers: BTreeMap<InterfaceName, GrantReader>,
     /// Secrets.
@@ -83,6 +86,22 @@ pub struct HostBinding {
     pub host: HttpPattern,
     /// Labels of data that may be sent there.
     pub accepts: BTreeSet<Label>,
+}
+
+/// How often checkpoints of the audit are made, and where they go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditRules {
+    /// A folder that every checkpoint is written to, relative to the file: kept elsewhere, it shows a rewrite.
+    pub publish: Option<String>,
+    /// How long runs move before there is a checkpoint.
+    pub every: Duration,
+}
+
+impl Default for AuditRules {
+    /// Every ten seconds, and published nowhere.
+    fn default() -> Self {
+        Self { publish: None, every: Duration::from_secs(10) }
+    }
 }
 
 /// Where runs are kept.
@@ -172,6 +191,8 @@ pub struct Serve {
 pub struct Principal {
     /// The groups they are in.
     pub groups: BTreeSet<GroupName>,
+    /// What they may do at most.
+    pub role: Role,
     /// The argon2id hash of their token; without one they cannot authenticate.
     pub token_hash: Option<Text>,
 }
@@ -241,6 +262,7 @@ impl Default for Deployment {
             budget: BudgetRules::default(),
             spending: Spending::default(),
             ceilings: Ceilings::default(),
+            audit: AuditRules::default(),
             offers: BTreeMap::new(),
             secrets: BTreeMap::new(),
             hosts: Vec::new(),

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use wflo_model::{Label, ModelName, PicoUsd, PrincipalName};
+use wflo_model::{Label, ModelName, PicoUsd, PrincipalName, Role};
 
 use crate::channel_toml;
 use crate::deployment::{
-    BudgetRules, CassetteMode, Ceilings, DbBinding, Deployment, LlmBinding, LlmKind, LlmServer, Principal,
-    Serve, Store,
+    AuditRules, BudgetRules, CassetteMode, Ceilings, DbBinding, Deployment, LlmBinding, LlmKind, LlmServer,
+    Principal, Serve, Store,
 };
 use crate::http;
 use crate::limits;
@@ -81,8 +81,22 @@ pub(crate) fn read(reader: &mut Reader) -> Option<Deployment> {
     if let Some(section) = section(reader, &mut root, "limits", "[limits]") {
         this.ceilings = read_ceilings(reader, section);
     }
+    if let Some(section) = section(reader, &mut root, "audit", "[audit]") {
+        this.audit = read_audit(reader, section);
+    }
     root.finish(reader);
     Some(this)
+}
+
+fn read_audit(reader: &mut Reader, mut section: Section<'_>) -> AuditRules {
+    let publish = section.take("publish");
+    let publish = publish.and_then(|node| address(reader, &node, "[audit]", "file", "file:../checkpoints"));
+    let mut this = AuditRules { publish, ..AuditRules::default() };
+    if let Some(seconds) = section.take("every_seconds").and_then(|node| node.integer(reader, 1..=3600)) {
+        this.every = Duration::from_secs(seconds.value);
+    }
+    section.finish(reader);
+    this
 }
 
 fn section<'a>(
@@ -336,8 +350,10 @@ fn read_principal(reader: &mut Reader, mut section: Section<'_>) -> Principal {
         }
         Some(hash)
     });
+    let roles = [Role::Viewer, Role::Approver, Role::Admin].map(|role| (role.name(), role));
+    let role = section.take("role").and_then(|node| node.choice(reader, &roles)).unwrap_or_default();
     section.finish(reader);
-    Principal { groups: groups.into_iter().map(|group| group.value).collect(), token_hash }
+    Principal { role, groups: groups.into_iter().map(|group| group.value).collect(), token_hash }
 }
 
 fn read_budget(reader: &mut Reader, mut section: Section<'_>) -> (BudgetRules, Spending) {

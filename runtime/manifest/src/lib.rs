@@ -58,8 +58,8 @@ pub use approval::{ApprovalAt, ApprovalRule, Approver, OnReject, OnTimeout, Quor
 pub use channel::{Channel, ChannelKind, MailServer, Urgency};
 pub use component::{BadComponent, ComponentRef};
 pub use deployment::{
-    BudgetRules, CassetteMode, Ceilings, DbBinding, Deployment, HostBinding, LlmBinding, LlmKind, LlmServer,
-    Principal, SecretBinding, Serve, Store,
+    AuditRules, BudgetRules, CassetteMode, Ceilings, DbBinding, Deployment, HostBinding, LlmBinding, LlmKind,
+    LlmServer, Principal, SecretBinding, Serve, Store,
 };
 pub use diagnostic::{Diagnostic, Diagnostics, Severity, Source, Span};
 pub use directory::Directory;

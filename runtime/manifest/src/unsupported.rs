@@ -13,7 +13,6 @@ pub(crate) const KEYS: &[(&str, &str)] = &[
     ("a table grant", "where"),
     ("wflo.toml", "knowledge"),
     ("wflo.toml", "terraform"),
-    ("wflo.toml", "audit"),
     ("[db]", "read_url"),
     ("[db]", "write_url"),
     ("[db]", "statement"),
@@ -21,8 +20,7 @@ pub(crate) const KEYS: &[(&str, &str)] = &[
 ];
 
 /// Values, by the key they stand at.
-pub(crate) const VALUES: &[(&str, &str)] =
-    &[("on_failure", "rollback"), ("on_cancel", "rollback"), ("at", "commit")];
+pub(crate) const VALUES: &[(&str, &str)] = &[("on_failure", "rollback"), ("on_cancel", "rollback")];
 
 /// Schemes of addresses, by the place they stand in.
 pub(crate) const SCHEMES: &[(&str, &str)] =

@@ -16,6 +16,7 @@ mod interface;
 mod limits;
 mod money;
 mod name;
+mod role;
 mod sql;
 mod time;
 mod undone;
@@ -42,6 +43,7 @@ pub use name::{
     BadName, ChannelName, GroupName, InputName, Label, ModelName, PolicyName, PrincipalName, StatementName,
     StepName, WorkflowName,
 };
+pub use role::{Act, Role};
 pub use sql::{BadSqlValue, SqlRows, SqlValue};
-pub use time::Timestamp;
+pub use time::{BadTimestamp, Timestamp};
 pub use undone::{Conflict, ConflictReason, Undone};

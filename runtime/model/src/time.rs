@@ -1,6 +1,7 @@
 //! Instants, as the journal keeps them.
 
 use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -46,6 +47,37 @@ impl Timestamp {
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_micros(self.0.saturating_sub(earlier.0))
+    }
+}
+
+/// A text that is no instant.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is no time: write it such as `2026-01-31` or `2026-01-31T09:30:00Z`")]
+pub struct BadTimestamp {
+    /// The text.
+    pub text: String,
+}
+
+impl FromStr for Timestamp {
+    type Err = BadTimestamp;
+
+    /// Reads RFC 3339, or a date, which is the beginning of that day in UTC.
+    ///
+    /// ```
+    /// use wflo_model::Timestamp;
+    /// let day: Timestamp = "2023-11-14".parse().unwrap();
+    /// assert_eq!(day.to_string(), "2023-11-14T00:00:00Z");
+    /// assert_eq!("2023-11-14T01:00:00+01:00".parse(), Ok(day));
+    /// assert!("yesterday".parse::<Timestamp>().is_err());
+    /// ```
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let midnight = || {
+            let date: jiff::civil::Date = text.parse().ok()?;
+            format!("{date}T00:00:00Z").parse::<jiff::Timestamp>().ok()
+        };
+        let instant = text.parse::<jiff::Timestamp>().ok().or_else(midnight);
+        let micros = instant.and_then(|instant| u64::try_from(instant.as_microsecond()).ok());
+        micros.map(Self).ok_or_else(|| BadTimestamp { text: text.to_owned() })
     }
 }
 

@@ -83,7 +83,10 @@ impl From<RuntimeError> for ApiError {
             | RuntimeError::NoSuchApproval { .. }
             | RuntimeError::Journal(ReadError::UnknownRun { .. }) => StatusCode::NOT_FOUND,
             RuntimeError::Journal(ReadError::Erased { .. }) => StatusCode::GONE,
-            RuntimeError::Vote(_) | RuntimeError::Denied { .. } => StatusCode::FORBIDDEN,
+            RuntimeError::Vote(_) | RuntimeError::Denied { .. } | RuntimeError::NotPermitted(_) => {
+                StatusCode::FORBIDDEN
+            }
+            RuntimeError::Throttled { .. } => StatusCode::TOO_MANY_REQUESTS,
             RuntimeError::NotAuthenticated(_) => StatusCode::UNAUTHORIZED,
             RuntimeError::Ended { .. } => StatusCode::CONFLICT,
             _ => StatusCode::INTERNAL_SERVER_ERROR,

@@ -9,7 +9,8 @@ use axum::http::header::{AUTHORIZATION, COOKIE};
 use axum::http::request::Parts;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use wflo::{RuntimeError, Voter};
+use tokio::time::Instant;
+use wflo::{Act, NotPermitted, Role, RuntimeError, Standing, Voter};
 use wflo_model::PrincipalName;
 
 use crate::error::ApiError;
@@ -19,6 +20,8 @@ use crate::site::App;
 /// Somebody who has shown their token, in the groups they are in now.
 pub(crate) struct Person {
     pub(crate) voter: Voter,
+    /// What they may do at most.
+    pub(crate) role: Role,
     /// What a request of theirs that changes something has to name as well; none where every request shows the token.
     pub(crate) csrf: Option<String>,
 }
@@ -39,36 +42,52 @@ impl Person {
         self.csrf.as_deref().is_none_or(|csrf| named == Some(csrf))
     }
 
+    /// Checks that their role lets them do more than look.
+    pub(crate) fn may_work(&self) -> Result<(), NotPermitted> {
+        let (name, role) = (self.voter.name.clone(), self.role);
+        if role.may(Act::Work) { Ok(()) } else { Err(NotPermitted { name, role }) }
+    }
+
     /// Finds out who asks.
     pub(crate) async fn of(parts: &Parts, app: &App) -> Result<Self, Unknown> {
         if let Some((name, token)) = basic(parts) {
-            let voter = check(app, address(parts), &name, &token).await?;
-            return Ok(Self { voter, csrf: None });
+            let Standing { name, groups, role, .. } =
+                check(app, address(parts), &name, &token, false).await?;
+            return Ok(Self { voter: Voter { name, groups }, role, csrf: None });
         }
         let session = secret(parts).and_then(|secret| app.sessions.find(&secret)).ok_or(Unknown::Nobody)?;
         let known = app.site.runtime.principals(&app.site.host).await.map_err(Unknown::Failed)?;
         let principal = known.0.get(&session.name).filter(|principal| session.is_of(principal));
         let principal = principal.ok_or(Unknown::Nobody)?;
         let voter = Voter { name: session.name, groups: principal.groups.clone() };
-        Ok(Self { voter, csrf: Some(session.csrf) })
+        Ok(Self { voter, role: principal.role, csrf: Some(session.csrf) })
     }
 }
 
-/// Checks a token. Whoever fails too often is not listened to for a while.
+/// Checks a token, for a session or for one request. Whoever fails too often is not listened to for a while: who asks
+/// from one address in many names by this process, and who asks in one name from anywhere by the store.
 pub(crate) async fn check(
     app: &App,
     from: IpAddr,
     name: &PrincipalName,
     token: &str,
-) -> Result<Voter, Unknown> {
-    if let Some(wait) = app.attempts.closed(from) {
+    is_session: bool,
+) -> Result<Standing, Unknown> {
+    if let Some(wait) = app.attempts.closed(from, Instant::now()) {
         return Err(Unknown::Closed(wait));
     }
     let _turn = app.attempts.turn().await;
-    match app.site.runtime.authenticate(&app.site.host, name, token).await {
-        Ok(voter) => Ok(voter),
+    let (runtime, host) = (&app.site.runtime, &app.site.host);
+    let checked = if is_session {
+        runtime.login(host, name, token).await
+    } else {
+        runtime.authenticate(host, name, token).await
+    };
+    match checked {
+        Ok(standing) => Ok(standing),
+        Err(RuntimeError::Throttled { wait, .. }) => Err(Unknown::Closed(wait)),
         Err(RuntimeError::NotAuthenticated(_)) => {
-            app.attempts.failed(from);
+            app.attempts.failed(from, Instant::now());
             tracing::warn!(%from, %name, "a token was refused");
             Err(Unknown::Nobody)
         }

@@ -6,7 +6,7 @@ use wflo_ports::SystemEntropyError;
 use wflo_sandbox::{LoadError, Missing};
 
 use crate::attempt::AttemptFailed;
-use crate::principal::NotAuthenticated;
+use crate::principal::{NotAuthenticated, NotPermitted};
 use crate::run_log::LogFailed;
 
 /// Why the runtime could not do what it was asked, cut by what the caller does next.
@@ -25,6 +25,25 @@ pub enum RuntimeError {
     /// Somebody is not who they say.
     #[error(transparent)]
     NotAuthenticated(#[from] NotAuthenticated),
+    /// Too many attempts to prove to be somebody have failed; this one was not looked at.
+    #[error("too many attempts to log in as `{name}` have failed")]
+    Throttled {
+        /// The name given.
+        name: PrincipalName,
+        /// From when on it is looked at again.
+        until: wflo_model::Timestamp,
+        /// How long that is from now.
+        wait: std::time::Duration,
+    },
+    /// The role of somebody does not reach that far.
+    #[error(transparent)]
+    NotPermitted(#[from] NotPermitted),
+    /// There is no such principal.
+    #[error("there is no principal `{name}`")]
+    NoSuchPrincipal {
+        /// The name given.
+        name: PrincipalName,
+    },
     /// There is no such run.
     #[error("there is no run `{run}`")]
     NoSuchRun {
@@ -138,6 +157,9 @@ pub enum RuntimeError {
     /// Runs could not be dropped or erased.
     #[error(transparent)]
     Prune(#[from] wflo_journal::PruneError),
+    /// No checkpoint of the audit could be made, or no key rotated.
+    #[error(transparent)]
+    Checkpoint(#[from] wflo_journal::CheckpointError),
     /// The system has no randomness.
     #[error(transparent)]
     Entropy(#[from] SystemEntropyError),

@@ -161,17 +161,18 @@ impl AttemptGate {
         result
     }
 
+    /// Whether the step may make a call, as it asked for it or as somebody has changed it: its grants and today's
+    /// ceilings, where secrets may go, and where labelled data may.
+    fn admitted(&self, call: &Call, operation: &Operation) -> Result<(), CallError> {
+        operation.authorise(&self.step.grants, &self.outside)?;
+        self.placeholders.confine(call, operation, &self.outside)?;
+        label_gate::admit(&self.step.labels, operation, &self.outside)
+    }
+
     async fn perform(&mut self, call: Asked, operation: Operation) -> Result<CallResult, Stop> {
         let permit = self.permit.take();
         self.redo().await?;
-        if let Err(error) = operation.authorise(&self.step.grants, &self.outside) {
-            return self.deny(call, error);
-        }
-        let confined = self
-            .placeholders
-            .confine(&call.call, &operation, &self.outside)
-            .and_then(|()| label_gate::admit(&self.step.labels, &operation, &self.outside));
-        if let Err(error) = confined {
+        if let Err(error) = self.admitted(self.performed.as_ref().unwrap_or(&call.call), &operation) {
             return self.deny(call, error);
         }
         if let Some(earlier) = self.player.history().reusable.get(&call.key) {
@@ -204,9 +205,7 @@ impl AttemptGate {
             // What people have permitted before may be the call as one of them has changed it.
             if let Some(performed) = &self.performed {
                 let admitted = Operation::parse(performed).and_then(|changed| {
-                    changed.authorise(&self.step.grants, &self.outside)?;
-                    self.placeholders.confine(performed, &changed, &self.outside)?;
-                    label_gate::admit(&self.step.labels, &changed, &self.outside)?;
+                    self.admitted(performed, &changed)?;
                     changed.bound(&self.plan.statements)
                 });
                 bound = match admitted {
@@ -456,6 +455,7 @@ pub(crate) fn returned(intent: Option<u64>, call: Asked, result: &CallResult) ->
         tentative: false,
         reused: None,
         consumes: None,
+        filters: Vec::new(),
         performed: None,
         reported: None,
     }

@@ -8,15 +8,12 @@ use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use serde::{Deserialize, Serialize};
 use wflo_engine::Voter;
-use wflo_journal::Journal;
 use wflo_manifest::Directory;
-use wflo_model::{GroupName, PrincipalName};
+use wflo_model::{Act, Digest, GroupName, PrincipalName, Role, Timestamp};
 use wflo_ports::{Entropy, SystemEntropyError};
 
 use crate::RuntimeError;
-
-/// Where identities are kept in the store.
-pub(crate) const IDENTITIES: &str = "identities";
+use crate::system_log::SystemLog;
 
 /// A principal as the deployment or the store knows them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,9 +21,72 @@ pub struct Principal {
     /// Their groups.
     #[serde(default)]
     pub groups: BTreeSet<GroupName>,
+    /// What they may do at most.
+    #[serde(default)]
+    pub role: Role,
     /// Hash of their token in PHC form (`$argon2id$...`); none: they cannot log in.
     #[serde(default)]
     pub token_hash: Option<String>,
+    /// From when on they are nobody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+    /// True for somebody who is nobody any more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub revoked: bool,
+}
+
+impl Principal {
+    /// Whether they are somebody now.
+    #[must_use]
+    pub fn is_active(&self, now: Timestamp) -> bool {
+        !self.revoked && self.expires_at.is_none_or(|at| now < at)
+    }
+
+    /// What a session holds on to: with another token, or with none, it is over.
+    pub(crate) fn stamp(&self) -> Digest {
+        Digest::of_parts(&[b"wflo session v1", self.token_hash.as_deref().unwrap_or_default().as_bytes()])
+    }
+}
+
+/// Somebody who has proven who they are, as they stand now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Who.
+    pub name: PrincipalName,
+    /// Their groups.
+    pub groups: BTreeSet<GroupName>,
+    /// What they may do at most.
+    pub role: Role,
+    /// Of the token they have proven it with; see [`crate::Runtime::standing`].
+    pub stamp: Digest,
+}
+
+impl Standing {
+    fn of(name: &PrincipalName, principal: &Principal) -> Self {
+        let (groups, role, stamp) = (principal.groups.clone(), principal.role, principal.stamp());
+        Self { name: name.clone(), groups, role, stamp }
+    }
+
+    /// Checks that their role reaches as far.
+    ///
+    /// # Errors
+    /// [`NotPermitted`].
+    pub fn permit(&self, act: Act) -> Result<(), NotPermitted> {
+        if self.role.may(act) {
+            Ok(())
+        } else {
+            Err(NotPermitted { name: self.name.clone(), role: self.role })
+        }
+    }
+
+    /// Them as somebody who votes.
+    ///
+    /// # Errors
+    /// [`NotPermitted`] for a viewer.
+    pub fn voter(&self) -> Result<Voter, NotPermitted> {
+        self.permit(Act::Work)?;
+        Ok(Voter { name: self.name.clone(), groups: self.groups.clone() })
+    }
 }
 
 /// Everybody known: those of the deployment's file and those kept in the store.
@@ -49,38 +109,89 @@ pub struct NotAuthenticated {
 }
 
 impl Principals {
-    /// Checks a token and says which groups its owner is in. Takes some 20 ms on purpose.
+    /// Checks a token and says who its owner is. Takes some 20 ms on purpose, and no less for a name that nobody has.
     ///
     /// # Errors
-    /// When there is no such principal, they have no token, or this is not it.
-    pub fn authenticate(&self, name: &PrincipalName, token: &str) -> Result<Voter, NotAuthenticated> {
-        let refused = || NotAuthenticated { name: name.clone() };
-        let principal = self.0.get(name).ok_or_else(refused)?;
-        let hash = principal.token_hash.as_deref().ok_or_else(refused)?;
-        let hash = PasswordHash::new(hash).map_err(|_| refused())?;
-        Argon2::default().verify_password(token.as_bytes(), &hash).map_err(|_| refused())?;
-        Ok(Voter { name: name.clone(), groups: principal.groups.clone() })
+    /// When there is no such principal, they have no token, this is not it, or they are nobody any more.
+    pub fn authenticate(
+        &self,
+        name: &PrincipalName,
+        token: &str,
+        now: Timestamp,
+    ) -> Result<Standing, NotAuthenticated> {
+        let principal = self.0.get(name);
+        let hash = principal.and_then(|principal| principal.token_hash.as_deref());
+        let fits = match hash.map(PasswordHash::new) {
+            Some(Ok(hash)) => Argon2::default().verify_password(token.as_bytes(), &hash).is_ok(),
+            // The same work, so that the time does not say who there is.
+            _ => {
+                let _ = Argon2::default().hash_password_with_salt(token.as_bytes(), &[0; 16]);
+                false
+            }
+        };
+        match principal.filter(|principal| fits && principal.is_active(now)) {
+            Some(principal) => Ok(Standing::of(name, principal)),
+            None => Err(NotAuthenticated { name: name.clone() }),
+        }
     }
 
-    /// The groups of a principal now; none if they are no longer known.
+    /// The groups in which a principal may decide now; none if they are nobody any more, or only look.
     #[must_use]
     pub fn groups_of(&self, name: &PrincipalName) -> Option<BTreeSet<GroupName>> {
-        Some(self.0.get(name)?.groups.clone())
+        Some(self.0.get(name).filter(|principal| principal.role.may(Act::Work))?.groups.clone())
     }
 
-    /// Adds those of `others` that are not here; whoever is in both keeps what is here.
+    /// How a principal stands.
     #[must_use]
-    pub fn or(mut self, others: Self) -> Self {
-        for (name, principal) in others.0 {
-            self.0.entry(name).or_insert(principal);
+    pub fn standing(&self, name: &PrincipalName) -> Option<Standing> {
+        Some(Standing::of(name, self.0.get(name)?))
+    }
+
+    /// Adds those of the store: who is in both stays as they are here, but has the end that the store gives them.
+    #[must_use]
+    pub fn with_stored(mut self, stored: &Self) -> Self {
+        for (name, principal) in &stored.0 {
+            match self.0.get_mut(name) {
+                Some(known) => {
+                    known.revoked |= principal.revoked;
+                    known.expires_at = known.expires_at.into_iter().chain(principal.expires_at).min();
+                }
+                None => drop(self.0.insert(name.clone(), principal.clone())),
+            }
         }
+        self
+    }
+
+    /// Only those who are somebody now.
+    #[must_use]
+    pub fn active(mut self, now: Timestamp) -> Self {
+        self.0.retain(|_, principal| principal.is_active(now));
         self
     }
 
     /// Who is in which group, as the manifest checks approvers against.
     #[must_use]
     pub fn directory(&self) -> Directory {
-        self.0.iter().map(|(name, principal)| (name.clone(), principal.groups.clone())).collect()
+        let deciding = self.0.iter().filter(|(_, principal)| principal.role.may(Act::Work));
+        deciding.map(|(name, principal)| (name.clone(), principal.groups.clone())).collect()
+    }
+}
+
+/// The role of somebody does not reach that far; nothing was done.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{name}` is {}", bounds(*.role))]
+pub struct NotPermitted {
+    /// Who.
+    pub name: PrincipalName,
+    /// Their role.
+    pub role: Role,
+}
+
+const fn bounds(role: Role) -> &'static str {
+    match role {
+        Role::Viewer => "a viewer, who may only look",
+        Role::Approver => "an approver, who may not manage people, keys or what is kept",
+        Role::Admin => "an admin",
     }
 }
 
@@ -88,32 +199,21 @@ impl Principals {
 #[derive(Clone)]
 pub(crate) struct People {
     deployment: Arc<Principals>,
-    journal: Journal,
+    system: SystemLog,
 }
 
 impl People {
-    pub(crate) fn new(deployment: Principals, journal: Journal) -> Self {
-        Self { deployment: Arc::new(deployment), journal }
+    pub(crate) fn new(deployment: Principals, system: SystemLog) -> Self {
+        Self { deployment: Arc::new(deployment), system }
     }
 
-    /// Everybody, as they are at this moment.
+    /// Everybody who is somebody at this moment.
     ///
     /// # Errors
     /// When the store cannot be read.
     pub(crate) async fn known(&self) -> Result<Principals, RuntimeError> {
-        Ok((*self.deployment).clone().or(stored(&self.journal).await?))
-    }
-}
-
-/// The principals that the store has.
-///
-/// # Errors
-/// When it cannot be read.
-pub(crate) async fn stored(journal: &Journal) -> Result<Principals, RuntimeError> {
-    match journal.meta_get(IDENTITIES).await? {
-        Some(bytes) => serde_json::from_slice(&bytes)
-            .map_err(|error| RuntimeError::Bug { message: format!("the stored identities: {error}") }),
-        None => Ok(Principals::default()),
+        let deployment = (*self.deployment).clone();
+        self.system.read(|state, now| deployment.with_stored(&state.principals).active(now)).await
     }
 }
 
@@ -134,9 +234,10 @@ pub fn new_token(entropy: &dyn Entropy) -> Result<(String, String), SystemEntrop
 
 #[cfg(test)]
 mod tests {
+    use wflo_model::Timestamp;
     use wflo_ports::{Entropy, SystemEntropyError};
 
-    use super::{Principal, Principals, new_token};
+    use super::*;
 
     struct Counting;
     impl Entropy for Counting {
@@ -146,16 +247,48 @@ mod tests {
         }
     }
 
+    fn at(micros: u64) -> Timestamp {
+        Timestamp::from_micros(micros)
+    }
+
+    fn name(name: &str) -> PrincipalName {
+        name.parse().unwrap()
+    }
+
     #[test]
-    fn only_the_token_opens() {
+    fn only_the_token_opens_and_only_while_its_owner_is_somebody() {
         let (token, hash) = new_token(&Counting).unwrap();
         assert!(hash.starts_with("$argon2id$"), "{hash}");
         assert!(!hash.contains(&token));
-        let alice = Principal { groups: ["fraud-team".parse().unwrap()].into(), token_hash: Some(hash) };
-        let known = Principals([("alice".parse().unwrap(), alice)].into());
-        let voter = known.authenticate(&"alice".parse().unwrap(), &token).unwrap();
-        assert!(voter.groups.contains("fraud-team"));
-        assert!(known.authenticate(&"alice".parse().unwrap(), "wflo_").is_err());
-        assert!(known.authenticate(&"carol".parse().unwrap(), &token).is_err());
+        let groups = BTreeSet::from(["fraud-team".parse().unwrap()]);
+        let alice = Principal { groups, token_hash: Some(hash), ..Principal::default() };
+        let known = |alice: Principal| Principals([(name("alice"), alice)].into());
+        let standing = known(alice.clone()).authenticate(&name("alice"), &token, at(9)).unwrap();
+        assert!(standing.voter().unwrap().groups.contains("fraud-team"));
+        assert!(known(alice.clone()).authenticate(&name("alice"), "wflo_", at(9)).is_err());
+        assert!(known(alice.clone()).authenticate(&name("carol"), &token, at(9)).is_err());
+
+        let ending = known(Principal { expires_at: Some(at(10)), ..alice.clone() });
+        assert!(ending.authenticate(&name("alice"), &token, at(9)).is_ok());
+        assert!(ending.authenticate(&name("alice"), &token, at(10)).is_err());
+        let revoked = known(Principal { revoked: true, ..alice.clone() });
+        assert!(revoked.authenticate(&name("alice"), &token, at(9)).is_err());
+        let looking = known(Principal { role: Role::Viewer, ..alice });
+        let standing = looking.authenticate(&name("alice"), &token, at(9)).unwrap();
+        assert_eq!(standing.voter().unwrap_err().to_string(), "`alice` is a viewer, who may only look");
+        assert_eq!(looking.groups_of(&name("alice")), None);
+    }
+
+    #[test]
+    fn the_store_ends_whom_the_file_still_names() {
+        let file =
+            || Principals([(name("alice"), Principal { role: Role::Admin, ..Principal::default() })].into());
+        let stored = |stored: Principal| Principals([(name("alice"), stored)].into());
+        let both = file().with_stored(&stored(Principal { revoked: true, ..Principal::default() }));
+        assert!(!both.0[&name("alice")].is_active(at(1)));
+        let both = file().with_stored(&stored(Principal { expires_at: Some(at(5)), ..Principal::default() }));
+        let alice = &both.0[&name("alice")];
+        assert!(alice.is_active(at(4)) && !alice.is_active(at(5)));
+        assert_eq!(alice.role, Role::Admin, "what the file says stays");
     }
 }

@@ -10,6 +10,7 @@ use wflo_model::{ApprovalId, RunId, WorkflowName};
 
 use crate::accounts::{self, AccountView};
 use crate::run_log::recorded;
+use crate::system_event::SystemRecorded;
 use crate::view::{ApprovalView, CostView, LogView, RunLine, RunView};
 use crate::{Runtime, RuntimeError};
 
@@ -129,6 +130,14 @@ impl Runtime {
             return Err(RuntimeError::NoSuchRun { run });
         }
         Ok(entries.iter().map(recorded).collect::<Result<_, _>>().map_err(crate::LogFailed::from)?)
+    }
+
+    /// The events of the store's own log, durable ones only.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn system_events(&self) -> Result<Vec<SystemRecorded>, RuntimeError> {
+        crate::system_log::records(self.journal(), 1).await
     }
 
     /// The log lines of one run.

@@ -6,8 +6,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use wflo_engine::RunState;
 use wflo_journal::Prune;
-use wflo_model::{Digest, RunId};
+use wflo_model::{Digest, PrincipalName, RunId};
 
+use crate::seen::seen;
+use crate::system_event::SystemEvent;
 use crate::{Runtime, RuntimeError};
 
 /// Which runs are kept.
@@ -49,7 +51,7 @@ pub struct GcView {
 }
 
 impl Runtime {
-    /// Drops the runs that retention does not ask to keep, and the plans and components that no run needs then. With
+    /// Drops, for somebody, the runs that retention does not ask to keep, and the plans and components that no run needs then. With
     /// `dry_run`, only says which runs and how many events these are.
     ///
     /// Takes as long as copying what stays; appends wait meanwhile, and reads go on. The commit point is the switch
@@ -57,7 +59,12 @@ impl Runtime {
     ///
     /// # Errors
     /// When the store cannot be read or written.
-    pub async fn gc(&self, keep: Retention, dry_run: bool) -> Result<GcView, RuntimeError> {
+    pub async fn gc(
+        &self,
+        keep: Retention,
+        dry_run: bool,
+        by: &PrincipalName,
+    ) -> Result<GcView, RuntimeError> {
         let now = self.now();
         let (mut dropped, mut in_use) = (HashMap::new(), HashSet::new());
         for head in self.journal().runs().await? {
@@ -71,6 +78,12 @@ impl Runtime {
         if dry_run {
             let (runs, events) = (dropped.len() as u64, dropped.values().sum());
             return Ok(GcView { runs, events, dry_run, ..GcView::default() });
+        }
+        if !dropped.is_empty() {
+            let mut runs: Vec<RunId> = dropped.keys().copied().collect();
+            runs.sort_unstable();
+            let ended_for = keep.ended_for.as_secs();
+            self.system().append(SystemEvent::RunsDropped { runs, ended_for, by: by.clone() }).await?;
         }
         let pruned = self.journal().prune(Prune { runs: dropped, public: Some(in_use) }).await?;
         let wflo_journal::Pruned { runs, events, blobs, public, bytes } = pruned;
@@ -91,16 +104,21 @@ impl Runtime {
         Ok(Some(needs))
     }
 
-    /// Forgets what a run said: the key that opens it and the bodies of its events are gone from the store's files
+    /// Forgets, for somebody, what a run said: the key that opens it and the bodies of its events are gone from the store's files
     /// when this returns. That its events took place, and when, still verifies.
     ///
     /// # Errors
     /// [`RuntimeError::NoSuchRun`]; when the run has not ended, or was erased before.
-    pub async fn erase(&self, run: RunId) -> Result<u64, RuntimeError> {
+    pub async fn erase(&self, run: RunId, by: &PrincipalName) -> Result<u64, RuntimeError> {
         let head = match self.journal().head(run).await {
             Err(wflo_journal::ReadError::UnknownRun { run }) => return Err(RuntimeError::NoSuchRun { run }),
             head => head?,
         };
+        // What was seen through a filter outlives the run, as digests; it is in the log before anything is forgotten.
+        if head.ended && !head.erased {
+            let seen = seen(&self.events(run).await?, &self.journal().audit_key().await?);
+            self.system().append(SystemEvent::RunErased { run, by: by.clone(), seen }).await?;
+        }
         Ok(self.journal().erase(run, head.summary).await?.events)
     }
 }

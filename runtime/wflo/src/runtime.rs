@@ -14,10 +14,13 @@ use wflo_sandbox::Missing;
 use crate::accounts::Accounts;
 use crate::executor::{Executor, Observer};
 use crate::guest::{Components, StepProgram};
+use crate::identities::Attempts;
 use crate::outbox::Outbox;
 use crate::principal::{People, Principals};
 use crate::run_log::{RunLog, Summary, draft, encoded_summary, recorded};
 use crate::runs::Runs;
+use crate::system_event::SystemEvent;
+use crate::system_log::SystemLog;
 use crate::view::RunView;
 use crate::{Outside, RuntimeError};
 
@@ -55,8 +58,8 @@ pub struct Runtime {
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) runs: Mutex<Runs>,
     pub(crate) accounts: Arc<Accounts>,
-    /// Held while the stored identities are read, changed and written.
-    pub(crate) identities: tokio::sync::Mutex<()>,
+    system: SystemLog,
+    pub(crate) attempts: Attempts,
     stopping: tokio::sync::watch::Sender<bool>,
     pub(crate) outbox: Outbox,
 }
@@ -71,8 +74,9 @@ impl Runtime {
         entropy: Arc<dyn Entropy>,
     ) -> Self {
         let stopping = tokio::sync::watch::Sender::new(false);
-        let (runs, accounts, identities, outbox) = Default::default();
-        Self { journal, components, clock, entropy, runs, accounts, identities, stopping, outbox }
+        let system = SystemLog::new(journal.clone(), Arc::clone(&clock));
+        let (runs, accounts, attempts, outbox) = Default::default();
+        Self { journal, components, clock, entropy, runs, accounts, system, attempts, stopping, outbox }
     }
 
     /// Has every run that is driven stop where it stands: no attempt begins, and those under way end at their
@@ -148,6 +152,7 @@ impl Runtime {
             }
         }
         let plan = self.journal.put_public(&start.plan.bytes()).await?;
+        self.note_plan(&start.plan, plan, &start.requester).await?;
         let now = self.clock.now();
         let run = self.new_run_id()?;
         let event = Event::RunCreated {
@@ -172,6 +177,21 @@ impl Runtime {
                 Ok(run)
             }
         }
+    }
+
+    /// Notes with which plan, and so which policies, a workflow is started, where it is another than the last time.
+    async fn note_plan(&self, plan: &Plan, digest: Digest, by: &PrincipalName) -> Result<(), RuntimeError> {
+        let workflow = plan.workflow.to_string();
+        let noted = self.system.transact(|state, _| {
+            if state.has_plan(&workflow, &digest) {
+                return Ok((Vec::new(), ()));
+            }
+            let policies =
+                plan.policies.iter().map(|policy| (policy.name.clone(), policy.digest())).collect();
+            let (version, by) = (plan.version.clone(), by.clone());
+            Ok((vec![SystemEvent::WorkflowChanged { workflow, version, plan: digest, policies, by }], ()))
+        });
+        noted.await
     }
 
     /// Makes a run go until it has ended, or until nothing but a vote, a person or a timer can move it.
@@ -203,7 +223,12 @@ impl Runtime {
     }
 
     pub(crate) fn people(&self, host: &Host) -> People {
-        People::new(host.principals.clone(), self.journal.clone())
+        People::new(host.principals.clone(), self.system.clone())
+    }
+
+    /// The store's own log.
+    pub(crate) const fn system(&self) -> &SystemLog {
+        &self.system
     }
 
     /// The component of that digest, compiled.

@@ -88,7 +88,7 @@ impl World {
         ];
         let people = people.iter().map(|(name, groups)| {
             let groups = groups.iter().map(|group| name_of(group)).collect();
-            (name_of(name), Principal { groups, token_hash: None })
+            (name_of(name), Principal { groups, ..Principal::default() })
         });
         let inner = Inner {
             rng: Rng::new(scenario.seed).fork(2),

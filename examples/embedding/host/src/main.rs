@@ -53,7 +53,7 @@ async fn main() -> Result<()> {
     let runtime = Runtime::new(journal, sandbox, Arc::new(SystemClock), entropy);
     let physician: PrincipalName = "physician".parse()?;
     let groups = ["physicians".parse()?].into();
-    let principals = Principals([(physician.clone(), Principal { groups, token_hash: None })].into());
+    let principals = Principals([(physician.clone(), Principal { groups, ..Principal::default() })].into());
     let outside = Outside::default().with_interface(records.clone(), None);
     let host = Host { outside: Arc::new(outside), principals };
 

@@ -76,12 +76,14 @@ pub(crate) async fn fork(
 /// Drops old runs.
 pub(crate) async fn gc(
     global: &Global,
+    project: &Project,
     session: &mut Session,
     older_than: u32,
     dry_run: bool,
 ) -> Result<(), Failure> {
     let keep = Retention { ended_for: Duration::from_secs(u64::from(older_than) * 86_400) };
-    let went = session.ask(session::Gc { keep, dry_run }).await?;
+    let went =
+        session.ask(session::Gc { keep, dry_run, who: who(global)?, deploy: project.deploy()? }).await?;
     output(global, &went, || gone(&went));
     Ok(())
 }
@@ -97,8 +99,14 @@ fn gone(went: &GcView) -> String {
 }
 
 /// Forgets what a run said.
-pub(crate) async fn erase(session: &mut Session, run: RunId) -> Result<(), Failure> {
-    match session.ask(session::Erase { run, again: false }).await? {
+pub(crate) async fn erase(
+    global: &Global,
+    project: &Project,
+    session: &mut Session,
+    run: RunId,
+) -> Result<(), Failure> {
+    let (who, deploy) = (who(global)?, project.deploy()?);
+    match session.ask(session::Erase { run, who, deploy, again: false }).await? {
         Some(events) => say(&format!("erased {run}: its {events} events have no bodies any more")),
         None => say(&format!("erased {run}")),
     }

@@ -6,7 +6,9 @@ mod cost;
 mod decide;
 mod demo;
 mod estimate;
+mod identity;
 mod intervene;
+mod key;
 mod logs;
 mod outbox;
 mod policy;
@@ -14,10 +16,9 @@ mod run;
 mod serve;
 
 use serde::Serialize;
-use wflo_backends::SystemEntropy;
 
 pub(crate) use self::cost::CostLine;
-use crate::args::{Approvals, Approve, Audit, Cli, Command, Global, Identity, Policy};
+use crate::args::{Approvals, Approve, Audit, Cli, Command, Global, Key, Policy};
 use crate::failure::{Code, Failure};
 use crate::project::Project;
 use crate::session::{self, Session};
@@ -32,7 +33,13 @@ pub(crate) async fn perform(cli: Cli) -> Result<Code, Failure> {
             build::build(&folder)?;
             Ok(Code::Succeeded)
         }
-        Command::Audit { command: Audit::Verify { file } } => audit::verify(&file),
+        Command::Audit { command: Audit::Verify { file, trust, checkpoint } } => {
+            audit::verify(&file, &trust, &checkpoint)
+        }
+        Command::Key { command: Key::Rotate { only, new_key } } => {
+            let project = Project::find(&global, None)?;
+            key::rotate(&global, &project, only, new_key).await
+        }
         Command::Check { folder, explain } => {
             check::check(&global, folder.as_deref(), explain.as_ref()).await
         }
@@ -90,8 +97,10 @@ async fn stored(
         Command::Fork { run, at, keep } => {
             return intervene::fork(global, project, session, run, at, keep).await;
         }
-        Command::Gc { older_than, dry_run } => intervene::gc(global, session, older_than, dry_run).await?,
-        Command::Erase { run } => intervene::erase(session, run).await?,
+        Command::Gc { older_than, dry_run } => {
+            intervene::gc(global, project, session, older_than, dry_run).await?
+        }
+        Command::Erase { run } => intervene::erase(global, project, session, run).await?,
         Command::Replay { run } => return intervene::replay(global, session, run).await,
         Command::Runs { workflow, status, limit } => {
             let runs = session.ask(session::Runs { workflow, status, limit }).await?;
@@ -120,20 +129,20 @@ async fn stored(
         }
         Command::Cost { run, by } => cost::cost(global, project, session, run, by).await?,
         Command::Outbox { retry } => outbox::outbox(global, project, session, retry).await?,
-        Command::Identity { command: Identity::Add { name, groups } } => {
-            let groups = groups.into_iter().collect();
-            let drawn = tokio::task::spawn_blocking(|| wflo::new_token(&SystemEntropy)).await;
-            let (token, hash) = drawn.map_err(Failure::bug)?.map_err(Failure::bug)?;
-            let principal = wflo::Principal { groups, token_hash: Some(hash) };
-            session.ask(session::Keep { name, principal }).await?;
-            print(&token);
+        Command::Identity { command } => identity::identity(global, project, session, command).await?,
+        Command::Audit { command: Audit::Show { run, system: _ } } => {
+            audit::show(global, session, run).await?;
         }
-        Command::Audit { command: Audit::Show { run } } => {
-            let events = session.ask(session::Events { run }).await?;
-            output(global, &events, || show::timeline(&events, terminal::stdout_colors()));
+        Command::Audit { command: Audit::Export { run, output, since, system: _ } } => {
+            audit::export(global, project, session, run, output.as_deref(), &since).await?;
         }
-        Command::Audit { command: Audit::Export { run, output } } => {
-            audit::export(session, run, output.as_deref()).await?;
+        Command::Audit { command: Audit::Report { run, since, until, person, patient } } => {
+            let query = wflo::ReportQuery { run, since, until, person, about: patient };
+            audit::report(global, project, session, query).await?;
+        }
+        Command::Key { command: Key::Show } => {
+            let keys = session.ask(session::Keys {}).await?;
+            output(global, &keys, || keys.signing.clone());
         }
         Command::Build { .. }
         | Command::Check { .. }
@@ -142,6 +151,7 @@ async fn stored(
         | Command::Demo { .. }
         | Command::Compile { .. }
         | Command::Policy { .. }
+        | Command::Key { .. }
         | Command::Audit { .. } => {
             return Err(Failure::bug("a command went the wrong way"));
         }

@@ -46,7 +46,9 @@ impl Deploy {
         let mut known = Principals::default();
         for (name, principal) in &self.deployment()?.principals {
             let token_hash = principal.token_hash.as_ref().map(|text| self.resolve(text)).transpose()?;
-            known.0.insert(name.clone(), Principal { groups: principal.groups.clone(), token_hash });
+            let groups = principal.groups.clone();
+            let role = principal.role;
+            known.0.insert(name.clone(), Principal { groups, role, token_hash, ..Principal::default() });
         }
         Ok(known)
     }

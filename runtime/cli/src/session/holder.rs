@@ -12,6 +12,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use super::address;
 use super::frame::{self, Ask, FrameError, Hello, MAX_FRAME, MAX_HELLO, Reply};
+use super::keeping::Keeping;
 use super::operation::{Request, STREAM};
 use super::service::{Refusal, Service};
 use crate::failure::Failure;
@@ -30,12 +31,14 @@ pub(crate) struct Holder {
     leaving: watch::Sender<bool>,
     /// None where nobody can be heard.
     accepting: Option<JoinHandle<JoinSet<()>>>,
+    keeping: Keeping,
+    keeper: JoinHandle<()>,
 }
 
 impl Holder {
     /// Begins to listen in the state folder; only for whoever has its lock. Some file systems have no sockets: there,
     /// this command works, and others wait until it has ended.
-    pub(crate) fn new(service: Service, state: &Path) -> Self {
+    pub(crate) fn new(service: Service, state: &Path, keeping: Keeping) -> Self {
         let service = Arc::new(service);
         let leaving = watch::Sender::new(false);
         let accepting = match listen(state) {
@@ -48,7 +51,8 @@ impl Holder {
                 None
             }
         };
-        Self { service, state: state.to_owned(), leaving, accepting }
+        let keeper = tokio::spawn(keeping.clone().keep(Arc::clone(&service)));
+        Self { service, state: state.to_owned(), leaving, accepting, keeping, keeper }
     }
 
     pub(crate) fn service(&self) -> Arc<Service> {
@@ -60,10 +64,19 @@ impl Holder {
     pub(crate) async fn close(self) {
         self.leaving.send_replace(true);
         self.service.runtime().stop();
-        let Some(accepting) = self.accepting else { return };
-        if let Ok(mut connections) = accepting.await {
+        let heard = self.accepting.is_some();
+        if let Some(accepting) = self.accepting
+            && let Ok(mut connections) = accepting.await
+        {
             let answered = async { while connections.join_next().await.is_some() {} };
             let _ = tokio::time::timeout(FAREWELL, answered).await;
+        }
+        self.keeper.abort();
+        // It is over before the last checkpoint is made, and holds the store no more.
+        let _ = self.keeper.await;
+        self.keeping.once(&self.service).await;
+        if !heard {
+            return;
         }
         // Still under the store's lock, so this is nobody else's socket. The next holder would replace it.
         if let Err(error) = address::leave(&self.state) {

@@ -92,13 +92,16 @@ impl Operation for Replay {
 pub(crate) struct Gc {
     pub(crate) keep: Retention,
     pub(crate) dry_run: bool,
+    pub(crate) who: Who,
+    pub(crate) deploy: Deploy,
 }
 
 impl Operation for Gc {
     type Answer = GcView;
 
     async fn perform(self, service: &Service, _: Sink) -> Result<Self::Answer, Refusal> {
-        Ok(service.runtime().gc(self.keep, self.dry_run).await?)
+        let by = service.permitted(&self.deploy, self.who, wflo::Act::Manage).await?;
+        Ok(service.runtime().gc(self.keep, self.dry_run, &by).await?)
     }
 }
 
@@ -107,6 +110,8 @@ impl Operation for Gc {
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Erase {
     pub(crate) run: RunId,
+    pub(crate) who: Who,
+    pub(crate) deploy: Deploy,
     pub(crate) again: bool,
 }
 
@@ -114,7 +119,8 @@ impl Operation for Erase {
     type Answer = Option<u64>;
 
     async fn perform(self, service: &Service, _: Sink) -> Result<Self::Answer, Refusal> {
-        match service.runtime().erase(self.run).await {
+        let by = service.permitted(&self.deploy, self.who, wflo::Act::Manage).await?;
+        match service.runtime().erase(self.run, &by).await {
             Err(RuntimeError::Prune(wflo_journal::PruneError::Erased { .. })) if self.again => Ok(None),
             erased => Ok(Some(erased?)),
         }

@@ -11,6 +11,7 @@
 //! that does no harm.
 
 mod address;
+mod audits;
 mod channels;
 mod client;
 mod decisions;
@@ -19,8 +20,10 @@ mod frame;
 mod holder;
 mod interrupt;
 mod interventions;
+mod keeping;
 mod operation;
 mod operations;
+mod people;
 mod service;
 mod telling;
 
@@ -32,22 +35,25 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use wflo::Runtime;
 use wflo_backends::{SystemClock, SystemEntropy};
-use wflo_journal::{Journal, MasterKey, MasterKeyError, OpenError};
+use wflo_journal::{Journal, MasterKeyError, MasterSource, OpenError};
 use wflo_sandbox::{Apart, CompileLimits, Sandbox, SandboxConfig};
 
 use crate::args::COMPILE;
 
+pub(crate) use self::audits::{Export, Keys, NoteMasterKey, Report, ReportView, RotateKey};
 use self::client::{Connection, NotConnected, Outcome};
 pub(crate) use self::decisions::{Accounts, Edit, TopUp};
 pub(crate) use self::deploy::Deploy;
 use self::holder::Holder;
 use self::interrupt::Interrupt;
 pub(crate) use self::interventions::{Cancel, Erase, Fork, Gc, Replay, Resolve};
+pub(crate) use self::keeping::Keeping;
 pub(crate) use self::operation::{Operation, Streamed};
 pub(crate) use self::operations::{
-    Approval, Approvals, Costs, Drive, EventView, Events, Export, Keep, Known, Lacks, Logs, Resumable,
-    Resume, Runs, Show, Start, Vote, Who,
+    Approval, Approvals, Costs, Drive, EventView, Events, Lacks, Logs, Resumable, Resume, Runs, Show, Start,
+    SystemEventView, SystemEvents, Vote, Who,
 };
+pub(crate) use self::people::{Expire, Identities, IdentityView, Keep, Known, Revoke, Rotate};
 use self::service::Refusal;
 pub(crate) use self::service::Service;
 pub(crate) use self::telling::{Outbox, Tell};
@@ -64,7 +70,8 @@ const SILENCE: Duration = Duration::from_secs(1);
 /// Where a store is, and what opens it.
 pub(crate) struct Place {
     pub(crate) state: PathBuf,
-    pub(crate) master: Option<MasterKey>,
+    pub(crate) master: Option<MasterSource>,
+    pub(crate) keeping: Keeping,
 }
 
 /// A way to a store: in this process, or by the process that holds it.
@@ -233,19 +240,18 @@ async fn link(place: &Place, interrupt: &mut Interrupt) -> Result<Link, Failure>
 
 /// Opens the store and listens; the inner error says that another process has it.
 async fn hold(place: &Place) -> Result<Result<Holder, OpenError>, Failure> {
-    let journal = match Journal::open_state(&place.state, place.master.clone(), Arc::new(SystemEntropy)).await
-    {
+    let journal = match Journal::open_at(&place.state, place.master.clone(), Arc::new(SystemEntropy)).await {
         Ok(journal) => journal,
         Err(error @ OpenError::Locked { .. }) => return Ok(Err(error)),
         Err(error) => return Err(unopened(&place.state, &error)),
     };
     let sandbox = sandbox(Some(&place.state))?;
     let runtime = Runtime::new(journal, sandbox, Arc::new(SystemClock), Arc::new(SystemEntropy));
-    Ok(Ok(Holder::new(Service::new(runtime, place.state.clone()), &place.state)))
+    Ok(Ok(Holder::new(Service::new(runtime, place.state.clone()), &place.state, place.keeping.clone())))
 }
 
 /// Why the store does not open, and what to do about it.
-fn unopened(state: &Path, error: &OpenError) -> Failure {
+pub(crate) fn unopened(state: &Path, error: &OpenError) -> Failure {
     let failure = Failure::bug(error);
     let restore =
         "nothing was changed; restore the whole folder from a backup, or name another one with `--state`";

@@ -8,12 +8,14 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use wflo::{Observer, RunView};
 
+use super::audits::{Export, Keys, NoteMasterKey, Report, RotateKey};
 use super::decisions::{Accounts, Edit, TopUp};
 use super::interventions::{Cancel, Erase, Fork, Gc, Replay, Resolve};
 use super::operations::{
-    Approval, Approvals, Costs, Drive, Events, Export, Keep, Known, Lacks, Logs, Resumable, Resume, Runs,
-    Show, Start, Vote,
+    Approval, Approvals, Costs, Drive, Events, Lacks, Logs, Resumable, Resume, Runs, Show, Start,
+    SystemEvents, Vote,
 };
+use super::people::{Expire, Identities, Keep, Known, Revoke, Rotate};
 use super::service::{Refusal, Service};
 use super::telling::{Outbox, Tell};
 
@@ -97,21 +99,30 @@ requests! {
     Edit,
     Erase,
     Events,
+    Expire,
     Export,
     Fork,
     Gc,
+    Identities,
     Keep,
+    Keys,
     Known,
     Lacks,
     Logs,
+    NoteMasterKey,
     Outbox,
     Replay,
+    Report,
     Resolve,
     Resumable,
     Resume,
+    Revoke,
+    Rotate,
+    RotateKey,
     Runs,
     Show,
     Start,
+    SystemEvents,
     Tell,
     TopUp,
     Vote,

@@ -1,30 +1,22 @@
 //! The operations, each with why it does no harm to ask for it twice.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use wflo::{
-    ApprovalView, CostView, LogView, Principal, RunLine, RunStatus, RunView, RuntimeError, StepStatus,
-    Verdict,
-};
+use wflo::{ApprovalView, CostView, LogView, RunLine, RunStatus, RunView, RuntimeError, StepStatus, Verdict};
 use wflo_engine::{Event, Recorded, VoteRefused};
 use wflo_manifest::Plan;
-use wflo_model::{ApprovalId, Digest, GroupName, PrincipalName, RunId, StepName};
+use wflo_model::{ApprovalId, Digest, PrincipalName, RunId, StepName};
 
 use super::deploy::Deploy;
 use super::operation::{Operation, Sink, Streamed, Telling};
 use super::service::{Refusal, Service};
 use crate::failure::{Code, Failure};
 use crate::words;
-
-/// How much of a file is sent at a time.
-const PIECE: usize = 256 * 1024;
 
 /// How often a run that is driven is looked at.
 const LOOK: Duration = Duration::from_secs(1);
@@ -109,6 +101,34 @@ impl Operation for Events {
     }
 }
 
+/// The events of the store's own log, in words. Reads.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct SystemEvents {}
+
+impl Operation for SystemEvents {
+    type Answer = Vec<SystemEventView>;
+
+    async fn perform(self, service: &Service, _: Sink) -> Result<Self::Answer, Refusal> {
+        let view = |recorded: &wflo::SystemRecorded| SystemEventView {
+            seq: recorded.seq,
+            at: recorded.time.to_string(),
+            by: recorded.event.by().cloned(),
+            text: recorded.event.to_string(),
+        };
+        Ok(service.runtime().system_events().await?.iter().map(view).collect())
+    }
+}
+
+/// One event of the store's own log, in words.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct SystemEventView {
+    pub(crate) seq: u64,
+    pub(crate) at: String,
+    /// Who did it; none where nobody is known to have.
+    pub(crate) by: Option<PrincipalName>,
+    pub(crate) text: String,
+}
+
 /// What the steps of a run logged after event `after`, and up to which event that is. Reads.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Logs {
@@ -184,35 +204,6 @@ impl Operation for Resumable {
 
     async fn perform(self, service: &Service, _: Sink) -> Result<Self::Answer, Refusal> {
         Ok(service.runtime().resumable().await?)
-    }
-}
-
-/// Who the store knows, without anything of their tokens. Reads.
-#[derive(Clone, Serialize, Deserialize)]
-pub(crate) struct Known {}
-
-impl Operation for Known {
-    type Answer = BTreeMap<PrincipalName, BTreeSet<GroupName>>;
-
-    async fn perform(self, service: &Service, _: Sink) -> Result<Self::Answer, Refusal> {
-        let known = service.runtime().principals(&wflo::Host::default()).await?;
-        Ok(known.0.into_iter().map(|(name, principal)| (name, principal.groups)).collect())
-    }
-}
-
-/// Keeps a principal. The command that asks has drawn the token, and only its hash travels: asked twice, it is the
-/// same hash, and the store keeps it once.
-#[derive(Clone, Serialize, Deserialize)]
-pub(crate) struct Keep {
-    pub(crate) name: PrincipalName,
-    pub(crate) principal: Principal,
-}
-
-impl Operation for Keep {
-    type Answer = ();
-
-    async fn perform(self, service: &Service, _: Sink) -> Result<Self::Answer, Refusal> {
-        Ok(service.runtime().keep_identity(&self.name, self.principal).await?)
     }
 }
 
@@ -384,85 +375,5 @@ impl Operation for Vote {
 
     fn again(self) -> Self {
         Self { again: true, ..self }
-    }
-}
-
-/// The audit file of a run, in pieces. Reads; whoever asks again begins the file anew.
-#[derive(Clone, Serialize, Deserialize)]
-pub(crate) struct Export {
-    pub(crate) run: RunId,
-}
-
-impl Operation for Export {
-    type Answer = u64;
-
-    async fn perform(self, service: &Service, sink: Sink) -> Result<Self::Answer, Refusal> {
-        // A pair of sockets is a pipe that a writer cannot overfill, so that a long run needs no memory here.
-        let (mut into, out) = UnixStream::pair().map_err(Failure::bug)?;
-        let sending = tokio::task::spawn_blocking(move || send_lines(out, &sink));
-        let journal = service.runtime().journal().clone();
-        let threads = tokio::runtime::Handle::current();
-        let writing = tokio::task::spawn_blocking(move || {
-            let written = threads.block_on(wflo_journal::audit::export(&journal, self.run, &mut into));
-            into.flush().map(|()| written)
-        });
-        let written = writing.await.map_err(Failure::bug)?.map_err(Failure::bug)?;
-        sending.await.map_err(Failure::bug)?.map_err(Failure::bug)?;
-        match written {
-            Ok(events) => Ok(events),
-            Err(wflo_journal::audit::ExportError::Read(error)) => Err(RuntimeError::from(error).into()),
-            Err(error) => Err(Failure::bug(error).into()),
-        }
-    }
-}
-
-/// Sends what comes out of a pipe in pieces of whole lines.
-fn send_lines(out: UnixStream, sink: &Sink) -> std::io::Result<()> {
-    let mut out = BufReader::with_capacity(PIECE, out);
-    let (mut text, mut at) = (String::new(), 0);
-    loop {
-        let ended = out.read_line(&mut text)? == 0;
-        if text.len() >= PIECE || (ended && !text.is_empty()) {
-            let size = text.len() as u64;
-            // Nobody takes it any more: the writer learns it when the pipe closes.
-            if sink.blocking_send(Streamed::Lines { at, text: std::mem::take(&mut text) }).is_err() {
-                return Ok(());
-            }
-            at += size;
-        }
-        if ended {
-            return Ok(());
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::io::Write as _;
-    use std::os::unix::net::UnixStream;
-
-    use tokio::sync::mpsc;
-
-    use super::{PIECE, Streamed, send_lines};
-
-    #[test]
-    fn a_file_comes_in_pieces_of_whole_lines() {
-        let text: String = (0..100_000).map(|n| format!("{{\"seq\":{n}}}\n")).collect();
-        assert!(text.len() > 3 * PIECE);
-        let (mut into, out) = UnixStream::pair().unwrap();
-        let (sink, mut pieces) = mpsc::channel(1);
-        let written = text.clone();
-        let writing = std::thread::spawn(move || into.write_all(written.as_bytes()));
-        let sending = std::thread::spawn(move || send_lines(out, &sink));
-        let mut whole = String::new();
-        while let Some(piece) = pieces.blocking_recv() {
-            let Streamed::Lines { at, text } = piece else { panic!("it is a file") };
-            assert_eq!(at, whole.len() as u64);
-            assert!(text.ends_with('\n'));
-            whole += &text;
-        }
-        assert_eq!(whole, text);
-        writing.join().unwrap().unwrap();
-        sending.join().unwrap().unwrap();
     }
 }

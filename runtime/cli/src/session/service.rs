@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use wflo::{Host, RunStatus, RunView, Runtime, Voter};
-use wflo_model::PrincipalName;
+use wflo::{Act, Host, RunStatus, RunView, Runtime, RuntimeError, Standing, Voter};
+use wflo_model::{Digest, PrincipalName};
 
 use super::deploy::Deploy;
 use super::operations::Who;
@@ -59,6 +59,10 @@ impl Service {
         // Files are read and databases opened: not on a thread that others need.
         let host =
             tokio::task::spawn_blocking(move || opening.open(&state)).await.map_err(Failure::bug)??;
+        if let Some(text) = &deploy.text {
+            let file = deploy.config.display().to_string();
+            self.runtime.note_deployment(&file, Digest::of(text.as_bytes())).await?;
+        }
         let mut hosts = self.hosts();
         hosts.retain(|_, host| host.strong_count() > 0);
         if let Some(host) = hosts.get(deploy).and_then(Weak::upgrade) {
@@ -74,26 +78,50 @@ impl Service {
         self.hosts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Checks the token of somebody who says who they are.
+    /// Checks the token of somebody who votes, and that their role lets them.
     pub(crate) async fn voter(
         &self,
         deploy: &Deploy,
         name: &PrincipalName,
         token: &str,
     ) -> Result<Voter, Failure> {
-        let known = Host { principals: deploy.principals()?, ..Host::default() };
-        Ok(self.runtime.authenticate(&known, name, token).await?)
+        Ok(self.standing(deploy, name, token).await?.voter().map_err(RuntimeError::from)?)
     }
 
     /// Who asks: a principal by their token, or the user of this machine, who is in no group.
     pub(crate) async fn requester(&self, deploy: &Deploy, who: Who) -> Result<PrincipalName, Failure> {
+        self.permitted(deploy, who, Act::Work).await
+    }
+
+    /// Who asks for something of that kind, if their role lets them. The user of this machine has the store in their
+    /// hands anyway, and is bound by no role.
+    pub(crate) async fn permitted(
+        &self,
+        deploy: &Deploy,
+        who: Who,
+        act: Act,
+    ) -> Result<PrincipalName, Failure> {
         match who {
-            Who::Principal { name, token } => Ok(self.voter(deploy, &name, &token).await?.name),
+            Who::Principal { name, token } => {
+                let standing = self.standing(deploy, &name, &token).await?;
+                standing.permit(act).map_err(RuntimeError::from)?;
+                Ok(standing.name)
+            }
             Who::Local { user } => {
                 let name = format!("local:{user}").parse();
                 Ok(name.unwrap_or_else(|_| "local:unknown".parse().expect("it is a name")))
             }
         }
+    }
+
+    async fn standing(
+        &self,
+        deploy: &Deploy,
+        name: &PrincipalName,
+        token: &str,
+    ) -> Result<Standing, Failure> {
+        let known = Host { principals: deploy.principals()?, ..Host::default() };
+        Ok(self.runtime.authenticate(&known, name, token).await?)
     }
 
     /// Where a run that was driven stands: for good, or only because this process stops.

@@ -25,9 +25,16 @@
 //! # });
 //! ```
 
+mod error;
 mod export;
+mod hex;
 mod line;
+mod trust;
 mod verify;
+mod words;
 
-pub use export::{ExportError, export};
-pub use verify::{Verified, VerifyError, verify};
+pub use error::VerifyError;
+pub use export::{ExportError, export, export_since};
+pub use trust::{Proven, Trust};
+pub use verify::{verify, verify_with};
+pub use words::Verified;

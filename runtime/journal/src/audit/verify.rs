@@ -1,217 +1,186 @@
 //! Checking audit files.
 
-use std::fmt;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read};
 
 use serde::Deserialize;
-use wflo_model::{Digest, RunId, StoreId, Timestamp};
+use wflo_model::{Digest, RunId, StepName, Timestamp};
 
-use super::line::{ERASED_VERSION, EventLine, FORMAT, FirstLine, VERSION};
+use super::error::VerifyError;
+use super::line::{ERASED_VERSION, EventLine, FORMAT, FirstLine, PROVEN_VERSION, ProofLine, Text, VERSION};
+use super::trust::{Proven, Trust, check};
+use super::words::Verified;
 use crate::record::Header;
 use crate::writer::MAX_BODY;
 
 /// Longest line read: a body of the largest size, each byte as an escape of six.
 const MAX_LINE: usize = 6 * MAX_BODY + (1 << 20);
+/// Bytes read at a time.
+const BUFFER: usize = 1 << 18;
 
-/// What an audit file proves.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verified {
-    /// The store that the file says it is from. No hash covers it.
-    pub store: StoreId,
-    /// The run.
-    pub run: RunId,
-    /// How many events it has.
-    pub events: u64,
-    /// The hash of the last: whoever noted it elsewhere can compare.
-    pub head: Digest,
-    /// Whether the run was erased: then nothing is proven of what its events said.
-    pub erased: bool,
-    /// The time of the first event.
-    pub from: Timestamp,
-    /// The time of the last event.
-    pub to: Timestamp,
-}
-
-impl Verified {
-    /// What is proven and what is not, in words, for a person.
-    #[must_use]
-    pub fn explain(&self) -> String {
-        let bodies = if self.erased {
-            "no header is changed. The run was erased: what its events said is gone, and of it only the \
-             commitments are left, by which nobody can tell it"
-        } else {
-            "no header is changed, and every body is the one that was committed to when its event was recorded"
-        };
-        format!(
-            "Proven: the chain of run {} is whole from event 1 to event {}, {} to {}. No event in between is \
-             missing, added or out of order, {bodies}.\n\
-             Not proven: that no events were cut off after event {}, and that the run was not rewritten as a \
-             whole by someone who holds the store. To rule that out, compare the hash of the last event with one \
-             noted elsewhere: {}\n",
-            self.run, self.events, self.from, self.to, self.events, self.head
-        )
-    }
-}
-
-impl fmt::Display for Verified {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "run {}: {} events, the chain is whole up to {}", self.run, self.events, self.head)
-    }
-}
-
-/// Why an audit file proves nothing, or where it stops doing so.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum VerifyError {
-    /// The first line is not that of an audit file.
-    #[error("this is not an audit file: {why}")]
-    NotAuditFile {
-        /// What is wrong.
-        why: String,
-    },
-    /// It was written by a newer version.
-    #[error("this audit file has version {found}; this program knows {ERASED_VERSION}")]
-    NewerVersion {
-        /// Its version.
-        found: u32,
-    },
-    /// A line is not that of an event.
-    #[error("line {line} is not an event: {why}")]
-    BadLine {
-        /// The line, counted from 1.
-        line: u64,
-        /// What is wrong.
-        why: String,
-    },
-    /// An event is not there.
-    #[error("event {seq} is missing: event {found} stands in its place")]
-    Missing {
-        /// The event that should be there.
-        seq: u64,
-        /// The one that is.
-        found: u64,
-    },
-    /// A body is not the one committed to.
-    #[error("event {seq}: the body is not the one that was recorded")]
-    ChangedBody {
-        /// The event.
-        seq: u64,
-    },
-    /// A field of a header is not the one that was hashed.
-    #[error("event {seq}: a field beside the body is not the one that was recorded")]
-    ChangedHeader {
-        /// The event.
-        seq: u64,
-    },
-    /// An event does not follow the one before it.
-    #[error(
-        "event {seq} does not follow the event before it: one of the two was changed, added or taken out"
-    )]
-    BrokenChain {
-        /// The event.
-        seq: u64,
-    },
-    /// Time or writer go backwards, which the journal never writes.
-    #[error("event {seq}: {what} is less than that of the event before it")]
-    Disorder {
-        /// The event.
-        seq: u64,
-        /// What goes backwards.
-        what: &'static str,
-    },
-    /// The file ends too soon.
-    #[error("the file is cut short: it announces {expected} events and has {found}")]
-    CutShort {
-        /// The events announced.
-        expected: u64,
-        /// The events there.
-        found: u64,
-    },
-    /// The last event is not the one announced.
-    #[error("event {seq}, the last, is not the one that the first line announces")]
-    WrongHead {
-        /// The event.
-        seq: u64,
-    },
-    /// The file cannot be read.
-    #[error("cannot read the audit file: {0}")]
-    Io(#[from] io::Error),
-}
-
-/// Checks an audit file, with no store and no key: every commitment, every hash and the chain are computed anew.
-///
-/// What it cannot see, and [`Verified::explain`] says: a tail that was cut off together with the count in the
-/// first line, and a run that was rewritten as a whole.
+/// Checks an audit file, with no store and no key: as [`verify_with`], trusting nothing.
 ///
 /// # Errors
-/// [`VerifyError`] names the first event that is not as it was recorded.
+/// As [`verify_with`].
 pub fn verify(file: impl Read) -> Result<Verified, VerifyError> {
-    let mut lines = Lines { file: BufReader::new(file), line: Vec::new(), number: 0 };
+    verify_with(file, &Trust::default())
+}
+
+/// Checks an audit file, with no store: every commitment, every hash and the chain are computed anew, and so are the
+/// proofs of the file's checkpoint. It is read once, line by line.
+///
+/// What it cannot see, [`Verified::explain`] says: without a checkpoint, a tail that was cut off together with the
+/// count in the first line, and a run that was rewritten as a whole; with one, what only the holder of its key can do.
+///
+/// # Errors
+/// [`VerifyError`] names the first event that is not as it was recorded, or what is wrong with a checkpoint;
+/// [`VerifyError::NoCheckpoint`] when `trust` has anything and the file has none.
+pub fn verify_with(file: impl Read, trust: &Trust) -> Result<Verified, VerifyError> {
+    let mut lines = Lines { file: BufReader::with_capacity(BUFFER, file), line: Vec::new(), number: 0 };
     let first = first_line(&mut lines)?;
-    let erased = first.version == ERASED_VERSION;
-    let mut before: Option<Header> = None;
-    let mut before_hash = Digest::ZERO;
-    let mut from = Timestamp::default();
-    while let Some((number, line)) = lines.next()? {
-        let line: EventLine = serde_json::from_slice(line)
-            .map_err(|error| VerifyError::BadLine { line: number, why: error.to_string() })?;
-        let expected = before.as_ref().map_or(1, |before| before.seq + 1);
-        let (hash, time, is_erased) = (line.hash, line.time.clone(), line.is_erased());
-        let header = line.header(first.run);
-        let seq = header.seq;
-        if seq != expected {
-            return Err(VerifyError::Missing { seq: expected, found: seq });
-        }
-        if header.hash() != hash || time != header.time.to_string() {
-            return Err(VerifyError::ChangedHeader { seq });
-        }
-        if header.prev != before_hash {
-            return Err(VerifyError::BrokenChain { seq });
-        }
-        if let Some(before) = &before {
-            let less = |what| Err(VerifyError::Disorder { seq, what });
-            if header.time < before.time {
-                return less("its time");
-            }
-            if header.fence < before.fence {
-                return less("the number of its writer");
-            }
-        } else {
-            from = header.time;
-        }
-        let bad = |why: &str| VerifyError::BadLine { line: number, why: why.to_owned() };
-        if erased {
-            if !is_erased {
-                return Err(bad("it has a salt or a body, and the run was erased"));
-            }
-        } else {
-            let (salt, body) = line.opened().map_err(bad)?;
-            if Header::commit(&salt, &body) != header.commitment {
-                return Err(VerifyError::ChangedBody { seq });
-            }
-        }
-        before_hash = hash;
-        before = Some(header);
+    let proven = if first.version == PROVEN_VERSION {
+        let bad = |why: String| VerifyError::BadProof { why };
+        let (_, line) = lines.next()?.ok_or_else(|| bad("its line is missing".to_owned()))?;
+        let line: ProofLine = serde_json::from_slice(line).map_err(|error| bad(error.to_string()))?;
+        Some(check(&line, first.store, first.run, trust)?)
+    } else {
+        None
+    };
+    if proven.is_none() && trust.asks_for_proof() {
+        return Err(VerifyError::NoCheckpoint);
     }
-    let found = before.as_ref().map_or(0, |last| last.seq);
-    match before {
-        Some(last) if found == first.events => {
-            if before_hash != first.head {
-                return Err(VerifyError::WrongHead { seq: found });
+    let mut chain = Chain::new(first.run, first.erased || first.version == ERASED_VERSION, proven.as_ref());
+    while let Some((number, line)) = lines.next()? {
+        let bad = |why: String| VerifyError::BadLine { line: number, why };
+        // Checked for being text once, and not again for each field.
+        let line = std::str::from_utf8(line).map_err(|error| bad(error.to_string()))?;
+        let line: EventLine<'_> = serde_json::from_str(line).map_err(|error| bad(error.to_string()))?;
+        chain.follow(&line, number)?;
+    }
+    let found = chain.seq;
+    match found {
+        0 if first.events == 0 => Err(VerifyError::NotAuditFile { why: "it has no events".to_owned() }),
+        _ if found < first.events => Err(VerifyError::CutShort { expected: first.events, found }),
+        _ if found > first.events || chain.hash != first.head => Err(VerifyError::WrongHead { seq: found }),
+        _ => {
+            if let Some(Proven { checkpoint, seq, .. }) = proven.as_ref().filter(|proven| proven.seq > found)
+            {
+                return Err(VerifyError::CutOff { size: checkpoint.size, seq: *seq, found });
             }
             Ok(Verified {
                 store: first.store,
                 run: first.run,
                 events: found,
-                head: before_hash,
-                erased,
-                from,
-                to: last.time,
+                head: chain.hash,
+                erased: chain.erased,
+                from: chain.from,
+                to: chain.time,
+                proven,
             })
         }
-        Some(_) if found > first.events => Err(VerifyError::WrongHead { seq: found }),
-        _ if first.events == 0 => Err(VerifyError::NotAuditFile { why: "it has no events".to_owned() }),
-        _ => Err(VerifyError::CutShort { expected: first.events, found }),
+    }
+}
+
+/// Follows a chain event by event.
+struct Chain<'a> {
+    run: RunId,
+    erased: bool,
+    proven: Option<&'a Proven>,
+    /// Of the event before; zero before the first.
+    seq: u64,
+    hash: Digest,
+    time: Timestamp,
+    fence: u64,
+    /// The time of the first event.
+    from: Timestamp,
+    /// The header of the event before, and that time as text: the next is like it but for a few fields.
+    header: Option<Header>,
+    written: (Timestamp, String),
+    encoded: Vec<u8>,
+}
+
+impl<'a> Chain<'a> {
+    fn new(run: RunId, erased: bool, proven: Option<&'a Proven>) -> Self {
+        Self {
+            run,
+            erased,
+            proven,
+            seq: 0,
+            hash: Digest::ZERO,
+            time: Timestamp::default(),
+            fence: 0,
+            from: Timestamp::default(),
+            header: None,
+            written: (Timestamp::default(), Timestamp::default().to_string()),
+            encoded: Vec::new(),
+        }
+    }
+
+    /// Checks that the line is the next event.
+    fn follow(&mut self, line: &EventLine<'_>, number: u64) -> Result<(), VerifyError> {
+        let seq = line.seq;
+        if seq != self.seq + 1 {
+            return Err(VerifyError::Missing { seq: self.seq + 1, found: seq });
+        }
+        if !self.is_header(line) {
+            return Err(VerifyError::ChangedHeader { seq });
+        }
+        if line.prev != self.hash {
+            return Err(VerifyError::BrokenChain { seq });
+        }
+        let less = |what| Err(VerifyError::Disorder { seq, what });
+        if line.time_us < self.time {
+            return less("its time");
+        }
+        if line.fence < self.fence {
+            return less("the number of its writer");
+        }
+        let bad = |why: &str| VerifyError::BadLine { line: number, why: why.to_owned() };
+        if self.erased {
+            if !line.is_erased() {
+                return Err(bad("it has a salt or a body, and the run was erased"));
+            }
+        } else {
+            let (salt, body) = line.opened().map_err(bad)?;
+            if Header::commit(&salt, &body) != line.commitment {
+                return Err(VerifyError::ChangedBody { seq });
+            }
+        }
+        if let Some(proven) = self.proven
+            && proven.seq == seq
+            && proven.hash != line.hash
+        {
+            return Err(VerifyError::Contradicted { seq, size: proven.checkpoint.size });
+        }
+        if seq == 1 {
+            self.from = line.time_us;
+        }
+        (self.seq, self.hash, self.time, self.fence) = (seq, line.hash, line.time_us, line.fence);
+        Ok(())
+    }
+
+    /// Whether hash and time are those of the header that the line stands for.
+    fn is_header(&mut self, line: &EventLine<'_>) -> bool {
+        let step = line.step.as_ref().map(|Text(step)| &**step);
+        // Most events are of the step of the one before: its name was read then.
+        let same =
+            self.header.as_ref().is_some_and(|header| header.step.as_ref().map(StepName::as_str) == step);
+        let header = if same { self.header.take() } else { line.header(self.run) };
+        let Some(mut header) = header else { return false };
+        (header.seq, header.fence, header.time, header.kind) =
+            (line.seq, line.fence, line.time_us, line.kind);
+        (header.item, header.attempt, header.ordinal) = (line.item, line.attempt, line.ordinal);
+        (header.commitment, header.prev) = (line.commitment, line.prev);
+        if self.written.0 != line.time_us {
+            use std::fmt::Write as _;
+            self.written.0 = line.time_us;
+            self.written.1.clear();
+            write!(self.written.1, "{}", line.time_us).expect("a string takes all that is written");
+        }
+        self.encoded.clear();
+        header.encode_into(&mut self.encoded);
+        let is_it = Header::hash_encoded(&self.encoded) == line.hash && line.time.0 == self.written.1;
+        self.header = Some(header);
+        is_it
     }
 }
 
@@ -228,10 +197,14 @@ fn first_line<R: Read>(lines: &mut Lines<R>) -> Result<FirstLine, VerifyError> {
     if any.format != FORMAT {
         return Err(bad(format!("its format is `{}`", any.format)));
     }
-    if any.version != VERSION && any.version != ERASED_VERSION {
+    if ![VERSION, ERASED_VERSION, PROVEN_VERSION].contains(&any.version) {
         return Err(VerifyError::NewerVersion { found: any.version });
     }
-    serde_json::from_slice(line).map_err(|error| bad(error.to_string()))
+    let first: FirstLine = serde_json::from_slice(line).map_err(|error| bad(error.to_string()))?;
+    if first.erased && first.version != PROVEN_VERSION {
+        return Err(bad(format!("version {} has no field `erased`", first.version)));
+    }
+    Ok(first)
 }
 
 /// Lines of bounded length.

@@ -23,6 +23,33 @@ pub trait Sieve: Send {
     /// # Errors
     /// Any error ends it, and nothing was changed.
     fn event(&mut self, run: RunId, seq: u64, record: Vec<u8>) -> Result<Vec<u8>, PruneError>;
+
+    /// The new row of a run that is [`Fate::Keep`]; none leaves it as it is. Its events stay.
+    ///
+    /// # Errors
+    /// Any error ends it, and nothing was changed.
+    fn row(&mut self, run: RunId, row: &RunRow) -> Result<Option<RunRow>, PruneError> {
+        let _ = (run, row);
+        Ok(None)
+    }
+
+    /// The new value of the deployment.
+    ///
+    /// # Errors
+    /// Any error ends it, and nothing was changed.
+    fn meta(&mut self, name: &str, value: Vec<u8>) -> Result<Vec<u8>, PruneError> {
+        let _ = name;
+        Ok(value)
+    }
+
+    /// The new entry of the outbox.
+    ///
+    /// # Errors
+    /// Any error ends it, and nothing was changed.
+    fn outbox(&mut self, id: [u8; 16], value: Vec<u8>) -> Result<Vec<u8>, PruneError> {
+        let _ = id;
+        Ok(value)
+    }
 }
 
 /// What becomes of a run in the next generation.
@@ -70,11 +97,25 @@ pub(super) fn sift<B: Backend>(shared: &Shared<B>, sieve: &mut dyn Sieve) -> Res
             Some(Key::Event(run, _) | Key::Run(run) | Key::Due(_, run)) => run,
             Some(Key::Item(run, ..) | Key::Unfinished(run)) => run,
             Some(Key::Named(_)) => decode_run(key, &unframe(key, value.clone())?)?,
-            // Values of the deployment, and whatever a later version keeps: not a run's, as far as this one knows.
+            Some(Key::Meta(name)) => {
+                // A damaged one stays damaged, and named when it is read.
+                let Ok(old) = unframe(key, value.clone()) else { return Ok(Some(value)) };
+                return Ok(Some(frame(key, sieve.meta(name, old)?)));
+            }
             // What waits to leave outlives its run: whoever sends it sees that there is nothing left to say.
-            Some(Key::Meta(_) | Key::Outbox(..) | Key::Account(..)) | None => return Ok(Some(value)),
+            Some(Key::Outbox(_, id)) => {
+                let Ok(old) = unframe(key, value.clone()) else { return Ok(Some(value)) };
+                return Ok(Some(frame(key, sieve.outbox(id, old)?)));
+            }
+            // Whatever a later version keeps: not a run's, as far as this one knows.
+            Some(Key::Account(..)) | None => return Ok(Some(value)),
         };
         match (fates.get_mut(&of), Key::decode(key)) {
+            (None | Some(Fate::Keep), Some(Key::Run(run))) => {
+                let row = decode_row(key, &unframe(key, value.clone())?)?;
+                let new = sieve.row(run, &row)?;
+                Ok(Some(new.map_or(value, |row| frame(key, row.encode()))))
+            }
             (None | Some(Fate::Keep), _) => Ok(Some(value)),
             (Some(Fate::Drop), decoded) => {
                 sifted.events += u64::from(matches!(decoded, Some(Key::Event(..))));

@@ -128,10 +128,13 @@ async fn what_is_no_audit_file_is_said() {
     let named = |from: &str, to: &str| first(&lines[0].replace(from, to));
     assert_eq!(named("wflo-audit", "other"), "this is not an audit file: its format is `other`");
     assert_eq!(
-        named("\"version\":1", "\"version\":3"),
-        "this audit file has version 3; this program knows 2"
+        named("\"version\":1", "\"version\":4"),
+        "this audit file has version 4; this program knows 3"
     );
     assert!(named("\"version\"", "\"note\":1,\"version\"").contains("unknown field `note`"));
+    assert!(
+        named("\"version\":1", "\"version\":1,\"erased\":true").contains("version 1 has no field `erased`")
+    );
     let smuggled = lines[1].replacen('{', "{\"approved_by\":\"alice\",", 1);
     let error = check(&[lines[0].clone(), smuggled]).unwrap_err();
     assert!(error.contains("unknown field `approved_by`"), "{error}");

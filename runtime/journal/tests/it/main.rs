@@ -1,6 +1,7 @@
 //! The journal from outside: the contract of stores, sled's guards, the chain, audit files.
 
 mod audit;
+mod audit_golden;
 mod chain;
 mod contract;
 mod contract_lists;
@@ -11,3 +12,4 @@ mod process;
 mod prune;
 mod records;
 mod support;
+mod tree;

@@ -54,6 +54,7 @@ impl FromRequestParts<Arc<App>> for Changing {
                 "the header `wflo-csrf` is missing or of another session",
             ));
         }
+        person.may_work().map_err(|error| ApiError::new(StatusCode::FORBIDDEN, error))?;
         Ok(Self(person))
     }
 }

@@ -65,6 +65,7 @@ pub(super) async fn decide(
     if !person.may_change(Some(&sent.csrf)) {
         return Err(PageError::new(StatusCode::FORBIDDEN, "this page is of another session: open it again"));
     }
+    person.may_work().map_err(|error| PageError::new(StatusCode::FORBIDDEN, error))?;
     let Sent { verdict, comment, subject, .. } = sent;
     let decision = Decide { verdict, comment: Some(comment), subject_digest: subject };
     let view = vote(&app, &person, id, decision).await?;

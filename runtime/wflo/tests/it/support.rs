@@ -79,7 +79,8 @@ impl World {
         let outside = Outside::default()
             .with_models(self.model.clone())
             .with_database("ledger".parse().unwrap(), Arc::new(database));
-        let member = |group: &str| Principal { groups: [group.parse().unwrap()].into(), token_hash: None };
+        let member =
+            |group: &str| Principal { groups: [group.parse().unwrap()].into(), ..Principal::default() };
         let people = [
             ("alice", "red"),
             ("bob", "red"),
