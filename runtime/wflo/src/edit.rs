@@ -174,7 +174,10 @@ fn call(
         return Err(bad(format!("the call has no argument `{unknown}`; it has {}", names.join(", "))));
     }
     let operation = Operation::parse(performed).map_err(|error| bad(error.to_string()))?;
-    operation.authorise(&step.grants, &host.outside).map_err(|error| bad(error.to_string()))?;
+    operation
+        .authorise(&step.grants, &host.outside)
+        .and_then(|()| crate::label_gate::admit(&step.labels, &operation, &host.outside))
+        .map_err(|error| bad(error.to_string()))?;
     operation.clone().bound(&plan.statements).map_err(|error| bad(error.to_string()))?;
     Ok(operation)
 }
