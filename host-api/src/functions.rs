@@ -17,6 +17,36 @@ pub enum Reach {
 /// assert!(FUNCTIONS.contains(&("wflo:db/sql", "query", Reach::Gate)));
 /// ```
 pub const FUNCTIONS: &[(&str, &str, Reach)] = &[
+    ("wasi:filesystem/preopens", "get-directories", Reach::Virtual),
+    ("wasi:filesystem/types", "[method]descriptor.advise", Reach::Virtual),
+    ("wasi:filesystem/types", "[method]descriptor.append-via-stream", Reach::Gate),
+    ("wasi:filesystem/types", "[method]descriptor.create-directory-at", Reach::Gate),
+    ("wasi:filesystem/types", "[method]descriptor.get-flags", Reach::Virtual),
+    ("wasi:filesystem/types", "[method]descriptor.get-type", Reach::Virtual),
+    ("wasi:filesystem/types", "[method]descriptor.is-same-object", Reach::Virtual),
+    ("wasi:filesystem/types", "[method]descriptor.link-at", Reach::Gate),
+    ("wasi:filesystem/types", "[method]descriptor.metadata-hash", Reach::Virtual),
+    ("wasi:filesystem/types", "[method]descriptor.metadata-hash-at", Reach::Virtual),
+    ("wasi:filesystem/types", "[method]descriptor.open-at", Reach::Gate),
+    ("wasi:filesystem/types", "[method]descriptor.read", Reach::Virtual),
+    ("wasi:filesystem/types", "[method]descriptor.read-directory", Reach::Gate),
+    ("wasi:filesystem/types", "[method]descriptor.read-via-stream", Reach::Virtual),
+    ("wasi:filesystem/types", "[method]descriptor.readlink-at", Reach::Virtual),
+    ("wasi:filesystem/types", "[method]descriptor.remove-directory-at", Reach::Gate),
+    ("wasi:filesystem/types", "[method]descriptor.rename-at", Reach::Gate),
+    ("wasi:filesystem/types", "[method]descriptor.set-size", Reach::Gate),
+    ("wasi:filesystem/types", "[method]descriptor.set-times", Reach::Gate),
+    ("wasi:filesystem/types", "[method]descriptor.set-times-at", Reach::Gate),
+    ("wasi:filesystem/types", "[method]descriptor.stat", Reach::Virtual),
+    ("wasi:filesystem/types", "[method]descriptor.stat-at", Reach::Gate),
+    ("wasi:filesystem/types", "[method]descriptor.symlink-at", Reach::Gate),
+    ("wasi:filesystem/types", "[method]descriptor.sync", Reach::Virtual),
+    ("wasi:filesystem/types", "[method]descriptor.sync-data", Reach::Virtual),
+    ("wasi:filesystem/types", "[method]descriptor.unlink-file-at", Reach::Gate),
+    ("wasi:filesystem/types", "[method]descriptor.write", Reach::Gate),
+    ("wasi:filesystem/types", "[method]descriptor.write-via-stream", Reach::Gate),
+    ("wasi:filesystem/types", "[method]directory-entry-stream.read-directory-entry", Reach::Virtual),
+    ("wasi:filesystem/types", "filesystem-error-code", Reach::Virtual),
     ("wasi:http/outgoing-handler", "handle", Reach::Gate),
     ("wasi:http/types", "[constructor]fields", Reach::Virtual),
     ("wasi:http/types", "[constructor]outgoing-request", Reach::Virtual),
@@ -84,6 +114,7 @@ pub const FUNCTIONS: &[(&str, &str, Reach)] = &[
     ("wflo:llm/tasks", "synthesize", Reach::Gate),
     ("wflo:llm/tasks", "transform", Reach::Gate),
     ("wflo:llm/tasks", "validate", Reach::Gate),
+    ("wflo:secret/secrets", "placeholder", Reach::Gate),
     ("wflo:step/context", "attempt", Reach::Virtual),
     ("wflo:step/context", "input", Reach::Virtual),
     ("wflo:step/context", "inputs", Reach::Virtual),
@@ -96,6 +127,8 @@ pub const FUNCTIONS: &[(&str, &str, Reach)] = &[
 
 /// Every interface that is linked, with its version; those named `types` have no functions.
 pub const INTERFACES: &[&str] = &[
+    "wasi:filesystem/preopens@0.2.12",
+    "wasi:filesystem/types@0.2.12",
     "wasi:http/outgoing-handler@0.2.12",
     "wasi:http/types@0.2.12",
     "wasi:logging/logging@0.1.0-draft",
@@ -105,6 +138,7 @@ pub const INTERFACES: &[&str] = &[
     "wflo:llm/chat@0.1.0",
     "wflo:llm/tasks@0.1.0",
     "wflo:llm/types@0.1.0",
+    "wflo:secret/secrets@0.1.0",
     "wflo:step/context@0.1.0",
     "wflo:step/types@0.1.0",
 ];
@@ -122,9 +156,19 @@ mod tests {
         let wit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../wit");
         let mut resolve = Resolve::default();
         let mut host = None;
-        for package in
-            ["deps/logging", "deps/io", "deps/clocks", "deps/http", "step", "llm", "db", "approval", "host"]
-        {
+        for package in [
+            "deps/logging",
+            "deps/io",
+            "deps/clocks",
+            "deps/http",
+            "deps/filesystem",
+            "step",
+            "llm",
+            "db",
+            "approval",
+            "secret",
+            "host",
+        ] {
             host = Some(resolve.push_path(wit.join(package)).unwrap().0);
         }
         let world = resolve.select_world(&[host.unwrap()], Some("all")).unwrap();

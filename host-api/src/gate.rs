@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use wflo_model::{Call, CallError, CallResult, Fault, StepName, Timestamp};
+use wflo_model::{Call, CallError, CallResult, Fault, GuestPath, StepName, Timestamp};
 
 /// What every call of a guest goes through. The runtime has one implementation, live and in replay; nothing in
 /// this crate or in the sandbox reaches outside but through it.
@@ -35,6 +35,14 @@ pub trait Gate: Any + Send {
 
     /// Takes a line of log. Lines of a replay repeat what the journal has and are dropped by the gate.
     fn log(&mut self, line: LogLine);
+
+    /// Stops a guest that does nothing but log. It is asked after each line that is not printed.
+    ///
+    /// # Errors
+    /// [`Stop::Fault`], which names the limit.
+    fn logged(&mut self) -> Result<(), Stop> {
+        Ok(())
+    }
 
     /// The step's clock: the time of the last event it has seen, plus 1 us a reading.
     fn now(&mut self) -> Timestamp;
@@ -66,6 +74,8 @@ pub struct StepContext {
     pub item: Option<Value>,
     /// The last decision about it.
     pub decision: Option<Decision>,
+    /// The folders it was granted, by its own names for them.
+    pub folders: Vec<GuestPath>,
 }
 
 /// How an approval ended.

@@ -7,7 +7,7 @@ use wasmtime::component::{HasData, Linker};
 use wflo_model::{Call, CallError};
 
 use crate::bindings::{wasi, wflo};
-use crate::{Gate, HttpView, Stop, http};
+use crate::{FilesView, Gate, HttpView, Stop, files, http};
 
 /// The data of a store whose guest may call wflo's interfaces.
 pub trait HostView {
@@ -17,15 +17,19 @@ pub trait HostView {
 
     /// What `wasi:http` works on.
     fn http(&mut self) -> HttpView<'_>;
+
+    /// What `wasi:filesystem` works on.
+    fn files(&mut self) -> FilesView<'_>;
 }
 
-/// Adds every interface of `wflo:*`, `wasi:logging` and `wasi:http` to `linker`: exactly
+/// Adds every interface of `wflo:*`, `wasi:logging`, `wasi:http` and `wasi:filesystem` to `linker`: exactly
 /// [`INTERFACES`](crate::INTERFACES) with [`FUNCTIONS`](crate::FUNCTIONS).
 ///
 /// # Errors
 /// When one of them is in the linker already.
 pub fn add_to_linker<T: HostView + Send + 'static>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
     http::add_to_linker(linker)?;
+    files::add_to_linker(linker)?;
     wasi::logging::logging::add_to_linker::<T, HasHost>(linker, host)?;
     wflo::step::types::add_to_linker::<T, HasHost>(linker, host)?;
     wflo::step::context::add_to_linker::<T, HasHost>(linker, host)?;
@@ -34,7 +38,8 @@ pub fn add_to_linker<T: HostView + Send + 'static>(linker: &mut Linker<T>) -> wa
     wflo::llm::tasks::add_to_linker::<T, HasHost>(linker, host)?;
     wflo::db::sql::add_to_linker::<T, HasHost>(linker, host)?;
     wflo::approval::gate::add_to_linker::<T, HasHost>(linker, host)?;
-    wflo::approval::policy::add_to_linker::<T, HasHost>(linker, host)
+    wflo::approval::policy::add_to_linker::<T, HasHost>(linker, host)?;
+    wflo::secret::secrets::add_to_linker::<T, HasHost>(linker, host)
 }
 
 /// What the interfaces of a store work on: for the `add_to_linker` that wasmtime's `bindgen!` makes of each.

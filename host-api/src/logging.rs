@@ -14,7 +14,8 @@ impl logging::Host for Host<'_> {
             Level::Error => LogLevel::Error,
             Level::Critical => LogLevel::Critical,
         };
-        self.gate()?.log(LogLine { level, context, message });
-        Ok(())
+        let gate = self.gate()?;
+        gate.log(LogLine { level, context, message });
+        Ok(gate.logged()?)
     }
 }

@@ -3,9 +3,12 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
+use std::thread::JoinHandle;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -29,6 +32,7 @@ struct Case {
     #[serde(default)]
     inputs: serde_json::Map<String, Value>,
     fault: Option<String>,
+    limit: Option<String>,
     failed: Option<String>,
     denied: Option<String>,
     output: Option<String>,
@@ -106,6 +110,7 @@ impl Stage {
             let db = rusqlite::Connection::open(project.path(file)).expect("a database");
             db.execute_batch(schema).expect("its tables");
         }
+        lend(&project);
         project.write("tape.jsonl", "");
         project.write(
             "wflo.toml",
@@ -133,6 +138,11 @@ impl Stage {
             (Some(kind), None, None, None, None) => {
                 if !error.contains(&format!("{kind}: ")) {
                     return bad(&format!("no fault `{kind}`"));
+                }
+                if let Some(limit) = &case.limit
+                    && !error.contains(&format!("(`{limit}`)"))
+                {
+                    return bad(&format!("the fault does not name `{limit}`"));
                 }
                 1
             }
@@ -200,6 +210,7 @@ impl Stage {
         }
         let step = format!("[[step]]\nname = \"{}\"\n{}\n{}\n", case.step, place(grants), case.given);
         self.project.write("workflow.toml", &(manifest + &step));
+        let _turns = (case.step == "races_a_link").then(|| Turns::take(self.project.path("lent")));
         // A proxy of the environment is nothing that a deployment has named.
         let proxy = self.other.address();
         let mut command = self.project.command(&["run", "--json"]);
@@ -265,6 +276,55 @@ impl Stage {
         }
         let found = self.project.wflo(&["runs", "--json"]).expect_code(0);
         assert!(!found.stdout.contains("s3same"));
+    }
+}
+
+/// Makes a folder to be lent, with links in it that lead out of it.
+fn lend(project: &Project) {
+    let lent = project.path("lent");
+    std::fs::create_dir(&lent).expect("a folder");
+    std::fs::write(lent.join("hello.txt"), "hello").expect("a file");
+    project.write("secret.txt", "s3same");
+    for (link, to) in [
+        ("link_out", "../secret.txt"),
+        ("folder_out", ".."),
+        ("absolute_link", "/etc/passwd"),
+        ("link_to_link", "link_out"),
+        ("turns", "hello.txt"),
+    ] {
+        symlink(to, lent.join(link)).expect("a link");
+    }
+}
+
+/// Somebody who puts one link in the place of another, out of a folder and into it by turns, until dropped.
+struct Turns {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Turns {
+    fn take(lent: PathBuf) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let thread = std::thread::spawn(move || {
+            for to in ["../secret.txt", "hello.txt"].into_iter().cycle() {
+                if stopped.load(Ordering::Relaxed) {
+                    return;
+                }
+                symlink(to, lent.join("next")).expect("a link");
+                std::fs::rename(lent.join("next"), lent.join("turns")).expect("a link");
+            }
+        });
+        Self { stop, thread: Some(thread) }
+    }
+}
+
+impl Drop for Turns {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            thread.join().expect("it takes turns until it is stopped");
+        }
     }
 }
 

@@ -21,6 +21,7 @@ wit_bindgen::generate!({
             import wflo:db/sql@0.1.0;
             import wflo:approval/gate@0.1.0;
             import wflo:approval/policy@0.1.0;
+            import wflo:secret/secrets@0.1.0;
             import wasi:http/outgoing-handler@0.2.12;
             export wflo:step/handler@0.1.0;
         }
@@ -34,6 +35,7 @@ wit_bindgen::generate!({
         "../../wit/approval",
         "../../wit/db",
         "../../wit/llm",
+        "../../wit/secret",
     ],
     world: "wflo:sdk/guest",
     additional_derives: [PartialEq],

@@ -65,12 +65,14 @@ pub mod http;
 pub mod llm;
 pub mod log;
 mod schema;
+mod secret;
 
 pub use approval::{Ask, AskError, Decision, DecisionStatus, Vote};
 pub use context::{Context, ContextError, Undo};
 pub use fact::{FactError, Verdict, fact};
 #[doc(no_inline)]
 pub use schemars::{self, JsonSchema};
+pub use secret::{Secret, SecretError, secret};
 #[doc(no_inline)]
 pub use serde::{self, Deserialize, Serialize};
 #[doc(no_inline)]

@@ -7,6 +7,7 @@
 
 mod causes;
 pub mod db;
+pub mod files;
 pub mod http;
 pub mod llm;
 pub mod mail;

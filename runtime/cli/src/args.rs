@@ -21,6 +21,9 @@ Exit codes:
   70  a bug of ours, or of the store
   130, 143  stopped by Ctrl-C or SIGTERM; `wflo resume` goes on";
 
+/// The subcommand that a process of its own compiles under.
+pub(crate) const COMPILE: &str = "compile-component";
+
 /// Runs the steps of AI-agent workflows as WebAssembly components behind one journaled gate.
 #[derive(Debug, Parser)]
 #[command(name = "wflo", version, after_help = CODES, max_term_width = 100)]
@@ -194,6 +197,13 @@ pub(crate) enum Command {
     Audit {
         #[command(subcommand)]
         command: Audit,
+    },
+    /// Compile a component from standard input to native code on standard output, within limits: what a command that
+    /// needs the code starts.
+    #[command(name = COMPILE, hide = true)]
+    Compile {
+        /// Settings and limits.
+        order: String,
     },
     /// Play the fraud-detection example: set up, run, approved, audited.
     Demo {

@@ -27,6 +27,9 @@ const FAREWELL: std::time::Duration = std::time::Duration::from_secs(5);
 
 fn main() -> ExitCode {
     let cli = args::Cli::parse();
+    if let args::Command::Compile { order } = &cli.command {
+        return compile(order);
+    }
     if let Err(failure) = trace::begin() {
         return end(&failure);
     }
@@ -40,6 +43,17 @@ fn main() -> ExitCode {
     match done {
         Ok(code) => ExitCode::from(code as u8),
         Err(failure) => end(&failure),
+    }
+}
+
+/// Compiles a component, as the child of a command. It is limited in memory, so nothing else is started in it.
+fn compile(order: &str) -> ExitCode {
+    match wflo_sandbox::compile_worker(order, &mut std::io::stdin(), &mut std::io::stdout()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failed) => {
+            say(&failed.to_string());
+            ExitCode::from(failed.code)
+        }
     }
 }
 

@@ -5,12 +5,16 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use wflo_model::{GrantReader, GroupName, HttpPattern, InterfaceName, Label, ModelName, PrincipalName, Role};
+use wflo_model::{
+    GrantReader, GroupName, HostPath, HttpPattern, InterfaceName, Label, LimitName, ModelName, PrincipalName,
+    Role,
+};
 
 use crate::channel::{Channel, MailServer};
 use crate::deployment_toml;
 use crate::diagnostic::{Diagnostics, Source};
 use crate::directory::Directory;
+use crate::labels::DataLabels;
 use crate::price::UnknownPrice;
 use crate::prices::Prices;
 use crate::reader::Reader;
@@ -58,6 +62,30 @@ pub struct Deployment {
     pub audit: AuditRules,
     /// Interfaces that the host brings itself, and what reads their grants: see [`offer`](Self::offer).
     pub offers: BTreeMap<InterfaceName, GrantReader>,
+    /// Secrets.
+    pub secrets: BTreeMap<Label, SecretBinding>,
+    /// What servers may be given.
+    pub hosts: Vec<HostBinding>,
+    /// What the data of databases are, by the database.
+    pub data: BTreeMap<Label, DataLabels>,
+}
+
+/// A secret, and where it may go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecretBinding {
+    /// The secret.
+    pub value: Text,
+    /// The servers that requests with it may go to.
+    pub hosts: Vec<HttpPattern>,
+}
+
+/// A server, and which labelled data it may be given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostBinding {
+    /// The server.
+    pub host: HttpPattern,
+    /// Labels of data that may be sent there.
+    pub accepts: BTreeSet<Label>,
 }
 
 /// How often checkpoints of the audit are made, and where they go.
@@ -181,14 +209,12 @@ pub struct BudgetRules {
 /// What no step may exceed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ceilings {
-    /// Bytes of memory.
-    pub memory: Option<u64>,
-    /// Fuel.
-    pub fuel: Option<u64>,
-    /// Wall-clock time of an attempt.
-    pub timeout: Option<Duration>,
+    /// How much an attempt may use: memory and output in bytes, time in seconds.
+    pub limits: BTreeMap<LimitName, u64>,
     /// Requests over HTTP; without it, grants alone decide.
     pub http: Option<Vec<HttpPattern>>,
+    /// Folders that may be read; without it, those that lie in the workflow's own.
+    pub files: Option<Vec<HostPath>>,
 }
 
 impl Deployment {
@@ -238,6 +264,9 @@ impl Default for Deployment {
             ceilings: Ceilings::default(),
             audit: AuditRules::default(),
             offers: BTreeMap::new(),
+            secrets: BTreeMap::new(),
+            hosts: Vec::new(),
+            data: BTreeMap::new(),
         }
     }
 }

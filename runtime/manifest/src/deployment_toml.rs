@@ -11,14 +11,14 @@ use crate::deployment::{
     Principal, Serve, Store,
 };
 use crate::http;
+use crate::limits;
 use crate::near::did_you_mean;
 use crate::price::{Price, UnknownPrice};
+use crate::reach_toml;
 use crate::reader::{Node, Reader, Section, Spanned};
-use crate::size::Size;
 use crate::spending::{Spending, read_spending};
 use crate::text::Text;
 use crate::unsupported;
-use crate::workflow_toml::{LONGEST, MOST};
 
 /// How long a model may take to answer, unless the binding says otherwise.
 const LLM_TIMEOUT: Duration = Duration::from_secs(120);
@@ -46,7 +46,10 @@ pub(crate) fn read(reader: &mut Reader) -> Option<Deployment> {
     }
     if let Some(section) = section(reader, &mut root, "db", "[db]") {
         for (label, node) in section.named::<Label>(reader) {
-            let binding = node.section(reader, "[db]").and_then(|section| read_db(reader, section));
+            let Some(mut section) = node.section(reader, "[db]") else { continue };
+            let data = reach_toml::read_data(reader, &mut section);
+            let binding = read_db(reader, section);
+            this.data.insert(label.value.clone(), data);
             this.db.extend(binding.map(|binding| (label.value, binding)));
         }
     }
@@ -68,6 +71,12 @@ pub(crate) fn read(reader: &mut Reader) -> Option<Deployment> {
     }
     if let Some(section) = section(reader, &mut root, "budget", "[budget]") {
         (this.budget, this.spending) = read_budget(reader, section);
+    }
+    if let Some(section) = section(reader, &mut root, "secret", "[secret]") {
+        this.secrets = reach_toml::read_secrets(reader, &section);
+    }
+    if let Some(section) = section(reader, &mut root, "host", "[host]") {
+        this.hosts = reach_toml::read_hosts(reader, &section);
     }
     if let Some(section) = section(reader, &mut root, "limits", "[limits]") {
         this.ceilings = read_ceilings(reader, section);
@@ -378,15 +387,9 @@ fn read_assumed(reader: &mut Reader, mut section: Section<'_>) -> Option<Unknown
 }
 
 fn read_ceilings(reader: &mut Reader, mut section: Section<'_>) -> Ceilings {
-    let memory: Option<Spanned<Size>> = section.take("max_memory").and_then(|node| node.parse(reader));
-    let fuel = section.take("max_fuel").and_then(|node| node.integer(reader, 1..=MOST));
-    let timeout = section.take("max_timeout_seconds").and_then(|node| node.integer(reader, 1..=LONGEST));
+    let limits = limits::read_ceilings(reader, &mut section);
     let http = section.take("http").and_then(|node| http::read_ceiling(reader, &node));
+    let files = section.take("files").map(|node| reach_toml::read_folders(reader, &node));
     section.finish(reader);
-    Ceilings {
-        http,
-        memory: memory.map(|size| size.value.0),
-        fuel: fuel.map(|fuel| fuel.value),
-        timeout: timeout.map(|seconds| Duration::from_secs(seconds.value)),
-    }
+    Ceilings { limits, http, files }
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use wflo_model::{StepName, TableAccess};
+use wflo_model::{FileGrant, Grants, StepName, TableAccess};
 
 use crate::approval::{ApprovalRule, OnReject, Quorum};
 use crate::plan::{OnExceeded, OnItemFailure, Plan, PlanStep};
@@ -49,6 +49,13 @@ impl Plan {
             step.limits.fuel,
             duration(step.limits.timeout),
             show(step.limits.output)
+        ));
+        line(format!(
+            "  it may make {} calls of {}, {} in all, and log {}",
+            step.limits.calls,
+            show(step.limits.call_bytes),
+            show(step.limits.traffic),
+            show(step.limits.log)
         ));
         match step.retry.max_attempts {
             1 => line("  it is tried once".to_owned()),
@@ -145,6 +152,12 @@ impl Plan {
         for (name, grants) in &step.grants.interfaces {
             lines.extend(grants.iter().map(|grant| format!("may use `{name}` of this host: {grant}")));
         }
+        lines.extend(other_reach(&step.grants));
+        if let Some(labels) = names(step.labels.iter()) {
+            lines.push(format!(
+                "handles data labelled {labels}: models and hosts that do not accept it are not given anything"
+            ));
+        }
         if !step.grants.llm.is_empty() {
             lines.push(match (self.budget, self.on_exceeded) {
                 (None, _) => "spends without a limit: `budget_usd` is not set".to_owned(),
@@ -157,10 +170,36 @@ impl Plan {
                 .to_owned()
         } else {
             let network = if step.grants.http.is_empty() { "network" } else { "other network" };
-            format!("reaches nothing else: no {network}, no files, no environment")
+            let files = if step.grants.files.is_empty() { "files" } else { "other files" };
+            format!("reaches nothing else: no {network}, no {files}, no environment")
         });
         lines
     }
+}
+
+/// What leads to neither databases, models nor requests.
+fn other_reach(grants: &Grants) -> Vec<String> {
+    let mut lines = Vec::new();
+    for FileGrant { host, guest } in &grants.files {
+        let folder = match host.is_absolute() {
+            true => format!("folder `{host}` of the host"),
+            false => format!("folder `{host}` beside wflo.toml"),
+        };
+        lines.push(format!("may read files in {folder}, which it finds at `{guest}`"));
+    }
+    lines.extend(grants.secrets.iter().map(|label| {
+        format!("may use secret `{label}` without seeing it, in requests to where the deployment binds it")
+    }));
+    lines.extend(grants.notify.iter().map(|channel| format!("may send notifications to `{channel}`")));
+    lines.extend(grants.mail.iter().map(|pattern| format!("may write mail to `{pattern}`")));
+    lines.extend(grants.knowledge.iter().map(|label| format!("may search knowledge base `{label}`")));
+    lines.extend(
+        grants
+            .terraform
+            .iter()
+            .map(|label| format!("may plan and apply changes of terraform folder `{label}`")),
+    );
+    lines
 }
 
 fn approval(rule: &ApprovalRule) -> Vec<String> {

@@ -25,6 +25,8 @@ mod graph;
 mod http;
 mod inputs;
 mod interface;
+mod labels;
+mod limits;
 mod near;
 mod parameters;
 mod pin;
@@ -37,6 +39,7 @@ mod policy_toml;
 mod policy_value;
 mod price;
 mod prices;
+mod reach_toml;
 mod reader;
 mod retry;
 mod review;
@@ -55,12 +58,13 @@ pub use approval::{ApprovalAt, ApprovalRule, Approver, OnReject, OnTimeout, Quor
 pub use channel::{Channel, ChannelKind, MailServer, Urgency};
 pub use component::{BadComponent, ComponentRef};
 pub use deployment::{
-    AuditRules, BudgetRules, CassetteMode, Ceilings, DbBinding, Deployment, LlmBinding, LlmKind, LlmServer,
-    Principal, Serve, Store,
+    AuditRules, BudgetRules, CassetteMode, Ceilings, DbBinding, Deployment, HostBinding, LlmBinding, LlmKind,
+    LlmServer, Principal, SecretBinding, Serve, Store,
 };
 pub use diagnostic::{Diagnostic, Diagnostics, Severity, Source, Span};
 pub use directory::Directory;
 pub use expression::{BadDecimal, Bound, Decimal, EvaluationError, Expression, ExpressionError, Name, Scope};
+pub use labels::DataLabels;
 pub use parameters::BadParameters;
 pub use pin::Pinning;
 pub use plan::{OnCancel, OnExceeded, OnFailure, OnItemFailure, Plan, PlanInput, PlanStep};

@@ -1,9 +1,8 @@
 //! Makes a [`Plan`] of a workflow and a deployment.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
+use std::collections::{BTreeMap, BTreeSet};
 
-use wflo_model::{Digest, Grants, GroupName, HttpGrant, Label, Limits, ModelName, StatementName};
+use wflo_model::{Digest, Grants, GroupName, HttpGrant, Label, ModelName, StatementName};
 
 use crate::approval::{ApprovalRule, Approver, Quorum};
 use crate::approval_toml::ApprovalToml;
@@ -11,17 +10,18 @@ use crate::component::ComponentRef;
 use crate::deployment::Deployment;
 use crate::diagnostic::{Diagnostics, Span};
 use crate::directory::Directory;
+use crate::labels;
+use crate::limits;
 use crate::near::did_you_mean;
 use crate::plan::{Plan, PlanStep};
 use crate::policy::{Policy, PolicyAction};
 use crate::policy_check::listens_to;
 use crate::policy_toml::{ActionToml, PolicyToml};
 use crate::price::{Price, UnknownPrice};
+use crate::reach_toml::above;
 use crate::reader::{Reader, Spanned};
-use crate::size::show;
 use crate::statement::{Statement, StatementToml};
 use crate::workflow::{Step, Workflow};
-use crate::workflow_toml::LimitsToml;
 
 /// What a workflow is pinned to.
 #[derive(Clone, Debug)]
@@ -43,7 +43,10 @@ impl Plan {
     /// Everything that the deployment lacks or forbids, at the place in `workflow.toml` that asks for it.
     pub fn new(workflow: &Workflow, to: &Pinning<'_>) -> Result<Self, Diagnostics> {
         let mut pin = Pin { reader: Reader::new(&workflow.source), to, prices: BTreeMap::new() };
-        let steps: Vec<_> = workflow.steps.iter().filter_map(|step| pin.step(step)).collect();
+        let mut steps: Vec<_> =
+            workflow.steps.iter().filter_map(|step| pin.step(step, &workflow.input_labels)).collect();
+        labels::flow(&mut steps);
+        workflow.steps.iter().for_each(|step| pin.sinks(step, &steps));
         let policies: Vec<_> = workflow.policies.iter().filter_map(|policy| pin.policy(policy)).collect();
         let budget_approvers = pin.budget_approvers(&workflow.budget_approvers);
         pin.channels(&workflow.budget_notify);
@@ -91,9 +94,15 @@ struct Pin<'a> {
 }
 
 impl Pin<'_> {
-    fn step(&mut self, step: &Step) -> Option<PlanStep> {
+    fn step(&mut self, step: &Step, inputs: &BTreeSet<Label>) -> Option<PlanStep> {
         let grants = self.grants(step);
-        let limits = self.limits(&step.limits);
+        let data = &self.to.deployment.data;
+        let read = grants.db.iter().filter_map(|(label, access)| Some(data.get(label)?.of(access)));
+        let labels =
+            read.flatten().chain(inputs.iter().cloned()).chain(step.labels.iter().cloned()).collect();
+        let deployment = self.to.deployment;
+        let ceilings = &deployment.ceilings.limits;
+        let limits = limits::pin(&mut self.reader, &step.limits, ceilings, deployment.source.name());
         let approval = step.approval.as_ref().map(|approval| self.approval(approval));
         let component = self.component(&step.component);
         Some(PlanStep {
@@ -114,6 +123,7 @@ impl Pin<'_> {
             budget: step.budget,
             item_budget: step.items.budget,
             facts: step.facts.iter().map(|(name, (declared, _))| (name.clone(), *declared)).collect(),
+            labels,
         })
     }
 
@@ -181,7 +191,62 @@ impl Pin<'_> {
             grants.http.insert(grant.value.clone());
         }
         grants.interfaces = deployment.offered(&mut self.reader, &step.interfaces);
+        for grant in &step.reach.files {
+            if let Some(hint) = above(&grant.value.host, deployment.ceilings.files.as_deref()) {
+                let message = format!("folder `{}` is above the ceiling of {file}", grant.value.host);
+                self.reader.error(grant.span.clone(), message).hint(hint);
+            }
+            grants.files.insert(grant.value.clone());
+        }
+        for label in &step.reach.secrets {
+            if !deployment.secrets.contains_key(&label.value) {
+                let bound = deployment.secrets.keys().map(Label::as_str);
+                let hint = did_you_mean(label.value.as_str(), "it binds", bound).unwrap_or_else(|| {
+                    format!("add `[secret.{}]` with a `value` and its `hosts`", label.value)
+                });
+                let message = format!("{file} binds no secret `{}`", label.value);
+                self.reader.error(label.span.clone(), message).hint(hint);
+            } else if step.http.is_empty() {
+                let message =
+                    format!("secret `{}` is of no use to a step that makes no requests", label.value);
+                self.reader
+                    .error(label.span.clone(), message)
+                    .hint("grant the requests it goes into, `http`");
+            }
+            grants.secrets.insert(label.value.clone());
+        }
         grants
+    }
+
+    /// What a step handles may go where its grants lead: a model that does not accept it could never be asked.
+    fn sinks(&mut self, step: &Step, steps: &[PlanStep]) {
+        let Some(pinned) = steps.iter().find(|pinned| pinned.name == step.name) else { return };
+        let deployment = self.to.deployment;
+        let file = deployment.source.name();
+        let refused = |accepts: &BTreeSet<Label>| {
+            let refused = pinned.labels.difference(accepts).map(|label| format!("`{label}`"));
+            Some(refused.collect::<Vec<_>>().join(", ")).filter(|labels| !labels.is_empty())
+        };
+        for model in &step.llm {
+            let Some((label, binding)) = deployment.model(&model.value) else { continue };
+            if let Some(labels) = refused(&binding.accepts) {
+                let message = format!(
+                    "step `{}` handles data labelled {labels}, which `{}` does not accept",
+                    step.name, model.value
+                );
+                let hint = format!("ask a model that does, or add to `accepts` of `[llm.{label}]` in {file}");
+                self.reader.error(model.span.clone(), message).hint(hint);
+            }
+        }
+        let all = deployment.hosts.iter().flat_map(|host| host.accepts.iter().cloned()).collect();
+        if let (Some(labels), Some(grant)) = (refused(&all), step.http.first()) {
+            let message =
+                format!("step `{}` handles data labelled {labels}, which no host accepts", step.name);
+            let hint = format!(
+                "add `[host.\"https://..\"]` with `accepts` to {file}, or make requests in another step"
+            );
+            self.reader.error(grant.span.clone(), message).hint(hint);
+        }
     }
 
     /// A granted model is bound, and priced.
@@ -228,44 +293,6 @@ impl Pin<'_> {
         };
         let message = format!("`{allow}` is above the ceiling of {file}");
         self.reader.error(grant.span.clone(), message).hint(hint);
-    }
-
-    /// What is written must be within the ceilings; what is not is the default, or the ceiling if that is lower.
-    fn limits(&mut self, written: &LimitsToml) -> Limits {
-        let default = Limits::default();
-        let ceilings = &self.to.deployment.ceilings;
-        let seconds = |timeout: Duration| timeout.as_secs();
-        let memory = self.limit("memory", &written.memory, ceilings.memory, default.memory, show);
-        let fuel = self.limit("fuel", &written.fuel, ceilings.fuel, default.fuel, |n| n.to_string());
-        let timeout = self.limit(
-            "timeout_seconds",
-            &written.timeout,
-            ceilings.timeout.map(seconds),
-            seconds(default.timeout),
-            |n| format!("{n} seconds"),
-        );
-        let output = written.output.unwrap_or(default.output);
-        Limits { memory, fuel, timeout: Duration::from_secs(timeout), output, ..default }
-    }
-
-    fn limit(
-        &mut self,
-        name: &str,
-        written: &Option<Spanned<u64>>,
-        ceiling: Option<u64>,
-        default: u64,
-        show: impl Fn(u64) -> String,
-    ) -> u64 {
-        let most = ceiling.unwrap_or(u64::MAX);
-        let Some(written) = written else { return default.min(most) };
-        if written.value > most {
-            let file = self.to.deployment.source.name();
-            let message = format!("`{name}` is above the ceiling of {}", show(most));
-            let hint =
-                format!("ask for {} or less, or raise `max_{name}` in `[limits]` of {file}", show(most));
-            self.reader.error(written.span.clone(), message).hint(hint);
-        }
-        written.value
     }
 
     fn approval(&mut self, approval: &ApprovalToml) -> ApprovalRule {

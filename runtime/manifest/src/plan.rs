@@ -142,6 +142,10 @@ pub struct PlanStep {
     /// The facts it may claim, and what each is.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub facts: BTreeMap<BareName, ValueType>,
+    /// The labels of the data it handles: its own, those of the inputs and of what it may read, and those of every step
+    /// it depends on.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub labels: BTreeSet<Label>,
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -230,6 +234,7 @@ impl PlanStep {
             budget: None,
             item_budget: None,
             facts: BTreeMap::new(),
+            labels: BTreeSet::new(),
         }
     }
 }

@@ -125,7 +125,9 @@ impl Review {
         for step in steps.iter().filter(|step| step.component.value == *component) {
             span.get_or_insert_with(|| step.component.span.clone());
             let given = granted(step);
-            let more = described.capabilities.iter().filter(|it| !given.contains(it));
+            // Files are imported by whole languages, and without a grant there are none.
+            let more =
+                described.capabilities.iter().filter(|it| !given.contains(it) && **it != Capability::Files);
             wide.extend(more.map(|capability| format!("`{}` to {capability}", step.name)));
         }
         if let Some(span) = span.filter(|_| !wide.is_empty()) {
@@ -159,6 +161,9 @@ fn granted(step: &Step) -> BTreeSet<Capability> {
     let mut grants = Grants::default();
     grants.db.extend(step.db.iter().map(|(label, access)| (label.clone(), access.value.clone())));
     grants.llm.extend(step.llm.iter().map(|model| model.value.clone()));
+    grants.http.extend(step.http.iter().map(|grant| grant.value.clone()));
+    grants.files.extend(step.reach.files.iter().map(|grant| grant.value.clone()));
+    grants.secrets.extend(step.reach.secrets.iter().map(|label| label.value.clone()));
     grants.capabilities()
 }
 

@@ -82,13 +82,21 @@ const TYPES: &[&str] = &["array", "boolean", "integer", "null", "number", "objec
 
 /// Reads a schema; every problem is reported where it stands.
 pub(crate) fn schema(reader: &mut Reader, node: &Node<'_>) -> Option<Json> {
+    schema_with(reader, node, &[])
+}
+
+/// Reads a schema that may have keys of its place beside its keywords, in itself and in no part of it.
+pub(crate) fn schema_with(reader: &mut Reader, node: &Node<'_>, own: &[&str]) -> Option<Json> {
     if !node.is_table() {
         node.expected(reader, "a table: a JSON Schema");
         return None;
     }
     let before = reader.found.errors();
-    let json = json(reader, node)?;
-    keywords(reader, node);
+    let mut json = json(reader, node)?;
+    if let Some(json) = json.as_object_mut() {
+        json.retain(|name, _| !own.contains(&name.as_str()));
+    }
+    keywords(reader, node, own);
     if json.get("$schema").is_some_and(|dialect| !is_known_dialect(dialect)) {
         let message = "`$schema` names no draft of JSON Schema that wflo knows";
         reader.error(locate(node, "/$schema"), message).hint("leave it out: 2020-12 is meant");
@@ -205,7 +213,7 @@ fn object(reader: &mut Reader, section: &Section<'_>) -> Option<Json> {
 }
 
 /// Reports keywords that JSON Schema does not have: it would ignore them, and with them what they were to check.
-fn keywords(reader: &mut Reader, node: &Node<'_>) {
+fn keywords(reader: &mut Reader, node: &Node<'_>, own: &[&str]) {
     if !node.is_table() {
         return;
     }
@@ -215,11 +223,11 @@ fn keywords(reader: &mut Reader, node: &Node<'_>) {
         match name {
             "properties" | "$defs" | "definitions" | "patternProperties" => {
                 if let Some(section) = node.is_table().then(|| node.section(reader, "a schema")).flatten() {
-                    section.all().iter().for_each(|schema| keywords(reader, schema));
+                    section.all().iter().for_each(|schema| keywords(reader, schema, &[]));
                 }
             }
-            "items" | "not" | "additionalProperties" | "contains" => keywords(reader, &node),
-            _ if KEYWORDS.contains(&name) || name.starts_with("x-") => {}
+            "items" | "not" | "additionalProperties" | "contains" => keywords(reader, &node, &[]),
+            _ if KEYWORDS.contains(&name) || own.contains(&name) || name.starts_with("x-") => {}
             _ => {
                 let hint =
                     nearest(name, KEYWORDS.iter().copied()).map(|near| format!("did you mean `{near}`?"));

@@ -6,17 +6,13 @@
 /// Keys, by the place they stand in.
 pub(crate) const KEYS: &[(&str, &str)] = &[
     ("[workflow]", "rollback_reserve_usd"),
-    ("[[step]]", "labels"),
-    ("`grants`", "files"),
     ("`grants`", "notify"),
     ("`grants`", "mail"),
     ("`grants`", "knowledge"),
     ("`grants`", "terraform"),
-    ("`grants`", "secrets"),
     ("a table grant", "where"),
     ("wflo.toml", "knowledge"),
     ("wflo.toml", "terraform"),
-    ("wflo.toml", "secret"),
     ("[db]", "read_url"),
     ("[db]", "write_url"),
     ("[db]", "statement"),
@@ -24,8 +20,7 @@ pub(crate) const KEYS: &[(&str, &str)] = &[
 ];
 
 /// Values, by the key they stand at.
-pub(crate) const VALUES: &[(&str, &str)] =
-    &[("on_failure", "rollback"), ("on_cancel", "rollback"), ("at", "commit")];
+pub(crate) const VALUES: &[(&str, &str)] = &[("on_failure", "rollback"), ("on_cancel", "rollback")];
 
 /// Schemes of addresses, by the place they stand in.
 pub(crate) const SCHEMES: &[(&str, &str)] =

@@ -15,15 +15,17 @@ use crate::expression_check::check_steps;
 use crate::expression_toml::ExpressionToml;
 use crate::graph::cycles;
 use crate::interface::InterfaceGrants;
+use crate::limits;
 use crate::near::did_you_mean;
 use crate::plan::{OnCancel, OnExceeded, OnFailure, PlanInput};
 use crate::policy_check::check_policies;
 use crate::policy_toml::{Declared, PolicyToml};
+use crate::reach_toml::ReachToml;
 use crate::reader::{Reader, Spanned};
 use crate::retry::Retry;
 use crate::schema::{compile, violations};
 use crate::statement::{Statements, check_calls};
-use crate::workflow_toml::{InputToml, ItemsToml, LimitsToml, StepToml, WorkflowToml};
+use crate::workflow_toml::{InputToml, ItemsToml, StepToml, WorkflowToml};
 
 /// A validated `workflow.toml`: names are unique, dependencies exist and form no cycle, schemas are schemas.
 ///
@@ -56,6 +58,8 @@ pub struct Workflow {
     pub(crate) on_cancel: OnCancel,
     pub(crate) max_parallel: Option<u32>,
     pub(crate) inputs: BTreeMap<InputName, PlanInput>,
+    /// Those of all inputs: a step sees them all.
+    pub(crate) input_labels: BTreeSet<Label>,
     pub(crate) steps: Vec<Step>,
     pub(crate) statements: Statements,
     pub(crate) policies: Vec<PolicyToml>,
@@ -73,7 +77,7 @@ pub(crate) struct Step {
     pub(crate) interfaces: InterfaceGrants,
     pub(crate) http: Vec<Spanned<HttpGrant>>,
     pub(crate) output: Option<Value>,
-    pub(crate) limits: LimitsToml,
+    pub(crate) limits: limits::Written,
     pub(crate) retry: Retry,
     pub(crate) rollback: bool,
     pub(crate) approval: Option<ApprovalToml>,
@@ -81,6 +85,8 @@ pub(crate) struct Step {
     pub(crate) items: ItemsToml,
     pub(crate) budget: Option<PicoUsd>,
     pub(crate) facts: Declared,
+    pub(crate) reach: ReachToml,
+    pub(crate) labels: BTreeSet<Label>,
 }
 
 impl Workflow {
@@ -150,6 +156,7 @@ impl Workflow {
         check_steps(reader, &toml);
         check_calls(reader, &toml);
         check_policies(reader, &toml);
+        let input_labels = toml.inputs.values().flat_map(|input| input.labels.iter().cloned()).collect();
         let inputs = toml.inputs.into_iter();
         let inputs = inputs.map(|(name, input)| (name.clone(), check_input(reader, &name, input))).collect();
         let mut steps = Vec::new();
@@ -179,6 +186,8 @@ impl Workflow {
                 items: step.items,
                 budget: step.budget,
                 facts: step.facts,
+                reach: step.reach,
+                labels: step.labels,
             });
         }
         Some(Self {
@@ -195,6 +204,7 @@ impl Workflow {
             on_cancel: toml.on_cancel,
             max_parallel: toml.max_parallel,
             inputs,
+            input_labels,
             steps,
             statements: toml.statements,
             policies: toml.policies,

@@ -16,12 +16,13 @@ use crate::diagnostic::Span;
 use crate::expression_toml::ExpressionToml;
 use crate::http;
 use crate::interface::{self, InterfaceGrants};
+use crate::limits;
 use crate::plan::{OnCancel, OnExceeded, OnFailure, OnItemFailure};
 use crate::policy_toml::{Declared, PolicyToml, read_facts, read_policy};
+use crate::reach_toml::{self, ReachToml};
 use crate::reader::{Node, Reader, Section, Spanned};
 use crate::retry::Retry;
-use crate::schema::schema;
-use crate::size::Size;
+use crate::schema::{schema, schema_with};
 use crate::statement::{Statements, read_statements};
 
 /// Ten years: what is longer is a slip of the pen.
@@ -50,6 +51,7 @@ pub(crate) struct WorkflowToml {
 pub(crate) struct InputToml {
     pub(crate) schema: Value,
     pub(crate) default: Option<Spanned<Value>>,
+    pub(crate) labels: BTreeSet<Label>,
 }
 
 pub(crate) struct StepToml {
@@ -66,7 +68,7 @@ pub(crate) struct StepToml {
     pub(crate) interfaces: InterfaceGrants,
     pub(crate) http: Vec<Spanned<HttpGrant>>,
     pub(crate) output: Option<Value>,
-    pub(crate) limits: LimitsToml,
+    pub(crate) limits: limits::Written,
     pub(crate) retry: Retry,
     pub(crate) rollback: bool,
     pub(crate) approval: Option<ApprovalToml>,
@@ -74,6 +76,8 @@ pub(crate) struct StepToml {
     pub(crate) items: ItemsToml,
     pub(crate) budget: Option<PicoUsd>,
     pub(crate) facts: Declared,
+    pub(crate) reach: ReachToml,
+    pub(crate) labels: BTreeSet<Label>,
 }
 
 /// The keys of a step that say how it fans out.
@@ -83,14 +87,6 @@ pub(crate) struct ItemsToml {
     pub(crate) max_parallel: Option<u32>,
     pub(crate) on_item_failure: OnItemFailure,
     pub(crate) budget: Option<PicoUsd>,
-}
-
-#[derive(Clone, Debug, Default)]
-pub(crate) struct LimitsToml {
-    pub(crate) memory: Option<Spanned<u64>>,
-    pub(crate) fuel: Option<Spanned<u64>>,
-    pub(crate) timeout: Option<Spanned<u64>>,
-    pub(crate) output: Option<u64>,
 }
 
 impl WorkflowToml {
@@ -206,13 +202,15 @@ fn read_input(reader: &mut Reader, node: &Node<'_>) -> Option<InputToml> {
         found.hint("remove it: an input without a `default` is required");
         return None;
     }
-    let schema = schema(reader, node)?;
+    let schema = schema_with(reader, node, &["labels"])?;
+    let labels = node.section(reader, "an input").and_then(|mut section| section.take("labels"));
+    let labels = reach_toml::read_labels(reader, labels);
     let default = schema.get("default").cloned().map(|value| {
         let section = node.section(reader, "an input");
         let span = section.and_then(|mut section| section.take("default")).map(|node| node.span);
         Spanned { value, span: span.unwrap_or_else(|| node.span.clone()) }
     });
-    Some(InputToml { schema, default })
+    Some(InputToml { schema, default, labels })
 }
 
 fn read_step(reader: &mut Reader, mut step: Section<'_>) -> StepToml {
@@ -228,7 +226,7 @@ fn read_step(reader: &mut Reader, mut step: Section<'_>) -> StepToml {
         interfaces: InterfaceGrants::new(),
         http: Vec::new(),
         output: None,
-        limits: LimitsToml::default(),
+        limits: limits::Written::new(),
         retry: Retry::default(),
         rollback: false,
         approval: None,
@@ -236,6 +234,8 @@ fn read_step(reader: &mut Reader, mut step: Section<'_>) -> StepToml {
         items: ItemsToml::default(),
         budget: None,
         facts: Declared::new(),
+        reach: ReachToml::default(),
+        labels: BTreeSet::new(),
     };
     let function = step.take("function").and_then(|node| node.parse(reader));
     this.function = function.map(|name: Spanned<_>| name.value);
@@ -254,12 +254,14 @@ fn read_step(reader: &mut Reader, mut step: Section<'_>) -> StepToml {
         this.interfaces =
             grants.take("interface").map(|node| interface::read_grants(reader, &node)).unwrap_or_default();
         this.http = grants.take("http").map(|node| http::read_grants(reader, &node)).unwrap_or_default();
+        this.reach = reach_toml::read_grants(reader, &mut grants);
         grants.finish(reader);
     }
+    this.labels = reach_toml::read_labels(reader, step.take("labels"));
     this.output = step.take("output").and_then(|node| schema(reader, &node));
-    this.limits.timeout = step.take("timeout_seconds").and_then(|node| node.integer(reader, 1..=LONGEST));
-    if let Some(limits) = step.take("limits").and_then(|node| node.section(reader, "`limits`")) {
-        read_limits(reader, limits, &mut this.limits);
+    limits::read_timeout(reader, &mut step, &mut this.limits);
+    if let Some(section) = step.take("limits").and_then(|node| node.section(reader, "`limits`")) {
+        limits::read(reader, section, &mut this.limits);
     }
     if let Some(retry) = step.take("retry").and_then(|node| node.section(reader, "`retry`")) {
         this.retry = read_retry(reader, retry);
@@ -309,17 +311,6 @@ fn read_items(reader: &mut Reader, step: &mut Section<'_>) -> ItemsToml {
         this.budget = node.money(reader).map(|money| money.value);
     }
     this
-}
-
-fn read_limits(reader: &mut Reader, mut limits: Section<'_>, into: &mut LimitsToml) {
-    let size = |reader: &mut Reader, node: Node<'_>| {
-        let size: Spanned<Size> = node.parse(reader)?;
-        Some(Spanned { value: size.value.0, span: size.span })
-    };
-    into.memory = limits.take("memory").and_then(|node| size(reader, node));
-    into.fuel = limits.take("fuel").and_then(|node| node.integer(reader, 1..=MOST));
-    into.output = limits.take("output").and_then(|node| size(reader, node)).map(|size| size.value);
-    limits.finish(reader);
 }
 
 fn read_retry(reader: &mut Reader, mut retry: Section<'_>) -> Retry {

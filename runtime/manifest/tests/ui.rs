@@ -297,6 +297,7 @@ mod plan {
           the run may spend 100 USD, and then waits
           reaches nothing else: no network, no files, no environment
           an attempt may use 64MiB of memory, 10000000000 units of fuel and 2 minutes, and return 1MiB
+          it may make 10000 calls of 8MiB, 256MiB in all, and log 1MiB
           it is tried once
         ");
         insta::assert_snapshot!(explain("block_suspicious_accounts").unwrap(), @"
@@ -309,9 +310,45 @@ mod plan {
           may write table `accounts` of database `bank`
           reaches nothing else: no network, no files, no environment
           an attempt may use 64MiB of memory, 10000000000 units of fuel and 2 minutes, and return 1MiB
+          it may make 10000 calls of 8MiB, 256MiB in all, and log 1MiB
           it is tried once
         ");
         assert_eq!(explain("nobody"), None);
+        insta::assert_snapshot!(plan_of("reach.toml").explain(&"read".parse().unwrap()).unwrap(), @"
+        step `read` of workflow `w` 0.0.0
+          runs `read` of component sha256:b921e018073f05485b79f8d446e10ebefc85bffc21d5b0e785990d9fc7d3462f
+          starts at once
+          may ask model `gpt-4-medical` at 12 USD a million tokens asked and 36 answered ([prices] in wflo.toml)
+          may request `POST https://a.example.org/*`
+          may read files in folder `data` beside wflo.toml, which it finds at `/data`
+          may read files in folder `public/files` beside wflo.toml, which it finds at `/all`
+          may use secret `stripe` without seeing it, in requests to where the deployment binds it
+          handles data labelled `internal` and `phi`: models and hosts that do not accept it are not given anything
+          spends without a limit: `budget_usd` is not set
+          reaches nothing else: no other network, no other files, no environment
+          an attempt may use 32MiB of memory, 10000000000 units of fuel and 2 minutes, and return 1MiB
+          it may make 100 calls of 1MiB, 16MiB in all, and log 64KiB
+          it is tried once
+        ");
+    }
+
+    #[test]
+    fn what_has_no_runtime_yet_is_explained_all_the_same() {
+        let mut plan = plan_of("reach.toml");
+        let grants = &mut plan.steps[0].grants;
+        grants.notify.insert("slack://fraud-alerts".parse().unwrap());
+        grants.mail.insert("*@example.org".parse().unwrap());
+        grants.knowledge.insert("help".parse().unwrap());
+        grants.terraform.insert("prod".parse().unwrap());
+        let words = plan.explain(&"read".parse().unwrap()).unwrap();
+        for expect in [
+            "may send notifications to `slack://fraud-alerts`",
+            "may write mail to `*@example.org`",
+            "may search knowledge base `help`",
+            "may plan and apply changes of terraform folder `prod`",
+        ] {
+            assert!(words.contains(expect), "{words}");
+        }
     }
 
     #[test]

@@ -57,6 +57,10 @@ pub enum FaultKind {
     TooMuchData,
     /// The component does not have the step it should run.
     NoSuchStep,
+    /// The component is made of more instances than the attempt may have.
+    TooManyInstances,
+    /// The guest writes log without end.
+    TooMuchLog,
 }
 
 impl fmt::Display for FaultKind {
@@ -71,6 +75,8 @@ impl fmt::Display for FaultKind {
             Self::TooManyCalls => "too_many_calls",
             Self::TooMuchData => "too_much_data",
             Self::NoSuchStep => "no_such_step",
+            Self::TooManyInstances => "too_many_instances",
+            Self::TooMuchLog => "too_much_log",
         })
     }
 }

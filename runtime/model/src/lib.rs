@@ -9,7 +9,7 @@ mod canonical;
 mod changes;
 mod digest;
 mod fault;
-mod grant;
+mod grants;
 mod http;
 mod id;
 mod interface;
@@ -27,18 +27,21 @@ pub use canonical::{NotCanonical, canonical};
 pub use changes::{ChangeSet, RowChange, TableChange};
 pub use digest::{BadDigest, Digest, MacKey};
 pub use fault::{Failure, FailureKind, Fault, FaultKind};
-pub use grant::{BadGrant, Capability, Grants, interface_capability};
+pub use grants::{
+    BadGrant, BadMailPattern, BadPath, Capability, FileGrant, Grants, GuestPath, HostPath, MailPattern,
+    interface_capability,
+};
 pub use http::{
     BadHttpHeader, BadHttpMethod, BadHttpPattern, BadHttpUrl, BadOctets, HttpGrant, HttpHeaderName, HttpHost,
     HttpMethod, HttpPattern, HttpScheme, HttpUrl, Idempotency, Octets, is_public,
 };
 pub use id::{ApprovalId, BadId, RunId, StoreId};
 pub use interface::{BadInterfaceName, GrantReader, InterfaceName};
-pub use limits::Limits;
+pub use limits::{LimitName, Limits};
 pub use money::{BadMoney, PicoUsd};
 pub use name::{
-    BadName, GroupName, InputName, Label, ModelName, PolicyName, PrincipalName, StatementName, StepName,
-    WorkflowName,
+    BadName, ChannelName, GroupName, InputName, Label, ModelName, PolicyName, PrincipalName, StatementName,
+    StepName, WorkflowName,
 };
 pub use role::{Act, Role};
 pub use sql::{BadSqlValue, SqlRows, SqlValue};

@@ -89,6 +89,8 @@ names! {
     PolicyName, "policy", ".";
     /// The name of a statement that a workflow writes out, such as `process_refund`.
     StatementName, "statement", "";
+    /// The address of a channel for notifications, such as `slack://fraud-alerts`.
+    ChannelName, "channel", "./:@+";
     /// A group of principals.
     GroupName, "group", ".:@+";
 }

@@ -1,4 +1,4 @@
-//! The traits a wflo host implements: models, databases, HTTP, mail, channels to people, clock and randomness.
+//! The traits a wflo host implements: models, databases, files, HTTP, mail, channels to people, clock and randomness.
 //!
 //! The runtime calls these only from its gate: by then the call is authorised, priced, approved and
 //! journaled. An implementation does one thing: it performs. It retries what it knows to be safe, and it
@@ -6,6 +6,7 @@
 
 mod clock;
 mod db;
+mod files;
 mod http;
 mod llm;
 mod mail;
@@ -16,6 +17,7 @@ pub use db::{
     Begun, Capture, ChangeLimits, ChangeSet, Conflict, ConflictReason, Database, DbError, Executed, Marker,
     MarkerPurpose, QueryLimits, RowChange, Statement, TableChange, Transaction, Uncapturable, Undone,
 };
+pub use files::{FileEntry, FileError, FileFailure, FileKind, FilePlace, FileStat, Files, Opened};
 pub use http::{HttpClient, HttpError, HttpLimits, HttpRequest, HttpResponse, Resolver};
 pub use llm::{
     ChatModel, ChatRequest, Completion, IdempotencyKey, Message, ModelError, Role, TokenBound, TokenUsage,

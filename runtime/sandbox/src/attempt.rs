@@ -90,7 +90,7 @@ pub(crate) async fn perform(
     let state = store.into_data();
     let output = state.output.clone();
     let gate = state.gate.finish();
-    let done = called.map_err(|error| Halt::new(error, limits.fuel, &output.lock().tail()));
+    let done = called.map_err(|error| Halt::new(error, limits, &output.lock().tail()));
     (done, gate, usage)
 }
 
@@ -135,14 +135,17 @@ async fn call(pre: &StepPre<State>, store: &mut Store<State>, work: Work<'_>) ->
 
 /// What a guest's return amounts to.
 pub(crate) fn end(returned: Result<String, Failure>, limits: &Limits) -> End {
-    let bad = |message| End::Fault(Fault { kind: FaultKind::BadOutput, message });
     match returned {
         Ok(text) if text.len() as u64 > limits.output => {
-            bad(format!("the output has {} bytes, more than {}", text.len(), limits.output))
+            let hit = LimitHit::Output { bytes: text.len() as u64, limit: limits.output };
+            End::Fault(hit.fault())
         }
         Ok(text) => match serde_json::from_str(&text) {
             Ok(value) => End::Output(value),
-            Err(error) => bad(format!("the output is not JSON: {error}")),
+            Err(error) => {
+                let message = format!("the output is not JSON: {error}");
+                End::Fault(Fault { kind: FaultKind::BadOutput, message })
+            }
         },
         Err(failure) => End::Failed(cut(failure)),
     }

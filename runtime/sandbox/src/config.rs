@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use wasmtime::{Config, PoolingAllocationConfig};
 
+use crate::compiler::CodeSettings;
+
 /// What a deployment may choose about its sandbox.
 ///
 /// ```
@@ -21,28 +23,39 @@ pub struct SandboxConfig {
     /// Most bytes of linear memory an instance can ever have, whatever its limits say. Address space is
     /// reserved for twice this for every instance, memory is not.
     pub max_memory: u64,
+    /// Bytes of wasm's own stack. It is the same for all instances; the stack that Rust and C keep in linear memory
+    /// counts as memory.
+    pub stack: usize,
+    /// Most bytes of compiled code that are kept; what was not used for longest goes first.
+    pub cache_bytes: u64,
 }
 
 impl Default for SandboxConfig {
-    /// No cache, 64 instances of at most 512 MiB.
+    /// No cache, 64 instances of at most 512 MiB with a stack of 512 KiB each; 1 GiB of code where there is a cache.
     fn default() -> Self {
-        Self { cache_dir: None, instances: 64, max_memory: 512 << 20 }
+        Self { cache_dir: None, instances: 64, max_memory: 512 << 20, stack: 512 << 10, cache_bytes: 1 << 30 }
     }
 }
 
-/// Elements that all tables of a guest may have each. Far above what compilers emit (Python: 5,672), and a
-/// bound on what a guest can make the host allocate.
-pub(crate) const TABLE_ELEMENTS: usize = 100_000;
-
-/// Core instances a component may consist of. Python components have 14.
+/// Elements that each table of the pool has room for: as many as a step may have at most.
+const TABLE_ELEMENTS: usize = 100_000;
+/// Core instances that the pool has room for in a component: as many as a step may have at most.
 const CORE_INSTANCES: u32 = 20;
+/// Stack of a host call.
+const HOST_STACK: usize = 1536 << 10;
 /// Memories a component may have: its own and one of an adapter.
 const MEMORIES: u32 = 2;
 /// Tables a component may have. Everything seen so far has 2.
 const TABLES: u32 = 8;
 
 impl SandboxConfig {
-    /// The engine's settings. Those that decide what a guest computes must never depend on the machine.
+    /// What compiled code depends on.
+    #[must_use]
+    pub const fn code(&self) -> CodeSettings {
+        CodeSettings { max_memory: self.max_memory }
+    }
+
+    /// The engine's settings: what its code depends on, and what it does not.
     pub(crate) fn engine(&self) -> Config {
         let memory = usize::try_from(self.max_memory).unwrap_or(usize::MAX);
         let mut pool = PoolingAllocationConfig::new();
@@ -58,17 +71,12 @@ impl SandboxConfig {
             .table_elements(TABLE_ELEMENTS)
             .max_memory_size(memory);
 
-        let mut config = Config::new();
+        let mut config = self.code().config();
         config
-            .wasm_component_model(true)
             .allocation_strategy(pool)
-            // Less than wasm's 4 GiB, so that the pool fits where address space is limited.
-            .memory_reservation(self.max_memory)
-            .consume_fuel(true)
-            .epoch_interruption(true)
-            // The same bits on every machine and in every replay.
-            .cranelift_nan_canonicalization(true)
-            .relaxed_simd_deterministic(true);
+            .max_wasm_stack(self.stack)
+            // What host calls need of it lies above wasm's.
+            .async_stack_size(self.stack.saturating_add(HOST_STACK));
         config
     }
 }

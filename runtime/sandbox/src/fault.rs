@@ -5,17 +5,32 @@ use std::time::Duration;
 use wasmtime::{PoolConcurrencyLimitError, Trap};
 use wasmtime_wasi::I32Exit;
 use wflo_host_api::Stop;
-use wflo_model::{Fault, FaultKind};
+use wflo_model::{Fault, FaultKind, LimitName, Limits};
 
-/// A limit that the sandbox itself keeps, as the error it traps with.
+/// A limit that the sandbox itself keeps, as the error it traps with. Each is printed with the name by which
+/// `workflow.toml` sets it.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LimitHit {
-    #[error("more than {limit} bytes of memory")]
+    #[error("more than {limit} bytes of memory (`{}`)", LimitName::Memory)]
     Memory { limit: u64 },
-    #[error("more than {} elements in a table", crate::config::TABLE_ELEMENTS)]
-    Table,
-    #[error("longer than {limit:?}")]
+    #[error("more than {limit} elements in tables (`{}`)", LimitName::Tables)]
+    Tables { limit: u64 },
+    #[error("more than {limit} core instances (`{}`)", LimitName::Instances)]
+    Instances { limit: u64 },
+    #[error("longer than {limit:?} (`{}`)", LimitName::Timeout)]
     Deadline { limit: Duration },
+    #[error("more than {limit} units of fuel (`{}`)", LimitName::Fuel)]
+    Fuel { limit: u64 },
+    #[error("an output of {bytes} bytes, more than {limit} (`{}`)", LimitName::Output)]
+    Output { bytes: u64, limit: u64 },
+    #[error("more than {limit} host calls (`{}`)", LimitName::Calls)]
+    Calls { limit: u32 },
+    #[error("{what} has more than {limit} bytes (`{}`)", LimitName::CallBytes)]
+    CallBytes { what: String, limit: u64 },
+    #[error("more than {limit} bytes to and from all host calls (`{}`)", LimitName::Traffic)]
+    Traffic { limit: u64 },
+    #[error("more than {} times {limit} bytes of log (`{}`)", wflo_model::Limits::LOG_FLOOD, LimitName::Log)]
+    Log { limit: u64 },
 }
 
 /// Why a guest did not return.
@@ -28,7 +43,7 @@ pub(crate) enum Halt {
 
 impl Halt {
     /// Sorts `error`. `stderr` is what the guest printed last: where it says why, nothing else does.
-    pub(crate) fn new(error: wasmtime::Error, fuel: u64, stderr: &[String]) -> Self {
+    pub(crate) fn new(error: wasmtime::Error, limits: &Limits, stderr: &[String]) -> Self {
         let error = match error.downcast::<Stop>() {
             Ok(Stop::Fault(fault)) => return Self::Fault(fault),
             Ok(stop) => return Self::Stop(stop),
@@ -42,7 +57,7 @@ impl Halt {
         }
         let (kind, message) = if let Some(trap) = error.downcast_ref::<Trap>() {
             match trap {
-                Trap::OutOfFuel => (FaultKind::OutOfFuel, format!("more than {fuel} units of fuel")),
+                Trap::OutOfFuel => return Self::Fault(LimitHit::Fuel { limit: limits.fuel }.fault()),
                 Trap::StackOverflow | Trap::MemoryOutOfBounds => {
                     (FaultKind::Stack, with_stderr("stack overflow or bad memory access", stderr))
                 }
@@ -51,7 +66,10 @@ impl Halt {
         } else if let Some(I32Exit(code)) = error.downcast_ref::<I32Exit>() {
             (FaultKind::Trap, with_stderr(&format!("the guest exited with code {code}"), stderr))
         } else if error.root_cause().to_string().contains(TOO_MUCH_DATA) {
-            (FaultKind::TooMuchData, "more bytes passed to a host call than allowed".to_owned())
+            let what = "what was passed to a host call or returned".to_owned();
+            return Self::Fault(LimitHit::CallBytes { what, limit: limits.call_bytes }.fault());
+        } else if error.root_cause().to_string().contains(TOO_MANY_INSTANCES) {
+            return Self::Fault(LimitHit::Instances { limit: limits.instances }.fault());
         } else {
             (FaultKind::Trap, with_stderr(&error.root_cause().to_string(), stderr))
         };
@@ -62,15 +80,28 @@ impl Halt {
 impl LimitHit {
     pub(crate) fn fault(&self) -> Fault {
         let kind = match self {
-            Self::Memory { .. } | Self::Table => FaultKind::OutOfMemory,
+            Self::Memory { .. } | Self::Tables { .. } => FaultKind::OutOfMemory,
+            Self::Instances { .. } => FaultKind::TooManyInstances,
             Self::Deadline { .. } => FaultKind::Deadline,
+            Self::Fuel { .. } => FaultKind::OutOfFuel,
+            Self::Output { .. } => FaultKind::BadOutput,
+            Self::Calls { .. } => FaultKind::TooManyCalls,
+            Self::CallBytes { .. } | Self::Traffic { .. } => FaultKind::TooMuchData,
+            Self::Log { .. } => FaultKind::TooMuchLog,
         };
         Fault { kind, message: self.to_string() }
     }
 }
 
-/// wasmtime keeps the type of this error to itself; a test with a guest holds us to the text.
+impl From<LimitHit> for Stop {
+    fn from(hit: LimitHit) -> Self {
+        Self::Fault(hit.fault())
+    }
+}
+
+/// wasmtime keeps the types of these errors to itself; tests with guests hold us to the texts.
 const TOO_MUCH_DATA: &str = "fuel allocated for hostcalls has been exhausted";
+const TOO_MANY_INSTANCES: &str = "instance count too high";
 
 fn with_stderr(what: &str, stderr: &[String]) -> String {
     let mut message = what.to_owned();
@@ -85,35 +116,58 @@ fn with_stderr(what: &str, stderr: &[String]) -> String {
 mod tests {
     use wasmtime::Trap;
     use wflo_host_api::Stop;
-    use wflo_model::FaultKind;
+    use wflo_model::{FaultKind, LimitName, Limits};
 
     use super::{Halt, LimitHit};
 
+    fn halt(error: wasmtime::Error, stderr: &[String]) -> Halt {
+        Halt::new(error.context("outer"), &Limits::default(), stderr)
+    }
+
     #[test]
     fn errors_keep_their_kind_under_context() {
-        let check =
-            |error: wasmtime::Error, expect: FaultKind| match Halt::new(error.context("outer"), 1, &[]) {
-                Halt::Fault(fault) => assert_eq!(fault.kind, expect),
-                Halt::Stop(stop) => panic!("{stop}"),
-            };
+        let check = |error: wasmtime::Error, expect: FaultKind| match halt(error, &[]) {
+            Halt::Fault(fault) => assert_eq!(fault.kind, expect),
+            Halt::Stop(stop) => panic!("{stop}"),
+        };
         check(Trap::OutOfFuel.into(), FaultKind::OutOfFuel);
         check(Trap::StackOverflow.into(), FaultKind::Stack);
         check(Trap::IntegerDivisionByZero.into(), FaultKind::Trap);
         check(LimitHit::Memory { limit: 1 }.into(), FaultKind::OutOfMemory);
-        check(LimitHit::Table.into(), FaultKind::OutOfMemory);
+        check(LimitHit::Tables { limit: 1 }.into(), FaultKind::OutOfMemory);
         check(wasmtime::format_err!("unknown handle index 7"), FaultKind::Trap);
     }
 
     #[test]
+    fn each_limit_is_named() {
+        let hits = [
+            LimitHit::Memory { limit: 1 },
+            LimitHit::Tables { limit: 1 },
+            LimitHit::Instances { limit: 1 },
+            LimitHit::Fuel { limit: 1 },
+            LimitHit::Deadline { limit: std::time::Duration::ZERO },
+            LimitHit::Output { bytes: 2, limit: 1 },
+            LimitHit::Log { limit: 1 },
+            LimitHit::Calls { limit: 1 },
+            LimitHit::CallBytes { what: "it".into(), limit: 1 },
+            LimitHit::Traffic { limit: 1 },
+        ];
+        assert_eq!(hits.len(), LimitName::ALL.len());
+        for (hit, name) in hits.iter().zip(LimitName::ALL) {
+            assert!(hit.fault().message.ends_with(&format!("(`{name}`)")), "{hit}");
+        }
+    }
+
+    #[test]
     fn a_stop_comes_back_as_it_was() {
-        let halt = Halt::new(wasmtime::Error::from(Stop::Parked).context("outer"), 1, &[]);
+        let halt = halt(Stop::Parked.into(), &[]);
         assert!(matches!(halt, Halt::Stop(Stop::Parked)));
     }
 
     #[test]
     fn the_last_words_are_in_the_message() {
         let stderr = ["panicked at src/lib.rs:1".to_owned(), "boom".to_owned()];
-        let Halt::Fault(fault) = Halt::new(Trap::UnreachableCodeReached.into(), 1, &stderr) else { panic!() };
+        let Halt::Fault(fault) = halt(Trap::UnreachableCodeReached.into(), &stderr) else { panic!() };
         assert!(fault.message.ends_with("\n  panicked at src/lib.rs:1\n  boom"), "{}", fault.message);
     }
 }

@@ -7,7 +7,7 @@ use wflo_host_api::{FUNCTIONS, INTERFACES};
 use wflo_model::{Capability, InterfaceName, interface_capability};
 
 /// The interfaces of WASI that are linked. All of them are virtual: clocks, poll and randomness follow from
-/// the gate, output becomes log, the environment is empty, there are no files, and sockets deny everything.
+/// the gate, output becomes log, the environment is empty, and sockets deny everything.
 /// Sockets are here because components of Python import them without using them.
 const VIRTUAL_WASI: &[&str] = &[
     "wasi:cli/environment@0.2",
@@ -22,8 +22,6 @@ const VIRTUAL_WASI: &[&str] = &[
     "wasi:cli/terminal-stdout@0.2",
     "wasi:clocks/monotonic-clock@0.2",
     "wasi:clocks/wall-clock@0.2",
-    "wasi:filesystem/preopens@0.2",
-    "wasi:filesystem/types@0.2",
     "wasi:io/error@0.2",
     "wasi:io/poll@0.2",
     "wasi:io/streams@0.2",
@@ -87,9 +85,10 @@ pub(crate) fn missing(imports: &[String], granted: &BTreeSet<Capability>, own: &
         let capability = match interface_capability(import) {
             _ if is_own(import, own) => return None,
             _ if is_types_only(import) => return None,
+            Ok(_) if !is_offered(import) => None,
             Ok(Some(capability)) if !granted.contains(&capability) => Some(capability),
-            Ok(_) if is_offered(import) => return None,
-            _ => None,
+            Ok(_) => return None,
+            Err(_) => None,
         };
         Some(Missing { interface: import.clone(), capability, own: None })
     };
@@ -156,8 +155,6 @@ mod tests {
         "get-terminal-stdout",
         "now",
         "now",
-        "get-directories",
-        "filesystem-error-code",
         "[method]error.to-debug-string",
         "poll",
         "[method]input-stream.read",
@@ -219,6 +216,8 @@ mod tests {
         check("wasi:http/outgoing-handler@0.2.6", &[], Some(Some(Capability::Http)));
         check("wasi:logging/logging@0.1.0-draft", &[], None);
         check("wasi:logging/logging@0.1.0", &[], Some(None));
+        check("wflo:secret/secrets@0.1.0", &[], Some(Some(Capability::Secrets)));
+        check("wflo:knowledge/search@0.1.0", &[Capability::Knowledge], Some(None));
         check("evil:corp/spy@1.0.0", &[Capability::Db], Some(None));
         check("spy", &[], Some(None));
         check("clinic:ehr/records@0.1.3", &[], None);

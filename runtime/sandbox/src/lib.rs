@@ -9,9 +9,11 @@
 //! seed, it has no environment, no arguments, no files, no network, and what it prints becomes lines of log.
 //! So the same component with the same answers of the gate does the same again, byte for byte.
 
+mod apart;
 mod attempt;
 mod cache;
 mod clock;
+mod compiler;
 mod config;
 mod fault;
 mod interfaces;
@@ -25,7 +27,9 @@ mod sandbox;
 mod state;
 mod ticker;
 
+pub use apart::{Apart, WorkerFailed, compile_worker};
 pub use attempt::{End, Ended, Usage};
+pub use compiler::{CodeSettings, CompileError, CompileLimits, Compiler};
 pub use config::SandboxConfig;
 pub use interfaces::Missing;
 pub use linked::Linked;

@@ -1,12 +1,12 @@
-//! The limit of linear memory and tables.
+//! The limits of linear memory, tables and instances.
 
 use wasmtime::ResourceLimiter;
 use wflo_host_api::Stop;
+use wflo_model::Limits;
 
-use crate::config::TABLE_ELEMENTS;
 use crate::fault::LimitHit;
 
-/// Counts the linear memory of one attempt.
+/// Counts the linear memory and the tables of one attempt.
 ///
 /// A guest that asks for more than it may have ends with a fault; it never sees `memory.grow` fail because the
 /// host was short of something, which would differ from one run to the next.
@@ -14,11 +14,22 @@ pub(crate) struct MemoryLimit {
     limit: u64,
     used: u64,
     peak: u64,
+    max_elements: u64,
+    elements: u64,
+    max_instances: usize,
 }
 
 impl MemoryLimit {
-    pub(crate) const fn new(limit: u64) -> Self {
-        Self { limit, used: 0, peak: 0 }
+    /// `memory` is what the attempt may have of it; `limits` says the rest.
+    pub(crate) fn new(memory: u64, limits: &Limits) -> Self {
+        Self {
+            limit: memory,
+            used: 0,
+            peak: 0,
+            max_elements: limits.tables,
+            elements: 0,
+            max_instances: usize::try_from(limits.instances).unwrap_or(usize::MAX),
+        }
     }
 
     /// The most bytes of all memories together so far.
@@ -57,14 +68,28 @@ impl ResourceLimiter for MemoryLimit {
 
     fn table_growing(
         &mut self,
-        _current: usize,
+        current: usize,
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        if desired > TABLE_ELEMENTS {
-            return Err(LimitHit::Table.into());
+        let elements = self.elements.saturating_add((desired - current) as u64);
+        if elements > self.max_elements {
+            return Err(LimitHit::Tables { limit: self.max_elements }.into());
         }
-        Ok(maximum.is_none_or(|maximum| desired <= maximum))
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
+        self.elements = elements;
+        Ok(true)
+    }
+
+    fn table_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {
+        // The pool's tables are smaller than what this guest may have of them: to it, that is its limit.
+        Err(LimitHit::Tables { limit: self.max_elements }.into())
+    }
+
+    fn instances(&self) -> usize {
+        self.max_instances
     }
 }
 
@@ -72,13 +97,17 @@ impl ResourceLimiter for MemoryLimit {
 mod tests {
     use wasmtime::{Engine, Instance, Module, ResourceLimiter, Store};
 
-    use super::{LimitHit, MemoryLimit};
+    use super::{LimitHit, Limits, MemoryLimit};
+
+    fn limit(memory: u64) -> MemoryLimit {
+        MemoryLimit::new(memory, &Limits { tables: 1_500, ..Limits::default() })
+    }
 
     /// Calls `grow` of a module; its answer, or the limit it hit.
-    fn grow(text: &str, limit: u64) -> Result<i32, LimitHit> {
+    fn grow(text: &str, memory: u64) -> Result<i32, LimitHit> {
         let engine = Engine::default();
         let module = Module::new(&engine, text).unwrap();
-        let mut store = Store::new(&engine, MemoryLimit::new(limit));
+        let mut store = Store::new(&engine, limit(memory));
         store.limiter(|memory| memory);
         let instance = Instance::new(&mut store, &module, &[]).unwrap();
         let grow = instance.get_typed_func::<(), i32>(&mut store, "grow").unwrap();
@@ -94,8 +123,18 @@ mod tests {
             )
         };
         assert_eq!(grow(&bomb(1000), 0).unwrap(), 1);
-        assert!(matches!(grow(&bomb(1_000_000), 0), Err(LimitHit::Table)));
-        assert!(matches!(grow(&bomb(u32::MAX >> 1), 0), Err(LimitHit::Table)));
+        assert!(matches!(grow(&bomb(1_500), 0), Err(LimitHit::Tables { limit: 1_500 })));
+        assert!(matches!(grow(&bomb(u32::MAX >> 1), 0), Err(LimitHit::Tables { .. })));
+    }
+
+    #[test]
+    fn all_tables_count_together() {
+        let mut limit = limit(0);
+        assert!(limit.table_growing(0, 1_000, None).unwrap());
+        assert!(!limit.table_growing(0, 400, Some(300)).unwrap());
+        assert!(limit.table_growing(0, 500, None).unwrap());
+        let error = limit.table_growing(500, 501, None).unwrap_err();
+        assert!(matches!(error.downcast_ref(), Some(LimitHit::Tables { limit: 1_500 })));
     }
 
     #[test]
@@ -109,7 +148,7 @@ mod tests {
 
     #[test]
     fn all_memories_count_together() {
-        let mut memory = MemoryLimit::new(100);
+        let mut memory = limit(100);
         assert!(memory.memory_growing(0, 60, None).unwrap());
         assert!(memory.memory_growing(0, 40, None).unwrap());
         let error = memory.memory_growing(40, 41, None).unwrap_err();
@@ -119,6 +158,6 @@ mod tests {
 
     #[test]
     fn a_modules_own_maximum_is_no_fault() {
-        assert!(!MemoryLimit::new(100).memory_growing(0, 80, Some(70)).unwrap());
+        assert!(!limit(100).memory_growing(0, 80, Some(70)).unwrap());
     }
 }

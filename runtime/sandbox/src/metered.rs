@@ -4,6 +4,7 @@ use serde_json::Value;
 use wflo_host_api::{Gate, LogLine, StepContext, Stop};
 use wflo_model::{Call, CallError, CallResult, Fault, FaultKind, Limits, Timestamp};
 
+use crate::fault::LimitHit;
 use crate::output::SharedOutput;
 
 /// Counts calls and bytes, and hands on what the guest printed before each call, so that the gate sees
@@ -14,11 +15,14 @@ pub(crate) struct Metered {
     calls: u32,
     max_calls: u32,
     call_bytes: u64,
+    traffic: u64,
+    max_traffic: u64,
 }
 
 impl Metered {
     pub(crate) fn new(gate: Box<dyn Gate>, output: SharedOutput, limits: &Limits) -> Self {
-        Self { gate, output, calls: 0, max_calls: limits.calls, call_bytes: limits.call_bytes }
+        let &Limits { calls: max_calls, call_bytes, traffic: max_traffic, .. } = limits;
+        Self { gate, output, calls: 0, max_calls, call_bytes, traffic: 0, max_traffic }
     }
 
     /// Hands on the lines that are complete.
@@ -40,17 +44,19 @@ impl Metered {
         if self.calls < self.max_calls {
             return Ok(());
         }
-        let message = format!("more than {} host calls", self.max_calls);
-        Err(Stop::Fault(Fault { kind: FaultKind::TooManyCalls, message }))
+        Err(LimitHit::Calls { limit: self.max_calls }.into())
     }
 
-    fn is_too_much(&self, value: &Value) -> bool {
-        json_bytes(value) > self.call_bytes
-    }
-
-    fn too_much(&self, what: &str, of: &str) -> Stop {
-        let message = format!("{what} `{of}` has more than {} bytes", self.call_bytes);
-        Stop::Fault(Fault { kind: FaultKind::TooMuchData, message })
+    fn count_bytes(&mut self, value: &Value, what: impl FnOnce() -> String) -> Result<(), Stop> {
+        let bytes = json_bytes(value);
+        if bytes > self.call_bytes {
+            return Err(LimitHit::CallBytes { what: what(), limit: self.call_bytes }.into());
+        }
+        self.traffic = self.traffic.saturating_add(bytes);
+        if self.traffic > self.max_traffic {
+            return Err(LimitHit::Traffic { limit: self.max_traffic }.into());
+        }
+        Ok(())
     }
 }
 
@@ -60,13 +66,11 @@ impl Gate for Metered {
         self.flush();
         self.check_calls()?;
         self.calls += 1;
-        if self.is_too_much(&call.args) {
-            return Err(self.too_much("a call of", &call.to_string()));
-        }
+        self.count_bytes(&call.args, || format!("a call of `{call}`"))?;
         let (interface, function) = (call.interface.clone(), call.function.clone());
         let result = self.gate.call(call).await?;
-        if result.as_ref().is_ok_and(|value| self.is_too_much(value)) {
-            return Err(self.too_much("the answer to", &format!("{interface}.{function}")));
+        if let Ok(value) = &result {
+            self.count_bytes(value, || format!("the answer to `{interface}.{function}`"))?;
         }
         Ok(result)
     }
@@ -87,6 +91,11 @@ impl Gate for Metered {
     fn log(&mut self, line: LogLine) {
         self.output.lock().push(line);
         self.flush();
+    }
+
+    fn logged(&mut self) -> Result<(), Stop> {
+        let flood = self.output.lock().flood();
+        flood.map_or(Ok(()), |hit| Err(hit.into()))
     }
 
     fn now(&mut self) -> Timestamp {

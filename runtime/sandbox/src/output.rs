@@ -9,8 +9,11 @@ use bytes::Bytes;
 use tokio::io::AsyncWrite;
 use wasmtime_wasi::async_trait;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
-use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
-use wflo_host_api::{LogLevel, LogLine};
+use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
+use wflo_host_api::{LogLevel, LogLine, Stop};
+use wflo_model::Limits;
+
+use crate::fault::LimitHit;
 
 /// Longest line; a longer one is cut into several, so that a guest that never ends its line cannot grow the
 /// host's memory.
@@ -34,6 +37,8 @@ pub(crate) struct Output {
     limit: u64,
     left: u64,
     dropped: u64,
+    /// Bytes that were dropped.
+    over: u64,
     stdout: Vec<u8>,
     stderr: Vec<u8>,
     pending: Vec<LogLine>,
@@ -46,6 +51,7 @@ impl Output {
             limit,
             left: limit,
             dropped: 0,
+            over: 0,
             stdout: Vec::new(),
             stderr: Vec::new(),
             pending: Vec::new(),
@@ -110,10 +116,17 @@ impl Output {
         if cost > self.left {
             self.left = 0;
             self.dropped += 1;
+            self.over = self.over.saturating_add(cost);
             return;
         }
         self.left -= cost;
         self.pending.push(line);
+    }
+
+    /// The limit that was reached, once the guest does little but log.
+    pub(crate) fn flood(&self) -> Option<LimitHit> {
+        let flood = self.limit.saturating_mul(Limits::LOG_FLOOD - 1);
+        (self.over > flood).then_some(LimitHit::Log { limit: self.limit })
     }
 
     /// Takes out the lines that are complete.
@@ -130,7 +143,7 @@ impl Output {
         }
         if self.dropped > 0 {
             let message =
-                format!("{} lines were dropped: more than {} bytes of log", self.dropped, self.limit);
+                format!("{} lines were dropped: more than {} bytes of log (`log`)", self.dropped, self.limit);
             self.pending.push(LogLine { level: LogLevel::Warn, context: "wflo".to_owned(), message });
             self.dropped = 0;
         }
@@ -187,8 +200,12 @@ impl Pollable for OutputLines {
 
 impl OutputStream for OutputLines {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
-        self.output.lock().write(self.stream, &bytes);
-        Ok(())
+        let mut output = self.output.lock();
+        output.write(self.stream, &bytes);
+        match output.flood() {
+            Some(hit) => Err(StreamError::Trap(Stop::from(hit).into())),
+            None => Ok(()),
+        }
     }
 
     fn flush(&mut self) -> StreamResult<()> {
@@ -217,7 +234,7 @@ impl AsyncWrite for OutputLines {
 
 #[cfg(test)]
 mod tests {
-    use super::{LINE, Output, Stream};
+    use super::{LINE, LimitHit, Output, Stream};
 
     fn messages(output: &mut Output) -> Vec<String> {
         output.take().into_iter().map(|line| line.message).collect()
@@ -247,11 +264,27 @@ mod tests {
     }
 
     #[test]
+    fn who_goes_on_all_the_same_is_a_flood() {
+        let shared = Output::shared(100);
+        let mut output = shared.lock();
+        // 10 bytes, 6 of `stdout` and 16 of what a line costs: the first three fit.
+        for _ in 0..3 + 46 {
+            output.write(Stream::Stdout, b"ten bytes.\n");
+        }
+        assert!(output.flood().is_none());
+        output.write(Stream::Stdout, b"ten bytes.\n");
+        assert!(matches!(output.flood(), Some(LimitHit::Log { limit: 100 })));
+    }
+
+    #[test]
     fn over_the_limit_lines_are_counted_and_dropped() {
         let shared = Output::shared(50);
         let mut output = shared.lock();
         output.write(Stream::Stdout, b"one\ntwo\nthree\nfour\n");
         output.finish();
-        assert_eq!(messages(&mut output), ["one", "two", "2 lines were dropped: more than 50 bytes of log"]);
+        assert_eq!(
+            messages(&mut output),
+            ["one", "two", "2 lines were dropped: more than 50 bytes of log (`log`)"]
+        );
     }
 }

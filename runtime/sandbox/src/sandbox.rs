@@ -11,6 +11,7 @@ use wasmtime::component::{Component, Linker};
 use wflo_model::Digest;
 
 use crate::cache::CodeCache;
+use crate::compiler::{CodeSettings, CompileError, Compiler};
 use crate::config::SandboxConfig;
 use crate::linked::{self, Linked};
 use crate::program::Program;
@@ -38,6 +39,8 @@ pub struct Sandbox {
     pool: Arc<Pool>,
     linker: Linker<State>,
     cache: Option<CodeCache>,
+    settings: CodeSettings,
+    compiler: Option<Arc<dyn Compiler>>,
     programs: Mutex<HashMap<Digest, Arc<OnceCell<Arc<Program>>>>>,
 }
 
@@ -52,26 +55,45 @@ pub(crate) struct Pool {
 }
 
 impl Sandbox {
-    /// Sets up wasmtime, the linker and the cache of compiled code.
+    /// Sets up wasmtime, the linker and the cache of compiled code. Components are compiled in this process, without
+    /// limits: that is for those one trusts.
     ///
     /// # Errors
     /// When address space for the pool cannot be had, or the cache's folder cannot be made.
     pub fn new(config: SandboxConfig) -> Result<Arc<Self>, SandboxError> {
-        Self::with(config, &[])
+        Self::with(config, None, &[])
     }
 
-    /// As [`new`](Self::new), with interfaces that the host brings itself.
+    /// As [`new`](Self::new), with components compiled by somebody else: [`Apart`](crate::Apart) is one who does it in
+    /// a process of its own.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn with_compiler(
+        config: SandboxConfig,
+        compiler: Arc<dyn Compiler>,
+    ) -> Result<Arc<Self>, SandboxError> {
+        Self::with(config, Some(compiler), &[])
+    }
+
+    /// As [`new`](Self::new), with components compiled by somebody else, where there is one ([`Apart`](crate::Apart) does
+    /// it in a process of its own), and with interfaces that the host brings itself.
     ///
     /// # Errors
     /// As [`new`](Self::new); and when an interface is linked already, or has the name of none that a host can bring.
-    pub fn with(config: SandboxConfig, own: &[&dyn Linked]) -> Result<Arc<Self>, SandboxError> {
+    pub fn with(
+        config: SandboxConfig,
+        compiler: Option<Arc<dyn Compiler>>,
+        own: &[&dyn Linked],
+    ) -> Result<Arc<Self>, SandboxError> {
+        let settings = config.code();
         let engine = Engine::new(&config.engine()).map_err(|source| SandboxError::Engine { source })?;
         let linker = linker(&engine).map_err(|source| SandboxError::Engine { source });
         let linker =
             linker.and_then(|mut linker| linked::add_to_linker(&mut linker, own).map(|()| linker))?;
         ticker::start(&engine).map_err(|source| SandboxError::Thread { source })?;
         let cache = match config.cache_dir {
-            Some(path) => match CodeCache::open(&path, &engine) {
+            Some(path) => match CodeCache::open(&path, &engine, config.cache_bytes) {
                 Ok(cache) => Some(cache),
                 Err(source) => return Err(SandboxError::CacheDir { path, source }),
             },
@@ -80,7 +102,7 @@ impl Sandbox {
         let permits = Semaphore::new(usize::try_from(config.instances).unwrap_or(Semaphore::MAX_PERMITS));
         let own = own.iter().map(|own| own.import().to_owned()).collect();
         let pool = Arc::new(Pool { engine, permits, max_memory: config.max_memory, own });
-        Ok(Arc::new(Self { pool, linker, cache, programs: Mutex::new(HashMap::new()) }))
+        Ok(Arc::new(Self { pool, linker, cache, settings, compiler, programs: Mutex::new(HashMap::new()) }))
     }
 
     /// Makes a program of a component's bytes: from memory, from the cache, or by compiling them, which takes
@@ -122,18 +144,38 @@ impl Sandbox {
         let from_cache = cached.is_some();
         let component = match cached {
             Some(component) => component,
-            None => {
-                let compiled =
-                    Component::from_binary(engine, bytes).map_err(|source| LoadError::Invalid { source })?;
-                if let Some(cache) = &self.cache
-                    && let Err(error) = cache.store(digest, &compiled)
-                {
-                    tracing::warn!(%error, "compiled code could not be kept; the next process compiles again");
-                }
-                compiled
-            }
+            None => self.compile_anew(digest, bytes)?,
         };
         Ok(Arc::new(Program::new(self.pool.clone(), &self.linker, digest, &component, from_cache)))
+    }
+}
+
+impl Sandbox {
+    fn compile_anew(&self, digest: Digest, bytes: &[u8]) -> Result<Component, LoadError> {
+        let engine = &self.pool.engine;
+        let invalid = |source| LoadError::Invalid { source };
+        let Some(compiler) = &self.compiler else {
+            let compiled = Component::from_binary(engine, bytes).map_err(invalid)?;
+            if self.cache.is_some() {
+                self.keep(digest, &compiled.serialize().map_err(invalid)?);
+            }
+            return Ok(compiled);
+        };
+        let code = compiler.compile(&self.settings, bytes).map_err(|source| LoadError::Compile { source })?;
+        self.keep(digest, &code);
+        #[expect(unsafe_code, reason = "the one way to load compiled code; see below")]
+        // SAFETY: the code is what our compiler made for an engine of these settings: whoever supplies a compiler
+        // vouches for it, as `Compiler` says.
+        let loaded = unsafe { Component::deserialize(engine, &code) };
+        loaded.map_err(invalid)
+    }
+
+    fn keep(&self, digest: Digest, code: &[u8]) {
+        if let Some(cache) = &self.cache
+            && let Err(error) = cache.store(digest, code)
+        {
+            tracing::warn!(%error, "compiled code could not be kept; the next process compiles again");
+        }
     }
 }
 
@@ -142,7 +184,10 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     clock::add_to_linker(&mut linker)?;
+    // Files are ours, in the place of wasmtime's, which read the host's own.
+    linker.allow_shadowing(true);
     wflo_host_api::add_to_linker(&mut linker)?;
+    linker.allow_shadowing(false);
     Ok(linker)
 }
 
@@ -189,6 +234,12 @@ pub enum LoadError {
     Invalid {
         /// wasmtime's words.
         source: wasmtime::Error,
+    },
+    /// The compiler refused them, or takes too much.
+    #[error("not a component that can run here: {source}")]
+    Compile {
+        /// Why.
+        source: CompileError,
     },
     /// The host is shutting down, or the compiler panicked.
     #[error("compiling was interrupted")]

@@ -2,7 +2,7 @@
 
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
-use wflo_host_api::{Gate, HostView, HttpView};
+use wflo_host_api::{FilesView, Gate, HostView, HttpView};
 use wflo_model::Limits;
 
 use crate::clock::{Clock, Stopped, Timers};
@@ -46,7 +46,7 @@ impl State {
         table.set_max_capacity(HANDLES);
         Self {
             gate: Metered::new(gate, output.clone(), limits),
-            memory: MemoryLimit::new(memory),
+            memory: MemoryLimit::new(memory, limits),
             output,
             describing,
             http_body: limits.http_body(),
@@ -70,6 +70,11 @@ impl WasiView for State {
 impl HostView for State {
     fn gate(&mut self) -> Option<&mut dyn Gate> {
         (!self.describing).then_some(&mut self.gate)
+    }
+
+    fn files(&mut self) -> FilesView<'_> {
+        let gate = (!self.describing).then_some(&mut self.gate as &mut dyn Gate);
+        FilesView { gate, table: &mut self.table }
     }
 
     fn http(&mut self) -> HttpView<'_> {

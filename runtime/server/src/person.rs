@@ -9,6 +9,7 @@ use axum::http::header::{AUTHORIZATION, COOKIE};
 use axum::http::request::Parts;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use tokio::time::Instant;
 use wflo::{Act, NotPermitted, Role, RuntimeError, Standing, Voter};
 use wflo_model::PrincipalName;
 
@@ -72,7 +73,7 @@ pub(crate) async fn check(
     token: &str,
     is_session: bool,
 ) -> Result<Standing, Unknown> {
-    if let Some(wait) = app.attempts.closed(from) {
+    if let Some(wait) = app.attempts.closed(from, Instant::now()) {
         return Err(Unknown::Closed(wait));
     }
     let _turn = app.attempts.turn().await;
@@ -86,7 +87,7 @@ pub(crate) async fn check(
         Ok(standing) => Ok(standing),
         Err(RuntimeError::Throttled { wait, .. }) => Err(Unknown::Closed(wait)),
         Err(RuntimeError::NotAuthenticated(_)) => {
-            app.attempts.failed(from);
+            app.attempts.failed(from, Instant::now());
             tracing::warn!(%from, %name, "a token was refused");
             Err(Unknown::Nobody)
         }

@@ -131,8 +131,12 @@ impl Attempt {
                 wrong if wrong.is_empty() => return self.succeed(gate, output, meters).await,
                 wrong => AttemptEnd::Fault(Fault { kind: FaultKind::BadOutput, message: wrong.join("; ") }),
             },
-            End::Failed(failure) => AttemptEnd::Failed(failure),
-            End::Fault(fault) => AttemptEnd::Fault(fault),
+            End::Failed(Failure { kind, message }) => {
+                AttemptEnd::Failed(Failure { kind, message: gate.redactor.text(message) })
+            }
+            End::Fault(Fault { kind, message }) => {
+                AttemptEnd::Fault(Fault { kind, message: gate.redactor.text(message) })
+            }
         };
         if let Err(stop) = gate.abandon() {
             return self.stopped(stop, meters);
@@ -324,5 +328,6 @@ pub(crate) fn context(
         outputs,
         item: unit.item.and_then(|item| items?.value(item).cloned()),
         decision,
+        folders: step.grants.files.iter().map(|grant| grant.guest.clone()).collect(),
     }
 }

@@ -21,14 +21,16 @@ use wflo_model::{ApprovalId, Call, CallError, CallResult, PicoUsd, Timestamp};
 use crate::history::History;
 use crate::operation::Operation;
 use crate::output_gate::keeps;
+use crate::placeholder::{Placeholders, placeholder};
 use crate::player::{Asked, Divergence, Player, Wait};
 use crate::policy_gate::Passage;
 use crate::principal::People;
+use crate::redact::Redactor;
 use crate::run_log::{LogFailed, RunLog, Written};
 use crate::tasks::{Caller, Task};
 use crate::transactions::Transactions;
 use crate::transcript::Transcripts;
-use crate::{Outside, http};
+use crate::{Outside, http, label_gate};
 
 /// The gate of one attempt.
 pub(crate) struct AttemptGate {
@@ -54,6 +56,10 @@ pub(crate) struct AttemptGate {
     pub(crate) performed: Option<Call>,
     /// The statements of the open transactions, with what they came to: what people see before they commit.
     pub(crate) written: Vec<(Call, CallResult)>,
+    /// What the guest may have of secrets.
+    pub(crate) placeholders: Placeholders,
+    /// What the guest must not log.
+    pub(crate) redactor: Redactor,
     /// What says that people have permitted the output; it goes to the journal with what they have permitted.
     pub(crate) permitted: Option<(Place, Event)>,
     halt: Halt,
@@ -122,6 +128,8 @@ impl AttemptGate {
         let transactions = Transactions::resuming(written.clone(), keeps(&plan, &step));
         Self {
             place: Place::attempt(&unit, attempt),
+            placeholders: Placeholders::new(&log.keys(), &step.grants),
+            redactor: Redactor::new(!step.labels.is_empty()),
             player: Player::new(log.keys(), log.marker(&unit), attempt, history),
             transactions,
             transcripts,
@@ -153,10 +161,18 @@ impl AttemptGate {
         result
     }
 
+    /// Whether the step may make a call, as it asked for it or as somebody has changed it: its grants and today's
+    /// ceilings, where secrets may go, and where labelled data may.
+    fn admitted(&self, call: &Call, operation: &Operation) -> Result<(), CallError> {
+        operation.authorise(&self.step.grants, &self.outside)?;
+        self.placeholders.confine(call, operation, &self.outside)?;
+        label_gate::admit(&self.step.labels, operation, &self.outside)
+    }
+
     async fn perform(&mut self, call: Asked, operation: Operation) -> Result<CallResult, Stop> {
         let permit = self.permit.take();
         self.redo().await?;
-        if let Err(error) = operation.authorise(&self.step.grants, &self.outside) {
+        if let Err(error) = self.admitted(self.performed.as_ref().unwrap_or(&call.call), &operation) {
             return self.deny(call, error);
         }
         if let Some(earlier) = self.player.history().reusable.get(&call.key) {
@@ -189,7 +205,7 @@ impl AttemptGate {
             // What people have permitted before may be the call as one of them has changed it.
             if let Some(performed) = &self.performed {
                 let admitted = Operation::parse(performed).and_then(|changed| {
-                    changed.authorise(&self.step.grants, &self.outside)?;
+                    self.admitted(performed, &changed)?;
                     changed.bound(&self.plan.statements)
                 });
                 bound = match admitted {
@@ -209,6 +225,13 @@ impl AttemptGate {
             Operation::Ask(_) if permitted => self.answered(call),
             Operation::Ask(ask) => self.ask_people(call, ask).await,
             Operation::Http(request) => self.http(call, request, None).await,
+            Operation::File(file) => self.file(call, file).await,
+            Operation::Secret(secret) => {
+                let placeholder = placeholder(&self.log.keys(), &secret.label);
+                let result = Ok(Value::String(placeholder));
+                self.append(Event::Returned(returned(None, call, &result)))?;
+                Ok(result)
+            }
             Operation::Cost(report) => self.charge(call, report),
             Operation::Own(own) => self.own(call, own, None).await,
             Operation::Call(_) | Operation::Fact(_) | Operation::Output(_) => {
@@ -364,7 +387,12 @@ impl Gate for AttemptGate {
         match Task::of(&call) {
             Some(Ok(task)) => task.perform(self).await,
             Some(Err(error)) => Ok(Err(error)),
-            None => self.make(call).await,
+            None => {
+                let interface = call.interface.clone();
+                let result = self.make(call).await?;
+                self.redactor.saw(&interface, &result);
+                Ok(result)
+            }
         }
     }
 
@@ -382,6 +410,7 @@ impl Gate for AttemptGate {
             return;
         }
         let LogLine { level, context, message } = line;
+        let message = self.redactor.text(message);
         let level = format!("{level:?}").to_lowercase();
         if let Err(error) =
             self.log.append(vec![(self.call_place(), Event::Logged { level, context, message })])

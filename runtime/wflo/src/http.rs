@@ -10,6 +10,7 @@ use crate::gate::{AttemptGate, InDoubt, returned};
 use crate::history::OpenIntent;
 use crate::operation::Operation;
 use crate::player::Asked;
+use crate::scrub::Scrubber;
 use crate::tasks::Caller;
 
 /// Whether a call of that name is a request over HTTP.
@@ -106,6 +107,15 @@ impl AttemptGate {
         let idempotency =
             granted(&request, &self.step.grants).ok().and_then(|grant| grant.idempotency.clone());
         let mut performed = request;
+        // What is performed is journaled nowhere: the call has the placeholders.
+        let filled = match self.placeholders.fill(&mut performed, &self.outside) {
+            Ok(filled) => filled,
+            Err(error) => {
+                let (intent, result) = (open.map(|open| open.seq), Err(error));
+                self.append(Event::Returned(returned(intent, call, &result)))?;
+                return Ok(result);
+            }
+        };
         let intent = match (open, class) {
             (Some(open), _) => Some(open.seq),
             (None, CallClass::Read) => None,
@@ -131,7 +141,11 @@ impl AttemptGate {
             (Err(HttpError::Lost { .. } | HttpError::TooLarge { .. }), Some(intent), CallClass::Unsafe) => {
                 return Err(self.park(ParkReason::Unknown { intent, call: called }));
             }
-            (answer, ..) => answer.map(|answer| serde_json::json!(answer)).map_err(http_error),
+            (Ok(mut answer), ..) => {
+                self.outside.scrubber().response(&mut answer, filled);
+                Ok(serde_json::json!(answer))
+            }
+            (Err(error), ..) => Err(http_error(error, self.outside.scrubber())),
         };
         self.append(Event::Returned(returned(intent, call, &result)))?;
         Ok(result)
@@ -139,8 +153,8 @@ impl AttemptGate {
 }
 
 /// What a guest is told about a request without an answer.
-fn http_error(error: HttpError) -> CallError {
-    let message = error.to_string();
+fn http_error(error: HttpError, scrubber: &Scrubber) -> CallError {
+    let message = scrubber.text(&error.to_string());
     match error {
         HttpError::Prohibited { .. } => CallError::AccessDenied { message },
         HttpError::Invalid { .. } => CallError::Invalid { message },

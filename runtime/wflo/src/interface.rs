@@ -9,7 +9,7 @@ use serde_json::Value;
 use wflo_engine::{CallClass, Event, ParkReason, Returned, Spend};
 use wflo_host_api::Stop;
 use wflo_manifest::Deployment;
-use wflo_model::{Call, CallError, CallResult, Grants, InterfaceName, ModelName, PicoUsd};
+use wflo_model::{Call, CallError, CallResult, Grants, InterfaceName, Label, ModelName, PicoUsd};
 use wflo_ports::IdempotencyKey;
 use wflo_sandbox::Linked;
 
@@ -86,6 +86,12 @@ pub trait Interface: Linked + 'static {
         PicoUsd::ZERO
     }
 
+    /// Whether it may be given data with this label. Nothing may unless somebody says so.
+    fn accepts(&self, label: &Label) -> bool {
+        let _ = label;
+        false
+    }
+
     /// Makes a call that was allowed. The key is the same whenever the same call is made again.
     ///
     /// # Errors
@@ -153,6 +159,7 @@ pub(crate) trait Lent: Send + Sync {
     fn exceeds(&self, granted: &[Value]) -> bool;
     fn class(&self, call: &Call) -> CallClassOf;
     fn price(&self, call: &Call) -> PicoUsd;
+    fn accepts(&self, label: &Label) -> bool;
     async fn perform(&self, call: &Call, key: &IdempotencyKey) -> Result<Value, InterfaceError>;
 }
 
@@ -194,6 +201,10 @@ impl<I: Interface> Lent for WithCeiling<I> {
 
     fn price(&self, call: &Call) -> PicoUsd {
         self.interface.price(call)
+    }
+
+    fn accepts(&self, label: &Label) -> bool {
+        self.interface.accepts(label)
     }
 
     async fn perform(&self, call: &Call, key: &IdempotencyKey) -> Result<Value, InterfaceError> {

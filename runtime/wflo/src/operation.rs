@@ -13,8 +13,10 @@ use wflo_ports::{ChatRequest, Database, DbError, Executed, HttpRequest, HttpResp
 use crate::ask::Ask;
 use crate::cost::CostReport;
 use crate::fact::Fact;
+use crate::files::FileCall;
 use crate::interface::OwnCall;
 use crate::named::NamedCall;
+use crate::placeholder::SecretCall;
 use crate::{Outside, http};
 
 /// Everything a step can ask of the outside. What is not here cannot be asked.
@@ -34,6 +36,10 @@ pub(crate) enum Operation {
     Http(HttpRequest),
     /// `wflo:approval/policy.fact`
     Fact(Fact),
+    /// `wasi:filesystem/types`
+    File(FileCall),
+    /// `wflo:secret/secrets.placeholder`
+    Secret(SecretCall),
     /// `wflo:step/context.report-cost`
     Cost(CostReport),
     /// A call of an interface that the host brings itself.
@@ -102,6 +108,8 @@ impl Operation {
             ("wflo:approval/gate", "request") => arguments(call).map(Self::Ask),
             ("wasi:http/outgoing-handler", "handle") => arguments(call).map(Self::Http),
             ("wflo:approval/policy", "fact") => arguments(call).map(Self::Fact),
+            ("wasi:filesystem/types", _) => FileCall::parse(call).map(Self::File),
+            ("wflo:secret/secrets", "placeholder") => arguments(call).map(Self::Secret),
             ("wflo:step/context", "report-cost") => CostReport::parse(call).map(Self::Cost),
             (interface, _) => match interface.parse() {
                 Ok(interface) => Ok(Self::Own(OwnCall { interface, call: call.clone() })),
@@ -115,9 +123,13 @@ impl Operation {
     pub(crate) fn class(&self, grants: &Grants) -> CallClass {
         match self {
             Self::Complete(_) => CallClass::Repeatable,
-            Self::Query(_) | Self::Ask(_) | Self::Fact(_) | Self::Cost(_) | Self::Output(_) => {
-                CallClass::Read
-            }
+            Self::Query(_)
+            | Self::Ask(_)
+            | Self::Fact(_)
+            | Self::File(_)
+            | Self::Secret(_)
+            | Self::Cost(_)
+            | Self::Output(_) => CallClass::Read,
             Self::Execute(_) | Self::Call(_) => CallClass::Transactional,
             Self::Http(request) => http::class(request, grants),
             // The host says when it is made; until then, the worst.
@@ -164,6 +176,8 @@ impl Operation {
             }
             Self::Http(request) => http::authorise(request, grants, outside),
             Self::Own(own) => own.authorise(grants, outside),
+            Self::Secret(call) => call.authorise(grants, outside),
+            Self::File(call) => call.authorise(grants, outside),
             // Asking is always allowed, and claims are held against what the step declares.
             Self::Ask(_) | Self::Fact(_) | Self::Cost(_) | Self::Output(_) => Ok(()),
         }

@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use wflo_manifest::{Plan, Spending};
-use wflo_model::{HttpPattern, InterfaceName, Label, ModelName};
-use wflo_ports::{ChatModel, Database, HttpClient, Notifier};
+use wflo_model::{HostPath, HttpPattern, InterfaceName, Label, ModelName};
+use wflo_ports::{ChatModel, Database, Files, HttpClient, HttpRequest, Notifier};
 
 use crate::interface::{Interface, Lent, WithCeiling, name_of};
+use crate::scrub::Scrubber;
+use crate::secret::{Secret, Secrets};
 
 /// The models and databases that the deployment binds now, its HTTP, and what interfaces of the host's own lead to.
 ///
@@ -29,6 +31,12 @@ pub struct Outside {
     interfaces: BTreeMap<InterfaceName, Arc<dyn Lent>>,
     channels: BTreeMap<String, Result<Arc<dyn Notifier>, String>>,
     pages: Option<String>,
+    files: Option<OutsideFiles>,
+    secrets: Secrets,
+    /// Labels of data that each model may be told.
+    models_accept: BTreeMap<ModelName, BTreeSet<Label>>,
+    /// Labels of data that servers may be told.
+    hosts_accept: Vec<(HttpPattern, BTreeSet<Label>)>,
 }
 
 /// The HTTP that a host lends: who makes requests, and which at most.
@@ -48,6 +56,27 @@ impl OutsideHttp {
     /// The requests that may be made at most, whatever a step was granted; none if grants alone decide.
     #[must_use]
     pub fn ceiling(&self) -> Option<&[HttpPattern]> {
+        self.ceiling.as_deref()
+    }
+}
+
+/// The files that a host lends: who reads them, and which at most.
+#[derive(Clone)]
+pub struct OutsideFiles {
+    files: Arc<dyn Files>,
+    ceiling: Option<Vec<HostPath>>,
+}
+
+impl OutsideFiles {
+    /// Who reads them.
+    #[must_use]
+    pub fn files(&self) -> &Arc<dyn Files> {
+        &self.files
+    }
+
+    /// The folders that may be read at most; none if those beside `wflo.toml` may.
+    #[must_use]
+    pub fn ceiling(&self) -> Option<&[HostPath]> {
         self.ceiling.as_deref()
     }
 }
@@ -112,6 +141,63 @@ impl Outside {
         self.interfaces.get(name)
     }
 
+    /// Lends files. Within `ceiling`, where there is one, grants decide.
+    #[must_use]
+    pub fn with_files(mut self, files: Arc<dyn Files>, ceiling: Option<Vec<HostPath>>) -> Self {
+        self.files = Some(OutsideFiles { files, ceiling });
+        self
+    }
+
+    /// The files there are.
+    #[must_use]
+    pub const fn files(&self) -> Option<&OutsideFiles> {
+        self.files.as_ref()
+    }
+
+    /// Allows models to be told data with these labels; without it, none.
+    #[must_use]
+    pub fn accepting(mut self, models: impl IntoIterator<Item = ModelName>, labels: BTreeSet<Label>) -> Self {
+        for model in models {
+            self.models_accept.insert(model, labels.clone());
+        }
+        self
+    }
+
+    /// Allows a server to be told data with these labels; without it, none.
+    #[must_use]
+    pub fn with_host(mut self, host: HttpPattern, labels: BTreeSet<Label>) -> Self {
+        self.hosts_accept.push((host, labels));
+        self
+    }
+
+    pub(crate) fn model_accepts(&self, model: &ModelName, label: &Label) -> bool {
+        self.models_accept.get(model).is_some_and(|accepts| accepts.contains(label))
+    }
+
+    pub(crate) fn host_accepts(&self, request: &HttpRequest, label: &Label) -> bool {
+        let accepts = |(host, labels): &(HttpPattern, BTreeSet<Label>)| {
+            labels.contains(label) && host.matches(&request.method, &request.url)
+        };
+        self.hosts_accept.iter().any(accepts)
+    }
+
+    /// Lends a secret under a label; steps have placeholders of it.
+    #[must_use]
+    pub fn with_secret(mut self, label: Label, secret: Secret) -> Self {
+        self.secrets.add(label, secret);
+        self
+    }
+
+    /// The secret of that label.
+    #[must_use]
+    pub fn secret(&self, label: &Label) -> Option<&Secret> {
+        self.secrets.get(label)
+    }
+
+    pub(crate) const fn scrubber(&self) -> &Scrubber {
+        self.secrets.scrubber()
+    }
+
     /// Lends a channel under the address that workflows use; or says why it cannot be used, which is then why what is to
     /// be told there waits.
     #[must_use]
@@ -166,6 +252,8 @@ impl std::fmt::Debug for Outside {
             .field("http", &self.http.is_some())
             .field("interfaces", &self.interfaces.keys())
             .field("channels", &self.channels.keys())
+            .field("files", &self.files.is_some())
+            .field("secrets", &self.secrets.labels().collect::<Vec<_>>())
             .finish()
     }
 }

@@ -86,7 +86,8 @@ impl AttemptGate {
                 match operation {
                     // What has been revoked since is not made again, and so stays unknown.
                     Operation::Http(request)
-                        if crate::http::authorise(&request, &self.step.grants, &self.outside).is_ok() =>
+                        if crate::http::authorise(&request, &self.step.grants, &self.outside).is_ok()
+                            && self.placeholders.fill(&mut request.clone(), &self.outside).is_ok() =>
                     {
                         self.recall_decision();
                         self.http(call, request, Some(intent)).await

@@ -13,7 +13,9 @@ use serde::{Deserialize, Serialize};
 use wflo_engine::{AttemptEnd, Event, Recorded, RunState, UnitId};
 use wflo_host_api::{Decision, Gate, LogLine, StepContext, Stop};
 use wflo_manifest::Plan;
-use wflo_model::{ApprovalId, Call, CallError, CallResult, FaultKind, Grants, RunId, StepName, Timestamp};
+use wflo_model::{
+    ApprovalId, Call, CallError, CallResult, Failure, FaultKind, Grants, RunId, StepName, Timestamp,
+};
 use wflo_ports::{Marker, MarkerPurpose};
 use wflo_sandbox::End;
 
@@ -22,6 +24,7 @@ use crate::attempt::context;
 use crate::history::{CameTo, History};
 use crate::output_gate::{is_output, output_call};
 use crate::player::{Divergence, Player, Wait};
+use crate::redact::Redactor;
 use crate::tasks::{Caller, Task};
 use crate::{Runtime, RuntimeError};
 
@@ -134,12 +137,19 @@ impl Runtime {
             Marker { store, run, step: unit.step.clone(), item: unit.item, purpose: MarkerPurpose::Step };
         let player = Player::new(keys, marker, attempt, history);
         let (cut_off, grants) = (is_deadline(recorded), step.grants.clone());
-        let gate = ReplayGate { player, context, decided, grants, cut_off, difference: None, waits: false };
+        let redactor = Redactor::new(!step.labels.is_empty());
+        let (difference, waits) = Default::default();
+        let gate = ReplayGate { player, context, decided, grants, redactor, cut_off, difference, waits };
         let ended = program.run(step.function.as_str(), Box::new(gate), &step.limits).await;
         let gate: Box<dyn Any> = ended.gate;
         let mut gate = gate.downcast::<ReplayGate>().expect("the sandbox gives back the gate it was given");
+        let mut end = match ended.end {
+            End::Failed(Failure { kind, message }) => {
+                End::Failed(Failure { kind, message: gate.redactor.text(message) })
+            }
+            other => other,
+        };
         let mut refused = false;
-        let mut end = ended.end;
         if let End::Output(output) = &end
             && gate.player.history().peek().is_some_and(|recorded| is_output(&recorded.call))
         {
@@ -242,6 +252,7 @@ struct ReplayGate {
     context: StepContext,
     decided: Arc<HashMap<ApprovalId, Decision>>,
     grants: Grants,
+    redactor: Redactor,
     /// Whether the clock ended the attempt: it may have gone on where the journal does not.
     cut_off: bool,
     difference: Option<Difference>,
@@ -304,7 +315,12 @@ impl Gate for ReplayGate {
         match Task::of(&call) {
             Some(Ok(task)) => task.perform(self).await,
             Some(Err(error)) => Ok(Err(error)),
-            None => self.make(call).await,
+            None => {
+                let interface = call.interface.clone();
+                let result = self.make(call).await?;
+                self.redactor.saw(&interface, &result);
+                Ok(result)
+            }
         }
     }
 

@@ -47,7 +47,7 @@ async fn main() -> Result<()> {
     let records = Arc::new(Records::open(&state.join("records.json")));
 
     // The sandbox links the interface; what its calls do is lent to runs, and reached through the gate alone.
-    let sandbox = Sandbox::with(SandboxConfig::default(), &[&*records])?;
+    let sandbox = Sandbox::with(SandboxConfig::default(), None, &[&*records])?;
     let entropy = Arc::new(SystemEntropy);
     let journal = Journal::open_state(&state.join("journal"), None, entropy.clone()).await?;
     let runtime = Runtime::new(journal, sandbox, Arc::new(SystemClock), entropy);

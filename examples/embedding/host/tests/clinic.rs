@@ -66,6 +66,24 @@ fn what_is_approved_is_done_once_and_replays() {
 }
 
 #[test]
+fn the_readme_shows_what_it_prints() {
+    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
+    let readme = std::fs::read_to_string(readme).expect("the README");
+    let (_, block) = readme.split_once("```console\n").expect("it shows a terminal");
+    let (block, _) = block.split_once("```").expect("to its end");
+    let state = tempfile::tempdir().expect("a folder for the test");
+    let text = said(&clinic(FOLDER.path(), state.path(), &[], "y\n"));
+    let shown: Vec<_> =
+        block.lines().filter(|line| !line.starts_with("$ ") && line.trim() != "...").collect();
+    assert!(shown.len() > 10, "{block}");
+    for line in shown {
+        // What is typed is not printed.
+        let printed = line.strip_suffix(" y").unwrap_or(line);
+        assert!(text.contains(printed), "no `{printed}` in\n{text}");
+    }
+}
+
+#[test]
 fn what_is_rejected_is_not_done_and_the_guest_is_told() {
     let state = tempfile::tempdir().expect("a folder for the test");
     let output = clinic(FOLDER.path(), state.path(), &[], "n\n");

@@ -108,7 +108,9 @@ impl Http {
         let mut headers = HeaderMap::new();
         for (name, value) in &request.headers {
             let bad = || invalid(format!("the value of header `{name}` cannot be sent"));
-            let value = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| bad())?;
+            let mut value = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| bad())?;
+            // It may hold a secret: no library traces it, and HTTP/2 does not index it.
+            value.set_sensitive(true);
             let name = HeaderName::from_bytes(name.as_str().as_bytes()).map_err(|_| bad())?;
             headers.append(name, value);
         }

@@ -2,6 +2,7 @@
 
 mod anthropic;
 mod cassette;
+mod files;
 mod http;
 mod mail;
 mod notify;

@@ -1,11 +1,11 @@
 //! `wflo check`: everything that can be known without running.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde::Serialize;
 use wflo_manifest::{Described, Diagnostic, Diagnostics, Directory, Severity};
-use wflo_model::{StepName, interface_capability};
+use wflo_model::{Capability, StepName, interface_capability};
 use wflo_sandbox::Missing;
 
 use super::run::directory;
@@ -92,8 +92,13 @@ async fn components(
         }
         let steps = program.describe().await.map_err(|error| at(&error))?;
         let imports = program.imports().iter();
+        let mut capabilities: BTreeSet<_> =
+            imports.clone().filter_map(|name| interface_capability(name).ok().flatten()).collect();
+        // It needs no grant to be there, and has use for one.
+        capabilities
+            .extend(imports.filter(|name| name.starts_with("wasi:filesystem/")).map(|_| Capability::Files));
         let itself = Described {
-            capabilities: imports.filter_map(|name| interface_capability(name).ok().flatten()).collect(),
+            capabilities,
             steps: steps.into_iter().map(|step| (step.name, step.output_schema)).collect(),
         };
         described.insert(component.named.clone(), itself);

@@ -149,6 +149,7 @@ async fn stored(
         | Command::Run(_)
         | Command::Serve { .. }
         | Command::Demo { .. }
+        | Command::Compile { .. }
         | Command::Policy { .. }
         | Command::Key { .. }
         | Command::Audit { .. } => {

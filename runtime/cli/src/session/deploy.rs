@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use wflo::{Host, Outside, Principal, Principals};
+use wflo::{Host, Outside, Principal, Principals, Secret};
 use wflo_backends::db::sqlite::{Sqlite, SqliteOptions};
+use wflo_backends::files::{HostFiles, HostFilesConfig};
 use wflo_backends::http::{Http, HttpConfig};
 use wflo_backends::llm::{Anthropic, Cassette, OpenAi, ServerConfig};
 use wflo_manifest::{
@@ -53,7 +54,9 @@ impl Deploy {
     }
 
     /// Opens what the deployment binds.
-    pub(crate) fn open(&self) -> Result<Host, Failure> {
+    ///
+    /// `state` is the store's own folder: no step is lent it, or anything around it.
+    pub(crate) fn open(&self, state: &Path) -> Result<Host, Failure> {
         let deployment = self.deployment()?;
         let mut outside = Outside::default();
         for (label, db) in &deployment.db {
@@ -68,8 +71,21 @@ impl Deploy {
         let is_tape = |binding: &LlmBinding| matches!(binding.kind, LlmKind::Cassette { .. });
         let (tapes, others): (Vec<_>, Vec<_>) = deployment.llm.values().partition(|it| is_tape(it));
         for binding in others.into_iter().chain(tapes) {
-            outside = outside.with_models(self.model(&deployment, binding)?);
+            outside = outside
+                .with_models(self.model(&deployment, binding)?)
+                .accepting(binding.models.iter().cloned(), binding.accepts.clone());
         }
+        for (label, secret) in &deployment.secrets {
+            let bound = Secret::new(self.resolve(&secret.value)?, secret.hosts.clone())
+                .map_err(|error| Failure::usage(format!("secret `{label}`: {error}")))?;
+            outside = outside.with_secret(label.clone(), bound);
+        }
+        for host in &deployment.hosts {
+            outside = outside.with_host(host.host.clone(), host.accepts.clone());
+        }
+        let root = self.config.parent().unwrap_or(Path::new("/")).to_owned();
+        let files = HostFiles::new(HostFilesConfig { root, kept: vec![state.to_owned()] });
+        outside = outside.with_files(Arc::new(files), deployment.ceilings.files.clone());
         let ceiling = deployment.ceilings.http.clone();
         outside = outside.with_spending(deployment.spending.clone());
         outside = outside.with_http(Arc::new(Http::new(HttpConfig::default())), ceiling);

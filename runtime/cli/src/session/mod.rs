@@ -36,7 +36,9 @@ use tokio::sync::mpsc;
 use wflo::Runtime;
 use wflo_backends::{SystemClock, SystemEntropy};
 use wflo_journal::{Journal, MasterKeyError, MasterSource, OpenError};
-use wflo_sandbox::{Sandbox, SandboxConfig};
+use wflo_sandbox::{Apart, CompileLimits, Sandbox, SandboxConfig};
+
+use crate::args::COMPILE;
 
 pub(crate) use self::audits::{Export, Keys, NoteMasterKey, Report, ReportView, RotateKey};
 use self::client::{Connection, NotConnected, Outcome};
@@ -245,7 +247,7 @@ async fn hold(place: &Place) -> Result<Result<Holder, OpenError>, Failure> {
     };
     let sandbox = sandbox(Some(&place.state))?;
     let runtime = Runtime::new(journal, sandbox, Arc::new(SystemClock), Arc::new(SystemEntropy));
-    Ok(Ok(Holder::new(Service::new(runtime), &place.state, place.keeping.clone())))
+    Ok(Ok(Holder::new(Service::new(runtime, place.state.clone()), &place.state, place.keeping.clone())))
 }
 
 /// Why the store does not open, and what to do about it.
@@ -289,8 +291,12 @@ fn io_hint(error: &io::Error) -> Option<&'static str> {
     }
 }
 
-/// A sandbox, with its compiled code kept in the state folder if there is one.
+/// A sandbox, with its compiled code kept in the state folder if there is one. Components are compiled in a process of
+/// their own: this one has runs to drive.
 pub(crate) fn sandbox(state: Option<&Path>) -> Result<Arc<Sandbox>, Failure> {
     let cache_dir = state.map(|state| state.join("compiled"));
-    Sandbox::new(SandboxConfig { cache_dir, ..SandboxConfig::default() }).map_err(Failure::bug)
+    let itself = std::env::current_exe().map_err(Failure::bug)?;
+    let compiler = Apart::new(itself, [COMPILE.into()], CompileLimits::default());
+    let config = SandboxConfig { cache_dir, ..SandboxConfig::default() };
+    Sandbox::with_compiler(config, Arc::new(compiler)).map_err(Failure::bug)
 }

@@ -1,6 +1,7 @@
 //! Performs operations on the one runtime of this process.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use wflo::{Act, Host, RunStatus, RunView, Runtime, RuntimeError, Standing, Voter};
@@ -13,6 +14,8 @@ use crate::failure::Failure;
 /// The runtime, and the deployments of those who are having runs driven.
 pub(crate) struct Service {
     runtime: Arc<Runtime>,
+    /// The folder of the store.
+    state: PathBuf,
     /// Open for as long as somebody uses them: commands of one deployment share its databases and tapes, and a file
     /// that has changed is read again.
     hosts: Mutex<HashMap<Deploy, Weak<Host>>>,
@@ -34,8 +37,8 @@ impl<E: Into<Failure>> From<E> for Refusal {
 }
 
 impl Service {
-    pub(crate) fn new(runtime: Runtime) -> Self {
-        Self { runtime: Arc::new(runtime), hosts: Mutex::default() }
+    pub(crate) fn new(runtime: Runtime, state: PathBuf) -> Self {
+        Self { runtime: Arc::new(runtime), state, hosts: Mutex::default() }
     }
 
     pub(crate) fn runtime(&self) -> &Runtime {
@@ -52,9 +55,10 @@ impl Service {
         if let Some(host) = self.hosts().get(deploy).and_then(Weak::upgrade) {
             return Ok(host);
         }
-        let opening = deploy.clone();
+        let (opening, state) = (deploy.clone(), self.state.clone());
         // Files are read and databases opened: not on a thread that others need.
-        let host = tokio::task::spawn_blocking(move || opening.open()).await.map_err(Failure::bug)??;
+        let host =
+            tokio::task::spawn_blocking(move || opening.open(&state)).await.map_err(Failure::bug)??;
         if let Some(text) = &deploy.text {
             let file = deploy.config.display().to_string();
             self.runtime.note_deployment(&file, Digest::of(text.as_bytes())).await?;

@@ -36,4 +36,4 @@ macro_rules! as_text {
         }
     };
 }
-use as_text;
+pub(crate) use as_text;

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use wflo_model::Limits;
-use wflo_sandbox::{End, Program, Sandbox, SandboxConfig, SandboxError};
+use wflo_sandbox::{
+    CodeSettings, CompileError, Compiler, End, LoadError, Program, Sandbox, SandboxConfig, SandboxError,
+};
 
 use crate::gate::Recorder;
 use crate::guests;
@@ -79,4 +81,71 @@ fn a_folder_that_cannot_be_made_is_an_error() {
     let config =
         SandboxConfig { cache_dir: Some(file.join("code")), instances: 1, ..SandboxConfig::default() };
     assert!(matches!(Sandbox::new(config), Err(SandboxError::CacheDir { .. })));
+}
+
+#[tokio::test]
+async fn what_was_not_used_for_longest_goes_when_the_folder_is_full() {
+    let home = tempfile::tempdir().unwrap();
+    let dir = home.path().join("code");
+    let load = async |guest: &str, cache_bytes: u64| {
+        let config = SandboxConfig {
+            cache_dir: Some(dir.clone()),
+            instances: 1,
+            cache_bytes,
+            ..SandboxConfig::default()
+        };
+        Sandbox::new(config).unwrap().load(&guests::component(guest)).await.unwrap().from_cache()
+    };
+    let bytes = || files(&dir, "cwasm").iter().map(|path| fs::metadata(path).unwrap().len()).sum::<u64>();
+    assert!(!load("odd", 1 << 30).await && !load("stranger", 1 << 30).await);
+    // It is used once more, and so the other is the older one.
+    assert!(load("odd", 1 << 30).await);
+    let before = bytes();
+    assert!(!load("reader", 1 << 30).await);
+    let all = bytes();
+    fs::remove_dir_all(&dir).unwrap();
+    assert!(!load("odd", 1 << 30).await && !load("stranger", 1 << 30).await);
+    assert!(load("odd", 1 << 30).await && bytes() == before);
+    // One byte too few for all three.
+    assert!(!load("reader", all - 1).await);
+    assert!(load("odd", 1 << 30).await && load("reader", 1 << 30).await && bytes() < all);
+    assert!(!load("stranger", 1 << 30).await);
+    // What is written just now stays, however little room there is.
+    assert!(!load("pacer", 0).await);
+    assert_eq!((files(&dir, "cwasm").len(), files(&dir, "sha256").len()), (1, 1));
+    assert!(load("pacer", 0).await);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_folder_that_is_a_link_is_not_used() {
+    let home = tempfile::tempdir().unwrap();
+    let (real, link) = (home.path().join("real"), home.path().join("link"));
+    fs::create_dir(&real).unwrap();
+    std::os::unix::fs::symlink(&real, &link).unwrap();
+    let config = SandboxConfig { cache_dir: Some(link), instances: 1, ..SandboxConfig::default() };
+    assert!(matches!(Sandbox::new(config), Err(SandboxError::CacheDir { .. })));
+}
+
+#[tokio::test]
+async fn who_supplies_a_compiler_has_it_asked_and_only_for_what_is_not_kept() {
+    struct Refuses;
+
+    impl Compiler for Refuses {
+        fn compile(&self, settings: &CodeSettings, component: &[u8]) -> Result<Vec<u8>, CompileError> {
+            let message = format!("{} bytes for {}", component.len(), settings.max_memory >> 20);
+            Err(CompileError::Invalid { message })
+        }
+    }
+
+    let home = tempfile::tempdir().unwrap();
+    let dir = home.path().join("code");
+    let config = SandboxConfig { cache_dir: Some(dir.clone()), instances: 2, ..SandboxConfig::default() };
+    let sandbox = Sandbox::with_compiler(config.clone(), Arc::new(Refuses)).unwrap();
+    let refused = sandbox.load(b"component").await.map(|_| ());
+    assert!(matches!(&refused, Err(LoadError::Compile { .. })), "{refused:?}");
+    assert!(refused.unwrap_err().to_string().contains("9 bytes for 512"));
+    fresh(&dir).await;
+    let sandbox = Sandbox::with_compiler(config, Arc::new(Refuses)).unwrap();
+    assert!(sandbox.load(&guests::component("odd")).await.unwrap().from_cache());
 }

@@ -28,19 +28,19 @@ async fn fault(step: &str, limits: Limits, kind: FaultKind, words: &[&str]) {
 #[tokio::test]
 async fn an_endless_loop_runs_out_of_fuel() {
     let limits = Limits { fuel: 50_000_000, ..Limits::default() };
-    fault("loop_forever", limits, FaultKind::OutOfFuel, &["50000000"]).await;
+    fault("loop_forever", limits, FaultKind::OutOfFuel, &["50000000", "`fuel`"]).await;
 }
 
 #[tokio::test]
 async fn an_endless_loop_with_much_fuel_meets_its_deadline() {
     let limits = Limits { fuel: u64::MAX / 2, timeout: Duration::from_millis(60), ..Limits::default() };
-    fault("loop_forever", limits, FaultKind::Deadline, &["60ms"]).await;
+    fault("loop_forever", limits, FaultKind::Deadline, &["60ms", "`timeout_seconds`"]).await;
 }
 
 #[tokio::test]
 async fn memory_ends_at_its_limit() {
     let limits = Limits { memory: 4 << 20, ..Limits::default() };
-    fault("memory_bomb", limits.clone(), FaultKind::OutOfMemory, &["4194304 bytes"]).await;
+    fault("memory_bomb", limits.clone(), FaultKind::OutOfMemory, &["4194304 bytes", "`memory`"]).await;
     fault("memory_once", limits, FaultKind::OutOfMemory, &[]).await;
     let (ended, _) = run("memory_once").await;
     assert!(matches!(ended.end, End::Output(_)));
@@ -50,6 +50,20 @@ async fn memory_ends_at_its_limit() {
 #[tokio::test]
 async fn a_limit_below_what_the_component_starts_with_is_a_fault_too() {
     fault("ok", Limits { memory: 1 << 16, ..Limits::default() }, FaultKind::OutOfMemory, &[]).await;
+}
+
+#[tokio::test]
+async fn what_a_component_is_made_of_is_limited_too() {
+    let few = Limits { instances: 1, ..Limits::default() };
+    fault("ok", few, FaultKind::TooManyInstances, &["more than 1 core instances", "`instances`"]).await;
+    let small = Limits { tables: 1, ..Limits::default() };
+    fault("ok", small, FaultKind::OutOfMemory, &["more than 1 elements", "`tables`"]).await;
+}
+
+#[tokio::test]
+async fn a_flood_of_log_is_a_fault() {
+    let limits = Limits { log: 10_000, ..Limits::default() };
+    fault("log_flood", limits, FaultKind::TooMuchLog, &["more than 16 times 10000 bytes", "`log`"]).await;
 }
 
 #[tokio::test]
@@ -76,7 +90,7 @@ async fn misuse_of_the_host_is_a_trap() {
 #[tokio::test]
 async fn output_must_be_json_within_its_limit() {
     fault("bad_output", Limits::default(), FaultKind::BadOutput, &["not JSON"]).await;
-    fault("big_output", Limits::default(), FaultKind::BadOutput, &["more than 1048576"]).await;
+    fault("big_output", Limits::default(), FaultKind::BadOutput, &["more than 1048576", "`output`"]).await;
 }
 
 #[tokio::test]
@@ -85,13 +99,19 @@ async fn calls_are_counted() {
         run_with("many_calls", Recorder::default(), &Limits { calls: 50, ..Limits::default() }).await;
     assert!(matches!(ended.end, End::Output(_)));
     assert_eq!(gate.calls.len(), 50);
-    fault("many_calls", Limits { calls: 49, ..Limits::default() }, FaultKind::TooManyCalls, &["49"]).await;
+    fault(
+        "many_calls",
+        Limits { calls: 49, ..Limits::default() },
+        FaultKind::TooManyCalls,
+        &["49", "`calls`"],
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn big_arguments_and_big_answers_are_refused() {
     // Refused while it is copied out of the guest, and, where there is room to copy, when it is counted.
-    fault("big_argument", Limits::default(), FaultKind::TooMuchData, &[]).await;
+    fault("big_argument", Limits::default(), FaultKind::TooMuchData, &["8388608", "`call_bytes`"]).await;
     let room = Limits { call_bytes: 1 << 20, output: 64 << 20, ..Limits::default() };
     fault("big_argument", room, FaultKind::TooMuchData, &["`wflo:db/sql.query`", "1048576 bytes"]).await;
 
@@ -99,6 +119,20 @@ async fn big_arguments_and_big_answers_are_refused() {
     let gate = Recorder::answering([Answer::Result(Ok(answer))]);
     let (ended, _) = run_with("query", gate, &Limits { call_bytes: 500, ..Limits::default() }).await;
     assert!(matches!(ended.end, End::Fault(Fault { kind: FaultKind::TooMuchData, .. })), "{:?}", ended.end);
+}
+
+#[tokio::test]
+async fn all_calls_together_have_a_limit() {
+    let limits = |traffic| Limits { traffic, ..Limits::default() };
+    fault("many_calls", limits(1_000), FaultKind::TooMuchData, &["more than 1000 bytes", "`traffic`"]).await;
+    let (ended, gate) = run_with("many_calls", Recorder::default(), &limits(1_000)).await;
+    assert!(
+        matches!(ended.end, End::Fault(_)) && (5..15).contains(&gate.calls.len()),
+        "{:?}",
+        gate.calls.len()
+    );
+    let (ended, _) = run_with("many_calls", Recorder::default(), &limits(10_000)).await;
+    assert!(matches!(ended.end, End::Output(_)));
 }
 
 #[tokio::test]
@@ -171,6 +205,7 @@ async fn a_step_knows_what_its_context_says() {
         inputs: serde_json::from_value(json!({"amount": 12})).unwrap(),
         outputs: [("before".parse().unwrap(), json!({"risk": "high"}))].into(),
         item: Some(json!("item")),
+        folders: Vec::new(),
         decision: Some(Decision {
             status: DecisionStatus::Approved,
             votes: vec![DecisionVote { by: "alice".into(), approved: true, comment: Some("fine".into()) }],

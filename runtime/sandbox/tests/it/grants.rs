@@ -24,10 +24,11 @@ async fn ungranted_imports_name_the_grant_to_add() {
             "`wflo:llm/tasks@0.1.0` is imported but not granted; add `grants.llm = [\"<model>\"]`",
             "`wflo:db/sql@0.1.0` is imported but not granted; add \
              `grants.db.<label> = { read = [\"<table>\"] }`",
+            "`wflo:secret/secrets@0.1.0` is imported but not granted; add `grants.secrets = [\"<label>\"]`",
         ]
     );
-    assert_eq!(missing("greedy", &[Capability::Llm]).await.len(), 1);
-    assert!(missing("greedy", &[Capability::Llm, Capability::Db]).await.is_empty());
+    assert_eq!(missing("greedy", &[Capability::Llm]).await.len(), 2);
+    assert!(missing("greedy", &[Capability::Llm, Capability::Db, Capability::Secrets]).await.is_empty());
     assert!(missing("odd", &[Capability::Db]).await.is_empty());
 }
 
@@ -64,9 +65,20 @@ async fn every_function_that_reaches_outside_goes_through_the_gate() {
     let decision =
         json!({"status": "rejected", "votes": [{"by": "ann", "approved": false, "comment": "no"}]});
     let changed = json!({"columns": ["changed"], "rows": [[{"integer": "1"}]]});
-    let answers =
-        [chat, task.clone(), task, rows, json!({"changed": 4}), decision, changed, json!("approved")];
-    let answers: VecDeque<_> = answers.into_iter().map(|answer| Answer::Result(Ok(answer))).collect();
+    let answers = [
+        chat,
+        task.clone(),
+        task.clone(),
+        rows,
+        json!({"changed": 4}),
+        decision,
+        changed,
+        json!("approved"),
+        json!("wflo-secret-1"),
+    ];
+    let others = vec![task; 5];
+    let answers: VecDeque<_> =
+        answers.into_iter().chain(others).map(|answer| Answer::Result(Ok(answer))).collect();
     let gate = Recorder::answering(answers);
     let ended = program("greedy").await.run("all", Box::new(gate), &Limits::default()).await;
     let End::Output(said) = ended.end else { panic!("{:?}", ended.end) };
@@ -76,10 +88,10 @@ async fn every_function_that_reaches_outside_goes_through_the_gate() {
     let mut reached: Vec<_> =
         gate.calls.iter().map(|call| (call.interface.as_str(), call.function.as_str())).collect();
     reached.sort_unstable();
-    // Those of wasi:http are another guest's, in `http.rs`.
+    // Those of WASI are other guests', in `http.rs` and `files.rs`.
     let outside = FUNCTIONS
         .iter()
-        .filter(|(interface, _, reach)| *reach == Reach::Gate && !interface.starts_with("wasi:http/"));
+        .filter(|(interface, _, reach)| *reach == Reach::Gate && !interface.starts_with("wasi:"));
     assert_eq!(reached, outside.map(|(interface, function, _)| (*interface, *function)).collect::<Vec<_>>());
 
     assert_eq!(
@@ -97,6 +109,8 @@ async fn every_function_that_reaches_outside_goes_through_the_gate() {
     assert_eq!(gate.calls[6].args, pay);
     assert_eq!(gate.calls[7].args, json!({"name": "amount", "value": 150}));
 
+    assert_eq!(gate.calls[8].args, json!({"label": "stripe"}));
+
     for (said, expect) in said.iter().zip([
         "cost_usd: \"0.01\"",
         "value: \"{\\\"a\\\":1}\"",
@@ -106,6 +120,12 @@ async fn every_function_that_reaches_outside_goes_through_the_gate() {
         "status: Status::Rejected",
         "Integer(1)",
         "Ok(Verdict::Approved)",
+        "Ok(\"wflo_secret_1\")",
+        "estimated: true",
+        "estimated: true",
+        "estimated: true",
+        "estimated: true",
+        "estimated: true",
         "Invalid(\"`data` is not JSON",
         "UnknownModel(",
         "Invalid(\"the details are not JSON",

@@ -27,6 +27,8 @@ struct Case {
     step: Option<String>,
     /// The kind of fault it ends with.
     fault: Option<String>,
+    /// The limit that the fault names.
+    limit: Option<String>,
     /// The kind of fault that asking it for its steps ends with.
     describe: Option<String>,
     /// Why it never runs.
@@ -97,8 +99,10 @@ async fn hand_written_programs_end_as_expected() {
         let [expect] = &ends.into_iter().flatten().collect::<Vec<_>>()[..] else {
             panic!("`{name}` must have one end");
         };
-        if !came_to.starts_with(expect) || !case.says.iter().all(|words| came_to.contains(words)) {
-            wrong.push(format!("`{name}` should have come to `{expect}` {:?}: {came_to}", case.says));
+        let limit = case.limit.iter().map(|limit| format!("(`{limit}`)"));
+        let words: Vec<_> = case.says.iter().cloned().chain(limit).collect();
+        if !came_to.starts_with(expect) || !words.iter().all(|words| came_to.contains(words)) {
+            wrong.push(format!("`{name}` should have come to `{expect}` {words:?}: {came_to}"));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

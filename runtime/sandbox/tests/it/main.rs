@@ -2,6 +2,7 @@
 
 mod cache;
 mod ends;
+mod files;
 mod forge;
 mod gate;
 mod grants;

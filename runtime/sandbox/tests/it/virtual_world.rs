@@ -101,11 +101,11 @@ async fn prints_are_lines_in_the_order_of_things() {
 }
 
 #[tokio::test]
-async fn a_flood_of_log_is_cut() {
-    let limits = Limits { log: 10_000, ..Limits::default() };
+async fn much_log_is_cut() {
+    let limits = Limits { log: 400_000, ..Limits::default() };
     let (ended, gate) = run_with("log_flood", Recorder::default(), &limits).await;
-    assert!(matches!(ended.end, End::Output(_)));
-    assert!(gate.log.len() < 1000, "{}", gate.log.len());
+    assert!(matches!(ended.end, End::Output(_)), "{:?}", ended.end);
+    assert!(gate.log.len() < 30_000, "{}", gate.log.len());
     let last = gate.log.last().unwrap();
     let expect = format!("{} lines were dropped", 200_000 - (gate.log.len() - 1));
     assert!(last.contains(&expect), "{last}");

@@ -46,7 +46,7 @@ pub(super) async fn log_in(State(app): State<Arc<App>>, request: Request) -> Res
     let LogIn { name, token, next } = read(Request::from_parts(parts, body)).await?;
     let next = within(&next);
     let Ok(principal) = name.trim().parse::<PrincipalName>() else {
-        app.attempts.failed(from);
+        app.attempts.failed(from, tokio::time::Instant::now());
         return Ok(form(
             StatusCode::UNAUTHORIZED,
             Some("This name and token do not go together."),

@@ -14,6 +14,9 @@ use super::{PageError, Visitor, subject};
 use crate::api::{EventLine, timeline};
 use crate::site::App;
 
+/// Events on the page: the newest.
+const MOST: usize = 1000;
+
 pub(super) async fn page(
     State(app): State<Arc<App>>,
     Visitor(person): Visitor,
@@ -31,7 +34,7 @@ pub(super) async fn page(
         @for step in &run.steps { (one(step)) }
         @if !cost.models.is_empty() { h2 { "Models" } (models(&cost)) }
         h2 { "What happened" }
-        (happened(&events))
+        (happened(id, &events))
     };
     Ok(super::page(&person, &format!("{} {}", run.workflow, run.version), "", body))
 }
@@ -115,8 +118,12 @@ fn models(cost: &CostView) -> Markup {
     }
 }
 
-fn happened(events: &[EventLine]) -> Markup {
+fn happened(run: RunId, events: &[EventLine]) -> Markup {
+    let (earlier, events) = events.split_at(events.len().saturating_sub(MOST));
     html! {
+        @if !earlier.is_empty() {
+            p.hint { (earlier.len()) " earlier events: " code { "wflo audit show " (run) } " prints all of them." }
+        }
         ol.timeline {
             @for event in events {
                 li value=(event.seq) {

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 use wflo_engine::{About, Approval, ApprovalState, Event, Recorded};
 use wflo_journal::{OutboxKey, ReadError};
-use wflo_model::{ApprovalId, Label};
+use wflo_manifest::Plan;
+use wflo_model::{ApprovalId, Label, StepName};
 use wflo_ports::{Notification, NotificationKind};
 
 use super::row::{Waiting, hex};
@@ -43,15 +44,17 @@ impl Runtime {
         waiting: &Waiting,
     ) -> Result<Option<Told>, RuntimeError> {
         let run = waiting.run;
-        let (workflow, asked) = {
+        let (workflow, asked, plan) = {
             let state = self.state(run).await?;
+            let plan = self.plan(&state).await?;
             let workflow = state.created().map(|created| created.workflow.clone());
             let approval = match waiting.notice.about {
                 About::Asked { approval } | About::Decided { approval } => state.approval(&approval).cloned(),
                 _ => None,
             };
-            (workflow, approval)
+            (workflow, approval, plan)
         };
+        let of;
         let pages = host.outside.pages();
         let mut notification = Notification {
             id: hex(&key.id),
@@ -72,10 +75,12 @@ impl Runtime {
         match (waiting.notice.about, asked) {
             (About::Asked { approval }, Some(asked)) if asked.state == ApprovalState::Open => {
                 notification.kind = NotificationKind::Asked;
+                of = asked.unit().map(|unit| unit.step);
                 asks(&mut notification, approval, &asked, pages);
             }
             (About::Decided { approval }, Some(asked)) => {
                 notification.kind = NotificationKind::Decided { outcome: outcome(&asked) };
+                of = asked.unit().map(|unit| unit.step);
                 asks(&mut notification, approval, &asked, pages);
                 notification.details = Some(json!({ "votes": votes(&asked) }));
             }
@@ -85,6 +90,7 @@ impl Runtime {
                 let event = recorded(&entry).map_err(crate::LogFailed::from)?;
                 notification.about = format!("{run}/{seq}");
                 notification.step = event.place.unit_id().map(|unit| unit.to_string());
+                of = event.place.unit_id().map(|unit| unit.step);
                 notification.details = Some(happened(&event));
             }
             // It is decided by now, and nobody is asked any more.
@@ -92,8 +98,14 @@ impl Runtime {
         }
         let (workflow, step) = (notification.workflow.as_deref(), notification.step.as_deref());
         notification.title = notification.kind.title(workflow, step);
-        Ok(Some(Told { notification, labels: BTreeSet::new() }))
+        Ok(Some(Told { notification, labels: labels(&plan, of.as_ref()) }))
     }
+}
+
+/// The labels of what is told of a step; of what is told of a run, those of all its steps.
+fn labels(plan: &Plan, step: Option<&StepName>) -> BTreeSet<Label> {
+    let steps = plan.steps.iter().filter(|of| step.is_none_or(|step| of.name == *step));
+    steps.flat_map(|of| of.labels.iter().cloned()).collect()
 }
 
 /// Fills in what is known of a question.

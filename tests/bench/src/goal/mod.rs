@@ -6,6 +6,7 @@ mod command;
 mod crowd;
 mod decay;
 mod memory;
+mod neighbours;
 mod parked;
 mod recovery;
 mod resume;
@@ -39,6 +40,7 @@ macro_rules! goals {
 /// All of them, in the order of the table.
 pub(crate) const ALL: &[Goal] = goals! {
     sandbox: "an instance of a step, made and dropped",
+    neighbours: "a trivial step beside a guest at its limits",
     sequence: "one run, its steps one after another",
     crowd: "64 runs at once of 10 steps each",
     decay: "200,000 steps in one store",

@@ -48,7 +48,7 @@ pub(crate) async fn measure(args: &Args) -> Result<Vec<Row>> {
 
 /// A gate that nothing passes.
 #[derive(Default)]
-struct Closed(StepContext);
+pub(super) struct Closed(StepContext);
 
 #[async_trait]
 impl Gate for Closed {

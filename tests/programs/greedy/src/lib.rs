@@ -1,4 +1,4 @@
-//! Imports models, databases and approvals, calls every function of theirs that reaches outside, and calls its host while it describes itself.
+//! Imports models, databases, approvals and secrets, calls every function of theirs that reaches outside, and calls its host while it describes itself.
 
 wit_bindgen::generate!({
     inline: r#"
@@ -9,10 +9,11 @@ wit_bindgen::generate!({
             import wflo:db/sql@0.1.0;
             import wflo:approval/gate@0.1.0;
             import wflo:approval/policy@0.1.0;
+            import wflo:secret/secrets@0.1.0;
             export wflo:step/handler@0.1.0;
         }
     "#,
-    path: ["../../../wit/deps/logging", "../../../wit/step", "../../../wit/llm", "../../../wit/db", "../../../wit/approval"],
+    path: ["../../../wit/deps/logging", "../../../wit/step", "../../../wit/llm", "../../../wit/db", "../../../wit/approval", "../../../wit/secret"],
     world: "test:greedy/greedy",
     generate_all,
 });
@@ -21,6 +22,7 @@ use exports::wflo::step::handler::{Failure, Guest, StepInfo, Undo};
 use wflo::approval::{gate, policy};
 use wflo::db::sql::{self, Value};
 use wflo::llm::{chat, tasks};
+use wflo::secret::secrets;
 
 struct Greedy;
 export!(Greedy);
@@ -51,6 +53,12 @@ impl Guest for Greedy {
             format!("{:?}", gate::request(&ask("[1]"))),
             format!("{:?}", sql::call("bank", "pay", r#"{"amount":150}"#)),
             format!("{:?}", policy::fact("amount", "150")),
+            format!("{:?}", secrets::placeholder("stripe")),
+            format!("{:?}", tasks::transform("gpt-4", "[1]", "add one", "{}")),
+            format!("{:?}", tasks::validate("gpt-4", "[1]", &["is one".into()])),
+            format!("{:?}", tasks::generate_code("gpt-4", "rust", "{}")),
+            format!("{:?}", tasks::moderate("gpt-4", "text", &["be kind".into()])),
+            format!("{:?}", tasks::synthesize("gpt-4", "[1]", "sum up", "{}")),
             // These never reach the gate.
             format!("{:?}", tasks::analyze("gpt-4", "not json", "look", "{}")),
             format!("{:?}", tasks::classify("no such name", "text", &["a".into()])),

@@ -32,7 +32,15 @@ impl Guest for Pacer {
             output_schema: None,
             facts: Vec::new(),
         };
-        vec![step("nothing"), step("reads-N"), step("asks-N"), step("pauses-N")]
+        vec![
+            step("nothing"),
+            step("reads-N"),
+            step("asks-N"),
+            step("pauses-N"),
+            step("spins"),
+            step("grows"),
+            step("floods"),
+        ]
     }
 
     fn run(step: String) -> Result<String, Failure> {
@@ -46,6 +54,18 @@ impl Guest for Pacer {
                 reads(times)?;
                 pause()?;
             }
+            "spins" => loop {
+                std::hint::black_box(());
+            },
+            "grows" => {
+                let mut all = Vec::new();
+                loop {
+                    all.push(std::hint::black_box(vec![1_u8; 1 << 20]));
+                }
+            }
+            "floods" => loop {
+                println!("on and on");
+            },
             other => return Err(Failure::Permanent(format!("no step `{other}`"))),
         }
         Ok("null".into())

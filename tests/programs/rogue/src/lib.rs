@@ -136,6 +136,17 @@ const STEPS: &[(&str, Step)] = &[
         ]))
     }),
     ("escapes", || Ok(escapes())),
+    ("races_a_link", || Ok(races())),
+    ("writes_into_what_it_was_lent", || {
+        Ok(listed(&[
+            failed(fs::write("/data/new.txt", "x")),
+            failed(fs::write("/data/hello.txt", "x")),
+            failed(fs::create_dir("/data/folder")),
+            failed(fs::remove_file("/data/hello.txt")),
+            failed(fs::rename("/data/hello.txt", "/data/other.txt")),
+            failed(fs::hard_link("/data/hello.txt", "/data/other.txt")),
+        ]))
+    }),
     ("writes_files", || {
         Ok(listed(&[
             failed(fs::write("/tmp/owned", "x")),
@@ -220,24 +231,38 @@ fn around() -> String {
     ])
 }
 
-/// Ways to a file that nobody gave it.
+/// Ways to a file that nobody gave it; the first is to one that somebody may have.
 fn escapes() -> String {
     let ways = [
+        "/data/hello.txt",
         "/etc/passwd",
         "etc/passwd",
         "../etc/passwd",
         "../../../../../../../../etc/passwd",
         "/data/../etc/passwd",
+        "/data/../secret.txt",
         "/data/../../../../etc/passwd",
-        "/data/./.././etc/passwd",
+        "/data/./.././secret.txt",
         "//etc/passwd",
+        "/data/link_out",
+        "/data/folder_out/secret.txt",
+        "/data/absolute_link",
+        "/data/link_to_link",
         "/proc/self/environ",
         "/proc/self/root/etc/passwd",
         "/dev/fd/0",
         "..\\..\\etc\\passwd",
-        "/data/\u{2025}/etc/passwd",
-        ".wflo/store",
+        "/data/\u{2025}/secret.txt",
         "/.wflo/master.key",
     ];
-    listed(&ways.map(|way| failed(fs::read(way))))
+    let done = ways.iter().filter(|way| fs::read(way).is_ok()).count();
+    listed(&[format!("{done} done"), format!("{} refused", ways.len() - done)])
+}
+
+/// What it ever sees behind a link that leads in and out by turns, other than what is in.
+fn races() -> String {
+    let seen = (0..200).filter_map(|_| fs::read_to_string("/data/turns").ok());
+    let mut odd: Vec<String> = seen.filter(|text| text != "hello").collect();
+    odd.dedup();
+    listed(&odd)
 }

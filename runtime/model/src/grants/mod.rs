@@ -6,7 +6,15 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{DbAccess, HttpGrant, InterfaceName, Label, ModelName};
+use crate::{ChannelName, DbAccess, HttpGrant, InterfaceName, Label, ModelName};
+
+mod files;
+mod mail;
+#[cfg(test)]
+mod tests;
+
+pub use files::{BadPath, FileGrant, GuestPath, HostPath};
+pub use mail::{BadMailPattern, MailPattern};
 
 /// Everything one step may reach. Empty by default: nothing.
 ///
@@ -31,6 +39,24 @@ pub struct Grants {
     /// Interfaces that the host brings itself: what each of its own grants says, in its own words.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub interfaces: BTreeMap<InterfaceName, Vec<Value>>,
+    /// Folders of the host, to read.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub files: BTreeSet<FileGrant>,
+    /// Channels for notifications.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub notify: BTreeSet<ChannelName>,
+    /// Addresses to write mail to.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub mail: BTreeSet<MailPattern>,
+    /// Knowledge bases, by the label the deployment binds.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub knowledge: BTreeSet<Label>,
+    /// Terraform folders, by the label the deployment binds.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub terraform: BTreeSet<Label>,
+    /// Secrets, by the label the deployment binds: as placeholders, which the host fills in where they are bound to.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub secrets: BTreeSet<Label>,
 }
 
 impl Grants {
@@ -42,9 +68,17 @@ impl Grants {
         let interface = |(name, narrow): (&InterfaceName, &Vec<Value>)| {
             self.interfaces.get(name).is_some_and(|wide| narrow.iter().all(|grant| wide.contains(grant)))
         };
+        let files = |narrow: &FileGrant| self.files.iter().any(|wide| wide.covers(narrow));
+        let mail = |narrow: &MailPattern| self.mail.iter().any(|wide| wide.covers(narrow));
         narrower.llm.is_subset(&self.llm)
             && narrower.interfaces.iter().all(interface)
             && narrower.http.iter().all(http)
+            && narrower.files.iter().all(files)
+            && narrower.mail.iter().all(mail)
+            && narrower.notify.is_subset(&self.notify)
+            && narrower.knowledge.is_subset(&self.knowledge)
+            && narrower.terraform.is_subset(&self.terraform)
+            && narrower.secrets.is_subset(&self.secrets)
             && narrower
                 .db
                 .iter()
@@ -60,6 +94,12 @@ impl Grants {
             let more: Vec<_> = grants.iter().filter(|grant| !mine.contains(grant)).cloned().collect();
             mine.extend(more);
         }
+        self.files.extend(other.files.iter().cloned());
+        self.notify.extend(other.notify.iter().cloned());
+        self.mail.extend(other.mail.iter().cloned());
+        self.knowledge.extend(other.knowledge.iter().cloned());
+        self.terraform.extend(other.terraform.iter().cloned());
+        self.secrets.extend(other.secrets.iter().cloned());
         for (label, access) in &other.db {
             self.db.entry(label.clone()).or_default().widen(access);
         }
@@ -68,35 +108,18 @@ impl Grants {
     /// The capabilities these grants open: which interfaces a component that has them may import.
     #[must_use]
     pub fn capabilities(&self) -> BTreeSet<Capability> {
-        let db = (!self.db.is_empty()).then_some(Capability::Db);
-        let llm = (!self.llm.is_empty()).then_some(Capability::Llm);
-        let http = (!self.http.is_empty()).then_some(Capability::Http);
-        db.into_iter().chain(llm).chain(http).collect()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::Grants;
-
-    #[test]
-    fn grants_of_a_hosts_interface_cover_what_says_the_same() {
-        let of = |wards: &[&str]| {
-            let grants = wards.iter().map(|ward| json!({"ward": ward})).collect();
-            Grants {
-                interfaces: [("clinic:ehr/records".parse().unwrap(), grants)].into(),
-                ..Grants::default()
-            }
-        };
-        let mut grants = of(&["3", "4"]);
-        assert!(grants.covers(&grants) && grants.covers(&of(&["4"])) && grants.covers(&Grants::default()));
-        assert!(!grants.covers(&of(&["5"])) && !Grants::default().covers(&of(&["3"])));
-        grants.widen(&of(&["5", "3"]));
-        assert_eq!(grants, of(&["3", "4", "5"]));
-        assert_eq!(serde_json::from_value::<Grants>(json!(grants)).unwrap(), grants);
-        assert_eq!(json!(Grants::default()), json!({}), "plans without such a grant keep their digest");
+        let all = [
+            (Capability::Db, self.db.is_empty()),
+            (Capability::Llm, self.llm.is_empty()),
+            (Capability::Http, self.http.is_empty()),
+            (Capability::Files, self.files.is_empty()),
+            (Capability::Notify, self.notify.is_empty()),
+            (Capability::Mail, self.mail.is_empty()),
+            (Capability::Knowledge, self.knowledge.is_empty()),
+            (Capability::Terraform, self.terraform.is_empty()),
+            (Capability::Secrets, self.secrets.is_empty()),
+        ];
+        all.into_iter().filter(|(_, is_empty)| !is_empty).map(|(capability, _)| capability).collect()
     }
 }
 
@@ -111,6 +134,18 @@ pub enum Capability {
     Llm,
     /// Outgoing HTTP: `wasi:http`.
     Http,
+    /// Folders of the host: `wasi:filesystem`, which is there without it too and then has no folder.
+    Files,
+    /// Notifications: `wflo:notify/channel`.
+    Notify,
+    /// Mail: `wflo:notify/mail`.
+    Mail,
+    /// Knowledge bases: `wflo:knowledge`.
+    Knowledge,
+    /// Infrastructure: `wflo:infra`.
+    Terraform,
+    /// Secrets: `wflo:secret`.
+    Secrets,
 }
 
 impl Capability {
@@ -121,6 +156,12 @@ impl Capability {
             Self::Db => "grants.db.<label> = { read = [\"<table>\"] }",
             Self::Llm => "grants.llm = [\"<model>\"]",
             Self::Http => "grants.http = [\"GET https://<host>/*\"]",
+            Self::Files => "grants.files = [{ host = \"<folder>\", guest = \"/<name>\" }]",
+            Self::Notify => "grants.notify = [\"<channel>\"]",
+            Self::Mail => "grants.mail = [\"*@<domain>\"]",
+            Self::Knowledge => "grants.knowledge = [\"<label>\"]",
+            Self::Terraform => "grants.terraform = [\"<label>\"]",
+            Self::Secrets => "grants.secrets = [\"<label>\"]",
         }
     }
 }
@@ -131,6 +172,12 @@ impl fmt::Display for Capability {
             Self::Db => "db",
             Self::Llm => "llm",
             Self::Http => "http",
+            Self::Files => "files",
+            Self::Notify => "notify",
+            Self::Mail => "mail",
+            Self::Knowledge => "knowledge",
+            Self::Terraform => "terraform",
+            Self::Secrets => "secrets",
         })
     }
 }
@@ -153,6 +200,11 @@ pub fn interface_capability(interface: &str) -> Result<Option<Capability>, BadGr
         | "wasi:random" | "wasi:filesystem" | "wasi:sockets" => Ok(None),
         "wflo:db" => Ok(Some(Capability::Db)),
         "wflo:llm" => Ok(Some(Capability::Llm)),
+        "wflo:secret" => Ok(Some(Capability::Secrets)),
+        "wflo:knowledge" => Ok(Some(Capability::Knowledge)),
+        "wflo:infra" => Ok(Some(Capability::Terraform)),
+        "wflo:notify" if interface.starts_with("wflo:notify/mail") => Ok(Some(Capability::Mail)),
+        "wflo:notify" => Ok(Some(Capability::Notify)),
         "wasi:http" => Ok(Some(Capability::Http)),
         _ => Err(BadGrant { interface: interface.to_owned() }),
     }

@@ -1,0 +1,5 @@
+//! Files of this machine.
+
+mod folder;
+
+pub use folder::{HostFiles, HostFilesConfig};
