@@ -233,6 +233,7 @@ impl AttemptGate {
                 Ok(result)
             }
             Operation::Cost(report) => self.charge(call, report),
+            Operation::Own(own) => self.own(call, own, None).await,
             Operation::Call(_) | Operation::Fact(_) | Operation::Output(_) => {
                 Err(Stop::Host(format!("`{}` was not bound", call.call)))
             }

@@ -42,6 +42,8 @@ pub(crate) enum Operation {
     Secret(SecretCall),
     /// `wflo:step/context.report-cost`
     Cost(CostReport),
+    /// A call of an interface that the host brings itself.
+    Own(OwnCall),
     /// What the guest returned: no guest calls it, and it is judged where the step ends.
     Output(Value),
 }

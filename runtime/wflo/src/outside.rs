@@ -105,6 +105,19 @@ impl Outside {
         self
     }
 
+    /// Sets what may be spent above single runs.
+    #[must_use]
+    pub fn with_spending(mut self, spending: Spending) -> Self {
+        self.spending = spending;
+        self
+    }
+
+    /// What may be spent above single runs.
+    #[must_use]
+    pub const fn spending(&self) -> &Spending {
+        &self.spending
+    }
+
     /// Lends an interface that the host brings itself. Within `ceiling`, where there is one, grants decide.
     #[must_use]
     pub fn with_interface<I: Interface>(mut self, interface: Arc<I>, ceiling: Option<Vec<I::Grant>>) -> Self {
