@@ -42,7 +42,6 @@ impl Journal {
         let event = Event::Intent {
             asked: Call::new("wasi:http/outgoing-handler", "handle", args),
             transcript: None,
-            performed: None,
             class,
             args: Digest::ZERO,
             key: Digest::from_bytes([key; 32]),
