@@ -187,7 +187,8 @@ struct Place {
 }
 
 fn read_binding(reader: &mut Reader, mut section: Section<'_>, label: &Label) -> Option<(LlmBinding, Place)> {
-    let kinds: [(&str, Option<fn(LlmServer) -> LlmKind>); 3] =
+    type OfServer = fn(LlmServer) -> LlmKind;
+    let kinds: [(&str, Option<OfServer>); 3] =
         [("openai", Some(LlmKind::OpenAi)), ("anthropic", Some(LlmKind::Anthropic)), ("cassette", None)];
     let kind = section.need("kind").and_then(|node| node.choice(reader, &kinds));
     let list = section.need("models");
