@@ -58,9 +58,9 @@ fn accounts_are_blocked_once_however_often_the_commit_is_cut_off() {
     let (project, people) = Project::fraud();
     let bank = rusqlite::Connection::open(project.path("bank.db")).expect("the bank");
     bank.execute_batch(
-        "CREATE TABLE blockings (account TEXT);
+        "CREATE TABLE blockings (n INTEGER PRIMARY KEY, account TEXT);
          CREATE TRIGGER counted AFTER UPDATE OF status ON accounts
-         BEGIN INSERT INTO blockings VALUES (new.id); END;",
+         BEGIN INSERT INTO blockings (account) VALUES (new.id); END;",
     )
     .expect("a counter of the bank's own");
     let run = project.wflo(&["run", "--json"]).expect_code(10).json();

@@ -90,7 +90,12 @@ fn a_table_whose_changes_cannot_be_kept_is_found_before_anything_runs() {
     let (project, _) = Project::fraud();
     project.wflo(&["check"]).expect_code(0);
     bank(&project)
-        .execute_batch("CREATE TABLE loose AS SELECT * FROM accounts; DROP TABLE accounts; ALTER TABLE loose RENAME TO accounts")
+        .execute_batch(
+            "PRAGMA foreign_keys = OFF;
+             CREATE TABLE loose AS SELECT * FROM accounts;
+             DROP TABLE accounts;
+             ALTER TABLE loose RENAME TO accounts;",
+        )
         .expect("the owner changes the schema");
     let checked = project.wflo(&["check"]).expect_code(2);
     let said = "table `accounts` of database `bank` has no primary key";

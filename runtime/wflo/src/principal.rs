@@ -93,8 +93,9 @@ impl Standing {
 ///
 /// ```
 /// use wflo::Principals;
+/// use wflo_model::Timestamp;
 /// let nobody = Principals::default();
-/// assert!(nobody.authenticate(&"alice".parse().unwrap(), "guess").is_err());
+/// assert!(nobody.authenticate(&"alice".parse().unwrap(), "guess", Timestamp::from_micros(1)).is_err());
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]

@@ -156,7 +156,7 @@ async fn a_step_and_each_of_its_items_have_money_of_their_own() {
     let items = PlanStep {
         for_each: Some("['a', 'b', 'c']".parse().unwrap()),
         item_budget: Some(usd("0.30")),
-        budget: Some(usd("0.60")),
+        budget: Some(usd("0.80")),
         ..step("think", &[])
     };
     let approvers = vec![Approver::new("money")];
@@ -166,7 +166,8 @@ async fn a_step_and_each_of_its_items_have_money_of_their_own() {
     let run = start(&process.runtime, &plan).await;
     let view = drive(&process, run).await;
     assert_eq!(view.status, RunStatus::Parked);
-    // Each item has had one answer for 0.15, and holds 0.20 for the second: the item has 0.15 left.
+    // Each item has had one answer for 0.15, and would hold 0.20 for the second: it has 0.15 left, and the step has
+    // more, whatever the others hold meanwhile.
     assert_eq!(view.cost_usd, usd("0.45"));
     let messages: Vec<_> = view.waiting_for.iter().map(|wait| wait.message.clone().unwrap()).collect();
     assert!(messages.iter().any(|message| message.contains("of step `think`")), "{messages:?}");

@@ -419,8 +419,11 @@ notify = ["email://pi@university.edu"]
     .await;
     let papers: Vec<_> = (0..8).map(|n| format!("paper {n}")).collect();
     let Ran { run, view } = case.run(json!({ "papers": papers })).await;
-    // Each answer costs 0.15 and holds 0.20 before: of eight papers money is there for three.
-    assert_eq!((view.status, view.cost_usd), (RunStatus::Parked, "0.45".parse().unwrap()));
+    // Each answer costs 0.15 and holds 0.20 before: of eight papers money is there for three, or for two where the
+    // others asked while those two were held for.
+    assert_eq!(view.status, RunStatus::Parked);
+    let spent = ["0.30", "0.45"].map(|usd| usd.parse().unwrap());
+    assert!(spent.contains(&view.cost_usd), "{}", view.cost_usd);
     let rita = "local:rita".parse().unwrap();
     let more = case.process.runtime.top_up(run, "1".parse().unwrap(), &rita).await.unwrap();
     assert!(case.vote(more.id, "pia", Verdict::Approve).await);
