@@ -45,9 +45,9 @@ impl Workflow {
     /// "#;
     /// let workflow = Workflow::parse("workflow.toml", text).unwrap();
     /// let mut known = Directory::default();
-    /// known.add("maria".parse().unwrap(), ["managers", "auditors"].map(|it| it.parse().unwrap()).into());
+    /// known.add("maria".parse().unwrap(), ["managers", "auditors"].map(|it| it.parse().unwrap()));
     /// assert!(workflow.together(&known).to_string().contains("policy `large` and policy `odd`"));
-    /// known.add("otto".parse().unwrap(), ["auditors".parse().unwrap()].into());
+    /// known.add("otto".parse().unwrap(), ["auditors".parse().unwrap()]);
     /// assert!(workflow.together(&known).is_empty());
     /// ```
     #[must_use]

@@ -263,6 +263,7 @@ impl Inner {
         books: Option<Books<'_>>,
     ) -> Result<Written, LogFailed> {
         let time = now.max(self.state.time());
+        self.make_room(time, events.len())?;
         let seq = self.state.seq() + 1;
         let before = events.iter().any(|(_, event)| is_money(event)).then(|| self.state.ledger().days());
         let mut drafts = Vec::with_capacity(events.len());
@@ -298,6 +299,12 @@ impl Inner {
         Ok(time)
     }
 
+    /// Sends off what is noted where it and so many events might be more than an append takes: before any of them is
+    /// taken into the state, for what an append says of the run is true of its own events.
+    fn make_room(&mut self, time: Timestamp, events: usize) -> Result<(), LogFailed> {
+        if events > MOST_NOTED.0 { self.submit_noted(time) } else { Ok(()) }
+    }
+
     fn submit_noted(&mut self, time: Timestamp) -> Result<(), LogFailed> {
         if !self.noted.is_empty() {
             self.submit(time, Vec::new(), Vec::new())?;
@@ -313,6 +320,7 @@ impl Inner {
         next: impl Fn(&RunState, Timestamp) -> Vec<(Place, Event)>,
     ) -> Result<Advanced, LogFailed> {
         let time = now.max(self.state.time());
+        self.make_room(time, MOST_AT_ONCE)?;
         let mut before = None;
         let (mut appended, mut drafts) = (Vec::new(), Vec::new());
         let mut events = if events.is_empty() { next(&self.state, time) } else { events };
@@ -354,10 +362,6 @@ impl Inner {
         mut drafts: Vec<Draft>,
         debits: Vec<Debit>,
     ) -> Result<Ticket, LogFailed> {
-        // Both together might be more than an append takes.
-        if drafts.len() > MOST_NOTED.0 {
-            self.submit_noted(time)?;
-        }
         if !self.noted.is_empty() {
             self.noted.append(&mut drafts);
             drafts = std::mem::take(&mut self.noted);
