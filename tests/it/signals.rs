@@ -18,15 +18,15 @@ fn the_first_signal_stops_a_run_where_it_stands() {
         let provider = Provider::start(&project, &[]);
         let gate = Gate::before(&provider);
         project.use_server(&gate.address);
-        let run = Running::start(&mut project.command(&["run", "--json"]));
+        let run = Running::start(&mut project.command(&["run"]));
         gate.arrived(1);
         signal(name, run.id());
+        let run = run.said("stopping when the calls under way have ended");
         gate.open();
         let stopped = run.end().expect_code(code);
-        let view = stopped.json();
-        assert_eq!(view["status"], "running");
-        let id = view["run"].as_str().expect("an id");
-        assert!(stopped.stderr.contains(&format!("wflo resume {id}")), "{}", stopped.stderr);
+        let (_, rest) = stopped.stderr.split_once("stopped: `wflo resume ").expect("it says how to go on");
+        let (id, _) = rest.split_once('`').expect("the command ends");
+        assert_eq!(project.wflo(&["show", id, "--json"]).json()["status"], "running");
 
         let resumed = project.wflo(&["resume", id, "--json"]).expect_code(10).json();
         assert_eq!(resumed["steps"][0]["attempts"], 1, "to be stopped is no attempt");
