@@ -45,20 +45,8 @@ fn line(table: &TableChange, row: &RowChange) -> [String; 4] {
     [tame(&table.table), row.kind().to_owned(), key.join(", "), values.join(", ")]
 }
 
-/// A value, whole: nobody decides on what was cut off.
 fn value(value: &SqlValue) -> String {
-    match value {
-        SqlValue::Null => "null".to_owned(),
-        SqlValue::Boolean(value) => value.to_string(),
-        SqlValue::Integer(value) => value.to_string(),
-        SqlValue::Real(value) => value.to_string(),
-        SqlValue::Blob(bytes) => bytes.iter().fold("0x".to_owned(), |text, byte| format!("{text}{byte:02x}")),
-        SqlValue::Decimal(text)
-        | SqlValue::Text(text)
-        | SqlValue::Timestamp(text)
-        | SqlValue::Json(text)
-        | SqlValue::Uuid(text) => tame(text),
-    }
+    tame(&value.to_string())
 }
 
 #[cfg(test)]

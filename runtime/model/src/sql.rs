@@ -1,5 +1,7 @@
 //! SQL values, exact in JSON.
 
+use std::fmt;
+
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Value, json};
 
@@ -54,6 +56,27 @@ pub struct SqlRows {
     pub columns: Vec<String>,
     /// One list of values a row, as long as `columns`.
     pub rows: Vec<Vec<SqlValue>>,
+}
+
+/// As people read it, whole: nobody decides on what was cut off. Text is as it is, and may steer a terminal.
+impl fmt::Display for SqlValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Null => f.write_str("null"),
+            Self::Boolean(value) => value.fmt(f),
+            Self::Integer(value) => value.fmt(f),
+            Self::Real(value) => value.fmt(f),
+            Self::Blob(bytes) => {
+                f.write_str("0x")?;
+                bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+            }
+            Self::Decimal(text)
+            | Self::Text(text)
+            | Self::Timestamp(text)
+            | Self::Json(text)
+            | Self::Uuid(text) => f.write_str(text),
+        }
+    }
 }
 
 impl Serialize for SqlValue {

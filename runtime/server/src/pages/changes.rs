@@ -64,29 +64,13 @@ fn cells<'a>(table: &'a TableChange, row: &'a RowChange) -> Vec<Cell<'a>> {
 }
 
 fn key(row: &RowChange) -> String {
-    row.key().iter().map(text).collect::<Vec<_>>().join(", ")
+    row.key().iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 fn value(value: &SqlValue) -> Markup {
     match value {
         SqlValue::Null => html! { span.none { "null" } },
-        other => html! { (text(other)) },
-    }
-}
-
-/// A value, whole: nobody decides on what was cut off.
-fn text(value: &SqlValue) -> String {
-    match value {
-        SqlValue::Null => "null".to_owned(),
-        SqlValue::Boolean(value) => value.to_string(),
-        SqlValue::Integer(value) => value.to_string(),
-        SqlValue::Real(value) => value.to_string(),
-        SqlValue::Blob(bytes) => bytes.iter().fold("0x".to_owned(), |text, byte| format!("{text}{byte:02x}")),
-        SqlValue::Decimal(text)
-        | SqlValue::Text(text)
-        | SqlValue::Timestamp(text)
-        | SqlValue::Json(text)
-        | SqlValue::Uuid(text) => text.clone(),
+        other => html! { (other) },
     }
 }
 
