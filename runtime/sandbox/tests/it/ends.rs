@@ -48,6 +48,17 @@ async fn memory_ends_at_its_limit() {
 }
 
 #[tokio::test]
+async fn an_attempt_finds_nothing_of_the_one_before() {
+    let config = SandboxConfig { instances: 1, ..SandboxConfig::default() };
+    let program = Sandbox::new(config).unwrap().load(&guests::component("odd")).await.unwrap();
+    for _ in 0..5 {
+        let ended = program.run("leavings", Box::new(Recorder::default()), &Limits::default()).await;
+        let End::Output(found) = ended.end else { panic!("{:?}", ended.end) };
+        assert_eq!(found, json!([0, 0]));
+    }
+}
+
+#[tokio::test]
 async fn a_limit_below_what_the_component_starts_with_is_a_fault_too() {
     fault("ok", Limits { memory: 1 << 16, ..Limits::default() }, FaultKind::OutOfMemory, &[]).await;
 }
