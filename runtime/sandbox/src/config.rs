@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use wasmtime::{Config, Enabled, PoolingAllocationConfig};
+use wflo_model::Limits;
 
 use crate::compiler::CodeSettings;
 
@@ -33,7 +34,13 @@ pub struct SandboxConfig {
 impl Default for SandboxConfig {
     /// No cache, 64 instances of at most 512 MiB with a stack of 512 KiB each; 1 GiB of code where there is a cache.
     fn default() -> Self {
-        Self { cache_dir: None, instances: 64, max_memory: 512 << 20, stack: 512 << 10, cache_bytes: 1 << 30 }
+        Self {
+            cache_dir: None,
+            instances: 64,
+            max_memory: Limits::MOST_MEMORY,
+            stack: 512 << 10,
+            cache_bytes: 1 << 30,
+        }
     }
 }
 

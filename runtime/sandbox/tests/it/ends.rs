@@ -83,6 +83,17 @@ async fn endless_recursion_is_a_stack_fault() {
 }
 
 #[tokio::test]
+async fn the_stack_is_as_large_as_it_was_asked_to_be() {
+    for (stack, kind) in [(64 << 10, FaultKind::Stack), (32 << 20, FaultKind::Trap)] {
+        let config = SandboxConfig { instances: 1, stack, ..SandboxConfig::default() };
+        let component = crate::forge::component("recursion-with-an-end");
+        let program = Sandbox::new(config).unwrap().load(&component).await.unwrap();
+        let ended = program.run("deep", Box::new(Recorder::default()), &Limits::default()).await;
+        assert!(matches!(&ended.end, End::Fault(fault) if fault.kind == kind), "{stack}: {:?}", ended.end);
+    }
+}
+
+#[tokio::test]
 async fn a_panic_is_a_trap_with_its_text() {
     fault("panic", Limits::default(), FaultKind::Trap, &["about to give up", "panicked at", "boom 7"]).await;
 }
