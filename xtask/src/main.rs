@@ -5,6 +5,7 @@ mod bench;
 mod browser;
 mod fuzz;
 mod guests;
+mod postgres;
 mod sim;
 mod tool;
 mod torture;
@@ -23,7 +24,8 @@ usage: cargo xtask COMMAND
   install       install the wflo command, with the demo inside
   guests        build every guest to a WebAssembly component
   sim           random workflows, faults and crashes in virtual time; [--seeds N] [--from S] [--seed S]
-  torture       kill wflo at random moments and check that nothing is lost; [--rounds N] [--seed S]
+  torture       kill wflo at random moments and check that nothing is lost;
+                [--rounds N] [--seed S] [--database sqlite|postgres]
   fuzz [TARGET] [--seconds N]
                 throw mutated input at what reads strangers' text, each target for a minute if N is not said
   bench [--json FILE] [--doc] [NAME]
@@ -84,8 +86,10 @@ fn test(names: &[&str]) -> Result<()> {
         .loud()
         .run(cargo().args(["build", "--quiet", "--workspace", "--all-targets"]))?;
     guests::build_all(&tool::beside("wflo")?)?;
+    let postgres = postgres::start()?;
     let mut tests = cargo();
     tests.args(["test", "--workspace", "--no-fail-fast"]).args(names);
+    tests.env(wflo_test_postgres::SOCKET, postgres.socket());
     tests.envs(browser::ready());
     let tested = Step::new("testing").loud().run(&mut tests);
     // A workspace of its own, as every guest is.
