@@ -19,6 +19,7 @@ mod http_client;
 mod identities;
 mod manifest;
 mod notify;
+mod postgres;
 mod readme;
 mod refunds;
 mod rollback;
