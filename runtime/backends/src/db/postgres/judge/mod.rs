@@ -63,8 +63,8 @@ const STACK: usize = 128 << 20;
 pub(super) fn judge(sql: &str, access: &DbAccess, purpose: Purpose) -> Result<Judged, DbError> {
     let text = Text::read(sql)?;
     match text.depth() {
-        ..=SHALLOW => judge_text(&text, access, purpose),
-        ..=DEEPEST => {
+        depth if depth <= SHALLOW => judge_text(&text, access, purpose),
+        depth if depth <= DEEPEST => {
             let judging = || judge_text(&text, access, purpose);
             std::thread::scope(|scope| {
                 let thread = std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, judging);
