@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 use wflo_model::ApprovalId;
 
-use crate::{Event, Place, Recorded, RunState};
+use crate::{AttemptEnd, Event, Place, Recorded, RunState};
 
 /// Something that one channel is to be told.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,7 +37,15 @@ pub enum About {
         /// The event.
         seq: u64,
     },
+    /// What a step has to say, since it has succeeded.
+    Said {
+        /// The result of the call that queued it.
+        seq: u64,
+    },
 }
+
+/// The channel of mail that steps write. No address of another is without a scheme.
+pub const MAIL: &str = "mail";
 
 /// The notices of one append.
 ///
@@ -75,6 +83,12 @@ impl Notices {
                 let asked = state.approval(approval).map(|asked| asked.rule.notify.as_slice());
                 for channel in asked.unwrap_or_default() {
                     self.add(*seq, place, channel, About::Decided { approval: *approval });
+                }
+            }
+            Event::AttemptEnded { end: AttemptEnd::Succeeded { .. }, .. } => {
+                let queued = place.unit_id().map(|unit| state.unit(&unit).queued.as_slice());
+                for (seq, channel) in queued.unwrap_or_default() {
+                    self.add(*seq, place, channel, About::Said { seq: *seq });
                 }
             }
             Event::BudgetAlert { tells, .. } => {

@@ -66,6 +66,7 @@ impl Journal {
             consumes: None,
             performed: None,
             reported: None,
+            queued: None,
             filters: Vec::new(),
         };
         self.add(Place::attempt(unit, 1), Event::Returned(returned));

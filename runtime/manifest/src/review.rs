@@ -164,6 +164,7 @@ fn granted(step: &Step) -> BTreeSet<Capability> {
     grants.http.extend(step.http.iter().map(|grant| grant.value.clone()));
     grants.files.extend(step.reach.files.iter().map(|grant| grant.value.clone()));
     grants.secrets.extend(step.reach.secrets.iter().map(|label| label.value.clone()));
+    step.reach.messages.grant(&mut grants);
     grants.capabilities()
 }
 

@@ -2,23 +2,22 @@
 
 use std::collections::BTreeSet;
 
+use serde::Deserialize as _;
 use serde_json::{Value, json};
-use wflo_engine::{About, Approval, ApprovalState, Event, Recorded};
+use wflo_engine::{About, Approval, ApprovalState, Event, Recorded, Returned};
+use wflo_host_api::QueuedAnswer;
 use wflo_journal::{OutboxKey, ReadError};
 use wflo_manifest::Plan;
 use wflo_model::{ApprovalId, Label, StepName};
 use wflo_ports::{Notification, NotificationKind};
 
+use super::parcel::{Parcel, Told};
 use super::row::{Waiting, hex};
+use crate::message::{MailCall, SayCall};
+use crate::operation::Operation;
 use crate::run_log::recorded;
 use crate::runtime::Host;
 use crate::{Runtime, RuntimeError};
-
-/// What is told, and the labels of the data in it.
-pub(crate) struct Told {
-    pub(crate) notification: Notification,
-    pub(crate) labels: BTreeSet<Label>,
-}
 
 impl Runtime {
     /// What there is to be told; nothing where it needs no telling any more.
@@ -93,12 +92,55 @@ impl Runtime {
                 of = event.place.unit_id().map(|unit| unit.step);
                 notification.details = Some(happened(&event));
             }
+            (About::Said { seq }, _) => {
+                let mut reader = self.journal().reader(run, seq).await?;
+                let Some(entry) = reader.next().await? else { return Ok(None) };
+                let event = recorded(&entry).map_err(crate::LogFailed::from)?;
+                of = event.place.unit_id().map(|unit| unit.step);
+                match said(&event)? {
+                    Said::Mail(mail, id) => {
+                        let parcel = Parcel::Mail(mail, id);
+                        return Ok(Some(Told { parcel, labels: labels(&plan, of.as_ref()) }));
+                    }
+                    Said::On(SayCall { title, text, .. }) => {
+                        notification.kind = NotificationKind::Said;
+                        notification.about = format!("{run}/{seq}");
+                        notification.step = event.place.unit_id().map(|unit| unit.to_string());
+                        notification.title = title;
+                        notification.details = Some(Value::String(text));
+                    }
+                }
+            }
             // It is decided by now, and nobody is asked any more.
             _ => return Ok(None),
         }
         let (workflow, step) = (notification.workflow.as_deref(), notification.step.as_deref());
-        notification.title = notification.kind.title(workflow, step);
-        Ok(Some(Told { notification, labels: labels(&plan, of.as_ref()) }))
+        if notification.kind != NotificationKind::Said {
+            notification.title = notification.kind.title(workflow, step);
+        }
+        let parcel = Parcel::Notification(Box::new(notification));
+        Ok(Some(Told { parcel, labels: labels(&plan, of.as_ref()) }))
+    }
+}
+
+/// What a step has to say.
+enum Said {
+    Mail(MailCall, String),
+    On(SayCall),
+}
+
+/// Reads the result of a call that has queued a message.
+fn said(event: &Recorded) -> Result<Said, RuntimeError> {
+    let bug = |why: &str| RuntimeError::Bug { message: format!("event {} of a message: {why}", event.seq) };
+    let Event::Returned(Returned { call: Some(call), performed, result: Ok(value), .. }) = &event.event else {
+        return Err(bug("it queues none"));
+    };
+    let queued = QueuedAnswer::deserialize(value).map_err(|error| bug(&error.to_string()))?;
+    match Operation::parse(performed.as_ref().unwrap_or(call)) {
+        Ok(Operation::Mail(mail)) => Ok(Said::Mail(mail, queued.id)),
+        Ok(Operation::Say(say)) => Ok(Said::On(say)),
+        Ok(_) => Err(bug("it is of another call")),
+        Err(error) => Err(bug(&error.to_string())),
     }
 }
 
