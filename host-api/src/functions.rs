@@ -109,6 +109,7 @@ pub const FUNCTIONS: &[(&str, &str, Reach)] = &[
     ("wflo:knowledge/search", "search", Reach::Gate),
     ("wflo:llm/chat", "complete", Reach::Gate),
     ("wflo:llm/tasks", "analyze", Reach::Gate),
+    ("wflo:llm/tasks", "answer", Reach::Gate),
     ("wflo:llm/tasks", "classify", Reach::Gate),
     ("wflo:llm/tasks", "generate-code", Reach::Gate),
     ("wflo:llm/tasks", "moderate", Reach::Gate),

@@ -17,6 +17,8 @@ mod hostile;
 mod http;
 mod http_client;
 mod identities;
+mod letters;
+mod mailbox;
 mod manifest;
 mod notify;
 mod readme;

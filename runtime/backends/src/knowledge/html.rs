@@ -117,6 +117,11 @@ impl Page {
                 self.flush();
                 self.heading = (!is_end).then_some(level - b'0');
             }
+            // It stands in a head that need not be written.
+            b"title" => {
+                self.flush();
+                self.heading = (!is_end).then_some(1);
+            }
             b"br" | b"tr" | b"li" | b"dt" | b"dd" if self.heading.is_none() => {
                 self.end_line();
                 if name == "li" && !is_end {

@@ -87,12 +87,12 @@ async fn every_function_that_reaches_outside_goes_through_the_gate() {
         json!("approved"),
         json!("wflo-secret-1"),
     ];
-    let others = vec![task; 5];
+    let (others, last) = (vec![task.clone(); 5], task);
     let answers: VecDeque<_> = answers
         .into_iter()
         .chain(others)
         .chain([json!(null), json!({"id": "0f@wflo"}), json!({"id": "1f@wflo"})])
-        .chain([json!([{"source": "returns.md#2", "title": "Returns", "text": "30 days", "score": 4.25}])])
+        .chain([json!([{"source": "returns.md#2", "title": "Returns", "text": "30 days", "score": 4.25}]), last])
         .map(|answer| Answer::Result(Ok(answer)))
         .collect();
     let gate = Recorder::answering(answers);
@@ -133,6 +133,8 @@ async fn every_function_that_reaches_outside_goes_through_the_gate() {
     );
     assert_eq!(gate.calls[16].args, json!({"address": "slack://ops", "title": "hello", "text": "all"}));
     assert_eq!(gate.calls[17].args, json!({"knowledge": "help", "query": "returns?", "top": 3}));
+    let ask = json!({"model": "gpt-4", "question": "why?", "knowledge": "help", "top": 3});
+    assert_eq!(gate.calls[18].args, ask);
 
     for (said, expect) in said.iter().zip([
         "cost_usd: \"0.01\"",
@@ -153,6 +155,7 @@ async fn every_function_that_reaches_outside_goes_through_the_gate() {
         "Ok(\"0f@wflo\")",
         "Ok(())",
         "score: 4.25",
+        "estimated: true",
         "Invalid(\"`data` is not JSON",
         "UnknownModel(",
         "Invalid(\"the details are not JSON",

@@ -70,6 +70,7 @@ impl Guest for Greedy {
             format!("{:?}", mail::send(&letter())),
             format!("{:?}", channel::send("slack://ops", &saying())),
             format!("{:?}", search::search("help", "returns?", 3)),
+            format!("{:?}", tasks::answer("gpt-4", "why?", "help", 3)),
             // These never reach the gate.
             format!("{:?}", tasks::analyze("gpt-4", "not json", "look", "{}")),
             format!("{:?}", tasks::classify("no such name", "text", &["a".into()])),
