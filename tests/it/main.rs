@@ -27,6 +27,7 @@ mod rollback;
 mod security;
 mod serve;
 mod serve_browser;
+mod service;
 mod shared;
 mod signals;
 mod torture;
