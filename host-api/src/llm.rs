@@ -45,9 +45,8 @@ impl tasks::Host for Host<'_> {
         knowledge: String,
         top: u32,
     ) -> wasmtime::Result<Result<tasks::Outcome, types::Error>> {
-        let args = model_name(&model).map(
-            |model| json!({ "model": model, "question": question, "knowledge": knowledge, "top": top }),
-        );
+        let args = model_name(&model)
+            .map(|model| json!({ "model": model, "question": question, "knowledge": knowledge, "top": top }));
         self.task("answer", args).await
     }
 

@@ -73,7 +73,8 @@ impl Mailbox {
             for stream in listener.incoming() {
                 let stream = stream.expect("a connection");
                 let peer = stream.peer_addr().expect("its address").ip();
-                let desk = Desk { kept: Arc::clone(&kept), unknown: Arc::clone(&unknown), now: Mail::default() };
+                let desk =
+                    Desk { kept: Arc::clone(&kept), unknown: Arc::clone(&unknown), now: Mail::default() };
                 let session = SessionBuilder::new("mail.test").build(peer, desk);
                 // A client that hangs up early is its own affair.
                 std::thread::spawn(move || drop(talk(stream, session)));

@@ -95,7 +95,10 @@ fn a_question_is_answered_from_the_help_pages_and_says_which() {
     let run = desk.run(SHOES, "", 0);
     assert_eq!(run["steps"][0]["output"]["intent"], "question");
     let answer = handled(&run);
-    assert!(answer["response"].as_str().is_some_and(|it| it.contains("worn shoes cannot be returned")), "{answer}");
+    assert!(
+        answer["response"].as_str().is_some_and(|it| it.contains("worn shoes cannot be returned")),
+        "{answer}"
+    );
     assert_eq!(answer["refund_amount"], "0");
     let sources = answer["sources"].as_array().expect("sources");
     assert!(sources.contains(&json!("returns.md#3")), "{answer}");
@@ -124,9 +127,13 @@ fn a_small_refund_is_paid_and_a_large_one_waits_inside_the_step() {
     assert_eq!(desk.refunds().len(), 1, "nothing is paid before");
     assert_eq!(desk.mailbox.taken().len(), 1, "the customer hears nothing yet");
     let told = desk.inbox.posted();
-    assert!(told.iter().any(|(path, body)| path == "/managers" && body.to_string().contains(&approval)), "{told:?}");
+    assert!(
+        told.iter().any(|(path, body)| path == "/managers" && body.to_string().contains(&approval)),
+        "{told:?}"
+    );
     desk.project.wflo_as("tom", &desk.tom, &["approve", &approval]).expect_code(3);
-    let run = desk.project.wflo_as("maria", &desk.maria, &["approve", &approval, "--json"]).expect_code(0).json();
+    let run =
+        desk.project.wflo_as("maria", &desk.maria, &["approve", &approval, "--json"]).expect_code(0).json();
     assert_eq!(handled(&run)["response"], "Refund processed: you get 150.00 USD back.");
     assert_eq!(desk.refunds(), [("large".to_owned(), 150.0), ("small".to_owned(), 50.0)]);
     desk.project.wflo(&["replay", id(&run)]).expect_code(0);
@@ -184,7 +191,10 @@ fn the_customer_is_asked_and_what_they_say_is_kept() {
         let folder = desk.project.path("record-rating");
         let config = desk.project.path("wflo.toml");
         let mut command = Command::new(binary("wflo"));
-        command.args(["run", "--json", "--input", &interaction, "--input", rating]).arg("--config").arg(config);
+        command
+            .args(["run", "--json", "--input", &interaction, "--input", rating])
+            .arg("--config")
+            .arg(config);
         rated(&mut command, &folder).expect_code(code)
     };
     rate("rating=2", 0);
@@ -222,7 +232,8 @@ fn an_interaction_costs_no_more_than_five_dollars() {
     let approval = asked.stdout.split_whitespace().chain(asked.stderr.split_whitespace());
     let approval = approval.map(|word| word.trim_matches(|c: char| !c.is_alphanumeric() && c != '_'));
     let approval = approval.into_iter().find(|word| word.starts_with("apr_")).expect("it asks").to_owned();
-    let run = desk.project.wflo_as("maria", &desk.maria, &["approve", &approval, "--json"]).expect_code(0).json();
+    let run =
+        desk.project.wflo_as("maria", &desk.maria, &["approve", &approval, "--json"]).expect_code(0).json();
     assert_eq!(run["status"], "succeeded", "{run}");
     assert_eq!(desk.mailbox.taken().len(), 1);
 }

@@ -8,8 +8,8 @@ use wflo_model::{ApprovalId, Digest, PicoUsd, PrincipalName, StepName, Timestamp
 use crate::policy::Firing;
 use crate::unit::{Items, StepState, Unit};
 use crate::{
-    Approval, ApprovalState, Ballot, Event, Forked, GateAt, GatedCall, Ledger, Outcome, ParkReason, Place, Recorded,
-    Resolution, Rollback, RunStatus, StepStatus, UnitId,
+    Approval, ApprovalState, Ballot, Event, Forked, GateAt, GatedCall, Ledger, Outcome, ParkReason, Place,
+    Recorded, Resolution, Rollback, RunStatus, StepStatus, UnitId,
 };
 
 /// What a run has come to.

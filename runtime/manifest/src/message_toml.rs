@@ -49,8 +49,12 @@ impl MessageToml {
                 continue;
             }
             let hint = match ceiling.iter().map(|most| format!("`{most}`")).collect::<Vec<_>>() {
-                most if most.is_empty() => format!("{file} allows no mail at all: `mail` in `[limits]` is empty"),
-                most => format!("it allows {}; ask for less, or add to `mail` in `[limits]`", most.join(", ")),
+                most if most.is_empty() => {
+                    format!("{file} allows no mail at all: `mail` in `[limits]` is empty")
+                }
+                most => {
+                    format!("it allows {}; ask for less, or add to `mail` in `[limits]`", most.join(", "))
+                }
             };
             let message = format!("mail to `{}` is above the ceiling of {file}", pattern.value);
             reader.error(pattern.span.clone(), message).hint(hint);
@@ -87,9 +91,10 @@ impl MessageToml {
         };
         for pattern in &self.mail {
             // Which address it will be is told when it is written to.
-            let within = deployment.mail_accepts.iter().filter(|it| {
-                it.to.covers(&pattern.value) || pattern.value.covers(&it.to)
-            });
+            let within = deployment
+                .mail_accepts
+                .iter()
+                .filter(|it| it.to.covers(&pattern.value) || pattern.value.covers(&it.to));
             let accepts = within.flat_map(|it| it.labels.iter().cloned()).collect();
             if let Some(labels) = refused(&accepts) {
                 let message = format!(
@@ -111,7 +116,10 @@ impl MessageToml {
                     "step `{}` handles data labelled {labels}, which `{}` does not accept",
                     step.name, channel.value
                 );
-                let hint = format!("add `accepts` to `[channel.\"{}\"]` in {file}, or tell it in another step", channel.value);
+                let hint = format!(
+                    "add `accepts` to `[channel.\"{}\"]` in {file}, or tell it in another step",
+                    channel.value
+                );
                 reader.error(channel.span.clone(), message).hint(hint);
             }
         }
@@ -132,7 +140,9 @@ pub(crate) fn read_accepts(reader: &mut Reader, node: &Node<'_>) -> Vec<MailAcce
     }
     let Some(section) = node.section(reader, "`accepts`") else { return Vec::new() };
     let by_address = section.named::<MailPattern>(reader).into_iter();
-    by_address.map(|(to, node)| MailAccepts { to: to.value, labels: read_labels(reader, Some(node)) }).collect()
+    by_address
+        .map(|(to, node)| MailAccepts { to: to.value, labels: read_labels(reader, Some(node)) })
+        .collect()
 }
 
 /// Reads `mail` of `[limits]`.

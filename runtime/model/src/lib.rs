@@ -29,8 +29,7 @@ pub use digest::{BadDigest, Digest, MacKey};
 pub use fault::{Failure, FailureKind, Fault, FaultKind};
 pub use grants::{
     BadGrant, BadMailAddress, BadMailPattern, BadPath, Capability, FileGrant, Grants, GuestPath, HostPath,
-    MailAddress, MailPattern,
-    interface_capability,
+    MailAddress, MailPattern, interface_capability,
 };
 pub use http::{
     BadHttpHeader, BadHttpMethod, BadHttpPattern, BadHttpUrl, BadOctets, HttpGrant, HttpHeaderName, HttpHost,

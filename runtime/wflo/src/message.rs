@@ -77,7 +77,9 @@ impl MailCall {
         match addresses.len() {
             0 => return Err(invalid("a mail needs an address".to_owned())),
             n if n > MOST_ADDRESSES => {
-                return Err(invalid(format!("{n} addresses are more than the {MOST_ADDRESSES} a mail may have")));
+                return Err(invalid(format!(
+                    "{n} addresses are more than the {MOST_ADDRESSES} a mail may have"
+                )));
             }
             _ => {}
         }
@@ -98,7 +100,8 @@ impl MailCall {
     /// Whether the step may send it: its grant, and the deployment's mail and ceiling today.
     pub(crate) fn authorise(&self, grants: &Grants, outside: &Outside) -> Result<(), CallError> {
         if let Some(address) = self.to.iter().find(|to| !grants.mail.iter().any(|it| to.is_in(it))) {
-            let message = format!("mail to `{address}` is not granted; `grants.mail = [\"{address}\"]` would");
+            let message =
+                format!("mail to `{address}` is not granted; `grants.mail = [\"{address}\"]` would");
             return Err(CallError::AccessDenied { message });
         }
         if outside.mail().is_none() {
@@ -106,7 +109,8 @@ impl MailCall {
         }
         match self.to.iter().find(|to| !outside.mail_reaches(to)) {
             Some(address) => {
-                let message = format!("mail to `{address}` is above the deployment's ceiling, `[limits] mail`");
+                let message =
+                    format!("mail to `{address}` is above the deployment's ceiling, `[limits] mail`");
                 Err(CallError::AccessDenied { message })
             }
             None => Ok(()),
@@ -150,12 +154,15 @@ impl SayCall {
     pub(crate) fn authorise(&self, grants: &Grants, outside: &Outside) -> Result<(), CallError> {
         let address = self.address.escape_debug();
         if !grants.notify.contains(self.address.as_str()) {
-            let message = format!("channel `{address}` is not granted; `grants.notify = [\"{address}\"]` would");
+            let message =
+                format!("channel `{address}` is not granted; `grants.notify = [\"{address}\"]` would");
             return Err(CallError::AccessDenied { message });
         }
         match outside.channel(&self.address) {
             Some(_) => Ok(()),
-            None => Err(CallError::Unknown { message: format!("the deployment binds no channel `{address}`") }),
+            None => {
+                Err(CallError::Unknown { message: format!("the deployment binds no channel `{address}`") })
+            }
         }
     }
 }

@@ -27,9 +27,9 @@ use wflo_engine::About;
 use wflo_journal::{AppendError, OutboxEntry, OutboxKey, Ticket};
 use wflo_model::Timestamp;
 
+use self::parcel::{Told, Way};
 pub use self::row::OutboxLine;
 pub(crate) use self::row::{Waiting, entry};
-use self::parcel::{Told, Way};
 use self::sender::{Claim, Sender};
 use crate::runtime::Host;
 use crate::{Runtime, RuntimeError};

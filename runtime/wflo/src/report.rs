@@ -8,9 +8,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use wflo_engine::{
-    AttemptEnd, Event, Filter, Recorded, Resolution, Returned, UnitId, Verdict,
-};
+use wflo_engine::{AttemptEnd, Event, Filter, Recorded, Resolution, Returned, UnitId, Verdict};
 use wflo_journal::{AuditKey, ReadError};
 use wflo_model::{ApprovalId, Call, PrincipalName, RunId, StepName, Timestamp};
 

@@ -54,9 +54,9 @@ impl SearchCall {
         }
         match outside.knowledge(&self.knowledge) {
             Some(_) => Ok(()),
-            None => {
-                Err(CallError::Unknown { message: format!("the deployment binds no knowledge base `{label}`") })
-            }
+            None => Err(CallError::Unknown {
+                message: format!("the deployment binds no knowledge base `{label}`"),
+            }),
         }
     }
 }

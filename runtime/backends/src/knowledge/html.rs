@@ -9,8 +9,8 @@ use super::blocks::{Block, Paragraphs};
 const HIDDEN: [&str; 6] = ["script", "style", "template", "noscript", "svg", "head"];
 /// Elements that stand in a line.
 const INLINE: [&str; 24] = [
-    "a", "abbr", "b", "bdi", "bdo", "cite", "code", "data", "del", "dfn", "em", "i", "ins", "kbd", "mark", "q", "s",
-    "small", "span", "strong", "sub", "sup", "time", "u",
+    "a", "abbr", "b", "bdi", "bdo", "cite", "code", "data", "del", "dfn", "em", "i", "ins", "kbd", "mark",
+    "q", "s", "small", "span", "strong", "sub", "sup", "time", "u",
 ];
 /// Named references that text has; others stay as they are written.
 const NAMED: [(&str, &str); 22] = [

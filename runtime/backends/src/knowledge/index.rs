@@ -151,14 +151,14 @@ impl Index {
 
 fn stamps(connection: &Connection) -> rusqlite::Result<BTreeMap<String, Stamp>> {
     let mut all = connection.prepare_cached("SELECT path, modified, size FROM documents")?;
-    let rows = all.query_map([], |row| {
-        Ok((row.get(0)?, Stamp { modified: row.get(1)?, size: row.get(2)? }))
-    })?;
+    let rows =
+        all.query_map([], |row| Ok((row.get(0)?, Stamp { modified: row.get(1)?, size: row.get(2)? })))?;
     rows.collect()
 }
 
 fn forget(connection: &Connection, path: &str) -> rusqlite::Result<()> {
-    let of = "SELECT passages.id FROM passages JOIN documents ON documents.id = passages.document WHERE path = ?1";
+    let of =
+        "SELECT passages.id FROM passages JOIN documents ON documents.id = passages.document WHERE path = ?1";
     connection.execute(&format!("DELETE FROM words WHERE rowid IN ({of})"), [path])?;
     connection.execute(&format!("DELETE FROM passages WHERE id IN ({of})"), [path])?;
     Ok(())

@@ -51,7 +51,9 @@ async fn what_fits_best_comes_first_with_where_it_stands() {
     assert_eq!(sources(&kb, "parcel zurich").await, ["more/shipping.html#1"]);
     assert!(sources(&kb, "secret").await.is_empty(), "what is hidden, or beside the folder, is not found");
     assert!(sources(&kb, "?").await.is_empty());
-    for query in ["\"", "returns\"", "title:", "NEAR(", "a AND", "*", "--", "'; DROP TABLE words; --", "\0returns"] {
+    for query in
+        ["\"", "returns\"", "title:", "NEAR(", "a AND", "*", "--", "'; DROP TABLE words; --", "\0returns"]
+    {
         kb.search(query, 5).await.unwrap_or_else(|error| panic!("{query:?}: {error}"));
     }
     assert!(!sources(&kb, "returns").await.is_empty(), "nothing was dropped");

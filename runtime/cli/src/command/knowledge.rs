@@ -15,12 +15,7 @@ use crate::terminal::{self, tame};
 
 /// Shows the passages that fit a question best. It needs no run and asks nobody: whoever can read the deployment's file
 /// can read the folders it names.
-pub(crate) async fn search(
-    global: &Global,
-    label: &Label,
-    query: &str,
-    top: u32,
-) -> Result<Code, Failure> {
+pub(crate) async fn search(global: &Global, label: &Label, query: &str, top: u32) -> Result<Code, Failure> {
     let project = Project::find(global, None)?;
     let Some(binding) = project.deployment.knowledge.get(label) else {
         let bound: Vec<_> = project.deployment.knowledge.keys().map(|label| format!("`{label}`")).collect();

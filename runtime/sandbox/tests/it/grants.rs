@@ -92,7 +92,10 @@ async fn every_function_that_reaches_outside_goes_through_the_gate() {
         .into_iter()
         .chain(others)
         .chain([json!(null), json!({"id": "0f@wflo"}), json!({"id": "1f@wflo"})])
-        .chain([json!([{"source": "returns.md#2", "title": "Returns", "text": "30 days", "score": 4.25}]), last])
+        .chain([
+            json!([{"source": "returns.md#2", "title": "Returns", "text": "30 days", "score": 4.25}]),
+            last,
+        ])
         .map(|answer| Answer::Result(Ok(answer)))
         .collect();
     let gate = Recorder::answering(answers);

@@ -98,7 +98,9 @@ impl Way {
                     Carried::Not(NotifyError::Refused { message })
                 }
                 // A server that does not take one mail now takes others: it has the one it wants to see again.
-                Err(MailError::Later { message }) => Carried::Not(NotifyError::Later { message, after: None }),
+                Err(MailError::Later { message }) => {
+                    Carried::Not(NotifyError::Later { message, after: None })
+                }
                 Err(error) => Carried::Closed(NotifyError::Later { message: error.to_string(), after: None }),
             },
             (Self::Channel(_), Letter::Mail(_)) | (Self::Mail(_), Letter::Notification(_)) => {

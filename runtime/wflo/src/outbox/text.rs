@@ -132,7 +132,8 @@ enum Said {
 /// Reads the result of a call that has queued a message.
 fn said(event: &Recorded) -> Result<Said, RuntimeError> {
     let bug = |why: &str| RuntimeError::Bug { message: format!("event {} of a message: {why}", event.seq) };
-    let Event::Returned(Returned { call: Some(call), performed, result: Ok(value), .. }) = &event.event else {
+    let Event::Returned(Returned { call: Some(call), performed, result: Ok(value), .. }) = &event.event
+    else {
         return Err(bug("it queues none"));
     };
     let queued = QueuedAnswer::deserialize(value).map_err(|error| bug(&error.to_string()))?;

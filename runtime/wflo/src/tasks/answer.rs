@@ -82,7 +82,8 @@ fn schema(passages: usize) -> Value {
 /// What is wrong with an answer beyond its schema: an answer says where it stands, and refers to nothing else.
 fn cites(answer: &Value) -> Vec<String> {
     let text = answer["answer"].as_str().unwrap_or_default();
-    let cited: Vec<u64> = answer["citations"].as_array().into_iter().flatten().filter_map(Value::as_u64).collect();
+    let cited: Vec<u64> =
+        answer["citations"].as_array().into_iter().flatten().filter_map(Value::as_u64).collect();
     let mut wrong = Vec::new();
     if answer["answered"] == true {
         if cited.is_empty() {
@@ -109,9 +110,8 @@ fn told(answer: &Value, passages: &[Passage]) -> Value {
     numbers.dedup();
     let cited = numbers.into_iter().filter(|_| answered);
     let cited = cited.filter_map(|number| passages.get(usize::try_from(number).ok()?.checked_sub(1)?));
-    let citations: Vec<_> = cited
-        .map(|it| json!({ "source": it.source, "title": it.title, "text": it.text }))
-        .collect();
+    let citations: Vec<_> =
+        cited.map(|it| json!({ "source": it.source, "title": it.title, "text": it.text })).collect();
     json!({ "answered": answered, "answer": answer["answer"], "citations": citations })
 }
 
