@@ -129,7 +129,8 @@ impl Runtime {
     }
 }
 
-/// Steps and items that begin anew in the fork and have had effects: writes that were committed, calls that were made, messages that have left.
+/// Steps and items that begin anew in the fork and have had effects: writes that were committed, calls that were made,
+/// messages that have left.
 fn effects(events: &[Recorded], inherited: &BTreeSet<&StepName>) -> Vec<UnitId> {
     let mut intents = std::collections::HashMap::new();
     let mut found = BTreeSet::new();

@@ -24,6 +24,8 @@ pub(crate) enum Parcel {
     Notification(Box<Notification>),
     /// By mail, under this id.
     Mail(MailCall, String),
+    /// What cannot be read any more, and why: another version has queued it.
+    Unreadable(String),
 }
 
 /// What is handed over.
@@ -64,6 +66,7 @@ impl Told {
                 Some(why) => Err(why),
                 None => Ok(Letter::Mail(mail.message(id))),
             },
+            Parcel::Unreadable(why) => Err(why),
         }
     }
 }
@@ -97,7 +100,7 @@ impl Way {
                 Err(MailError::Invalid { message } | MailError::Refused { message }) => {
                     Carried::Not(NotifyError::Refused { message })
                 }
-                // A server that does not take one mail now takes others: it has the one it wants to see again.
+                // A server that wants to see one mail again takes others: that is how it tells machines from people.
                 Err(MailError::Later { message }) => {
                     Carried::Not(NotifyError::Later { message, after: None })
                 }

@@ -97,18 +97,20 @@ impl Runtime {
                 let Some(entry) = reader.next().await? else { return Ok(None) };
                 let event = recorded(&entry).map_err(crate::LogFailed::from)?;
                 of = event.place.unit_id().map(|unit| unit.step);
-                match said(&event)? {
-                    Said::Mail(mail, id) => {
-                        let parcel = Parcel::Mail(mail, id);
-                        return Ok(Some(Told { parcel, labels: labels(&plan, of.as_ref()) }));
-                    }
-                    Said::On(SayCall { title, text, .. }) => {
+                let parcel = match said(&event) {
+                    Ok(Said::On(SayCall { title, text, .. })) => {
                         notification.kind = NotificationKind::Said;
                         notification.about = format!("{run}/{seq}");
                         notification.step = event.place.unit_id().map(|unit| unit.to_string());
                         notification.title = title;
                         notification.details = Some(Value::String(text));
+                        None
                     }
+                    Ok(Said::Mail(mail, id)) => Some(Parcel::Mail(mail, id)),
+                    Err(why) => Some(Parcel::Unreadable(format!("event {seq} cannot be read: {why}"))),
+                };
+                if let Some(parcel) = parcel {
+                    return Ok(Some(Told { parcel, labels: labels(&plan, of.as_ref()) }));
                 }
             }
             // It is decided by now, and nobody is asked any more.
@@ -130,23 +132,24 @@ enum Said {
 }
 
 /// Reads the result of a call that has queued a message.
-fn said(event: &Recorded) -> Result<Said, RuntimeError> {
-    let bug = |why: &str| RuntimeError::Bug { message: format!("event {} of a message: {why}", event.seq) };
-    let Event::Returned(Returned { call: Some(call), performed, result: Ok(value), .. }) = &event.event
-    else {
-        return Err(bug("it queues none"));
+fn said(event: &Recorded) -> Result<Said, String> {
+    let Event::Returned(Returned { call: Some(call), performed, result: Ok(value), .. }) = &event.event else {
+        return Err("it queues nothing".to_owned());
     };
-    let queued = QueuedAnswer::deserialize(value).map_err(|error| bug(&error.to_string()))?;
+    let queued = QueuedAnswer::deserialize(value).map_err(|error| error.to_string())?;
     match Operation::parse(performed.as_ref().unwrap_or(call)) {
         Ok(Operation::Mail(mail)) => Ok(Said::Mail(mail, queued.id)),
         Ok(Operation::Say(say)) => Ok(Said::On(say)),
-        Ok(_) => Err(bug("it is of another call")),
-        Err(error) => Err(bug(&error.to_string())),
+        Ok(_) => Err(format!("`{call}` sends nothing")),
+        Err(error) => Err(error.to_string()),
     }
 }
 
 /// The labels of what is told of a step; of what is told of a run, those of all its steps.
 fn labels(plan: &Plan, step: Option<&StepName>) -> BTreeSet<Label> {
+    // A compensator handles what the step handled that it undoes.
+    let undone = step.and_then(StepName::compensates).map(|(step, _)| step);
+    let step = undone.as_ref().or(step);
     let steps = plan.steps.iter().filter(|of| step.is_none_or(|step| of.name == *step));
     steps.flat_map(|of| of.labels.iter().cloned()).collect()
 }
