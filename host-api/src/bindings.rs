@@ -13,6 +13,8 @@ wasmtime::component::bindgen!({
         "../wit/db",
         "../wit/approval",
         "../wit/secret",
+        "../wit/notify",
+        "../wit/knowledge",
         "../wit/host",
     ],
     world: "wflo:host/all",

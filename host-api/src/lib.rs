@@ -13,13 +13,15 @@ mod files;
 mod functions;
 mod gate;
 mod http;
+mod knowledge;
 mod link;
 mod llm;
 mod logging;
+mod notify;
 mod secret;
 mod step;
 
-pub use answer::{ChatAnswer, TaskAnswer};
+pub use answer::{ChatAnswer, QueuedAnswer, TaskAnswer};
 pub use approval::FactVerdict;
 pub use files::{FileAnswer, FilesView};
 pub use functions::{FUNCTIONS, INTERFACES, Reach};

@@ -14,6 +14,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::harness::{Output, Project, root};
+use crate::mailbox::Mailbox;
+use crate::notify::Inbox;
 
 /// What is read here; the rest is for the other half.
 #[derive(Deserialize)]
@@ -75,6 +77,14 @@ fn a_guest_that_goes_for_other_servers_reaches_none() {
     play("courier", "grants.http = [\"GET {site}/api/*\"]\n");
 }
 
+#[test]
+fn a_guest_that_writes_to_others_reaches_nobody() {
+    play(
+        "postman",
+        "grants.mail = [\"*@example.org\"]\ngrants.notify = [\"slack://team\"]\ngrants.knowledge = [\"help\"]\n",
+    );
+}
+
 /// Plays every case of a program, and tells all that ended in another way than it must.
 fn play(program: &str, grants: &str) {
     let text = std::fs::read_to_string(root().join("tests/programs/expectations.toml")).expect("the table");
@@ -86,11 +96,13 @@ fn play(program: &str, grants: &str) {
     stage.look_around();
 }
 
-/// A project in which one case after another is played, with a bank and two servers.
+/// A project in which one case after another is played, with a bank, two servers, one for mail, and one for channels.
 struct Stage {
     project: Project,
     site: Site,
     other: Site,
+    mailbox: Mailbox,
+    inbox: Inbox,
 }
 
 impl Stage {
@@ -112,13 +124,27 @@ impl Stage {
         }
         lend(&project);
         project.write("tape.jsonl", "");
+        for folder in ["kb", "other"] {
+            std::fs::create_dir(project.path(folder)).expect("a folder");
+        }
+        project.write("kb/help.md", "# Help\n\nCall us.\n");
+        project.write("other/pay.md", "# Pay\n\ns3same\n");
+        let (mailbox, inbox) = (Mailbox::start(), Inbox::start());
+        let people = format!(
+            "[mail]\nsmtp = \"{}\"\n[channel.\"slack://team\"]\nwebhook = \"{hook}/team\"\n\
+             [channel.\"slack://boss\"]\nwebhook = \"{hook}/boss\"\n\
+             [knowledge.help]\npath = \"kb\"\n[knowledge.other]\npath = \"other\"\n",
+            mailbox.url,
+            hook = inbox.address
+        );
         project.write(
             "wflo.toml",
-            "[db.bank]\nurl = \"sqlite:bank.db\"\n[db.payroll]\nurl = \"sqlite:payroll.db\"\n\
-             [llm.tape]\nkind = \"cassette\"\npath = \"tape.jsonl\"\nmodels = [\"gpt-4\", \"gpt-4o\"]\n",
+            &(people
+                + "[db.bank]\nurl = \"sqlite:bank.db\"\n[db.payroll]\nurl = \"sqlite:payroll.db\"\n\
+             [llm.tape]\nkind = \"cassette\"\npath = \"tape.jsonl\"\nmodels = [\"gpt-4\", \"gpt-4o\"]\n"),
         );
         let other = Site::start(None);
-        Self { project, site: Site::start(Some(other.address())), other }
+        Self { project, site: Site::start(Some(other.address())), other, mailbox, inbox }
     }
 
     /// Plays a case: it ends as expected, its journal says so, and it does the same in replay.
@@ -266,6 +292,13 @@ impl Stage {
         assert!(self.other.asked().is_empty(), "a server that was not granted: {:?}", self.other.asked());
         let asked = self.site.asked();
         assert!(asked.iter().all(|line| line.starts_with("GET /api/")), "{asked:?}");
+        for mail in self.mailbox.taken() {
+            assert!(mail.to.iter().all(|to| to.ends_with("@example.org")), "{mail:?}");
+            let head = mail.data.split("\r\n\r\n").next().expect("it has headers").to_lowercase();
+            assert!(!head.contains("\r\nbcc") && !head.contains("elsewhere"), "{mail:?}");
+        }
+        let posted = self.inbox.posted();
+        assert!(posted.iter().all(|(path, _)| path == "/team"), "{posted:?}");
         let bank = rusqlite::Connection::open(self.project.path("bank.db")).expect("the bank");
         let count = |table: &str| -> i64 {
             bank.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).expect("a count")

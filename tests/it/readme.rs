@@ -132,6 +132,43 @@ fn the_readme_of_fraud_detection_shows_what_the_commands_print() {
 }
 
 #[test]
+fn the_readme_of_customer_service_shows_what_the_commands_print() {
+    let readme = readme("customer-service");
+    let project = Project::new("customer-service");
+    crate::service::copy_rest(&project);
+    std::fs::copy(root().join("examples/customer-service/setup.sh"), project.path("setup.sh"))
+        .expect("the example has it");
+    let mut setup = Command::new("sh");
+    setup.arg(project.path("setup.sh")).env("WFLO", binary("wflo")).env("SHOP_DATA", binary("shop-data"));
+    compare(&readme, "setup", &Output::of(&mut setup).expect_code(0).stdout);
+    assert_eq!(Output::of(&mut setup).expect_code(0).stdout, "", "it is safe to repeat");
+
+    let compare = |name: &str, args: &[&str], person| {
+        let text = printed(&project, args, person);
+        compare(&readme, name, &text);
+        text
+    };
+    let message = "message=Can I return shoes that I have worn once?";
+    let customer = "customer_email=ann@customer.example";
+    compare("question", &["run", "--input", message, "--input", customer], None);
+    compare("search", &["knowledge", "search", "help", "worn", "shoes"], None);
+    let message = "message=I want my money back for my order.";
+    let order = "order_id=large";
+    let run = compare("large", &["run", "--input", message, "--input", order, "--input", customer], None);
+    let (id, approval) = (word(&run, "01", 26), word(&run, "apr_", 20));
+    compare("approval", &["approvals", "show", &approval], None);
+    compare("tom", &["approve", &approval], Some("tom"));
+    compare("maria", &["approve", &approval], Some("maria"));
+    let folder = project.path("record-rating");
+    let interaction = format!("interaction={id}");
+    let mut rate = Command::new(binary("wflo"));
+    rate.arg("run").arg(folder).arg("--config").arg(project.path("wflo.toml"));
+    rate.args(["--input", &interaction, "--input", "rating=5"]).env("NO_COLOR", "1").env("USER", "you");
+    let rated = Output::of(&mut rate);
+    super::readme::compare(&readme, "rating", &(rated.stderr + &rated.stdout));
+}
+
+#[test]
 fn the_readme_of_hello_shows_what_the_commands_print() {
     let readme = readme("hello");
     let project = Project::new("hello");

@@ -115,6 +115,8 @@ impl<E: std::error::Error + 'static> From<E> for Error {
             error.kind()
         } else if let Some(error) = any.downcast_ref::<http::Error>() {
             error.kind()
+        } else if let Some(crate::KnowledgeError::Unavailable(_)) = any.downcast_ref() {
+            FailureKind::Retryable
         } else {
             FailureKind::Permanent
         };

@@ -62,14 +62,21 @@ mod error;
 mod fact;
 mod handler;
 pub mod http;
+mod knowledge;
 pub mod llm;
 pub mod log;
+pub mod mail;
+mod notify;
+mod publish;
 mod schema;
 mod secret;
 
 pub use approval::{Ask, AskError, Decision, DecisionStatus, Vote};
 pub use context::{Context, ContextError, Undo};
 pub use fact::{FactError, Verdict, fact};
+pub use knowledge::{Knowledge, KnowledgeError, Passage, knowledge};
+pub use notify::notify;
+pub use publish::publish;
 #[doc(no_inline)]
 pub use schemars::{self, JsonSchema};
 pub use secret::{Secret, SecretError, secret};
@@ -90,7 +97,7 @@ pub use error::{Error, FailureKind, Result, permanent, redo, retryable};
 /// ```
 pub mod prelude {
     pub use crate::db::db;
-    pub use crate::{Context, http, llm, params};
+    pub use crate::{Context, http, llm, mail, params};
     pub use serde_json::{Value, json};
 }
 

@@ -1,4 +1,4 @@
-//! The real outside: models over HTTP or from tape, SQLite, HTTP, mail, channels to people, the system's clock and
+//! The real outside: models over HTTP or from tape, SQLite, HTTP, knowledge bases, mail, channels to people, the system's clock and
 //! randomness.
 //!
 //! Everything here implements a trait of [`wflo_ports`] and is called from the runtime's gate only: by then
@@ -9,6 +9,7 @@ mod causes;
 pub mod db;
 pub mod files;
 pub mod http;
+pub mod knowledge;
 pub mod llm;
 pub mod mail;
 pub mod notify;

@@ -7,7 +7,7 @@ use serde::Deserialize as _;
 use serde::de::IntoDeserializer as _;
 use serde::de::value::{Error as ValueError, StrDeserializer};
 use wflo::{About, RunStatus};
-use wflo_model::{ApprovalId, GroupName, PicoUsd, PrincipalName, Role, RunId, StepName, Timestamp};
+use wflo_model::{ApprovalId, GroupName, Label, PicoUsd, PrincipalName, Role, RunId, StepName, Timestamp};
 
 const CODES: &str = "\
 Exit codes:
@@ -197,6 +197,11 @@ pub(crate) enum Command {
         #[arg(long)]
         retry: bool,
     },
+    /// Search folders of documents as steps do.
+    Knowledge {
+        #[command(subcommand)]
+        command: Knowledge,
+    },
     /// Manage the people kept in the store.
     Identity {
         #[command(subcommand)]
@@ -256,6 +261,21 @@ pub(crate) enum Policy {
         /// An input: text, or JSON where the input is not text.
         #[arg(long, value_name = "NAME=VALUE")]
         input: Vec<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Knowledge {
+    /// Show the passages that fit a question best.
+    Search {
+        /// The knowledge base, by its label in `wflo.toml`.
+        label: Label,
+        /// Words.
+        #[arg(required = true, num_args = 1..)]
+        query: Vec<String>,
+        /// How many passages at most.
+        #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=50))]
+        top: u32,
     },
 }
 

@@ -63,6 +63,9 @@ fn what(recorded: &Recorded) -> String {
         Event::Returned(wflo_engine::Returned { reported: Some(reported), .. }) => {
             format!("reports a cost of {} USD, {}: {}", reported.usd, reported.kind, short(&reported.note))
         }
+        Event::Returned(wflo_engine::Returned { queued: Some(_), call: Some(asked), performed, .. }) => {
+            queued(performed.as_ref().unwrap_or(asked))
+        }
         Event::Returned(returned) => {
             let name = returned.call.as_ref().map_or_else(|| "it".to_owned(), call);
             let cost = returned.spend.as_ref().map_or_else(String::new, |spend| {
@@ -146,6 +149,19 @@ fn what(recorded: &Recorded) -> String {
     }
 }
 
+/// A message that leaves when the step has succeeded.
+fn queued(call: &Call) -> String {
+    let args = &call.args;
+    let text = |name: &str| short(args[name].as_str().unwrap_or_default());
+    match args["to"].as_array() {
+        Some(to) => {
+            let to: Vec<_> = to.iter().filter_map(Value::as_str).collect();
+            format!("queues mail to {}: {}", short(&to.join(", ")), text("subject"))
+        }
+        None => format!("queues a message to {}: {}", text("address"), text("title")),
+    }
+}
+
 /// A policy that fired: why, and on which values.
 fn fired(firing: &Firing) -> String {
     let values: Vec<_> = firing.values.iter().map(|(name, value)| format!("{name} = {value}")).collect();
@@ -164,6 +180,10 @@ fn call(call: &Call) -> String {
     let most = match (args["db"].as_str(), args["sql"].as_str(), args["model"].as_str()) {
         (Some(db), Some(sql), _) => format!(" on {db}: {}", short(sql)),
         (_, _, Some(model)) => format!(" with {model}"),
+        _ if call.interface == "wflo:knowledge/search" => {
+            let text = |name: &str| short(args[name].as_str().unwrap_or_default());
+            format!(" of {}: {}", text("knowledge"), text("query"))
+        }
         _ => match (args["db"].as_str(), args["statement"].as_str(), args["name"].as_str()) {
             (Some(db), Some(statement), _) => format!(" of {statement} on {db}"),
             (_, _, Some(name)) if call.function == "fact" => {
@@ -180,6 +200,9 @@ fn shape(value: &Value) -> String {
         (Some(rows), _, _) => format!("{} rows", rows.len()),
         (_, Some(changed), _) => format!("{changed} changed"),
         (_, _, Some(text)) => short(text),
+        _ if value.as_array().is_some_and(|all| all.iter().all(|it| it["source"].is_string())) => {
+            format!("{} passages", value.as_array().map_or(0, Vec::len))
+        }
         _ => short(&value.to_string()),
     }
 }

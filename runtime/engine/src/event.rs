@@ -362,6 +362,10 @@ pub struct Returned {
     /// A cost that the step reported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reported: Option<Reported>,
+    /// Where the message goes that this call has queued, once the step or item has succeeded: the address of a channel,
+    /// or [`MAIL`](crate::MAIL).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queued: Option<String>,
 }
 
 /// A column and the digest of the value it had to have.
@@ -455,8 +459,15 @@ impl GatedCall {
         self.performed.as_ref().unwrap_or(&self.asked)
     }
 
+    /// The interface through which a guest returns its output.
+    const OUTPUT: &str = "wflo:step/handler";
     /// The interfaces through which a guest claims facts, and returns its output.
-    const CLAIMS: [&str; 2] = ["wflo:approval/policy", "wflo:step/handler"];
+    const CLAIMS: [&str; 2] = ["wflo:approval/policy", Self::OUTPUT];
+
+    /// Whether what was asked for is that an output stand.
+    pub(crate) fn is_output(asked: &Call) -> bool {
+        asked.interface == Self::OUTPUT
+    }
 
     /// Whether it is a claim of the guest, which has no effect of its own: a fact, or its output.
     #[must_use]

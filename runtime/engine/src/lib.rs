@@ -30,7 +30,7 @@ pub use event::{
 };
 pub use kind::{EventKind, UnknownKind};
 pub use ledger::{Account, Day, Ledger, Quote, Refusal, Spend, Sums, Tokens, Totals};
-pub use notice::{About, Notice, Notices};
+pub use notice::{About, MAIL, Notice, Notices};
 pub use permit::scope;
 pub use place::{Place, Recorded, UnitId};
 pub use retry::{backoff, retry_at};

@@ -8,8 +8,8 @@ use wflo_model::{ApprovalId, Digest, PicoUsd, PrincipalName, StepName, Timestamp
 use crate::policy::Firing;
 use crate::unit::{Items, StepState, Unit};
 use crate::{
-    Approval, ApprovalState, Ballot, Event, Forked, GateAt, Ledger, Outcome, ParkReason, Place, Recorded,
-    Resolution, Rollback, RunStatus, StepStatus, UnitId,
+    Approval, ApprovalState, Ballot, Event, Forked, GateAt, GatedCall, Ledger, Outcome, ParkReason, Place,
+    Recorded, Resolution, Rollback, RunStatus, StepStatus, UnitId,
 };
 
 /// What a run has come to.
@@ -223,6 +223,9 @@ impl RunState {
             }
             Event::PolicyFired(firing) if !firing.tells.is_empty() => {
                 self.told.entry(firing.told(place)).or_insert(*seq);
+            }
+            Event::Denied { call, .. } if GatedCall::is_output(call) => {
+                self.apply_to_unit(recorded).map_err(bad)?;
             }
             Event::Denied { .. } | Event::Logged { .. } | Event::PolicyFired(_) | Event::Edited { .. } => {}
             Event::RollbackStarted { .. }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 use wflo_model::{ApprovalId, Timestamp};
 
-use crate::{AttemptEnd, CallClass, Event, ParkReason, Recorded, StepStatus};
+use crate::{AttemptEnd, CallClass, Event, GatedCall, ParkReason, Recorded, StepStatus};
 
 /// What the attempts of a step, or of one item of it, have come to.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,6 +44,9 @@ pub struct Unit {
     pub ended_at: Option<Timestamp>,
     /// Calls of the newest attempt whose outcome is not journaled, by the number of their intent.
     pub open: BTreeMap<u64, OpenCall>,
+    /// The messages that the newest attempt has queued, by the event, with where each goes. They leave when it has
+    /// succeeded.
+    pub queued: Vec<(u64, String)>,
 }
 
 /// A call whose outcome is not journaled.
@@ -101,6 +104,7 @@ impl Unit {
             started_at: None,
             ended_at: None,
             open: BTreeMap::new(),
+            queued: Vec::new(),
         }
     }
 
@@ -129,6 +133,7 @@ impl Unit {
                 (self.status, self.in_attempt, self.committing) = (StepStatus::Running, true, false);
                 (self.retry_at, self.parked) = (None, None);
                 self.open.clear();
+                self.queued.clear();
                 self.started_at.get_or_insert(*time);
             }
             Event::Intent { class, asked, .. } => {
@@ -139,7 +144,10 @@ impl Unit {
                 if let Some(intent) = returned.intent {
                     self.open.remove(&intent);
                 }
+                self.queued.extend(returned.queued.clone().map(|channel| (*seq, channel)));
             }
+            // People are against what the step would commit: what it has to say goes with what it has written.
+            Event::Denied { call, .. } if GatedCall::is_output(call) => self.queued.clear(),
             Event::Abandoned { intent, .. } => _ = self.open.remove(intent),
             Event::Resolved { intent, .. } => {
                 self.open.remove(intent);
@@ -155,6 +163,9 @@ impl Unit {
                 (self.retry_at, self.parked) = (*retry_at, None);
                 // What was not settled with the attempt was undone with it.
                 self.open.clear();
+                if !matches!(end, AttemptEnd::Succeeded { .. }) {
+                    self.queued.clear();
+                }
                 (self.output, self.error) = match end {
                     AttemptEnd::Succeeded { output } => (Some(output.clone()), None),
                     AttemptEnd::Failed(failure) => (None, Some(failure.to_string())),

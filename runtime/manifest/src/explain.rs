@@ -155,7 +155,7 @@ impl Plan {
         lines.extend(other_reach(&step.grants));
         if let Some(labels) = names(step.labels.iter()) {
             lines.push(format!(
-                "handles data labelled {labels}: models and hosts that do not accept it are not given anything"
+                "handles data labelled {labels}: models, hosts, channels and addresses that do not accept it are not given anything"
             ));
         }
         if !step.grants.llm.is_empty() {
@@ -190,8 +190,9 @@ fn other_reach(grants: &Grants) -> Vec<String> {
     lines.extend(grants.secrets.iter().map(|label| {
         format!("may use secret `{label}` without seeing it, in requests to where the deployment binds it")
     }));
-    lines.extend(grants.notify.iter().map(|channel| format!("may send notifications to `{channel}`")));
-    lines.extend(grants.mail.iter().map(|pattern| format!("may write mail to `{pattern}`")));
+    let later = "which leave when the step has succeeded";
+    lines.extend(grants.notify.iter().map(|channel| format!("may send messages to `{channel}`, {later}")));
+    lines.extend(grants.mail.iter().map(|pattern| format!("may write mails to `{pattern}`, {later}")));
     lines.extend(grants.knowledge.iter().map(|label| format!("may search knowledge base `{label}`")));
     lines.extend(
         grants

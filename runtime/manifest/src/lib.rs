@@ -27,6 +27,7 @@ mod inputs;
 mod interface;
 mod labels;
 mod limits;
+mod message_toml;
 mod near;
 mod parameters;
 mod pin;
@@ -60,8 +61,8 @@ pub use approval::{ApprovalAt, ApprovalRule, Approver, OnReject, OnTimeout, Quor
 pub use channel::{Channel, ChannelKind, MailServer, Urgency};
 pub use component::{BadComponent, ComponentRef};
 pub use deployment::{
-    AuditRules, BudgetRules, CassetteMode, Ceilings, DbBinding, Deployment, HostBinding, LlmBinding, LlmKind,
-    LlmServer, Principal, SecretBinding, Serve, Store,
+    AuditRules, BudgetRules, CassetteMode, Ceilings, DbBinding, Deployment, HostBinding, KnowledgeBinding,
+    LlmBinding, LlmKind, LlmServer, MailAccepts, Principal, SecretBinding, Serve, Store,
 };
 pub use diagnostic::{Diagnostic, Diagnostics, Severity, Source, Span};
 pub use directory::Directory;

@@ -98,8 +98,9 @@ impl Pin<'_> {
         let grants = self.grants(step);
         let data = &self.to.deployment.data;
         let read = grants.db.iter().filter_map(|(label, access)| Some(data.get(label)?.of(access)));
-        let labels =
-            read.flatten().chain(inputs.iter().cloned()).chain(step.labels.iter().cloned()).collect();
+        let found = step.reach.messages.labels(self.to.deployment);
+        let labels = read.flatten().chain(found).chain(inputs.iter().cloned());
+        let labels = labels.chain(step.labels.iter().cloned()).collect();
         let deployment = self.to.deployment;
         let ceilings = &deployment.ceilings.limits;
         let limits = limits::pin(&mut self.reader, &step.limits, ceilings, deployment.source.name());
@@ -215,6 +216,8 @@ impl Pin<'_> {
             }
             grants.secrets.insert(label.value.clone());
         }
+        step.reach.messages.check(&mut self.reader, deployment);
+        step.reach.messages.grant(&mut grants);
         grants
     }
 
@@ -247,6 +250,7 @@ impl Pin<'_> {
             );
             self.reader.error(grant.span.clone(), message).hint(hint);
         }
+        step.reach.messages.sinks(&mut self.reader, deployment, pinned);
     }
 
     /// A granted model is bound, and priced.

@@ -6,12 +6,8 @@
 /// Keys, by the place they stand in.
 pub(crate) const KEYS: &[(&str, &str)] = &[
     ("[workflow]", "rollback_reserve_usd"),
-    ("`grants`", "notify"),
-    ("`grants`", "mail"),
-    ("`grants`", "knowledge"),
     ("`grants`", "terraform"),
     ("a table grant", "where"),
-    ("wflo.toml", "knowledge"),
     ("wflo.toml", "terraform"),
     ("[db]", "read_url"),
     ("[db]", "write_url"),

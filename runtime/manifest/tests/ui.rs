@@ -323,7 +323,7 @@ mod plan {
           may read files in folder `data` beside wflo.toml, which it finds at `/data`
           may read files in folder `public/files` beside wflo.toml, which it finds at `/all`
           may use secret `stripe` without seeing it, in requests to where the deployment binds it
-          handles data labelled `internal` and `phi`: models and hosts that do not accept it are not given anything
+          handles data labelled `internal` and `phi`: models, hosts, channels and addresses that do not accept it are not given anything
           spends without a limit: `budget_usd` is not set
           reaches nothing else: no other network, no other files, no environment
           an attempt may use 32MiB of memory, 10000000000 units of fuel and 2 minutes, and return 1MiB
@@ -342,8 +342,8 @@ mod plan {
         grants.terraform.insert("prod".parse().unwrap());
         let words = plan.explain(&"read".parse().unwrap()).unwrap();
         for expect in [
-            "may send notifications to `slack://fraud-alerts`",
-            "may write mail to `*@example.org`",
+            "may send messages to `slack://fraud-alerts`, which leave when the step has succeeded",
+            "may write mails to `*@example.org`, which leave when the step has succeeded",
             "may search knowledge base `help`",
             "may plan and apply changes of terraform folder `prod`",
         ] {

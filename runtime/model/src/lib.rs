@@ -28,8 +28,8 @@ pub use changes::{ChangeSet, RowChange, TableChange};
 pub use digest::{BadDigest, Digest, MacKey};
 pub use fault::{Failure, FailureKind, Fault, FaultKind};
 pub use grants::{
-    BadGrant, BadMailPattern, BadPath, Capability, FileGrant, Grants, GuestPath, HostPath, MailPattern,
-    interface_capability,
+    BadGrant, BadMailAddress, BadMailPattern, BadPath, Capability, FileGrant, Grants, GuestPath, HostPath,
+    MailAddress, MailPattern, interface_capability,
 };
 pub use http::{
     BadHttpHeader, BadHttpMethod, BadHttpPattern, BadHttpUrl, BadOctets, HttpGrant, HttpHeaderName, HttpHost,

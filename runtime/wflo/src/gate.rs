@@ -5,7 +5,7 @@
 //! There is no second path. In replay nothing is authorised, priced or performed, and nothing is written, but
 //! for the redo of an open transaction when the recorded calls are used up. What a crash cut off in the middle is
 //! mended in `recovery.rs`; what policies and people say is in `policy_gate.rs`; how each kind of call is performed is
-//! in `model_call.rs`, `statement.rs`, `http.rs`, `ask.rs` and `fact.rs`.
+//! in `model_call.rs`, `statement.rs`, `http.rs`, `ask.rs`, `fact.rs`, `message.rs` and `search.rs`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde_json::Value;
 use tokio::sync::watch;
-use wflo_engine::{CallClass, Event, ParkReason, Place, Returned, UnitId};
+use wflo_engine::{CallClass, Event, MAIL, ParkReason, Place, Returned, UnitId};
 use wflo_host_api::{FactVerdict, Gate, LogLine, StepContext, Stop};
 use wflo_manifest::{Plan, PlanStep};
 use wflo_model::{ApprovalId, Call, CallError, CallResult, PicoUsd, Timestamp};
@@ -54,6 +54,8 @@ pub(crate) struct AttemptGate {
     pub(crate) permit: Option<ApprovalId>,
     /// The call under way as it is made, where people have changed it.
     pub(crate) performed: Option<Call>,
+    /// The messages that leave when the attempt succeeds, with what each call came to.
+    pub(crate) queued: Vec<(Call, CallResult)>,
     /// The statements of the open transactions, with what they came to: what people see before they commit.
     pub(crate) written: Vec<(Call, CallResult)>,
     /// What the guest may have of secrets.
@@ -125,6 +127,7 @@ impl AttemptGate {
         let Setup { log, outside, people, plan, step, unit, attempt, context, mut history, halt } = setup;
         let transcripts = std::mem::take(&mut history.transcripts);
         let written = history.tentative();
+        let queued = history.queued();
         let transactions = Transactions::resuming(written.clone(), keeps(&plan, &step));
         Self {
             place: Place::attempt(&unit, attempt),
@@ -139,6 +142,7 @@ impl AttemptGate {
             permit: None,
             performed: None,
             permitted: None,
+            queued,
             written,
             log,
             outside,
@@ -233,6 +237,9 @@ impl AttemptGate {
                 Ok(result)
             }
             Operation::Cost(report) => self.charge(call, report),
+            Operation::Mail(_) => self.queue(call, MAIL.to_owned()),
+            Operation::Say(say) => self.queue(call, say.address),
+            Operation::Search(search) => self.search(call, search).await,
             Operation::Own(own) => self.own(call, own, None).await,
             Operation::Call(_) | Operation::Fact(_) | Operation::Output(_) => {
                 Err(Stop::Host(format!("`{}` was not bound", call.call)))
@@ -458,6 +465,7 @@ pub(crate) fn returned(intent: Option<u64>, call: Asked, result: &CallResult) ->
         filters: Vec::new(),
         performed: None,
         reported: None,
+        queued: None,
     }
 }
 

@@ -302,6 +302,19 @@ impl History {
             .collect()
     }
 
+    /// The messages that the attempt has queued, in order, with what each call came to.
+    pub(crate) fn queued(&self) -> Vec<(Call, CallResult)> {
+        let messages = self.calls.iter().filter(|call| call.call.interface.starts_with("wflo:notify/"));
+        messages
+            .filter_map(|call| match &call.came_to {
+                CameTo::Returned { result: result @ Ok(_), .. } => {
+                    Some((call.performed.as_ref().unwrap_or(&call.call).clone(), result.clone()))
+                }
+                _ => None,
+            })
+            .collect()
+    }
+
     /// The facts that the attempt has claimed, with their last values.
     pub(crate) fn facts(&self) -> BTreeMap<String, Value> {
         let taken = self.calls.iter().filter(|call| {

@@ -41,6 +41,16 @@ pub(crate) fn admit(
             let accepts = |label: &Label| interface.is_some_and(|interface| interface.accepts(label));
             (refused(&accepts), format!("interface `{}`", own.interface))
         }
+        Operation::Mail(mail) => {
+            let accepts = |label: &Label| mail.to.iter().all(|to| outside.mail_accepts(to, label));
+            let to: Vec<_> = mail.to.iter().map(|to| format!("`{to}`")).collect();
+            (refused(&accepts), format!("mail to {}", to.join(", ")))
+        }
+        Operation::Say(say) => {
+            let channel = outside.channel(&say.address).and_then(Result::ok);
+            let accepts = |label: &Label| channel.is_some_and(|channel| channel.accepts().contains(label));
+            (refused(&accepts), format!("channel `{}`", say.address))
+        }
         // Databases and files are where labelled data lie; people, facts and outputs stay within the run.
         _ => return Ok(()),
     };

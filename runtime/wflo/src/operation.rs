@@ -15,8 +15,10 @@ use crate::cost::CostReport;
 use crate::fact::Fact;
 use crate::files::FileCall;
 use crate::interface::OwnCall;
+use crate::message::{MailCall, SayCall};
 use crate::named::NamedCall;
 use crate::placeholder::SecretCall;
+use crate::search::SearchCall;
 use crate::{Outside, http};
 
 /// Everything a step can ask of the outside. What is not here cannot be asked.
@@ -42,6 +44,12 @@ pub(crate) enum Operation {
     Secret(SecretCall),
     /// `wflo:step/context.report-cost`
     Cost(CostReport),
+    /// `wflo:notify/mail.send`
+    Mail(MailCall),
+    /// `wflo:notify/channel.send`
+    Say(SayCall),
+    /// `wflo:knowledge/search.search`
+    Search(SearchCall),
     /// A call of an interface that the host brings itself.
     Own(OwnCall),
     /// What the guest returned: no guest calls it, and it is judged where the step ends.
@@ -111,6 +119,9 @@ impl Operation {
             ("wasi:filesystem/types", _) => FileCall::parse(call).map(Self::File),
             ("wflo:secret/secrets", "placeholder") => arguments(call).map(Self::Secret),
             ("wflo:step/context", "report-cost") => CostReport::parse(call).map(Self::Cost),
+            ("wflo:notify/mail", "send") => MailCall::parse(call).map(Self::Mail),
+            ("wflo:notify/channel", "send") => SayCall::parse(call).map(Self::Say),
+            ("wflo:knowledge/search", "search") => SearchCall::parse(call).map(Self::Search),
             (interface, _) => match interface.parse() {
                 Ok(interface) => Ok(Self::Own(OwnCall { interface, call: call.clone() })),
                 Err(_) => Err(CallError::AccessDenied { message: format!("there is no function `{call}`") }),
@@ -129,7 +140,10 @@ impl Operation {
             | Self::File(_)
             | Self::Secret(_)
             | Self::Cost(_)
+            | Self::Search(_)
             | Self::Output(_) => CallClass::Read,
+            // It is queued; whoever gets it twice can tell by its id.
+            Self::Mail(_) | Self::Say(_) => CallClass::Recognisable,
             Self::Execute(_) | Self::Call(_) => CallClass::Transactional,
             Self::Http(request) => http::class(request, grants),
             // The host says when it is made; until then, the worst.
@@ -178,6 +192,9 @@ impl Operation {
             Self::Own(own) => own.authorise(grants, outside),
             Self::Secret(call) => call.authorise(grants, outside),
             Self::File(call) => call.authorise(grants, outside),
+            Self::Mail(call) => call.authorise(grants, outside),
+            Self::Say(call) => call.authorise(grants, outside),
+            Self::Search(call) => call.authorise(grants, outside),
             // Asking is always allowed, and claims are held against what the step declares.
             Self::Ask(_) | Self::Fact(_) | Self::Cost(_) | Self::Output(_) => Ok(()),
         }

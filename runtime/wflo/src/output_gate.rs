@@ -56,7 +56,7 @@ fn gate_of(step: &PlanStep) -> Option<&ApprovalRule> {
 /// What a step would commit.
 struct ToCommit {
     changes: Vec<(Label, ChangeSet)>,
-    /// The statements in databases that do not keep what changes.
+    /// The statements in databases that do not keep what changes, and the messages that leave with the commit.
     statements: Vec<Value>,
 }
 
@@ -212,6 +212,8 @@ impl AttemptGate {
         match error {
             CallError::Rejected { .. } => {
                 self.transactions = Transactions::default();
+                // The event that says so has taken its messages back as well.
+                self.queued.clear();
                 Ok(())
             }
             other => Err(Stop::Rejected { reason: format!("the output was {other}"), skips: false }),
@@ -232,6 +234,8 @@ impl AttemptGate {
             _ => false,
         };
         let statements = self.written.iter().filter(|(call, _)| !is_kept(call));
+        // What it has to say is part of what is decided on.
+        let statements = statements.chain(&self.queued);
         let statements = statements.map(|(call, result)| match result {
             Ok(value) => json!({ "call": call, "result": value }),
             Err(error) => json!({ "call": call, "error": error.to_string() }),

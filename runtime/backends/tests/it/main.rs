@@ -4,6 +4,7 @@ mod anthropic;
 mod cassette;
 mod files;
 mod http;
+mod knowledge;
 mod mail;
 mod notify;
 mod openai;

@@ -9,6 +9,7 @@ mod estimate;
 mod identity;
 mod intervene;
 mod key;
+mod knowledge;
 mod logs;
 mod outbox;
 mod policy;
@@ -19,7 +20,7 @@ mod serve;
 use serde::Serialize;
 
 pub(crate) use self::cost::CostLine;
-use crate::args::{Approvals, Approve, Audit, Cli, Command, Global, Key, Policy};
+use crate::args::{Approvals, Approve, Audit, Cli, Command, Global, Key, Knowledge, Policy};
 use crate::failure::{Code, Failure};
 use crate::project::Project;
 use crate::session::{self, Session};
@@ -46,6 +47,9 @@ pub(crate) async fn perform(cli: Cli) -> Result<Code, Failure> {
         }
         Command::Policy { command: Policy::Test { facts, input } } => {
             policy::test(&global, &facts, &input).await
+        }
+        Command::Knowledge { command: Knowledge::Search { label, query, top } } => {
+            knowledge::search(&global, &label, &query.join(" "), top).await
         }
         Command::Demo { folder } => tokio::task::block_in_place(|| demo::demo(&folder)),
         Command::Run(args) => {
@@ -157,6 +161,7 @@ async fn stored(
         | Command::Compile { .. }
         | Command::Policy { .. }
         | Command::Key { .. }
+        | Command::Knowledge { .. }
         | Command::Audit { .. } => {
             return Err(Failure::bug("a command went the wrong way"));
         }

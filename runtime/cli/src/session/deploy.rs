@@ -9,6 +9,7 @@ use wflo::{Host, Outside, Principal, Principals, Secret};
 use wflo_backends::db::sqlite::{Sqlite, SqliteOptions};
 use wflo_backends::files::{HostFiles, HostFilesConfig};
 use wflo_backends::http::{Http, HttpConfig};
+use wflo_backends::knowledge::Folder;
 use wflo_backends::llm::{Anthropic, Cassette, OpenAi, ServerConfig};
 use wflo_manifest::{
     CassetteMode, DbBinding, Deployment, LlmBinding, LlmKind, LlmServer, MissingVariable, Text,
@@ -17,6 +18,9 @@ use wflo_model::ModelName;
 use wflo_ports::ChatModel;
 
 use crate::failure::{Code, Failure};
+
+/// Where the indexes of knowledge bases are, in the folder of the store.
+pub(crate) const INDEXES: &str = "knowledge";
 
 /// A deployment of whoever asks. Two that are equal open the same things.
 ///
@@ -90,6 +94,10 @@ impl Deploy {
         outside = outside.with_spending(deployment.spending.clone());
         outside = outside.with_http(Arc::new(Http::new(HttpConfig::default())), ceiling);
         outside = self.lend_channels(&deployment, outside)?;
+        for (label, binding) in &deployment.knowledge {
+            let folder = Folder::new(self.beside(&binding.path), Some(state.join(INDEXES)), label);
+            outside = outside.with_knowledge(label.clone(), Arc::new(folder));
+        }
         Ok(Host { outside: Arc::new(outside), principals: self.principals()? })
     }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use wflo_model::{Digest, Label, StepName};
 
 use super::{Compensation, LeftEffect, RollbackPlan, UndoWrites};
-use crate::{AttemptEnd, CallClass, Event, Recorded, Resolution, UnitId};
+use crate::{AttemptEnd, CallClass, Event, GatedCall, Recorded, Resolution, UnitId};
 
 /// An effect outside of databases.
 struct Effect {
@@ -19,6 +19,9 @@ struct Done {
     began: u64,
     /// By the key of the call: made twice under one key it is one effect.
     effects: BTreeMap<Digest, Effect>,
+    /// The messages that the attempt under way has queued, and those that have left since an attempt has succeeded.
+    queued: Vec<String>,
+    sent: Vec<String>,
     /// The commit under way: its event, and the rows of each database, none where they were not kept.
     committing: Option<(u64, BTreeMap<Label, Option<u64>>)>,
     committed: Vec<(u64, BTreeMap<Label, Option<u64>>)>,
@@ -95,6 +98,7 @@ fn take(
     match &recorded.event {
         Event::AttemptStarted { .. } => {
             let done = units.entry(unit).or_default();
+            done.queued.clear();
             if done.began == 0 {
                 done.began = recorded.seq;
             }
@@ -103,6 +107,13 @@ fn take(
             calls.insert(recorded.seq, (unit.clone(), *key));
             let effect = Effect { what: words(asked), certain: false };
             units.entry(unit).or_default().effects.entry(*key).or_insert(effect);
+        }
+        Event::Returned(crate::Returned { queued: Some(_), call: Some(call), performed, .. }) => {
+            let message = words(performed.as_ref().unwrap_or(call));
+            units.entry(unit).or_default().queued.push(message);
+        }
+        Event::Denied { call, .. } if GatedCall::is_output(call) => {
+            units.entry(unit).or_default().queued.clear();
         }
         Event::Returned(returned) if returned.result.is_ok() => {
             if let Some((unit, key)) = returned.intent.as_ref().and_then(effect_of)
@@ -132,8 +143,10 @@ fn take(
         Event::AttemptEnded { end, .. } => {
             let done = units.entry(unit).or_default();
             let committing = done.committing.take();
+            let queued = std::mem::take(&mut done.queued);
             if matches!(end, AttemptEnd::Succeeded { .. }) {
                 done.committed.extend(committing);
+                done.sent.extend(queued);
             }
         }
         _ => {}
@@ -149,9 +162,10 @@ const fn has_effect(class: CallClass) -> bool {
 }
 
 fn add(plan: &mut RollbackPlan, unit: UnitId, done: Done, compensates: &impl Fn(&StepName) -> bool) {
-    let Done { effects, committed, compensated, undone, .. } = done;
+    let Done { effects, sent, committed, compensated, undone, .. } = done;
     let UnitId { step, item } = unit.clone();
-    let mut effects: Vec<Effect> = effects.into_values().collect();
+    let sent = sent.into_iter().map(|what| Effect { what, certain: true });
+    let mut effects: Vec<Effect> = effects.into_values().chain(sent).collect();
     for (event, databases) in committed {
         let mut rows = BTreeMap::new();
         for (label, kept) in databases {
@@ -194,6 +208,14 @@ fn words(call: &wflo_model::Call) -> String {
         (Some(method), Some(url)) => {
             let end = url.find(['?', '#']).unwrap_or(url.len());
             format!("`{method} {}`", &url[..end])
+        }
+        _ if call.interface == "wflo:notify/mail" => {
+            let to = call.args["to"].as_array().map(Vec::as_slice).unwrap_or_default();
+            let to: Vec<_> = to.iter().filter_map(serde_json::Value::as_str).collect();
+            format!("mail to {}", to.join(", "))
+        }
+        _ if call.interface == "wflo:notify/channel" => {
+            format!("a message to `{}`", text("address").unwrap_or_default())
         }
         _ => format!("`{call}`"),
     }

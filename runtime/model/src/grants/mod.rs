@@ -14,7 +14,7 @@ mod mail;
 mod tests;
 
 pub use files::{BadPath, FileGrant, GuestPath, HostPath};
-pub use mail::{BadMailPattern, MailPattern};
+pub use mail::{BadMailAddress, BadMailPattern, MailAddress, MailPattern};
 
 /// Everything one step may reach. Empty by default: nothing.
 ///
