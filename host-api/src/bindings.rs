@@ -13,6 +13,7 @@ wasmtime::component::bindgen!({
         "../wit/db",
         "../wit/approval",
         "../wit/secret",
+        "../wit/artifact",
         "../wit/host",
     ],
     world: "wflo:host/all",
@@ -35,5 +36,7 @@ wasmtime::component::bindgen!({
         "wasi:http/types.incoming-request": crate::http::Served,
         "wasi:http/types.outgoing-response": crate::http::Served,
         "wasi:http/types.response-outparam": crate::http::Served,
+        "wflo:artifact/store.writer": crate::artifact::Writer,
+        "wflo:artifact/store.reader": crate::artifact::Reader,
     },
 });

@@ -124,10 +124,10 @@ fn what(recorded: &Recorded) -> String {
             let consumes = consumes.map(|id| format!(", as {id} permits")).unwrap_or_default();
             format!("fans out over {} items{consumes}", items.len())
         }
-        Event::Inherited { output: Some(output) } => {
+        Event::Inherited { output: Some(output), .. } => {
             format!("has its output from the parent: {}", shape(output))
         }
-        Event::Inherited { output: None } => "was left out in the parent".to_owned(),
+        Event::Inherited { output: None, .. } => "was left out in the parent".to_owned(),
         Event::Superseded { by } => format!("run {by} goes on in its place"),
         Event::Joined => "all items have ended".to_owned(),
         Event::TimerFired => "its time has come".to_owned(),

@@ -25,7 +25,7 @@ pub use alert::budget_alert;
 pub use approval::{Approval, ApprovalState, Ballot, Edit, Permitted, VoteRefused, Voter, cast, edit};
 pub use decide::{Command, decide, next_due};
 pub use event::{
-    AttemptEnd, CallClass, Event, Filter, Forked, GateAt, GatedCall, Outcome, ParkReason, Reported,
+    AttemptEnd, CallClass, Event, Filter, Forked, GateAt, GatedCall, InheritedArtifact, Outcome, ParkReason, Reported,
     Resolution, Returned, Subject, Transcript, Verdict,
 };
 pub use kind::{EventKind, UnknownKind};

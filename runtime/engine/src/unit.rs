@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
-use wflo_model::{ApprovalId, Timestamp};
+use wflo_model::{ApprovalId, Artifact, Timestamp};
 
-use crate::{AttemptEnd, CallClass, Event, ParkReason, Recorded, StepStatus};
+use crate::{AttemptEnd, CallClass, Event, InheritedArtifact, ParkReason, Recorded, StepStatus};
 
 /// What the attempts of a step, or of one item of it, have come to.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,6 +44,8 @@ pub struct Unit {
     pub ended_at: Option<Timestamp>,
     /// Calls of the newest attempt whose outcome is not journaled, by the number of their intent.
     pub open: BTreeMap<u64, OpenCall>,
+    /// The artifacts of the newest attempt, in the order in which it made them; none of one that did not succeed.
+    pub artifacts: Vec<Artifact>,
 }
 
 /// A call whose outcome is not journaled.
@@ -64,6 +66,8 @@ pub struct StepState {
     pub unit: Unit,
     /// Its items, once it has fanned out.
     pub items: Option<Items>,
+    /// Artifacts that it has from the parent of a fork.
+    pub inherited: Vec<InheritedArtifact>,
 }
 
 /// The items of a step that has fanned out.
@@ -101,6 +105,7 @@ impl Unit {
             started_at: None,
             ended_at: None,
             open: BTreeMap::new(),
+            artifacts: Vec::new(),
         }
     }
 
@@ -129,6 +134,7 @@ impl Unit {
                 (self.status, self.in_attempt, self.committing) = (StepStatus::Running, true, false);
                 (self.retry_at, self.parked) = (None, None);
                 self.open.clear();
+                self.artifacts.clear();
                 self.started_at.get_or_insert(*time);
             }
             Event::Intent { class, asked, .. } => {
@@ -139,6 +145,7 @@ impl Unit {
                 if let Some(intent) = returned.intent {
                     self.open.remove(&intent);
                 }
+                self.artifacts.extend(returned.artifact.clone());
             }
             Event::Abandoned { intent, .. } => _ = self.open.remove(intent),
             Event::Resolved { intent, .. } => {
@@ -155,6 +162,9 @@ impl Unit {
                 (self.retry_at, self.parked) = (*retry_at, None);
                 // What was not settled with the attempt was undone with it.
                 self.open.clear();
+                if !matches!(end, AttemptEnd::Succeeded { .. }) {
+                    self.artifacts.clear();
+                }
                 (self.output, self.error) = match end {
                     AttemptEnd::Succeeded { output } => (Some(output.clone()), None),
                     AttemptEnd::Failed(failure) => (None, Some(failure.to_string())),
@@ -205,7 +215,7 @@ impl Default for Unit {
 
 impl StepState {
     /// One that nothing has happened to.
-    pub(crate) const NEW: Self = Self { unit: Unit::NEW, items: None };
+    pub(crate) const NEW: Self = Self { unit: Unit::NEW, items: None, inherited: Vec::new() };
 
     /// Where the step stands. One that has fanned out is `running` as long as an item runs or can begin, else
     /// `waiting` or `parked` for what its items wait for.
@@ -222,6 +232,16 @@ impl StepState {
             }
         }
         parked.unwrap_or(StepStatus::Running)
+    }
+
+    /// The artifacts that it has made and others may see, each with its item.
+    #[must_use]
+    pub fn artifacts(&self) -> Vec<(Option<u32>, &Artifact)> {
+        let items = self.items.iter().flat_map(|items| (0..).map(Some).zip(&items.units));
+        let units = std::iter::once((None, &self.unit)).chain(items);
+        let made = units.filter(|(_, unit)| unit.status == StepStatus::Succeeded);
+        let made = made.flat_map(|(item, unit)| unit.artifacts.iter().map(move |it| (item, it)));
+        made.chain(self.inherited.iter().map(|it| (it.item, &it.artifact))).collect()
     }
 
     /// The units that have begun and not ended, with their item.

@@ -260,6 +260,7 @@ impl History {
                     filters: Vec::new(),
                     performed: None,
                     reported: None,
+                    artifact: None,
                 };
                 self.append(place, Event::Returned(returned));
             }

@@ -67,6 +67,7 @@ impl Journal {
             performed: None,
             reported: None,
             filters: Vec::new(),
+            artifact: None,
         };
         self.add(Place::attempt(unit, 1), Event::Returned(returned));
     }

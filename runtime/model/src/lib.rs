@@ -4,12 +4,14 @@
 //! supplies.
 
 mod access;
+mod artifact;
 mod call;
 mod canonical;
 mod changes;
 mod digest;
 mod fault;
 mod grants;
+mod hasher;
 mod http;
 mod id;
 mod interface;
@@ -22,6 +24,7 @@ mod time;
 mod undone;
 
 pub use access::{DbAccess, TableAccess};
+pub use artifact::{Artifact, ArtifactAddress, FoundArtifact};
 pub use call::{Call, CallError, CallResult};
 pub use canonical::{NotCanonical, canonical};
 pub use changes::{ChangeSet, RowChange, TableChange};
@@ -31,6 +34,7 @@ pub use grants::{
     BadGrant, BadMailPattern, BadPath, Capability, FileGrant, Grants, GuestPath, HostPath, MailPattern,
     interface_capability,
 };
+pub use hasher::Hasher;
 pub use http::{
     BadHttpHeader, BadHttpMethod, BadHttpPattern, BadHttpUrl, BadOctets, HttpGrant, HttpHeaderName, HttpHost,
     HttpMethod, HttpPattern, HttpScheme, HttpUrl, Idempotency, Octets, is_public,
@@ -40,7 +44,7 @@ pub use interface::{BadInterfaceName, GrantReader, InterfaceName};
 pub use limits::{LimitName, Limits};
 pub use money::{BadMoney, PicoUsd};
 pub use name::{
-    BadName, ChannelName, GroupName, InputName, Label, ModelName, PolicyName, PrincipalName, StatementName,
+    ArtifactName, BadName, ChannelName, GroupName, InputName, Label, ModelName, PolicyName, PrincipalName, StatementName,
     StepName, WorkflowName,
 };
 pub use role::{Act, Role};

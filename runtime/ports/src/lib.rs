@@ -18,7 +18,7 @@ pub use db::{
     MarkerPurpose, QueryLimits, RowChange, Statement, TableChange, Transaction, Uncapturable, Undone,
 };
 pub use files::{FileEntry, FileError, FileFailure, FileKind, FilePlace, FileStat, Files, Opened};
-pub use http::{HttpClient, HttpError, HttpLimits, HttpRequest, HttpResponse, Resolver};
+pub use http::{BodySink, HttpClient, HttpError, HttpLimits, HttpRequest, HttpResponse, Resolver};
 pub use llm::{
     ChatModel, ChatRequest, Completion, IdempotencyKey, Message, ModelError, Role, TokenBound, TokenUsage,
 };

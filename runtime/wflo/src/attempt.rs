@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use wflo_engine::{AttemptEnd, Event, GateAt, ParkReason, Place, RunState, UnitId, retry_at};
 use wflo_host_api::{StepContext, Stop};
+use wflo_journal::Journal;
 use wflo_manifest::{Plan, PlanStep};
 use wflo_model::{ApprovalId, Digest, Failure, FailureKind, Fault, FaultKind, Label};
 use wflo_ports::{Begun, Capture, ChangeLimits, DbError};
@@ -26,6 +27,7 @@ use crate::transactions::{RedoError, Transactions};
 /// What an attempt needs.
 pub(crate) struct Attempt {
     pub(crate) log: Arc<RunLog>,
+    pub(crate) journal: Journal,
     pub(crate) outside: Arc<Outside>,
     pub(crate) people: People,
     pub(crate) plan: Arc<Plan>,
@@ -92,6 +94,7 @@ impl Attempt {
             .read(|state| context(&run, &self.plan, state, &self.step, (&self.unit, self.attempt), approval));
         let gate = AttemptGate::new(Setup {
             log: Arc::clone(&self.log),
+            journal: self.journal.clone(),
             outside: Arc::clone(&self.outside),
             people: self.people.clone(),
             plan: Arc::clone(&self.plan),

@@ -14,10 +14,12 @@ use async_trait::async_trait;
 use serde_json::Value;
 use tokio::sync::watch;
 use wflo_engine::{CallClass, Event, ParkReason, Place, Returned, UnitId};
-use wflo_host_api::{FactVerdict, Gate, LogLine, StepContext, Stop};
+use wflo_host_api::{Artifacts, FactVerdict, Gate, LogLine, StepContext, Stop};
+use wflo_journal::Journal;
 use wflo_manifest::{Plan, PlanStep};
 use wflo_model::{ApprovalId, Call, CallError, CallResult, PicoUsd, Timestamp};
 
+use crate::artifact::{self, Desk, Save};
 use crate::history::History;
 use crate::operation::Operation;
 use crate::output_gate::keeps;
@@ -58,6 +60,8 @@ pub(crate) struct AttemptGate {
     pub(crate) written: Vec<(Call, CallResult)>,
     /// What the guest may have of secrets.
     pub(crate) placeholders: Placeholders,
+    /// Where the bytes of its artifacts are.
+    pub(crate) desk: Desk,
     /// What the guest must not log.
     pub(crate) redactor: Redactor,
     /// What says that people have permitted the output; it goes to the journal with what they have permitted.
@@ -109,6 +113,7 @@ pub(crate) struct InDoubt {
 /// What an attempt's gate is made of.
 pub(crate) struct Setup {
     pub(crate) log: Arc<RunLog>,
+    pub(crate) journal: Journal,
     pub(crate) outside: Arc<Outside>,
     pub(crate) people: People,
     pub(crate) plan: Arc<Plan>,
@@ -122,13 +127,15 @@ pub(crate) struct Setup {
 
 impl AttemptGate {
     pub(crate) fn new(setup: Setup) -> Self {
-        let Setup { log, outside, people, plan, step, unit, attempt, context, mut history, halt } = setup;
+        let Setup { log, journal, outside, people, plan, step, unit, attempt, context, mut history, halt } =
+            setup;
         let transcripts = std::mem::take(&mut history.transcripts);
         let written = history.tentative();
         let transactions = Transactions::resuming(written.clone(), keeps(&plan, &step));
         Self {
             place: Place::attempt(&unit, attempt),
             placeholders: Placeholders::new(&log.keys(), &step.grants),
+            desk: Desk::new(journal, *log.run(), log.keys(), &step.limits, true),
             redactor: Redactor::new(!step.labels.is_empty()),
             player: Player::new(log.keys(), log.marker(&unit), attempt, history),
             transactions,
@@ -177,9 +184,10 @@ impl AttemptGate {
         }
         if let Some(earlier) = self.player.history().reusable.get(&call.key) {
             let (seq, result) = (earlier.seq, Ok(earlier.value.clone()));
+            let artifact = artifact::artifact_of(&call.call, &earlier.value);
             // The event it names has the call.
             let call = Asked { call: Call { args: Value::Null, ..call.call }, ..call };
-            let returned = Returned { reused: Some(seq), ..returned(None, call, &result) };
+            let returned = Returned { reused: Some(seq), artifact, ..returned(None, call, &result) };
             self.append(Event::Returned(returned))?;
             return Ok(result);
         }
@@ -224,7 +232,9 @@ impl AttemptGate {
             Operation::Query(_) | Operation::Execute(_) => self.statement(call, bound, None).await,
             Operation::Ask(_) if permitted => self.answered(call),
             Operation::Ask(ask) => self.ask_people(call, ask).await,
-            Operation::Http(request) => self.http(call, request, None).await,
+            Operation::Http(request) => self.http(call, request, None, None).await,
+            Operation::Save(Save { artifact, request }) => self.http(call, request, Some(artifact), None).await,
+            Operation::Artifact(artifact) => self.artifact(call, artifact),
             Operation::File(file) => self.file(call, file).await,
             Operation::Secret(secret) => {
                 let placeholder = placeholder(&self.log.keys(), &secret.label);
@@ -391,6 +401,9 @@ impl Gate for AttemptGate {
                 let interface = call.interface.clone();
                 let result = self.make(call).await?;
                 self.redactor.saw(&interface, &result);
+                if interface == artifact::HTTP {
+                    artifact::saved(&result).iter().for_each(|artifact| self.desk.made(artifact));
+                }
                 Ok(result)
             }
         }
@@ -437,6 +450,10 @@ impl Gate for AttemptGate {
         }
     }
 
+    fn artifacts(&mut self) -> Option<&mut dyn Artifacts> {
+        Some(&mut self.desk)
+    }
+
     fn seed(&self) -> [u8; 32] {
         self.player.seed()
     }
@@ -458,6 +475,7 @@ pub(crate) fn returned(intent: Option<u64>, call: Asked, result: &CallResult) ->
         filters: Vec::new(),
         performed: None,
         reported: None,
+        artifact: None,
     }
 }
 

@@ -5,6 +5,7 @@
 //! [votes](Runtime::vote), and shows what happened. What steps can reach is what the [`Host`] lends.
 
 mod accounts;
+mod artifact;
 mod ask;
 mod attempt;
 mod changes_view;
@@ -62,6 +63,7 @@ mod transcript;
 mod view;
 
 pub use accounts::AccountView;
+pub use artifact::{ArtifactReader, ArtifactView};
 pub use attempt::AttemptFailed;
 pub use changes_view::ChangesView;
 pub use error::RuntimeError;

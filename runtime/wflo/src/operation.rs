@@ -10,6 +10,7 @@ use wflo_engine::CallClass;
 use wflo_model::{Call, CallError, DbAccess, Grants, Label, SqlRows, SqlValue};
 use wflo_ports::{ChatRequest, Database, DbError, Executed, HttpRequest, HttpResponse, Statement};
 
+use crate::artifact::{self, ArtifactCall, Save};
 use crate::ask::Ask;
 use crate::cost::CostReport;
 use crate::fact::Fact;
@@ -34,6 +35,10 @@ pub(crate) enum Operation {
     Ask(Ask),
     /// `wasi:http/outgoing-handler.handle`
     Http(HttpRequest),
+    /// `wflo:artifact/http.save`
+    Save(Save),
+    /// `wflo:artifact/store`
+    Artifact(ArtifactCall),
     /// `wflo:approval/policy.fact`
     Fact(Fact),
     /// `wasi:filesystem/types`
@@ -107,6 +112,8 @@ impl Operation {
             ("wflo:db/sql", "call") => arguments(call).map(Self::Call),
             ("wflo:approval/gate", "request") => arguments(call).map(Self::Ask),
             ("wasi:http/outgoing-handler", "handle") => arguments(call).map(Self::Http),
+            (artifact::HTTP, "save") => Save::parse(call).map(Self::Save),
+            (artifact::STORE, _) => ArtifactCall::parse(call).map(Self::Artifact),
             ("wflo:approval/policy", "fact") => arguments(call).map(Self::Fact),
             ("wasi:filesystem/types", _) => FileCall::parse(call).map(Self::File),
             ("wflo:secret/secrets", "placeholder") => arguments(call).map(Self::Secret),
@@ -129,9 +136,10 @@ impl Operation {
             | Self::File(_)
             | Self::Secret(_)
             | Self::Cost(_)
+            | Self::Artifact(_)
             | Self::Output(_) => CallClass::Read,
             Self::Execute(_) | Self::Call(_) => CallClass::Transactional,
-            Self::Http(request) => http::class(request, grants),
+            Self::Http(request) | Self::Save(Save { request, .. }) => http::class(request, grants),
             // The host says when it is made; until then, the worst.
             Self::Own(_) => CallClass::Unsafe,
         }
@@ -174,12 +182,14 @@ impl Operation {
                 }
                 database(outside, db).map(|_| ())
             }
-            Self::Http(request) => http::authorise(request, grants, outside),
+            Self::Http(request) | Self::Save(Save { request, .. }) => {
+                http::authorise(request, grants, outside)
+            }
             Self::Own(own) => own.authorise(grants, outside),
             Self::Secret(call) => call.authorise(grants, outside),
             Self::File(call) => call.authorise(grants, outside),
             // Asking is always allowed, and claims are held against what the step declares.
-            Self::Ask(_) | Self::Fact(_) | Self::Cost(_) | Self::Output(_) => Ok(()),
+            Self::Ask(_) | Self::Fact(_) | Self::Cost(_) | Self::Artifact(_) | Self::Output(_) => Ok(()),
         }
     }
 }
@@ -191,7 +201,7 @@ impl Operation {
 /// What does not fit.
 pub(crate) fn fits(call: &str, value: &serde_json::Value) -> Result<(), String> {
     match call {
-        "wasi:http/outgoing-handler.handle" => {
+        "wasi:http/outgoing-handler.handle" | "wflo:artifact/http.save" => {
             HttpResponse::deserialize(value).map(|_| ()).map_err(|error| error.to_string())
         }
         _ => Ok(()),

@@ -11,6 +11,7 @@
 //! that does no harm.
 
 mod address;
+mod artifacts;
 mod audits;
 mod channels;
 mod client;
@@ -41,6 +42,7 @@ use wflo_sandbox::{Apart, CompileLimits, Sandbox, SandboxConfig};
 
 use crate::args::COMPILE;
 
+pub(crate) use self::artifacts::{Artifacts, TakeArtifact};
 pub(crate) use self::audits::{Export, Keys, NoteMasterKey, Report, ReportView, RotateKey};
 use self::client::{Connection, NotConnected, Outcome};
 pub(crate) use self::decisions::{Accounts, Edit, TopUp};
