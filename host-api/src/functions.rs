@@ -112,6 +112,7 @@ pub const FUNCTIONS: &[(&str, &str, Reach)] = &[
     ("wflo:artifact/store", "[static]writer.finish", Reach::Gate),
     ("wflo:artifact/store", "create", Reach::Virtual),
     ("wflo:artifact/store", "open", Reach::Gate),
+    ("wflo:db/sql", "bulk-insert", Reach::Gate),
     ("wflo:db/sql", "call", Reach::Gate),
     ("wflo:db/sql", "execute", Reach::Gate),
     ("wflo:db/sql", "query", Reach::Gate),

@@ -23,7 +23,7 @@ use crate::{Gate, HostView, Stop};
 pub use desk::Artifacts;
 pub use http::SavedAnswer;
 
-const STORE: &str = "wflo:artifact/store";
+pub(crate) const STORE: &str = "wflo:artifact/store";
 
 /// What `wflo:artifact` works on.
 pub struct ArtifactView<'a> {

@@ -63,6 +63,9 @@ fn what(recorded: &Recorded) -> String {
         Event::Returned(wflo_engine::Returned { reported: Some(reported), .. }) => {
             format!("reports a cost of {} USD, {}: {}", reported.usd, reported.kind, short(&reported.note))
         }
+        Event::Returned(wflo_engine::Returned { artifact: Some(made), .. }) => {
+            format!("makes artifact {}, {} bytes", made.artifact, made.bytes)
+        }
         Event::Returned(returned) => {
             let name = returned.call.as_ref().map_or_else(|| "it".to_owned(), call);
             let cost = returned.spend.as_ref().map_or_else(String::new, |spend| {
@@ -78,8 +81,9 @@ fn what(recorded: &Recorded) -> String {
         Event::Abandoned { cost, .. } => format!("a call was cut off; {cost} USD charged for it"),
         Event::Denied { call: denied, error, .. } => format!("denied {}: {error}", call(denied)),
         Event::Logged { level, message, .. } => format!("[{level}] {message}"),
-        Event::Committing { databases, changes, .. } => {
-            let rows = |label| match changes.get(label).map(wflo_model::ChangeSet::row_count) {
+        Event::Committing { databases, changes, inserted, .. } => {
+            let in_bulk = |label| inserted.get(label).map_or(0, wflo_model::Inserted::row_count);
+            let rows = |label| match changes.get(label).map(|it| it.row_count() as u64 + in_bulk(label)) {
                 Some(1) => " (1 row changed)".to_owned(),
                 Some(rows) => format!(" ({rows} rows changed)"),
                 None => String::new(),

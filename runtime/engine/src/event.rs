@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use wflo_manifest::ApprovalRule;
 use wflo_model::{
-    ApprovalId, Artifact, Call, CallError, CallResult, ChangeSet, Digest, Failure, Fault, GroupName, Label, PicoUsd,
+    ApprovalId, Artifact, Call, CallError, CallResult, ChangeSet, Digest, Failure, Fault, GroupName, Inserted, Label, PicoUsd,
     PrincipalName, RunId, StepName, Timestamp,
 };
 
@@ -195,6 +195,9 @@ pub enum Event {
         /// The rows that change, by database, where they are kept.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         changes: BTreeMap<Label, ChangeSet>,
+        /// The rows that were inserted in bulk, by database, where they are kept: they are not among the changes.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        inserted: BTreeMap<Label, Inserted>,
         /// Fuel used, as the attempt's end will say.
         fuel: u64,
         /// Peak of its memory, in bytes.

@@ -87,6 +87,31 @@ impl FoundArtifact {
     }
 }
 
+/// How rows stand in an artifact.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RowFormat {
+    /// One JSON value a line.
+    JsonLines,
+    /// RFC 4180, with the names of the columns in its first line.
+    Csv,
+}
+
+/// A bulk insert, as the journal keeps it: the arguments of `wflo:db/sql.bulk-insert`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BulkRows<D = String> {
+    /// The database, by its label.
+    pub db: D,
+    /// The table.
+    pub table: String,
+    /// The columns that get values; none: those of the first row.
+    pub columns: Vec<String>,
+    /// How rows stand in the artifact.
+    pub format: RowFormat,
+    /// The artifact.
+    pub rows: FoundArtifact,
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;

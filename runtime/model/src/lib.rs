@@ -14,6 +14,7 @@ mod grants;
 mod hasher;
 mod http;
 mod id;
+mod inserted;
 mod interface;
 mod limits;
 mod money;
@@ -24,7 +25,7 @@ mod time;
 mod undone;
 
 pub use access::{DbAccess, TableAccess};
-pub use artifact::{Artifact, ArtifactAddress, FoundArtifact};
+pub use artifact::{Artifact, ArtifactAddress, BulkRows, FoundArtifact, RowFormat};
 pub use call::{Call, CallError, CallResult};
 pub use canonical::{NotCanonical, canonical};
 pub use changes::{ChangeSet, RowChange, TableChange};
@@ -40,6 +41,7 @@ pub use http::{
     HttpMethod, HttpPattern, HttpScheme, HttpUrl, Idempotency, Octets, is_public,
 };
 pub use id::{ApprovalId, BadId, RunId, StoreId};
+pub use inserted::{Inserted, InsertedRows, RowDigest};
 pub use interface::{BadInterfaceName, GrantReader, InterfaceName};
 pub use limits::{LimitName, Limits};
 pub use money::{BadMoney, PicoUsd};

@@ -19,7 +19,7 @@ use wflo_journal::Journal;
 use wflo_manifest::{Plan, PlanStep};
 use wflo_model::{ApprovalId, Call, CallError, CallResult, PicoUsd, Timestamp};
 
-use crate::artifact::{self, Desk, Save};
+use crate::artifact::{self, Desk, Save, Shelf};
 use crate::history::History;
 use crate::operation::Operation;
 use crate::output_gate::keeps;
@@ -135,7 +135,7 @@ impl AttemptGate {
         Self {
             place: Place::attempt(&unit, attempt),
             placeholders: Placeholders::new(&log.keys(), &step.grants),
-            desk: Desk::new(journal, *log.run(), log.keys(), &step.limits, true),
+            desk: Desk::new(Shelf::new(journal, *log.run(), log.keys()), &step.limits, true),
             redactor: Redactor::new(!step.labels.is_empty()),
             player: Player::new(log.keys(), log.marker(&unit), attempt, history),
             transactions,
@@ -229,7 +229,9 @@ impl AttemptGate {
                 self.note(Event::Returned(returned(None, call, &result)))?;
                 Ok(result)
             }
-            Operation::Query(_) | Operation::Execute(_) => self.statement(call, bound, None).await,
+            Operation::Query(_) | Operation::Execute(_) | Operation::BulkInsert(_) => {
+                self.statement(call, bound, None).await
+            }
             Operation::Ask(_) if permitted => self.answered(call),
             Operation::Ask(ask) => self.ask_people(call, ask).await,
             Operation::Http(request) => self.http(call, request, None, None).await,

@@ -8,6 +8,7 @@ mod accounts;
 mod artifact;
 mod ask;
 mod attempt;
+mod bulk;
 mod changes_view;
 mod checkpoints;
 mod compensate;

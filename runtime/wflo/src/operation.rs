@@ -12,6 +12,7 @@ use wflo_ports::{ChatRequest, Database, DbError, Executed, HttpRequest, HttpResp
 
 use crate::artifact::{self, ArtifactCall, Save};
 use crate::ask::Ask;
+use crate::bulk::BulkCall;
 use crate::cost::CostReport;
 use crate::fact::Fact;
 use crate::files::FileCall;
@@ -29,6 +30,8 @@ pub(crate) enum Operation {
     Query(SqlCall),
     /// `wflo:db/sql.execute`
     Execute(SqlCall),
+    /// `wflo:db/sql.bulk-insert`
+    BulkInsert(BulkCall),
     /// `wflo:db/sql.call`; performed as a query or an execution of the plan's SQL: see [`Operation::bound`].
     Call(NamedCall),
     /// `wflo:approval/gate.request`
@@ -109,6 +112,7 @@ impl Operation {
             }
             ("wflo:db/sql", "query") => arguments(call).map(Self::Query),
             ("wflo:db/sql", "execute") => arguments(call).map(Self::Execute),
+            ("wflo:db/sql", "bulk-insert") => arguments(call).map(Self::BulkInsert),
             ("wflo:db/sql", "call") => arguments(call).map(Self::Call),
             ("wflo:approval/gate", "request") => arguments(call).map(Self::Ask),
             ("wasi:http/outgoing-handler", "handle") => arguments(call).map(Self::Http),
@@ -138,10 +142,20 @@ impl Operation {
             | Self::Cost(_)
             | Self::Artifact(_)
             | Self::Output(_) => CallClass::Read,
-            Self::Execute(_) | Self::Call(_) => CallClass::Transactional,
+            Self::Execute(_) | Self::BulkInsert(_) | Self::Call(_) => CallClass::Transactional,
             Self::Http(request) | Self::Save(Save { request, .. }) => http::class(request, grants),
             // The host says when it is made; until then, the worst.
             Self::Own(_) => CallClass::Unsafe,
+        }
+    }
+
+    /// The database whose transaction it is a statement of, once it is [bound](Self::bound).
+    pub(crate) const fn statement_of(&self) -> Option<&Label> {
+        match self {
+            Self::Query(SqlCall { db, .. })
+            | Self::Execute(SqlCall { db, .. })
+            | Self::BulkInsert(BulkCall { db, .. }) => Some(db),
+            _ => None,
         }
     }
 
@@ -163,8 +177,9 @@ impl Operation {
                     message: format!("no binding of the deployment answers for model `{model}`"),
                 })
             }
-            Self::Query(sql) | Self::Execute(sql) => {
-                let db = &sql.db;
+            Self::Query(SqlCall { db, .. })
+            | Self::Execute(SqlCall { db, .. })
+            | Self::BulkInsert(BulkCall { db, .. }) => {
                 if !grants.db.contains_key(db) {
                     let message =
                         format!("database `{db}` is not granted; `grants.db.{db} = {{ read = [..] }}` would");

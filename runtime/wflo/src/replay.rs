@@ -19,7 +19,7 @@ use wflo_model::{
 use wflo_ports::{Marker, MarkerPurpose};
 use wflo_sandbox::End;
 
-use crate::artifact::{self, Desk};
+use crate::artifact::{self, Desk, Shelf};
 use crate::ask::decision;
 use crate::attempt::context;
 use crate::compensate::{step_of, undo_of};
@@ -138,7 +138,8 @@ impl Runtime {
         let store = self.journal().store_id();
         let marker =
             Marker { store, run, step: unit.step.clone(), item: unit.item, purpose: MarkerPurpose::Step };
-        let desk = Desk::new(self.journal().clone(), run, Arc::clone(&keys), &step.limits, false);
+        let shelf = Shelf::new(self.journal().clone(), run, Arc::clone(&keys));
+        let desk = Desk::new(shelf, &step.limits, false);
         let player = Player::new(keys, marker, attempt, history);
         let (cut_off, grants) = (is_deadline(recorded), step.grants.clone());
         let redactor = Redactor::new(!step.labels.is_empty());

@@ -4,20 +4,16 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use tokio::task::JoinHandle;
 use wflo_host_api::{Artifacts, Stop};
-use wflo_journal::{BlobError, Journal, RunBlobs, RunKeys};
-use wflo_model::{
-    Artifact, ArtifactName, CallError, Digest, Fault, FaultKind, Hasher, LimitName, Limits, RunId,
-};
+use wflo_journal::RunBlobs;
+use wflo_model::{Artifact, ArtifactName, CallError, Digest, Fault, FaultKind, LimitName, Limits};
 
 use super::index::{Index, PIECE};
+use super::shelf::{Shelf, Unreadable, read_index};
+use super::writing::Writing;
 
 /// Writers that an attempt may have open: each holds a piece in memory.
 const MOST_WRITERS: usize = 4;
-
-/// Pieces that are being sealed and written while the guest goes on.
-const UNDER_WAY: usize = 2;
 
 /// Pieces, and indexes, that are kept in memory after they were read: as many artifacts can be read side by side.
 const REMEMBERED: usize = 4;
@@ -27,28 +23,17 @@ const REMEMBERED: usize = 4;
 /// Pieces are durable before the event that names them is written, so that a crash at any moment leaves artifacts that
 /// are whole or that nobody can see. Written again by a replay, a piece has the name that it has, and is not written.
 pub(crate) struct Desk {
-    journal: Journal,
-    run: RunId,
-    blobs: RunBlobs,
+    shelf: Shelf,
     /// Whether what is written is kept. `wflo replay` only wants to know its names.
     keeps: bool,
     limit: u64,
     written: u64,
-    writers: BTreeMap<u32, Writing>,
+    writers: BTreeMap<u32, (ArtifactName, Writing)>,
     next: u32,
     /// Names that the attempt has used, those under way included.
     taken: Vec<ArtifactName>,
     indexes: Remembered<Arc<Index>>,
     pieces: Remembered<Arc<Vec<u8>>>,
-}
-
-struct Writing {
-    name: ArtifactName,
-    piece: Vec<u8>,
-    pieces: Vec<Digest>,
-    hasher: Hasher,
-    bytes: u64,
-    under_way: VecDeque<JoinHandle<Result<Digest, BlobError>>>,
 }
 
 /// The last few values, by name.
@@ -66,11 +51,9 @@ impl<T: Clone> Remembered<T> {
 }
 
 impl Desk {
-    pub(crate) fn new(journal: Journal, run: RunId, keys: Arc<RunKeys>, limits: &Limits, keeps: bool) -> Self {
+    pub(crate) fn new(shelf: Shelf, limits: &Limits, keeps: bool) -> Self {
         Self {
-            blobs: journal.run_blobs_of(run, keys),
-            journal,
-            run,
+            shelf,
             keeps,
             limit: limits.artifacts,
             written: 0,
@@ -80,6 +63,11 @@ impl Desk {
             indexes: Remembered(VecDeque::new()),
             pieces: Remembered(VecDeque::new()),
         }
+    }
+
+    /// Where what it writes is kept.
+    pub(crate) const fn shelf(&self) -> &Shelf {
+        &self.shelf
     }
 
     /// How many bytes the attempt may still write.
@@ -111,67 +99,47 @@ impl Desk {
     /// Forgets what a call has written that did not come to its end: it counts for nothing, as it will for a replay,
     /// which does not make the call.
     pub(crate) fn undo(&mut self, writer: u32) {
-        let bytes = self.writers.get(&writer).map_or(0, |writing| writing.bytes);
+        let bytes = self.writers.get(&writer).map_or(0, |(_, writing)| writing.bytes());
         self.written = self.written.saturating_sub(bytes);
         self.discard(writer);
     }
 
-    fn writer(&mut self, number: u32) -> Result<&mut Writing, Stop> {
-        self.writers.get_mut(&number).ok_or_else(|| Stop::Host(format!("there is no writer {number}")))
-    }
-
-    /// Hands a whole piece, or the last one, to be kept.
-    async fn put(&mut self, number: u32, piece: Vec<u8>) -> Result<(), Stop> {
-        let (blobs, keeps) = (self.blobs.clone(), self.keeps);
-        let writing = self.writer(number)?;
-        writing.pieces.push(blobs.name(&piece));
-        if keeps {
-            if writing.under_way.len() >= UNDER_WAY {
-                kept(writing.under_way.pop_front()).await?;
-            }
-            writing.under_way.push_back(tokio::spawn(async move { blobs.put(piece).await }));
-        }
-        Ok(())
-    }
-
-    async fn index(&mut self, artifact: &Artifact, blobs: &RunBlobs) -> Result<Arc<Index>, Stop> {
+    async fn index(&mut self, artifact: &Artifact, blobs: &RunBlobs) -> Result<Arc<Index>, Unreadable> {
         if let Some(index) = self.indexes.get(&artifact.index) {
             return Ok(index);
         }
-        let index = read_index(blobs, artifact).await?;
-        let index = Arc::new(index);
+        let index = Arc::new(read_index(blobs, artifact).await?);
         self.indexes.keep(artifact.index, Arc::clone(&index));
         Ok(index)
     }
-}
 
-/// Reads the list of an artifact's pieces.
-pub(super) async fn read_index(blobs: &RunBlobs, artifact: &Artifact) -> Result<Index, Stop> {
-    let blob = blobs.get(&artifact.index).await.map_err(|error| gone(artifact, &error.to_string()))?;
-    let index = Index::decode(&blob).filter(|it| (it.bytes, it.digest) == (artifact.bytes, artifact.digest));
-    index.ok_or_else(|| gone(artifact, "its list of pieces is another"))
-}
-
-/// The blobs that an artifact of `run` is kept in.
-pub(super) async fn blobs_of(journal: &Journal, own: &RunBlobs, run: RunId, artifact: &Artifact) -> Result<RunBlobs, Stop> {
-    match artifact.run.filter(|kept_in| *kept_in != run) {
-        None => Ok(own.clone()),
-        Some(other) => journal.run_blobs(other).await.map_err(|error| gone(artifact, &error.to_string())),
+    async fn bytes(&mut self, artifact: &Artifact, at: u64, most: usize) -> Result<Vec<u8>, Unreadable> {
+        let blobs = self.shelf.blobs_of(artifact).await?;
+        let index = self.index(artifact, &blobs).await?;
+        let (piece, from) = (at / PIECE as u64, at % PIECE as u64);
+        let name = usize::try_from(piece).ok().and_then(|piece| index.pieces.get(piece));
+        let name = *name.ok_or_else(|| Unreadable::new(artifact, "a piece of it is missing"))?;
+        let piece = match self.pieces.get(&name) {
+            Some(piece) => piece,
+            None => {
+                let piece = blobs.get(&name).await.map_err(|error| Unreadable::new(artifact, error))?;
+                let piece = Arc::new(piece);
+                self.pieces.keep(name, Arc::clone(&piece));
+                piece
+            }
+        };
+        let from = usize::try_from(from).expect("a piece is shorter than the memory is large");
+        let rest = piece.get(from..).unwrap_or_default();
+        Ok(rest[..rest.len().min(most)].to_vec())
     }
 }
 
-fn gone(artifact: &Artifact, why: &str) -> Stop {
-    Stop::Host(format!("artifact `{}` cannot be read: {why}", artifact.artifact))
+fn host(error: impl std::error::Error) -> Stop {
+    Stop::Host(error.to_string())
 }
 
-async fn kept(piece: Option<JoinHandle<Result<Digest, BlobError>>>) -> Result<(), Stop> {
-    let failed = |why: String| Stop::Host(format!("an artifact cannot be kept: {why}"));
-    let Some(piece) = piece else { return Ok(()) };
-    match piece.await {
-        Ok(Ok(_)) => Ok(()),
-        Ok(Err(error)) => Err(failed(error.to_string())),
-        Err(error) => Err(failed(error.to_string())),
-    }
+fn no_writer(number: u32) -> Stop {
+    Stop::Host(format!("there is no writer {number}"))
 }
 
 #[async_trait]
@@ -185,66 +153,29 @@ impl Artifacts for Desk {
         self.taken.push(name.clone());
         let number = self.next;
         self.next += 1;
-        let writing = Writing {
-            name,
-            piece: Vec::new(),
-            pieces: Vec::new(),
-            hasher: Hasher::default(),
-            bytes: 0,
-            under_way: VecDeque::new(),
-        };
-        self.writers.insert(number, writing);
+        self.writers.insert(number, (name, Writing::new(self.shelf.own().clone(), self.keeps)));
         Ok(number)
     }
 
-    async fn write(&mut self, writer: u32, mut bytes: &[u8]) -> Result<(), Stop> {
+    async fn write(&mut self, writer: u32, bytes: &[u8]) -> Result<(), Stop> {
         let size = bytes.len() as u64;
         if size > self.left() {
             let message = format!("more than {} bytes of artifacts (`{}`)", self.limit, LimitName::Artifacts);
             return Err(Stop::Fault(Fault { kind: FaultKind::TooMuchData, message }));
         }
         self.written += size;
-        let writing = self.writer(writer)?;
-        writing.hasher.update(bytes);
-        writing.bytes += size;
-        while !bytes.is_empty() {
-            let writing = self.writer(writer)?;
-            let (now, rest) = bytes.split_at(bytes.len().min(PIECE - writing.piece.len()));
-            writing.piece.extend_from_slice(now);
-            bytes = rest;
-            if writing.piece.len() == PIECE {
-                let piece = std::mem::take(&mut writing.piece);
-                self.put(writer, piece).await?;
-            }
-        }
-        Ok(())
+        let (_, writing) = self.writers.get_mut(&writer).ok_or_else(|| no_writer(writer))?;
+        writing.write(bytes).await.map_err(host)
     }
 
     async fn seal(&mut self, writer: u32) -> Result<Artifact, Stop> {
-        let last = std::mem::take(&mut self.writer(writer)?.piece);
-        if !last.is_empty() {
-            self.put(writer, last).await?;
-        }
-        let writing = self.writers.remove(&writer);
-        let Writing { name, pieces, hasher, bytes, under_way, .. } =
-            writing.ok_or_else(|| Stop::Host(format!("there is no writer {writer}")))?;
-        for piece in under_way {
-            kept(Some(piece)).await?;
-        }
-        let index = Index { bytes, digest: hasher.finish(), pieces };
-        let blob = index.encode();
-        let digest = index.digest;
-        let index = self.blobs.name(&blob);
-        if self.keeps {
-            let put = self.blobs.put(blob).await;
-            put.map_err(|error| Stop::Host(format!("an artifact cannot be kept: {error}")))?;
-        }
-        Ok(Artifact { artifact: name, bytes, digest, index, run: None })
+        let (name, writing) = self.writers.remove(&writer).ok_or_else(|| no_writer(writer))?;
+        writing.seal(name).await.map_err(host)
     }
 
     fn discard(&mut self, writer: u32) {
-        if let Some(writing) = self.writers.remove(&writer) {
-            self.taken.retain(|name| *name != writing.name);
+        if let Some((name, _)) = self.writers.remove(&writer) {
+            self.taken.retain(|taken| *taken != name);
         }
     }
 
@@ -252,23 +183,7 @@ impl Artifacts for Desk {
         if at >= artifact.bytes || most == 0 {
             return Ok(Vec::new());
         }
-        let blobs = blobs_of(&self.journal, &self.blobs, self.run, artifact).await?;
-        let index = self.index(artifact, &blobs).await?;
-        let (piece, from) = (at / PIECE as u64, at % PIECE as u64);
-        let name = usize::try_from(piece).ok().and_then(|piece| index.pieces.get(piece));
-        let name = *name.ok_or_else(|| gone(artifact, "a piece of it is missing"))?;
-        let piece = match self.pieces.get(&name) {
-            Some(piece) => piece,
-            None => {
-                let piece = blobs.get(&name).await.map_err(|error| gone(artifact, &error.to_string()))?;
-                let piece = Arc::new(piece);
-                self.pieces.keep(name, Arc::clone(&piece));
-                piece
-            }
-        };
-        let from = usize::try_from(from).expect("a piece is shorter than the memory is large");
-        let rest = piece.get(from..).unwrap_or_default();
-        Ok(rest[..rest.len().min(most)].to_vec())
+        self.bytes(artifact, at, most).await.map_err(host)
     }
 }
 
@@ -281,7 +196,7 @@ mod tests {
     use wflo_journal::{Draft, Journal};
     use wflo_model::{CallError, Digest, FaultKind, Limits, RunId, Timestamp};
 
-    use super::{Desk, MOST_WRITERS, PIECE};
+    use super::{Desk, MOST_WRITERS, PIECE, Shelf};
 
     async fn desks(limit: u64) -> (Desk, Desk) {
         let journal = Journal::in_memory(Arc::new(SystemEntropy)).await.unwrap();
@@ -290,7 +205,8 @@ mod tests {
         journal.create_run(run, None, vec![draft], Vec::new()).await.unwrap();
         let keys = Arc::new(journal.keys(run).await.unwrap());
         let limits = Limits { artifacts: limit, ..Limits::default() };
-        let desk = |keeps| Desk::new(journal.clone(), run, Arc::clone(&keys), &limits, keeps);
+        let shelf = Shelf::new(journal, run, keys);
+        let desk = |keeps| Desk::new(shelf.clone(), &limits, keeps);
         (desk(true), desk(false))
     }
 

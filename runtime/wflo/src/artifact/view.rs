@@ -1,11 +1,11 @@
 //! The artifacts of a run, for people.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
-use wflo_journal::RunBlobs;
 use wflo_model::{ArtifactAddress, Digest, FoundArtifact, PrincipalName, RunId, StepName};
 
-use super::desk::{blobs_of, read_index};
-use super::index::{Index, PIECE};
+use super::{Pieces, Shelf, Unreadable};
 use crate::{Runtime, RuntimeError, SystemEvent};
 
 /// An artifact of a run.
@@ -26,10 +26,9 @@ pub struct ArtifactView {
 
 /// Reads an artifact from its beginning to its end, every piece checked.
 pub struct ArtifactReader {
+    run: RunId,
     found: FoundArtifact,
-    blobs: RunBlobs,
-    index: Index,
-    next: usize,
+    pieces: Pieces,
 }
 
 impl Runtime {
@@ -71,11 +70,10 @@ impl Runtime {
             return Err(none(format!("there are {} artifacts {which}: say of which item", found.len())));
         }
         let found = found.pop().ok_or_else(|| none(format!("there is no artifact {which}")))?;
-        let unreadable = |error: wflo_host_api::Stop| none(error.to_string());
-        let own = self.journal().run_blobs(run).await?;
-        let blobs = blobs_of(self.journal(), &own, run, &found.artifact).await.map_err(unreadable)?;
-        let index = read_index(&blobs, &found.artifact).await.map_err(unreadable)?;
-        Ok(ArtifactReader { found, blobs, index, next: 0 })
+        let keys = Arc::new(self.journal().keys(run).await?);
+        let shelf = Shelf::new(self.journal().clone(), run, keys);
+        let pieces = shelf.open(&found.artifact).await.map_err(|error| unreadable(run, &error))?;
+        Ok(ArtifactReader { run, found, pieces })
     }
 
     /// As [`artifact`](Self::artifact), for whoever takes it out of the store: that they do is in the log of the store
@@ -117,19 +115,15 @@ impl ArtifactReader {
         self.found.artifact.bytes
     }
 
-    /// Goes on at the piece that has the byte `at`, which is the first of a piece.
-    pub fn seek(&mut self, at: u64) {
-        self.next = usize::try_from(at / PIECE as u64).unwrap_or(usize::MAX);
-    }
-
     /// The next bytes; none at the end.
     ///
     /// # Errors
-    /// Where they are gone, or are not what they were.
+    /// [`RuntimeError::NoSuchArtifact`] where they are gone, or are not what they were.
     pub async fn next(&mut self) -> Result<Option<Vec<u8>>, RuntimeError> {
-        let Some(piece) = self.index.pieces.get(self.next) else { return Ok(None) };
-        let bytes = self.blobs.get(piece).await?;
-        self.next += 1;
-        Ok(Some(bytes))
+        self.pieces.next().await.map_err(|error| unreadable(self.run, &error))
     }
+}
+
+fn unreadable(run: RunId, error: &Unreadable) -> RuntimeError {
+    RuntimeError::NoSuchArtifact { run, why: error.to_string() }
 }
