@@ -74,7 +74,11 @@ impl ArtifactView<'_> {
     }
 
     /// Makes a call whose answer is an artifact.
-    async fn found(&mut self, function: &str, args: serde_json::Value) -> wasmtime::Result<Result<FoundArtifact, Error>> {
+    async fn found(
+        &mut self,
+        function: &str,
+        args: serde_json::Value,
+    ) -> wasmtime::Result<Result<FoundArtifact, Error>> {
         let answer: CallResult = self.gate()?.call(Call::new(STORE, function, args)).await?;
         match answer {
             Ok(value) => match serde_json::from_value(value) {

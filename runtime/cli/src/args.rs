@@ -7,7 +7,9 @@ use serde::Deserialize as _;
 use serde::de::IntoDeserializer as _;
 use serde::de::value::{Error as ValueError, StrDeserializer};
 use wflo::{About, RunStatus};
-use wflo_model::{ApprovalId, ArtifactName, GroupName, PicoUsd, PrincipalName, Role, RunId, StepName, Timestamp};
+use wflo_model::{
+    ApprovalId, ArtifactName, GroupName, PicoUsd, PrincipalName, Role, RunId, StepName, Timestamp,
+};
 
 const CODES: &str = "\
 Exit codes:

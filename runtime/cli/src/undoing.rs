@@ -17,8 +17,7 @@ pub(crate) fn of_run(views: &[ChangesView], colors: bool) -> String {
     for view in views {
         let name = unit(&view.step, view.item);
         let in_bulk = view.inserted.as_ref().map_or(0, wflo_model::Inserted::row_count);
-        let (database, rows) =
-            (&view.database, count(view.changes.row_count() as u64 + in_bulk, "row"));
+        let (database, rows) = (&view.database, count(view.changes.row_count() as u64 + in_bulk, "row"));
         let whether = if view.committed { "" } else { ", about to commit" };
         let _ = writeln!(text, "{name}  database `{database}`  {rows}{whether}");
         text.push_str(&set(&view.changes, colors));
@@ -156,6 +155,8 @@ fn left_row(conflict: &Conflict) -> String {
                 }
             }
         }
+        // Of what was inserted in bulk, only a digest is known.
+        (Some(_), None, None) => text.push_str("; the step had inserted it"),
         _ => {
             let _ = write!(text, "; it is {}, the step left it {}", there(found), there(expected));
         }

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use wflo_manifest::ApprovalRule;
 use wflo_model::{
-    ApprovalId, Artifact, Call, CallError, CallResult, ChangeSet, Digest, Failure, Fault, GroupName, Inserted, Label, PicoUsd,
-    PrincipalName, RunId, StepName, Timestamp,
+    ApprovalId, Artifact, Call, CallError, CallResult, ChangeSet, Digest, Failure, Fault, GroupName,
+    Inserted, Label, PicoUsd, PrincipalName, RunId, StepName, Timestamp,
 };
 
 use crate::Spend;

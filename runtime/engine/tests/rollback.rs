@@ -212,7 +212,8 @@ fn what_is_undone_is_not_undone_again_but_what_was_left_is_tried() {
         reason: ConflictReason::Changed,
     };
     for (name, conflicts) in [("bank", vec![]), ("shop", vec![conflict])] {
-        let steps = vec![StepUndone { step: a.step.clone(), item: None, rows: 1, conflicts, more_conflicts: 0 }];
+        let steps =
+            vec![StepUndone { step: a.step.clone(), item: None, rows: 1, conflicts, more_conflicts: 0 }];
         journal.add(Place::RUN, Event::Undoing { database: label(name), steps });
         journal.add(Place::RUN, Event::Undone { database: label(name), error: None });
     }

@@ -86,7 +86,8 @@ impl RunBlobs {
         let (shared, blob, digest) = (Arc::clone(&self.shared), BlobName::Run(self.run, *name), *name);
         let failed = |message: String| BlobError::Io { digest, message };
         let read = tokio::task::spawn_blocking(move || shared.blobs.get(blob)).await;
-        let sealed = read.map_err(|error| failed(error.to_string()))?.map_err(|error| failed(error.to_string()))?;
+        let sealed =
+            read.map_err(|error| failed(error.to_string()))?.map_err(|error| failed(error.to_string()))?;
         let sealed = sealed.ok_or(BlobError::Missing { digest })?;
         let opened = self.keys.seal().open(&blob_bound(self.run, name), &sealed);
         opened.filter(|content| self.name(content) == digest).ok_or(BlobError::Corrupt { digest })

@@ -46,8 +46,8 @@ pub use interface::{BadInterfaceName, GrantReader, InterfaceName};
 pub use limits::{LimitName, Limits};
 pub use money::{BadMoney, PicoUsd};
 pub use name::{
-    ArtifactName, BadName, ChannelName, GroupName, InputName, Label, ModelName, PolicyName, PrincipalName, StatementName,
-    StepName, WorkflowName,
+    ArtifactName, BadName, ChannelName, GroupName, InputName, Label, ModelName, PolicyName, PrincipalName,
+    StatementName, StepName, WorkflowName,
 };
 pub use role::{Act, Role};
 pub use sql::{BadSqlValue, SqlRows, SqlValue};

@@ -14,8 +14,9 @@ mod notify;
 
 pub use clock::{Clock, Entropy, SystemEntropyError};
 pub use db::{
-    Begun, BulkInsert, Capture, ChangeLimits, ChangeSet, Conflict, ConflictReason, Database, DbError, Executed, Marker,
-    MarkerPurpose, QueryLimits, RowChange, RowSource, Statement, TableChange, Transaction, Uncapturable, Undone,
+    Begun, BulkInsert, Capture, ChangeLimits, ChangeSet, Conflict, ConflictReason, Database, DbError,
+    Executed, Marker, MarkerPurpose, QueryLimits, RowChange, RowSource, Statement, TableChange, Transaction,
+    Uncapturable, Undone,
 };
 pub use files::{FileEntry, FileError, FileFailure, FileKind, FilePlace, FileStat, Files, Opened};
 pub use http::{BodySink, HttpClient, HttpError, HttpLimits, HttpRequest, HttpResponse, Resolver};

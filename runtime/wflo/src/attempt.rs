@@ -254,7 +254,9 @@ impl Attempt {
         }
         let shelf = Shelf::new(self.journal.clone(), *self.log.run(), self.log.keys());
         let redone = transactions
-            .redo(&self.outside, &self.step, &self.plan.statements, &marker, &shelf, |db| missing.contains(&db))
+            .redo(&self.outside, &self.step, &self.plan.statements, &marker, &shelf, |db| {
+                missing.contains(&db)
+            })
             .await;
         match redone {
             Ok(()) => {}

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use wflo_engine::{CallClass, Event, Forked, InheritedArtifact, Place, Recorded, RunState, RunStatus, UnitId};
+use wflo_engine::{
+    CallClass, Event, Forked, InheritedArtifact, Place, Recorded, RunState, RunStatus, UnitId,
+};
 use wflo_journal::Created;
 use wflo_model::{Artifact, PrincipalName, RunId, StepName};
 

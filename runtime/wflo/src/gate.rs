@@ -235,7 +235,9 @@ impl AttemptGate {
             Operation::Ask(_) if permitted => self.answered(call),
             Operation::Ask(ask) => self.ask_people(call, ask).await,
             Operation::Http(request) => self.http(call, request, None, None).await,
-            Operation::Save(Save { artifact, request }) => self.http(call, request, Some(artifact), None).await,
+            Operation::Save(Save { artifact, request }) => {
+                self.http(call, request, Some(artifact), None).await
+            }
             Operation::Artifact(artifact) => self.artifact(call, artifact),
             Operation::File(file) => self.file(call, file).await,
             Operation::Secret(secret) => {

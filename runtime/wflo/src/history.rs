@@ -9,7 +9,9 @@ use wflo_engine::{
     AttemptEnd, CallClass, Event, GateAt, GatedCall, ParkReason, Place, Recorded, Resolution, Returned, Unit,
     UnitId,
 };
-use wflo_model::{ApprovalId, Call, CallError, CallResult, Digest, FailureKind, Inserted, Label, PicoUsd, Timestamp};
+use wflo_model::{
+    ApprovalId, Call, CallError, CallResult, Digest, FailureKind, Inserted, Label, PicoUsd, Timestamp,
+};
 
 use crate::rollback::Changes;
 use crate::transcript::Transcripts;

@@ -143,8 +143,7 @@ impl AttemptGate {
         self.in_doubt = intent.map(|intent| InDoubt { intent, call: called.clone(), class });
         let answer = match into {
             None => {
-                let limits =
-                    HttpLimits { response: self.step.limits.http_body(), ..HttpLimits::default() };
+                let limits = HttpLimits { response: self.step.limits.http_body(), ..HttpLimits::default() };
                 http.client().send(&performed, limits).await.map(|mut answer| {
                     self.outside.scrubber().response(&mut answer, filled);
                     SavedAnswer { answer, saved: None }

@@ -265,9 +265,8 @@ impl AttemptGate {
         shows["changes"] = Value::Object(changes);
         if !to_commit.inserted.is_empty() {
             let inserted = to_commit.inserted.iter();
-            let inserted = inserted.map(|(db, it)| {
-                (db.to_string(), json!({ "tables": it.tables, "digest": it.kept.digest }))
-            });
+            let inserted = inserted
+                .map(|(db, it)| (db.to_string(), json!({ "tables": it.tables, "digest": it.kept.digest })));
             shows["inserted"] = Value::Object(inserted.collect());
         }
         shows["statements"] = json!(to_commit.statements);

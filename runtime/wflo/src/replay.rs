@@ -144,7 +144,8 @@ impl Runtime {
         let (cut_off, grants) = (is_deadline(recorded), step.grants.clone());
         let redactor = Redactor::new(!step.labels.is_empty());
         let (difference, waits) = Default::default();
-        let gate = ReplayGate { player, desk, context, decided, grants, redactor, cut_off, difference, waits };
+        let gate =
+            ReplayGate { player, desk, context, decided, grants, redactor, cut_off, difference, waits };
         let ended = match &undo {
             Some(undo) => program.compensate(undo, Box::new(gate), &step.limits).await,
             None => program.run(step.function.as_str(), Box::new(gate), &step.limits).await,

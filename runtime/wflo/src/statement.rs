@@ -40,14 +40,14 @@ impl AttemptGate {
             }
             (None, _) => None,
         };
-        let result =
-            match self.transactions.begin(&self.outside, &self.step, db, self.player.marker()).await {
-                Ok(transaction) => {
-                    perform(transaction, &operation, &self.step.grants.db, self.desk.shelf()).await
-                }
-                Err(RedoError::Database(error)) => Err(db_error(error)),
-                Err(error) => return Err(Stop::Host(error.to_string())),
-            };
+        let result = match self.transactions.begin(&self.outside, &self.step, db, self.player.marker()).await
+        {
+            Ok(transaction) => {
+                perform(transaction, &operation, &self.step.grants.db, self.desk.shelf()).await
+            }
+            Err(RedoError::Database(error)) => Err(db_error(error)),
+            Err(error) => return Err(Stop::Host(error.to_string())),
+        };
         if keeps(&self.plan, &self.step) != Keeps::Nothing {
             let made = changed.unwrap_or_else(|| call.call.clone());
             self.written.push((made, result.clone()));

@@ -28,7 +28,7 @@ enum Command {
         /// The port; 0 for any.
         #[arg(long, default_value_t = 8765)]
         port: u16,
-        /// Customers; some 500 bytes each.
+        /// Customers; some 470 bytes each.
         #[arg(long, default_value_t = ROWS)]
         rows: u64,
         /// Let one row in twenty lack its name or its date.

@@ -46,7 +46,9 @@ fn answer(stream: TcpStream, source: Source, busy: &mut u32) -> std::io::Result<
     let path = asked.split(' ').nth(1).unwrap_or_default();
     if *busy > 0 {
         *busy -= 1;
-        out.write_all(b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 5\r\nconnection: close\r\n\r\nbusy\n")?;
+        out.write_all(
+            b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 5\r\nconnection: close\r\n\r\nbusy\n",
+        )?;
     } else if path == "/customers.csv" && asked.starts_with("GET ") {
         // No length is told: what comes is what there is.
         out.write_all(b"HTTP/1.1 200 OK\r\ncontent-type: text/csv\r\nconnection: close\r\n\r\n")?;

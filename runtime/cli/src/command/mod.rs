@@ -20,7 +20,7 @@ mod serve;
 use serde::Serialize;
 
 pub(crate) use self::cost::CostLine;
-use crate::args::{Approvals, Artifact, Approve, Audit, Cli, Command, Global, Key, Policy};
+use crate::args::{Approvals, Approve, Artifact, Audit, Cli, Command, Global, Key, Policy};
 use crate::failure::{Code, Failure};
 use crate::project::Project;
 use crate::session::{self, Session};

@@ -52,7 +52,8 @@ impl Save {
     /// # Errors
     /// `Invalid` for arguments that do not fit.
     pub(crate) fn parse(call: &Call) -> Result<Self, CallError> {
-        let invalid = |error: &dyn std::fmt::Display| CallError::Invalid { message: format!("`{call}`: {error}") };
+        let invalid =
+            |error: &dyn std::fmt::Display| CallError::Invalid { message: format!("`{call}`: {error}") };
         let mut args = call.args.clone();
         let name = args.as_object_mut().and_then(|args| args.shift_remove("artifact")).unwrap_or_default();
         let artifact = ArtifactName::deserialize(&name).map_err(|error| invalid(&error))?;
@@ -124,7 +125,8 @@ fn one_of<'a>(
     if let Some(step) = which.step.as_ref().filter(|step| *step != own)
         && !ancestors.clone().any(|ancestor| ancestor == step)
     {
-        let message = format!("step `{own}` does not depend on step `{step}`, whose artifact {which} would be");
+        let message =
+            format!("step `{own}` does not depend on step `{step}`, whose artifact {which} would be");
         return Err(CallError::AccessDenied { message });
     }
     let mut found = Vec::new();
@@ -161,7 +163,10 @@ mod tests {
     fn a_request_that_is_saved_reads_as_a_request_and_a_name() {
         let args = json!({"artifact": "rows", "method": "GET", "url": "https://example.org/a"});
         let save = Save::parse(&Call::new("wflo:artifact/http", "save", args)).unwrap();
-        assert_eq!((save.artifact.as_str(), save.request.url.to_string().as_str()), ("rows", "https://example.org/a"));
+        assert_eq!(
+            (save.artifact.as_str(), save.request.url.to_string().as_str()),
+            ("rows", "https://example.org/a")
+        );
         for bad in [json!({}), json!({"artifact": "a/b", "method": "GET", "url": "https://example.org/"})] {
             assert!(Save::parse(&Call::new("wflo:artifact/http", "save", bad)).is_err());
         }

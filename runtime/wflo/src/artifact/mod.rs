@@ -17,5 +17,5 @@ pub(crate) use call::{ArtifactCall, HTTP, STORE, Save, artifact_of, saved};
 pub(crate) use desk::Desk;
 pub(crate) use receive::Receiving;
 pub(crate) use shelf::{Pieces, Shelf, Unreadable};
-pub(crate) use writing::{Unkept, Writing};
 pub use view::{ArtifactReader, ArtifactView};
+pub(crate) use writing::{Unkept, Writing};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use wflo_journal::{Journal, RunBlobs, RunKeys};
 use wflo_model::{Artifact, RunId};
 
-use super::index::Index;
+use super::index::{Index, PIECE};
 
 /// The artifacts of a run, and of those that it was forked from. Cheap to clone.
 #[derive(Clone)]
@@ -54,7 +54,7 @@ impl Shelf {
     pub(crate) async fn open(&self, artifact: &Artifact) -> Result<Pieces, Unreadable> {
         let blobs = self.blobs_of(artifact).await?;
         let index = read_index(&blobs, artifact).await?;
-        Ok(Pieces { artifact: artifact.clone(), blobs, index, next: 0 })
+        Ok(Pieces { artifact: artifact.clone(), blobs, index, next: 0, last: None })
     }
 }
 
@@ -71,6 +71,8 @@ pub(crate) struct Pieces {
     blobs: RunBlobs,
     index: Index,
     next: usize,
+    /// The last piece that [`range`](Self::range) has read.
+    last: Option<(usize, Vec<u8>)>,
 }
 
 impl Pieces {
@@ -80,5 +82,32 @@ impl Pieces {
         let bytes = self.blobs.get(piece).await.map_err(|error| Unreadable::new(&self.artifact, error))?;
         self.next += 1;
         Ok(Some(bytes))
+    }
+
+    /// Some of its bytes, wherever they are.
+    pub(crate) async fn range(&mut self, bytes: std::ops::Range<u64>) -> Result<Vec<u8>, Unreadable> {
+        let mut out = Vec::new();
+        let mut at = bytes.start;
+        while at < bytes.end {
+            let missing = || Unreadable::new(&self.artifact, "a piece of it is missing");
+            let number = usize::try_from(at / PIECE as u64).map_err(|_| missing())?;
+            if self.last.as_ref().is_none_or(|(last, _)| *last != number) {
+                let name = self.index.pieces.get(number).ok_or_else(missing)?;
+                let piece = self.blobs.get(name).await;
+                let piece = piece.map_err(|error| Unreadable::new(&self.artifact, error))?;
+                self.last = Some((number, piece));
+            }
+            let (_, piece) = self.last.as_ref().expect("it was read, now or before");
+            let from = usize::try_from(at % PIECE as u64).map_err(|_| missing())?;
+            let most = usize::try_from(bytes.end - at).unwrap_or(usize::MAX);
+            let some = piece.get(from..).unwrap_or_default();
+            let some = &some[..some.len().min(most)];
+            if some.is_empty() {
+                return Err(missing());
+            }
+            out.extend_from_slice(some);
+            at += some.len() as u64;
+        }
+        Ok(out)
     }
 }

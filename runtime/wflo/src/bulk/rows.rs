@@ -41,8 +41,7 @@ impl ArtifactRows {
     ) -> Result<Option<Self>, DbError> {
         let text = Text { pieces, bytes: Vec::new(), at: 0, is_over: false, line: 0, begins: 0, read: 0 };
         let columns = columns.to_vec();
-        let mut rows =
-            Self { text, format, columns, header: Vec::new(), first: None, lines: (0, 0) };
+        let mut rows = Self { text, format, columns, header: Vec::new(), first: None, lines: (0, 0) };
         match format {
             RowFormat::Csv => {
                 let Some(record) = rows.text.record(csv::end).await? else { return Ok(None) };

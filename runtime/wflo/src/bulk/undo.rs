@@ -22,8 +22,8 @@ pub(crate) struct InBulk {
 
 /// Deletes the rows that nobody has changed since, in the transaction that is open.
 ///
-/// A row can go only when none refers to it any more, and the one that does may be in a batch that comes later: so all
-/// are gone through once more, as long as that frees some.
+/// The newest go first. A row can go only when none refers to it any more, and one that does may be older, where it was
+/// changed later: so all are gone through once more, as long as that frees some.
 pub(crate) async fn undo(
     inserted: &Inserted,
     transaction: &mut dyn Transaction,
@@ -52,29 +52,30 @@ pub(crate) async fn undo(
     }
 }
 
-/// The batches of rows, line by line.
+/// The batches of rows, one a line, the last one first: what was inserted last may refer to what was inserted before it.
 struct Batches {
     pieces: Pieces,
-    bytes: Vec<u8>,
+    /// Where the lines end that are still to come.
+    ends: Vec<u64>,
 }
 
 impl Batches {
     async fn open(inserted: &Inserted, shelf: &Shelf) -> Result<Self, DbError> {
-        let pieces = shelf.open(&inserted.kept).await.map_err(unreadable)?;
-        Ok(Self { pieces, bytes: Vec::new() })
+        let mut pieces = shelf.open(&inserted.kept).await.map_err(unreadable)?;
+        let (mut ends, mut at) = (Vec::new(), 0);
+        while let Some(piece) = pieces.next().await.map_err(unreadable)? {
+            let lines = (at..).zip(&piece).filter(|(_, byte)| **byte == b'\n');
+            ends.extend(lines.map(|(at, _)| at + 1));
+            at += piece.len() as u64;
+        }
+        Ok(Self { pieces, ends })
     }
 
     async fn next(&mut self) -> Result<Option<InsertedRows>, DbError> {
-        loop {
-            if let Some(end) = self.bytes.iter().position(|byte| *byte == b'\n') {
-                let line: Vec<u8> = self.bytes.drain(..=end).collect();
-                return serde_json::from_slice(&line).map(Some).map_err(unreadable);
-            }
-            match self.pieces.next().await.map_err(unreadable)? {
-                Some(piece) => self.bytes.extend(piece),
-                None => return Ok(None),
-            }
-        }
+        let Some(end) = self.ends.pop() else { return Ok(None) };
+        let begin = self.ends.last().copied().unwrap_or_default();
+        let line = self.pieces.range(begin..end).await.map_err(unreadable)?;
+        serde_json::from_slice(&line).map(Some).map_err(unreadable)
     }
 }
 

@@ -61,9 +61,9 @@ impl Captured {
         let (mut rows, mut last) = (Vec::new(), after);
         while let Some(row) = found.next().map_err(translate)? {
             last = row.get::<_, i64>(0).map_err(translate)?.cast_unsigned();
-            let values = (1..).zip(&table.columns).map(|(at, column)| {
-                from_sqlite(row.get_ref(at).map_err(translate)?, column)
-            });
+            let values = (1..)
+                .zip(&table.columns)
+                .map(|(at, column)| from_sqlite(row.get_ref(at).map_err(translate)?, column));
             let values = values.collect::<Result<Vec<_>, DbError>>()?;
             let key = table.key.iter().map(|&at| values[at].clone()).collect();
             rows.push((key, RowDigest::of(&values)));
