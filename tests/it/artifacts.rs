@@ -4,13 +4,22 @@ use serde_json::{Value, json};
 
 use crate::harness::Project;
 
+/// The workflow, with its table.
+fn shelf() -> Project {
+    let project = Project::workflow("shelf");
+    let big = rusqlite::Connection::open(project.path("big.db")).expect("the table");
+    let table = "CREATE TABLE numbers (id INTEGER PRIMARY KEY, name TEXT NOT NULL, half REAL)";
+    big.execute_batch(table).expect("the table");
+    project
+}
+
 fn id(run: &Value) -> String {
     run["run"].as_str().expect("a run has an id").to_owned()
 }
 
 #[test]
 fn artifacts_are_read_by_whoever_depends_on_them_and_replay_reads_the_same() {
-    let project = Project::workflow("shelf");
+    let project = shelf();
     let run = project.wflo(&["run", "--json"]).expect_code(0).json();
     assert_eq!(run["steps"][2]["output"], json!(["a0", "a1", "a2", "b0", "b1", "b2", "c0", "c1", "c2"]));
     let id = id(&run);
@@ -43,8 +52,29 @@ fn artifacts_are_read_by_whoever_depends_on_them_and_replay_reads_the_same() {
 }
 
 #[test]
+fn rows_of_both_formats_go_to_a_table_and_back_out() {
+    let project = shelf();
+    let count = |sql: &str| -> i64 {
+        let big = rusqlite::Connection::open(project.path("big.db")).expect("the table");
+        big.query_row(sql, [], |row| row.get(0)).expect("the table")
+    };
+    let mut sums = Vec::new();
+    for csv in ["csv=false", "csv=true"] {
+        let run = project.wflo(&["run", "--json", "--input", csv]).expect_code(0).json();
+        assert_eq!(run["steps"][3]["output"], json!(2500));
+        let named = "SELECT count(*) FROM numbers WHERE name = 'number ' || id || ', \"so called\"'";
+        assert_eq!(count(named), 2500);
+        sums.push(count("SELECT CAST(sum(half) * 2 AS INTEGER) FROM numbers WHERE typeof(half) = 'real'"));
+        project.wflo(&["replay", &id(&run)]).expect_code(0);
+        project.wflo(&["rollback", &id(&run)]).expect_code(0);
+        assert_eq!(count("SELECT count(*) FROM numbers"), 0);
+    }
+    assert_eq!(sums, [2499 * 2500 / 2, 2 * 1250 * 1250], "each half is a number");
+}
+
+#[test]
 fn a_fork_reads_what_its_parent_made_and_a_changed_piece_is_noticed() {
-    let project = Project::workflow("shelf");
+    let project = shelf();
     let parent = id(&project.wflo(&["run", "--json"]).expect_code(0).json());
     let events = project.wflo(&["audit", "show", &parent, "--json"]).expect_code(0).json();
     let all = events.as_array().expect("events");

@@ -52,9 +52,14 @@ pub(crate) fn etl(source: &Source) -> (Project, [String; 2]) {
         added.stdout.trim().to_owned()
     };
     let tokens = [token(&["dana", "--group", "data-team"]), token(&["mallory"])];
+    reach(&project, source);
+    (project, tokens)
+}
+
+/// Has the example find the source where it is.
+pub(crate) fn reach(project: &Project, source: &Source) {
     project.edit("workflow.toml", "GET http://localhost:8765/*", &format!("GET {}", source.url));
     project.edit("workflow.toml", "http://localhost:8765/customers.csv", &source.url);
-    (project, tokens)
 }
 
 fn warehouse(project: &Project) -> rusqlite::Connection {

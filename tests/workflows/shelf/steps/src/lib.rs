@@ -102,9 +102,41 @@ fn read(ctx: Context) -> wflo::Result<Vec<String>> {
 }
 
 #[wflo::step]
+fn load(ctx: Context) -> wflo::Result<u64> {
+    let rows: u64 = ctx.input("rows")?;
+    let insert = |rows: &Artifact| db("big").bulk_insert("numbers", rows);
+    let mut none = artifact::create("none.jsonl")?;
+    none.write_all(b"\n\n")?;
+    must(insert(&none.finish()?).json_lines()? == 0, "no rows are no rows")?;
+    for (name, text, why) in [
+        ("unknown", "{\"id\":1,\"other\":2}\n", "column"),
+        ("short", "{\"id\":1}\n\n[2]\n", "line 3"),
+        ("text", "{\"id\":1,\"name\":\"a\"}\nnonsense\n", "line 2"),
+    ] {
+        let mut bad = artifact::create(name)?;
+        bad.write_all(text.as_bytes())?;
+        let refused = insert(&bad.finish()?).columns(["id", "name"]).json_lines();
+        must(refused.is_err_and(|error| error.to_string().contains(why)), "bad rows are told by their line")?;
+    }
+    if ctx.input("csv")? {
+        let mut csv = artifact::create("rows.csv")?;
+        csv.write_all(b"id,name,half\r\n")?;
+        for n in 0..rows {
+            csv.write_all(format!("{n},\"number {n}, \"\"so called\"\"\",{}.5\r\n", n / 2).as_bytes())?;
+        }
+        return Ok(insert(&csv.finish()?).csv()?);
+    }
+    let mut lines = artifact::create("rows.jsonl")?;
+    for n in 0..rows {
+        lines.row(&json!({ "id": n, "name": format!("number {n}, \"so called\""), "half": n as f64 / 2.0 }))?;
+    }
+    Ok(insert(&lines.finish()?).json_lines()?)
+}
+
+#[wflo::step]
 fn stranger(_: Context) -> wflo::Result<&'static str> {
     must(matches!(artifact::open("large.bin"), Err(Error::Unknown(_))), "nothing is there of steps beside it")?;
     Ok("saw nothing")
 }
 
-wflo::export!(make, parts, read, stranger);
+wflo::export!(make, parts, read, load, stranger);
