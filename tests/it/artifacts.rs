@@ -20,7 +20,7 @@ fn id(run: &Value) -> String {
 #[test]
 fn artifacts_are_read_by_whoever_depends_on_them_and_replay_reads_the_same() {
     let project = shelf();
-    let run = project.wflo(&["run", "--json"]).expect_code(0).json();
+    let run = project.wflo(&["run", "--json", "--input", "rows=0"]).expect_code(0).json();
     assert_eq!(run["steps"][2]["output"], json!(["a0", "a1", "a2", "b0", "b1", "b2", "c0", "c1", "c2"]));
     let id = id(&run);
     let made = &run["steps"][0]["output"]["large"];
@@ -75,7 +75,8 @@ fn rows_of_both_formats_go_to_a_table_and_back_out() {
 #[test]
 fn a_fork_reads_what_its_parent_made_and_a_changed_piece_is_noticed() {
     let project = shelf();
-    let parent = id(&project.wflo(&["run", "--json"]).expect_code(0).json());
+    let run = project.wflo(&["run", "--json", "--input", "rows=0"]).expect_code(0).json();
+    let parent = id(&run);
     let events = project.wflo(&["audit", "show", &parent, "--json"]).expect_code(0).json();
     let all = events.as_array().expect("events");
     let ended = all.iter().filter(|it| it["text"].as_str().is_some_and(|text| text.contains("succe")));

@@ -66,7 +66,7 @@ fn warehouse(project: &Project) -> rusqlite::Connection {
     rusqlite::Connection::open(project.path("warehouse.db")).expect("the warehouse")
 }
 
-fn customers(project: &Project) -> u64 {
+fn customers(project: &Project) -> i64 {
     let count = |row: &rusqlite::Row<'_>| row.get(0);
     warehouse(project).query_row("SELECT count(*) FROM customers", [], count).expect("the warehouse")
 }

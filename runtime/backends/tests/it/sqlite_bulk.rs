@@ -10,6 +10,7 @@ use wflo_ports::{
 
 use crate::sqlite::{Bank, access, bank, marker, statement};
 
+/// SQLite reads the key that a foreign key refers to, and asks whether it may: hence the grants to read.
 const TABLES: &str = "
     CREATE TABLE people (id INTEGER PRIMARY KEY, name TEXT NOT NULL, n INTEGER DEFAULT 5, boss INTEGER REFERENCES people);
     CREATE TABLE log (id INTEGER PRIMARY KEY, what TEXT);
@@ -89,7 +90,7 @@ fn rows(batches: &[InsertedRows]) -> usize {
 async fn what_was_inserted_is_told_in_batches_and_deleted_again_but_what_changed_since() {
     let bank = bank(TABLES, SqliteOptions::default());
     let mut transaction = begin(&bank, 1, Capture::On).await;
-    let write = access(&[], &["people"]);
+    let write = access(&["people"], &["people"]);
     let inserted = transaction.bulk_insert(&into(), &mut numbers(10, 3010), &write).await.unwrap();
     assert_eq!(inserted, 3000);
     let update = statement("UPDATE people SET n = 6 WHERE id = 1", &[]);
@@ -126,7 +127,7 @@ async fn a_row_that_is_not_taken_leaves_nothing_and_the_transaction_goes_on() {
     let bank = bank(TABLES, SqliteOptions::default());
     for capture in [Capture::On, Capture::Off] {
         let mut transaction = begin(&bank, 1 + u8::from(capture == Capture::On), capture).await;
-        let write = access(&[], &["people"]);
+        let write = access(&["people"], &["people"]);
         let mut bad = Numbers { bad: Some(250), ..numbers(10, 400) };
         let refused = transaction.bulk_insert(&into(), &mut bad, &write).await.unwrap_err();
         assert!(matches!(&refused, DbError::Constraint(why) if why.contains("NOT NULL")), "{refused:?}");
@@ -146,7 +147,7 @@ async fn only_a_grant_for_whole_rows_lets_rows_in() {
         assert!(matches!(denied, DbError::Denied(_)), "{denied:?}");
     }
     let elsewhere = BulkInsert { table: "people\" (id) SELECT 9; --".into(), columns: vec!["id".into()] };
-    let write = access(&[], &["people"]);
+    let write = access(&["people"], &["people"]);
     assert!(transaction.bulk_insert(&elsewhere, &mut numbers(10, 20), &write).await.is_err());
     let nowhere = BulkInsert { columns: Vec::new(), ..into() };
     assert!(transaction.bulk_insert(&nowhere, &mut numbers(10, 20), &write).await.is_err());
