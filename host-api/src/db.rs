@@ -1,10 +1,11 @@
 //! `wflo:db/sql`: statements against databases.
 
 use serde::Serialize;
-use wflo_model::{CallError, SqlRows, SqlValue};
+use wflo_model::{ArtifactAddress, BulkRows, CallError, FoundArtifact, RowFormat, SqlRows, SqlValue};
 use wflo_ports::Executed;
 
-use crate::bindings::wflo::db::sql::{self, Error, Rows, Value};
+use crate::artifact::STORE;
+use crate::bindings::wflo::db::sql::{self, Error, RowSource, Rows, Value};
 use crate::link::{Host, parse_json, unexpected};
 
 const SQL: &str = "wflo:db/sql";
@@ -58,6 +59,28 @@ impl sql::Host for Host<'_> {
         rows_to_guest("call", answer)
     }
 
+    async fn bulk_insert(
+        &mut self,
+        db: String,
+        table: String,
+        columns: Vec<String>,
+        rows: RowSource,
+    ) -> wasmtime::Result<Result<u64, Error>> {
+        let (which, format) = match address(rows) {
+            Ok(which) => which,
+            Err(error) => return Ok(Err(error)),
+        };
+        // The call itself names the artifact by what is in it, and not only by what it is called.
+        let opened = Host::call::<_, FoundArtifact>(self, STORE, "open", &which).await?;
+        let rows = match opened {
+            Ok(found) => found,
+            Err(error) => return Ok(Err(error_to_guest(error))),
+        };
+        let args = BulkRows { db, table, columns, format, rows };
+        let answer = Host::call::<_, Executed>(self, SQL, "bulk-insert", &args).await?;
+        Ok(answer.map(|executed| executed.changed).map_err(error_to_guest))
+    }
+
     async fn execute(
         &mut self,
         db: String,
@@ -67,6 +90,19 @@ impl sql::Host for Host<'_> {
         let answer = self.call::<_, Executed>(SQL, "execute", &Args::new(db, statement, params)).await?;
         Ok(answer.map(|executed| executed.changed).map_err(error_to_guest))
     }
+}
+
+/// Which artifact a guest means.
+fn address(rows: RowSource) -> Result<(ArtifactAddress, RowFormat), Error> {
+    let invalid = |error: wflo_model::BadName| Error::Invalid(error.to_string());
+    let RowSource { name, step, item, format } = rows;
+    let artifact = name.parse().map_err(invalid)?;
+    let step = step.map(|step| step.parse()).transpose().map_err(invalid)?;
+    let format = match format {
+        sql::RowFormat::JsonLines => RowFormat::JsonLines,
+        sql::RowFormat::Csv => RowFormat::Csv,
+    };
+    Ok((ArtifactAddress { artifact, step, item }, format))
 }
 
 fn rows_to_guest(

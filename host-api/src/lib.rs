@@ -6,6 +6,7 @@
 
 mod answer;
 mod approval;
+mod artifact;
 mod bindings;
 mod context;
 mod db;
@@ -23,6 +24,7 @@ mod step;
 
 pub use answer::{ChatAnswer, QueuedAnswer, TaskAnswer};
 pub use approval::FactVerdict;
+pub use artifact::{ArtifactView, Artifacts, SavedAnswer};
 pub use files::{FileAnswer, FilesView};
 pub use functions::{FUNCTIONS, INTERFACES, Reach};
 pub use gate::{Decision, DecisionStatus, DecisionVote, Gate, LogLevel, LogLine, StepContext, Stop};

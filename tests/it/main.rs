@@ -1,6 +1,7 @@
 //! The command, end to end, on real parts: components, SQLite, sled, a model server on loopback.
 
 mod approval;
+mod artifacts;
 mod audit;
 mod browser;
 mod budget;
@@ -10,6 +11,7 @@ mod compile;
 mod crash;
 mod decisions;
 mod deny;
+mod etl;
 mod fraud;
 mod gate;
 mod harness;

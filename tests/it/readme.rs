@@ -199,3 +199,28 @@ fn the_exit_codes_are_the_same_in_the_readme_and_the_help() {
     assert!(readme.len() >= 9, "{readme:?}");
     assert_eq!(readme, help);
 }
+
+#[test]
+fn the_readme_of_etl_pipeline_shows_what_the_commands_print() {
+    let readme = readme("etl-pipeline");
+    let source = crate::etl::Source::start(&[]);
+    let project = Project::new("etl-pipeline");
+    crate::etl::reach(&project, &source);
+    std::fs::copy(root().join("examples/etl-pipeline/setup.sh"), project.path("setup.sh"))
+        .expect("the example has it");
+    let mut setup = Command::new("sh");
+    setup.arg(project.path("setup.sh")).env("WFLO", binary("wflo")).env("ETL_DATA", binary("etl-data"));
+    compare(&readme, "setup", &Output::of(&mut setup).expect_code(0).stdout);
+    let compare = |name: &str, args: &[&str], person| {
+        let text = printed(&project, args, person);
+        compare(&readme, name, &text);
+        text
+    };
+    let run = compare("run", &["run"], None);
+    let (id, approval) = (word(&run, "01", 26), word(&run, "apr_", 20));
+    compare("artifacts", &["artifact", "list", &id], None);
+    compare("mallory", &["approve", &approval], Some("mallory"));
+    compare("dana", &["approve", &approval], Some("dana"));
+    compare("changes", &["show", &id, "--changes"], None);
+    compare("rollback", &["rollback", &id], None);
+}

@@ -54,6 +54,7 @@
 extern crate self as wflo;
 
 mod approval;
+pub mod artifact;
 #[doc(hidden)]
 pub mod bindings;
 mod context;
@@ -71,6 +72,7 @@ mod publish;
 mod schema;
 mod secret;
 
+pub use artifact::Artifact;
 pub use approval::{Ask, AskError, Decision, DecisionStatus, Vote};
 pub use context::{Context, ContextError, Undo};
 pub use fact::{FactError, Verdict, fact};

@@ -7,7 +7,9 @@ use serde::Deserialize as _;
 use serde::de::IntoDeserializer as _;
 use serde::de::value::{Error as ValueError, StrDeserializer};
 use wflo::{About, RunStatus};
-use wflo_model::{ApprovalId, GroupName, Label, PicoUsd, PrincipalName, Role, RunId, StepName, Timestamp};
+use wflo_model::{
+    ApprovalId, ArtifactName, GroupName, Label, PicoUsd, PrincipalName, Role, RunId, StepName, Timestamp,
+};
 
 const CODES: &str = "\
 Exit codes:
@@ -202,6 +204,11 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: Knowledge,
     },
+    /// List what the steps of a run made and handed on by reference, and get it.
+    Artifact {
+        #[command(subcommand)]
+        command: Artifact,
+    },
     /// Manage the people kept in the store.
     Identity {
         #[command(subcommand)]
@@ -344,6 +351,30 @@ pub(crate) struct Vote {
     /// Leave it to `wflo resume` to let the run go on.
     #[arg(long)]
     pub(crate) no_resume: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Artifact {
+    /// List the artifacts of a run.
+    List {
+        /// The run.
+        run: RunId,
+    },
+    /// Write an artifact to standard output, or to a file.
+    Get {
+        /// The run.
+        run: RunId,
+        /// The step that made it.
+        step: StepName,
+        /// Its name.
+        name: ArtifactName,
+        /// The item that made it, where the step fans out; counted from 0.
+        #[arg(long, value_name = "N")]
+        item: Option<u32>,
+        /// Where to; standard output by default.
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -66,6 +66,9 @@ fn what(recorded: &Recorded) -> String {
         Event::Returned(wflo_engine::Returned { queued: Some(_), call: Some(asked), performed, .. }) => {
             queued(performed.as_ref().unwrap_or(asked))
         }
+        Event::Returned(wflo_engine::Returned { artifact: Some(made), .. }) => {
+            format!("makes artifact {}, {} bytes", made.artifact, made.bytes)
+        }
         Event::Returned(returned) => {
             let name = returned.call.as_ref().map_or_else(|| "it".to_owned(), call);
             let cost = returned.spend.as_ref().map_or_else(String::new, |spend| {
@@ -81,8 +84,9 @@ fn what(recorded: &Recorded) -> String {
         Event::Abandoned { cost, .. } => format!("a call was cut off; {cost} USD charged for it"),
         Event::Denied { call: denied, error, .. } => format!("denied {}: {error}", call(denied)),
         Event::Logged { level, message, .. } => format!("[{level}] {message}"),
-        Event::Committing { databases, changes, .. } => {
-            let rows = |label| match changes.get(label).map(wflo_model::ChangeSet::row_count) {
+        Event::Committing { databases, changes, inserted, .. } => {
+            let in_bulk = |label| inserted.get(label).map_or(0, wflo_model::Inserted::row_count);
+            let rows = |label| match changes.get(label).map(|it| it.row_count() as u64 + in_bulk(label)) {
                 Some(1) => " (1 row changed)".to_owned(),
                 Some(rows) => format!(" ({rows} rows changed)"),
                 None => String::new(),
@@ -127,10 +131,10 @@ fn what(recorded: &Recorded) -> String {
             let consumes = consumes.map(|id| format!(", as {id} permits")).unwrap_or_default();
             format!("fans out over {} items{consumes}", items.len())
         }
-        Event::Inherited { output: Some(output) } => {
+        Event::Inherited { output: Some(output), .. } => {
             format!("has its output from the parent: {}", shape(output))
         }
-        Event::Inherited { output: None } => "was left out in the parent".to_owned(),
+        Event::Inherited { output: None, .. } => "was left out in the parent".to_owned(),
         Event::Superseded { by } => format!("run {by} goes on in its place"),
         Event::Joined => "all items have ended".to_owned(),
         Event::TimerFired => "its time has come".to_owned(),

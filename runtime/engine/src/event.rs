@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use wflo_manifest::ApprovalRule;
 use wflo_model::{
-    ApprovalId, Call, CallError, CallResult, ChangeSet, Digest, Failure, Fault, GroupName, Label, PicoUsd,
-    PrincipalName, RunId, StepName, Timestamp,
+    ApprovalId, Artifact, Call, CallError, CallResult, ChangeSet, Digest, Failure, Fault, GroupName,
+    Inserted, Label, PicoUsd, PrincipalName, RunId, StepName, Timestamp,
 };
 
 use crate::Spend;
@@ -40,6 +40,9 @@ pub enum Event {
     Inherited {
         /// Its output; none for one that was left out.
         output: Option<Value>,
+        /// The artifacts it has made; each says which run keeps it.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        artifacts: Vec<InheritedArtifact>,
     },
     /// A fork goes on in the place of this run. Nothing happens to it any more.
     Superseded {
@@ -192,6 +195,9 @@ pub enum Event {
         /// The rows that change, by database, where they are kept.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         changes: BTreeMap<Label, ChangeSet>,
+        /// The rows that were inserted in bulk, by database, where they are kept: they are not among the changes.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        inserted: BTreeMap<Label, Inserted>,
         /// Fuel used, as the attempt's end will say.
         fuel: u64,
         /// Peak of its memory, in bytes.
@@ -366,6 +372,20 @@ pub struct Returned {
     /// or [`MAIL`](crate::MAIL).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queued: Option<String>,
+    /// The artifact that the call has made: seen by others from the end of the attempt on, if that succeeds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artifact: Option<Artifact>,
+}
+
+/// An artifact that a fork has from its parent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InheritedArtifact {
+    /// The item that made it, where its step fans out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub item: Option<u32>,
+    /// What it is.
+    #[serde(flatten)]
+    pub artifact: Artifact,
 }
 
 /// A column and the digest of the value it had to have.

@@ -84,9 +84,17 @@ pub struct StepUndone {
     pub item: Option<u32>,
     /// Rows that are as they were.
     pub rows: u64,
-    /// Rows that were left as they are.
+    /// Rows that were left as they are; the first of them, where there are very many.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conflicts: Vec<Conflict>,
+    /// Further rows that were left as they are.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub more_conflicts: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "it is what serde passes")]
+const fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// A rollback as far as it has come.

@@ -74,7 +74,8 @@ pub struct Created {
 static NEW_STEP: StepState = StepState::NEW;
 
 /// What such a step is in a run that was cancelled.
-static CANCELLED_STEP: StepState = StepState { unit: Unit::new(StepStatus::Cancelled), items: None };
+static CANCELLED_STEP: StepState =
+    StepState { unit: Unit::new(StepStatus::Cancelled), items: None, inherited: Vec::new() };
 
 /// Events that cannot follow each other: the journal is not one that wflo wrote.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -127,9 +128,11 @@ impl RunState {
                     forked: forked.clone(),
                 });
             }
-            Event::Inherited { output } => {
+            Event::Inherited { output, artifacts } => {
                 let name = place.step.as_ref().ok_or_else(|| bad("it is of a step"))?;
-                let unit = &mut self.steps.entry(name.clone()).or_default().unit;
+                let step = self.steps.entry(name.clone()).or_default();
+                step.inherited.clone_from(artifacts);
+                let unit = &mut step.unit;
                 unit.status = if output.is_some() { StepStatus::Succeeded } else { StepStatus::Skipped };
                 (unit.output, unit.ended_at) = (output.clone(), Some(*time));
             }

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
-use wflo_model::{ApprovalId, Timestamp};
+use wflo_model::{ApprovalId, Artifact, Timestamp};
 
-use crate::{AttemptEnd, CallClass, Event, GatedCall, ParkReason, Recorded, StepStatus};
+use crate::{AttemptEnd, CallClass, Event, GatedCall, InheritedArtifact, ParkReason, Recorded, StepStatus};
 
 /// What the attempts of a step, or of one item of it, have come to.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,6 +47,8 @@ pub struct Unit {
     /// The messages that the newest attempt has queued, by the event, with where each goes. They leave when it has
     /// succeeded.
     pub queued: Vec<(u64, String)>,
+    /// The artifacts of the newest attempt, in the order in which it made them; none of one that did not succeed.
+    pub artifacts: Vec<Artifact>,
 }
 
 /// A call whose outcome is not journaled.
@@ -67,6 +69,8 @@ pub struct StepState {
     pub unit: Unit,
     /// Its items, once it has fanned out.
     pub items: Option<Items>,
+    /// Artifacts that it has from the parent of a fork.
+    pub inherited: Vec<InheritedArtifact>,
 }
 
 /// The items of a step that has fanned out.
@@ -105,6 +109,7 @@ impl Unit {
             ended_at: None,
             open: BTreeMap::new(),
             queued: Vec::new(),
+            artifacts: Vec::new(),
         }
     }
 
@@ -134,6 +139,7 @@ impl Unit {
                 (self.retry_at, self.parked) = (None, None);
                 self.open.clear();
                 self.queued.clear();
+                self.artifacts.clear();
                 self.started_at.get_or_insert(*time);
             }
             Event::Intent { class, asked, .. } => {
@@ -145,6 +151,7 @@ impl Unit {
                     self.open.remove(&intent);
                 }
                 self.queued.extend(returned.queued.clone().map(|channel| (*seq, channel)));
+                self.artifacts.extend(returned.artifact.clone());
             }
             // People are against what the step would commit: what it has to say goes with what it has written.
             Event::Denied { call, .. } if GatedCall::is_output(call) => self.queued.clear(),
@@ -165,6 +172,7 @@ impl Unit {
                 self.open.clear();
                 if !matches!(end, AttemptEnd::Succeeded { .. }) {
                     self.queued.clear();
+                    self.artifacts.clear();
                 }
                 (self.output, self.error) = match end {
                     AttemptEnd::Succeeded { output } => (Some(output.clone()), None),
@@ -216,7 +224,7 @@ impl Default for Unit {
 
 impl StepState {
     /// One that nothing has happened to.
-    pub(crate) const NEW: Self = Self { unit: Unit::NEW, items: None };
+    pub(crate) const NEW: Self = Self { unit: Unit::NEW, items: None, inherited: Vec::new() };
 
     /// Where the step stands. One that has fanned out is `running` as long as an item runs or can begin, else
     /// `waiting` or `parked` for what its items wait for.
@@ -233,6 +241,16 @@ impl StepState {
             }
         }
         parked.unwrap_or(StepStatus::Running)
+    }
+
+    /// The artifacts that it has made and others may see, each with its item.
+    #[must_use]
+    pub fn artifacts(&self) -> Vec<(Option<u32>, &Artifact)> {
+        let items = self.items.iter().flat_map(|items| (0..).map(Some).zip(&items.units));
+        let units = std::iter::once((None, &self.unit)).chain(items);
+        let made = units.filter(|(_, unit)| unit.status == StepStatus::Succeeded);
+        let made = made.flat_map(|(item, unit)| unit.artifacts.iter().map(move |it| (item, it)));
+        made.chain(self.inherited.iter().map(|it| (it.item, &it.artifact))).collect()
     }
 
     /// The units that have begun and not ended, with their item.

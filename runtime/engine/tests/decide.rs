@@ -444,6 +444,7 @@ fn a_step_past_its_commit_point_is_finished_before_a_cancelled_run_ends() {
         output: json!(1),
         databases: vec![],
         changes: BTreeMap::default(),
+        inserted: BTreeMap::default(),
         fuel: 1,
         memory_peak: 1,
     };

@@ -261,6 +261,7 @@ impl History {
                     performed: None,
                     reported: None,
                     queued: None,
+                    artifact: None,
                 };
                 self.append(place, Event::Returned(returned));
             }

@@ -68,6 +68,7 @@ impl Journal {
             reported: None,
             queued: None,
             filters: Vec::new(),
+            artifact: None,
         };
         self.add(Place::attempt(unit, 1), Event::Returned(returned));
     }
@@ -85,6 +86,7 @@ impl Journal {
             output: json!(null),
             databases: databases.iter().map(|name| label(name)).collect(),
             changes: kept.iter().map(|name| (label(name), changes.clone())).collect(),
+            inserted: std::collections::BTreeMap::new(),
             fuel: 0,
             memory_peak: 0,
         };
@@ -249,7 +251,8 @@ fn what_is_undone_is_not_undone_again_but_what_was_left_is_tried() {
         reason: ConflictReason::Changed,
     };
     for (name, conflicts) in [("bank", vec![]), ("shop", vec![conflict])] {
-        let steps = vec![StepUndone { step: a.step.clone(), item: None, rows: 1, conflicts }];
+        let steps =
+            vec![StepUndone { step: a.step.clone(), item: None, rows: 1, conflicts, more_conflicts: 0 }];
         journal.add(Place::RUN, Event::Undoing { database: label(name), steps });
         journal.add(Place::RUN, Event::Undone { database: label(name), error: None });
     }

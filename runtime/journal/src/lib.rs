@@ -46,6 +46,7 @@ mod read;
 mod record;
 mod rekey;
 mod reserved;
+mod run_blobs;
 mod run_keys;
 mod seal;
 mod store;
@@ -66,6 +67,7 @@ pub use read::{Entry, Reader};
 pub use record::{Header, Malformed, RunRow};
 pub use rekey::RekeyError;
 pub use reserved::SYSTEM_LOG;
+pub use run_blobs::RunBlobs;
 pub use run_keys::RunKeys;
 pub use store::{
     AccountRow, Answer, Append, Barrier, BarrierSignal, CreateOutcome, CreateRun, Debit, Fate, Fault,

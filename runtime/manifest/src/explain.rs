@@ -51,11 +51,12 @@ impl Plan {
             show(step.limits.output)
         ));
         line(format!(
-            "  it may make {} calls of {}, {} in all, and log {}",
+            "  it may make {} calls of {}, {} in all, log {}, and write {} to artifacts",
             step.limits.calls,
             show(step.limits.call_bytes),
             show(step.limits.traffic),
-            show(step.limits.log)
+            show(step.limits.log),
+            show(step.limits.artifacts)
         ));
         match step.retry.max_attempts {
             1 => line("  it is tried once".to_owned()),

@@ -297,7 +297,7 @@ mod plan {
           the run may spend 100 USD, and then waits
           reaches nothing else: no network, no files, no environment
           an attempt may use 64MiB of memory, 10000000000 units of fuel and 2 minutes, and return 1MiB
-          it may make 10000 calls of 8MiB, 256MiB in all, and log 1MiB
+          it may make 10000 calls of 8MiB, 256MiB in all, log 1MiB, and write 1GiB to artifacts
           it is tried once
         ");
         insta::assert_snapshot!(explain("block_suspicious_accounts").unwrap(), @"
@@ -310,7 +310,7 @@ mod plan {
           may write table `accounts` of database `bank`
           reaches nothing else: no network, no files, no environment
           an attempt may use 64MiB of memory, 10000000000 units of fuel and 2 minutes, and return 1MiB
-          it may make 10000 calls of 8MiB, 256MiB in all, and log 1MiB
+          it may make 10000 calls of 8MiB, 256MiB in all, log 1MiB, and write 1GiB to artifacts
           it is tried once
         ");
         assert_eq!(explain("nobody"), None);
@@ -327,7 +327,7 @@ mod plan {
           spends without a limit: `budget_usd` is not set
           reaches nothing else: no other network, no other files, no environment
           an attempt may use 32MiB of memory, 10000000000 units of fuel and 2 minutes, and return 1MiB
-          it may make 100 calls of 1MiB, 16MiB in all, and log 64KiB
+          it may make 100 calls of 1MiB, 16MiB in all, log 64KiB, and write 8MiB to artifacts
           it is tried once
         ");
     }

@@ -4,14 +4,17 @@
 //! supplies.
 
 mod access;
+mod artifact;
 mod call;
 mod canonical;
 mod changes;
 mod digest;
 mod fault;
 mod grants;
+mod hasher;
 mod http;
 mod id;
+mod inserted;
 mod interface;
 mod limits;
 mod money;
@@ -22,6 +25,7 @@ mod time;
 mod undone;
 
 pub use access::{DbAccess, TableAccess};
+pub use artifact::{Artifact, ArtifactAddress, BulkRows, FoundArtifact, RowFormat};
 pub use call::{Call, CallError, CallResult};
 pub use canonical::{NotCanonical, canonical};
 pub use changes::{ChangeSet, RowChange, TableChange};
@@ -31,17 +35,19 @@ pub use grants::{
     BadGrant, BadMailAddress, BadMailPattern, BadPath, Capability, FileGrant, Grants, GuestPath, HostPath,
     MailAddress, MailPattern, interface_capability,
 };
+pub use hasher::Hasher;
 pub use http::{
     BadHttpHeader, BadHttpMethod, BadHttpPattern, BadHttpUrl, BadOctets, HttpGrant, HttpHeaderName, HttpHost,
     HttpMethod, HttpPattern, HttpScheme, HttpUrl, Idempotency, Octets, is_public,
 };
 pub use id::{ApprovalId, BadId, RunId, StoreId};
+pub use inserted::{Inserted, InsertedRows, RowDigest};
 pub use interface::{BadInterfaceName, GrantReader, InterfaceName};
 pub use limits::{LimitName, Limits};
 pub use money::{BadMoney, PicoUsd};
 pub use name::{
-    BadName, ChannelName, GroupName, InputName, Label, ModelName, PolicyName, PrincipalName, StatementName,
-    StepName, WorkflowName,
+    ArtifactName, BadName, ChannelName, GroupName, InputName, Label, ModelName, PolicyName, PrincipalName,
+    StatementName, StepName, WorkflowName,
 };
 pub use role::{Act, Role};
 pub use sql::{BadSqlValue, SqlRows, SqlValue};

@@ -15,11 +15,12 @@ mod notify;
 
 pub use clock::{Clock, Entropy, SystemEntropyError};
 pub use db::{
-    Begun, Capture, ChangeLimits, ChangeSet, Conflict, ConflictReason, Database, DbError, Executed, Marker,
-    MarkerPurpose, QueryLimits, RowChange, Statement, TableChange, Transaction, Uncapturable, Undone,
+    Begun, BulkInsert, Capture, ChangeLimits, ChangeSet, Conflict, ConflictReason, Database, DbError,
+    Executed, Marker, MarkerPurpose, QueryLimits, RowChange, RowSource, Statement, TableChange, Transaction,
+    Uncapturable, Undone,
 };
 pub use files::{FileEntry, FileError, FileFailure, FileKind, FilePlace, FileStat, Files, Opened};
-pub use http::{HttpClient, HttpError, HttpLimits, HttpRequest, HttpResponse, Resolver};
+pub use http::{BodySink, HttpClient, HttpError, HttpLimits, HttpRequest, HttpResponse, Resolver};
 pub use knowledge::{Knowledge, KnowledgeError, Passage};
 pub use llm::{
     ChatModel, ChatRequest, Completion, IdempotencyKey, Message, ModelError, Role, TokenBound, TokenUsage,

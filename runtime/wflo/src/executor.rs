@@ -222,6 +222,7 @@ impl Executor<'_> {
         };
         Ok(Attempt {
             log: Arc::clone(&self.log),
+            journal: self.runtime.journal().clone(),
             outside: Arc::clone(&self.host.outside),
             people: self.people.clone(),
             plan: Arc::clone(&self.plan),

@@ -14,10 +14,12 @@ use async_trait::async_trait;
 use serde_json::Value;
 use tokio::sync::watch;
 use wflo_engine::{CallClass, Event, MAIL, ParkReason, Place, Returned, UnitId};
-use wflo_host_api::{FactVerdict, Gate, LogLine, StepContext, Stop};
+use wflo_host_api::{Artifacts, FactVerdict, Gate, LogLine, StepContext, Stop};
+use wflo_journal::Journal;
 use wflo_manifest::{Plan, PlanStep};
 use wflo_model::{ApprovalId, Call, CallError, CallResult, PicoUsd, Timestamp};
 
+use crate::artifact::{self, Desk, Save, Shelf};
 use crate::history::History;
 use crate::operation::Operation;
 use crate::output_gate::keeps;
@@ -60,6 +62,8 @@ pub(crate) struct AttemptGate {
     pub(crate) written: Vec<(Call, CallResult)>,
     /// What the guest may have of secrets.
     pub(crate) placeholders: Placeholders,
+    /// Where the bytes of its artifacts are.
+    pub(crate) desk: Desk,
     /// What the guest must not log.
     pub(crate) redactor: Redactor,
     /// What says that people have permitted the output; it goes to the journal with what they have permitted.
@@ -111,6 +115,7 @@ pub(crate) struct InDoubt {
 /// What an attempt's gate is made of.
 pub(crate) struct Setup {
     pub(crate) log: Arc<RunLog>,
+    pub(crate) journal: Journal,
     pub(crate) outside: Arc<Outside>,
     pub(crate) people: People,
     pub(crate) plan: Arc<Plan>,
@@ -124,7 +129,8 @@ pub(crate) struct Setup {
 
 impl AttemptGate {
     pub(crate) fn new(setup: Setup) -> Self {
-        let Setup { log, outside, people, plan, step, unit, attempt, context, mut history, halt } = setup;
+        let Setup { log, journal, outside, people, plan, step, unit, attempt, context, mut history, halt } =
+            setup;
         let transcripts = std::mem::take(&mut history.transcripts);
         let written = history.tentative();
         let queued = history.queued();
@@ -132,6 +138,7 @@ impl AttemptGate {
         Self {
             place: Place::attempt(&unit, attempt),
             placeholders: Placeholders::new(&log.keys(), &step.grants),
+            desk: Desk::new(Shelf::new(journal, *log.run(), log.keys()), &step.limits, true),
             redactor: Redactor::new(!step.labels.is_empty()),
             player: Player::new(log.keys(), log.marker(&unit), attempt, history),
             transactions,
@@ -181,9 +188,10 @@ impl AttemptGate {
         }
         if let Some(earlier) = self.player.history().reusable.get(&call.key) {
             let (seq, result) = (earlier.seq, Ok(earlier.value.clone()));
+            let artifact = artifact::artifact_of(&call.call, &earlier.value);
             // The event it names has the call.
             let call = Asked { call: Call { args: Value::Null, ..call.call }, ..call };
-            let returned = Returned { reused: Some(seq), ..returned(None, call, &result) };
+            let returned = Returned { reused: Some(seq), artifact, ..returned(None, call, &result) };
             self.append(Event::Returned(returned))?;
             return Ok(result);
         }
@@ -225,10 +233,16 @@ impl AttemptGate {
                 self.note(Event::Returned(returned(None, call, &result)))?;
                 Ok(result)
             }
-            Operation::Query(_) | Operation::Execute(_) => self.statement(call, bound, None).await,
+            Operation::Query(_) | Operation::Execute(_) | Operation::BulkInsert(_) => {
+                self.statement(call, bound, None).await
+            }
             Operation::Ask(_) if permitted => self.answered(call),
             Operation::Ask(ask) => self.ask_people(call, ask).await,
-            Operation::Http(request) => self.http(call, request, None).await,
+            Operation::Http(request) => self.http(call, request, None, None).await,
+            Operation::Save(Save { artifact, request }) => {
+                self.http(call, request, Some(artifact), None).await
+            }
+            Operation::Artifact(artifact) => self.artifact(call, artifact),
             Operation::File(file) => self.file(call, file).await,
             Operation::Secret(secret) => {
                 let placeholder = placeholder(&self.log.keys(), &secret.label);
@@ -398,6 +412,9 @@ impl Gate for AttemptGate {
                 let interface = call.interface.clone();
                 let result = self.make(call).await?;
                 self.redactor.saw(&interface, &result);
+                if interface == artifact::HTTP {
+                    artifact::saved(&result).iter().for_each(|artifact| self.desk.made(artifact));
+                }
                 Ok(result)
             }
         }
@@ -444,6 +461,10 @@ impl Gate for AttemptGate {
         }
     }
 
+    fn artifacts(&mut self) -> Option<&mut dyn Artifacts> {
+        Some(&mut self.desk)
+    }
+
     fn seed(&self) -> [u8; 32] {
         self.player.seed()
     }
@@ -466,6 +487,7 @@ pub(crate) fn returned(intent: Option<u64>, call: Asked, result: &CallResult) ->
         performed: None,
         reported: None,
         queued: None,
+        artifact: None,
     }
 }
 

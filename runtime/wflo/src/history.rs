@@ -9,7 +9,9 @@ use wflo_engine::{
     AttemptEnd, CallClass, Event, GateAt, GatedCall, ParkReason, Place, Recorded, Resolution, Returned, Unit,
     UnitId,
 };
-use wflo_model::{ApprovalId, Call, CallError, CallResult, Digest, FailureKind, Label, PicoUsd, Timestamp};
+use wflo_model::{
+    ApprovalId, Call, CallError, CallResult, Digest, FailureKind, Inserted, Label, PicoUsd, Timestamp,
+};
 
 use crate::rollback::Changes;
 use crate::transcript::Transcripts;
@@ -42,6 +44,7 @@ pub(crate) struct Committing {
     pub(crate) output: Value,
     pub(crate) databases: Vec<Label>,
     pub(crate) changes: Changes,
+    pub(crate) inserted: BTreeMap<Label, Inserted>,
     pub(crate) fuel: u64,
     pub(crate) memory_peak: u64,
     /// The event.
@@ -227,11 +230,12 @@ impl History {
                 }
             }
             Event::Logged { .. } => self.logged += 1,
-            Event::Committing { output, databases, changes, fuel, memory_peak } => {
+            Event::Committing { output, databases, changes, inserted, fuel, memory_peak } => {
                 self.committing = Some(Committing {
                     output,
                     databases,
                     changes,
+                    inserted,
                     fuel,
                     memory_peak,
                     seq,

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use wflo_model::{CallError, Label};
 
 use crate::Outside;
+use crate::artifact::Save;
 use crate::operation::Operation;
 
 /// Whether what the step handles may go where the call goes.
@@ -32,7 +33,7 @@ pub(crate) fn admit(
             let model = &request.model;
             (refused(&|label| outside.model_accepts(model, label)), format!("model `{model}`"))
         }
-        Operation::Http(request) => {
+        Operation::Http(request) | Operation::Save(Save { request, .. }) => {
             let host = format!("`{}`", request.url.origin());
             (refused(&|label| outside.host_accepts(request, label)), host)
         }

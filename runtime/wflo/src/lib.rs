@@ -5,8 +5,10 @@
 //! [votes](Runtime::vote), and shows what happened. What steps can reach is what the [`Host`] lends.
 
 mod accounts;
+mod artifact;
 mod ask;
 mod attempt;
+mod bulk;
 mod changes_view;
 mod checkpoints;
 mod compensate;
@@ -64,6 +66,7 @@ mod transcript;
 mod view;
 
 pub use accounts::AccountView;
+pub use artifact::{ArtifactReader, ArtifactView};
 pub use attempt::AttemptFailed;
 pub use changes_view::ChangesView;
 pub use error::RuntimeError;

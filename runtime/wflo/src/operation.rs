@@ -10,7 +10,9 @@ use wflo_engine::CallClass;
 use wflo_model::{Call, CallError, DbAccess, Grants, Label, SqlRows, SqlValue};
 use wflo_ports::{ChatRequest, Database, DbError, Executed, HttpRequest, HttpResponse, Statement};
 
+use crate::artifact::{self, ArtifactCall, Save};
 use crate::ask::Ask;
+use crate::bulk::BulkCall;
 use crate::cost::CostReport;
 use crate::fact::Fact;
 use crate::files::FileCall;
@@ -30,12 +32,18 @@ pub(crate) enum Operation {
     Query(SqlCall),
     /// `wflo:db/sql.execute`
     Execute(SqlCall),
+    /// `wflo:db/sql.bulk-insert`
+    BulkInsert(BulkCall),
     /// `wflo:db/sql.call`; performed as a query or an execution of the plan's SQL: see [`Operation::bound`].
     Call(NamedCall),
     /// `wflo:approval/gate.request`
     Ask(Ask),
     /// `wasi:http/outgoing-handler.handle`
     Http(HttpRequest),
+    /// `wflo:artifact/http.save`
+    Save(Save),
+    /// `wflo:artifact/store`
+    Artifact(ArtifactCall),
     /// `wflo:approval/policy.fact`
     Fact(Fact),
     /// `wasi:filesystem/types`
@@ -112,9 +120,12 @@ impl Operation {
             }
             ("wflo:db/sql", "query") => arguments(call).map(Self::Query),
             ("wflo:db/sql", "execute") => arguments(call).map(Self::Execute),
+            ("wflo:db/sql", "bulk-insert") => arguments(call).map(Self::BulkInsert),
             ("wflo:db/sql", "call") => arguments(call).map(Self::Call),
             ("wflo:approval/gate", "request") => arguments(call).map(Self::Ask),
             ("wasi:http/outgoing-handler", "handle") => arguments(call).map(Self::Http),
+            (artifact::HTTP, "save") => Save::parse(call).map(Self::Save),
+            (artifact::STORE, _) => ArtifactCall::parse(call).map(Self::Artifact),
             ("wflo:approval/policy", "fact") => arguments(call).map(Self::Fact),
             ("wasi:filesystem/types", _) => FileCall::parse(call).map(Self::File),
             ("wflo:secret/secrets", "placeholder") => arguments(call).map(Self::Secret),
@@ -141,13 +152,24 @@ impl Operation {
             | Self::Secret(_)
             | Self::Cost(_)
             | Self::Search(_)
+            | Self::Artifact(_)
             | Self::Output(_) => CallClass::Read,
             // It is queued; whoever gets it twice can tell by its id.
             Self::Mail(_) | Self::Say(_) => CallClass::Recognisable,
-            Self::Execute(_) | Self::Call(_) => CallClass::Transactional,
-            Self::Http(request) => http::class(request, grants),
+            Self::Execute(_) | Self::BulkInsert(_) | Self::Call(_) => CallClass::Transactional,
+            Self::Http(request) | Self::Save(Save { request, .. }) => http::class(request, grants),
             // The host says when it is made; until then, the worst.
             Self::Own(_) => CallClass::Unsafe,
+        }
+    }
+
+    /// The database whose transaction it is a statement of, once it is [bound](Self::bound).
+    pub(crate) const fn statement_of(&self) -> Option<&Label> {
+        match self {
+            Self::Query(SqlCall { db, .. })
+            | Self::Execute(SqlCall { db, .. })
+            | Self::BulkInsert(BulkCall { db, .. }) => Some(db),
+            _ => None,
         }
     }
 
@@ -169,8 +191,9 @@ impl Operation {
                     message: format!("no binding of the deployment answers for model `{model}`"),
                 })
             }
-            Self::Query(sql) | Self::Execute(sql) => {
-                let db = &sql.db;
+            Self::Query(SqlCall { db, .. })
+            | Self::Execute(SqlCall { db, .. })
+            | Self::BulkInsert(BulkCall { db, .. }) => {
                 if !grants.db.contains_key(db) {
                     let message =
                         format!("database `{db}` is not granted; `grants.db.{db} = {{ read = [..] }}` would");
@@ -188,7 +211,9 @@ impl Operation {
                 }
                 database(outside, db).map(|_| ())
             }
-            Self::Http(request) => http::authorise(request, grants, outside),
+            Self::Http(request) | Self::Save(Save { request, .. }) => {
+                http::authorise(request, grants, outside)
+            }
             Self::Own(own) => own.authorise(grants, outside),
             Self::Secret(call) => call.authorise(grants, outside),
             Self::File(call) => call.authorise(grants, outside),
@@ -196,7 +221,7 @@ impl Operation {
             Self::Say(call) => call.authorise(grants, outside),
             Self::Search(call) => call.authorise(grants, outside),
             // Asking is always allowed, and claims are held against what the step declares.
-            Self::Ask(_) | Self::Fact(_) | Self::Cost(_) | Self::Output(_) => Ok(()),
+            Self::Ask(_) | Self::Fact(_) | Self::Cost(_) | Self::Artifact(_) | Self::Output(_) => Ok(()),
         }
     }
 }
@@ -208,7 +233,7 @@ impl Operation {
 /// What does not fit.
 pub(crate) fn fits(call: &str, value: &serde_json::Value) -> Result<(), String> {
     match call {
-        "wasi:http/outgoing-handler.handle" => {
+        "wasi:http/outgoing-handler.handle" | "wflo:artifact/http.save" => {
             HttpResponse::deserialize(value).map(|_| ()).map_err(|error| error.to_string())
         }
         _ => Ok(()),

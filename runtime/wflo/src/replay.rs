@@ -11,7 +11,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use wflo_engine::{AttemptEnd, Event, Recorded, RunState, UnitId};
-use wflo_host_api::{Decision, Gate, LogLine, StepContext, Stop, Undo};
+use wflo_host_api::{Artifacts, Decision, Gate, LogLine, StepContext, Stop, Undo};
 use wflo_manifest::Plan;
 use wflo_model::{
     ApprovalId, Call, CallError, CallResult, Failure, FaultKind, Grants, RunId, StepName, Timestamp,
@@ -19,6 +19,7 @@ use wflo_model::{
 use wflo_ports::{Marker, MarkerPurpose};
 use wflo_sandbox::End;
 
+use crate::artifact::{self, Desk, Shelf};
 use crate::ask::decision;
 use crate::attempt::context;
 use crate::compensate::{step_of, undo_of};
@@ -137,11 +138,14 @@ impl Runtime {
         let store = self.journal().store_id();
         let marker =
             Marker { store, run, step: unit.step.clone(), item: unit.item, purpose: MarkerPurpose::Step };
+        let shelf = Shelf::new(self.journal().clone(), run, Arc::clone(&keys));
+        let desk = Desk::new(shelf, &step.limits, false);
         let player = Player::new(keys, marker, attempt, history);
         let (cut_off, grants) = (is_deadline(recorded), step.grants.clone());
         let redactor = Redactor::new(!step.labels.is_empty());
         let (difference, waits) = Default::default();
-        let gate = ReplayGate { player, context, decided, grants, redactor, cut_off, difference, waits };
+        let gate =
+            ReplayGate { player, desk, context, decided, grants, redactor, cut_off, difference, waits };
         let ended = match &undo {
             Some(undo) => program.compensate(undo, Box::new(gate), &step.limits).await,
             None => program.run(step.function.as_str(), Box::new(gate), &step.limits).await,
@@ -256,6 +260,7 @@ struct Known {
 /// A gate that has nothing behind it but a journal.
 struct ReplayGate {
     player: Player,
+    desk: Desk,
     context: StepContext,
     decided: Arc<HashMap<ApprovalId, Decision>>,
     grants: Grants,
@@ -326,6 +331,9 @@ impl Gate for ReplayGate {
                 let interface = call.interface.clone();
                 let result = self.make(call).await?;
                 self.redactor.saw(&interface, &result);
+                if interface == artifact::HTTP {
+                    artifact::saved(&result).iter().for_each(|artifact| self.desk.made(artifact));
+                }
                 Ok(result)
             }
         }
@@ -356,6 +364,10 @@ impl Gate for ReplayGate {
                 Err(self.differs(Difference { at, expected, got }))
             }
         }
+    }
+
+    fn artifacts(&mut self) -> Option<&mut dyn Artifacts> {
+        Some(&mut self.desk)
     }
 
     fn seed(&self) -> [u8; 32] {

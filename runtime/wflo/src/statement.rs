@@ -29,7 +29,7 @@ impl AttemptGate {
         operation: Operation,
         intent: Option<OpenIntent>,
     ) -> Result<CallResult, Stop> {
-        let (Operation::Query(sql) | Operation::Execute(sql)) = &operation else {
+        let Some(db) = operation.statement_of() else {
             return Err(Stop::Host("a statement was expected".into()));
         };
         let changed = self.performed.clone();
@@ -40,12 +40,14 @@ impl AttemptGate {
             }
             (None, _) => None,
         };
-        let result =
-            match self.transactions.begin(&self.outside, &self.step, &sql.db, self.player.marker()).await {
-                Ok(transaction) => perform(transaction, &operation, &self.step.grants.db).await,
-                Err(RedoError::Database(error)) => Err(db_error(error)),
-                Err(error) => return Err(Stop::Host(error.to_string())),
-            };
+        let result = match self.transactions.begin(&self.outside, &self.step, db, self.player.marker()).await
+        {
+            Ok(transaction) => {
+                perform(transaction, &operation, &self.step.grants.db, self.desk.shelf()).await
+            }
+            Err(RedoError::Database(error)) => Err(db_error(error)),
+            Err(error) => return Err(Stop::Host(error.to_string())),
+        };
         if keeps(&self.plan, &self.step) != Keeps::Nothing {
             let made = changed.unwrap_or_else(|| call.call.clone());
             self.written.push((made, result.clone()));
@@ -62,6 +64,7 @@ impl AttemptGate {
             &self.step,
             &self.plan.statements,
             self.player.marker(),
+            self.desk.shelf(),
             |_| true,
         );
         redone.await.map_err(|error| match error {

@@ -11,6 +11,7 @@ mod openai;
 mod server;
 mod smtp_server;
 mod sqlite;
+mod sqlite_bulk;
 mod sqlite_changes;
 mod sqlite_escape;
 mod sqlite_fuzz;

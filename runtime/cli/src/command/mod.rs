@@ -1,5 +1,6 @@
 //! Every subcommand, performed.
 
+mod artifact;
 mod audit;
 mod check;
 mod cost;
@@ -20,7 +21,7 @@ mod serve;
 use serde::Serialize;
 
 pub(crate) use self::cost::CostLine;
-use crate::args::{Approvals, Approve, Audit, Cli, Command, Global, Key, Knowledge, Policy};
+use crate::args::{Approvals, Approve, Artifact, Audit, Cli, Command, Global, Key, Knowledge, Policy};
 use crate::failure::{Code, Failure};
 use crate::project::Project;
 use crate::session::{self, Session};
@@ -138,6 +139,11 @@ async fn stored(
         }
         Command::Cost { run, by } => cost::cost(global, project, session, run, by).await?,
         Command::Outbox { retry } => outbox::outbox(global, project, session, retry).await?,
+        Command::Artifact { command: Artifact::List { run } } => artifact::list(global, session, run).await?,
+        Command::Artifact { command: Artifact::Get { run, step, name, item, output } } => {
+            let which = wflo_model::ArtifactAddress { artifact: name, step: Some(step), item };
+            artifact::get(global, project, session, run, which, output.as_deref()).await?;
+        }
         Command::Identity { command } => identity::identity(global, project, session, command).await?,
         Command::Audit { command: Audit::Show { run, system: _ } } => {
             audit::show(global, session, run).await?;

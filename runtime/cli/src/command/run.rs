@@ -141,7 +141,7 @@ pub(crate) async fn follow<O: Operation<Answer = RunView>>(
             match event {
                 Streamed::Run(view) => progress.show(&view),
                 Streamed::Stopping => progress.stopping(),
-                Streamed::Lines { .. } => {}
+                Streamed::Lines { .. } | Streamed::Bytes { .. } => {}
             }
             Ok(())
         })

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use wflo_model::{Digest, Label, StepName};
+use wflo_model::{Digest, Inserted, Label, StepName};
 
 use super::{Compensation, LeftEffect, RollbackPlan, UndoWrites};
 use crate::{AttemptEnd, CallClass, Event, GatedCall, Recorded, Resolution, UnitId};
@@ -135,8 +135,10 @@ fn take(
                 }
             }
         }
-        Event::Committing { databases, changes, .. } => {
-            let rows = |label: &Label| changes.get(label).map(|changes| changes.row_count() as u64);
+        Event::Committing { databases, changes, inserted, .. } => {
+            let in_bulk = |label: &Label| inserted.get(label).map_or(0, Inserted::row_count);
+            let rows =
+                |label: &Label| changes.get(label).map(|changes| changes.row_count() as u64 + in_bulk(label));
             let databases = databases.iter().map(|label| (label.clone(), rows(label))).collect();
             units.entry(unit).or_default().committing = Some((recorded.seq, databases));
         }

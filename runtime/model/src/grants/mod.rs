@@ -196,8 +196,9 @@ impl fmt::Display for Capability {
 pub fn interface_capability(interface: &str) -> Result<Option<Capability>, BadGrant> {
     let package = interface.split(['/', '@']).next().unwrap_or_default();
     match package {
-        "wflo:step" | "wflo:approval" | "wasi:logging" | "wasi:cli" | "wasi:io" | "wasi:clocks"
-        | "wasi:random" | "wasi:filesystem" | "wasi:sockets" => Ok(None),
+        "wflo:artifact" if interface.starts_with("wflo:artifact/http") => Ok(Some(Capability::Http)),
+        "wflo:artifact" | "wflo:step" | "wflo:approval" | "wasi:logging" | "wasi:cli" | "wasi:io"
+        | "wasi:clocks" | "wasi:random" | "wasi:filesystem" | "wasi:sockets" => Ok(None),
         "wflo:db" => Ok(Some(Capability::Db)),
         "wflo:llm" => Ok(Some(Capability::Llm)),
         "wflo:secret" => Ok(Some(Capability::Secrets)),

@@ -207,6 +207,11 @@ impl Connection {
         self.capture.as_ref()
     }
 
+    /// The same, to be told more.
+    pub(super) fn capture_mut(&mut self) -> Option<&mut Capture> {
+        self.capture.as_mut()
+    }
+
     /// Makes ready to keep what a guest's write will change: it is compiled once to see where it writes.
     ///
     /// To be called before anything is done that a failure of the write would undo.
@@ -251,7 +256,7 @@ impl Connection {
         Ok(Executed { changed: self.sqlite.changes() })
     }
 
-    fn as_guest<T>(
+    pub(super) fn as_guest<T>(
         &mut self,
         statement: &Statement,
         access: &DbAccess,

@@ -31,6 +31,10 @@ pub(super) fn undo(sqlite: &Connection, changes: &ChangeSet, cancel: &Cancel) ->
     undone
 }
 
+mod inserted;
+
+pub(super) use inserted::undo_inserted;
+
 /// What one row comes to.
 enum Tried {
     /// It is as it was.
