@@ -1,4 +1,4 @@
-//! The real outside: models over HTTP or from tape, SQLite, HTTP, mail, channels to people, the system's clock and
+//! The real outside: models over HTTP or from tape, SQLite, HTTP, mail, channels to people, terraform, the system's clock and
 //! randomness.
 //!
 //! Everything here implements a trait of [`wflo_ports`] and is called from the runtime's gate only: by then
@@ -13,5 +13,6 @@ pub mod llm;
 pub mod mail;
 pub mod notify;
 mod system;
+pub mod terraform;
 
 pub use system::{SystemClock, SystemEntropy};
