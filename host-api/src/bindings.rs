@@ -13,6 +13,7 @@ wasmtime::component::bindgen!({
         "../wit/db",
         "../wit/approval",
         "../wit/secret",
+        "../wit/infra",
         "../wit/host",
     ],
     world: "wflo:host/all",

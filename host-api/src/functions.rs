@@ -106,6 +106,9 @@ pub const FUNCTIONS: &[(&str, &str, Reach)] = &[
     ("wflo:db/sql", "call", Reach::Gate),
     ("wflo:db/sql", "execute", Reach::Gate),
     ("wflo:db/sql", "query", Reach::Gate),
+    ("wflo:infra/terraform", "apply", Reach::Gate),
+    ("wflo:infra/terraform", "plan", Reach::Gate),
+    ("wflo:infra/terraform", "state", Reach::Gate),
     ("wflo:llm/chat", "complete", Reach::Gate),
     ("wflo:llm/tasks", "analyze", Reach::Gate),
     ("wflo:llm/tasks", "classify", Reach::Gate),
@@ -135,6 +138,7 @@ pub const INTERFACES: &[&str] = &[
     "wflo:approval/gate@0.1.0",
     "wflo:approval/policy@0.1.0",
     "wflo:db/sql@0.1.0",
+    "wflo:infra/terraform@0.1.0",
     "wflo:llm/chat@0.1.0",
     "wflo:llm/tasks@0.1.0",
     "wflo:llm/types@0.1.0",
@@ -167,6 +171,7 @@ mod tests {
             "db",
             "approval",
             "secret",
+            "infra",
             "host",
         ] {
             host = Some(resolve.push_path(wit.join(package)).unwrap().0);

@@ -13,6 +13,7 @@ mod files;
 mod functions;
 mod gate;
 mod http;
+mod infra;
 mod link;
 mod llm;
 mod logging;

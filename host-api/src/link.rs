@@ -39,7 +39,8 @@ pub fn add_to_linker<T: HostView + Send + 'static>(linker: &mut Linker<T>) -> wa
     wflo::db::sql::add_to_linker::<T, HasHost>(linker, host)?;
     wflo::approval::gate::add_to_linker::<T, HasHost>(linker, host)?;
     wflo::approval::policy::add_to_linker::<T, HasHost>(linker, host)?;
-    wflo::secret::secrets::add_to_linker::<T, HasHost>(linker, host)
+    wflo::secret::secrets::add_to_linker::<T, HasHost>(linker, host)?;
+    wflo::infra::terraform::add_to_linker::<T, HasHost>(linker, host)
 }
 
 /// What the interfaces of a store work on: for the `add_to_linker` that wasmtime's `bindgen!` makes of each.

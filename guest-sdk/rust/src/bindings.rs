@@ -22,6 +22,7 @@ wit_bindgen::generate!({
             import wflo:approval/gate@0.1.0;
             import wflo:approval/policy@0.1.0;
             import wflo:secret/secrets@0.1.0;
+            import wflo:infra/terraform@0.1.0;
             import wasi:http/outgoing-handler@0.2.12;
             export wflo:step/handler@0.1.0;
         }
@@ -36,6 +37,7 @@ wit_bindgen::generate!({
         "../../wit/db",
         "../../wit/llm",
         "../../wit/secret",
+        "../../wit/infra",
     ],
     world: "wflo:sdk/guest",
     additional_derives: [PartialEq],

@@ -17,7 +17,8 @@ use crate::files::FileCall;
 use crate::interface::OwnCall;
 use crate::named::NamedCall;
 use crate::placeholder::SecretCall;
-use crate::{Outside, http};
+use crate::terraform::TerraformCall;
+use crate::{Outside, http, terraform};
 
 /// Everything a step can ask of the outside. What is not here cannot be asked.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,6 +41,8 @@ pub(crate) enum Operation {
     File(FileCall),
     /// `wflo:secret/secrets.placeholder`
     Secret(SecretCall),
+    /// `wflo:infra/terraform`
+    Terraform(TerraformCall),
     /// `wflo:step/context.report-cost`
     Cost(CostReport),
     /// A call of an interface that the host brings itself.
@@ -110,6 +113,7 @@ impl Operation {
             ("wflo:approval/policy", "fact") => arguments(call).map(Self::Fact),
             ("wasi:filesystem/types", _) => FileCall::parse(call).map(Self::File),
             ("wflo:secret/secrets", "placeholder") => arguments(call).map(Self::Secret),
+            ("wflo:infra/terraform", _) => TerraformCall::parse(call).map(Self::Terraform),
             ("wflo:step/context", "report-cost") => CostReport::parse(call).map(Self::Cost),
             (interface, _) => match interface.parse() {
                 Ok(interface) => Ok(Self::Own(OwnCall { interface, call: call.clone() })),
@@ -132,6 +136,7 @@ impl Operation {
             | Self::Output(_) => CallClass::Read,
             Self::Execute(_) | Self::Call(_) => CallClass::Transactional,
             Self::Http(request) => http::class(request, grants),
+            Self::Terraform(call) => call.class(),
             // The host says when it is made; until then, the worst.
             Self::Own(_) => CallClass::Unsafe,
         }
@@ -178,6 +183,7 @@ impl Operation {
             Self::Own(own) => own.authorise(grants, outside),
             Self::Secret(call) => call.authorise(grants, outside),
             Self::File(call) => call.authorise(grants, outside),
+            Self::Terraform(call) => call.authorise(grants, outside),
             // Asking is always allowed, and claims are held against what the step declares.
             Self::Ask(_) | Self::Fact(_) | Self::Cost(_) | Self::Output(_) => Ok(()),
         }
@@ -194,6 +200,7 @@ pub(crate) fn fits(call: &str, value: &serde_json::Value) -> Result<(), String> 
         "wasi:http/outgoing-handler.handle" => {
             HttpResponse::deserialize(value).map(|_| ()).map_err(|error| error.to_string())
         }
+        "wflo:infra/terraform.apply" => terraform::fits_apply(value),
         _ => Ok(()),
     }
 }

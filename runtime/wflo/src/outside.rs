@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use wflo_manifest::{Plan, Spending};
 use wflo_model::{HostPath, HttpPattern, InterfaceName, Label, ModelName};
-use wflo_ports::{ChatModel, Database, Files, HttpClient, HttpRequest, Notifier};
+use wflo_ports::{ChatModel, Database, Files, HttpClient, HttpRequest, Notifier, Terraform};
 
 use crate::interface::{Interface, Lent, WithCeiling, name_of};
 use crate::scrub::Scrubber;
@@ -33,6 +33,7 @@ pub struct Outside {
     pages: Option<String>,
     files: Option<OutsideFiles>,
     secrets: Secrets,
+    terraform: BTreeMap<Label, OutsideTerraform>,
     /// Labels of data that each model may be told.
     models_accept: BTreeMap<ModelName, BTreeSet<Label>>,
     /// Labels of data that servers may be told.
@@ -78,6 +79,27 @@ impl OutsideFiles {
     #[must_use]
     pub fn ceiling(&self) -> Option<&[HostPath]> {
         self.ceiling.as_deref()
+    }
+}
+
+/// A terraform folder that a host lends.
+#[derive(Clone)]
+pub struct OutsideTerraform {
+    folder: Arc<dyn Terraform>,
+    accepts: BTreeSet<Label>,
+}
+
+impl OutsideTerraform {
+    /// The folder.
+    #[must_use]
+    pub fn folder(&self) -> &Arc<dyn Terraform> {
+        &self.folder
+    }
+
+    /// Whether data with this label may become part of its configuration.
+    #[must_use]
+    pub fn accepts(&self, label: &Label) -> bool {
+        self.accepts.contains(label)
     }
 }
 
@@ -146,6 +168,19 @@ impl Outside {
     pub fn with_files(mut self, files: Arc<dyn Files>, ceiling: Option<Vec<HostPath>>) -> Self {
         self.files = Some(OutsideFiles { files, ceiling });
         self
+    }
+
+    /// Lends a terraform folder under a label. Data with the labels of `accepts` may become part of its configuration.
+    #[must_use]
+    pub fn with_terraform(mut self, label: Label, folder: Arc<dyn Terraform>, accepts: BTreeSet<Label>) -> Self {
+        self.terraform.insert(label, OutsideTerraform { folder, accepts });
+        self
+    }
+
+    /// The terraform folder of that label.
+    #[must_use]
+    pub fn terraform(&self, label: &Label) -> Option<&OutsideTerraform> {
+        self.terraform.get(label)
     }
 
     /// The files there are.
@@ -253,6 +288,7 @@ impl std::fmt::Debug for Outside {
             .field("interfaces", &self.interfaces.keys())
             .field("channels", &self.channels.keys())
             .field("files", &self.files.is_some())
+            .field("terraform", &self.terraform.keys())
             .field("secrets", &self.secrets.labels().collect::<Vec<_>>())
             .finish()
     }

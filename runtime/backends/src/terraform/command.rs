@@ -111,7 +111,12 @@ impl Runner {
         };
         tokio::pin!(ended);
         let (mut in_time, mut came_to) = (true, timeout(self.timeout, &mut ended).await);
-        for signal in [Signal::INT, Signal::KILL] {
+        // What changes nothing needs no time to write down what it has changed.
+        let signals = match abandoned {
+            Abandoned::Ends => &[Signal::KILL][..],
+            Abandoned::GoesOn => &[Signal::INT, Signal::KILL],
+        };
+        for &signal in signals {
             if came_to.is_err() {
                 in_time = false;
                 group.signal(signal);

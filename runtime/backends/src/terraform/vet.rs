@@ -216,7 +216,7 @@ mod tests {
     #[test]
     fn what_reaches_past_it_is_refused_wherever_it_hides() {
         for (text, word) in [
-            ("provider \"aws\" { endpoints { sts = \"http://evil.example\" } }", "provider"),
+            ("provider \"aws\" {\n endpoints { sts = \"http://evil.example\" }\n}", "provider"),
             ("import {\n to = a.b\n id = \"x\"\n}", "import"),
             ("terraform {\n backend \"http\" { address = \"http://evil.example\" }\n}", "backend"),
             ("terraform {\n cloud {}\n}", "cloud"),
