@@ -13,7 +13,7 @@ use std::thread::JoinHandle;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::harness::{Output, Project, root};
+use crate::harness::{Output, Project, root, terraform};
 
 /// What is read here; the rest is for the other half.
 #[derive(Deserialize)]
@@ -75,6 +75,11 @@ fn a_guest_that_goes_for_other_servers_reaches_none() {
     play("courier", "grants.http = [\"GET {site}/api/*\"]\n");
 }
 
+#[test]
+fn a_guest_that_goes_for_more_than_infrastructure_is_stopped_before_terraform_sees_it() {
+    play("vandal", "grants.terraform = [{ label = \"prod\", allow = [\"plan\"] }]\n");
+}
+
 /// Plays every case of a program, and tells all that ended in another way than it must.
 fn play(program: &str, grants: &str) {
     let text = std::fs::read_to_string(root().join("tests/programs/expectations.toml")).expect("the table");
@@ -112,10 +117,19 @@ impl Stage {
         }
         lend(&project);
         project.write("tape.jsonl", "");
+        for folder in ["prod", "other"] {
+            std::fs::create_dir(project.path(folder)).expect("a working copy");
+            std::fs::write(project.path(folder).join("main.tf"), "output \"a\" { value = 1 }\n").expect("its file");
+        }
+        let terraform = terraform();
         project.write(
             "wflo.toml",
-            "[db.bank]\nurl = \"sqlite:bank.db\"\n[db.payroll]\nurl = \"sqlite:payroll.db\"\n\
-             [llm.tape]\nkind = \"cassette\"\npath = \"tape.jsonl\"\nmodels = [\"gpt-4\", \"gpt-4o\"]\n",
+            &format!(
+            "[terraform.prod]\ndir = \"prod\"\nbinary = \"{terraform}\"\n\
+             [terraform.other]\ndir = \"other\"\nbinary = \"{terraform}\"\n\
+             [db.bank]\nurl = \"sqlite:bank.db\"\n[db.payroll]\nurl = \"sqlite:payroll.db\"\n\
+             [llm.tape]\nkind = \"cassette\"\npath = \"tape.jsonl\"\nmodels = [\"gpt-4\", \"gpt-4o\"]\n"
+            ),
         );
         let other = Site::start(None);
         Self { project, site: Site::start(Some(other.address())), other }

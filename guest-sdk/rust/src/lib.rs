@@ -66,6 +66,7 @@ pub mod llm;
 pub mod log;
 mod schema;
 mod secret;
+pub mod terraform;
 
 pub use approval::{Ask, AskError, Decision, DecisionStatus, Vote};
 pub use context::{Context, ContextError, Undo};
@@ -80,6 +81,7 @@ pub use serde_json::{self, Value, json};
 pub use wflo_sdk_macros::{data, step};
 
 pub use db::db;
+pub use terraform::terraform;
 pub use error::{Error, FailureKind, Result, permanent, redo, retryable};
 
 /// Everything a file of steps usually names.
@@ -90,6 +92,7 @@ pub use error::{Error, FailureKind, Result, permanent, redo, retryable};
 /// ```
 pub mod prelude {
     pub use crate::db::db;
+    pub use crate::terraform::terraform;
     pub use crate::{Context, http, llm, params};
     pub use serde_json::{Value, json};
 }
