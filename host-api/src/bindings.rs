@@ -16,6 +16,7 @@ wasmtime::component::bindgen!({
         "../wit/notify",
         "../wit/knowledge",
         "../wit/artifact",
+        "../wit/infra",
         "../wit/host",
     ],
     world: "wflo:host/all",

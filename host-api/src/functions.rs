@@ -117,6 +117,9 @@ pub const FUNCTIONS: &[(&str, &str, Reach)] = &[
     ("wflo:db/sql", "execute", Reach::Gate),
     ("wflo:db/sql", "query", Reach::Gate),
     ("wflo:knowledge/search", "search", Reach::Gate),
+    ("wflo:infra/terraform", "apply", Reach::Gate),
+    ("wflo:infra/terraform", "plan", Reach::Gate),
+    ("wflo:infra/terraform", "state", Reach::Gate),
     ("wflo:llm/chat", "complete", Reach::Gate),
     ("wflo:llm/tasks", "analyze", Reach::Gate),
     ("wflo:llm/tasks", "answer", Reach::Gate),
@@ -153,6 +156,7 @@ pub const INTERFACES: &[&str] = &[
     "wflo:artifact/types@0.1.0",
     "wflo:db/sql@0.1.0",
     "wflo:knowledge/search@0.1.0",
+    "wflo:infra/terraform@0.1.0",
     "wflo:llm/chat@0.1.0",
     "wflo:llm/tasks@0.1.0",
     "wflo:llm/types@0.1.0",
@@ -190,6 +194,7 @@ mod tests {
             "notify",
             "knowledge",
             "artifact",
+            "infra",
             "host",
         ] {
             host = Some(resolve.push_path(wit.join(package)).unwrap().0);

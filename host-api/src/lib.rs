@@ -14,6 +14,7 @@ mod files;
 mod functions;
 mod gate;
 mod http;
+mod infra;
 mod knowledge;
 mod link;
 mod llm;

@@ -46,7 +46,8 @@ pub fn add_to_linker<T: HostView + Send + 'static>(linker: &mut Linker<T>) -> wa
     wflo::secret::secrets::add_to_linker::<T, HasHost>(linker, host)?;
     wflo::notify::mail::add_to_linker::<T, HasHost>(linker, host)?;
     wflo::notify::channel::add_to_linker::<T, HasHost>(linker, host)?;
-    wflo::knowledge::search::add_to_linker::<T, HasHost>(linker, host)
+    wflo::knowledge::search::add_to_linker::<T, HasHost>(linker, host)?;
+    wflo::infra::terraform::add_to_linker::<T, HasHost>(linker, host)
 }
 
 /// What the interfaces of a store work on: for the `add_to_linker` that wasmtime's `bindgen!` makes of each.

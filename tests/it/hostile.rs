@@ -13,7 +13,7 @@ use std::thread::JoinHandle;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::harness::{Output, Project, root};
+use crate::harness::{Output, Project, root, terraform};
 use crate::mailbox::Mailbox;
 use crate::notify::Inbox;
 
@@ -85,6 +85,11 @@ fn a_guest_that_writes_to_others_reaches_nobody() {
     );
 }
 
+#[test]
+fn a_guest_that_goes_for_more_than_infrastructure_is_stopped_before_terraform_sees_it() {
+    play("vandal", "grants.terraform = [{ label = \"prod\", allow = [\"plan\"] }]\n");
+}
+
 /// Plays every case of a program, and tells all that ended in another way than it must.
 fn play(program: &str, grants: &str) {
     let text = std::fs::read_to_string(root().join("tests/programs/expectations.toml")).expect("the table");
@@ -124,24 +129,33 @@ impl Stage {
         }
         lend(&project);
         project.write("tape.jsonl", "");
-        for folder in ["kb", "other"] {
+        for folder in ["kb", "other-kb", "prod", "other"] {
             std::fs::create_dir(project.path(folder)).expect("a folder");
         }
         project.write("kb/help.md", "# Help\n\nCall us.\n");
-        project.write("other/pay.md", "# Pay\n\ns3same\n");
+        project.write("other-kb/pay.md", "# Pay\n\ns3same\n");
+        for folder in ["prod", "other"] {
+            project.write(&format!("{folder}/main.tf"), "output \"a\" { value = 1 }\n");
+        }
         let (mailbox, inbox) = (Mailbox::start(), Inbox::start());
         let people = format!(
             "[mail]\nsmtp = \"{}\"\n[channel.\"slack://team\"]\nwebhook = \"{hook}/team\"\n\
              [channel.\"slack://boss\"]\nwebhook = \"{hook}/boss\"\n\
-             [knowledge.help]\npath = \"kb\"\n[knowledge.other]\npath = \"other\"\n",
+             [knowledge.help]\npath = \"kb\"\n[knowledge.other]\npath = \"other-kb\"\n",
             mailbox.url,
             hook = inbox.address
+        );
+        let terraform = terraform();
+        let folders = format!(
+            "[terraform.prod]\ndir = \"prod\"\nbinary = \"{terraform}\"\n\
+             [terraform.other]\ndir = \"other\"\nbinary = \"{terraform}\"\n"
         );
         project.write(
             "wflo.toml",
             &(people
+                + &folders
                 + "[db.bank]\nurl = \"sqlite:bank.db\"\n[db.payroll]\nurl = \"sqlite:payroll.db\"\n\
-             [llm.tape]\nkind = \"cassette\"\npath = \"tape.jsonl\"\nmodels = [\"gpt-4\", \"gpt-4o\"]\n"),
+                   [llm.tape]\nkind = \"cassette\"\npath = \"tape.jsonl\"\nmodels = [\"gpt-4\", \"gpt-4o\"]\n"),
         );
         let other = Site::start(None);
         Self { project, site: Site::start(Some(other.address())), other, mailbox, inbox }

@@ -19,6 +19,7 @@ mod hostile;
 mod http;
 mod http_client;
 mod identities;
+mod infrastructure;
 mod letters;
 mod mailbox;
 mod manifest;

@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use crate::harness::{Output, Project, binary, root};
+use crate::infrastructure;
 
 /// A word of an output with what differs from run to run taken out.
 fn plain(word: &str) -> String {
@@ -166,6 +167,31 @@ fn the_readme_of_customer_service_shows_what_the_commands_print() {
     rate.args(["--input", &interaction, "--input", "rating=5"]).env("NO_COLOR", "1").env("USER", "you");
     let rated = Output::of(&mut rate);
     super::readme::compare(&readme, "rating", &(rated.stderr + &rated.stdout));
+}
+
+#[test]
+fn the_readme_of_infrastructure_automation_shows_what_the_commands_print() {
+    let readme = readme("infrastructure-automation");
+    let project = infrastructure::unapplied();
+    let mut setup = infrastructure::setup(&project);
+    compare(&readme, "setup", &Output::of(&mut setup).expect_code(0).stdout);
+    assert_eq!(Output::of(&mut setup).expect_code(0).stdout, "", "safe to repeat");
+
+    let compare = |name: &str, args: &[&str], person| {
+        let text = printed(&project, args, person);
+        compare(&readme, name, &text);
+        text
+    };
+    compare("check", &["check"], None);
+    compare("explain", &["check", "--explain", "apply_changes"], None);
+    let run = compare("run", &["run"], None);
+    let (id, approval) = (word(&run, "01", 26), word(&run, "apr_", 20));
+    compare("mallory", &["approve", &approval], Some("mallory"));
+    compare("sofia", &["approve", &approval, "--comment", "private at last"], Some("sofia"));
+    compare("sam", &["approve", &approval], Some("sam"));
+    compare("show", &["show", &id], None);
+    compare("rollback-plan", &["rollback", &id, "--dry-run"], None);
+    compare("rollback", &["rollback", &id], None);
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod browser;
 mod fuzz;
 mod guests;
 mod sim;
+mod terraform;
 mod tool;
 mod torture;
 
@@ -22,6 +23,7 @@ usage: cargo xtask COMMAND
   test [NAME]   build what the tests need, then run all tests, or those whose name has NAME in it
   install       install the wflo command, with the demo inside
   guests        build every guest to a WebAssembly component
+  terraform     get the real terraform that the tests use
   sim           random workflows, faults and crashes in virtual time; [--seeds N] [--from S] [--seed S]
   torture       kill wflo at random moments and check that nothing is lost; [--rounds N] [--seed S]
   fuzz [TARGET] [--seconds N]
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
         ["torture", args @ ..] => torture::torture(args),
         ["bench", args @ ..] => bench::bench(args),
         ["fuzz", args @ ..] => fuzz::fuzz(args),
+        ["terraform"] => terraform::ready().map(|path| eprintln!("{}", path.display())),
         ["guests"] => wflo().and_then(|wflo| guests::build_all(&wflo)),
         ["help" | "--help" | "-h"] | [] => {
             eprintln!("{HELP}");
@@ -86,7 +89,7 @@ fn test(names: &[&str]) -> Result<()> {
     guests::build_all(&tool::beside("wflo")?)?;
     let mut tests = cargo();
     tests.args(["test", "--workspace", "--no-fail-fast"]).args(names);
-    tests.envs(browser::ready());
+    tests.envs(browser::ready()).env("WFLO_TEST_TERRAFORM", terraform::ready()?);
     let tested = Step::new("testing").loud().run(&mut tests);
     // A workspace of its own, as every guest is.
     let mut sdk = cargo();

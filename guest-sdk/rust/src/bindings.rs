@@ -27,6 +27,7 @@ wit_bindgen::generate!({
             import wflo:knowledge/search@0.1.0;
             import wflo:artifact/store@0.1.0;
             import wflo:artifact/http@0.1.0;
+            import wflo:infra/terraform@0.1.0;
             import wasi:http/outgoing-handler@0.2.12;
             export wflo:step/handler@0.1.0;
         }
@@ -44,6 +45,7 @@ wit_bindgen::generate!({
         "../../wit/secret",
         "../../wit/notify",
         "../../wit/knowledge",
+        "../../wit/infra",
     ],
     world: "wflo:sdk/guest",
     additional_derives: [PartialEq],

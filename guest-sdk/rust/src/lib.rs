@@ -71,6 +71,7 @@ mod notify;
 mod publish;
 mod schema;
 mod secret;
+pub mod terraform;
 
 pub use artifact::Artifact;
 pub use approval::{Ask, AskError, Decision, DecisionStatus, Vote};
@@ -89,6 +90,7 @@ pub use serde_json::{self, Value, json};
 pub use wflo_sdk_macros::{data, step};
 
 pub use db::db;
+pub use terraform::terraform;
 pub use error::{Error, FailureKind, Result, permanent, redo, retryable};
 
 /// Everything a file of steps usually names.
@@ -99,6 +101,7 @@ pub use error::{Error, FailureKind, Result, permanent, redo, retryable};
 /// ```
 pub mod prelude {
     pub use crate::db::db;
+    pub use crate::terraform::terraform;
     pub use crate::{Context, http, llm, mail, params};
     pub use serde_json::{Value, json};
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use wflo_engine::policy::{Because, Firing};
-use wflo_engine::{AttemptEnd, Event, Recorded, Resolution};
+use wflo_engine::{AttemptEnd, Event, Reapplied, Recorded, Resolution};
 use wflo_model::Call;
 
 /// What happened, in one line.
@@ -103,7 +103,7 @@ fn what(recorded: &Recorded) -> String {
         Event::RollbackPlanned { plan } => format!(
             "to compensate: {}, to undo: {}, to stay: {}",
             plan.compensate.len(),
-            plan.undo.len(),
+            plan.undo.len() + plan.reapply.len(),
             plan.left.len()
         ),
         Event::Undoing { database, steps } => {
@@ -113,6 +113,14 @@ fn what(recorded: &Recorded) -> String {
         }
         Event::Undone { database, error: None } => format!("{database} is undone"),
         Event::Undone { database, error: Some(error) } => format!("{database} cannot be undone: {error}"),
+        Event::Reapplied { terraform, came_to, .. } => match came_to {
+            Reapplied::Done => format!("what {terraform} had before is applied again"),
+            Reapplied::Left { why } => format!("{terraform} is left as it is: {why}"),
+            Reapplied::Failed { why } => {
+                format!("what {terraform} had before cannot be applied again: {why}")
+            }
+            other => format!("{terraform}: {other:?}"),
+        },
         Event::RollbackEnded { status } => format!("{status}"),
         Event::AttemptEnded { end, ms, .. } => match end {
             AttemptEnd::Succeeded { .. } => format!("succeeded after {ms} ms"),
@@ -193,13 +201,38 @@ fn call(call: &Call) -> String {
             (_, _, Some(name)) if call.function == "fact" => {
                 format!(" {name} = {}", short(&args["value"].to_string()))
             }
-            _ => String::new(),
+            _ => match (args["terraform"].as_str(), args["adds"].as_u64()) {
+                (Some(folder), Some(_)) => format!(" on {folder}: {}", counts(args)),
+                (Some(folder), None) => format!(" on {folder}"),
+                _ => String::new(),
+            },
         },
     };
     format!("{call}{most}")
 }
 
+/// What a plan of terraform counts.
+fn counts(plan: &Value) -> String {
+    let outputs = plan["outputs"].as_u64().or_else(|| Some(plan["outputs"].as_array()?.len() as u64));
+    format!(
+        "{} to add, {} to change, {} to destroy, {} outputs to change",
+        plan["adds"],
+        plan["changes"],
+        plan["destroys"],
+        outputs.unwrap_or_default()
+    )
+}
+
 fn shape(value: &Value) -> String {
+    if value["adds"].is_u64() {
+        return counts(value);
+    }
+    if value["plan"]["adds"].is_u64() {
+        return counts(&value["plan"]);
+    }
+    if let (Some(serial), Some(resources)) = (value["serial"].as_u64(), value["resources"].as_array()) {
+        return format!("serial {serial}, {} resources", resources.len());
+    }
     match (value["rows"].as_array(), value["changed"].as_u64(), value["text"].as_str()) {
         (Some(rows), _, _) => format!("{} rows", rows.len()),
         (_, Some(changed), _) => format!("{changed} changed"),

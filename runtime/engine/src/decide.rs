@@ -33,6 +33,11 @@ pub enum Command {
         /// The database.
         database: Label,
     },
+    /// Apply the configuration again that the run found in a terraform folder.
+    Reapply {
+        /// The folder.
+        terraform: Label,
+    },
 }
 
 /// Most items of a step that run at the same time where the manifest does not say.

@@ -10,8 +10,8 @@ use wflo_model::{
     Inserted, Label, PicoUsd, PrincipalName, RunId, StepName, Timestamp,
 };
 
-use crate::Spend;
-use crate::rollback::{RollbackPlan, StepUndone};
+use crate::rollback::{Reapplied, RollbackPlan, StepUndone};
+use crate::{Spend, UnitId};
 
 /// What happened. The JSON of this type is the body of a journal record.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -317,6 +317,15 @@ pub enum Event {
         amount: PicoUsd,
         /// The approval that permits it.
         consumes: ApprovalId,
+    },
+    /// A terraform folder is done with in a rollback: an earlier configuration is applied again, or is not to be.
+    Reapplied {
+        /// The folder.
+        terraform: Label,
+        /// The steps and items that had applied something there.
+        units: Vec<UnitId>,
+        /// What came of it.
+        came_to: Reapplied,
     },
 }
 

@@ -34,7 +34,10 @@ pub use notice::{About, MAIL, Notice, Notices};
 pub use permit::scope;
 pub use place::{Place, Recorded, UnitId};
 pub use retry::{backoff, retry_at};
-pub use rollback::{Compensation, LeftEffect, Rollback, RollbackPlan, StepUndone, UndoWrites, plan_rollback};
+pub use rollback::{
+    Compensation, LeftEffect, Reapplied, Reapply, Rollback, RollbackPlan, StepUndone, UndoWrites,
+    plan_rollback,
+};
 pub use state::{BadHistory, Cancel, Created, RunState};
 pub use status::{RunStatus, StepStatus};
 pub use unit::{Items, OpenCall, StepState, Unit};

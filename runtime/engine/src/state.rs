@@ -235,6 +235,7 @@ impl RunState {
             | Event::RollbackPlanned { .. }
             | Event::Undoing { .. }
             | Event::Undone { .. }
+            | Event::Reapplied { .. }
             | Event::RollbackEnded { .. } => self.apply_to_rollback(recorded).map_err(bad)?,
             Event::FannedOut { items, consumes } => {
                 if let Some(id) = consumes {
@@ -287,6 +288,9 @@ impl RunState {
                     rollback.undone.remove(database);
                 }
                 rollback.settled.insert(database.clone(), error.clone());
+            }
+            Event::Reapplied { terraform, came_to, .. } => {
+                rollback.reapplied.insert(terraform.clone(), came_to.clone());
             }
             Event::RollbackEnded { status } => {
                 rollback.is_over = true;

@@ -19,6 +19,7 @@ use crate::reach_toml;
 use crate::reader::{Node, Reader, Section, Spanned};
 use crate::sandbox_rules;
 use crate::spending::{Spending, read_spending};
+use crate::terraform_toml;
 use crate::text::Text;
 use crate::unsupported;
 
@@ -84,6 +85,9 @@ pub(crate) fn read(reader: &mut Reader) -> Option<Deployment> {
     }
     if let Some(section) = section(reader, &mut root, "host", "[host]") {
         this.hosts = reach_toml::read_hosts(reader, &section);
+    }
+    if let Some(section) = section(reader, &mut root, "terraform", "[terraform]") {
+        this.terraform = terraform_toml::read_bindings(reader, &section);
     }
     if let Some(section) = section(reader, &mut root, "limits", "[limits]") {
         this.ceilings = read_ceilings(reader, section);

@@ -3,11 +3,11 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use wflo_model::{FileGrant, Grants, StepName, TableAccess};
+use wflo_model::{FileGrant, Grants, StepName, TableAccess, TerraformVerb};
 
 use crate::approval::{ApprovalRule, OnReject, Quorum};
 use crate::plan::{OnExceeded, OnItemFailure, Plan, PlanStep};
-use crate::policy::{Policy, PolicyAction, PolicyEvent};
+use crate::policy::{Policy, PolicyAction, PolicyEvent, TERRAFORM_COUNTS};
 use crate::size::show;
 
 impl Plan {
@@ -79,22 +79,31 @@ impl Plan {
             let mut statements = granted.filter_map(|(label, call)| self.statements.get(label)?.get(call));
             statements.any(|statement| statement.params.contains_key(name))
         };
+        let applies = step.grants.terraform.values().any(|verbs| verbs.contains(&TerraformVerb::Apply));
+        let counted = |name: &str| applies && TERRAFORM_COUNTS.contains(&name);
         let outputs = step.output_types();
         let hears = |policy: &Policy, on: PolicyEvent| {
             let mut bare = policy.when.bare_names().peekable();
             let binds = |name: &str| match on {
                 PolicyEvent::Fact => step.facts.contains_key(name),
                 PolicyEvent::StepOutput => outputs.contains_key(name),
-                PolicyEvent::HostCall => called(name),
+                PolicyEvent::HostCall => called(name) || counted(name),
+                PolicyEvent::TerraformApply => counted(name),
                 PolicyEvent::RunStart => false,
             };
-            on != PolicyEvent::RunStart && (bare.peek().is_none() || bare.any(binds))
+            let happens = match on {
+                PolicyEvent::RunStart => false,
+                PolicyEvent::TerraformApply => applies,
+                _ => true,
+            };
+            happens && (bare.peek().is_none() || bare.any(binds))
         };
         let mut lines = Vec::new();
         for policy in self.policies.iter().filter(|policy| policy.on.iter().any(|on| hears(policy, *on))) {
             let heard = policy.on.iter().filter(|on| hears(policy, **on)).map(|on| match on {
                 PolicyEvent::RunStart => "its run",
                 PolicyEvent::HostCall => "a call",
+                PolicyEvent::TerraformApply => "what it applies",
                 PolicyEvent::Fact => "a fact",
                 PolicyEvent::StepOutput => "its output",
             });
@@ -195,12 +204,16 @@ fn other_reach(grants: &Grants) -> Vec<String> {
     lines.extend(grants.notify.iter().map(|channel| format!("may send messages to `{channel}`, {later}")));
     lines.extend(grants.mail.iter().map(|pattern| format!("may write mails to `{pattern}`, {later}")));
     lines.extend(grants.knowledge.iter().map(|label| format!("may search knowledge base `{label}`")));
-    lines.extend(
-        grants
-            .terraform
-            .iter()
-            .map(|label| format!("may plan and apply changes of terraform folder `{label}`")),
-    );
+    for (label, verbs) in &grants.terraform {
+        lines.extend(verbs.iter().map(|verb| {
+            let may = match verb {
+                TerraformVerb::State => "read the state of",
+                TerraformVerb::Plan => "plan changes of",
+                TerraformVerb::Apply => "apply planned changes of",
+            };
+            format!("may {may} terraform folder `{label}`")
+        }));
+    }
     lines
 }
 

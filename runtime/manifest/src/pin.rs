@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use wflo_model::{Digest, Grants, GroupName, HttpGrant, Label, ModelName, StatementName};
+use wflo_model::{Digest, Grants, GroupName, HttpGrant, Label, ModelName, StatementName, TerraformVerb};
 
 use crate::approval::{ApprovalRule, Approver, Quorum};
 use crate::approval_toml::ApprovalToml;
@@ -218,6 +218,17 @@ impl Pin<'_> {
         }
         step.reach.messages.check(&mut self.reader, deployment);
         step.reach.messages.grant(&mut grants);
+        for grant in &step.reach.terraform {
+            let label = &grant.value.label;
+            if !deployment.terraform.contains_key(label) {
+                let bound = deployment.terraform.keys().map(Label::as_str);
+                let hint = did_you_mean(label.as_str(), "it binds", bound)
+                    .unwrap_or_else(|| format!("add `[terraform.{label}]` with a `dir`"));
+                let message = format!("{file} binds no terraform folder `{label}`");
+                self.reader.error(grant.span.clone(), message).hint(hint);
+            }
+            grants.terraform.insert(label.clone(), grant.value.allow.clone());
+        }
         grants
     }
 
@@ -239,6 +250,21 @@ impl Pin<'_> {
                 );
                 let hint = format!("ask a model that does, or add to `accepts` of `[llm.{label}]` in {file}");
                 self.reader.error(model.span.clone(), message).hint(hint);
+            }
+        }
+        for grant in &step.reach.terraform {
+            let Some(binding) = deployment.terraform.get(&grant.value.label) else { continue };
+            // What is only read goes nowhere.
+            let writes = grant.value.allow.iter().any(|verb| *verb != TerraformVerb::State);
+            if let (Some(labels), true) = (refused(&binding.accepts), writes) {
+                let label = &grant.value.label;
+                let message = format!(
+                    "step `{}` handles data labelled {labels}, which terraform folder `{label}` does not accept",
+                    step.name
+                );
+                let hint =
+                    format!("add to `accepts` of `[terraform.{label}]` in {file}, or plan in another step");
+                self.reader.error(grant.span.clone(), message).hint(hint);
             }
         }
         let all = deployment.hosts.iter().flat_map(|host| host.accepts.iter().cloned()).collect();

@@ -6,9 +6,7 @@
 /// Keys, by the place they stand in.
 pub(crate) const KEYS: &[(&str, &str)] = &[
     ("[workflow]", "rollback_reserve_usd"),
-    ("`grants`", "terraform"),
     ("a table grant", "where"),
-    ("wflo.toml", "terraform"),
     ("[db]", "read_url"),
     ("[db]", "write_url"),
     ("[db]", "statement"),

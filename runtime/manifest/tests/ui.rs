@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use wflo_manifest::{Deployment, Diagnostics, Directory, Pinning, Plan, Workflow};
-use wflo_model::Digest;
+use wflo_model::{Digest, TerraformVerb};
 
 fn ui() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/ui")
@@ -339,13 +339,15 @@ mod plan {
         grants.notify.insert("slack://fraud-alerts".parse().unwrap());
         grants.mail.insert("*@example.org".parse().unwrap());
         grants.knowledge.insert("help".parse().unwrap());
-        grants.terraform.insert("prod".parse().unwrap());
+        grants.terraform.insert("prod".parse().unwrap(), TerraformVerb::ALL.map(|(_, verb)| verb).into());
         let words = plan.explain(&"read".parse().unwrap()).unwrap();
         for expect in [
             "may send messages to `slack://fraud-alerts`, which leave when the step has succeeded",
             "may write mails to `*@example.org`, which leave when the step has succeeded",
             "may search knowledge base `help`",
-            "may plan and apply changes of terraform folder `prod`",
+            "may read the state of terraform folder `prod`",
+            "may plan changes of terraform folder `prod`",
+            "may apply planned changes of terraform folder `prod`",
         ] {
             assert!(words.contains(expect), "{words}");
         }

@@ -33,7 +33,7 @@ pub use digest::{BadDigest, Digest, MacKey};
 pub use fault::{Failure, FailureKind, Fault, FaultKind};
 pub use grants::{
     BadGrant, BadMailAddress, BadMailPattern, BadPath, Capability, FileGrant, Grants, GuestPath, HostPath,
-    MailAddress, MailPattern, interface_capability,
+    MailAddress, MailPattern, TerraformGrants, TerraformVerb, interface_capability,
 };
 pub use hasher::Hasher;
 pub use http::{

@@ -1,4 +1,5 @@
-//! The traits a wflo host implements: models, databases, files, HTTP, knowledge, mail, channels to people, clock and randomness.
+//! The traits a wflo host implements: models, databases, files, HTTP, knowledge, mail, channels to people, terraform, clock and
+//! randomness.
 //!
 //! The runtime calls these only from its gate: by then the call is authorised, priced, approved and
 //! journaled. An implementation does one thing: it performs. It retries what it knows to be safe, and it
@@ -12,6 +13,7 @@ mod knowledge;
 mod llm;
 mod mail;
 mod notify;
+mod terraform;
 
 pub use clock::{Clock, Entropy, SystemEntropyError};
 pub use db::{
@@ -27,3 +29,8 @@ pub use llm::{
 };
 pub use mail::{Mail, MailError, MailMessage};
 pub use notify::{Notification, NotificationKind, Notifier, NotifyError};
+pub use terraform::{
+    BadConfigurationPath, ConfigurationPath, PlannedChange, ReplacedFile, RestoreRequest, Restored,
+    Terraform, TerraformAction, TerraformApplied, TerraformBase, TerraformError, TerraformFile,
+    TerraformPlan, TerraformResource, TerraformSnapshot, TerraformState, Verified,
+};

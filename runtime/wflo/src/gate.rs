@@ -5,7 +5,7 @@
 //! There is no second path. In replay nothing is authorised, priced or performed, and nothing is written, but
 //! for the redo of an open transaction when the recorded calls are used up. What a crash cut off in the middle is
 //! mended in `recovery.rs`; what policies and people say is in `policy_gate.rs`; how each kind of call is performed is
-//! in `model_call.rs`, `statement.rs`, `http.rs`, `ask.rs`, `fact.rs`, `message.rs` and `search.rs`.
+//! in `model_call.rs`, `statement.rs`, `http.rs`, `terraform.rs`, `ask.rs`, `fact.rs`, `message.rs` and `search.rs`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -255,6 +255,7 @@ impl AttemptGate {
             Operation::Say(say) => self.queue(call, say.address),
             Operation::Search(search) => self.search(call, search).await,
             Operation::Own(own) => self.own(call, own, None).await,
+            Operation::Terraform(it) => self.terraform(call, it).await,
             Operation::Call(_) | Operation::Fact(_) | Operation::Output(_) => {
                 Err(Stop::Host(format!("`{}` was not bound", call.call)))
             }
@@ -296,7 +297,7 @@ impl AttemptGate {
     /// it is charged. One that nothing tells about stays open, and the attempt parks.
     pub(crate) fn abandon(&mut self) -> Result<(), Stop> {
         match self.in_doubt.take() {
-            Some(InDoubt { intent, call, class: CallClass::Unsafe }) => {
+            Some(InDoubt { intent, call, class: CallClass::Unsafe | CallClass::Verifiable }) => {
                 return Err(self.park(ParkReason::Unknown { intent, call }));
             }
             // The next attempt makes it under the same key.

@@ -52,6 +52,12 @@ pub(crate) fn admit(
             let accepts = |label: &Label| channel.is_some_and(|channel| channel.accepts().contains(label));
             (refused(&accepts), format!("channel `{}`", say.address))
         }
+        Operation::Terraform(call) if call.writes_to().is_some() => {
+            let folder = call.writes_to().and_then(|label| Some((label, outside.terraform(label)?)));
+            let accepts = |label: &Label| folder.is_some_and(|(_, folder)| folder.accepts(label));
+            let name = call.writes_to().map(|label| format!("terraform folder `{label}`"));
+            (refused(&accepts), name.unwrap_or_default())
+        }
         // Databases and files are where labelled data lie; people, facts and outputs stay within the run.
         _ => return Ok(()),
     };

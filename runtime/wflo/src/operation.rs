@@ -21,7 +21,8 @@ use crate::message::{MailCall, SayCall};
 use crate::named::NamedCall;
 use crate::placeholder::SecretCall;
 use crate::search::SearchCall;
-use crate::{Outside, http};
+use crate::terraform::TerraformCall;
+use crate::{Outside, http, terraform};
 
 /// Everything a step can ask of the outside. What is not here cannot be asked.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,6 +51,8 @@ pub(crate) enum Operation {
     File(FileCall),
     /// `wflo:secret/secrets.placeholder`
     Secret(SecretCall),
+    /// `wflo:infra/terraform`
+    Terraform(TerraformCall),
     /// `wflo:step/context.report-cost`
     Cost(CostReport),
     /// `wflo:notify/mail.send`
@@ -129,6 +132,7 @@ impl Operation {
             ("wflo:approval/policy", "fact") => arguments(call).map(Self::Fact),
             ("wasi:filesystem/types", _) => FileCall::parse(call).map(Self::File),
             ("wflo:secret/secrets", "placeholder") => arguments(call).map(Self::Secret),
+            ("wflo:infra/terraform", _) => TerraformCall::parse(call).map(Self::Terraform),
             ("wflo:step/context", "report-cost") => CostReport::parse(call).map(Self::Cost),
             ("wflo:notify/mail", "send") => MailCall::parse(call).map(Self::Mail),
             ("wflo:notify/channel", "send") => SayCall::parse(call).map(Self::Say),
@@ -158,6 +162,7 @@ impl Operation {
             Self::Mail(_) | Self::Say(_) => CallClass::Recognisable,
             Self::Execute(_) | Self::BulkInsert(_) | Self::Call(_) => CallClass::Transactional,
             Self::Http(request) | Self::Save(Save { request, .. }) => http::class(request, grants),
+            Self::Terraform(call) => call.class(),
             // The host says when it is made; until then, the worst.
             Self::Own(_) => CallClass::Unsafe,
         }
@@ -220,6 +225,7 @@ impl Operation {
             Self::Mail(call) => call.authorise(grants, outside),
             Self::Say(call) => call.authorise(grants, outside),
             Self::Search(call) => call.authorise(grants, outside),
+            Self::Terraform(call) => call.authorise(grants, outside),
             // Asking is always allowed, and claims are held against what the step declares.
             Self::Ask(_) | Self::Fact(_) | Self::Cost(_) | Self::Artifact(_) | Self::Output(_) => Ok(()),
         }
@@ -236,6 +242,7 @@ pub(crate) fn fits(call: &str, value: &serde_json::Value) -> Result<(), String> 
         "wasi:http/outgoing-handler.handle" | "wflo:artifact/http.save" => {
             HttpResponse::deserialize(value).map(|_| ()).map_err(|error| error.to_string())
         }
+        "wflo:infra/terraform.apply" => terraform::fits_apply(value),
         _ => Ok(()),
     }
 }

@@ -15,3 +15,4 @@ mod sqlite_bulk;
 mod sqlite_changes;
 mod sqlite_escape;
 mod sqlite_fuzz;
+mod terraform;

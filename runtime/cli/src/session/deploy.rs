@@ -11,8 +11,10 @@ use wflo_backends::files::{HostFiles, HostFilesConfig};
 use wflo_backends::http::{Http, HttpConfig};
 use wflo_backends::knowledge::Folder;
 use wflo_backends::llm::{Anthropic, Cassette, OpenAi, ServerConfig};
+use wflo_backends::terraform::{TerraformConfig, TerraformFolder};
 use wflo_manifest::{
-    CassetteMode, DbBinding, Deployment, LlmBinding, LlmKind, LlmServer, MissingVariable, Text,
+    CassetteMode, DbBinding, Deployment, LlmBinding, LlmKind, LlmServer, MissingVariable, TerraformBinding,
+    Text,
 };
 use wflo_model::ModelName;
 use wflo_ports::ChatModel;
@@ -87,6 +89,10 @@ impl Deploy {
         for host in &deployment.hosts {
             outside = outside.with_host(host.host.clone(), host.accepts.clone());
         }
+        for (label, binding) in &deployment.terraform {
+            let folder = self.terraform(binding)?;
+            outside = outside.with_terraform(label.clone(), Arc::new(folder), binding.accepts.clone());
+        }
         let root = self.config.parent().unwrap_or(Path::new("/")).to_owned();
         let files = HostFiles::new(HostFilesConfig { root, kept: vec![state.to_owned()] });
         outside = outside.with_files(Arc::new(files), deployment.ceilings.files.clone());
@@ -99,6 +105,24 @@ impl Deploy {
             outside = outside.with_knowledge(label.clone(), Arc::new(folder));
         }
         Ok(Host { outside: Arc::new(outside), principals: self.principals()? })
+    }
+
+    fn terraform(&self, binding: &TerraformBinding) -> Result<TerraformFolder, Failure> {
+        let binary = self.resolve(&binding.binary)?;
+        let mut env = BTreeMap::new();
+        for (name, value) in &binding.env {
+            env.insert(name.clone(), self.resolve(value)?);
+        }
+        // What the file itself shows is no secret.
+        let secrets = binding.env.iter().filter(|(_, value)| value.plain().is_none());
+        Ok(TerraformFolder::new(TerraformConfig {
+            dir: self.beside(&binding.dir),
+            binary: if binary.contains('/') { self.beside(&binary) } else { binary.into() },
+            secrets: secrets.filter_map(|(name, _)| env.get(name).cloned()).collect(),
+            env,
+            plugins: binding.plugins.as_ref().map(|path| self.beside(path)),
+            timeout: binding.timeout,
+        }))
     }
 
     fn server(&self, server: &LlmServer, models: Vec<ModelName>) -> Result<ServerConfig, Failure> {

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use proptest::collection::{btree_set, vec};
+use proptest::collection::{btree_map, btree_set, vec};
 use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::json;
 
-use super::{FileGrant, Grants, HostPath, MailPattern};
+use super::{FileGrant, Grants, HostPath, MailPattern, TerraformVerb};
 use crate::{DbAccess, HttpGrant, HttpMethod, HttpUrl, TableAccess};
 
 const HTTP: &[&str] = &[
@@ -68,7 +68,10 @@ fn grants() -> impl Strategy<Value = Grants> {
     let first = (db, some(&["gpt-4", "other"]), http, files, some(&["slack://a", "slack://b"]));
     let labels = &["one", "two", "three"];
     let own = vec(select(vec![json!({"ward": "3"}), json!({"ward": "4"}), json!(null)]), 0..3);
-    (first, some(MAIL), some(labels), some(labels), some(labels), own).prop_map(
+    let verbs = btree_set(select(TerraformVerb::ALL.map(|(_, verb)| verb).to_vec()), 0..3);
+    let terraform =
+        btree_map(select(vec!["one", "two"]).prop_map(|label| label.parse().unwrap()), verbs, 0..3);
+    (first, some(MAIL), some(labels), terraform, some(labels), own).prop_map(
         |((db, llm, http, files, notify), mail, knowledge, terraform, secrets, own)| Grants {
             interfaces: [("clinic:ehr/records".parse().unwrap(), own)].into(),
             db: db.into_iter().map(|(label, access)| (label.parse().unwrap(), access)).collect(),
@@ -113,7 +116,9 @@ fn allowed(grants: &Grants) -> Vec<bool> {
     all.extend(ADDRESSES.iter().map(|address| grants.mail.iter().any(|pattern| pattern.matches(address))));
     all.extend(["slack://a", "slack://b"].map(|channel| grants.notify.contains(channel)));
     for label in ["one", "two", "three"] {
-        all.extend([&grants.knowledge, &grants.terraform, &grants.secrets].map(|some| some.contains(label)));
+        all.extend([&grants.knowledge, &grants.secrets].map(|some| some.contains(label)));
+        let verbs = grants.terraform.get(label);
+        all.extend(TerraformVerb::ALL.map(|(_, verb)| verbs.is_some_and(|verbs| verbs.contains(&verb))));
     }
     all
 }

@@ -1,0 +1,63 @@
+//! How deep a text is nested, told before a parser that recurses is let at it.
+
+/// Most brackets within brackets.
+const BRACKETS: usize = 64;
+/// Most signs before one value.
+const SIGNS: usize = 16;
+/// Most choices and directives in one text.
+const CHOICES: usize = 512;
+
+/// Whether a text is nested deeper than any configuration that people write. It looks at characters and not at what they
+/// mean, so that nothing in the text can hide from it.
+pub(super) fn is_too_deep(text: &str) -> bool {
+    let (mut open, mut signs, mut choices) = (0_usize, 0_usize, 0_usize);
+    for c in text.chars() {
+        match c {
+            '(' | '[' | '{' => open += 1,
+            ')' | ']' | '}' => open = open.saturating_sub(1),
+            '?' | '%' => choices += 1,
+            _ => {}
+        }
+        signs = match c {
+            '!' | '-' => signs + 1,
+            c if c.is_whitespace() => signs,
+            _ => 0,
+        };
+        // A line of dashes in a comment is no expression.
+        if c == '\n' {
+            signs = 0;
+        }
+        if open > BRACKETS || choices > CHOICES || (signs > SIGNS && !is_rule(text, c)) {
+            return true;
+        }
+    }
+    false
+}
+
+/// Whether such signs stand in lines that are comments throughout: people draw rules with dashes.
+fn is_rule(text: &str, sign: char) -> bool {
+    let run: String = std::iter::repeat_n(sign, SIGNS).collect();
+    let drawn = |line: &str| line.trim_start().starts_with(['#', '/', '*']);
+    sign == '-' && text.lines().filter(|line| line.contains(&run)).all(drawn)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_too_deep;
+
+    #[test]
+    fn what_people_write_is_not_too_deep() {
+        let drawn = format!("# {}\noutput \"a\" {{ value = [[[1]]] }}\n", "-".repeat(70));
+        for text in ["", "a = !b", "a = [for x in y : x ? 1 : 2]", &drawn] {
+            assert!(!is_too_deep(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_would_exhaust_a_parser_is() {
+        let deep = |open: &str| format!("a = {}1", open.repeat(5000));
+        for open in ["(", "[", "{a=", "!", "- ", "\"${", "a ? ", "\"%{ if a }"] {
+            assert!(is_too_deep(&deep(open)), "{open}");
+        }
+    }
+}
