@@ -43,6 +43,7 @@ mod reach_toml;
 mod reader;
 mod retry;
 mod review;
+mod row_filter;
 mod schema;
 mod size;
 mod spending;

@@ -10,7 +10,6 @@ pub(crate) const KEYS: &[(&str, &str)] = &[
     ("`grants`", "mail"),
     ("`grants`", "knowledge"),
     ("`grants`", "terraform"),
-    ("a table grant", "where"),
     ("wflo.toml", "knowledge"),
     ("wflo.toml", "terraform"),
     ("[db]", "read_url"),

@@ -23,6 +23,7 @@ use crate::policy_toml::{Declared, PolicyToml};
 use crate::reach_toml::ReachToml;
 use crate::reader::{Reader, Spanned};
 use crate::retry::Retry;
+use crate::row_filter::check_filters;
 use crate::schema::{compile, violations};
 use crate::statement::{Statements, check_calls};
 use crate::workflow_toml::{InputToml, ItemsToml, StepToml, WorkflowToml};
@@ -155,6 +156,7 @@ impl Workflow {
         check_cycles(reader, &toml.steps);
         check_steps(reader, &toml);
         check_calls(reader, &toml);
+        check_filters(reader, &toml);
         check_policies(reader, &toml);
         let input_labels = toml.inputs.values().flat_map(|input| input.labels.iter().cloned()).collect();
         let inputs = toml.inputs.into_iter();

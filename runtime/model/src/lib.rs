@@ -17,6 +17,7 @@ mod limits;
 mod money;
 mod name;
 mod role;
+mod row_filter;
 mod sql;
 mod time;
 mod undone;
@@ -44,6 +45,9 @@ pub use name::{
     StepName, WorkflowName,
 };
 pub use role::{Act, Role};
+pub use row_filter::{
+    BadRowFilter, Comparison, FilterOperand, FilterValue, RowCondition, RowFilter, RowTest,
+};
 pub use sql::{BadSqlValue, SqlRows, SqlValue};
 pub use time::{BadTimestamp, Timestamp};
 pub use undone::{Conflict, ConflictReason, Undone};
