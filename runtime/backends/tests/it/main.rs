@@ -13,3 +13,4 @@ mod sqlite;
 mod sqlite_changes;
 mod sqlite_escape;
 mod sqlite_fuzz;
+mod sqlite_rows;
