@@ -15,6 +15,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 use wflo_engine::{CallClass, Event, ParkReason, Place, Returned, UnitId};
 use wflo_host_api::{FactVerdict, Gate, LogLine, StepContext, Stop};
+use wflo_journal::AuditKey;
 use wflo_manifest::{Plan, PlanStep};
 use wflo_model::{ApprovalId, Call, CallError, CallResult, PicoUsd, Timestamp};
 
@@ -39,6 +40,8 @@ pub(crate) struct AttemptGate {
     pub(crate) people: People,
     pub(crate) plan: Arc<Plan>,
     pub(crate) step: PlanStep,
+    /// Digests what is seen through row filters; there where the step has some.
+    pub(crate) audit_key: Option<AuditKey>,
     pub(crate) place: Place,
     pub(crate) context: StepContext,
     pub(crate) player: Player,
@@ -113,6 +116,7 @@ pub(crate) struct Setup {
     pub(crate) people: People,
     pub(crate) plan: Arc<Plan>,
     pub(crate) step: PlanStep,
+    pub(crate) audit_key: Option<AuditKey>,
     pub(crate) unit: UnitId,
     pub(crate) attempt: u32,
     pub(crate) context: StepContext,
@@ -122,7 +126,8 @@ pub(crate) struct Setup {
 
 impl AttemptGate {
     pub(crate) fn new(setup: Setup) -> Self {
-        let Setup { log, outside, people, plan, step, unit, attempt, context, mut history, halt } = setup;
+        let Setup { log, outside, people, plan, step, audit_key, unit, attempt, context, mut history, halt } =
+            setup;
         let transcripts = std::mem::take(&mut history.transcripts);
         let written = history.tentative();
         let transactions = Transactions::resuming(written.clone(), keeps(&plan, &step));
@@ -145,6 +150,7 @@ impl AttemptGate {
             people,
             plan,
             step,
+            audit_key,
             context,
             halt,
         }
@@ -218,7 +224,8 @@ impl AttemptGate {
             Operation::Complete(request) => self.complete(call, request).await,
             Operation::Query(ref sql) if self.transactions.get(&sql.db).is_none() => {
                 let result = self.read(sql).await;
-                self.note(Event::Returned(returned(None, call, &result)))?;
+                let filters = self.seen_through(sql);
+                self.has_read(Returned { filters, ..returned(None, call, &result) }).await?;
                 Ok(result)
             }
             Operation::Query(_) | Operation::Execute(_) => self.statement(call, bound, None).await,
@@ -333,7 +340,7 @@ impl AttemptGate {
 
     /// Writes an event of the call under way that nothing waits for, and that says of nothing outside that it was
     /// changed: it goes along with the next one that does.
-    fn note(&mut self, event: Event) -> Result<(), Stop> {
+    pub(crate) fn note(&mut self, event: Event) -> Result<(), Stop> {
         if self.permit.is_some() {
             return self.append(event).map(|_| ());
         }
