@@ -5,7 +5,6 @@
 
 /// Keys, by the place they stand in.
 pub(crate) const KEYS: &[(&str, &str)] = &[
-    ("[workflow]", "rollback_reserve_usd"),
     ("`grants`", "notify"),
     ("`grants`", "mail"),
     ("`grants`", "knowledge"),

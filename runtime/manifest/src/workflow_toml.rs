@@ -39,6 +39,8 @@ pub(crate) struct WorkflowToml {
     pub(crate) on_failure: OnFailure,
     pub(crate) on_exceeded: OnExceeded,
     pub(crate) budget_approvers: Vec<Spanned<GroupName>>,
+    pub(crate) rollback_reserve: Option<PicoUsd>,
+    pub(crate) rollback_approvers: Vec<Spanned<GroupName>>,
     pub(crate) budget_alerts: Vec<u32>,
     pub(crate) budget_notify: Vec<Spanned<String>>,
     pub(crate) on_cancel: OnCancel,
@@ -105,6 +107,8 @@ impl WorkflowToml {
             on_failure: OnFailure::Keep,
             on_exceeded: OnExceeded::Park,
             budget_approvers: Vec::new(),
+            rollback_reserve: None,
+            rollback_approvers: Vec::new(),
             budget_alerts: Vec::new(),
             budget_notify: Vec::new(),
             on_cancel: OnCancel::Keep,
@@ -191,6 +195,7 @@ impl WorkflowToml {
                 found.hint("add `budget_usd`");
             }
         }
+        self.read_rollback(reader, &mut head);
         if let Some(node) = head.take("on_cancel") {
             self.on_cancel = node
                 .choice(reader, &[("keep", OnCancel::Keep), ("rollback", OnCancel::Rollback)])
@@ -198,6 +203,30 @@ impl WorkflowToml {
         }
         self.max_parallel = head.take("max_parallel").and_then(|node| small(reader, &node, 1));
         head.finish(reader);
+    }
+
+    /// What of the money is kept for undoing, and who must agree to it.
+    fn read_rollback(&mut self, reader: &mut Reader, head: &mut Section<'_>) {
+        if let Some(node) = head.take("rollback_reserve_usd") {
+            let reserve = node.money(reader).map(|money| money.value);
+            match (reserve, self.budget) {
+                (Some(_), None) => {
+                    let found =
+                        reader.error(node.key, "`rollback_reserve_usd` without `budget_usd` never applies");
+                    found.hint("add `budget_usd`");
+                }
+                (Some(reserve), Some(budget)) if reserve >= budget => {
+                    let message = format!(
+                        "{reserve} USD of {budget} are kept for undoing, so that no step may spend any"
+                    );
+                    reader.error(node.span, message).hint("keep less than `budget_usd`");
+                }
+                (reserve, _) => self.rollback_reserve = reserve,
+            }
+        }
+        if let Some(node) = head.take("rollback_approvers") {
+            self.rollback_approvers = node.names(reader);
+        }
     }
 }
 

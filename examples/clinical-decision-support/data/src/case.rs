@@ -42,7 +42,11 @@ pub(crate) const PNEUMONIA: &Case = &Case {
 
 pub(crate) const KETOACIDOSIS: &Case = &Case {
     name: "diabetic ketoacidosis",
-    complaints: &["thirst and frequent urination for a week", "nausea, vomited twice", "tired, breathes deeply"],
+    complaints: &[
+        "thirst and frequent urination for a week",
+        "nausea, vomited twice",
+        "tired, breathes deeply",
+    ],
     measured: &[
         vital("temperature", 364, 372, "C"),
         vital("heart rate", 1080, 1240, "/min"),
@@ -95,7 +99,13 @@ pub(crate) const PYELONEPHRITIS: &Case = &Case {
 pub(crate) const CASES: [&Case; 5] = [PNEUMONIA, KETOACIDOSIS, APPENDICITIS, EMBOLISM, PYELONEPHRITIS];
 
 /// What somebody may not be given.
-pub(crate) const ALLERGIES: [&str; 4] = ["penicillin: anaphylaxis", "sulfonamides: rash", "iodine contrast: hives", "none known"];
+pub(crate) const ALLERGIES: [&str; 4] =
+    ["penicillin: anaphylaxis", "sulfonamides: rash", "iodine contrast: hives", "none known"];
 /// What somebody takes already.
-pub(crate) const MEDICATION: [&str; 5] =
-    ["none", "metformin 1000 mg twice a day", "warfarin 5 mg a day", "ramipril 5 mg a day", "simvastatin 20 mg a day"];
+pub(crate) const MEDICATION: [&str; 5] = [
+    "none",
+    "metformin 1000 mg twice a day",
+    "warfarin 5 mg a day",
+    "ramipril 5 mg a day",
+    "simvastatin 20 mg a day",
+];

@@ -22,11 +22,6 @@ impl Random {
         low + i64::try_from(self.next() % width).expect("the width of a range of i64 used here is small")
     }
 
-    /// True in `percent` of 100 cases.
-    pub(crate) fn chance(&mut self, percent: i64) -> bool {
-        self.between(1, 100) <= percent
-    }
-
     pub(crate) fn pick<T: Copy>(&mut self, from: &[T]) -> T {
         let index = self.next() % u64::try_from(from.len()).expect("a length is a u64");
         from[usize::try_from(index).expect("it is less than a length")]
