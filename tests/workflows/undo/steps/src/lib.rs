@@ -4,32 +4,24 @@ use wflo::Undo;
 use wflo::prelude::*;
 
 /// Have a letter written, and keep it
-#[wflo::step(compensate = apologise)]
+#[wflo::step]
 fn write(_ctx: Context) -> wflo::Result<String> {
     let letter = llm::chat("gpt-4").user("Write a letter").max_tokens(20).text()?;
     db("book").execute("INSERT INTO letters (id, text) VALUES (1, ?1)", params![letter])?;
     Ok(letter)
 }
 
-/// The letter has been read: what takes it back is another one.
-fn apologise(_ctx: Context, undo: Undo) -> wflo::Result<()> {
-    let letter: Option<String> = undo.output()?;
-    let words = llm::chat("gpt-4").user("Apologise for it").max_tokens(20).text()?;
-    wflo::info!("apologised", certain = undo.certain, letter = letter, words = words);
-    Ok(())
-}
-
 /// Order something, by a request that cannot be made twice
 #[wflo::step(compensate = cancel)]
 fn order(ctx: Context) -> wflo::Result<String> {
     let url: String = ctx.input("url")?;
-    if url == "nowhere" {
-        return Ok("nothing".to_owned());
-    }
     Ok(http::post(format!("{url}/shop/order")).send()?.text()?.to_owned())
 }
 
+/// With an apology, which costs something.
 fn cancel(ctx: Context, undo: Undo) -> wflo::Result<()> {
+    let words = llm::chat("gpt-4").user("Apologise for it").max_tokens(20).text()?;
+    wflo::info!("cancels", certain = undo.certain, words = words);
     let number: Option<String> = undo.output()?;
     let url = format!("{}/shop/cancel", ctx.input::<String>("url")?);
     let answer = http::post(url)
