@@ -57,7 +57,7 @@ fn shown(readme: &str, name: &str) -> Vec<String> {
 /// Holds what a README shows against what was printed: line for line, but for `...`, which stands for any number of
 /// lines.
 #[track_caller]
-fn compare(readme: &str, name: &str, printed: &str) {
+pub(crate) fn compare(readme: &str, name: &str, printed: &str) {
     let real = lines(printed);
     let shown = shown(readme, name);
     let mut at = 0;
@@ -80,12 +80,12 @@ fn compare(readme: &str, name: &str, printed: &str) {
     }
 }
 
-fn readme(example: &str) -> String {
+pub(crate) fn readme(example: &str) -> String {
     std::fs::read_to_string(root().join("examples").join(example).join("README.md")).expect("the README")
 }
 
 /// What a command prints, as somebody or nobody.
-fn printed(project: &Project, args: &[&str], person: Option<&str>) -> String {
+pub(crate) fn printed(project: &Project, args: &[&str], person: Option<&str>) -> String {
     let mut command = project.command(args);
     command.env("USER", "you");
     if let Some(name) = person {
@@ -96,7 +96,7 @@ fn printed(project: &Project, args: &[&str], person: Option<&str>) -> String {
     output.stderr + &output.stdout
 }
 
-fn word(text: &str, start: &str, length: usize) -> String {
+pub(crate) fn word(text: &str, start: &str, length: usize) -> String {
     let found = text.split_whitespace().find(|word| word.starts_with(start) && word.len() == length);
     found.expect("the run names it").to_owned()
 }

@@ -140,6 +140,7 @@ fn about(it: &ApprovalView) -> String {
     match (&it.step, it.at) {
         (Some(step), _) => step.to_string(),
         (None, wflo::GateAt::TopUp) => "more money".to_owned(),
+        (None, wflo::GateAt::Rollback) => "rollback".to_owned(),
         (None, _) => "start".to_owned(),
     }
 }

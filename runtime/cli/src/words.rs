@@ -32,7 +32,7 @@ fn what(recorded: &Recorded) -> String {
             let comment = comment.as_ref().map(|text| format!(": {text}")).unwrap_or_default();
             format!("{by} changes what {approval} is about{comment}")
         }
-        Event::RunPermitted { consumes: Some(id) } => format!("the run begins, as {id} permits"),
+        Event::RunPermitted { consumes: Some(id) } => format!("the run goes on, as {id} permits"),
         Event::RunPermitted { consumes: None } => "the run goes on in spite of that".to_owned(),
         Event::BudgetAlert { percent, settled_usd, limit_usd, .. } => {
             format!("{percent}% of the budget is spent: {settled_usd} of {limit_usd} USD")

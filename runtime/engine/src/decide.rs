@@ -61,7 +61,7 @@ pub fn decide(run: &RunId, plan: &Plan, state: &RunState, now: Timestamp) -> Vec
         return vec![Command::Append(due)];
     }
     if let Some(rollback) = state.rolling_back() {
-        return crate::rollback::decide(plan, state, rollback, now);
+        return crate::rollback::decide(run, plan, state, rollback, now);
     }
     if let Some(alert) = budget_alert(plan, state) {
         return vec![Command::Append(vec![alert])];

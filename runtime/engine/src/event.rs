@@ -294,7 +294,7 @@ pub enum Event {
         /// What they wrote.
         comment: Option<String>,
     },
-    /// A run that policies had people asked about goes on.
+    /// A run that people were asked about goes on: it begins, or is rolled back.
     RunPermitted {
         /// The approval that permits it; none where it goes on in spite of a rejection.
         consumes: Option<ApprovalId>,
@@ -452,6 +452,8 @@ pub enum GateAt {
     Run,
     /// More money for the run.
     TopUp,
+    /// A rollback of the run.
+    Rollback,
 }
 
 impl GateAt {

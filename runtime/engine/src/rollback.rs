@@ -7,13 +7,14 @@
 //! beginning, and what could not be undone is in the report at the end.
 
 mod decide;
+mod permit;
 mod plan;
 mod reapply;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use wflo_model::{Conflict, Label, PrincipalName, StepName};
+use wflo_model::{ApprovalId, Conflict, Label, PrincipalName, StepName};
 
 use crate::{RunStatus, UnitId};
 
@@ -116,6 +117,8 @@ pub struct Rollback {
     pub was: RunStatus,
     /// What it does; none until the run's events have been read.
     pub plan: Option<RollbackPlan>,
+    /// The last approval that was asked for it.
+    pub approval: Option<ApprovalId>,
     /// What was undone, by database; there before it is committed.
     pub undone: BTreeMap<Label, Vec<StepUndone>>,
     /// The databases that are done with, and why one could not be undone.
@@ -177,6 +180,7 @@ impl Rollback {
             to,
             was,
             plan: None,
+            approval: None,
             undone: BTreeMap::new(),
             settled: BTreeMap::new(),
             reapplied: BTreeMap::new(),

@@ -153,6 +153,11 @@ impl RunState {
                 match at {
                     GateAt::Run => self.run_gate = Some(*id),
                     GateAt::TopUp => {}
+                    GateAt::Rollback => {
+                        let rollback = self.rollback.as_mut().filter(|it| !it.is_over);
+                        let rollback = rollback.ok_or_else(|| bad("nothing is rolled back"))?;
+                        rollback.approval = Some(*id);
+                    }
                     _ => {
                         let state =
                             self.unit_mut(place).ok_or_else(|| bad("there is no such step or item"))?;
@@ -502,6 +507,11 @@ impl RunState {
         self.rollback.as_ref().filter(|rollback| !rollback.is_over)
     }
 
+    /// The final state that the run had reached last; a rollback may be under way since.
+    pub(crate) fn ended_as(&self) -> Option<RunStatus> {
+        self.ended.as_ref().map(|(status, _)| *status)
+    }
+
     /// Why the run failed.
     #[must_use]
     pub fn error(&self) -> Option<&str> {
@@ -519,7 +529,11 @@ impl RunState {
     /// something else and nothing can move. A step that may start does not count as waiting.
     #[must_use]
     pub fn status(&self) -> RunStatus {
-        if self.rolling_back().is_some() {
+        if let Some(rollback) = self.rolling_back() {
+            let asked = rollback.approval.and_then(|id| self.approval(&id));
+            if asked.is_some_and(|approval| approval.state == ApprovalState::Open) {
+                return RunStatus::Waiting;
+            }
             let mut units = self.active().filter(|(id, _)| id.compensates().is_some());
             return match units.next().map(|(_, unit)| unit.status) {
                 Some(StepStatus::Waiting) => RunStatus::Waiting,

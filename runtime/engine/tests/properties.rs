@@ -113,6 +113,8 @@ fn plan(steps: &[StepSpec], max_parallel: Option<u32>, budget: Option<PicoUsd>) 
         budget,
         on_exceeded: OnExceeded::Park,
         budget_approvers: Vec::new(),
+        rollback_reserve: None,
+        rollback_approvers: Vec::new(),
         budget_alerts: Vec::new(),
         budget_notify: Vec::new(),
         on_failure: OnFailure::Keep,

@@ -44,6 +44,7 @@ mod reach_toml;
 mod reader;
 mod retry;
 mod review;
+mod row_filter;
 mod sandbox_rules;
 mod schema;
 mod size;

@@ -5,8 +5,6 @@
 
 /// Keys, by the place they stand in.
 pub(crate) const KEYS: &[(&str, &str)] = &[
-    ("[workflow]", "rollback_reserve_usd"),
-    ("a table grant", "where"),
     ("[db]", "read_url"),
     ("[db]", "write_url"),
     ("[db]", "statement"),

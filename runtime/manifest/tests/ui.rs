@@ -333,6 +333,40 @@ mod plan {
     }
 
     #[test]
+    fn rows_are_explained_by_what_they_are_compared_with() {
+        let plan = plan_of("rows.toml");
+        let reach = |step: &str| {
+            let words = plan.explain(&step.parse().unwrap()).unwrap();
+            words
+                .lines()
+                .filter_map(|line| line.strip_prefix("  may "))
+                .map(ToOwned::to_owned)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            reach("look"),
+            [
+                "read `id` and `status` of table `accounts` of database `bank`, only rows where `id` is input `account` \
+                 of the run",
+                "read table `transactions` of database `bank`, only rows where `account_id` is input `account` of the \
+                 run and `country` is one of \"AT\", \"CH\" and `deleted` is empty",
+                "write `status` of table `accounts` of database `bank`, only rows where `id` is input `account` of the \
+                 run",
+            ]
+        );
+        assert_eq!(
+            reach("each"),
+            [
+                "read table `transactions` of database `bank`, only rows where `account_id` is `id` of the element it \
+              works on and `amount_cents` is at least 1000"
+            ]
+        );
+        let json = serde_json::to_string(&plan).unwrap();
+        assert!(json.contains(r#"{"rows":{"columns":["status"],"where":"id = :inputs.account"}}"#), "{json}");
+        assert_eq!(serde_json::from_str::<Plan>(&json).unwrap(), plan);
+    }
+
+    #[test]
     fn what_has_no_runtime_yet_is_explained_all_the_same() {
         let mut plan = plan_of("reach.toml");
         let grants = &mut plan.steps[0].grants;

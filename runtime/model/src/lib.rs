@@ -20,6 +20,7 @@ mod limits;
 mod money;
 mod name;
 mod role;
+mod row_filter;
 mod sql;
 mod time;
 mod undone;
@@ -50,6 +51,9 @@ pub use name::{
     StatementName, StepName, WorkflowName,
 };
 pub use role::{Act, Role};
+pub use row_filter::{
+    BadRowFilter, Comparison, FilterOperand, FilterValue, RowCondition, RowFilter, RowTest,
+};
 pub use sql::{BadSqlValue, SqlRows, SqlValue};
 pub use time::{BadTimestamp, Timestamp};
 pub use undone::{Conflict, ConflictReason, Undone};

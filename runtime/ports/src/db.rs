@@ -45,6 +45,12 @@ pub trait Database: Send + Sync {
     /// When the database cannot be asked.
     async fn committed(&self, marker: &Marker) -> Result<bool, DbError>;
 
+    /// Whether it keeps a step to the rows that its access names. The gate runs nothing with row filters on a database
+    /// that does not, which is what this says unless it is written anew.
+    fn filters_rows(&self) -> bool {
+        false
+    }
+
     /// Those of `tables` whose changes cannot be kept, for `wflo check`. A table that is not there is not among them:
     /// the first statement says so.
     ///

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use wflo_engine::{AttemptEnd, Event, GateAt, ParkReason, Place, RunState, UnitId, retry_at};
 use wflo_host_api::{StepContext, Stop};
-use wflo_journal::Journal;
+use wflo_journal::{AuditKey, Journal};
 use wflo_manifest::{Plan, PlanStep};
 use wflo_model::{ApprovalId, Digest, Failure, FailureKind, Fault, FaultKind, Label};
 use wflo_ports::{Begun, Capture, ChangeLimits, DbError};
@@ -34,6 +34,8 @@ pub(crate) struct Attempt {
     pub(crate) people: People,
     pub(crate) plan: Arc<Plan>,
     pub(crate) step: PlanStep,
+    /// For a step of which some grant is for some rows only.
+    pub(crate) audit_key: Option<AuditKey>,
     pub(crate) unit: UnitId,
     pub(crate) attempt: u32,
     pub(crate) program: Arc<dyn StepProgram>,
@@ -101,6 +103,7 @@ impl Attempt {
             people: self.people.clone(),
             plan: Arc::clone(&self.plan),
             step: self.step.clone(),
+            audit_key: self.audit_key.clone(),
             unit: self.unit.clone(),
             attempt: self.attempt,
             context,

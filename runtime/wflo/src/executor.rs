@@ -17,7 +17,7 @@ use crate::compensate::step_of;
 use crate::history::History;
 use crate::principal::{People, Principals};
 use crate::run_log::{Advanced, RunLog};
-use crate::{Host, Runtime, RuntimeError};
+use crate::{Host, Runtime, RuntimeError, row_filters};
 
 /// How long a stopping process waits for the calls under way. What is cut off then is as after a crash.
 const GRACE: Duration = Duration::from_secs(10);
@@ -214,6 +214,11 @@ impl Executor<'_> {
     ) -> Result<Attempt, RuntimeError> {
         let missing = || RuntimeError::Bug { message: format!("the plan has no step `{}`", unit.step) };
         let step = step_of(&self.plan, unit).ok_or_else(missing)?;
+        let step = self.log.read(|state| row_filters::bound(step, state, unit));
+        let audit_key = match row_filters::is_filtered(&step) {
+            true => Some(self.runtime.journal().audit_key().await?),
+            false => None,
+        };
         let program = self.runtime.program(&step.component).await?;
         let history = if is_fresh && *attempt == 1 {
             self.log.read(|state| History::begun(state.unit(unit)))
@@ -227,6 +232,7 @@ impl Executor<'_> {
             people: self.people.clone(),
             plan: Arc::clone(&self.plan),
             step,
+            audit_key,
             unit: unit.clone(),
             attempt: *attempt,
             program,

@@ -15,7 +15,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 use wflo_engine::{CallClass, Event, MAIL, ParkReason, Place, Returned, UnitId};
 use wflo_host_api::{Artifacts, FactVerdict, Gate, LogLine, StepContext, Stop};
-use wflo_journal::Journal;
+use wflo_journal::{AuditKey, Journal};
 use wflo_manifest::{Plan, PlanStep};
 use wflo_model::{ApprovalId, Call, CallError, CallResult, PicoUsd, Timestamp};
 
@@ -41,6 +41,8 @@ pub(crate) struct AttemptGate {
     pub(crate) people: People,
     pub(crate) plan: Arc<Plan>,
     pub(crate) step: PlanStep,
+    /// Digests what is seen through row filters; there where the step has some.
+    pub(crate) audit_key: Option<AuditKey>,
     pub(crate) place: Place,
     pub(crate) context: StepContext,
     pub(crate) player: Player,
@@ -120,6 +122,7 @@ pub(crate) struct Setup {
     pub(crate) people: People,
     pub(crate) plan: Arc<Plan>,
     pub(crate) step: PlanStep,
+    pub(crate) audit_key: Option<AuditKey>,
     pub(crate) unit: UnitId,
     pub(crate) attempt: u32,
     pub(crate) context: StepContext,
@@ -129,8 +132,8 @@ pub(crate) struct Setup {
 
 impl AttemptGate {
     pub(crate) fn new(setup: Setup) -> Self {
-        let Setup { log, journal, outside, people, plan, step, unit, attempt, context, mut history, halt } =
-            setup;
+        let Setup { log, journal, audit_key, outside, people, plan, step, unit, .. } = setup;
+        let Setup { attempt, context, mut history, halt, .. } = setup;
         let transcripts = std::mem::take(&mut history.transcripts);
         let written = history.tentative();
         let queued = history.queued();
@@ -156,6 +159,7 @@ impl AttemptGate {
             people,
             plan,
             step,
+            audit_key,
             context,
             halt,
         }
@@ -230,7 +234,8 @@ impl AttemptGate {
             Operation::Complete(request) => self.complete(call, request).await,
             Operation::Query(ref sql) if self.transactions.get(&sql.db).is_none() => {
                 let result = self.read(sql).await;
-                self.note(Event::Returned(returned(None, call, &result)))?;
+                let filters = self.seen_through(sql);
+                self.has_read(Returned { filters, ..returned(None, call, &result) }).await?;
                 Ok(result)
             }
             Operation::Query(_) | Operation::Execute(_) | Operation::BulkInsert(_) => {
@@ -355,7 +360,7 @@ impl AttemptGate {
 
     /// Writes an event of the call under way that nothing waits for, and that says of nothing outside that it was
     /// changed: it goes along with the next one that does.
-    fn note(&mut self, event: Event) -> Result<(), Stop> {
+    pub(crate) fn note(&mut self, event: Event) -> Result<(), Stop> {
         if self.permit.is_some() {
             return self.append(event).map(|_| ());
         }

@@ -219,6 +219,8 @@ impl History {
                 let (approval, performed) = (None, None);
                 self.record(RecordedCall { ordinal, call, args, came_to, approval, performed });
             }
+            // Nobody will know what it came to, and its attempt ends in the middle of it.
+            Event::Resolved { resolution: Resolution::Compensate, .. } => {}
             // It is made anew, under an intent of its own.
             Event::Abandoned { .. } | Event::Resolved { .. } => {
                 self.calls.retain(|call| call.ordinal != ordinal);

@@ -49,6 +49,7 @@ mod resumable;
 mod retention;
 mod rollback;
 mod rollback_view;
+mod row_filters;
 mod run_log;
 mod runs;
 mod runtime;

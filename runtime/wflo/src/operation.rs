@@ -199,12 +199,18 @@ impl Operation {
             Self::Query(SqlCall { db, .. })
             | Self::Execute(SqlCall { db, .. })
             | Self::BulkInsert(BulkCall { db, .. }) => {
-                if !grants.db.contains_key(db) {
+                let Some(access) = grants.db.get(db) else {
                     let message =
                         format!("database `{db}` is not granted; `grants.db.{db} = {{ read = [..] }}` would");
                     return Err(CallError::AccessDenied { message });
+                };
+                if !database(outside, db)?.filters_rows() && access.filters().next().is_some() {
+                    let message = format!(
+                        "database `{db}` cannot keep the step to the rows that its grant names, so nothing in it is open"
+                    );
+                    return Err(CallError::AccessDenied { message });
                 }
-                database(outside, db).map(|_| ())
+                Ok(())
             }
             Self::Call(call) => {
                 let NamedCall { db, statement, .. } = call;

@@ -52,9 +52,27 @@ impl AttemptGate {
             let made = changed.unwrap_or_else(|| call.call.clone());
             self.written.push((made, result.clone()));
         }
-        let returned = Returned { tentative: true, ..returned(intent, call, &result) };
-        self.append(Event::Returned(returned))?;
+        let filters = self.seen_through(sql);
+        let returned = Returned { tentative: true, filters, ..returned(intent, call, &result) };
+        match &operation {
+            Operation::Query(_) => self.has_read(returned).await?,
+            _ => _ = self.append(Event::Returned(returned))?,
+        }
         Ok(result)
+    }
+
+    /// Writes what a read came to. Of labelled data, and of rows that were granted to be somebody's, that is durable
+    /// before the guest has it: whoever has seen it stands in the journal.
+    pub(crate) async fn has_read(&mut self, returned: Returned) -> Result<(), Stop> {
+        let is_open = self.step.labels.is_empty() && returned.filters.is_empty();
+        let is_tentative = returned.tentative;
+        match Event::Returned(returned) {
+            event if is_open && !is_tentative => self.note(event),
+            event => {
+                let written = self.append(event)?;
+                if is_open { Ok(()) } else { self.durable(written).await }
+            }
+        }
     }
 
     /// Brings back what a crash or a park took out of the databases, once the recorded calls are used up.

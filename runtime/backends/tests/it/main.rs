@@ -16,3 +16,4 @@ mod sqlite_changes;
 mod sqlite_escape;
 mod sqlite_fuzz;
 mod terraform;
+mod sqlite_rows;

@@ -48,6 +48,7 @@ pub(crate) async fn check(
     };
     found.extend(pinned.workflow.hints().clone());
     unkept(&project, &pinned, &mut found)?;
+    unfiltered(&project, &pinned, &mut found)?;
     found.extend(pinned.workflow.together(&project.everybody(&known)));
     let missing = components(&project, &pinned, &mut found).await?;
     let code = match explain {
@@ -143,6 +144,27 @@ fn unkept(project: &Project, pinned: &Pinned, found: &mut Diagnostics) -> Result
                 uncapturable.map_err(|error| Failure::usage(format!("database `{label}`: {error}")))?;
             for it in uncapturable {
                 found.extend(pinned.workflow.unkept(&step.name, label, &it.table, &it.why));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Holds the row filters of grants against the tables they are on, where these are there to be looked at.
+fn unfiltered(project: &Project, pinned: &Pinned, found: &mut Diagnostics) -> Result<(), Failure> {
+    let deploy = project.deploy()?;
+    for step in &pinned.plan.steps {
+        for (label, access) in &step.grants.db {
+            let Some(DbBinding::Sqlite { path }) = project.deployment.db.get(label) else { continue };
+            let path = deploy.beside(path);
+            if access.filters().next().is_none() || !path.is_file() {
+                continue;
+            }
+            let objections = tokio::task::block_in_place(|| Sqlite::unfilterable_at(&path, access));
+            let objections =
+                objections.map_err(|error| Failure::usage(format!("database `{label}`: {error}")))?;
+            for (table, why) in objections {
+                found.extend(pinned.workflow.unfiltered(&step.name, label, &table, &why));
             }
         }
     }
