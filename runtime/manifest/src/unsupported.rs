@@ -4,12 +4,8 @@
 //! a version learns one, its line is deleted here and its reader is written.
 
 /// Keys, by the place they stand in.
-pub(crate) const KEYS: &[(&str, &str)] = &[
-    ("[db]", "read_url"),
-    ("[db]", "write_url"),
-    ("[db]", "statement"),
-    ("[principal]", "public_key"),
-];
+pub(crate) const KEYS: &[(&str, &str)] =
+    &[("[db]", "read_url"), ("[db]", "write_url"), ("[db]", "statement"), ("[principal]", "public_key")];
 
 /// Values, by the key they stand at.
 pub(crate) const VALUES: &[(&str, &str)] = &[];

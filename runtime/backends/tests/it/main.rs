@@ -15,5 +15,5 @@ mod sqlite_bulk;
 mod sqlite_changes;
 mod sqlite_escape;
 mod sqlite_fuzz;
-mod terraform;
 mod sqlite_rows;
+mod terraform;

@@ -353,7 +353,6 @@ impl Connection {
         Ok(())
     }
 
-    pub(super) fn as_guest<T>(
     /// Runs a guest's statement, which meets tables of which it may read some rows as views.
     pub(super) fn as_guest<T>(
         &mut self,
