@@ -1,6 +1,7 @@
 //! What a run has come to: a fold over its events.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 use wflo_model::{ApprovalId, Digest, PicoUsd, PrincipalName, StepName, Timestamp};
@@ -131,7 +132,7 @@ impl RunState {
                 let name = place.step.as_ref().ok_or_else(|| bad("it is of a step"))?;
                 let unit = &mut self.steps.entry(name.clone()).or_default().unit;
                 unit.status = if output.is_some() { StepStatus::Succeeded } else { StepStatus::Skipped };
-                (unit.output, unit.ended_at) = (output.clone(), Some(*time));
+                (unit.output, unit.ended_at) = (output.clone().map(Arc::new), Some(*time));
             }
             Event::Superseded { .. } => self.ended = Some((RunStatus::Superseded, None)),
             Event::ApprovalOpened {
@@ -414,7 +415,7 @@ impl RunState {
     /// A step's output.
     #[must_use]
     pub fn output(&self, name: &StepName) -> Option<&Value> {
-        self.step(name).unit.output.as_ref()
+        self.step(name).unit.output.as_deref()
     }
 
     /// The units that have begun and not ended.

@@ -1,6 +1,7 @@
 //! What a step has come to: its attempts, or those of its items.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde_json::Value;
 use wflo_model::{ApprovalId, Timestamp};
@@ -22,8 +23,8 @@ pub struct Unit {
     pub in_attempt: bool,
     /// What it waits for, while parked.
     pub parked: Option<ParkReason>,
-    /// Its output.
-    pub output: Option<Value>,
+    /// Its output. It is shared: what fans out has large ones, and each of its dependents' attempts is given them.
+    pub output: Option<Arc<Value>>,
     /// Why it failed or was left out.
     pub error: Option<String>,
     /// The last approval that was opened for it.
@@ -147,7 +148,7 @@ impl Unit {
             }
             Event::Committing { output, .. } => {
                 self.committing = true;
-                self.output = Some(output.clone());
+                self.output = Some(Arc::new(output.clone()));
             }
             Event::AttemptEnded { end, fuel, memory_peak, ms, retry_at } => {
                 self.meter(*fuel, *memory_peak, *ms);
@@ -156,7 +157,7 @@ impl Unit {
                 // What was not settled with the attempt was undone with it.
                 self.open.clear();
                 (self.output, self.error) = match end {
-                    AttemptEnd::Succeeded { output } => (Some(output.clone()), None),
+                    AttemptEnd::Succeeded { output } => (Some(Arc::new(output.clone())), None),
                     AttemptEnd::Failed(failure) => (None, Some(failure.to_string())),
                     AttemptEnd::Fault(fault) => (None, Some(fault.to_string())),
                     AttemptEnd::Interrupted { message } => {
@@ -253,14 +254,14 @@ impl StepState {
         let Some(items) = &mut self.items else { return };
         let collects = items.failed > 0;
         let outputs = items.units.iter_mut().map(|unit| {
-            let output = unit.output.take();
+            let output = unit.output.take().map(Arc::unwrap_or_clone);
             match (collects, unit.error.take()) {
                 (false, _) => output.unwrap_or_default(),
                 (true, Some(error)) => serde_json::json!({ "err": error }),
                 (true, None) => serde_json::json!({ "ok": output }),
             }
         });
-        self.unit.output = Some(outputs.collect());
+        self.unit.output = Some(Arc::new(outputs.collect()));
         (self.unit.status, self.unit.ended_at) = (StepStatus::Succeeded, Some(time));
     }
 }

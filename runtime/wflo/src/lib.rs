@@ -27,6 +27,7 @@ mod intervene;
 mod label_gate;
 mod model_call;
 mod named;
+mod observing;
 mod operation;
 mod outbox;
 mod output_gate;

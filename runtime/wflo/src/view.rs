@@ -326,7 +326,7 @@ impl StepView {
             name: name.clone(),
             status: if is_undone { StepStatus::RolledBack } else { step.status() },
             attempts: unit.attempt,
-            output: unit.output.clone(),
+            output: unit.output.as_deref().cloned(),
             items: step.items.as_ref().map(|items| ItemsView {
                 total: items.total(),
                 succeeded: items.succeeded(),
