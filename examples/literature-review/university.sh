@@ -5,6 +5,6 @@
 set -eu
 cd "$(dirname "$0")"
 if [ -n "${LITERATURE_DATA-}" ]; then
-    exec "$LITERATURE_DATA" "$@"
+    exec "$LITERATURE_DATA" --port 8093 --mail-port 8094 "$@"
 fi
-exec cargo run --quiet --package literature-data -- "$@"
+exec cargo run --quiet --package literature-data -- --port 8093 --mail-port 8094 "$@"

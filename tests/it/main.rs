@@ -1,5 +1,6 @@
 //! The command, end to end, on real parts: components, SQLite, sled, a model server on loopback.
 
+mod any_server;
 mod approval;
 mod audit;
 mod browser;
@@ -10,6 +11,7 @@ mod compile;
 mod crash;
 mod decisions;
 mod deny;
+mod examples;
 mod fraud;
 mod gate;
 mod harness;
@@ -17,7 +19,9 @@ mod hostile;
 mod http;
 mod http_client;
 mod identities;
+mod literature;
 mod manifest;
+mod moderation;
 mod notify;
 mod readme;
 mod refunds;

@@ -3,6 +3,7 @@
 
 mod bench;
 mod browser;
+mod examples;
 mod fuzz;
 mod guests;
 mod sim;
@@ -21,6 +22,9 @@ usage: cargo xtask COMMAND
   demo          set up and play the fraud-detection example, from an empty checkout to blocked accounts
   test [NAME]   build what the tests need, then run all tests, or those whose name has NAME in it
   install       install the wflo command, with the demo inside
+  examples [NAME] [--doc] [--short]
+                play what the READMEs of the examples show and print what happened; --doc writes examples/README.md,
+                --short leaves out what takes long
   guests        build every guest to a WebAssembly component
   sim           random workflows, faults and crashes in virtual time; [--seeds N] [--from S] [--seed S]
   torture       kill wflo at random moments and check that nothing is lost; [--rounds N] [--seed S]
@@ -39,6 +43,7 @@ fn main() -> ExitCode {
         ["sim", args @ ..] => sim::run(args),
         ["torture", args @ ..] => torture::torture(args),
         ["bench", args @ ..] => bench::bench(args),
+        ["examples", args @ ..] => examples::examples(args),
         ["fuzz", args @ ..] => fuzz::fuzz(args),
         ["guests"] => wflo().and_then(|wflo| guests::build_all(&wflo)),
         ["help" | "--help" | "-h"] | [] => {

@@ -446,7 +446,7 @@ impl RunState {
     }
 
     /// The approvals that nobody has decided yet.
-    pub(crate) fn open(&self) -> impl Iterator<Item = &Approval> {
+    pub fn open(&self) -> impl Iterator<Item = &Approval> {
         self.open.iter().filter_map(|id| self.approvals.get(id))
     }
 
