@@ -1,5 +1,6 @@
 //! The command, end to end, on real parts: components, SQLite, sled, a model server on loopback.
 
+mod any_server;
 mod approval;
 mod artifacts;
 mod audit;
@@ -13,6 +14,7 @@ mod crash;
 mod decisions;
 mod deny;
 mod etl;
+mod examples;
 mod fraud;
 mod gate;
 mod harness;
@@ -22,8 +24,10 @@ mod http_client;
 mod identities;
 mod infrastructure;
 mod letters;
+mod literature;
 mod mailbox;
 mod manifest;
+mod moderation;
 mod notify;
 mod readme;
 mod refunds;

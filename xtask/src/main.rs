@@ -3,6 +3,7 @@
 
 mod bench;
 mod browser;
+mod examples;
 mod fuzz;
 mod guests;
 mod sim;
@@ -22,6 +23,9 @@ usage: cargo xtask COMMAND
   demo          set up and play the fraud-detection example, from an empty checkout to blocked accounts
   test [NAME]   build what the tests need, then run all tests, or those whose name has NAME in it
   install       install the wflo command, with the demo inside
+  examples [NAME] [--doc] [--short]
+                play what the READMEs of the examples show and print what happened; --doc writes examples/README.md,
+                --short leaves out what takes long
   guests        build every guest to a WebAssembly component
   terraform     get the real terraform that the tests use
   sim           random workflows, faults and crashes in virtual time; [--seeds N] [--from S] [--seed S]
@@ -41,6 +45,7 @@ fn main() -> ExitCode {
         ["sim", args @ ..] => sim::run(args),
         ["torture", args @ ..] => torture::torture(args),
         ["bench", args @ ..] => bench::bench(args),
+        ["examples", args @ ..] => examples::examples(args),
         ["fuzz", args @ ..] => fuzz::fuzz(args),
         ["terraform"] => terraform::ready().map(|path| eprintln!("{}", path.display())),
         ["guests"] => wflo().and_then(|wflo| guests::build_all(&wflo)),

@@ -343,8 +343,9 @@ pub(crate) struct Approve {
 
 #[derive(Debug, Args)]
 pub(crate) struct Vote {
-    /// The approval.
-    pub(crate) id: ApprovalId,
+    /// The approvals.
+    #[arg(required = true, value_name = "ID")]
+    pub(crate) ids: Vec<ApprovalId>,
     /// Words to keep beside the vote.
     #[arg(long)]
     pub(crate) comment: Option<String>,

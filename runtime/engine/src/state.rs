@@ -1,6 +1,7 @@
 //! What a run has come to: a fold over its events.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 use wflo_model::{ApprovalId, Digest, PicoUsd, PrincipalName, StepName, Timestamp};
@@ -25,6 +26,8 @@ pub struct RunState {
     time: Timestamp,
     steps: BTreeMap<StepName, StepState>,
     approvals: BTreeMap<ApprovalId, Approval>,
+    /// Those of them that nobody has decided yet.
+    open: BTreeSet<ApprovalId>,
     ledger: Ledger,
     cancel: Option<Cancel>,
     begun: bool,
@@ -134,7 +137,7 @@ impl RunState {
                 step.inherited.clone_from(artifacts);
                 let unit = &mut step.unit;
                 unit.status = if output.is_some() { StepStatus::Succeeded } else { StepStatus::Skipped };
-                (unit.output, unit.ended_at) = (output.clone(), Some(*time));
+                (unit.output, unit.ended_at) = (output.clone().map(Arc::new), Some(*time));
             }
             Event::Superseded { .. } => self.ended = Some((RunStatus::Superseded, None)),
             Event::ApprovalOpened {
@@ -159,11 +162,12 @@ impl RunState {
                         rollback.approval = Some(*id);
                     }
                     _ => {
-                        let state =
-                            self.unit_mut(place).ok_or_else(|| bad("there is no such step or item"))?;
-                        (state.status, state.approval) = (StepStatus::Waiting, Some(*id));
+                        let waits =
+                            |unit: &mut Unit| (unit.status, unit.approval) = (StepStatus::Waiting, Some(*id));
+                        self.change(place, waits).ok_or_else(|| bad("there is no such step or item"))?;
                     }
                 }
+                self.open.insert(*id);
                 self.approvals.insert(
                     *id,
                     Approval {
@@ -198,13 +202,16 @@ impl RunState {
             Event::ApprovalClosed { approval, outcome } => {
                 let approval = self.approvals.get_mut(approval).ok_or_else(|| bad("no such approval"))?;
                 approval.closed(*outcome, *time);
-                let (place, at) = (approval.home(), approval.at);
-                if let Some(unit) = self.unit_mut(&place).filter(|unit| unit.status == StepStatus::Waiting) {
-                    unit.status = match at {
-                        GateAt::Call | GateAt::Commit => StepStatus::Running,
-                        _ => StepStatus::Pending,
-                    };
-                }
+                let (id, place, at) = (approval.id, approval.home(), approval.at);
+                self.open.remove(&id);
+                self.change(&place, |unit| {
+                    if unit.status == StepStatus::Waiting {
+                        unit.status = match at {
+                            GateAt::Call | GateAt::Commit => StepStatus::Running,
+                            _ => StepStatus::Pending,
+                        };
+                    }
+                });
             }
             Event::RunPermitted { consumes } => {
                 consumes.iter().try_for_each(|id| self.consume(id)).map_err(bad)?;
@@ -379,11 +386,15 @@ impl RunState {
         }
     }
 
-    fn unit_mut(&mut self, place: &Place) -> Option<&mut Unit> {
+    /// Changes what a step or an item has come to; none where there is none.
+    fn change(&mut self, place: &Place, change: impl FnOnce(&mut Unit)) -> Option<()> {
         let step = self.steps.entry(place.step.clone()?).or_default();
         match place.item {
-            None => Some(&mut step.unit),
-            Some(item) => step.items.as_mut()?.unit_mut(item),
+            None => {
+                change(&mut step.unit);
+                Some(())
+            }
+            Some(item) => step.items.as_mut()?.change(item, change),
         }
     }
 
@@ -429,15 +440,29 @@ impl RunState {
     /// A step's output.
     #[must_use]
     pub fn output(&self, name: &StepName) -> Option<&Value> {
-        self.step(name).unit.output.as_ref()
+        self.step(name).unit.output.as_deref()
     }
 
     /// The units that have begun and not ended.
     pub fn active(&self) -> impl Iterator<Item = (UnitId, &Unit)> {
         self.steps.iter().flat_map(|(step, state)| {
-            let units = state.active().into_iter();
-            units.map(|(item, unit)| (UnitId { step: step.clone(), item }, unit))
+            state.active().map(|(item, unit)| (UnitId { step: step.clone(), item }, unit))
         })
+    }
+
+    /// Those of them that run.
+    pub(crate) fn running(&self) -> impl Iterator<Item = &Unit> {
+        self.steps.values().flat_map(StepState::running).map(|(_, unit)| unit)
+    }
+
+    /// Those of them that something may become due for.
+    pub(crate) fn timed(&self) -> impl Iterator<Item = (&StepName, Option<u32>, &Unit)> {
+        self.steps.iter().flat_map(|(step, state)| state.timed().map(move |(item, unit)| (step, item, unit)))
+    }
+
+    /// The approvals that nobody has decided yet.
+    pub fn open(&self) -> impl Iterator<Item = &Approval> {
+        self.open.iter().filter_map(|id| self.approvals.get(id))
     }
 
     /// The steps that something has happened to.
@@ -547,7 +572,7 @@ impl RunState {
         let any = |status| self.steps.values().any(|step| step.status() == status);
         if any(StepStatus::Running) {
             RunStatus::Running
-        } else if self.approvals.values().any(|approval| approval.state == ApprovalState::Open) {
+        } else if !self.open.is_empty() {
             RunStatus::Waiting
         } else if any(StepStatus::Parked) {
             RunStatus::Parked

@@ -170,6 +170,7 @@ impl History {
         let active: BTreeSet<_> = self.state.active().map(|(id, _)| id).collect();
         let id = recorded.place.unit_id().filter(|id| !active.contains(id));
         self.ended.extend(id.filter(|id| self.state.unit(id).ended_at.is_some()));
+        self.items_are_counted();
         let ledger = self.state.ledger();
         for (account, limit) in self.limits() {
             let Sums { settled, held, overrun } = ledger.stands(&account);
@@ -181,6 +182,22 @@ impl History {
         assert_eq!(by_day(|sums| sums.settled), ledger.settled());
         assert_eq!(by_day(|sums| sums.held), ledger.held());
         assert!(!ledger.held().is_negative() && !ledger.left().is_negative());
+    }
+
+    /// What is kept of all items of a step is what looking at each of them says.
+    fn items_are_counted(&self) {
+        for (name, step) in self.state.steps() {
+            let Some(items) = &step.items else { continue };
+            let of = |status| {
+                let units = items.active().filter_map(move |item| Some((item, items.unit(item)?)));
+                units.filter(move |(_, unit)| unit.status == status).map(|(item, _)| item).collect::<Vec<_>>()
+            };
+            let [running, waiting, parked] =
+                [StepStatus::Running, StepStatus::Waiting, StepStatus::Parked].map(of);
+            assert_eq!(items.running().collect::<Vec<_>>(), running, "{name}");
+            assert_eq!(items.waiting(), waiting.len(), "{name}");
+            assert_eq!(items.active().count(), running.len() + waiting.len() + parked.len(), "{name}");
+        }
     }
 
     /// Performs what is decided until only attempts are left.

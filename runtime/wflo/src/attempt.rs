@@ -8,7 +8,7 @@ use wflo_engine::{AttemptEnd, Event, GateAt, ParkReason, Place, RunState, UnitId
 use wflo_host_api::{StepContext, Stop};
 use wflo_journal::{AuditKey, Journal};
 use wflo_manifest::{Plan, PlanStep};
-use wflo_model::{ApprovalId, Digest, Failure, FailureKind, Fault, FaultKind, Label};
+use wflo_model::{ApprovalId, Digest, Failure, FailureKind, Fault, FaultKind, Label, StepName};
 use wflo_ports::{Begun, Capture, ChangeLimits, DbError};
 use wflo_sandbox::End;
 
@@ -353,8 +353,9 @@ pub(crate) fn context(
     approval: Option<ApprovalId>,
 ) -> StepContext {
     let ancestors = plan.transitive(&step.name);
+    let output = |name: &StepName| state.step(name).unit.output.clone();
     let outputs: BTreeMap<_, _> =
-        ancestors.iter().filter_map(|name| Some((name.clone(), state.output(name)?.clone()))).collect();
+        ancestors.iter().filter_map(|name| Some((name.clone(), output(name)?))).collect();
     // Its own decision first: that of its item, of the step, then of what it depends on, item by item where both
     // fan out.
     let whole = UnitId::step(&unit.step);

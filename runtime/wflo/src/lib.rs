@@ -30,6 +30,7 @@ mod label_gate;
 mod message;
 mod model_call;
 mod named;
+mod observing;
 mod operation;
 mod outbox;
 mod output_gate;
