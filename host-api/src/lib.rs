@@ -9,6 +9,7 @@ mod approval;
 mod bindings;
 mod context;
 mod db;
+mod db_json;
 mod files;
 mod functions;
 mod gate;

@@ -56,10 +56,17 @@ pub(crate) struct Global {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Compile the steps to a component.
+    /// Compile the steps to a component with the tools of their language.
     Build {
         /// The workflow's folder.
         folder: Option<PathBuf>,
+        /// The folder of the steps, seen from the workflow's: Rust has a `Cargo.toml` there, JavaScript and TypeScript
+        /// a `package.json`, Python a `requirements.txt`. By default `steps`, else the workflow's own.
+        #[arg(long, value_name = "DIR")]
+        steps: Option<PathBuf>,
+        /// First get the tools and libraries that the steps name, by the package manager of their language.
+        #[arg(long)]
+        install: bool,
     },
     /// Check everything that can be known without running.
     Check {

@@ -29,9 +29,14 @@ use crate::{build, print, say, show, terminal};
 pub(crate) async fn perform(cli: Cli) -> Result<Code, Failure> {
     let Cli { global, command } = cli;
     match command {
-        Command::Build { folder } => {
+        Command::Build { folder, steps, install } => {
             let folder = folder.or_else(|| global.dir.clone()).unwrap_or_else(|| ".".into());
-            build::build(&folder)?;
+            let order = build::Order { folder: &folder, steps: steps.as_deref(), install };
+            let built = tokio::task::block_in_place(|| build::build(&order))?;
+            match global.json {
+                true => print(&serde_json::to_string_pretty(&built).expect("what was built has text keys")),
+                false => say(&built.words()),
+            }
             Ok(Code::Succeeded)
         }
         Command::Audit { command: Audit::Verify { file, trust, checkpoint } } => {
