@@ -7,7 +7,9 @@ use serde::Deserialize as _;
 use serde::de::IntoDeserializer as _;
 use serde::de::value::{Error as ValueError, StrDeserializer};
 use wflo::{About, RunStatus};
-use wflo_model::{ApprovalId, GroupName, PicoUsd, PrincipalName, Role, RunId, StepName, Timestamp};
+use wflo_model::{
+    ApprovalId, GroupName, PicoUsd, PrincipalName, Role, RunId, StepName, Timestamp, WorkflowName,
+};
 
 const CODES: &str = "\
 Exit codes:
@@ -56,6 +58,18 @@ pub(crate) struct Global {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Make a project that builds and runs as it is, and has a test.
+    New {
+        /// The name of the workflow, and of the folder that is made for it.
+        name: WorkflowName,
+        /// What its steps are written in.
+        #[arg(long, value_enum, default_value = "rust")]
+        lang: Lang,
+        /// The folder `guest-sdk` of a checkout whose SDK the steps are to use, in the place of the published one. A
+        /// command that was built from a checkout that is still there uses that.
+        #[arg(long, value_name = "DIR")]
+        sdk_path: Option<PathBuf>,
+    },
     /// Compile the steps to a component with the tools of their language.
     Build {
         /// The workflow's folder.
@@ -232,6 +246,15 @@ pub(crate) enum Command {
         #[arg(default_value = "fraud-detection")]
         folder: PathBuf,
     },
+}
+
+/// What steps are written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Lang {
+    Rust,
+    Js,
+    Ts,
+    Python,
 }
 
 /// A run to start.
