@@ -17,6 +17,7 @@ mod hostile;
 mod http;
 mod http_client;
 mod identities;
+mod languages;
 mod manifest;
 mod notify;
 mod readme;

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::Job;
 use super::stamp::Ingredients;
 use super::tool::Tool;
 use super::wit::{self, WORLD};
-use super::{Job, component};
 use crate::failure::Failure;
 
 /// The tools, and the packages of npm that they come with.
@@ -56,16 +56,16 @@ pub(super) fn build(job: &Job<'_>) -> Result<bool, Failure> {
     ingredients.add(COMPONENTIZER, version(job, COMPONENTIZER).as_bytes());
     ingredients.add("bundle", &read(&bundle)?);
     let stamp = job.work.join("stamp.json");
-    if ingredients.made(&stamp, &job.component) {
-        return Ok(true);
+    let built = job.work.join("component.wasm");
+    if ingredients.made(&stamp, &built) {
+        return job.put(&built).map(|()| true);
     }
     let folder = folder.to_string_lossy();
     let args =
         ["--wit", &folder, "--world", WORLD, "--js", "bundle.js", "--sync", "--output", "component.wasm"];
     componentizer.command().run(&job.work, &args)?;
-    job.put(&job.work.join("component.wasm"))?;
-    ingredients.seal(&stamp, &job.component)?;
-    component::look(&job.component).map(|_| false)
+    ingredients.seal(&stamp, &built)?;
+    job.put(&built).map(|()| false)
 }
 
 /// A tool of the package, or of a workspace that it is part of.

@@ -120,8 +120,12 @@ impl Job<'_> {
         std::fs::write(file, text).map_err(|error| self.unwritable(file, &error))
     }
 
-    /// Puts a component where the manifest names it, whole or not at all.
+    /// Puts a component where the manifest names it, whole or not at all, unless it is there.
     fn put(&self, built: &Path) -> Result<(), Failure> {
+        let is_there = std::fs::read(&self.component).ok().zip(std::fs::read(built).ok());
+        if is_there.is_some_and(|(there, built)| there == built) {
+            return Ok(());
+        }
         let temporary = self.component.with_extension("wasm.new");
         std::fs::copy(built, &temporary)
             .and_then(|_| std::fs::rename(&temporary, &self.component))

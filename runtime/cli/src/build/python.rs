@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use super::Job;
 use super::granted::Granted;
 use super::stamp::Ingredients;
 use super::tool::Tool;
 use super::wit::{self, WORLD};
-use super::{Job, component};
 use crate::failure::Failure;
 use crate::project;
 
@@ -51,11 +51,11 @@ pub(super) fn build(job: &Job<'_>) -> Result<bool, Failure> {
         ingredients.add_folder(packages, &is_source)?;
     }
     let stamp = job.work.join("stamp.json");
-    if ingredients.made(&stamp, &job.component) {
-        return Ok(true);
+    let built = job.work.join("component.wasm");
+    if ingredients.made(&stamp, &built) {
+        return job.put(&built).map(|()| true);
     }
     crate::say("making a component of Python takes about ten seconds");
-    let built = job.work.join("component.wasm");
     let mut command = tool.command().start(&job.work);
     command.arg("--wit-path").arg(&folder).args(["--world", WORLD, "componentize", "wflo_built"]);
     for path in [Some(&app), Some(&job.steps), packages.as_ref()].into_iter().flatten() {
@@ -70,9 +70,8 @@ pub(super) fn build(job: &Job<'_>) -> Result<bool, Failure> {
             "the module is imported while the component is made: what it does at its top must need no host",
         ));
     }
-    job.put(&built)?;
-    ingredients.seal(&stamp, &job.component)?;
-    component::look(&job.component).map(|_| false)
+    ingredients.seal(&stamp, &built)?;
+    job.put(&built).map(|()| false)
 }
 
 /// Makes the environment, and gets what the requirements name.
