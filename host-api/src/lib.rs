@@ -10,6 +10,7 @@ mod artifact;
 mod bindings;
 mod context;
 mod db;
+mod db_json;
 mod files;
 mod functions;
 mod gate;

@@ -41,6 +41,7 @@ pub fn add_to_linker<T: HostView + Send + 'static>(linker: &mut Linker<T>) -> wa
     wflo::llm::chat::add_to_linker::<T, HasHost>(linker, host)?;
     wflo::llm::tasks::add_to_linker::<T, HasHost>(linker, host)?;
     wflo::db::sql::add_to_linker::<T, HasHost>(linker, host)?;
+    wflo::db::sql_json::add_to_linker::<T, HasHost>(linker, host)?;
     wflo::approval::gate::add_to_linker::<T, HasHost>(linker, host)?;
     wflo::approval::policy::add_to_linker::<T, HasHost>(linker, host)?;
     wflo::secret::secrets::add_to_linker::<T, HasHost>(linker, host)?;

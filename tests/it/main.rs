@@ -23,6 +23,7 @@ mod http;
 mod http_client;
 mod identities;
 mod infrastructure;
+mod languages;
 mod letters;
 mod literature;
 mod mailbox;

@@ -9,6 +9,7 @@ use serde::de::value::{Error as ValueError, StrDeserializer};
 use wflo::{About, RunStatus};
 use wflo_model::{
     ApprovalId, ArtifactName, GroupName, Label, PicoUsd, PrincipalName, Role, RunId, StepName, Timestamp,
+    WorkflowName,
 };
 
 const CODES: &str = "\
@@ -58,10 +59,29 @@ pub(crate) struct Global {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Compile the steps to a component.
+    /// Make a project that builds and runs as it is, and has a test.
+    New {
+        /// The name of the workflow, and of the folder that is made for it.
+        name: WorkflowName,
+        /// What its steps are written in.
+        #[arg(long, value_enum, default_value = "rust")]
+        lang: Lang,
+        /// The folder `guest-sdk` of a checkout whose SDK the steps are to use, in the place of the published one. A
+        /// command that was built from a checkout that is still there uses that.
+        #[arg(long, value_name = "DIR")]
+        sdk_path: Option<PathBuf>,
+    },
+    /// Compile the steps to a component with the tools of their language.
     Build {
         /// The workflow's folder.
         folder: Option<PathBuf>,
+        /// The folder of the steps, seen from the workflow's: Rust has a `Cargo.toml` there, JavaScript and TypeScript
+        /// a `package.json`, Python a `requirements.txt`. By default `steps`, else the workflow's own.
+        #[arg(long, value_name = "DIR")]
+        steps: Option<PathBuf>,
+        /// First get the tools and libraries that the steps name, by the package manager of their language.
+        #[arg(long)]
+        install: bool,
     },
     /// Check everything that can be known without running.
     Check {
@@ -237,6 +257,15 @@ pub(crate) enum Command {
         #[arg(default_value = "fraud-detection")]
         folder: PathBuf,
     },
+}
+
+/// What steps are written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Lang {
+    Rust,
+    Js,
+    Ts,
+    Python,
 }
 
 /// A run to start.

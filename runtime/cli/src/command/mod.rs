@@ -25,15 +25,29 @@ use crate::args::{Approvals, Approve, Artifact, Audit, Cli, Command, Global, Key
 use crate::failure::{Code, Failure};
 use crate::project::Project;
 use crate::session::{self, Session};
-use crate::{build, print, say, show, terminal};
+use crate::{build, new, print, say, show, terminal};
 
 /// Performs one command and says with which code it ends.
 pub(crate) async fn perform(cli: Cli) -> Result<Code, Failure> {
     let Cli { global, command } = cli;
     match command {
-        Command::Build { folder } => {
+        Command::New { name, lang, sdk_path } => {
+            let parent = global.dir.clone().unwrap_or_else(|| ".".into());
+            let made = new::new(&parent, &name, lang, sdk_path.as_deref())?;
+            match global.json {
+                true => print(&serde_json::to_string_pretty(&made).expect("what was made has text keys")),
+                false => say(&made.words()),
+            }
+            Ok(Code::Succeeded)
+        }
+        Command::Build { folder, steps, install } => {
             let folder = folder.or_else(|| global.dir.clone()).unwrap_or_else(|| ".".into());
-            build::build(&folder)?;
+            let order = build::Order { folder: &folder, steps: steps.as_deref(), install };
+            let built = tokio::task::block_in_place(|| build::build(&order))?;
+            match global.json {
+                true => print(&serde_json::to_string_pretty(&built).expect("what was built has text keys")),
+                false => say(&built.words()),
+            }
             Ok(Code::Succeeded)
         }
         Command::Audit { command: Audit::Verify { file, trust, checkpoint } } => {
@@ -159,7 +173,8 @@ async fn stored(
             let keys = session.ask(session::Keys {}).await?;
             output(global, &keys, || keys.signing.clone());
         }
-        Command::Build { .. }
+        Command::New { .. }
+        | Command::Build { .. }
         | Command::Check { .. }
         | Command::Run(_)
         | Command::Serve { .. }
