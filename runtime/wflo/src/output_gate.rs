@@ -11,7 +11,7 @@ use wflo_engine::{Approval, ApprovalState, Event, GateAt, GatedCall, Outcome, Pe
 use wflo_host_api::Stop;
 use wflo_manifest::{ApprovalAt, ApprovalRule, Plan, PlanStep, PolicyAction, PolicyEvent};
 use wflo_model::{Call, CallError, ChangeSet, Digest, Label};
-use wflo_ports::ChangeLimits;
+use wflo_ports::{ChangeLimits, DbError};
 
 use crate::gate::{AttemptGate, returned};
 use crate::history::CameTo;
@@ -220,9 +220,12 @@ impl AttemptGate {
 
     /// What the step would commit now.
     async fn what_commits(&mut self) -> Result<ToCommit, Stop> {
-        let changes = self.transactions.changes(MOST_SHOWN).await.map_err(|error| Stop::Rejected {
-            reason: format!("what the step would commit cannot be decided on: {error}"),
-            skips: false,
+        let changes = self.transactions.changes(MOST_SHOWN).await.map_err(|error| match error {
+            DbError::Interrupted(why) => Stop::Interrupted(why),
+            error => Stop::Rejected {
+                reason: format!("what the step would commit cannot be decided on: {error}"),
+                skips: false,
+            },
         })?;
         let is_kept = |call: &Call| match Operation::parse(call) {
             Ok(Operation::Query(SqlCall { db, .. }) | Operation::Execute(SqlCall { db, .. })) => {

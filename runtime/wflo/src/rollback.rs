@@ -157,7 +157,9 @@ impl Executor<'_> {
                     rows: undone.rows,
                     conflicts: undone.conflicts,
                 }),
-                Err(error @ DbError::Unavailable(_)) => return Err(failed(undo, error.to_string()).into()),
+                Err(error @ (DbError::Unavailable(_) | DbError::Interrupted(_))) => {
+                    return Err(failed(undo, error.to_string()).into());
+                }
                 Err(error) => {
                     transaction.rollback().await;
                     return self.settled(label, Some(error.to_string())).await;

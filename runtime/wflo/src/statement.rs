@@ -4,7 +4,7 @@ use serde_json::json;
 use wflo_engine::{CallClass, Event, Returned};
 use wflo_host_api::Stop;
 use wflo_model::CallResult;
-use wflo_ports::QueryLimits;
+use wflo_ports::{DbError, QueryLimits};
 
 use crate::gate::{AttemptGate, returned};
 use crate::history::OpenIntent;
@@ -42,7 +42,11 @@ impl AttemptGate {
         };
         let result =
             match self.transactions.begin(&self.outside, &self.step, &sql.db, self.player.marker()).await {
-                Ok(transaction) => perform(transaction, &operation, &self.step.grants.db).await,
+                Ok(transaction) => match perform(transaction, &operation, &self.step.grants.db).await {
+                    // The attempt ends here, and a new one does it all again.
+                    Err(DbError::Interrupted(why)) => return Err(Stop::Interrupted(why)),
+                    done => done.map_err(db_error),
+                },
                 Err(RedoError::Database(error)) => Err(db_error(error)),
                 Err(error) => return Err(Stop::Host(error.to_string())),
             };
