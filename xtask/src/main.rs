@@ -5,6 +5,7 @@ mod bench;
 mod browser;
 mod fuzz;
 mod guests;
+mod postgres;
 mod sim;
 mod tool;
 mod torture;
@@ -84,8 +85,10 @@ fn test(names: &[&str]) -> Result<()> {
         .loud()
         .run(cargo().args(["build", "--quiet", "--workspace", "--all-targets"]))?;
     guests::build_all(&tool::beside("wflo")?)?;
+    let postgres = postgres::start()?;
     let mut tests = cargo();
     tests.args(["test", "--workspace", "--no-fail-fast"]).args(names);
+    tests.env(wflo_test_postgres::SOCKET, postgres.socket());
     tests.envs(browser::ready());
     let tested = Step::new("testing").loud().run(&mut tests);
     // A workspace of its own, as every guest is.

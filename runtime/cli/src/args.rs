@@ -7,7 +7,7 @@ use serde::Deserialize as _;
 use serde::de::IntoDeserializer as _;
 use serde::de::value::{Error as ValueError, StrDeserializer};
 use wflo::{About, RunStatus};
-use wflo_model::{ApprovalId, GroupName, PicoUsd, PrincipalName, Role, RunId, StepName, Timestamp};
+use wflo_model::{ApprovalId, GroupName, Label, PicoUsd, PrincipalName, Role, RunId, StepName, Timestamp};
 
 const CODES: &str = "\
 Exit codes:
@@ -211,6 +211,11 @@ pub(crate) enum Command {
     Audit {
         #[command(subcommand)]
         command: Audit,
+    },
+    /// Make databases ready.
+    Db {
+        #[command(subcommand)]
+        command: Db,
     },
     /// Compile a component from standard input to native code on standard output, within limits: what a command that
     /// needs the code starts.
@@ -419,6 +424,20 @@ pub(crate) enum Audit {
         /// A checkpoint that was kept elsewhere: nothing under it was rewritten, or this says so.
         #[arg(long, value_name = "FILE")]
         checkpoint: Vec<PathBuf>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Db {
+    /// Make a PostgreSQL database ready for the steps of the workflow: once, and again when their grants have changed.
+    ///
+    /// It is the owner's to do: by the address in `WFLO_OWNER_URL`, or with what `--print` prints.
+    Prepare {
+        /// The database, as `wflo.toml` labels it.
+        label: Label,
+        /// Only print the statements.
+        #[arg(long)]
+        print: bool,
     },
 }
 

@@ -13,8 +13,6 @@ pub(crate) const KEYS: &[(&str, &str)] = &[
     ("a table grant", "where"),
     ("wflo.toml", "knowledge"),
     ("wflo.toml", "terraform"),
-    ("[db]", "read_url"),
-    ("[db]", "write_url"),
     ("[db]", "statement"),
     ("[principal]", "public_key"),
 ];
@@ -23,8 +21,7 @@ pub(crate) const KEYS: &[(&str, &str)] = &[
 pub(crate) const VALUES: &[(&str, &str)] = &[];
 
 /// Schemes of addresses, by the place they stand in.
-pub(crate) const SCHEMES: &[(&str, &str)] =
-    &[("[store]", "postgres"), ("[store]", "postgresql"), ("[db]", "postgres"), ("[db]", "postgresql")];
+pub(crate) const SCHEMES: &[(&str, &str)] = &[("[store]", "postgres"), ("[store]", "postgresql")];
 
 /// Whether `list` has the pair.
 pub(crate) fn has(list: &[(&str, &str)], place: &str, name: &str) -> bool {

@@ -21,8 +21,7 @@ pub use programs::Programs;
 #[must_use]
 pub fn database() -> Database {
     static SHARED: OnceLock<Cluster> = OnceLock::new();
-    let cluster = SHARED.get_or_init(|| {
-        Cluster::shared().unwrap_or_else(|why| panic!("the tests need a PostgreSQL: {why}"))
-    });
+    let cluster = SHARED
+        .get_or_init(|| Cluster::shared().unwrap_or_else(|why| panic!("the tests need a PostgreSQL: {why}")));
     cluster.database()
 }

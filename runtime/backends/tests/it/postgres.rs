@@ -74,11 +74,14 @@ async fn bad_statements_are_invalid() {
 
 #[tokio::test]
 async fn addresses_are_not_repeated_in_errors() {
-    for url in ["bank.db", "postgres://u:s3cret@/", "postgres://:s3cret@localhost/x", "postgres://u:s3cret@h:port/x"] {
+    for url in
+        ["bank.db", "postgres://u:s3cret@/", "postgres://:s3cret@localhost/x", "postgres://u:s3cret@h:port/x"]
+    {
         let error = Postgres::new(url, None, PostgresOptions::default()).unwrap_err().to_string();
         assert!(error.contains("`read_url`") && !error.contains("s3cret"), "{error}");
     }
-    let nobody = Postgres::new("postgres://u:s3cret@127.0.0.1:1/x", None, PostgresOptions::default()).unwrap();
+    let nobody =
+        Postgres::new("postgres://u:s3cret@127.0.0.1:1/x", None, PostgresOptions::default()).unwrap();
     let error = rows(&nobody, "SELECT 1", &[]).await.unwrap_err();
     assert!(matches!(&error, DbError::Unavailable(text) if !text.contains("s3cret")), "{error}");
     assert!(!format!("{nobody:?}").contains("s3cret"));
@@ -134,8 +137,13 @@ async fn a_commit_in_flight_is_waited_for_and_not_guessed() {
         let waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
         while bank.pg.superuser(waits) != "1" {
             assert!(!asking.is_finished(), "it does not wait");
+            tokio::task::yield_now().await;
         }
-        if commits { first.commit().await.unwrap() } else { first.rollback().await }
+        if commits {
+            first.commit().await.unwrap()
+        } else {
+            first.rollback().await
+        }
         assert_eq!(asking.await.unwrap(), commits);
     }
     assert_eq!(bank.pg.sql("SELECT sum(balance) FROM accounts"), "63");
@@ -149,7 +157,11 @@ async fn a_dropped_transaction_leaves_nothing() {
     for rollback in [true, false] {
         let mut transaction = begin(&bank.db, 1, Capture::Off).await;
         assert_eq!(transaction.execute(&delete, &access).await.unwrap().changed, 3);
-        if rollback { transaction.rollback().await } else { drop(transaction) }
+        if rollback {
+            transaction.rollback().await
+        } else {
+            drop(transaction)
+        }
         // The same marker: it waits until the dropped one is gone.
         begin(&bank.db, 1, Capture::Off).await.rollback().await;
         assert_eq!(bank.pg.sql("SELECT count(*), (SELECT count(*) FROM wflo_effects) FROM accounts"), "3|0");
@@ -163,12 +175,21 @@ async fn a_failed_statement_changes_nothing_and_the_transaction_goes_on() {
     let mut transaction = begin(&bank.db, 1, Capture::Off).await;
     let first = statement("UPDATE accounts SET balance = 1 WHERE id = 1", &[]);
     transaction.execute(&first, &access).await.unwrap();
-    for sql in ["UPDATE accounts SET status = 'same'", "INSERT INTO accounts VALUES (9, 'eve', 'e', 0), (10, 'f', 'e', 0)"] {
+    for sql in [
+        "UPDATE accounts SET status = 'same'",
+        "INSERT INTO accounts VALUES (9, 'eve', 'e', 0), (10, 'f', 'e', 0)",
+    ] {
         let error = transaction.execute(&statement(sql, &[]), &access).await.unwrap_err();
-        assert!(matches!(&error, DbError::Constraint(text) if text.contains("accounts_status_key")), "{sql}: {error}");
+        assert!(
+            matches!(&error, DbError::Constraint(text) if text.contains("accounts_status_key")),
+            "{sql}: {error}"
+        );
     }
     let query = statement("SELECT 1 / (balance - 1) FROM accounts WHERE id = 1", &[]);
-    assert!(matches!(transaction.query(&query, &access, QueryLimits::default()).await, Err(DbError::Invalid(_))));
+    assert!(matches!(
+        transaction.query(&query, &access, QueryLimits::default()).await,
+        Err(DbError::Invalid(_))
+    ));
     let denied = statement("DELETE FROM wflo_effects", &[]);
     assert!(matches!(transaction.execute(&denied, &access).await, Err(DbError::Denied(_))));
     transaction.commit().await.unwrap();
@@ -215,8 +236,11 @@ async fn constraints_that_wait_for_the_commit_speak_before_it() {
 
 #[tokio::test]
 async fn writers_take_their_turns_and_those_who_wait_too_long_are_told() {
-    let options =
-        PostgresOptions { writers: 1, transaction_timeout: Duration::from_millis(80), ..PostgresOptions::default() };
+    let options = PostgresOptions {
+        writers: 1,
+        transaction_timeout: Duration::from_millis(80),
+        ..PostgresOptions::default()
+    };
     let bank = bank_for(SCHEMA, &access(&["accounts"], &["accounts"]), options).await;
     let first = begin(&bank.db, 1, Capture::Off).await;
     assert!(matches!(bank.db.begin(&marker(2), Capture::Off).await, Err(DbError::Unavailable(_))));
@@ -249,7 +273,8 @@ const ENDLESS: &str = "SELECT count(*) FROM generate_series(1, 1000000000) a, ge
 
 #[tokio::test]
 async fn what_takes_too_long_is_stopped_and_leaves_its_transaction() {
-    let options = PostgresOptions { statement_timeout: Duration::from_millis(50), ..PostgresOptions::default() };
+    let options =
+        PostgresOptions { statement_timeout: Duration::from_millis(50), ..PostgresOptions::default() };
     let bank = bank_for(SCHEMA, &access(&["accounts"], &["accounts"]), options).await;
     let short = QueryLimits { time: Duration::from_millis(50), ..QueryLimits::default() };
     let error = bank.db.query(&statement(ENDLESS, &[]), &DbAccess::default(), short).await.unwrap_err();

@@ -77,7 +77,10 @@ async fn inserts_updates_and_deletes_are_told_with_their_rows() {
     )
     .await;
     let table = &changes.tables[0];
-    assert_eq!((table.key_columns.join(","), table.columns.join(",")), ("id".into(), "id,status,balance".into()));
+    assert_eq!(
+        (table.key_columns.join(","), table.columns.join(",")),
+        ("id".into(), "id,status,balance".into())
+    );
     let text = |text: &str| SqlValue::Text(text.into());
     let row = |status: &str| vec![text("A"), text(status), SqlValue::Integer(9_007_199_254_740_993)];
     let expected = RowChange::Update { key: vec![text("A")], before: row("active"), after: row("blocked") };
@@ -130,7 +133,13 @@ async fn every_type_is_put_back_exactly() {
             (1e-300, 1e30, '', '1', '\"x\"', '1969-12-31 23:59:59.999999', NULL, NULL, NULL, NULL, 'sad', '{{1,2},{3,4}}', NULL, '', '', NULL, NULL, NULL);";
     let change = "UPDATE t SET f = 1, n = 2, b = '\\x01', j = '[]', jb = '[]', at = now(), ts = NULL, d = NULL, iv = '1 day', u = NULL, m = 'sad',
         xs = '{9}', ip = NULL, c = 'zz', \"odd \"\"name\" = 'z', r = NULL, x = NULL, bits = NULL WHERE id < 3";
-    check(schema, &["t"], &[change, "DELETE FROM t WHERE id = 3"], &["t update 1", "t update 2", "t delete 3"]).await;
+    check(
+        schema,
+        &["t"],
+        &[change, "DELETE FROM t WHERE id = 3"],
+        &["t update 1", "t update 2", "t delete 3"],
+    )
+    .await;
     // A value that is no number is the same as itself.
     check(schema, &["t"], &["UPDATE t SET f = f, n = n WHERE id = 2"], &[]).await;
 }
@@ -146,17 +155,21 @@ async fn what_triggers_and_foreign_keys_do_is_told_and_undone() {
         INSERT INTO orders VALUES (1, 10, 'old');
         INSERT INTO lines VALUES (1, 1), (2, 1);
         INSERT INTO notes VALUES (1, 2);
-        CREATE FUNCTION count() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN
+        CREATE FUNCTION tally() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN
             UPDATE totals SET amount = amount + coalesce(NEW.amount, 0) - coalesce(OLD.amount, 0), changes = changes + 1;
             IF TG_OP = 'INSERT' THEN UPDATE orders SET state = 'counted' WHERE id = NEW.id; END IF;
             RETURN NULL;
         END $$;
-        CREATE TRIGGER a_first AFTER INSERT OR DELETE ON orders FOR EACH ROW EXECUTE FUNCTION count();";
+        CREATE TRIGGER a_first AFTER INSERT OR DELETE ON orders FOR EACH ROW EXECUTE FUNCTION tally();";
     let tables = ["orders", "totals", "lines", "notes"];
     let insert = "INSERT INTO orders (id, amount) VALUES (2, 5)";
     let changes = check(schema, &tables, &[insert], &["orders insert 2", "totals update 1"]).await;
     let RowChange::Insert { after, .. } = &changes.tables[0].rows[0] else { panic!("{changes:?}") };
-    assert_eq!(after[2], SqlValue::Text("counted".into()), "the trigger's change came before ours in the log");
+    assert_eq!(
+        after[2],
+        SqlValue::Text("counted".into()),
+        "the trigger's change came before ours in the log"
+    );
     check(
         schema,
         &tables,
@@ -188,7 +201,10 @@ async fn what_cannot_be_kept_is_refused_before_it_commits() {
     assert!(transaction.changes(ChangeLimits::default()).await.unwrap().is_empty());
     transaction.execute(&statement("INSERT INTO t VALUES (11)", &[]), &all).await.unwrap();
     let spilt = transaction.changes(ChangeLimits::default()).await;
-    assert!(matches!(&spilt, Err(DbError::Invalid(said)) if said.starts_with("table `hidden` has no trigger")), "{spilt:?}");
+    assert!(
+        matches!(&spilt, Err(DbError::Invalid(said)) if said.starts_with("table `hidden` has no trigger")),
+        "{spilt:?}"
+    );
     transaction.rollback().await;
     let names = ["loose", "t", "hidden", "nothing"].map(str::to_owned);
     let found = bank.db.uncapturable(&names).await.unwrap();
@@ -222,7 +238,10 @@ async fn a_failed_statement_is_not_told_and_nothing_is_kept_where_nobody_asked()
 #[tokio::test]
 async fn a_row_that_somebody_changed_since_is_left_and_reported() {
     let bank = bank(ACCOUNTS, &["accounts"]).await;
-    let statements = ["UPDATE accounts SET status = 'blocked'", "INSERT INTO accounts VALUES ('D', 'x', 1), ('E', 'x', 1)"];
+    let statements = [
+        "UPDATE accounts SET status = 'blocked'",
+        "INSERT INTO accounts VALUES ('D', 'x', 1), ('E', 'x', 1)",
+    ];
     let changes = changed(&bank, 1, &["accounts"], &statements).await;
     bank.pg.sql(
         "UPDATE accounts SET status = 'closed' WHERE id = 'B'; UPDATE accounts SET balance = 2 WHERE id = 'D';
@@ -234,7 +253,10 @@ async fn a_row_that_somebody_changed_since_is_left_and_reported() {
     assert_eq!(conflicts, [(&text("B"), &ConflictReason::Changed), (&text("D"), &ConflictReason::Changed)]);
     let status = |row: &Option<Vec<SqlValue>>| row.as_ref().unwrap()[1].clone();
     let b = &undone.conflicts[0];
-    assert_eq!([status(&b.expected), status(&b.found), status(&b.wanted)], ["blocked", "closed", "active"].map(text));
+    assert_eq!(
+        [status(&b.expected), status(&b.found), status(&b.wanted)],
+        ["blocked", "closed", "active"].map(text)
+    );
     // A, C and E are as they were: E is gone, whoever did it.
     assert_eq!(undone.rows, 3);
     let left = bank.pg.sql("SELECT string_agg(id || ' ' || status, ',' ORDER BY id) FROM accounts");
@@ -267,10 +289,12 @@ async fn no_row_of_others_changes_with_a_row_that_is_put_back() {
     // Somebody else refers to a row that the step inserted, and has taken a unique value that it gave up.
     bank.pg.sql("INSERT INTO c VALUES (31, 4); INSERT INTO p VALUES (5, 'one')");
     let undone = undo(&bank, 1, &changes).await;
-    let reasons: Vec<_> = undone.conflicts.iter().map(|it| format!("{} {}: {}", it.table, it.key[0], it.reason)).collect();
+    let reasons: Vec<_> =
+        undone.conflicts.iter().map(|it| format!("{} {}: {}", it.table, it.key[0], it.reason)).collect();
     let unique = "p 1: duplicate key value violates unique constraint \"p_u_key\"";
     assert_eq!(reasons, ["p 4: rows of `c` refer to it", unique]);
-    let ids = |table: &str| bank.pg.sql(&format!("SELECT string_agg(id::text, ',' ORDER BY id) FROM {table}"));
+    let ids =
+        |table: &str| bank.pg.sql(&format!("SELECT string_agg(id::text, ',' ORDER BY id) FROM {table}"));
     assert_eq!([ids("p"), ids("c"), ids("self")], ["1,2,4,5", "20,31", ""]);
 }
 
@@ -280,6 +304,8 @@ async fn a_table_of_another_form_is_left() {
     let changes = changed(&bank, 1, &["accounts"], &["DELETE FROM accounts WHERE id = 'A'"]).await;
     bank.pg.sql("ALTER TABLE accounts DROP COLUMN balance");
     let undone = undo(&bank, 1, &changes).await;
-    assert!(matches!(&undone.conflicts[0].reason, ConflictReason::Schema { message } if message.contains("`balance`")));
+    assert!(
+        matches!(&undone.conflicts[0].reason, ConflictReason::Schema { message } if message.contains("`balance`"))
+    );
     assert_eq!(bank.pg.sql("SELECT count(*) FROM accounts"), "2");
 }

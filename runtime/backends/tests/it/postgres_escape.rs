@@ -24,8 +24,9 @@ async fn vault() -> Bank {
 }
 
 fn everything(bank: &Bank) -> String {
-    let tables = ["transactions", "accounts", "wflo_effects", "wflo_changes", "pg_authid", "pg_class", "pg_proc"];
-    let rows = tables.map(|table| format!("SELECT md5(string_agg(t::text, ';' ORDER BY t::text)) FROM {table} t;"));
+    let tables = ["transactions", "accounts", "wflo_effects", "wflo_changes", "pg_class", "pg_proc"];
+    let rows =
+        tables.map(|table| format!("SELECT md5(string_agg(t::text, ';' ORDER BY t::text)) FROM {table} t;"));
     bank.pg.superuser(&rows.concat())
 }
 
@@ -151,9 +152,12 @@ async fn columns_that_are_not_granted_are_not_there() {
         let told = query(sql).await;
         assert!(matches!(&told, Err(DbError::Invalid(text)) if !text.contains("s3cret")), "{sql}: {told:?}");
     }
-    let natural = query("SELECT id FROM accounts NATURAL JOIN (VALUES ('s3cret-1')) v (secret)").await.unwrap();
+    let natural =
+        query("SELECT id FROM accounts NATURAL JOIN (VALUES ('s3cret-1')) v (secret)").await.unwrap();
     assert_eq!(natural.rows.len(), 2, "the column took part in the join");
-    for row in [query("SELECT a FROM accounts a").await, query("SELECT to_json(accounts) FROM accounts").await] {
+    for row in
+        [query("SELECT a FROM accounts a").await, query("SELECT to_json(accounts) FROM accounts").await]
+    {
         assert!(!format!("{:?}", row.unwrap()).contains("s3cret"));
     }
 }
@@ -192,16 +196,38 @@ async fn a_role_that_may_do_more_is_refused_with_a_sentence() {
     let (read, write) = (bank.pg.name().to_owned() + "_read", bank.pg.name().to_owned() + "_write");
     let other = bank.pg.name().to_owned() + "_other";
     for (make, unmake, says) in [
-        (format!("GRANT pg_read_all_data TO {read}"), format!("REVOKE pg_read_all_data FROM {read}"), "is a member of `pg_read_all_data`"),
         (
-            format!("CREATE ROLE {other}; CREATE TABLE salaries (a int); GRANT SELECT ON salaries TO {other}; GRANT {other} TO {write}"),
+            format!("GRANT pg_read_all_data TO {read}"),
+            format!("REVOKE pg_read_all_data FROM {read}"),
+            "is a member of `pg_read_all_data`",
+        ),
+        (
+            format!(
+                "CREATE ROLE {other}; CREATE TABLE salaries (a int); GRANT SELECT ON salaries TO {other}; GRANT {other} TO {write}"
+            ),
             format!("DROP TABLE salaries; DROP ROLE {other}"),
             "may read `salaries` as a member of another role",
         ),
-        (format!("GRANT UPDATE ON accounts TO {read}"), format!("REVOKE UPDATE ON accounts FROM {read}"), "is for reading, and may write `accounts`"),
-        (format!("GRANT EXECUTE ON FUNCTION tell() TO {write}"), format!("REVOKE EXECUTE ON FUNCTION tell() FROM {write}"), "may call `tell()`"),
-        (format!("GRANT CREATE ON SCHEMA public TO {write}"), format!("REVOKE CREATE ON SCHEMA public FROM {write}"), "in schema `public`"),
-        (format!("ALTER TABLE accounts OWNER TO {write}"), format!("ALTER TABLE accounts OWNER TO {}_owner", bank.pg.name()), "owns `accounts`"),
+        (
+            format!("GRANT UPDATE ON accounts TO {read}"),
+            format!("REVOKE UPDATE ON accounts FROM {read}"),
+            "is for reading, and may write `accounts`",
+        ),
+        (
+            format!("GRANT EXECUTE ON FUNCTION tell() TO {write}"),
+            format!("REVOKE EXECUTE ON FUNCTION tell() FROM {write}"),
+            "may call `tell()`",
+        ),
+        (
+            format!("GRANT CREATE ON SCHEMA public TO {write}"),
+            format!("REVOKE CREATE ON SCHEMA public FROM {write}"),
+            "in schema `public`",
+        ),
+        (
+            format!("ALTER TABLE accounts OWNER TO {write}"),
+            format!("ALTER TABLE accounts OWNER TO {}_owner", bank.pg.name()),
+            "owns `accounts`",
+        ),
     ] {
         bank.pg.superuser(&make);
         let refused = walls(bank.db.walls(&granted).await.unwrap(), true);
@@ -216,7 +242,8 @@ async fn a_role_that_may_do_more_is_refused_with_a_sentence() {
     ] {
         bank.pg.superuser(&format!("ALTER ROLE {write} {attribute}"));
         // Connections that are kept were looked at when they were made.
-        let db = Postgres::new(&bank.pg.url("read"), Some(&bank.pg.url("write")), PostgresOptions::default()).unwrap();
+        let db = Postgres::new(&bank.pg.url("read"), Some(&bank.pg.url("write")), PostgresOptions::default())
+            .unwrap();
         let refused = walls(db.walls(&granted).await.unwrap(), true);
         assert!(refused.iter().any(|why| why.contains(says)), "{attribute}: {refused:?}");
         let denied = db.begin(&marker(1), Capture::Off).await.err();

@@ -44,8 +44,10 @@ fn text(text: &str) -> SqlValue {
 #[tokio::test]
 async fn values_go_in_and_come_out_as_they_were() {
     let types = Types::new();
-    types.pg.sql("CREATE TYPE mood AS ENUM ('glad', 'sad'); CREATE DOMAIN cents AS bigint CHECK (VALUE >= 0);
-                  GRANT USAGE ON SCHEMA public TO public");
+    types.pg.sql(
+        "CREATE TYPE mood AS ENUM ('glad', 'sad'); CREATE DOMAIN cents AS bigint CHECK (VALUE >= 0);
+                  GRANT USAGE ON SCHEMA public TO public",
+    );
     let decimal = |text: &str| SqlValue::Decimal(text.into());
     let json = |text: &str| SqlValue::Json(text.into());
     let instant = |text: &str| SqlValue::Timestamp(text.into());
@@ -131,18 +133,24 @@ async fn types_are_inferred_and_parameters_are_never_text_of_the_statement() {
     assert!(matches!(&row, Err(DbError::Invalid(text)) if text.contains("not both")), "{row:?}");
     let row = types.row("SELECT :b || '-' || :a || '-' || :b", &[text("1"), text("2")]).await.unwrap();
     assert_eq!(row, [text("1-2-1")]);
-    let row = types.row("SELECT count(*) FROM generate_series(1, 9) n WHERE n = ANY($1)", &[SqlValue::Json("[1,3,99]".into())]);
-    assert_eq!(row.await.unwrap(), [SqlValue::Integer(2)]);
-    let row = types.row("SELECT '2026-01-01'::date + $1, now() > $2", &[SqlValue::Integer(1), SqlValue::Timestamp("2000-01-01T00:00:00Z".into())]);
-    assert_eq!(row.await.unwrap(), [text("2026-01-02"), SqlValue::Boolean(true)]);
+    let among = [SqlValue::Json("[1,3,99]".into())];
+    let row =
+        types.row("SELECT count(*) FROM generate_series(1, 9) n WHERE n = ANY($1)", &among).await.unwrap();
+    assert_eq!(row, [SqlValue::Integer(2)]);
+    let given = [SqlValue::Integer(1), SqlValue::Timestamp("2000-01-01T00:00:00Z".into())];
+    let row = types.row("SELECT '2026-01-01'::date + $1::int, now() > $2", &given).await.unwrap();
+    assert_eq!(row, [text("2026-01-02"), SqlValue::Boolean(true)]);
 }
 
 #[tokio::test]
 async fn columns_keep_their_names_and_order_whatever_has_to_be_cast() {
     let types = Types::new();
     let sql = "SELECT n AS \"a b\", ARRAY[n], '1 day'::interval AS a, n AS a FROM generate_series(3, 1, -1) AS n ORDER BY n DESC LIMIT 2";
-    let rows = types.db.query(&statement(sql, &[]), &DbAccess::default(), QueryLimits::default()).await.unwrap();
+    let rows =
+        types.db.query(&statement(sql, &[]), &DbAccess::default(), QueryLimits::default()).await.unwrap();
     assert_eq!(rows.columns, ["a b", "array", "a", "a"]);
-    let row = |n: i64| vec![SqlValue::Integer(n), SqlValue::Json(format!("[{n}]")), text("1 day"), SqlValue::Integer(n)];
+    let row = |n: i64| {
+        vec![SqlValue::Integer(n), SqlValue::Json(format!("[{n}]")), text("1 day"), SqlValue::Integer(n)]
+    };
     assert_eq!(rows.rows, [row(3), row(2)]);
 }

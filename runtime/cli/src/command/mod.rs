@@ -3,6 +3,7 @@
 mod audit;
 mod check;
 mod cost;
+mod databases;
 mod decide;
 mod demo;
 mod estimate;
@@ -19,7 +20,7 @@ mod serve;
 use serde::Serialize;
 
 pub(crate) use self::cost::CostLine;
-use crate::args::{Approvals, Approve, Audit, Cli, Command, Global, Key, Policy};
+use crate::args::{Approvals, Approve, Audit, Cli, Command, Db, Global, Key, Policy};
 use crate::failure::{Code, Failure};
 use crate::project::Project;
 use crate::session::{self, Session};
@@ -46,6 +47,9 @@ pub(crate) async fn perform(cli: Cli) -> Result<Code, Failure> {
         }
         Command::Policy { command: Policy::Test { facts, input } } => {
             policy::test(&global, &facts, &input).await
+        }
+        Command::Db { command: Db::Prepare { label, print } } => {
+            databases::prepare(&global, &label, print).await
         }
         Command::Demo { folder } => tokio::task::block_in_place(|| demo::demo(&folder)),
         Command::Run(args) => {
@@ -155,6 +159,7 @@ async fn stored(
         | Command::Serve { .. }
         | Command::Demo { .. }
         | Command::Compile { .. }
+        | Command::Db { .. }
         | Command::Policy { .. }
         | Command::Key { .. }
         | Command::Audit { .. } => {

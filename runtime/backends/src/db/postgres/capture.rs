@@ -25,7 +25,8 @@ use crate::db::order::by_value;
 pub(super) const FORGET: &str = "DELETE FROM wflo_changes WHERE txid = pg_catalog.pg_current_xact_id()";
 
 /// The tables of which images are there.
-const CAPTURED: &str = "SELECT DISTINCT relation FROM wflo_changes WHERE txid = pg_catalog.pg_current_xact_id()";
+const CAPTURED: &str =
+    "SELECT DISTINCT relation FROM wflo_changes WHERE txid = pg_catalog.pg_current_xact_id()";
 
 /// The tables that this transaction has written to, by the server's own count.
 const TOUCHED: &str = "
@@ -139,10 +140,13 @@ async fn changed_rows(client: &Client, table: &Table, left: &mut Left) -> Result
         for mut image in images {
             let new = image.split_off(2 + width);
             let old = image.split_off(2);
-            let there = |at: usize, values: Vec<SqlValue>| (image[at] == SqlValue::Boolean(true)).then_some(values);
+            let there =
+                |at: usize, values: Vec<SqlValue>| (image[at] == SqlValue::Boolean(true)).then_some(values);
             let (old, new) = (there(0, old), there(1, new));
             let key_of = |values: &Option<Vec<SqlValue>>| {
-                values.as_ref().map(|values| table.key.iter().map(|&at| values[at].clone()).collect::<Vec<_>>())
+                values
+                    .as_ref()
+                    .map(|values| table.key.iter().map(|&at| values[at].clone()).collect::<Vec<_>>())
             };
             let (old_key, new_key) = (key_of(&old), key_of(&new));
             let mut count = |key: &[SqlValue], state: State, by: i64| {

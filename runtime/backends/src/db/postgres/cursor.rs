@@ -119,7 +119,8 @@ fn in_shapes(sql: &str, shapes: &[Shape]) -> String {
         return sql.to_owned();
     }
     let names: Vec<String> = (1..=shapes.len()).map(|n| quoted(&format!("c{n}"))).collect();
-    let columns = shapes.iter().zip(&names).map(|(shape, name)| shape.of_expression(&format!("wflo_q.{name}")));
+    let columns =
+        shapes.iter().zip(&names).map(|(shape, name)| shape.of_expression(&format!("wflo_q.{name}")));
     let columns: Vec<String> = columns.collect();
     format!("SELECT {} FROM ({sql}) AS wflo_q ({})", columns.join(", "), names.join(", "))
 }

@@ -109,11 +109,20 @@ impl Postgres {
 
     fn writer(&self) -> Result<&Login, DbError> {
         self.writer.as_ref().ok_or_else(|| {
-            DbError::Denied("the deployment binds the database for reading only; `write_url` would let steps write".into())
+            DbError::Denied(
+                "the deployment binds the database for reading only; `write_url` would let steps write"
+                    .into(),
+            )
         })
     }
 
-    async fn read(&self, lent: &Lent, sql: &str, statement: &Statement, limits: QueryLimits) -> Result<SqlRows, DbError> {
+    async fn read(
+        &self,
+        lent: &Lent,
+        sql: &str,
+        statement: &Statement,
+        limits: QueryLimits,
+    ) -> Result<SqlRows, DbError> {
         let begin =
             format!("BEGIN READ ONLY; SET LOCAL statement_timeout = {}", transaction::millis(limits.time));
         lent.batch(&begin).await?;

@@ -17,7 +17,9 @@ pub(super) fn translate(error: Error) -> DbError {
     };
     let (code, message) = (db.code(), db.message().to_owned());
     if *code == SqlState::T_R_SERIALIZATION_FAILURE || *code == SqlState::T_R_DEADLOCK_DETECTED {
-        return DbError::Interrupted(format!("somebody else changed the same rows at the same time: {message}"));
+        return DbError::Interrupted(format!(
+            "somebody else changed the same rows at the same time: {message}"
+        ));
     }
     if *code == SqlState::INSUFFICIENT_PRIVILEGE || *code == SqlState::READ_ONLY_SQL_TRANSACTION {
         return DbError::Denied(message);
@@ -50,8 +52,11 @@ pub(super) fn unavailable(error: DbError) -> DbError {
 
 /// An error whose message may repeat a value, without it.
 fn unfit(code: &SqlState, message: String) -> String {
-    let without_values =
-        [SqlState::DIVISION_BY_ZERO, SqlState::STRING_DATA_RIGHT_TRUNCATION, SqlState::CHARACTER_NOT_IN_REPERTOIRE];
+    let without_values = [
+        SqlState::DIVISION_BY_ZERO,
+        SqlState::STRING_DATA_RIGHT_TRUNCATION,
+        SqlState::CHARACTER_NOT_IN_REPERTOIRE,
+    ];
     match without_values.contains(code) {
         true => message,
         false => format!("a value is none of its type, or out of its range ({})", code.code()),

@@ -4,8 +4,8 @@ use std::ops::Deref;
 use std::time::Duration;
 
 use deadpool_postgres::{
-    ClientWrapper, Hook, HookError, Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime,
-    TimeoutType, Timeouts,
+    ClientWrapper, Hook, HookError, Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod,
+    Runtime, TimeoutType, Timeouts,
 };
 use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::{CancelToken, Client, Config};
@@ -50,7 +50,8 @@ impl Login {
             ))
         };
         let mut config: Config = url.parse().map_err(|_| wrong())?;
-        let Some(user) = config.get_user().map(ToOwned::to_owned) else { return Err(wrong()) };
+        let user =
+            config.get_user().filter(|user| !user.is_empty()).map(ToOwned::to_owned).ok_or_else(wrong)?;
         if config.get_hosts().is_empty() {
             return Err(wrong());
         }
@@ -60,9 +61,14 @@ impl Login {
             config.ssl_mode(if is_near { SslMode::Disable } else { SslMode::Require });
         }
         let tls = Tls::new()?;
-        let manager = Manager::from_config(config, tls.clone(), ManagerConfig { recycling_method: RecyclingMethod::Fast });
+        let manager = Manager::from_config(
+            config,
+            tls.clone(),
+            ManagerConfig { recycling_method: RecyclingMethod::Fast },
+        );
         let hook = Hook::async_fn(|client: &mut ClientWrapper, _| Box::pin(set_up(client)));
-        let pool = Pool::builder(manager).max_size(connections.max(1)).runtime(Runtime::Tokio1).post_create(hook);
+        let pool =
+            Pool::builder(manager).max_size(connections.max(1)).runtime(Runtime::Tokio1).post_create(hook);
         let pool = pool.build().map_err(|error| DbError::Other(error.to_string()))?;
         Ok(Self { pool, tls, user })
     }
@@ -87,9 +93,10 @@ impl Login {
                 DbError::Unavailable("the database is busy with other work of this host; try again".into())
             }
             PoolError::Timeout(_) => DbError::Unavailable("the database does not answer".into()),
-            PoolError::Backend(error) => {
-                DbError::Unavailable(format!("the database cannot be reached as `{user}`: {}", with_cause(&error)))
-            }
+            PoolError::Backend(error) => DbError::Unavailable(format!(
+                "the database cannot be reached as `{user}`: {}",
+                with_cause(&error)
+            )),
             PoolError::PostCreateHook(HookError::Message(why)) => DbError::Denied(why.into_owned()),
             PoolError::PostCreateHook(HookError::Backend(error)) => translate(error),
             other => DbError::Other(other.to_string()),

@@ -133,7 +133,9 @@ impl Preparation {
             line(String::new());
             match access {
                 TableAccess::All => line(format!("GRANT INSERT, UPDATE, DELETE ON {table} TO {role};")),
-                TableAccess::Columns(_) => line(format!("GRANT UPDATE{} ON {table} TO {role};", columns(access))),
+                TableAccess::Columns(_) => {
+                    line(format!("GRANT UPDATE{} ON {table} TO {role};", columns(access)))
+                }
             }
             // A rollback looks whether a row is as the step has left it.
             line(format!("GRANT SELECT ON {table} TO {role};"));

@@ -55,7 +55,8 @@ pub(super) async fn examine(
     grants: &DbAccess,
 ) -> Result<Vec<Wall>, DbError> {
     let mut found = Vec::new();
-    let mut say = |refused: bool, why: String| found.push(Wall { refused, why: format!("login role `{user}` {why}") });
+    let mut say =
+        |refused: bool, why: String| found.push(Wall { refused, why: format!("login role `{user}` {why}") });
     for row in client.query_typed(MEMBER_OF, &[]).await.map_err(translate)? {
         let (role, is_mighty): (String, bool) = (row.get(0), row.get(1));
         if is_mighty || role.starts_with("pg_") {
@@ -73,13 +74,23 @@ pub(super) async fn examine(
             Kind::Owned => say(true, format!("owns {names}, and so may do anything to it")),
             Kind::ReaderWrites => say(true, format!("is for reading, and may write {names}")),
             Kind::ReadsAsMember => {
-                say(true, format!("may read {names} as a member of another role, and no step is granted that"));
+                say(
+                    true,
+                    format!("may read {names} as a member of another role, and no step is granted that"),
+                );
             }
             Kind::WritesAsMember => {
-                say(true, format!("may write {names} as a member of another role, and no step is granted that"));
+                say(
+                    true,
+                    format!("may write {names} as a member of another role, and no step is granted that"),
+                );
             }
-            Kind::Reads => say(false, format!("may read {names}, and no step of this workflow is granted that")),
-            Kind::Writes => say(false, format!("may write {names}, and no step of this workflow is granted that")),
+            Kind::Reads => {
+                say(false, format!("may read {names}, and no step of this workflow is granted that"))
+            }
+            Kind::Writes => {
+                say(false, format!("may write {names}, and no step of this workflow is granted that"))
+            }
         }
     }
     for row in client.query_typed(FUNCTIONS, &[]).await.map_err(translate)? {
@@ -108,7 +119,13 @@ enum Kind {
 struct Tables(BTreeMap<Kind, BTreeSet<String>>);
 
 impl Tables {
-    fn add(&mut self, name: String, [itself, reads, writes, owns]: [bool; 4], is_reader: bool, grants: &DbAccess) {
+    fn add(
+        &mut self,
+        name: String,
+        [itself, reads, writes, owns]: [bool; 4],
+        is_reader: bool,
+        grants: &DbAccess,
+    ) {
         let granted = |of: &BTreeMap<String, TableAccess>| of.contains_key(&name);
         let may_read = grants.whole || granted(&grants.read) || (!is_reader && granted(&grants.write));
         let may_write = grants.whole || granted(&grants.write);

@@ -70,7 +70,9 @@ impl Found {
             Self::Nothing => None,
             Self::Uncapturable(why) => Some(why),
             Self::Table(table) if table.captured => None,
-            Self::Table(_) => Some("has no trigger that keeps its changes, which `wflo db prepare` makes".into()),
+            Self::Table(_) => {
+                Some("has no trigger that keeps its changes, which `wflo db prepare` makes".into())
+            }
         }
     }
 }
@@ -115,7 +117,8 @@ async fn found(client: &Client, relation: &str, params: &[Param<'_>]) -> Result<
         return Ok(Found::Nothing);
     };
     let (oid, schema, table): (u32, String, String) = (row.get(0), row.get(1), row.get(2));
-    let (is_first, is_table, key): (Option<bool>, bool, Option<Vec<i16>>) = (row.get(3), row.get(4), row.get(5));
+    let (is_first, is_table, key): (Option<bool>, bool, Option<Vec<i16>>) =
+        (row.get(3), row.get(4), row.get(5));
     if !is_table {
         let is_view: bool = row.get(7);
         let what = if is_view { "is a view" } else { "is partitioned, foreign, or no table" };
@@ -128,8 +131,11 @@ async fn found(client: &Client, relation: &str, params: &[Param<'_>]) -> Result<
         numbers.push(row.get(1));
         columns.push(Column { name: row.get(0), shape: shape(row.get(2), row.get(3), row.get(4)) });
     }
-    let key: Option<Vec<usize>> = key.iter().map(|of| numbers.iter().position(|number| number == of)).collect();
-    let Some(key) = key else { return Ok(Found::Uncapturable("has a generated column in its primary key".into())) };
+    let key: Option<Vec<usize>> =
+        key.iter().map(|of| numbers.iter().position(|number| number == of)).collect();
+    let Some(key) = key else {
+        return Ok(Found::Uncapturable("has a generated column in its primary key".into()));
+    };
     let name = if is_first == Some(true) { table.clone() } else { format!("{schema}.{table}") };
     let sql = format!("{}.{}", quoted(&schema), quoted(&table));
     Ok(Found::Table(Table { oid, name, sql, columns, key, captured: row.get(6) }))

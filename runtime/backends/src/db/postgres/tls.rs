@@ -34,7 +34,8 @@ impl Tls {
 /// One connection that is being made secret.
 pub(super) struct Connect {
     config: Arc<ClientConfig>,
-    name: ServerName<'static>,
+    /// What the server has to prove; none for a socket of this machine, which nobody asks to be secret.
+    name: Option<ServerName<'static>>,
 }
 
 /// A connection that is secret.
@@ -46,8 +47,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> MakeTlsConnect<S> for T
     type Error = io::Error;
 
     fn make_tls_connect(&mut self, host: &str) -> Result<Connect, io::Error> {
-        let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
-        Ok(Connect { config: Arc::clone(&self.0), name })
+        Ok(Connect { config: Arc::clone(&self.0), name: ServerName::try_from(host.to_owned()).ok() })
     }
 }
 
@@ -57,7 +57,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> TlsConnect<S> for Conne
     type Future = Pin<Box<dyn Future<Output = Result<Stream<S>, io::Error>> + Send>>;
 
     fn connect(self, stream: S) -> Self::Future {
-        Box::pin(async move { TlsConnector::from(self.config).connect(self.name, stream).await.map(Stream) })
+        Box::pin(async move {
+            let name = self
+                .name
+                .ok_or_else(|| io::Error::other("the host has no name that a certificate could be for"))?;
+            TlsConnector::from(self.config).connect(name, stream).await.map(Stream)
+        })
     }
 }
 
@@ -68,7 +73,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream for Stream<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Stream<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.0).poll_read(cx, buf)
     }
 }

@@ -73,7 +73,11 @@ pub(super) async fn begin(
         Capture::Off => "",
     };
     lent.batch(&format!("SET LOCAL statement_timeout = {time}{captures}")).await?;
-    let open = Open { lent: Some(lent), captures: capture == Capture::On, statement_timeout: options.statement_timeout };
+    let open = Open {
+        lent: Some(lent),
+        captures: capture == Capture::On,
+        statement_timeout: options.statement_timeout,
+    };
     Ok(Some(open))
 }
 
@@ -131,7 +135,8 @@ impl Open {
         statement: &Statement,
         limits: QueryLimits,
     ) -> Result<SqlRows, DbError> {
-        let begin = format!("SAVEPOINT wflo_statement; SET LOCAL statement_timeout = {}", millis(limits.time));
+        let begin =
+            format!("SAVEPOINT wflo_statement; SET LOCAL statement_timeout = {}", millis(limits.time));
         lent.batch(&begin).await?;
         let rows = collect(lent, sql, &statement.params, limits).await?;
         lent.batch(&format!("SET LOCAL statement_timeout = {}", millis(self.statement_timeout))).await?;

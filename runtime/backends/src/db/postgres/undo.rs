@@ -33,7 +33,9 @@ pub(super) async fn undo(client: &Client, changes: &ChangeSet) -> Result<Undone,
             Ok(table) => table,
             Err(message) => {
                 let reason = ConflictReason::Schema { message };
-                undone.conflicts.extend(change.rows.iter().map(|row| conflict(change, row, None, reason.clone())));
+                undone
+                    .conflicts
+                    .extend(change.rows.iter().map(|row| conflict(change, row, None, reason.clone())));
                 continue;
             }
         };
@@ -84,7 +86,8 @@ pub(super) async fn undo(client: &Client, changes: &ChangeSet) -> Result<Undone,
         if one.is(found.as_deref(), one.row.before()) {
             undone.rows += 1;
         } else {
-            let reason = ConflictReason::Constraint { message: "a trigger of the database changes it again".into() };
+            let reason =
+                ConflictReason::Constraint { message: "a trigger of the database changes it again".into() };
             undone.conflicts.push(conflict(one.change, one.row, found, reason));
         }
     }
@@ -200,7 +203,9 @@ impl One<'_> {
 
     /// A condition that the row with the key is; its parameters stand after `before` others.
     fn by_key(&self, before: usize) -> String {
-        let same = (1 + before..).zip(&self.change.key_columns).map(|(n, column)| format!("{} = ${n}", quoted(column)));
+        let same = (1 + before..)
+            .zip(&self.change.key_columns)
+            .map(|(n, column)| format!("{} = ${n}", quoted(column)));
         same.collect::<Vec<_>>().join(" AND ")
     }
 
@@ -210,6 +215,7 @@ impl One<'_> {
         for key in keys {
             let (child, name, from, to): (String, String, Vec<String>, Vec<String>) =
                 (key.get(0), key.get(1), key.get(2), key.get(3));
+            let is_itself = key.get::<_, u32>(4) == self.table.oid;
             let values = |row: &[SqlValue]| -> Option<Vec<SqlValue>> {
                 let at = |column: &String| self.change.columns.iter().position(|name| name == column);
                 to.iter().map(|column| Some(row[at(column)?].clone())).collect()
@@ -221,7 +227,7 @@ impl One<'_> {
             }
             let same = (1..).zip(&from).map(|(n, column)| format!("r.{} = ${n}", quoted(column)));
             let same = same.collect::<Vec<_>>().join(" AND ");
-            let itself = if child == self.table.sql {
+            let itself = if is_itself {
                 let own = (1 + from.len()..).zip(&self.change.key_columns);
                 let own: Vec<_> = own.map(|(n, column)| format!("r.{} = ${n}", quoted(column))).collect();
                 format!(" AND NOT ({})", own.join(" AND "))
@@ -247,7 +253,8 @@ const REFERRING: &str = "
            ARRAY(SELECT a.attname::text FROM unnest(f.conkey) WITH ORDINALITY AS k(n, i)
                  JOIN pg_attribute a ON a.attrelid = f.conrelid AND a.attnum = k.n ORDER BY k.i),
            ARRAY(SELECT a.attname::text FROM unnest(f.confkey) WITH ORDINALITY AS k(n, i)
-                 JOIN pg_attribute a ON a.attrelid = f.confrelid AND a.attnum = k.n ORDER BY k.i)
+                 JOIN pg_attribute a ON a.attrelid = f.confrelid AND a.attnum = k.n ORDER BY k.i),
+           f.conrelid
     FROM pg_constraint f JOIN pg_class c ON c.oid = f.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE f.contype = 'f' AND f.confrelid = $1 ORDER BY 1, f.conname";
 

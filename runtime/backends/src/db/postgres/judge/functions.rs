@@ -78,9 +78,26 @@ mod tests {
         assert_eq!(PURE, sorted);
         assert!(is_pure("sum"));
         for name in [
-            "set_config", "current_setting", "pg_sleep", "pg_read_file", "lo_import", "dblink", "query_to_xml",
-            "table_to_xml", "ts_stat", "nextval", "currval", "pg_advisory_lock", "pg_notify", "random", "version",
-            "current_user", "pg_terminate_backend", "txid_current", "has_table_privilege", "obj_description",
+            "set_config",
+            "current_setting",
+            "pg_sleep",
+            "pg_read_file",
+            "lo_import",
+            "dblink",
+            "query_to_xml",
+            "table_to_xml",
+            "ts_stat",
+            "nextval",
+            "currval",
+            "pg_advisory_lock",
+            "pg_notify",
+            "random",
+            "version",
+            "current_user",
+            "pg_terminate_backend",
+            "txid_current",
+            "has_table_privilege",
+            "obj_description",
         ] {
             assert!(!is_pure(name), "{name}");
         }

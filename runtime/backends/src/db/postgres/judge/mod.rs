@@ -54,7 +54,8 @@ pub(super) struct Judged {
 /// [`DbError::Denied`] for anything `access` does not allow, [`DbError::Invalid`] for what is not understood.
 pub(super) fn judge(sql: &str, access: &DbAccess, purpose: Purpose) -> Result<Judged, DbError> {
     let text = Text::read(sql)?;
-    let parsed = Parser::new(&PostgreSqlDialect {}).with_tokens_with_locations(text.tokens()).parse_statements();
+    let parsed =
+        Parser::new(&PostgreSqlDialect {}).with_tokens_with_locations(text.tokens()).parse_statements();
     let statement = match parsed.as_deref() {
         Ok([statement]) => statement,
         Ok(_) => return Err(DbError::Invalid("the statement is not one".into())),
@@ -103,7 +104,8 @@ mod tests {
     use super::{Purpose, judge};
 
     fn access() -> DbAccess {
-        let columns = |names: &[&str]| TableAccess::Columns(names.iter().map(|it| (*it).to_owned()).collect());
+        let columns =
+            |names: &[&str]| TableAccess::Columns(names.iter().map(|it| (*it).to_owned()).collect());
         DbAccess {
             read: [
                 ("orders".to_owned(), TableAccess::All),
@@ -165,7 +167,8 @@ mod tests {
             "DELETE FROM log",
             "WITH old AS (SELECT id FROM orders WHERE amount < 0) DELETE FROM orders WHERE id IN (SELECT id FROM old)",
         ] {
-            let judged = judge(sql, &access(), Purpose::Execute).unwrap_or_else(|error| panic!("{sql}: {error}"));
+            let judged =
+                judge(sql, &access(), Purpose::Execute).unwrap_or_else(|error| panic!("{sql}: {error}"));
             assert_eq!(judged.written.len(), 1, "{sql}");
             refused(Purpose::Query, sql);
         }
@@ -199,13 +202,19 @@ mod tests {
         // It is the table itself, not the expression: that is not recursive.
         refused(Purpose::Query, "WITH secrets AS (SELECT * FROM secrets) SELECT * FROM secrets");
         refused(Purpose::Query, "WITH a AS (SELECT * FROM b), b AS (SELECT 1) SELECT * FROM a");
-        refused(Purpose::Query, "SELECT * FROM (WITH secrets AS (SELECT 1) SELECT * FROM secrets) x, secrets");
+        refused(
+            Purpose::Query,
+            "SELECT * FROM (WITH secrets AS (SELECT 1) SELECT * FROM secrets) x, secrets",
+        );
         refused(Purpose::Query, "WITH orders AS (SELECT 1) SELECT * FROM orders, secrets");
         refused(Purpose::Query, "WITH secrets AS (SELECT 1) SELECT * FROM public.secrets");
         refused(Purpose::Query, "WITH \"Secrets\" AS (SELECT 1) SELECT * FROM secrets");
         refused(Purpose::Execute, "WITH secrets AS (SELECT 1) DELETE FROM secrets");
         allowed(Purpose::Query, "WITH SECRETS AS (SELECT 1) SELECT * FROM secrets");
-        allowed(Purpose::Query, "WITH a AS (SELECT 1), b AS (SELECT * FROM a) SELECT * FROM b, (SELECT * FROM a) c");
+        allowed(
+            Purpose::Query,
+            "WITH a AS (SELECT 1), b AS (SELECT * FROM a) SELECT * FROM b, (SELECT * FROM a) c",
+        );
     }
 
     #[test]
@@ -264,7 +273,8 @@ mod tests {
 
     #[test]
     fn a_write_of_columns_updates_and_reads_no_others() {
-        let columns = |names: &[&str]| TableAccess::Columns(names.iter().map(|it| (*it).to_owned()).collect());
+        let columns =
+            |names: &[&str]| TableAccess::Columns(names.iter().map(|it| (*it).to_owned()).collect());
         let access = DbAccess {
             read: [("orders".to_owned(), columns(&["id"]))].into(),
             write: [("orders".to_owned(), columns(&["note"]))].into(),

@@ -32,9 +32,9 @@ impl Text {
                 "the statement holds a NUL or a byte order mark; pass such text as a parameter".into(),
             ));
         }
-        let raw = Tokenizer::new(&PostgreSqlDialect {}, sql).tokenize().map_err(|error| {
-            DbError::Invalid(format!("the statement is no SQL: {}", error.message))
-        })?;
+        let raw = Tokenizer::new(&PostgreSqlDialect {}, sql)
+            .tokenize()
+            .map_err(|error| DbError::Invalid(format!("the statement is no SQL: {}", error.message)))?;
         let mut tokens = with_parameters(raw)?;
         while tokens.last() == Some(&Token::SemiColon) {
             tokens.pop();
@@ -139,7 +139,9 @@ fn with_parameters(raw: Vec<Token>) -> Result<Vec<Token>, DbError> {
 /// A token in its plain form.
 fn plain(token: Token) -> Result<Token, DbError> {
     let unclear = |what: &str| {
-        Err(DbError::Invalid(format!("the statement holds {what}; pass it as a parameter, or write it plainly")))
+        Err(DbError::Invalid(format!(
+            "the statement holds {what}; pass it as a parameter, or write it plainly"
+        )))
     };
     match token {
         Token::EscapedStringLiteral(text) => Ok(Token::SingleQuotedString(text)),

@@ -5,9 +5,10 @@ use std::ops::ControlFlow;
 use std::ptr;
 
 use sqlparser::ast::{
-    Assignment, AssignmentTarget, BinaryOperator, DataType, Delete, Expr, FromTable, Function, FunctionArguments,
-    Ident, Insert, ObjectName, ObjectNamePart, OnConflictAction, OnInsert, Query, Select, SelectFlavor, SetExpr,
-    Spanned as _, Statement, TableFactor, TableObject, TableWithJoins, Update, Visit, Visitor,
+    Assignment, AssignmentTarget, BinaryOperator, DataType, Delete, Expr, FromTable, Function,
+    FunctionArguments, Ident, Insert, ObjectName, ObjectNamePart, OnConflictAction, OnInsert, OrderByExpr,
+    OrderBySort, Query, Select, SelectFlavor, SetExpr, Spanned as _, Statement, TableFactor, TableObject,
+    TableWithJoins, Update, Visit, Visitor,
 };
 use wflo_model::{DbAccess, TableAccess};
 use wflo_ports::DbError;
@@ -149,7 +150,9 @@ impl<'a> Walk<'a> {
         }
         match self.access.read.get(name) {
             Some(access) => ControlFlow::Continue(access.clone()),
-            None => denied(format!("the step may not read table `{name}`; a grant would be `read = [\"{name}\"]`")),
+            None => denied(format!(
+                "the step may not read table `{name}`; a grant would be `read = [\"{name}\"]`"
+            )),
         }
     }
 
@@ -161,14 +164,18 @@ impl<'a> Walk<'a> {
         };
         Self::reserved(&name)?;
         if self.purpose != Purpose::Execute {
-            return denied(format!("a query only reads, and this one would {verb} table `{name}`; use `execute`"));
+            return denied(format!(
+                "a query only reads, and this one would {verb} table `{name}`; use `execute`"
+            ));
         }
         let granted = match self.access.whole {
             true => Some(&TableAccess::All),
             false => self.access.write.get(&name),
         };
         let Some(granted) = granted else {
-            return denied(format!("the step may not {verb} table `{name}`; a grant would be `write = [\"{name}\"]`"));
+            return denied(format!(
+                "the step may not {verb} table `{name}`; a grant would be `write = [\"{name}\"]`"
+            ));
         };
         match (granted, columns) {
             (TableAccess::All, _) => {}
@@ -181,7 +188,9 @@ impl<'a> Walk<'a> {
                 for column in assignments.iter().flat_map(assigned) {
                     if !column.as_ref().is_some_and(|column| may.contains(column)) {
                         let column = column.unwrap_or_default();
-                        return denied(format!("the step may not update column `{column}` of table `{name}`"));
+                        return denied(format!(
+                            "the step may not update column `{column}` of table `{name}`"
+                        ));
                     }
                 }
             }
@@ -211,7 +220,9 @@ impl<'a> Walk<'a> {
                     return denied(format!("the step may not read column `{other}` of table `{name}`"));
                 }
                 if tells {
-                    return denied(format!("the step may not read all of table `{name}`, which `RETURNING` may do"));
+                    return denied(format!(
+                        "the step may not read all of table `{name}`, which `RETURNING` may do"
+                    ));
                 }
             }
         }
@@ -275,7 +286,9 @@ impl<'a> Walk<'a> {
 
     fn delete(&mut self, delete: &Delete) -> Stop {
         let (FromTable::WithFromKeyword(from) | FromTable::WithoutKeyword(from)) = &delete.from;
-        let [table] = from.as_slice() else { return denied("a `DELETE` of this kind is never open to a step") };
+        let [table] = from.as_slice() else {
+            return denied("a `DELETE` of this kind is never open to a step");
+        };
         let name = self.table_of(table)?;
         let plain = delete.tables.is_empty()
             && delete.on_cluster.is_none()
@@ -308,7 +321,11 @@ impl<'a> Walk<'a> {
         if is_pure(&name) || (is_random(&name) && self.purpose == Purpose::Query) {
             if !is_grammar(&name) {
                 let (first, last) = place(at);
-                self.instead.push(Replacement { first, last, sql: format!("pg_catalog . {}", quoted(&name)) });
+                self.instead.push(Replacement {
+                    first,
+                    last,
+                    sql: format!("pg_catalog . {}", quoted(&name)),
+                });
             }
             ControlFlow::Continue(())
         } else if is_random(&name) {
@@ -328,7 +345,9 @@ impl<'a> Walk<'a> {
         match function.args {
             // Such as `current_date`, which is no name.
             FunctionArguments::None => match function.name.0.as_slice() {
-                [ObjectNamePart::Identifier(ident)] if is_grammar(&folded(ident)) => ControlFlow::Continue(()),
+                [ObjectNamePart::Identifier(ident)] if is_grammar(&folded(ident)) => {
+                    ControlFlow::Continue(())
+                }
                 _ => denied(format!("`{}` is never open to a step", function.name)),
             },
             _ => self.function(&function.name),
@@ -415,7 +434,11 @@ impl Visitor for Walk<'_> {
             && select.qualify.is_none()
             && select.value_table_mode.is_none()
             && select.flavor == SelectFlavor::Standard;
-        if plain { ControlFlow::Continue(()) } else { denied("a `SELECT` of this kind is never open to a step") }
+        if plain {
+            ControlFlow::Continue(())
+        } else {
+            denied("a `SELECT` of this kind is never open to a step")
+        }
     }
 
     fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> Stop {
@@ -450,6 +473,13 @@ impl Visitor for Walk<'_> {
         }
     }
 
+    fn pre_visit_order_by_expr(&mut self, by: &OrderByExpr) -> Stop {
+        match (&by.options.sort, &by.with_fill) {
+            (None | Some(OrderBySort::Asc | OrderBySort::Desc), None) => ControlFlow::Continue(()),
+            _ => denied("an order `USING` an operator is never open to a step"),
+        }
+    }
+
     fn pre_visit_relation(&mut self, at: &ObjectName) -> Stop {
         if self.target.is_some_and(|target| ptr::eq(target, at))
             || self.functions.iter().any(|function| ptr::eq(*function, at))
@@ -472,8 +502,13 @@ impl Visitor for Walk<'_> {
                 // They tell who is logged in, and sqlparser takes some of them for columns.
                 let name = folded(ident);
                 let own = ident.quote_style.is_none()
-                    && (name.starts_with("current_") || matches!(name.as_str(), "session_user" | "system_user" | "user"));
-                if own && !is_pure(&name) { denied(format!("`{name}` is never open to a step")) } else { ControlFlow::Continue(()) }
+                    && (name.starts_with("current_")
+                        || matches!(name.as_str(), "session_user" | "system_user" | "user"));
+                if own && !is_pure(&name) {
+                    denied(format!("`{name}` is never open to a step"))
+                } else {
+                    ControlFlow::Continue(())
+                }
             }
             Expr::Cast { data_type, format: None, .. } => Self::data_type(data_type),
             Expr::TypedString(typed) => Self::data_type(&typed.data_type),

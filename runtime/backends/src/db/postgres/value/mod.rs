@@ -112,7 +112,9 @@ fn read(of: &Type, raw: &[u8]) -> Result<SqlValue, Box<dyn Error + Sync + Send>>
         Type::OID => SqlValue::Integer(u32::from_sql(of, raw)?.into()),
         Type::FLOAT4 => SqlValue::Real(f32::from_sql(of, raw)?.into()),
         Type::FLOAT8 => SqlValue::Real(f64::from_sql(of, raw)?),
-        Type::NUMERIC => SqlValue::Decimal(numeric::to_text(raw).ok_or("a numeric value of an unknown form")?),
+        Type::NUMERIC => {
+            SqlValue::Decimal(numeric::to_text(raw).ok_or("a numeric value of an unknown form")?)
+        }
         Type::BYTEA => SqlValue::Blob(raw.to_vec()),
         Type::UUID => SqlValue::Uuid(uuid(raw)),
         Type::JSON => SqlValue::Json(text()?),
@@ -120,7 +122,9 @@ fn read(of: &Type, raw: &[u8]) -> Result<SqlValue, Box<dyn Error + Sync + Send>>
         Type::JSONB => SqlValue::Json(String::from_utf8(raw.get(1..).unwrap_or_default().to_vec())?),
         Type::DATE => SqlValue::Text(calendar::date(i32::from_be_bytes(raw.try_into()?))),
         Type::TIMESTAMP => SqlValue::Text(calendar::timestamp(i64::from_be_bytes(raw.try_into()?), "")),
-        Type::TIMESTAMPTZ => SqlValue::Timestamp(calendar::timestamp(i64::from_be_bytes(raw.try_into()?), "Z")),
+        Type::TIMESTAMPTZ => {
+            SqlValue::Timestamp(calendar::timestamp(i64::from_be_bytes(raw.try_into()?), "Z"))
+        }
         _ => SqlValue::Text(text()?),
     })
 }

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fmt::Write as _;
 
-use serde_json::Value;
+use serde::de::IgnoredAny;
 use tokio_postgres::types::private::BytesMut;
 use tokio_postgres::types::{Format, IsNull, Kind, ToSql, Type, to_sql_checked};
 use wflo_model::SqlValue;
@@ -49,7 +49,9 @@ pub(in crate::db::postgres) fn parameters<'v>(
         return Err(parameter_count(values.len(), types.len()));
     }
     let numbered = (1..).zip(values.zip(types));
-    numbered.map(|(at, (value, of))| text(value, of).map(Parameter).map_err(|what| mistyped(at, what, of))).collect()
+    numbered
+        .map(|(at, (value, of))| text(value, of).map(Parameter).map_err(|what| mistyped(at, what, of)))
+        .collect()
 }
 
 fn mistyped(at: usize, what: &str, of: &Type) -> DbError {
@@ -70,16 +72,15 @@ fn text(value: &SqlValue, of: &Type) -> Result<Option<String>, &'static str> {
     };
     Ok(Some(match value {
         SqlValue::Null => return Ok(None),
-        SqlValue::Blob(bytes) if *of == Type::BYTEA => bytes.iter().fold("\\x".to_owned(), |mut hex, byte| {
-            write!(hex, "{byte:02x}").expect("text takes whatever is written to it");
-            hex
-        }),
+        SqlValue::Blob(bytes) if *of == Type::BYTEA => {
+            bytes.iter().fold("\\x".to_owned(), |mut hex, byte| {
+                write!(hex, "{byte:02x}").expect("text takes whatever is written to it");
+                hex
+            })
+        }
         SqlValue::Blob(_) => return Err("bytes"),
         _ if *of == Type::BYTEA => return Err("no bytes"),
-        SqlValue::Json(json) if element.is_some() => {
-            let array: Value = serde_json::from_str(json).map_err(|_| "no JSON")?;
-            literal(&array).ok_or("JSON that is no array")?
-        }
+        SqlValue::Json(json) if element.is_some() => literal(json).ok_or("no JSON array")?,
         SqlValue::Boolean(value) => value.to_string(),
         SqlValue::Integer(n) => n.to_string(),
         SqlValue::Real(n) => real(*n),
@@ -108,21 +109,80 @@ fn real(n: f64) -> String {
     }
 }
 
-/// A JSON array as PostgreSQL writes arrays.
-fn literal(array: &Value) -> Option<String> {
-    let Value::Array(elements) = array else { return None };
-    let elements: Vec<String> = elements
-        .iter()
-        .map(|element| match element {
-            Value::Null => Some("NULL".to_owned()),
-            Value::Array(_) => literal(element),
-            Value::String(text) => Some(in_quotes(text)),
+/// A JSON array as PostgreSQL writes arrays; none for what is no JSON array. Numbers keep every digit, so the text is gone
+/// through rather than read into numbers.
+fn literal(json: &str) -> Option<String> {
+    // What is valid JSON can be gone through without looking for mistakes.
+    serde_json::from_str::<IgnoredAny>(json).ok()?;
+    let json = json.trim_ascii();
+    if !json.starts_with('[') {
+        return None;
+    }
+    let mut out = String::with_capacity(json.len());
+    let mut rest = json;
+    while let Some(first) = rest.chars().next() {
+        let length = match first {
+            '[' | ']' => {
+                out.push(if first == '[' { '{' } else { '}' });
+                1
+            }
+            '"' => {
+                let length = text_length(rest);
+                out.push_str(&in_quotes(&serde_json::from_str::<String>(&rest[..length]).ok()?));
+                length
+            }
             // An array of JSON has its elements as text.
-            Value::Object(_) => Some(in_quotes(&element.to_string())),
-            Value::Bool(_) | Value::Number(_) => Some(element.to_string()),
-        })
-        .collect::<Option<_>>()?;
-    Some(format!("{{{}}}", elements.join(",")))
+            '{' => {
+                let length = object_length(rest);
+                out.push_str(&in_quotes(&rest[..length]));
+                length
+            }
+            'n' => {
+                out.push_str("NULL");
+                4
+            }
+            _ => {
+                if !first.is_ascii_whitespace() {
+                    out.push(first);
+                }
+                first.len_utf8()
+            }
+        };
+        rest = &rest[length..];
+    }
+    Some(out)
+}
+
+/// The length of the JSON text that begins here, with its quotes.
+fn text_length(json: &str) -> usize {
+    let mut escaped = false;
+    for (at, byte) in json.bytes().enumerate().skip(1) {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            b'"' => return at + 1,
+            _ => {}
+        }
+    }
+    json.len()
+}
+
+/// The length of the JSON object that begins here.
+fn object_length(json: &str) -> usize {
+    let (mut at, mut depth) = (0, 0_usize);
+    while let Some(byte) = json.as_bytes().get(at) {
+        match byte {
+            b'"' => at += text_length(&json[at..]) - 1,
+            b'{' => depth += 1,
+            b'}' => depth -= 1,
+            _ => {}
+        }
+        at += 1;
+        if depth == 0 {
+            break;
+        }
+    }
+    at
 }
 
 fn in_quotes(text: &str) -> String {
@@ -131,18 +191,19 @@ fn in_quotes(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::{literal, real};
 
     #[test]
     fn arrays_and_doubles_are_written_as_postgresql_reads_them() {
-        assert_eq!(literal(&json!([1, null, 2.5])).unwrap(), "{1,NULL,2.5}");
-        assert_eq!(literal(&json!([["a\"b\\", "NULL"], [""]])).unwrap(), r#"{{"a\"b\\","NULL"},{""}}"#);
-        assert_eq!(literal(&json!({ "a": 1 })), None);
-        assert_eq!(real(7.0), "7");
-        assert_eq!(real(-0.0), "-0.0");
-        assert_eq!(real(0.1), "0.1");
-        assert_eq!(real(1e300), "1e300");
+        for (json, expect) in [
+            ("[1, null, 2.50, 12345678901234567890.1]", "{1,NULL,2.50,12345678901234567890.1}"),
+            (r#"[["a\"b\\", "NULL"], ["", "\u00e9,}"]]"#, r#"{{"a\"b\\","NULL"},{"","é,}"}}"#),
+            (r#"[{"a": "}\"", "b": {}}, true]"#, r#"{"{\"a\": \"}\\\"\", \"b\": {}}",true}"#),
+            ("[]", "{}"),
+        ] {
+            assert_eq!(literal(json).as_deref(), Some(expect), "{json}");
+        }
+        assert_eq!((literal("{}"), literal("[1"), literal("1")), (None, None, None));
+        assert_eq!([real(7.0), real(-0.0), real(0.1), real(1e300)], ["7", "-0.0", "0.1", "1e300"]);
     }
 }
