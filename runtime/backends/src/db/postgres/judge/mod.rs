@@ -11,6 +11,7 @@
 //! - **Writes** are `INSERT`, `UPDATE` and `DELETE`, one a statement. `UPDATE` and `DELETE` that look at their table need
 //!   to read it as well.
 
+mod columns;
 mod functions;
 pub(super) mod text;
 mod walk;

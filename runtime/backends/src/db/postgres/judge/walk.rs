@@ -5,15 +5,16 @@ use std::ops::ControlFlow;
 use std::ptr;
 
 use sqlparser::ast::{
-    Assignment, AssignmentTarget, BinaryOperator, DataType, Delete, Expr, FromTable, Function,
-    FunctionArguments, Ident, Insert, ObjectName, ObjectNamePart, OnConflictAction, OnInsert, OrderByExpr,
-    OrderBySort, Query, Select, SelectFlavor, SetExpr, Spanned as _, Statement, TableFactor, TableObject,
-    TableWithJoins, Update, Visit, Visitor,
+    Assignment, BinaryOperator, DataType, Delete, Expr, FromTable, Function, FunctionArguments, Ident,
+    Insert, ObjectName, ObjectNamePart, OnConflictAction, OnInsert, OrderByExpr, OrderBySort, Query, Select,
+    SelectFlavor, SetExpr, Spanned as _, Statement, TableFactor, TableObject, TableWithJoins, Update, Visit,
+    Visitor,
 };
 use wflo_model::{DbAccess, TableAccess};
 use wflo_ports::DbError;
 
 use super::Purpose;
+use super::columns::{Columns, VisitColumns, assigned};
 use super::functions::{is_grammar, is_pure, is_random};
 use super::text::{Replacement, quoted};
 
@@ -571,51 +572,8 @@ fn place(at: &ObjectName) -> (usize, usize) {
     (place(span.start.line), place(span.end.line))
 }
 
-/// The columns that are named in a part of a statement, and whole rows as the names of their tables.
-#[derive(Default)]
-struct Columns(Vec<String>);
-
-impl Visitor for Columns {
-    type Break = ();
-
-    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
-        match expr {
-            Expr::Identifier(ident) => self.0.push(folded(ident)),
-            Expr::CompoundIdentifier(parts) if !parts.first().is_some_and(|it| folded(it) == "excluded") => {
-                self.0.extend(parts.last().map(folded));
-            }
-            Expr::Wildcard(_) | Expr::QualifiedWildcard(..) => self.0.push("*".into()),
-            _ => {}
-        }
-        ControlFlow::Continue(())
-    }
-}
-
-/// A part of a statement in which columns may be named.
-trait VisitColumns {
-    fn columns(&self, seen: &mut Columns);
-}
-
-impl VisitColumns for Expr {
-    fn columns(&self, seen: &mut Columns) {
-        let _: ControlFlow<()> = self.visit(seen);
-    }
-}
-
-/// The columns that an assignment sets; none where that cannot be told.
-fn assigned(assignment: &Assignment) -> Vec<Option<String>> {
-    let column = |name: &ObjectName| match name.0.as_slice() {
-        [ObjectNamePart::Identifier(ident)] => Some(folded(ident)),
-        _ => None,
-    };
-    match &assignment.target {
-        AssignmentTarget::ColumnName(name) => vec![column(name)],
-        AssignmentTarget::Tuple(names) => names.iter().map(column).collect(),
-    }
-}
-
 /// A name as PostgreSQL has it: lower case, unless it is quoted.
-fn folded(ident: &Ident) -> String {
+pub(super) fn folded(ident: &Ident) -> String {
     match ident.quote_style {
         Some(_) => ident.value.clone(),
         None => ident.value.to_ascii_lowercase(),
