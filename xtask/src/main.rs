@@ -6,6 +6,7 @@ mod browser;
 mod examples;
 mod fuzz;
 mod guests;
+mod postgres;
 mod sim;
 mod terraform;
 mod tool;
@@ -92,9 +93,11 @@ fn test(names: &[&str]) -> Result<()> {
         .loud()
         .run(cargo().args(["build", "--quiet", "--workspace", "--all-targets"]))?;
     guests::build_all(&tool::beside("wflo")?)?;
+    let postgres = postgres::start()?;
     let mut tests = cargo();
     tests.args(["test", "--workspace", "--no-fail-fast"]).args(names);
     tests.envs(browser::ready()).env("WFLO_TEST_TERRAFORM", terraform::ready()?);
+    tests.env(wflo_test_postgres::SOCKET, postgres.socket());
     let tested = Step::new("testing").loud().run(&mut tests);
     // A workspace of its own, as every guest is.
     let mut sdk = cargo();

@@ -244,6 +244,11 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: Audit,
     },
+    /// Make databases ready.
+    Db {
+        #[command(subcommand)]
+        command: Db,
+    },
     /// Compile a component from standard input to native code on standard output, within limits: what a command that
     /// needs the code starts.
     #[command(name = COMPILE, hide = true)]
@@ -500,6 +505,20 @@ pub(crate) enum Audit {
         /// A checkpoint that was kept elsewhere: nothing under it was rewritten, or this says so.
         #[arg(long, value_name = "FILE")]
         checkpoint: Vec<PathBuf>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Db {
+    /// Make a PostgreSQL database ready for the steps of the workflow: once, and again when their grants have changed.
+    ///
+    /// It is the owner's to do: by the address in `WFLO_OWNER_URL`, or with what `--print` prints.
+    Prepare {
+        /// The database, as `wflo.toml` labels it.
+        label: Label,
+        /// Only print the statements.
+        #[arg(long)]
+        print: bool,
     },
 }
 

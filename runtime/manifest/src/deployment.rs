@@ -205,6 +205,13 @@ pub enum DbBinding {
         /// The file.
         path: String,
     },
+    /// A PostgreSQL database.
+    Postgres {
+        /// The address by which a login role that only reads logs in.
+        read_url: Text,
+        /// That of a login role that also writes; without it no step does.
+        write_url: Option<Text>,
+    },
 }
 
 /// The pages of `wflo serve`.

@@ -13,6 +13,7 @@ mod approval_union;
 mod channel;
 mod channel_toml;
 mod component;
+mod db_toml;
 mod deployment;
 mod deployment_toml;
 mod diagnostic;
@@ -56,6 +57,7 @@ mod together;
 mod unkept;
 mod unsupported;
 mod variables;
+mod walls;
 mod workflow;
 mod workflow_toml;
 

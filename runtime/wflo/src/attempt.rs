@@ -337,7 +337,7 @@ impl Attempt {
 fn unkept(error: DbError) -> AttemptEnd {
     let message = error.to_string();
     match error {
-        DbError::Unavailable(_) => AttemptEnd::Interrupted { message },
+        DbError::Unavailable(_) | DbError::Interrupted(_) => AttemptEnd::Interrupted { message },
         _ => AttemptEnd::Failed(Failure { kind: FailureKind::Permanent, message }),
     }
 }

@@ -271,7 +271,7 @@ pub(crate) fn db_error(error: DbError) -> CallError {
         DbError::Invalid(message) => CallError::Invalid { message },
         DbError::Constraint(message) => CallError::Constraint { message },
         DbError::Limit(message) => CallError::Limit { message },
-        DbError::Unavailable(message) => CallError::Unavailable { message },
+        DbError::Unavailable(message) | DbError::Interrupted(message) => CallError::Unavailable { message },
         other => CallError::Other { message: other.to_string() },
     }
 }

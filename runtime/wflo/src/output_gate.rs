@@ -11,7 +11,7 @@ use wflo_engine::{Approval, ApprovalState, Event, GateAt, GatedCall, Outcome, Pe
 use wflo_host_api::Stop;
 use wflo_manifest::{ApprovalAt, ApprovalRule, Plan, PlanStep, PolicyAction, PolicyEvent};
 use wflo_model::{Call, CallError, ChangeSet, Digest, Inserted, Label};
-use wflo_ports::ChangeLimits;
+use wflo_ports::{ChangeLimits, DbError};
 
 use crate::bulk::NotKept;
 use crate::gate::{AttemptGate, returned};
@@ -226,11 +226,15 @@ impl AttemptGate {
 
     /// What the step would commit now.
     async fn what_commits(&mut self) -> Result<ToCommit, Stop> {
-        let changes = self.transactions.changes(MOST_SHOWN).await.map_err(|error| Stop::Rejected {
-            reason: format!("what the step would commit cannot be decided on: {error}"),
-            skips: false,
+        let changes = self.transactions.changes(MOST_SHOWN).await.map_err(|error| match error {
+            DbError::Interrupted(why) => Stop::Interrupted(why),
+            error => Stop::Rejected {
+                reason: format!("what the step would commit cannot be decided on: {error}"),
+                skips: false,
+            },
         })?;
         let inserted = self.transactions.inserted(self.desk.shelf()).await.map_err(|error| match error {
+            NotKept::Database(DbError::Interrupted(why)) => Stop::Interrupted(why),
             NotKept::Database(error) => Stop::Rejected {
                 reason: format!("what the step would commit cannot be decided on: {error}"),
                 skips: false,

@@ -163,7 +163,9 @@ impl Executor<'_> {
                     conflicts: [undone.conflicts, in_bulk.conflicts].concat(),
                     more_conflicts: in_bulk.more,
                 }),
-                Err(error @ DbError::Unavailable(_)) => return Err(failed(undo, error.to_string()).into()),
+                Err(error @ (DbError::Unavailable(_) | DbError::Interrupted(_))) => {
+                    return Err(failed(undo, error.to_string()).into());
+                }
                 Err(error) => {
                     transaction.rollback().await;
                     return self.settled(label, Some(error.to_string())).await;

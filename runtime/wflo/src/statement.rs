@@ -4,7 +4,7 @@ use serde_json::json;
 use wflo_engine::{CallClass, Event, Returned};
 use wflo_host_api::Stop;
 use wflo_model::CallResult;
-use wflo_ports::QueryLimits;
+use wflo_ports::{DbError, QueryLimits};
 
 use crate::gate::{AttemptGate, returned};
 use crate::history::OpenIntent;
@@ -40,10 +40,14 @@ impl AttemptGate {
             }
             (None, _) => None,
         };
-        let result = match self.transactions.begin(&self.outside, &self.step, db, self.player.marker()).await
-        {
+        let begun = self.transactions.begin(&self.outside, &self.step, db, self.player.marker()).await;
+        let result = match begun {
             Ok(transaction) => {
-                perform(transaction, &operation, &self.step.grants.db, self.desk.shelf()).await
+                match perform(transaction, &operation, &self.step.grants.db, self.desk.shelf()).await {
+                    // The attempt ends here, and a new one does it all again.
+                    Err(DbError::Interrupted(why)) => return Err(Stop::Interrupted(why)),
+                    done => done.map_err(db_error),
+                }
             }
             Err(RedoError::Database(error)) => Err(db_error(error)),
             Err(error) => return Err(Stop::Host(error.to_string())),
@@ -52,7 +56,10 @@ impl AttemptGate {
             let made = changed.unwrap_or_else(|| call.call.clone());
             self.written.push((made, result.clone()));
         }
-        let filters = self.seen_through(sql);
+        let filters = match &operation {
+            Operation::Query(sql) | Operation::Execute(sql) => self.seen_through(sql),
+            _ => Vec::new(),
+        };
         let returned = Returned { tentative: true, filters, ..returned(intent, call, &result) };
         match &operation {
             Operation::Query(_) => self.has_read(returned).await?,

@@ -1,4 +1,4 @@
-//! The backends against the real thing: SQLite files, HTTP over loopback, tapes on disk.
+//! The backends against the real thing: SQLite files, a PostgreSQL server, HTTP over loopback, tapes on disk.
 
 mod anthropic;
 mod cassette;
@@ -8,6 +8,10 @@ mod knowledge;
 mod mail;
 mod notify;
 mod openai;
+mod postgres;
+mod postgres_changes;
+mod postgres_escape;
+mod postgres_types;
 mod server;
 mod smtp_server;
 mod sqlite;

@@ -4,6 +4,7 @@ mod artifact;
 mod audit;
 mod check;
 mod cost;
+mod databases;
 mod decide;
 mod demo;
 mod estimate;
@@ -21,7 +22,7 @@ mod serve;
 use serde::Serialize;
 
 pub(crate) use self::cost::CostLine;
-use crate::args::{Approvals, Approve, Artifact, Audit, Cli, Command, Global, Key, Knowledge, Policy};
+use crate::args::{Approvals, Approve, Artifact, Audit, Cli, Command, Db, Global, Key, Knowledge, Policy};
 use crate::failure::{Code, Failure};
 use crate::project::Project;
 use crate::session::{self, Session};
@@ -65,6 +66,9 @@ pub(crate) async fn perform(cli: Cli) -> Result<Code, Failure> {
         }
         Command::Knowledge { command: Knowledge::Search { label, query, top } } => {
             knowledge::search(&global, &label, &query.join(" "), top).await
+        }
+        Command::Db { command: Db::Prepare { label, print } } => {
+            databases::prepare(&global, &label, print).await
         }
         Command::Demo { folder } => tokio::task::block_in_place(|| demo::demo(&folder)),
         Command::Run(args) => {
@@ -180,6 +184,7 @@ async fn stored(
         | Command::Serve { .. }
         | Command::Demo { .. }
         | Command::Compile { .. }
+        | Command::Db { .. }
         | Command::Policy { .. }
         | Command::Key { .. }
         | Command::Knowledge { .. }

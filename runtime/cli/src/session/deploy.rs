@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use wflo::{Host, Outside, Principal, Principals, Secret};
+use wflo_backends::db::postgres::{Postgres, PostgresOptions};
 use wflo_backends::db::sqlite::{Sqlite, SqliteOptions};
 use wflo_backends::files::{HostFiles, HostFilesConfig};
 use wflo_backends::http::{Http, HttpConfig};
@@ -16,8 +17,8 @@ use wflo_manifest::{
     CassetteMode, DbBinding, Deployment, LlmBinding, LlmKind, LlmServer, MissingVariable, TerraformBinding,
     Text,
 };
-use wflo_model::ModelName;
-use wflo_ports::ChatModel;
+use wflo_model::{Label, ModelName};
+use wflo_ports::{ChatModel, Database};
 
 use crate::failure::{Code, Failure};
 
@@ -66,12 +67,17 @@ impl Deploy {
         let deployment = self.deployment()?;
         let mut outside = Outside::default();
         for (label, db) in &deployment.db {
-            let DbBinding::Sqlite { path } = db else {
-                return Err(Failure::usage(format!("this version cannot open database `{label}`")));
+            let failed = |error| Failure::usage(format!("database `{label}`: {error}"));
+            let database: Arc<dyn Database> = match db {
+                DbBinding::Sqlite { path } => {
+                    Arc::new(Sqlite::open(self.beside(path), SqliteOptions::default()).map_err(failed)?)
+                }
+                DbBinding::Postgres { read_url, write_url } => {
+                    Arc::new(self.postgres(label, read_url, write_url.as_ref())?)
+                }
+                _ => return Err(Failure::usage(format!("this version cannot open database `{label}`"))),
             };
-            let database = Sqlite::open(self.beside(path), SqliteOptions::default())
-                .map_err(|error| Failure::usage(format!("database `{label}`: {error}")))?;
-            outside = outside.with_database(label.clone(), Arc::new(database));
+            outside = outside.with_database(label.clone(), database);
         }
         // A cassette that shares its models with the binding it records from answers for them.
         let is_tape = |binding: &LlmBinding| matches!(binding.kind, LlmKind::Cassette { .. });
@@ -123,6 +129,19 @@ impl Deploy {
             plugins: binding.plugins.as_ref().map(|path| self.beside(path)),
             timeout: binding.timeout,
         }))
+    }
+
+    /// A PostgreSQL database; nothing is connected before it is needed.
+    pub(crate) fn postgres(
+        &self,
+        label: &Label,
+        read_url: &Text,
+        write_url: Option<&Text>,
+    ) -> Result<Postgres, Failure> {
+        let read_url = self.resolve(read_url)?;
+        let write_url = write_url.map(|url| self.resolve(url)).transpose()?;
+        Postgres::new(&read_url, write_url.as_deref(), PostgresOptions::default())
+            .map_err(|error| Failure::usage(format!("database `{label}`: {error}")))
     }
 
     fn server(&self, server: &LlmServer, models: Vec<ModelName>) -> Result<ServerConfig, Failure> {

@@ -1,0 +1,27 @@
+//! A PostgreSQL of the tests' own: a cluster in a temporary folder, reached by a socket in it, that ends with the process
+//! which started it.
+//!
+//! `cargo xtask test` starts one for all tests and tells them by `WFLO_TEST_POSTGRES`. Without it a test process starts
+//! its own. The server's programs are those of the machine, or what `cargo xtask test` has unpacked below `target/`.
+
+mod cluster;
+mod database;
+mod programs;
+
+use std::sync::OnceLock;
+
+pub use cluster::{Cluster, SOCKET};
+pub use database::Database;
+pub use programs::Programs;
+
+/// A new database in the cluster that the tests of this process share.
+///
+/// # Panics
+/// When PostgreSQL is not there, or does not start: a test that needs it fails and is never skipped.
+#[must_use]
+pub fn database() -> Database {
+    static SHARED: OnceLock<Cluster> = OnceLock::new();
+    let cluster = SHARED
+        .get_or_init(|| Cluster::shared().unwrap_or_else(|why| panic!("the tests need a PostgreSQL: {why}")));
+    cluster.database()
+}
