@@ -7,6 +7,7 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use wflo_model::StoreId;
 
@@ -24,6 +25,9 @@ const FIRST_GENERATION: &str = "gen-0001";
 const VERSION: u32 = 2;
 /// The format before it, in which a generation is sled's files and nothing else. It is read, and turned into this one.
 const BEFORE: u32 = 1;
+
+/// How long to wait for a lock that nobody has.
+const PATIENCE: Duration = Duration::from_millis(100);
 
 /// The folder, locked for as long as this lives.
 pub(crate) struct StateDir {
@@ -250,7 +254,15 @@ fn lock(path: &Path) -> Result<File, OpenError> {
     let file_path = path.join(LOCK);
     let io = at(&file_path);
     let mut file = private_file().read(true).create(true).open(&file_path).map_err(&io)?;
-    match file.try_lock() {
+    let patience = Instant::now() + PATIENCE;
+    let mut locked = file.try_lock();
+    // A process that is being started has a copy of every file of this one, until it runs its own program: a store
+    // that was just closed may be locked by that.
+    while matches!(locked, Err(TryLockError::WouldBlock)) && Instant::now() < patience {
+        std::thread::sleep(PATIENCE / 20);
+        locked = file.try_lock();
+    }
+    match locked {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
             let mut text = String::new();

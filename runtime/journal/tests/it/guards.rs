@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use tempfile::TempDir;
 use wflo_backends::SystemEntropy;
-use wflo_journal::{Append, AppendError, OpenError, ReadError, SledStore, Store, SyncHook};
+use wflo_journal::{AppendError, OpenError, ReadError, SledStore, Store, SyncHook};
 
 use crate::on_disk::edit;
 use crate::support::{append, events, files, made, run, try_raw_sled as raw};

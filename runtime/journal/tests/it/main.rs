@@ -15,4 +15,4 @@ mod prune;
 mod records;
 mod support;
 mod tree;
-
+mod upgrade;

@@ -105,6 +105,7 @@ impl Segments {
     ///
     /// Everything is durable when this returns. Of the last record that is not sure: a process may have died, or its
     /// disk failed, between writing and syncing it. So unless it is among the `sure` ones, it is written once more.
+    /// Where those are not all there, nothing is changed.
     pub(in crate::store) fn replay(
         &self,
         from: End,
@@ -156,6 +157,13 @@ impl Segments {
             if let Some(number) = later(&self.salt(), rest) {
                 let what = format!("record {number} behind it is whole");
                 return Err(damaged(&path, end, &what));
+            }
+            if end.next <= sure {
+                let what = format!(
+                    "it ends after write {} of at least {sure}: what came then is damaged or lost",
+                    end.next - 1
+                );
+                return Err(corrupt(&path, &what));
             }
             let torn = rest.iter().any(|byte| *byte != 0);
             let unsure = newest.filter(|_| end.next - 1 > sure);

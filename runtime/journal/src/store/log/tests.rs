@@ -254,6 +254,8 @@ fn what_is_read_is_durable() {
     let dir = tempfile::tempdir().unwrap();
     let ends = write(dir.path(), 3, u32::MAX);
     let segments = Segments::look(dir.path(), STORE).unwrap();
+    let error = segments.replay(ends[0], 4, &NoHook, &mut |_, _| Ok(())).unwrap_err();
+    assert!(error.to_string().contains("it ends after write 3 of at least 4"), "{error}");
     for (from, sure, syncs) in [(0, 0, 1), (0, 2, 1), (0, 3, 0), (2, 0, 1), (3, 0, 0)] {
         let synced = Synced::default();
         segments.replay(ends[from], sure, &synced, &mut |_, _| Ok(())).unwrap();
