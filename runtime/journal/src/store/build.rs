@@ -131,6 +131,7 @@ impl<'a> Builder<'a> {
         sync_dir(&log)?;
         sync_dir(&self.path)?;
         self.hook.after_sync()?;
+        self.tail.run_ahead();
         Ok(Built { tail: self.tail, index, standing })
     }
 }

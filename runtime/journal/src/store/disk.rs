@@ -287,6 +287,8 @@ fn stage(live: &Live, draft: &mut Draft, start: Place, writes: Vec<Write>) -> Re
         let value = frame(&key, extents.encode());
         (key, Some(value))
     }));
+    // In one order, whatever order they were gathered in: the same group is the same bytes.
+    changes.sort_unstable();
     changes.iter().for_each(|(key, value)| draft.change(key, value.as_deref()));
     Ok(changes)
 }

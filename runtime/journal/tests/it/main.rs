@@ -8,6 +8,7 @@ mod contract_lists;
 mod faults;
 mod guards;
 mod log;
+mod log_golden;
 mod on_disk;
 mod power;
 mod process;

@@ -49,7 +49,8 @@ impl Loader {
 
     fn apply(&mut self) -> Result<(), ReadError> {
         self.size = 0;
-        self.index.db.apply_batch(std::mem::take(&mut self.batch)).map_err(ReadError::io)
+        let batch = std::mem::take(&mut self.batch);
+        self.index.ask(|| self.index.db.apply_batch(batch))
     }
 
     /// Ends it; the index stands where it is said to.

@@ -11,6 +11,7 @@ mod standing;
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{PoisonError, RwLock};
@@ -135,7 +136,7 @@ impl Index {
                 let table = key[0];
                 let page = self.page_of(key)?;
                 let name = page.as_ref().map_or_else(|| vec![PAGE, table], |(name, _)| name.to_vec());
-                let after = self.db.get_gt(&name).map_err(ReadError::io)?;
+                let after = self.ask(|| self.db.get_gt(&name))?;
                 let after = after.map(|(name, _)| name).filter(|name| name.first() == Some(&PAGE));
                 let is_of_page = |key: &[u8]| {
                     key[0] == table && after.as_ref().is_none_or(|after| key < &after[1..])
@@ -157,17 +158,30 @@ impl Index {
                     break;
                 }
             }
-            self.db.apply_batch(batch).map_err(ReadError::io)?;
+            self.ask(|| self.db.apply_batch(batch))?;
         }
         self.stand(standing)
     }
 
     fn stand(&self, standing: &Standing) -> Result<(), ReadError> {
         if self.damaged.load(Ordering::SeqCst) {
-            return self.db.remove(STANDING).map_err(ReadError::io).map(drop);
+            return self.ask(|| self.db.remove(STANDING)).map(drop);
         }
         let value = frame(STANDING, standing.encode());
-        self.db.insert(STANDING, value).map_err(ReadError::io).map(drop)
+        self.ask(|| self.db.insert(STANDING, value)).map(drop)
+    }
+
+    /// Asks sled. Where its files are damaged it has errors, and panics; both become errors, and the index is made anew
+    /// when the store is opened the next time.
+    fn ask<T>(&self, question: impl FnOnce() -> sled::Result<T>) -> Result<T, ReadError> {
+        let error = match catch_unwind(AssertUnwindSafe(question)) {
+            Ok(Ok(answer)) => return Ok(answer),
+            Ok(Err(error @ sled::Error::Io(_))) => return Err(ReadError::io(error)),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "the database panicked".to_owned(),
+        };
+        self.damaged.store(true, Ordering::SeqCst);
+        Err(ReadError::io(error))
     }
 
     /// A key could not be looked up for the page it is in.
@@ -179,7 +193,7 @@ impl Index {
     /// Takes back that the index stands anywhere, if something in it was found to be damaged.
     pub(super) fn forsake(&self) {
         if self.damaged.load(Ordering::SeqCst)
-            && let Err(error) = self.db.remove(STANDING).and_then(|_| self.db.flush())
+            && let Err(error) = self.ask(|| self.db.remove(STANDING).and_then(|_| self.db.flush()))
         {
             tracing::warn!(%error, "a damaged index cannot be forsaken");
         }
@@ -187,7 +201,7 @@ impl Index {
 
     /// Makes everything that was taken in durable.
     pub(super) fn sync(&self, hook: &dyn SyncHook) -> Result<(), String> {
-        self.db.flush().map_err(|error| error.to_string())?;
+        self.ask(|| self.db.flush()).map_err(|error| error.to_string())?;
         hook.sync_data(&self.file).map_err(|error| error.to_string())
     }
 
@@ -198,7 +212,7 @@ impl Index {
 
     /// The page that has a key, or would.
     fn page_of(&self, key: &[u8]) -> Result<Option<(sled::IVec, sled::IVec)>, ReadError> {
-        let found = self.db.range(..=name_of(key)).next_back().transpose().map_err(ReadError::io)?;
+        let found = self.ask(|| self.db.range(..=name_of(key)).next_back().transpose())?;
         Ok(found.filter(|(name, _)| name.len() > 1 && name[0] == PAGE && name.get(1) == key.first()))
     }
 }

@@ -41,10 +41,11 @@ impl Iterator for Scan<'_> {
             if let Some(pair) = self.page.pop() {
                 return Some(Ok(pair));
             }
-            let page = if self.down { self.pages.next_back()? } else { self.pages.next()? };
-            let (name, page) = match page {
-                Ok(page) => page,
-                Err(error) => return Some(Err(ReadError::io(error))),
+            let (pages, down) = (&mut self.pages, self.down);
+            let next = || if down { pages.next_back().transpose() } else { pages.next().transpose() };
+            let (name, page) = match self.index.ask(next) {
+                Ok(page) => page?,
+                Err(error) => return Some(Err(error)),
             };
             self.page = match Pairs::of(&name, &page).and_then(Pairs::collect) {
                 Ok(pairs) => pairs,

@@ -13,8 +13,11 @@ use super::segment::{FRONT, Front, file_name};
 use crate::store::state_dir::{private_file, sync_dir};
 use crate::store::sync::SyncHook;
 
-/// How far the file of a segment is made longer at a time, so that a sync need not write its new length too.
-const AHEAD: u64 = 1 << 20;
+/// How far the file of a segment is filled with zeros ahead of its records: a sync then has bytes to write and nothing
+/// else, neither a length nor where new blocks are, for which a file system would write its own journal.
+const AHEAD: u64 = 256 << 10;
+/// As far at least, in a log that is as short.
+const LEAST_AHEAD: u64 = 16 << 10;
 
 /// Where the next record goes.
 pub(in crate::store) struct Tail {
@@ -29,6 +32,8 @@ pub(in crate::store) struct Tail {
     link: u32,
     /// A segment takes no more records once it has as many bytes.
     full: u32,
+    /// Whether every record is synced: then the file is filled ahead.
+    ahead: bool,
 }
 
 /// What a tail goes on from.
@@ -43,7 +48,7 @@ pub(in crate::store) struct End {
 }
 
 impl Tail {
-    /// Begins the log of a generation in an empty folder. It is durable with its first record.
+    /// Begins the log of a generation in an empty folder, to be written as a whole.
     pub(in crate::store) fn create(
         dir: &Path,
         store: StoreId,
@@ -54,7 +59,7 @@ impl Tail {
         let front = Front { segment: 1, store, salt, first: next, link: 0, before: 0 };
         let file = begin(dir, &front)?;
         let (at, length) = (Place::new(1, FRONT), u64::from(FRONT));
-        Ok(Self { dir: dir.to_owned(), store, salt, file, at, length, next, link: 0, full })
+        Ok(Self { dir: dir.to_owned(), store, salt, file, at, length, next, link: 0, full, ahead: false })
     }
 
     /// Goes on with a log.
@@ -68,7 +73,7 @@ impl Tail {
         let file = File::options().write(true).open(dir.join(file_name(end.at.segment())))?;
         let length = file.metadata()?.len();
         let End { at, next, link } = end;
-        Ok(Self { dir: dir.to_owned(), store, salt, file, at, length, next, link, full })
+        Ok(Self { dir: dir.to_owned(), store, salt, file, at, length, next, link, full, ahead: true })
     }
 
     /// Where the next record goes.
@@ -108,9 +113,12 @@ impl Tail {
         let (bytes, link) = draft.seal(&self.salt, self.next, self.link);
         let (at, size) = (u64::from(self.at.byte()), bytes.len());
         let end = at + size as u64;
-        if end > self.length && self.file.set_len(end + AHEAD).is_ok() {
+        if self.ahead && end > self.length {
+            let zeros = vec![0; end.clamp(LEAST_AHEAD, AHEAD) as usize];
             // Where there is no room for more, there may be for this.
-            self.length = end + AHEAD;
+            if write_all_at(&self.file, &zeros, end).is_ok() {
+                self.length = end + zeros.len() as u64;
+            }
         }
         write_all_at(&self.file, bytes, at)?;
         self.length = self.length.max(end);
@@ -124,6 +132,11 @@ impl Tail {
     /// Makes everything that was written durable.
     pub(in crate::store) fn sync(&self, hook: &dyn SyncHook) -> io::Result<()> {
         hook.sync_data(&self.file)
+    }
+
+    /// From here on every record is synced.
+    pub(in crate::store) fn run_ahead(&mut self) {
+        self.ahead = true;
     }
 
     /// Gives back what the file is longer than its records.
