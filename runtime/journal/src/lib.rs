@@ -69,8 +69,8 @@ pub use reserved::SYSTEM_LOG;
 pub use run_keys::RunKeys;
 pub use store::{
     AccountRow, Answer, Append, Barrier, BarrierSignal, CreateOutcome, CreateRun, Debit, Fate, Fault,
-    FaultSync, MAX_APPEND, MAX_VALUE, MemoryStore, OutboxChange, OutboxKey, OutboxRow, Sieve, Sifted,
-    Sizes, SledStore, Store, SyncHook, Ticket, Touch,
+    FaultSync, MAX_APPEND, MAX_VALUE, MemoryStore, OutboxChange, OutboxKey, OutboxRow, Sieve, Sifted, Sizes,
+    SledStore, Store, SyncHook, Ticket, Touch,
 };
 pub use tree::{BadKey, BadNote, Checkpoint, CheckpointError, VerifierKey};
 pub use writer::{Appended, Draft, Extras, MAX_BODY, MAX_SUMMARY, RunWriter};

@@ -128,12 +128,17 @@ impl DiskBackend {
         Ok(())
     }
 
-    fn build(&self, writer: &Writer, live: &Live, path: &Path, sift: &mut Sift<'_>) -> Result<Built, PruneError> {
+    fn build(
+        &self,
+        writer: &Writer,
+        live: &Live,
+        path: &Path,
+        sift: &mut Sift<'_>,
+    ) -> Result<Built, PruneError> {
         let failed = |error: io::Error| PruneError::Failed { message: error.to_string() };
         let next = writer.tail.end().next;
         let (store, salt) = (writer.standing.store, next_salt(writer.tail.salt(), next));
-        let mut builder =
-            Builder::begin(path, store, salt, next, self.sizes, &*self.hook).map_err(failed)?;
+        let mut builder = Builder::begin(path, store, salt, next, self.sizes, &*self.hook).map_err(failed)?;
         let (first, last) = (vec![0], vec![0xff; 2 + MAX_RUN_KEY]);
         let table = KeyKind::Extents as u8;
         each(live, first, vec![table], &mut |key, value| match sift(&key, value)? {
@@ -244,11 +249,8 @@ impl Drop for DiskBackend {
 
 /// Sends off what is in memory; the index will stand where the log ends now.
 fn depart(writer: &mut Writer, live: &Live) -> (Arc<super::index::Changes>, Standing) {
-    let standing = Standing {
-        checkpoint: writer.standing.checkpoint + 1,
-        end: writer.tail.end(),
-        ..writer.standing
-    };
+    let standing =
+        Standing { checkpoint: writer.standing.checkpoint + 1, end: writer.tail.end(), ..writer.standing };
     (writer.standing, writer.since) = (standing, 0);
     (live.tables_mut().send_off(), standing)
 }

@@ -70,7 +70,9 @@ impl Live {
         if first > last {
             return Ok(Vec::new());
         }
-        if let (Some(Key::Event(run, from)), Some(Key::Event(_, to))) = (Key::decode(first), Key::decode(last)) {
+        if let (Some(Key::Event(run, from)), Some(Key::Event(_, to))) =
+            (Key::decode(first), Key::decode(last))
+        {
             return self.events(run, from, to, limit);
         }
         // Held all the while: what leaves the tables is in the index by then, and must be seen in one of the two.

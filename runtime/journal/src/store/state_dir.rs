@@ -208,8 +208,10 @@ impl StateDir {
     pub(crate) fn marked(&self) -> Result<Marked, OpenError> {
         let path = self.path.join(MARK);
         let Some(text) = read_small(&path).map_err(at(&path))? else { return Ok(Marked::default()) };
-        let damaged =
-            |line: &str| OpenError::Corrupt { path: path.clone(), what: format!("it has no line `{line} N`") };
+        let damaged = |line: &str| OpenError::Corrupt {
+            path: path.clone(),
+            what: format!("it has no line `{line} N`"),
+        };
         let number = |line: &str| {
             let mut numbers = text.lines().filter_map(|it| it.strip_prefix(line)?.strip_prefix(' '));
             numbers.next().map(|number| number.parse::<u64>().map_err(|_| damaged(line))).transpose()

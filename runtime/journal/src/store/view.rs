@@ -116,7 +116,8 @@ impl<B: Backend> Shared<B> {
     pub(super) fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<(Timestamp, RunId)>, ReadError> {
         let first = Key::Due(Timestamp::default(), RunId::from_bytes([0; 16])).encode();
         let last = Key::Due(now, RunId::from_bytes([0xff; 16])).encode();
-        self.backend.scan(&first, &last, limit, false)?
+        self.backend
+            .scan(&first, &last, limit, false)?
             .into_iter()
             .map(|(key, value)| {
                 unframe(&key, value)?;

@@ -89,7 +89,8 @@ async fn a_record_that_is_damaged_before_others_is_refused_with_its_place() {
     fs::write(&log, &bytes).unwrap();
     let error = open(&state).err().unwrap();
     assert!(matches!(error, OpenError::Corrupt { .. }), "{error}");
-    let expect = format!("record {} at byte {} is damaged: record 3 behind it is whole", record.number, record.at);
+    let expect =
+        format!("record {} at byte {} is damaged: record 3 behind it is whole", record.number, record.at);
     assert!(error.to_string().contains(&expect), "{error}");
     assert_eq!(fs::read(&log).unwrap(), bytes, "nothing is changed");
 }

@@ -72,7 +72,10 @@ async fn version_2_is_written_and_read_to_the_byte() {
     let read = events(&store, 1).await;
     assert_eq!((read.len(), &*read[0], &*read[39], &*read[40]), (41, "made", "event 40", "ended"));
     let row = store.run(run(1)).await.unwrap().unwrap();
-    assert_eq!((row.head, row.fence, row.due, row.ended, &row.state[..]), (41, 2, None, true, &b"after 40"[..]));
+    assert_eq!(
+        (row.head, row.fence, row.due, row.ended, &row.state[..]),
+        (41, 2, None, true, &b"after 40"[..])
+    );
     assert_eq!(store.by_key(b"order 17").await.unwrap(), Some(run(1)));
     assert_eq!(store.outbox(None, at(9), 9).await.unwrap()[0].value, b"tell");
     assert_eq!(store.account("refunds", "2026-11-26").await.unwrap().held, -3);

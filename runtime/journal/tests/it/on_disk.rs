@@ -150,7 +150,8 @@ pub(crate) fn edit(state: &Path, change: impl FnOnce(&mut BTreeMap<Vec<u8>, Vec<
     for (key, value) in pairs.extract_if(b"e".to_vec()..b"f".to_vec(), |_, _| true) {
         let seq = u64::from_be_bytes(key[17..].try_into().unwrap()) - 1;
         let block = [b"x", &key[1..17], &(seq as u32 / 32).to_be_bytes()].concat();
-        let (places, at) = (blocks.entry(block).or_default(), (1 << 32) + (FRONT + HEAD + events.len()) as u64);
+        let (places, at) =
+            (blocks.entry(block).or_default(), (1 << 32) + (FRONT + HEAD + events.len()) as u64);
         places.resize(seq as usize % 32, (at, 0));
         places.push((at, value.len()));
         events.extend(value);

@@ -13,7 +13,9 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use wflo_backends::SystemEntropy;
-use wflo_journal::{Blobs, Created, Extras, Journal, MasterKey, Prune, ReadError, Sizes, SledStore, SyncHook};
+use wflo_journal::{
+    Blobs, Created, Extras, Journal, MasterKey, Prune, ReadError, Sizes, SledStore, SyncHook,
+};
 
 use crate::on_disk::pairs;
 use crate::support::{draft, entropy, raw_sled, run, try_raw_sled};

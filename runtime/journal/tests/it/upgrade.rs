@@ -47,7 +47,8 @@ fn version_1(state: &Path, change: impl FnOnce(&sled::Db)) {
     for (key, value) in image.records {
         db.insert(key, value).unwrap();
     }
-    for (key, value) in [(&b"mwflo/marker"[..], &id.as_bytes()[..]), (b"mwflo/writes", &WRITES.to_be_bytes())] {
+    for (key, value) in [(&b"mwflo/marker"[..], &id.as_bytes()[..]), (b"mwflo/writes", &WRITES.to_be_bytes())]
+    {
         db.insert(key, framed(key, value)).unwrap();
     }
     change(&db);
@@ -194,7 +195,9 @@ async fn a_store_of_version_1_that_is_not_whole_is_refused_and_left_as_it_is() {
             fs::remove_dir_all(state.join("gen-0001")).unwrap();
             try_raw_sled(&state.join("gen-0001")).unwrap().flush().unwrap();
         }),
-        ("it ends after write 41 of at least 99", |state| fs::write(state.join("MARK"), "writes 99\n").unwrap()),
+        ("it ends after write 41 of at least 99", |state| {
+            fs::write(state.join("MARK"), "writes 99\n").unwrap()
+        }),
         ("another store", |state| {
             fs::write(state.join("FORMAT"), format!("wflo store 1\nid {}\n", "0".repeat(32))).unwrap();
         }),

@@ -105,7 +105,13 @@ impl Index {
         let data = path.join("db");
         let file = File::options().write(true).open(&data);
         let file = file.map_err(|source| OpenError::Io { path: data, source })?;
-        Ok(Self { db, file, path: path.to_owned(), cutting: RwLock::new(()), damaged: AtomicBool::new(false) })
+        Ok(Self {
+            db,
+            file,
+            path: path.to_owned(),
+            cutting: RwLock::new(()),
+            damaged: AtomicBool::new(false),
+        })
     }
 
     /// The value of a key.
@@ -138,9 +144,8 @@ impl Index {
                 let name = page.as_ref().map_or_else(|| vec![PAGE, table], |(name, _)| name.to_vec());
                 let after = self.ask(|| self.db.get_gt(&name))?;
                 let after = after.map(|(name, _)| name).filter(|name| name.first() == Some(&PAGE));
-                let is_of_page = |key: &[u8]| {
-                    key[0] == table && after.as_ref().is_none_or(|after| key < &after[1..])
-                };
+                let is_of_page =
+                    |key: &[u8]| key[0] == table && after.as_ref().is_none_or(|after| key < &after[1..]);
                 let mut new = Vec::new();
                 while new.len() < CHANGES
                     && let Some(change) = rest.next_if(|(key, _)| is_of_page(key))

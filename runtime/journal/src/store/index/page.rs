@@ -37,6 +37,9 @@ pub(super) fn encode(name: &[u8], pairs: &[Pair]) -> Vec<u8> {
     frame(name, out)
 }
 
+/// A key, put together for as long as it is looked at, and its value in the page.
+type Borrowed<'key, 'page> = (&'key [u8], &'page [u8]);
+
 /// Goes through the pairs of a page.
 pub(super) struct Pairs<'a> {
     from: Cursor<'a>,
@@ -59,7 +62,7 @@ impl<'a> Pairs<'a> {
     }
 
     /// The next key, and its value.
-    pub(super) fn next(&mut self) -> Result<Option<(&[u8], &'a [u8])>, Malformed> {
+    fn next(&mut self) -> Result<Option<Borrowed<'_, 'a>>, Malformed> {
         if self.from.is_empty() {
             return Ok(None);
         }

@@ -136,11 +136,7 @@ impl Segments {
                 if record.number != end.next || record.link != end.link {
                     break;
                 }
-                end = End {
-                    at: end.at.plus(record.size),
-                    next: record.number + 1,
-                    link: record.checksum,
-                };
+                end = End { at: end.at.plus(record.size), next: record.number + 1, link: record.checksum };
                 each(&record, end)?;
                 let whole;
                 (whole, rest) = rest.split_at(record.size);
@@ -189,7 +185,10 @@ impl Segments {
         let Some(path) = &self.unborn else { return Ok(()) };
         let bytes = fs::read(path).map_err(at(path))?;
         if let Some(number) = later(&self.salt(), &bytes) {
-            return Err(corrupt(path, &format!("its beginning is damaged, and record {number} in it is whole")));
+            return Err(corrupt(
+                path,
+                &format!("its beginning is damaged, and record {number} in it is whole"),
+            ));
         }
         tracing::warn!(path = %path.display(), "removing a segment that a crash has left unfinished");
         fs::remove_file(path).map_err(at(path))

@@ -91,7 +91,9 @@ fn a_torn_tail_is_cut_off_at_every_byte() {
         let mut late = whole.clone();
         late[begin..at].fill(0);
         let is_torn = at > begin;
-        for (torn, how) in [(whole[..at].to_vec(), "cut"), (zeros, "zeros"), (other, "flipped"), (late, "late")] {
+        for (torn, how) in
+            [(whole[..at].to_vec(), "cut"), (zeros, "zeros"), (other, "flipped"), (late, "late")]
+        {
             if how == "late" && !is_torn {
                 continue;
             }
