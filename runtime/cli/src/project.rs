@@ -9,7 +9,7 @@ use wflo_model::Digest;
 
 use crate::args::Global;
 use crate::failure::{Code, Failure};
-use crate::session::{Deploy, Keeping, Place};
+use crate::session::{Deploy, Keeping, Place, Room};
 use crate::terminal;
 
 /// A workflow's folder.
@@ -94,7 +94,12 @@ impl Project {
         let AuditRules { publish, every } = &self.deployment.audit;
         let beside = self.config.parent().unwrap_or(Path::new(""));
         let keeping = Keeping { every: *every, publish: publish.as_ref().map(|folder| beside.join(folder)) };
-        Ok(Place { state: self.state.clone(), master, keeping })
+        Ok(Place { state: self.state.clone(), master, keeping, room: self.room() })
+    }
+
+    /// What the sandbox of a process has room for.
+    pub(crate) fn room(&self) -> Room {
+        Room::of(&self.deployment)
     }
 
     /// The master key, where the deployment says where it is.

@@ -18,6 +18,7 @@ use crate::labels::DataLabels;
 use crate::price::UnknownPrice;
 use crate::prices::Prices;
 use crate::reader::Reader;
+use crate::sandbox_rules::SandboxRules;
 use crate::spending::Spending;
 use crate::text::Text;
 
@@ -58,6 +59,8 @@ pub struct Deployment {
     pub spending: Spending,
     /// What no step may exceed.
     pub ceilings: Ceilings,
+    /// What the sandbox of a process has room for.
+    pub sandbox: SandboxRules,
     /// How often checkpoints of the audit are made, and where they go.
     pub audit: AuditRules,
     /// Interfaces that the host brings itself, and what reads their grants: see [`offer`](Self::offer).
@@ -262,6 +265,7 @@ impl Default for Deployment {
             budget: BudgetRules::default(),
             spending: Spending::default(),
             ceilings: Ceilings::default(),
+            sandbox: SandboxRules::default(),
             audit: AuditRules::default(),
             offers: BTreeMap::new(),
             secrets: BTreeMap::new(),

@@ -16,6 +16,7 @@ use crate::near::did_you_mean;
 use crate::price::{Price, UnknownPrice};
 use crate::reach_toml;
 use crate::reader::{Node, Reader, Section, Spanned};
+use crate::sandbox_rules;
 use crate::spending::{Spending, read_spending};
 use crate::text::Text;
 use crate::unsupported;
@@ -80,6 +81,9 @@ pub(crate) fn read(reader: &mut Reader) -> Option<Deployment> {
     }
     if let Some(section) = section(reader, &mut root, "limits", "[limits]") {
         this.ceilings = read_ceilings(reader, section);
+    }
+    if let Some(section) = section(reader, &mut root, "sandbox", "[sandbox]") {
+        this.sandbox = sandbox_rules::read(reader, section);
     }
     if let Some(section) = section(reader, &mut root, "audit", "[audit]") {
         this.audit = read_audit(reader, section);

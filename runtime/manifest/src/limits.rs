@@ -76,7 +76,8 @@ pub(crate) fn pin(
     file: &str,
 ) -> Limits {
     let mut limit = |name: LimitName, default: u64| {
-        let most = ceilings.get(&name).copied().unwrap_or(u64::MAX);
+        let unsaid = if name == LimitName::Memory { Limits::MOST_MEMORY } else { u64::MAX };
+        let most = ceilings.get(&name).copied().unwrap_or(unsaid);
         let Some(written) = written.get(&name) else { return default.min(most) };
         if written.value > most {
             let most = shown(name, most);

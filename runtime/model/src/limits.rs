@@ -42,6 +42,10 @@ impl Limits {
     /// costs a step its last lines, not its life; a flood is a fault.
     pub const LOG_FLOOD: u64 = 16;
 
+    /// Most bytes of memory that any attempt may be given where a deployment does not say otherwise: each that may run at
+    /// the same time reserves address space for so many.
+    pub const MOST_MEMORY: u64 = 512 << 20;
+
     /// Most bytes of the body of a request or answer over HTTP. A call carries bytes that are no text as base64,
     /// and headers beside them.
     ///

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use wasmtime::{Config, PoolingAllocationConfig};
+use wasmtime::{Config, Enabled, PoolingAllocationConfig};
+use wflo_model::Limits;
 
 use crate::compiler::CodeSettings;
 
@@ -33,7 +34,13 @@ pub struct SandboxConfig {
 impl Default for SandboxConfig {
     /// No cache, 64 instances of at most 512 MiB with a stack of 512 KiB each; 1 GiB of code where there is a cache.
     fn default() -> Self {
-        Self { cache_dir: None, instances: 64, max_memory: 512 << 20, stack: 512 << 10, cache_bytes: 1 << 30 }
+        Self {
+            cache_dir: None,
+            instances: 64,
+            max_memory: Limits::MOST_MEMORY,
+            stack: 512 << 10,
+            cache_bytes: 1 << 30,
+        }
     }
 }
 
@@ -47,6 +54,8 @@ const HOST_STACK: usize = 1536 << 10;
 const MEMORIES: u32 = 2;
 /// Tables a component may have. Everything seen so far has 2.
 const TABLES: u32 = 8;
+/// Bytes of a memory or table that stay with its slot, reset, when an attempt has ended: what most guests write.
+const KEEP_RESIDENT: usize = 256 << 10;
 
 impl SandboxConfig {
     /// What compiled code depends on.
@@ -70,6 +79,13 @@ impl SandboxConfig {
             .max_tables_per_component(TABLES)
             .table_elements(TABLE_ELEMENTS)
             .max_memory_size(memory);
+        // Giving memory back to the system after each attempt interrupts every other core, and the next attempt faults
+        // it in again page by page. Where the system tells which pages were written, those alone are reset in place.
+        if PoolingAllocationConfig::is_pagemap_scan_available() {
+            pool.pagemap_scan(Enabled::Auto)
+                .linear_memory_keep_resident(KEEP_RESIDENT)
+                .table_keep_resident(KEEP_RESIDENT);
+        }
 
         let mut config = self.code().config();
         config

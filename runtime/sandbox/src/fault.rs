@@ -58,7 +58,9 @@ impl Halt {
         let (kind, message) = if let Some(trap) = error.downcast_ref::<Trap>() {
             match trap {
                 Trap::OutOfFuel => return Self::Fault(LimitHit::Fuel { limit: limits.fuel }.fault()),
-                Trap::StackOverflow | Trap::MemoryOutOfBounds => {
+                Trap::StackOverflow => (FaultKind::Stack, with_stderr("stack overflow (`stack`)", stderr)),
+                // Rust and C keep a stack of their own at the start of memory.
+                Trap::MemoryOutOfBounds => {
                     (FaultKind::Stack, with_stderr("stack overflow or bad memory access", stderr))
                 }
                 trap => (FaultKind::Trap, with_stderr(&trap.to_string(), stderr)),

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 use wasmtime::component::{Component, Linker};
-use wasmtime::{Config, Engine, PoolingAllocationConfig, Store};
+use wasmtime::{Config, Enabled, Engine, PoolingAllocationConfig, Store};
 use wflo_host_api::StepPre;
 
 use crate::meter::us;
@@ -45,7 +45,14 @@ impl Instance {
 
     fn make(component: &[u8]) -> wasmtime::Result<Self> {
         let mut config = Config::new();
-        config.allocation_strategy(PoolingAllocationConfig::new());
+        let mut pool = PoolingAllocationConfig::new();
+        // At its best, as the sandbox has it: what was written is reset in place and stays with the slot.
+        if PoolingAllocationConfig::is_pagemap_scan_available() {
+            pool.pagemap_scan(Enabled::Auto)
+                .linear_memory_keep_resident(256 << 10)
+                .table_keep_resident(256 << 10);
+        }
+        config.allocation_strategy(pool);
         let engine = Engine::new(&config)?;
         let component = Component::from_binary(&engine, component)?;
         let mut linker = Linker::new(&engine);

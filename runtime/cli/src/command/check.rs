@@ -79,7 +79,7 @@ async fn components(
     pinned: &Pinned,
     found: &mut Diagnostics,
 ) -> Result<Vec<Missing>, Failure> {
-    let sandbox = sandbox(project.state.is_dir().then_some(project.state.as_path()))?;
+    let sandbox = sandbox(project.state.is_dir().then_some(project.state.as_path()), &project.room())?;
     let mut missing = Vec::new();
     let mut described = BTreeMap::new();
     for (digest, component) in &pinned.components {

@@ -25,6 +25,7 @@ mod operation;
 mod operations;
 mod people;
 mod rollback;
+mod room;
 mod service;
 mod telling;
 
@@ -37,9 +38,6 @@ use tokio::sync::mpsc;
 use wflo::Runtime;
 use wflo_backends::{SystemClock, SystemEntropy};
 use wflo_journal::{Journal, MasterKeyError, MasterSource, OpenError};
-use wflo_sandbox::{Apart, CompileLimits, Sandbox, SandboxConfig};
-
-use crate::args::COMPILE;
 
 pub(crate) use self::audits::{Export, Keys, NoteMasterKey, Report, ReportView, RotateKey};
 use self::client::{Connection, NotConnected, Outcome};
@@ -56,6 +54,7 @@ pub(crate) use self::operations::{
 };
 pub(crate) use self::people::{Expire, Identities, IdentityView, Keep, Known, Revoke, Rotate};
 pub(crate) use self::rollback::{Changes, Rollback, RollbackPlan};
+pub(crate) use self::room::{Room, sandbox};
 use self::service::Refusal;
 pub(crate) use self::service::Service;
 pub(crate) use self::telling::{Outbox, Tell};
@@ -74,6 +73,7 @@ pub(crate) struct Place {
     pub(crate) state: PathBuf,
     pub(crate) master: Option<MasterSource>,
     pub(crate) keeping: Keeping,
+    pub(crate) room: Room,
 }
 
 /// A way to a store: in this process, or by the process that holds it.
@@ -247,7 +247,7 @@ async fn hold(place: &Place) -> Result<Result<Holder, OpenError>, Failure> {
         Err(error @ OpenError::Locked { .. }) => return Ok(Err(error)),
         Err(error) => return Err(unopened(&place.state, &error)),
     };
-    let sandbox = sandbox(Some(&place.state))?;
+    let sandbox = sandbox(Some(&place.state), &place.room)?;
     let runtime = Runtime::new(journal, sandbox, Arc::new(SystemClock), Arc::new(SystemEntropy));
     Ok(Ok(Holder::new(Service::new(runtime, place.state.clone()), &place.state, place.keeping.clone())))
 }
@@ -291,14 +291,4 @@ fn io_hint(error: &io::Error) -> Option<&'static str> {
         ),
         _ => None,
     }
-}
-
-/// A sandbox, with its compiled code kept in the state folder if there is one. Components are compiled in a process of
-/// their own: this one has runs to drive.
-pub(crate) fn sandbox(state: Option<&Path>) -> Result<Arc<Sandbox>, Failure> {
-    let cache_dir = state.map(|state| state.join("compiled"));
-    let itself = std::env::current_exe().map_err(Failure::bug)?;
-    let compiler = Apart::new(itself, [COMPILE.into()], CompileLimits::default());
-    let config = SandboxConfig { cache_dir, ..SandboxConfig::default() };
-    Sandbox::with_compiler(config, Arc::new(compiler)).map_err(Failure::bug)
 }

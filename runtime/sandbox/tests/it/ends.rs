@@ -48,6 +48,17 @@ async fn memory_ends_at_its_limit() {
 }
 
 #[tokio::test]
+async fn an_attempt_finds_nothing_of_the_one_before() {
+    let config = SandboxConfig { instances: 1, ..SandboxConfig::default() };
+    let program = Sandbox::new(config).unwrap().load(&guests::component("odd")).await.unwrap();
+    for _ in 0..5 {
+        let ended = program.run("leavings", Box::new(Recorder::default()), &Limits::default()).await;
+        let End::Output(found) = ended.end else { panic!("{:?}", ended.end) };
+        assert_eq!(found, json!([0, 0]));
+    }
+}
+
+#[tokio::test]
 async fn a_limit_below_what_the_component_starts_with_is_a_fault_too() {
     fault("ok", Limits { memory: 1 << 16, ..Limits::default() }, FaultKind::OutOfMemory, &[]).await;
 }
@@ -69,6 +80,17 @@ async fn a_flood_of_log_is_a_fault() {
 #[tokio::test]
 async fn endless_recursion_is_a_stack_fault() {
     fault("stack_bomb", Limits::default(), FaultKind::Stack, &["stack overflow"]).await;
+}
+
+#[tokio::test]
+async fn the_stack_is_as_large_as_it_was_asked_to_be() {
+    for (stack, kind) in [(64 << 10, FaultKind::Stack), (32 << 20, FaultKind::Trap)] {
+        let config = SandboxConfig { instances: 1, stack, ..SandboxConfig::default() };
+        let component = crate::forge::component("recursion-with-an-end");
+        let program = Sandbox::new(config).unwrap().load(&component).await.unwrap();
+        let ended = program.run("deep", Box::new(Recorder::default()), &Limits::default()).await;
+        assert!(matches!(&ended.end, End::Fault(fault) if fault.kind == kind), "{stack}: {:?}", ended.end);
+    }
 }
 
 #[tokio::test]

@@ -62,6 +62,10 @@ impl Guest for Odd {
                 }
             }
             "memory_once" => Ok(format!("{}", std::hint::black_box(vec![1_u8; 8 << 20]).len())),
+            "leavings" => {
+                let (count, looked) = leavings();
+                Ok(format!("[{count},{looked}]"))
+            }
             "stack_bomb" => Ok(format!("{}", deep(1))),
             "panic" => {
                 eprintln!("about to give up");
@@ -204,4 +208,22 @@ fn outside() -> String {
     ];
     let found: Vec<String> = found.iter().map(|text| format!("{text:?}")).collect();
     format!("[{}]", found.join(","))
+}
+
+/// How many bytes of memory that nobody has written yet are not zero, in what the guest starts with and in what it
+/// asks for; and how often that was looked for. All of it is then written.
+fn leavings() -> (usize, u32) {
+    static LOOKED: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+    let looked = LOOKED.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    let mut count = 0;
+    for pages in [1, 64] {
+        let page = core::arch::wasm32::memory_grow(0, pages);
+        assert_ne!(page, usize::MAX, "memory can be had");
+        // Safety: these pages were just made, and nobody else knows of them.
+        let fresh = unsafe { std::slice::from_raw_parts_mut((page << 16) as *mut u8, pages << 16) };
+        count += fresh.iter().filter(|byte| **byte != 0).count();
+        fresh.fill(0xa5);
+        std::hint::black_box(fresh);
+    }
+    (count, looked)
 }
