@@ -26,7 +26,7 @@ const VERSION: u32 = 2;
 /// The format before it, in which a generation is sled's files and nothing else. It is read, and turned into this one.
 const BEFORE: u32 = 1;
 
-/// How long to wait for a lock that nobody has.
+/// How long to wait for a lock that only a copy of a file of ours can hold.
 const PATIENCE: Duration = Duration::from_millis(100);
 
 /// The folder, locked for as long as this lives.
@@ -257,22 +257,26 @@ fn lock(path: &Path) -> Result<File, OpenError> {
     let io = at(&file_path);
     let mut file = private_file().read(true).create(true).open(&file_path).map_err(&io)?;
     let patience = Instant::now() + PATIENCE;
-    let mut locked = file.try_lock();
-    // A process that is being started has a copy of every file of this one, until it runs its own program: a store
-    // that was just closed may be locked by that.
-    while matches!(locked, Err(TryLockError::WouldBlock)) && Instant::now() < patience {
-        std::thread::sleep(PATIENCE / 20);
-        locked = file.try_lock();
-    }
-    match locked {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let mut text = String::new();
-            let by =
-                (&mut file).take(32).read_to_string(&mut text).ok().and_then(|_| text.trim().parse().ok());
-            return Err(OpenError::Locked { path: path.to_owned(), by });
+    loop {
+        match file.try_lock() {
+            Ok(()) => break,
+            Err(TryLockError::WouldBlock) => {
+                let mut text = String::new();
+                let by = (&mut file)
+                    .take(32)
+                    .read_to_string(&mut text)
+                    .ok()
+                    .and_then(|_| text.trim().parse().ok());
+                // A process that is being started has a copy of every file of this one, until it runs its own
+                // program: a store that this process has closed may be locked by that for a moment.
+                if by != Some(std::process::id()) || Instant::now() >= patience {
+                    return Err(OpenError::Locked { path: path.to_owned(), by });
+                }
+                file.rewind().map_err(&io)?;
+                std::thread::sleep(PATIENCE / 20);
+            }
+            Err(TryLockError::Error(source)) => return Err(io(source)),
         }
-        Err(TryLockError::Error(source)) => return Err(io(source)),
     }
     // The number only serves the message of a process that finds the lock taken.
     let mut note = || -> io::Result<()> {

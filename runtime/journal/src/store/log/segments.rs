@@ -77,7 +77,7 @@ impl Segments {
             let before = self.path(segment - 1);
             let length = fs::metadata(&before).map_err(at(&before))?.len();
             if length < u64::from(front.before) {
-                let what = format!("it has {length} bytes of at least {}", front.before);
+                let what = format!("it has {length} bytes, and its records go on to byte {}", front.before);
                 return Err(corrupt(&before, &what));
             }
         }

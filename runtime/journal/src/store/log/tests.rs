@@ -167,7 +167,7 @@ fn segments_that_are_missing_exchanged_or_damaged_are_refused() {
         let short = fresh(&format!("short-{n}"));
         let bytes = fs::read(segment(&short, n)).unwrap();
         fs::write(segment(&short, n), &bytes[..bytes.len() - 8]).unwrap();
-        refused(&short, "bytes of at least");
+        refused(&short, "and its records go on to byte");
 
         let damaged = fresh(&format!("damaged-{n}"));
         let at = bytes.len() - 20;
