@@ -161,9 +161,10 @@ fn open(
         index.merge(&tables.send_off(), &standing)?;
         tables.arrived();
         index.sync(&*hook).map_err(|error| OpenError::Io { path, source: io::Error::other(error) })?;
+        index.settle().map_err(at(generation))?;
         since = 0;
     }
-    index.settle().map_err(at(generation))?;
+    index.make_private().map_err(at(generation))?;
     let tail = Tail::resume(&log, id, salt, end, sizes.segment).map_err(at(&log))?;
     let durable = Marked { writes: end.next - 1, checkpoint: standing.checkpoint };
     let mark = Mark::new(Arc::clone(&state), durable, marked);

@@ -212,7 +212,12 @@ impl Index {
 
     /// Makes the files that sled made durable, and private.
     pub(super) fn settle(&self) -> std::io::Result<()> {
-        sync_files(&self.path).and_then(|()| make_private(&self.path))
+        sync_files(&self.path).and_then(|()| self.make_private())
+    }
+
+    /// Takes group's and others' rights away from what sled made.
+    pub(super) fn make_private(&self) -> std::io::Result<()> {
+        make_private(&self.path)
     }
 
     /// The page that has a key, or would.
