@@ -119,13 +119,14 @@ impl Stage {
         project.write("tape.jsonl", "");
         for folder in ["prod", "other"] {
             std::fs::create_dir(project.path(folder)).expect("a working copy");
-            std::fs::write(project.path(folder).join("main.tf"), "output \"a\" { value = 1 }\n").expect("its file");
+            std::fs::write(project.path(folder).join("main.tf"), "output \"a\" { value = 1 }\n")
+                .expect("its file");
         }
         let terraform = terraform();
         project.write(
             "wflo.toml",
             &format!(
-            "[terraform.prod]\ndir = \"prod\"\nbinary = \"{terraform}\"\n\
+                "[terraform.prod]\ndir = \"prod\"\nbinary = \"{terraform}\"\n\
              [terraform.other]\ndir = \"other\"\nbinary = \"{terraform}\"\n\
              [db.bank]\nurl = \"sqlite:bank.db\"\n[db.payroll]\nurl = \"sqlite:payroll.db\"\n\
              [llm.tape]\nkind = \"cassette\"\npath = \"tape.jsonl\"\nmodels = [\"gpt-4\", \"gpt-4o\"]\n"

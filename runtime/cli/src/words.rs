@@ -109,7 +109,9 @@ fn what(recorded: &Recorded) -> String {
         Event::Reapplied { terraform, came_to, .. } => match came_to {
             Reapplied::Done => format!("what {terraform} had before is applied again"),
             Reapplied::Left { why } => format!("{terraform} is left as it is: {why}"),
-            Reapplied::Failed { why } => format!("what {terraform} had before cannot be applied again: {why}"),
+            Reapplied::Failed { why } => {
+                format!("what {terraform} had before cannot be applied again: {why}")
+            }
             other => format!("{terraform}: {other:?}"),
         },
         Event::RollbackEnded { status } => format!("{status}"),

@@ -10,8 +10,8 @@ use wflo_model::{
     PrincipalName, RunId, StepName, Timestamp,
 };
 
-use crate::{Spend, UnitId};
 use crate::rollback::{Reapplied, RollbackPlan, StepUndone};
+use crate::{Spend, UnitId};
 
 /// What happened. The JSON of this type is the body of a journal record.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -35,7 +35,8 @@ pub use permit::scope;
 pub use place::{Place, Recorded, UnitId};
 pub use retry::{backoff, retry_at};
 pub use rollback::{
-    Compensation, LeftEffect, Reapplied, Reapply, Rollback, RollbackPlan, StepUndone, UndoWrites, plan_rollback,
+    Compensation, LeftEffect, Reapplied, Reapply, Rollback, RollbackPlan, StepUndone, UndoWrites,
+    plan_rollback,
 };
 pub use state::{BadHistory, Cancel, Created, RunState};
 pub use status::{RunStatus, StepStatus};

@@ -152,10 +152,7 @@ impl RollbackPlan {
     /// Whether there is nothing to undo and nothing that would stay.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.compensate.is_empty()
-            && self.undo.is_empty()
-            && self.left.is_empty()
-            && self.reapply.is_empty()
+        self.compensate.is_empty() && self.undo.is_empty() && self.left.is_empty() && self.reapply.is_empty()
     }
 }
 

@@ -8,8 +8,8 @@ use wflo_engine::{
     UnitId, plan_rollback,
 };
 use wflo_model::{
-    Call, CallError, CallResult, ChangeSet, Conflict, ConflictReason, Digest, Label, RowChange, SqlValue, StepName, TableChange,
-    Timestamp,
+    Call, CallError, CallResult, ChangeSet, Conflict, ConflictReason, Digest, Label, RowChange, SqlValue,
+    StepName, TableChange, Timestamp,
 };
 
 /// A journal as it is written, event by event.
@@ -162,7 +162,8 @@ fn what_was_applied_is_taken_back_and_what_was_put_back_is_not() {
         let snapshot = journal.applies(&able, "sha256:1", came_to.clone());
         let plan = journal.plan(None);
         let found: Vec<_> = plan.reapply.iter().map(|it| (it.snapshot, it.serial, it.certain)).collect();
-        let expect: Vec<_> = expect.map(|(serial, certain)| (snapshot, serial, certain)).into_iter().collect();
+        let expect: Vec<_> =
+            expect.map(|(serial, certain)| (snapshot, serial, certain)).into_iter().collect();
         assert_eq!(found, expect, "{came_to:?}");
         assert!(plan.left.is_empty() && plan.compensate.is_empty(), "{plan:?}");
     }
@@ -184,7 +185,11 @@ fn plans_are_taken_back_newest_first_and_once() {
     let came_to = Reapplied::Left { why: "somebody else".into() };
     let left = Event::Reapplied { terraform: label("prod"), units: vec![b.clone()], came_to };
     journal.add(Place::RUN, left);
-    assert_eq!(snapshots(&journal.plan(None)), [second, first], "what was left may be taken back another time");
+    assert_eq!(
+        snapshots(&journal.plan(None)),
+        [second, first],
+        "what was left may be taken back another time"
+    );
     journal.add(
         Place::RUN,
         Event::Reapplied { terraform: label("prod"), units: vec![b], came_to: Reapplied::Done },

@@ -259,7 +259,8 @@ impl Pin<'_> {
                     "step `{}` handles data labelled {labels}, which terraform folder `{label}` does not accept",
                     step.name
                 );
-                let hint = format!("add to `accepts` of `[terraform.{label}]` in {file}, or plan in another step");
+                let hint =
+                    format!("add to `accepts` of `[terraform.{label}]` in {file}, or plan in another step");
                 self.reader.error(grant.span.clone(), message).hint(hint);
             }
         }

@@ -118,7 +118,12 @@ fn declarations(toml: &WorkflowToml) -> BTreeMap<BareName, Vec<Declaration<'_>>>
             for name in TERRAFORM_COUNTS {
                 let name = name.parse::<BareName>().expect("each is a word that means nothing else");
                 let (on, declared) = (PolicyEvent::TerraformApply, ValueType::Integer);
-                all.entry(name).or_default().push(Declaration { on, declared, schema: None, what: what.clone() });
+                all.entry(name).or_default().push(Declaration {
+                    on,
+                    declared,
+                    schema: None,
+                    what: what.clone(),
+                });
             }
         }
     }
@@ -191,7 +196,8 @@ fn note_claims(
     }
     let bare: Vec<_> = when.expression.bare_names().collect();
     let heard = bare.iter().filter_map(|name| all.get(*name)).flatten().filter(|one| one.on.is_heard_on(on));
-    let (executed, claimed): (Vec<_>, Vec<_>) = heard.partition(|one| one.on.is_heard_on(&[PolicyEvent::HostCall].into()));
+    let (executed, claimed): (Vec<_>, Vec<_>) =
+        heard.partition(|one| one.on.is_heard_on(&[PolicyEvent::HostCall].into()));
     let Some(claim) = claimed.first().filter(|_| executed.is_empty()) else { return };
     let message = format!("policy `{}` hears only what steps claim, such as {}", name.value, claim.what);
     let hint = "a step that claims something else is not stopped; a parameter of a named statement is what is executed";

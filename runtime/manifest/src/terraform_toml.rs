@@ -78,7 +78,9 @@ fn read_grant(reader: &mut Reader, node: &Node<'_>) -> Option<Spanned<TerraformG
     let allow: BTreeSet<_> =
         verbs.iter().filter_map(|node| node.choice(reader, &TerraformVerb::ALL)).collect();
     if let Some(node) = list.filter(|_| allow.is_empty() && reader.found.errors() == before) {
-        reader.error(node.span, "`allow` is empty").hint("list `state`, `plan` or `apply`, or leave the grant out");
+        reader
+            .error(node.span, "`allow` is empty")
+            .hint("list `state`, `plan` or `apply`, or leave the grant out");
     }
     section.finish(reader);
     Some(node.at(TerraformGrantToml { label: label?.value, allow }))
@@ -99,14 +101,17 @@ pub(crate) fn read_bindings(reader: &mut Reader, section: &Section<'_>) -> BTree
 fn read_binding(reader: &mut Reader, mut section: Section<'_>) -> Option<TerraformBinding> {
     let dir = section.need("dir").and_then(|node| node.text(reader));
     if let Some(empty) = dir.as_ref().filter(|dir| dir.value.is_empty()) {
-        reader.error(empty.span.clone(), "`dir` is empty").hint("name the folder of the root module: `\"infra/\"`");
+        reader
+            .error(empty.span.clone(), "`dir` is empty")
+            .hint("name the folder of the root module: `\"infra/\"`");
     }
     let binary = section.take("binary").and_then(|node| text(reader, &node));
     let mut env = BTreeMap::new();
     if let Some(variables) = section.take("env").and_then(|node| node.section(reader, "`env`")) {
         for node in variables.all() {
             if !is_variable(&node.name) {
-                let message = format!("`{}` cannot name a variable of the environment", node.name.escape_debug());
+                let message =
+                    format!("`{}` cannot name a variable of the environment", node.name.escape_debug());
                 reader.error(node.key, message);
                 continue;
             }

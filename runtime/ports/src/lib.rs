@@ -26,7 +26,7 @@ pub use llm::{
 pub use mail::{Mail, MailError, MailMessage};
 pub use notify::{Notification, NotificationKind, Notifier, NotifyError};
 pub use terraform::{
-    BadConfigurationPath, ConfigurationPath, PlannedChange, ReplacedFile, RestoreRequest, Restored, Terraform,
-    TerraformAction, TerraformApplied, TerraformBase, TerraformError, TerraformFile, TerraformPlan,
-    TerraformResource, TerraformSnapshot, TerraformState, Verified,
+    BadConfigurationPath, ConfigurationPath, PlannedChange, ReplacedFile, RestoreRequest, Restored,
+    Terraform, TerraformAction, TerraformApplied, TerraformBase, TerraformError, TerraformFile,
+    TerraformPlan, TerraformResource, TerraformSnapshot, TerraformState, Verified,
 };

@@ -172,7 +172,12 @@ impl Outside {
 
     /// Lends a terraform folder under a label. Data with the labels of `accepts` may become part of its configuration.
     #[must_use]
-    pub fn with_terraform(mut self, label: Label, folder: Arc<dyn Terraform>, accepts: BTreeSet<Label>) -> Self {
+    pub fn with_terraform(
+        mut self,
+        label: Label,
+        folder: Arc<dyn Terraform>,
+        accepts: BTreeSet<Label>,
+    ) -> Self {
         self.terraform.insert(label, OutsideTerraform { folder, accepts });
         self
     }

@@ -24,11 +24,17 @@ impl Executor<'_> {
         };
         let request = match self.request(&applied).await? {
             Some(request) => request,
-            None => return Err(RuntimeError::Bug { message: format!("no plan of `{label}` is to be taken back") }),
+            None => {
+                return Err(RuntimeError::Bug {
+                    message: format!("no plan of `{label}` is to be taken back"),
+                });
+            }
         };
         let folder = match bound(&self.host.outside, label) {
             Ok(bound) => bound.folder(),
-            Err(error) => return self.reapplied(label, &applied, Reapplied::Failed { why: error.to_string() }).await,
+            Err(error) => {
+                return self.reapplied(label, &applied, Reapplied::Failed { why: error.to_string() }).await;
+            }
         };
         let came_to = match folder.restore(&request).await {
             Ok(Restored::Done) => Reapplied::Done,

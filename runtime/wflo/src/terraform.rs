@@ -135,9 +135,9 @@ impl TerraformCall {
 
 /// The working copy that the deployment binds under a label today.
 pub(crate) fn bound<'a>(outside: &'a Outside, label: &Label) -> Result<&'a OutsideTerraform, CallError> {
-    outside
-        .terraform(label)
-        .ok_or_else(|| CallError::Unknown { message: format!("the deployment binds no terraform folder `{label}`") })
+    outside.terraform(label).ok_or_else(|| CallError::Unknown {
+        message: format!("the deployment binds no terraform folder `{label}`"),
+    })
 }
 
 impl AttemptGate {
@@ -208,10 +208,14 @@ impl AttemptGate {
             }
             Ok(Verified::Done(applied)) => Ok(json!(applied)),
             Ok(Verified::Restored { message }) => Err(CallError::Upstream { message }),
-            Ok(Verified::Unknown { message }) => return Err(self.park(unknown(format!("{called}: {message}")))),
+            Ok(Verified::Unknown { message }) => {
+                return Err(self.park(unknown(format!("{called}: {message}"))));
+            }
             Ok(_) => return Err(self.park(unknown(called))),
             // It may be told later: nothing is written.
-            Err(error) => return Err(Stop::Host(format!("what became of `{called}` cannot be told now: {error}"))),
+            Err(error) => {
+                return Err(Stop::Host(format!("what became of `{called}` cannot be told now: {error}")));
+            }
         };
         self.append(Event::Returned(returned(Some(open.seq), call, &result)))?;
         Ok(result)
@@ -268,7 +272,10 @@ mod tests {
         let prepare = parse("prepare", json!({"terraform": "prod", "plan": plan})).unwrap();
         let apply = parse("apply", json!({"terraform": "prod", "plan": plan, "base": base})).unwrap();
         assert_eq!([&state, &planned, &prepare].map(TerraformCall::class), [CallClass::Read; 3]);
-        assert_eq!((apply.class(), apply.is_apply(), prepare.is_apply()), (CallClass::Verifiable, true, false));
+        assert_eq!(
+            (apply.class(), apply.is_apply(), prepare.is_apply()),
+            (CallClass::Verifiable, true, false)
+        );
         for (call, verb) in [
             (&state, TerraformVerb::State),
             (&planned, TerraformVerb::Plan),
@@ -282,7 +289,10 @@ mod tests {
                     Err(CallError::Unknown { .. }) => assert_eq!(granted, verb, "{call:?}"),
                     Err(CallError::AccessDenied { message }) => {
                         assert_ne!(granted, verb, "{call:?}");
-                        assert!(message.contains(&format!("`{verb}` of terraform folder `prod`")), "{message}");
+                        assert!(
+                            message.contains(&format!("`{verb}` of terraform folder `prod`")),
+                            "{message}"
+                        );
                     }
                     other => panic!("{other:?}"),
                 }
@@ -297,7 +307,13 @@ mod tests {
         let denied = planned.authorise(&grants(&[TerraformVerb::Plan]), &Outside::default());
         assert!(matches!(denied, Err(CallError::AccessDenied { message }) if message.contains("leads out")));
         let plan = format!("sha256:{}", "0".repeat(64));
-        assert!(matches!(parse("apply", json!({"terraform": "prod", "plan": plan})), Err(CallError::Invalid { .. })));
-        assert!(matches!(parse("destroy", json!({"terraform": "prod"})), Err(CallError::AccessDenied { .. })));
+        assert!(matches!(
+            parse("apply", json!({"terraform": "prod", "plan": plan})),
+            Err(CallError::Invalid { .. })
+        ));
+        assert!(matches!(
+            parse("destroy", json!({"terraform": "prod"})),
+            Err(CallError::AccessDenied { .. })
+        ));
     }
 }

@@ -13,7 +13,9 @@ use super::vet::{backend, parse};
 /// When a file of the copy cannot be read.
 pub(super) fn state_override(copy: &Path, dir: &Path) -> Result<Option<String>, TerraformError> {
     let mut path = None;
-    let unreadable = |name: &str, why: &str| TerraformError::Invalid { message: format!("`{name}` of the working copy: {why}") };
+    let unreadable = |name: &str, why: &str| TerraformError::Invalid {
+        message: format!("`{name}` of the working copy: {why}"),
+    };
     let reading = |error: std::io::Error| unreadable(".", &error.to_string());
     for entry in copy.read_dir().map_err(reading)? {
         let entry = entry.map_err(reading)?;
@@ -21,7 +23,8 @@ pub(super) fn state_override(copy: &Path, dir: &Path) -> Result<Option<String>, 
         if name.starts_with('.') || !(name.ends_with(".tf") || name.ends_with(".tf.json")) {
             continue;
         }
-        let text = std::fs::read_to_string(entry.path()).map_err(|error| unreadable(&name, &error.to_string()))?;
+        let text =
+            std::fs::read_to_string(entry.path()).map_err(|error| unreadable(&name, &error.to_string()))?;
         if name.ends_with(".tf.json") {
             let value: serde_json::Value =
                 serde_json::from_str(&text).map_err(|error| unreadable(&name, &error.to_string()))?;
@@ -38,7 +41,8 @@ pub(super) fn state_override(copy: &Path, dir: &Path) -> Result<Option<String>, 
         }
     }
     let path = dir.join(path.unwrap_or_else(default_path));
-    let text = |path: &Path| serde_json::Value::String(path.display().to_string()).to_string().replace("${", "$${");
+    let text =
+        |path: &Path| serde_json::Value::String(path.display().to_string()).to_string().replace("${", "$${");
     Ok(Some(format!(
         "# Written by wflo: this is a copy, and its state is that of the working copy.\nterraform {{\n  backend \"local\" {{\n    path          = {}\n    workspace_dir = {}\n  }}\n}}\n",
         text(&path),

@@ -125,8 +125,8 @@ impl Runner {
         }
         let seconds = self.timeout.as_secs();
         let lost = |message: String| TerraformError::Lost { message };
-        let (status, output, words) =
-            came_to.map_err(|_| lost(format!("it did not end after {seconds} s, nor when it was told to")))?;
+        let (status, output, words) = came_to
+            .map_err(|_| lost(format!("it did not end after {seconds} s, nor when it was told to")))?;
         group.0 = None;
         let status = status.map_err(|error| lost(error.to_string()))?;
         let Some(output) = output else {
@@ -234,7 +234,8 @@ mod tests {
         let ran = run(script, &[("AWS_KEY", "s3same-key")], Duration::from_secs(20)).await.unwrap();
         assert!(!ran.succeeded);
         assert_eq!(ran.words, "Error: refused with (sensitive value)");
-        let names: Vec<_> = ran.output.lines().filter_map(|line| line.split_once('=')).map(|(name, _)| name).collect();
+        let names: Vec<_> =
+            ran.output.lines().filter_map(|line| line.split_once('=')).map(|(name, _)| name).collect();
         assert!(names.contains(&"AWS_KEY") && !ran.output.contains("s3same"), "{}", ran.output);
         assert!(!names.contains(&"CARGO_MANIFEST_DIR"), "{names:?}");
     }

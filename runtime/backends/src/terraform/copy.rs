@@ -51,7 +51,12 @@ fn is_copied(name: &str) -> bool {
         && !name.contains(".tfstate.")
 }
 
-fn tree(from: &Path, to: &Path, is_copied: fn(&str) -> bool, budget: &mut Budget) -> Result<(), TerraformError> {
+fn tree(
+    from: &Path,
+    to: &Path,
+    is_copied: fn(&str) -> bool,
+    budget: &mut Budget,
+) -> Result<(), TerraformError> {
     let failed = |error: io::Error| unavailable(from, &error);
     for entry in from.read_dir().map_err(failed)? {
         let entry = entry.map_err(failed)?;
@@ -73,7 +78,8 @@ fn tree(from: &Path, to: &Path, is_copied: fn(&str) -> bool, budget: &mut Budget
             budget.files += 1;
             budget.bytes += entry.metadata().map_err(failed)?.len();
             if budget.files > MOST_FILES || budget.bytes > MOST_BYTES {
-                let message = format!("the working copy has more than {MOST_FILES} files or {MOST_BYTES} bytes");
+                let message =
+                    format!("the working copy has more than {MOST_FILES} files or {MOST_BYTES} bytes");
                 return Err(TerraformError::Limit { message });
             }
             std::fs::copy(&source, &target).map_err(failed)?;
@@ -214,10 +220,14 @@ mod tests {
         let (dir, to) = (working_copy(), tempfile::tempdir().unwrap());
         let to = to.path().join("tree");
         copy(dir.path(), &to, &contents(&[("new.tf", Some("locals {}")), ("main.tf", None)])).unwrap();
-        for there in ["new.tf", "modules/web/main.tf", "run.sh", ".terraform/modules/modules.json", "wflo_override.tf"] {
+        for there in
+            ["new.tf", "modules/web/main.tf", "run.sh", ".terraform/modules/modules.json", "wflo_override.tf"]
+        {
             assert!(has(&to, there), "{there}");
         }
-        for not in ["main.tf", "terraform.tfstate", "terraform.tfstate.backup", ".terraform/providers", ".wflo"] {
+        for not in
+            ["main.tf", "terraform.tfstate", "terraform.tfstate.backup", ".terraform/providers", ".wflo"]
+        {
             assert!(!has(&to, not), "{not}");
         }
         let state = std::fs::read_to_string(to.join("wflo_override.tf")).unwrap();

@@ -112,7 +112,8 @@ impl Session<'_> {
             copy(&dir, &tree, &contents)?;
             Ok(tree)
         });
-        let tree = copied.await.map_err(|error| TerraformError::Unavailable { message: error.to_string() })??;
+        let tree =
+            copied.await.map_err(|error| TerraformError::Unavailable { message: error.to_string() })??;
         let plugins = format!("-plugin-dir={}", self.plugins.display());
         let ran = self.run(&tree, &["init", QUIET[0], QUIET[1], &plugins], Abandoned::Ends).await?;
         if ran.succeeded { Ok(tree) } else { Err(TerraformError::Invalid { message: ran.words }) }
@@ -136,7 +137,12 @@ impl Session<'_> {
     }
 
     /// What a plan says, read from its bytes.
-    pub(super) async fn show(&self, tree: &Path, file: &Path, digest: Digest) -> Result<TerraformPlan, TerraformError> {
+    pub(super) async fn show(
+        &self,
+        tree: &Path,
+        file: &Path,
+        digest: Digest,
+    ) -> Result<TerraformPlan, TerraformError> {
         let path = file.display().to_string();
         let json = self.run(tree, &["show", "-json", &path], Abandoned::Ends).await?;
         let text = self.run(tree, &["show", "-no-color", &path], Abandoned::Ends).await?;
@@ -147,7 +153,11 @@ impl Session<'_> {
     }
 
     /// Applies a plan; says what went wrong where something did.
-    pub(super) async fn apply_in(&self, tree: &Path, file: &Path) -> Result<Result<(), String>, TerraformError> {
+    pub(super) async fn apply_in(
+        &self,
+        tree: &Path,
+        file: &Path,
+    ) -> Result<Result<(), String>, TerraformError> {
         let path = file.display().to_string();
         let args = ["apply", QUIET[0], QUIET[1], "-lock-timeout=60s", &path];
         let ran = self.run(tree, &args, Abandoned::GoesOn).await?;
@@ -172,7 +182,11 @@ impl Session<'_> {
     }
 
     /// What the plan brings takes its place in the working copy, and the plan is marked as applied.
-    pub(super) async fn settle(&self, plan: &KeptPlan, made: &Made) -> Result<TerraformApplied, TerraformError> {
+    pub(super) async fn settle(
+        &self,
+        plan: &KeptPlan,
+        made: &Made,
+    ) -> Result<TerraformApplied, TerraformError> {
         // From here on it is done, whatever else fails.
         let lost = |error: TerraformError| TerraformError::Lost { message: error.to_string() };
         let contents: Contents =
@@ -200,11 +214,8 @@ impl Folder {
         let (pulled, _) = session.pull(&tree).await?;
         let work = tree.parent().expect("the copy lies in the folder for it").to_owned();
         session.plan_in(&tree, &work.join("plan")).await?;
-        let made = Made {
-            files: files.to_vec(),
-            configuration: configuration(&session.dir)?,
-            base: pulled.base(),
-        };
+        let made =
+            Made { files: files.to_vec(), configuration: configuration(&session.dir)?, base: pulled.base() };
         let (digest, plan) = session.kept.keep(&work, &made)?;
         session.show(&plan.tree(), &plan.file(), digest).await
     }
@@ -250,7 +261,9 @@ impl Folder {
             Ok(Ok(())) => session.settle(&plan, &made).await,
             Ok(Err(words)) => Err(session.after_failure(&plan, &words).await),
             // It was not started, or nobody knows what it printed.
-            Err(error @ TerraformError::Limit { .. }) => Err(session.after_failure(&plan, &error.to_string()).await),
+            Err(error @ TerraformError::Limit { .. }) => {
+                Err(session.after_failure(&plan, &error.to_string()).await)
+            }
             Err(error) => Err(error),
         }
     }

@@ -103,7 +103,9 @@ impl Kept {
             Ok(_) => Err(TerraformError::Stale {
                 message: format!("the file of plan `{digest}` is not the one that was planned"),
             }),
-            Err(error) if error.kind() == ErrorKind::NotFound => Err(TerraformError::Unknown { plan: *digest }),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                Err(TerraformError::Unknown { plan: *digest })
+            }
             Err(error) => Err(unavailable(&plan.folder, &error)),
         }
     }
@@ -176,7 +178,8 @@ impl KeptPlan {
 }
 
 fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), TerraformError> {
-    let bytes = serde_json::to_vec(value).map_err(|error| TerraformError::Unavailable { message: error.to_string() })?;
+    let bytes = serde_json::to_vec(value)
+        .map_err(|error| TerraformError::Unavailable { message: error.to_string() })?;
     write_private(path, &bytes)
 }
 

@@ -30,7 +30,9 @@ impl Lock {
             message: format!("somebody else has been at the working copy for {} s", most.as_secs()),
         };
         let here = tokio::time::timeout_at(until, self.0.lock()).await.map_err(|_| busy())?;
-        let failed = |error: std::io::Error| TerraformError::Unavailable { message: format!("`{}`: {error}", path.display()) };
+        let failed = |error: std::io::Error| TerraformError::Unavailable {
+            message: format!("`{}`: {error}", path.display()),
+        };
         let file = OpenOptions::new().read(true).append(true).create(true).open(path).map_err(failed)?;
         loop {
             match file.try_lock() {

@@ -82,7 +82,9 @@ pub(super) fn read(digest: Digest, json: &str, text: String) -> Result<Terraform
         detail: Value::Null,
     };
     let (mut resources, mut outputs) = (Map::new(), Map::new());
-    for ResourceChange { address, change, .. } in shown.resource_changes.into_iter().filter(|it| it.mode != "data") {
+    for ResourceChange { address, change, .. } in
+        shown.resource_changes.into_iter().filter(|it| it.mode != "data")
+    {
         let Some(action) = change.action() else { continue };
         match action {
             TerraformAction::Create => plan.adds += 1,
@@ -155,7 +157,8 @@ mod tests {
 
     #[test]
     fn a_plan_of_nothing_is_empty() {
-        let plan = read(Digest::ZERO, r#"{"format_version":"0.1","resource_changes":[]}"#, "x".repeat(300 << 10));
+        let plan =
+            read(Digest::ZERO, r#"{"format_version":"0.1","resource_changes":[]}"#, "x".repeat(300 << 10));
         let plan = plan.unwrap();
         assert!(plan.is_empty());
         assert!(plan.text.ends_with("(the rest is left out)") && plan.text.len() < 257 << 10);

@@ -3,7 +3,8 @@
 use serde_json::{Map, Value};
 
 /// Names of attributes that hold secrets, whatever a provider says of them.
-const NAMES: &[&str] = &["password", "secret", "token", "private_key", "access_key", "credential", "connection_string"];
+const NAMES: &[&str] =
+    &["password", "secret", "token", "private_key", "access_key", "credential", "connection_string"];
 
 /// A value without what `sensitive` marks: `true` for all of it, or a shape with `true` where something is, as
 /// terraform writes it; and without what is named like a secret.
@@ -13,14 +14,17 @@ pub(super) fn redacted(value: &Value, sensitive: &Value) -> Value {
         (Value::Object(fields), marks) => {
             let kept = fields.iter().map(|(name, value)| {
                 let mark = marks.get(name).unwrap_or(&Value::Null);
-                let value = if is_secret(name) && !value.is_boolean() { Value::Null } else { redacted(value, mark) };
+                let value =
+                    if is_secret(name) && !value.is_boolean() { Value::Null } else { redacted(value, mark) };
                 (name.clone(), value)
             });
             Value::Object(kept.collect::<Map<_, _>>())
         }
         (Value::Array(items), marks) => {
             let kept = items.iter().enumerate();
-            Value::Array(kept.map(|(at, item)| redacted(item, marks.get(at).unwrap_or(&Value::Null))).collect())
+            Value::Array(
+                kept.map(|(at, item)| redacted(item, marks.get(at).unwrap_or(&Value::Null))).collect(),
+            )
         }
         _ => value.clone(),
     }
@@ -46,6 +50,9 @@ mod tests {
             json!({"size": "m5", "user": {"name": "ada", "pin": null}, "db_password": null, "list": [{"a": 1}, {"a": null}]})
         );
         assert_eq!(redacted(&json!("x"), &json!(true)), json!(null));
-        assert_eq!(redacted(&json!({"needs_password": true}), &json!(false)), json!({"needs_password": true}));
+        assert_eq!(
+            redacted(&json!({"needs_password": true}), &json!(false)),
+            json!({"needs_password": true})
+        );
     }
 }

@@ -31,11 +31,13 @@ impl Session<'_> {
         }
         match self.reapply(Contents::new()).await {
             Ok(true) => TerraformError::Failed {
-                message: format!("it could not be applied, and the previous configuration is applied again: {words}"),
+                message: format!(
+                    "it could not be applied, and the previous configuration is applied again: {words}"
+                ),
             },
-            Ok(false) => {
-                TerraformError::Failed { message: format!("it could not be applied, and changed nothing: {words}") }
-            }
+            Ok(false) => TerraformError::Failed {
+                message: format!("it could not be applied, and changed nothing: {words}"),
+            },
             Err(error) => TerraformError::Unrestored {
                 message: format!(
                     "it could not be applied, and neither could the previous configuration: {words}; then: {error}; \

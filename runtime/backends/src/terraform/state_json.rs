@@ -56,7 +56,8 @@ impl Pulled {
         if text.trim().is_empty() {
             return Ok(Self::default());
         }
-        let unreadable = |why: String| TerraformError::Unavailable { message: format!("the state cannot be read: {why}") };
+        let unreadable =
+            |why: String| TerraformError::Unavailable { message: format!("the state cannot be read: {why}") };
         let pulled: Self = serde_json::from_str(text).map_err(|error| unreadable(error.to_string()))?;
         match pulled.version {
             4 => Ok(pulled),
@@ -90,7 +91,11 @@ impl Pulled {
         let managed = self.resources.iter().filter(|resource| resource.mode == "managed");
         let resources =
             managed.flat_map(|resource| resource.instances.iter().map(|instance| resource.address(instance)));
-        TerraformApplied { serial: self.serial, outputs: self.shown_outputs(), resources: resources.collect() }
+        TerraformApplied {
+            serial: self.serial,
+            outputs: self.shown_outputs(),
+            resources: resources.collect(),
+        }
     }
 
     fn shown_outputs(&self) -> BTreeMap<String, Value> {
@@ -161,7 +166,10 @@ mod tests {
         let view = Pulled::read(TEXT).unwrap().view();
         assert!(!serde_json::to_string(&view).unwrap().contains("s3same"));
         let addresses: Vec<_> = view.resources.iter().map(|it| it.address.as_str()).collect();
-        assert_eq!(addresses, ["aws_instance.web[0]", "module.db.aws_db_instance.it[\"eu\"]", "data.aws_ami.it"]);
+        assert_eq!(
+            addresses,
+            ["aws_instance.web[0]", "module.db.aws_db_instance.it[\"eu\"]", "data.aws_ami.it"]
+        );
         assert_eq!(view.resources[0].values, json!({"size": "m5.large", "user_data": null}));
         assert_eq!(view.resources[1].values, json!({"password": null, "tags": {"a": "b", "c": null}}));
         assert_eq!(view.outputs["url"], "https://a.example");

@@ -49,7 +49,8 @@ pub(super) fn vet(files: &[TerraformFile]) -> Result<(), TerraformError> {
             let message = format!("`{path}` has {} bytes; it may have {MOST_BYTES}", file.content.len());
             return Err(TerraformError::Limit { message });
         }
-        let body = parse(&file.content).map_err(|why| TerraformError::Invalid { message: format!("`{path}`: {why}") })?;
+        let body = parse(&file.content)
+            .map_err(|why| TerraformError::Invalid { message: format!("`{path}`: {why}") })?;
         if let Some(why) = found(&body) {
             return Err(TerraformError::Prohibited { message: format!("`{path}`: {why}") });
         }
@@ -124,7 +125,8 @@ impl Visit for Vetting {
             }
             "module" => match block.body.get_attribute("source").map(|source| &source.value) {
                 Some(Expression::String(source)) if is_below(source) => {}
-                _ => self.refuse("a module that a step brings lies below: `source = \"./modules/..\"`".to_owned()),
+                _ => self
+                    .refuse("a module that a step brings lies below: `source = \"./modules/..\"`".to_owned()),
             },
             _ => {}
         }
@@ -144,7 +146,9 @@ impl Visit for Vetting {
 
 /// Whether a module lies below the one that names it.
 fn is_below(source: &str) -> bool {
-    source.starts_with("./") && source.split('/').all(|part| part != "..") && !source.contains(['?', '\\', ':'])
+    source.starts_with("./")
+        && source.split('/').all(|part| part != "..")
+        && !source.contains(['?', '\\', ':'])
 }
 
 /// The backend that a configuration names, and the path in it where that is literal.
@@ -221,7 +225,10 @@ mod tests {
             ("terraform {\n backend \"http\" { address = \"http://evil.example\" }\n}", "backend"),
             ("terraform {\n cloud {}\n}", "cloud"),
             ("terraform {\n encryption {}\n}", "encryption"),
-            ("resource \"null_resource\" \"a\" {\n provisioner \"local-exec\" { command = \"id\" }\n}", "runs programs"),
+            (
+                "resource \"null_resource\" \"a\" {\n provisioner \"local-exec\" { command = \"id\" }\n}",
+                "runs programs",
+            ),
             ("resource \"a\" \"a\" {\n dynamic \"provisioner\" { for_each = [1] }\n}", "runs programs"),
             ("data \"external\" \"a\" { program = [\"id\"] }", "external"),
             ("data \"http\" \"a\" { url = \"http://169.254.169.254/\" }", "http"),
@@ -244,7 +251,9 @@ mod tests {
             ("variable \"a\" { default = file(\"/etc/passwd\") }", "`file`"),
         ] {
             match vet(&[file(text)]) {
-                Err(TerraformError::Prohibited { message }) => assert!(message.contains(word), "{text}: {message}"),
+                Err(TerraformError::Prohibited { message }) => {
+                    assert!(message.contains(word), "{text}: {message}")
+                }
                 other => panic!("{text}: {other:?}"),
             }
         }
@@ -269,7 +278,8 @@ mod tests {
     #[test]
     fn the_backend_of_a_working_copy_is_found() {
         let of = |text: &str| backend(&parse(text).unwrap());
-        let named = |kind: &str, path: Option<&str>| Named { kind: kind.to_owned(), path: path.map(str::to_owned) };
+        let named =
+            |kind: &str, path: Option<&str>| Named { kind: kind.to_owned(), path: path.map(str::to_owned) };
         assert_eq!(of("output \"a\" { value = 1 }"), None);
         assert_eq!(of("terraform {\n backend \"s3\" {}\n}"), Some(named("s3", None)));
         assert_eq!(of("terraform {\n cloud {}\n}"), Some(named("cloud", None)));

@@ -8,7 +8,8 @@ use serde_json::json;
 use wflo_backends::terraform::{TerraformConfig, TerraformFolder};
 use wflo_model::Digest;
 use wflo_ports::{
-    RestoreRequest, Restored, Terraform, TerraformBase, TerraformError, TerraformFile, TerraformSnapshot, Verified,
+    RestoreRequest, Restored, Terraform, TerraformBase, TerraformError, TerraformFile, TerraformSnapshot,
+    Verified,
 };
 
 /// The terraform of the tests: the variable's, or what `cargo xtask terraform` has left.
@@ -120,7 +121,9 @@ async fn what_is_planned_is_applied_and_nothing_else() {
     let again = copy.terraform.apply(&plan.digest, &ready.base).await.unwrap_err();
     assert!(matches!(again, TerraformError::Stale { .. }), "{again}");
     assert_eq!(copy.terraform.prepare(&plan.digest).await.unwrap(), ready, "a second attempt asks the same");
-    assert!(matches!(copy.terraform.verify(&plan.digest).await.unwrap(), Verified::Done(done) if done == applied));
+    assert!(
+        matches!(copy.terraform.verify(&plan.digest).await.unwrap(), Verified::Done(done) if done == applied)
+    );
     let none = copy.terraform.plan(&[]).await.unwrap();
     assert!(none.is_empty(), "{}", none.text);
 }
@@ -145,7 +148,8 @@ async fn a_plan_that_others_overtook_or_touched_is_not_applied() {
     stale(copy.terraform.apply(&old.plan.digest, &other).await, "not prepared");
 
     let kept = copy.dir().join(".wflo/plans").join(tampered.plan.digest.hex().as_str()).join("plan");
-    std::fs::copy(copy.dir().join(".wflo/plans").join(old.plan.digest.hex().as_str()).join("plan"), kept).unwrap();
+    std::fs::copy(copy.dir().join(".wflo/plans").join(old.plan.digest.hex().as_str()).join("plan"), kept)
+        .unwrap();
     stale(copy.terraform.prepare(&tampered.plan.digest).await.map(|_| unreachable!()), "not the one");
     let unknown = copy.terraform.prepare(&Digest::of(b"another")).await.unwrap_err();
     assert!(matches!(unknown, TerraformError::Unknown { .. }), "{unknown}");
@@ -163,7 +167,10 @@ async fn what_fails_half_way_is_put_back() {
     let ready = copy.ready(&[file("main.tf", FEWER), file("new.tf", "locals {}\n")]).await;
     let failed = broken.apply(&ready.plan.digest, &ready.base).await.unwrap_err();
     let TerraformError::Failed { message } = &failed else { panic!("{failed:?}") };
-    assert!(message.contains("InsufficientInstanceCapacity") && message.contains("applied again"), "{message}");
+    assert!(
+        message.contains("InsufficientInstanceCapacity") && message.contains("applied again"),
+        "{message}"
+    );
     assert_eq!(copy.size().await["count"], 6, "it is as it was");
     assert_eq!(copy.terraform.state().await.unwrap().serial, 3, "there and back");
     assert_eq!(copy.text("main.tf"), MACHINES);
@@ -172,7 +179,10 @@ async fn what_fails_half_way_is_put_back() {
     let nothing = copy.with("if [ \"$1\" = apply ]; then echo 'Error: no' >&2; exit 1; fi");
     let ready = copy.ready(&[file("main.tf", FEWER)]).await;
     let failed = nothing.apply(&ready.plan.digest, &ready.base).await.unwrap_err();
-    assert!(matches!(&failed, TerraformError::Failed { message } if message.contains("changed nothing")), "{failed}");
+    assert!(
+        matches!(&failed, TerraformError::Failed { message } if message.contains("changed nothing")),
+        "{failed}"
+    );
 
     let worse = copy.with(
         "if [ \"$1\" = apply ]; then if [ ! -e \"$0.twice\" ]; then touch \"$0.twice\"; \"$real\" \"$@\"; fi; \
@@ -194,7 +204,10 @@ async fn what_became_of_an_apply_whose_caller_died_is_found_out() {
     let plan = copy.dir().join(".wflo/plans").join(digest.hex().as_str());
     std::fs::write(plan.join("begun"), "").unwrap();
     let unknown = copy.terraform.verify(&digest).await.unwrap();
-    assert!(matches!(&unknown, Verified::Unknown { message } if message.contains("as it was before")), "{unknown:?}");
+    assert!(
+        matches!(&unknown, Verified::Unknown { message } if message.contains("as it was before")),
+        "{unknown:?}"
+    );
 
     // It was done by a terraform that outlived whoever had started it.
     let tree = plan.join("tree");
@@ -236,7 +249,10 @@ async fn two_never_apply_at_once() {
     copy.apply(&[]).await;
     let ready = copy.ready(&[file("main.tf", FEWER)]).await;
     let log = copy.folder.path().join("log");
-    let slow = format!("echo begin >> '{0}'; \"$real\" \"$@\"; code=$?; echo end >> '{0}'; exit $code", log.display());
+    let slow = format!(
+        "echo begin >> '{0}'; \"$real\" \"$@\"; code=$?; echo end >> '{0}'; exit $code",
+        log.display()
+    );
     let (one, other) = (copy.with(&slow), copy.with(&slow));
     let (applied, state) = tokio::join!(one.apply(&ready.plan.digest, &ready.base), other.state());
     applied.unwrap();
@@ -267,7 +283,8 @@ async fn nothing_secret_of_the_working_copy_is_told() {
 #[tokio::test]
 async fn what_terraform_says_is_told() {
     let copy = Copy::new();
-    let invalid = copy.terraform.plan(&[file("main.tf", "output \"a\" { value = var.nope }\n")]).await.unwrap_err();
+    let invalid =
+        copy.terraform.plan(&[file("main.tf", "output \"a\" { value = var.nope }\n")]).await.unwrap_err();
     let TerraformError::Invalid { message } = &invalid else { panic!("{invalid:?}") };
     assert!(message.starts_with("Error: Reference to undeclared input variable"), "{message}");
     let download = "terraform {\n required_providers { evil = { source = \"evil.example/a/b\" } }\n}\n";
@@ -275,7 +292,10 @@ async fn what_terraform_says_is_told() {
     assert!(matches!(&invalid, TerraformError::Invalid { .. }), "no provider is downloaded: {invalid:?}");
     let missing = TerraformFolder::new(Copy::config(&copy.dir(), "no-such-terraform".into()));
     let missing = missing.state().await.unwrap_err();
-    assert!(matches!(&missing, TerraformError::Unavailable { message } if message.contains("no-such-terraform")));
-    let denied = copy.terraform.plan(&[file("main.tf", "output \"a\" { value = file(\"/etc/passwd\") }\n")]).await;
+    assert!(
+        matches!(&missing, TerraformError::Unavailable { message } if message.contains("no-such-terraform"))
+    );
+    let denied =
+        copy.terraform.plan(&[file("main.tf", "output \"a\" { value = file(\"/etc/passwd\") }\n")]).await;
     assert!(matches!(denied, Err(TerraformError::Prohibited { .. })), "{denied:?}");
 }

@@ -12,7 +12,8 @@ use wflo_backends::http::{Http, HttpConfig};
 use wflo_backends::llm::{Anthropic, Cassette, OpenAi, ServerConfig};
 use wflo_backends::terraform::{TerraformConfig, TerraformFolder};
 use wflo_manifest::{
-    CassetteMode, DbBinding, Deployment, LlmBinding, LlmKind, LlmServer, MissingVariable, TerraformBinding, Text,
+    CassetteMode, DbBinding, Deployment, LlmBinding, LlmKind, LlmServer, MissingVariable, TerraformBinding,
+    Text,
 };
 use wflo_model::ModelName;
 use wflo_ports::ChatModel;

@@ -554,10 +554,12 @@ proptest! {
 
 #[test]
 fn infrastructure_is_judged_by_what_its_plan_counts() {
-    let careful = |on: &[PolicyEvent]| policy("careful", "destroys > 0 OR adds > 10", on, vec![PolicyAction::Deny]);
+    let careful =
+        |on: &[PolicyEvent]| policy("careful", "destroys > 0 OR adds > 10", on, vec![PolicyAction::Deny]);
     let apply = |args: Value| Call::new("wflo:infra/terraform", "apply", args);
     let decide = |policy: &Policy, call: &Call| {
-        let judgement = judge(std::slice::from_ref(policy), &Occurrence::terraform_apply(call), &Scope::new());
+        let judgement =
+            judge(std::slice::from_ref(policy), &Occurrence::terraform_apply(call), &Scope::new());
         matches!(judgement.decision, Decision::Deny { .. })
     };
     let counts = |destroys: Value| {

@@ -75,5 +75,9 @@ fn status(state: &RunState, rollback: &Rollback, plan: &RollbackPlan) -> RunStat
     }
     let conflicts = rollback.undone.values().flatten().any(|undone| !undone.conflicts.is_empty());
     let left = reapplied(|it| matches!(it, Reapplied::Left { .. }));
-    if conflicts || left || !plan.left.is_empty() { RunStatus::PartiallyRolledBack } else { RunStatus::RolledBack }
+    if conflicts || left || !plan.left.is_empty() {
+        RunStatus::PartiallyRolledBack
+    } else {
+        RunStatus::RolledBack
+    }
 }

@@ -69,7 +69,8 @@ fn grants() -> impl Strategy<Value = Grants> {
     let labels = &["one", "two", "three"];
     let own = vec(select(vec![json!({"ward": "3"}), json!({"ward": "4"}), json!(null)]), 0..3);
     let verbs = btree_set(select(TerraformVerb::ALL.map(|(_, verb)| verb).to_vec()), 0..3);
-    let terraform = btree_map(select(vec!["one", "two"]).prop_map(|label| label.parse().unwrap()), verbs, 0..3);
+    let terraform =
+        btree_map(select(vec!["one", "two"]).prop_map(|label| label.parse().unwrap()), verbs, 0..3);
     (first, some(MAIL), some(labels), terraform, some(labels), own).prop_map(
         |((db, llm, http, files, notify), mail, knowledge, terraform, secrets, own)| Grants {
             interfaces: [("clinic:ehr/records".parse().unwrap(), own)].into(),
