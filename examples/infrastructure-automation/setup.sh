@@ -26,6 +26,7 @@ case "${1-}" in
 esac
 
 if [ ! -d prod ]; then
+    rm -rf .prod.new
     cp -r infra .prod.new
     (cd .prod.new && "$terraform" init -input=false && "$terraform" apply -input=false -auto-approve) >/dev/null
     mv .prod.new prod

@@ -11,34 +11,32 @@ const CHOICES: usize = 512;
 /// mean, so that nothing in the text can hide from it.
 pub(super) fn is_too_deep(text: &str) -> bool {
     let (mut open, mut signs, mut choices) = (0_usize, 0_usize, 0_usize);
-    for c in text.chars() {
-        match c {
-            '(' | '[' | '{' => open += 1,
-            ')' | ']' | '}' => open = open.saturating_sub(1),
-            '?' | '%' => choices += 1,
-            _ => {}
-        }
-        signs = match c {
-            '!' | '-' => signs + 1,
-            c if c.is_whitespace() => signs,
-            _ => 0,
-        };
-        // A line of dashes in a comment is no expression.
-        if c == '\n' {
-            signs = 0;
-        }
-        if open > BRACKETS || choices > CHOICES || (signs > SIGNS && !is_rule(text, c)) {
-            return true;
+    for line in text.lines() {
+        let drawn = is_drawn(line);
+        for c in line.chars() {
+            match c {
+                '(' | '[' | '{' => open += 1,
+                ')' | ']' | '}' => open = open.saturating_sub(1),
+                '?' | '%' => choices += 1,
+                _ => {}
+            }
+            signs = match c {
+                '!' | '-' if !drawn => signs + 1,
+                c if c.is_whitespace() => signs,
+                _ => 0,
+            };
+            if open > BRACKETS || choices > CHOICES || signs > SIGNS {
+                return true;
+            }
         }
     }
     false
 }
 
-/// Whether such signs stand in lines that are comments throughout: people draw rules with dashes.
-fn is_rule(text: &str, sign: char) -> bool {
-    let run: String = std::iter::repeat_n(sign, SIGNS).collect();
-    let drawn = |line: &str| line.trim_start().starts_with(['#', '/', '*']);
-    sign == '-' && text.lines().filter(|line| line.contains(&run)).all(drawn)
+/// Whether a line is a comment, in which people draw with dashes. One with a brace may be text that is evaluated.
+fn is_drawn(line: &str) -> bool {
+    let line = line.trim_start();
+    (line.starts_with('#') || line.starts_with("//")) && !line.contains('{')
 }
 
 #[cfg(test)]
@@ -47,7 +45,8 @@ mod tests {
 
     #[test]
     fn what_people_write_is_not_too_deep() {
-        let drawn = format!("# {}\noutput \"a\" {{ value = [[[1]]] }}\n", "-".repeat(70));
+        let rule = format!("# {}\n", "-".repeat(70));
+        let drawn = format!("{rule}output \"a\" {{ value = [[[1]]] }}\n{rule}");
         for text in ["", "a = !b", "a = [for x in y : x ? 1 : 2]", &drawn] {
             assert!(!is_too_deep(text), "{text}");
         }
@@ -56,7 +55,7 @@ mod tests {
     #[test]
     fn what_would_exhaust_a_parser_is() {
         let deep = |open: &str| format!("a = {}1", open.repeat(5000));
-        for open in ["(", "[", "{a=", "!", "- ", "\"${", "a ? ", "\"%{ if a }"] {
+        for open in ["(", "[", "{a=", "!", "- ", "!\n", "\"${", "a ? ", "\"%{ if a }", "# ${!", "*/ !"] {
             assert!(is_too_deep(&deep(open)), "{open}");
         }
     }
