@@ -68,7 +68,8 @@ fn a_guest_that_goes_for_its_limits_ends_there() {
 fn a_guest_that_goes_for_other_data_gets_none() {
     play(
         "burglar",
-        "grants.db.bank = { read = [\"accounts\", \"notes\"], write = [\"notes\"] }\ngrants.llm = [\"gpt-4\"]\n",
+        "grants.db.bank = { read = [\"accounts\", \"notes\", \"everybody\", { table = \"patients\", where = \"id = 17\" }], \
+         write = [\"notes\", { table = \"patients\", where = \"id = 17\" }] }\ngrants.llm = [\"gpt-4\"]\n",
     );
 }
 
@@ -120,7 +121,10 @@ impl Stage {
                 "bank.db",
                 "CREATE TABLE accounts (id TEXT); INSERT INTO accounts VALUES ('1');
                  CREATE TABLE notes (text TEXT);
-                 CREATE TABLE secrets (word TEXT); INSERT INTO secrets VALUES ('s3same');",
+                 CREATE TABLE secrets (word TEXT); INSERT INTO secrets VALUES ('s3same');
+                 CREATE TABLE patients (id INTEGER PRIMARY KEY, name TEXT UNIQUE);
+                 INSERT INTO patients VALUES (17, 'Ada'), (18, 's3same');
+                 CREATE VIEW everybody AS SELECT * FROM patients;",
             ),
             ("payroll.db", "CREATE TABLE pay (name TEXT); INSERT INTO pay VALUES ('s3same');"),
         ] {
@@ -318,6 +322,7 @@ impl Stage {
             bank.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).expect("a count")
         };
         assert_eq!((count("accounts"), count("secrets"), count("notes")), (1, 1, 0));
+        assert_eq!((count("patients"), count("patients WHERE name IN ('Ada', 's3same')")), (2, 2));
         for file in ["owned", "copy.db"] {
             assert!(!self.project.path(file).exists(), "`{file}` was made");
         }

@@ -317,7 +317,7 @@ impl History {
     /// Makes a call if the ledger admits it.
     fn hold(&mut self, id: &UnitId, hold: PicoUsd) {
         let step = self.plan.step(&id.step).unwrap();
-        let (left, _) = self.state.ledger().tightest(&Place::unit(id), step);
+        let (left, _) = self.state.ledger().tightest(&Place::unit(id), step, PicoUsd::ZERO);
         if hold > left || self.state.unit(id).parked.is_some() {
             return;
         }

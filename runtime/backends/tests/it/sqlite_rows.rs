@@ -436,7 +436,7 @@ async fn a_write_that_would_reach_other_rows_is_refused() {
         ("DROP TABLE patients", denied),
         ("DROP TABLE temp.patients", denied),
         ("UPDATE temp.sqlite_sequence SET seq = 5", "invalid"),
-        ("DELETE FROM temp.wflo_v", "invalid"),
+        ("DELETE FROM temp.values_of_it", "invalid"),
         ("SELECT 1", "invalid"),
         ("SELECT * FROM patients", "invalid"),
     ] {

@@ -143,7 +143,14 @@ async fn go_on(
         }
         return Ok(Code::of(&session.ask(session::Show { run }).await?));
     }
-    follow(global, session, session::Drive { run, deploy: deploy.clone() }, deploy.clone(), run).await
+    let code =
+        follow(global, session, session::Drive { run, deploy: deploy.clone() }, deploy.clone(), run).await?;
+    if approval.at != wflo::GateAt::Rollback {
+        return Ok(code);
+    }
+    // Where that was asked, all of it undone is what was wanted.
+    let status = session.ask_anyway(session::Show { run }).await?.status;
+    Ok(if status == wflo::RunStatus::RolledBack { Code::Succeeded } else { code })
 }
 
 /// Has a run driven, says how it comes along, and shows where it stands.
