@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::Project;
+use crate::harness::{Project, Provider};
 
 /// The workflow, with its table.
 fn shelf() -> Project {
@@ -70,6 +70,20 @@ fn rows_of_both_formats_go_to_a_table_and_back_out() {
         assert_eq!(count("SELECT count(*) FROM numbers"), 0);
     }
     assert_eq!(sums, [2499 * 2500 / 2, 2 * 1250 * 1250], "each half is a number");
+}
+
+#[test]
+fn a_model_transforms_the_rows_of_an_artifact_batch_by_batch() {
+    let project = shelf();
+    let provider = Provider::start(&project, &[]);
+    project.edit("wflo.toml", "http://127.0.0.1:9/v1", &provider.address);
+    let run =
+        project.wflo(&["run", "--json", "--input", "rows=0", "--input", "asked=450"]).expect_code(0).json();
+    assert_eq!(run["steps"][4]["output"], json!(450));
+    // Two hundred rows are read at a time, and a model is sent forty.
+    assert_eq!(provider.requests(), 5 + 5 + 2);
+    project.wflo(&["replay", &id(&run)]).expect_code(0);
+    assert_eq!(provider.requests(), 12);
 }
 
 #[test]

@@ -133,10 +133,28 @@ fn load(ctx: Context) -> wflo::Result<u64> {
     Ok(insert(&lines.finish()?).json_lines()?)
 }
 
+#[wflo::data]
+struct Answered {
+    n: u64,
+    text: String,
+}
+
+#[wflo::step]
+fn ask(ctx: Context) -> wflo::Result<usize> {
+    let asked: u64 = ctx.input("asked")?;
+    let mut questions = artifact::create("questions.jsonl")?;
+    for n in 0..asked {
+        questions.row(&json!({ "n": n }))?;
+    }
+    let questions = questions.finish()?;
+    let answers = llm::transform("gpt-4").instructions("Say it in words").artifact::<Answered>(&questions, "answers.jsonl")?;
+    Ok(answers.open()?.rows::<Answered>().collect::<Result<Vec<_>, _>>()?.len())
+}
+
 #[wflo::step]
 fn stranger(_: Context) -> wflo::Result<&'static str> {
     must(matches!(artifact::open("large.bin"), Err(Error::Unknown(_))), "nothing is there of steps beside it")?;
     Ok("saw nothing")
 }
 
-wflo::export!(make, parts, read, load, stranger);
+wflo::export!(make, parts, read, load, ask, stranger);
