@@ -162,3 +162,22 @@ fn content_that_is_no_content_fails_the_run_and_touches_nothing() {
     assert_eq!(run["steps"][0]["status"], "failed", "what leads out of the folder is not read: {run}");
     assert_eq!(count(&content(&project), "pending", "nobody"), 3);
 }
+
+#[test]
+fn a_model_that_wants_a_person_gets_one_however_sure_it_is() {
+    let (project, [marta, _]) = site("3");
+    let wants =
+        json!({ "verdict": "review", "confidence": 0.97, "reasoning": "a quotation", "violated": [] });
+    project.write("answers.jsonl", &json!({ "content": wants }).to_string());
+    let answers = project.path("answers.jsonl");
+    let provider = Provider::start(&project, &["--answers", answers.to_str().expect("a path of text")]);
+    project.use_provider(&provider);
+    project.wflo(&["run", "--json"]).expect_code(10);
+    let asked = open(&project);
+    assert_eq!(asked.len(), 3, "no policy asks, and the step does");
+    assert_eq!(asked[0]["shows"]["summary"], "May this stay?");
+    assert!(asked[0]["shows"]["details"]["content"]["text"].is_string(), "{}", asked[0]);
+    let all = [&["reject"], &ids(&asked)[..]].concat();
+    project.wflo_as("marta", &marta, &all).expect_code(0);
+    assert_eq!(count(&content(&project), "blocked", "marta"), 3);
+}
