@@ -13,6 +13,7 @@ wasmtime::component::bindgen!({
         "../wit/db",
         "../wit/approval",
         "../wit/secret",
+        "../wit/http",
         "../wit/host",
     ],
     world: "wflo:host/all",

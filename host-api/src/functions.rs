@@ -109,6 +109,7 @@ pub const FUNCTIONS: &[(&str, &str, Reach)] = &[
     ("wflo:db/sql-json", "call", Reach::Gate),
     ("wflo:db/sql-json", "execute", Reach::Gate),
     ("wflo:db/sql-json", "query", Reach::Gate),
+    ("wflo:http/client", "send", Reach::Gate),
     ("wflo:llm/chat", "complete", Reach::Gate),
     ("wflo:llm/tasks", "analyze", Reach::Gate),
     ("wflo:llm/tasks", "classify", Reach::Gate),
@@ -139,6 +140,7 @@ pub const INTERFACES: &[&str] = &[
     "wflo:approval/policy@0.1.0",
     "wflo:db/sql-json@0.1.0",
     "wflo:db/sql@0.1.0",
+    "wflo:http/client@0.1.0",
     "wflo:llm/chat@0.1.0",
     "wflo:llm/tasks@0.1.0",
     "wflo:llm/types@0.1.0",
@@ -171,6 +173,7 @@ mod tests {
             "db",
             "approval",
             "secret",
+            "http",
             "host",
         ] {
             host = Some(resolve.push_path(wit.join(package)).unwrap().0);
