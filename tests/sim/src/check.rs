@@ -3,22 +3,25 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use serde_json::Value;
 use wflo::Principals;
 use wflo_engine::{
-    ApprovalState, AttemptEnd, CallClass, Event, Outcome, Place, Recorded, Returned, RunState, RunStatus,
-    StepStatus, UnitId, next_due,
+    Approval, ApprovalState, AttemptEnd, CallClass, Day, Event, GateAt, Outcome, Place, Recorded, Returned,
+    RunState, RunStatus, StepStatus, UnitId, next_due,
 };
 use wflo_journal::{Entry, Journal};
-use wflo_manifest::Plan;
+use wflo_manifest::{ApprovalAt, Plan, PolicyAction, PolicyEvent};
 use wflo_model::{Call, CallResult, Digest, FailureKind, PicoUsd, RunId, SqlValue};
 use wflo_ports::{Marker, MarkerPurpose, Statement};
 
-use crate::plan::plan;
+use crate::plan::{plan, spending};
 use crate::scenario::Scenario;
+use crate::told;
+use crate::undone::{Marks, undone};
 use crate::world::{Promise, World};
 
 /// Holds everything durable against the properties; what does not fit is told to the world.
-pub(crate) async fn check(world: &World, scenario: &Scenario, journal: &Journal) {
+pub(crate) async fn check(world: &World, scenario: &Scenario, journal: &Journal, is_over: bool) {
     let plan = plan(scenario);
     let heads = match journal.runs().await {
         Ok(heads) => heads,
@@ -26,6 +29,7 @@ pub(crate) async fn check(world: &World, scenario: &Scenario, journal: &Journal)
     };
     let unfinished = journal.unfinished(None, usize::MAX).await.unwrap_or_default();
     let mut told: BTreeMap<RunId, Vec<Recorded>> = BTreeMap::new();
+    let mut days: BTreeMap<Day, PicoUsd> = BTreeMap::new();
     for head in heads {
         let run = head.run;
         let events = match journal.read(run, 1).await {
@@ -38,6 +42,10 @@ pub(crate) async fn check(world: &World, scenario: &Scenario, journal: &Journal)
         }
         checker.at_rest(&events, journal.store_id());
         let state = checker.state;
+        for (day, sums) in state.ledger().days() {
+            *days.entry(day).or_default() += sums.settled - sums.overrun + sums.held;
+        }
+        undone(world, &Marks { store: journal.store_id(), run }, &events, &state);
         let summary: Option<wflo::Summary> = serde_json::from_slice(&head.summary).ok();
         if summary.map(|summary| summary.status) != Some(state.status()) {
             let what = format!("{run} is {} and its summary says otherwise", state.status());
@@ -52,8 +60,14 @@ pub(crate) async fn check(world: &World, scenario: &Scenario, journal: &Journal)
         }
         told.insert(run, events);
     }
+    if let Some(limit) = spending(scenario).all.day
+        && let Some((day, sum)) = days.iter().find(|(_, sum)| **sum > limit)
+    {
+        world.violated("money", format!("{sum} are spent and held on {day:?}, of {limit}"));
+    }
     promises(world, &told);
     models(world, &told);
+    told::heard(world, &told, is_over);
 }
 
 fn recorded(entry: &Entry) -> Recorded {
@@ -117,7 +131,7 @@ impl<'a> Checker<'a> {
 
     fn before(&mut self, recorded: &Recorded) {
         let Recorded { seq, time, place, event } = recorded;
-        let late = matches!(event, Event::Voted { late: true, .. });
+        let late = matches!(event, Event::Voted { late: true, .. } | Event::RollbackStarted { .. });
         if self.state.status().is_final() && !late {
             self.bad("nothing finished runs again", recorded, "the run has ended");
         }
@@ -150,19 +164,31 @@ impl<'a> Checker<'a> {
                 }
             }
             Event::Returned(Returned { consumes: Some(id), result: Ok(value), .. }) => {
-                let approval = self.state.approval(id);
-                match approval.map(|approval| approval.state) {
-                    Some(ApprovalState::Closed { .. }) => {}
-                    _ => self.bad("approvals", recorded, "what it tells was not decided"),
+                let Some(approval) = self.state.approval(id) else {
+                    return self.bad("approvals", recorded, "there is no such approval");
+                };
+                let approved = match approval.state {
+                    ApprovalState::Closed { outcome, .. } => outcome == Outcome::Approved,
+                    // What a policy asks, and what commits, is asked once: another attempt comes to the same.
+                    ApprovalState::Consumed if approval.at == GateAt::Commit || !approval.asks.is_empty() => {
+                        return self.again(recorded, approval);
+                    }
+                    _ => return self.bad("approvals", recorded, "what it tells was not decided"),
+                };
+                let is_asked = value.get("status").is_some();
+                if is_asked && (value["status"] == "approved") != approved {
+                    self.bad("approvals", recorded, "it tells another decision");
                 }
-                let given = value["status"] == "approved";
-                if given {
-                    self.consumes(recorded, &id.to_string(), approval.map(|it| it.id));
+                if approved {
+                    self.consumes(recorded, &id.to_string(), Some(*id));
                 }
             }
             Event::AttemptStarted { consumes: Some(id), .. }
             | Event::FannedOut { consumes: Some(id), .. } => {
                 self.consumes(recorded, &id.to_string(), Some(*id));
+            }
+            Event::AttemptEnded { end: AttemptEnd::Succeeded { output }, .. } => {
+                self.passed(recorded, output)
             }
             Event::AttemptEnded { end: AttemptEnd::Failed(failure), .. }
                 if failure.kind == FailureKind::Redo =>
@@ -226,7 +252,10 @@ impl<'a> Checker<'a> {
                 self.bad(property, recorded, "no such attempt is under way");
             }
             let settles = matches!(recorded.event, Event::Parked { .. } | Event::Resolved { .. });
-            if unit.committing && !settles && !matches!(recorded.event, Event::AttemptEnded { .. }) {
+            // A transaction that was refused is done again, and may change other rows then: that is durable first.
+            let again = matches!(&recorded.event, Event::Committing { changes, .. } if !changes.is_empty());
+            if unit.committing && !again && !settles && !matches!(recorded.event, Event::AttemptEnded { .. })
+            {
                 self.bad(property, recorded, "it is past its commit point");
             }
             return;
@@ -258,9 +287,63 @@ impl<'a> Checker<'a> {
                 self.bad(property, recorded, "too much runs at the same time");
             }
         }
-        let needs = step.approval.is_some() && id.item.is_none() && attempt == 1;
+        let before = step.approval.as_ref().is_some_and(|rule| rule.at == ApprovalAt::Start);
+        let needs = before && id.item.is_none() && attempt == 1;
         if needs && !matches!(recorded.event, Event::AttemptStarted { consumes: Some(_), .. }) {
             self.bad("approvals", recorded, "nobody approved it");
+        }
+    }
+
+    /// An output that policies refuse does not pass, and none passes without those who have to be asked about it.
+    fn passed(&self, recorded: &Recorded, output: &Value) {
+        let Some(id) = recorded.place.unit_id() else { return };
+        let Some(step) = self.plan.step(&id.step) else { return };
+        let sum = output["sum"].as_u64().unwrap_or_default();
+        let fires = |wanted: fn(&PolicyAction) -> bool| {
+            self.plan.policies.iter().any(|policy| {
+                // As `plan.rs` writes them.
+                let over =
+                    policy.when.to_string().rsplit(' ').next().and_then(|over| over.parse::<u64>().ok());
+                policy.on.contains(&PolicyEvent::StepOutput)
+                    && over.is_some_and(|over| sum > over)
+                    && policy.actions.iter().any(wanted)
+            })
+        };
+        if fires(|action| matches!(action, PolicyAction::Deny)) {
+            self.bad("policies", recorded, "its output is refused by a policy");
+        }
+        let asks = fires(|action| matches!(action, PolicyAction::RequireApproval(_)));
+        let waived = !asks && fires(|action| matches!(action, PolicyAction::AutoApprove));
+        let gated = step.approval.as_ref().is_some_and(|rule| rule.at == ApprovalAt::Commit);
+        let approved = |only_here: bool| {
+            self.state.approvals().any(|approval| {
+                let here = approval.place.unit_id().as_ref() == Some(&id);
+                approval.at == GateAt::Commit
+                    && matches!(approval.state, ApprovalState::Consumed)
+                    && (here || !only_here)
+            })
+        };
+        if gated && !waived && !approved(true) {
+            self.bad("policies", recorded, "nobody approved what it commits");
+        }
+        // What a policy asks it asks once in a run.
+        if asks && !approved(false) {
+            self.bad("policies", recorded, "nobody was asked about its output");
+        }
+    }
+
+    /// An approval that was used before permits the same again.
+    fn again(&self, recorded: &Recorded, approval: &Approval) {
+        if !approval.decided_at.is_some_and(|at| recorded.time.since(at) < approval.rule.valid) {
+            self.bad("approvals", recorded, "it has lapsed");
+        }
+        self.carried(recorded, approval);
+    }
+
+    fn carried(&self, recorded: &Recorded, approval: &Approval) {
+        let people = people_at(self.world, self.run, recorded.seq);
+        if !people.is_some_and(|people| approval.still_carried(|name| people.groups_of(name))) {
+            self.bad("approvals", recorded, "those who gave it may no longer");
         }
     }
 
@@ -274,10 +357,7 @@ impl<'a> Checker<'a> {
         if !approval.is_good(recorded.time) {
             self.bad("approvals", recorded, "it was not given, or has lapsed");
         }
-        let people = people_at(self.world, self.run, recorded.seq);
-        if !people.is_some_and(|people| approval.still_carried(|name| people.groups_of(name))) {
-            self.bad("approvals", recorded, "those who gave it may no longer");
-        }
+        self.carried(recorded, approval);
     }
 
     /// What must be so where the run stands.
@@ -375,6 +455,9 @@ fn promises(world: &World, told: &BTreeMap<RunId, Vec<Recorded>>) {
             }),
             Promise::Cancelled { run } => {
                 of(run).iter().any(|recorded| matches!(recorded.event, Event::CancelRequested { .. }))
+            }
+            Promise::RolledBack { run } => {
+                of(run).iter().any(|recorded| matches!(recorded.event, Event::RollbackStarted { .. }))
             }
             Promise::Stands { run, events } => of(run).len() as u64 >= *events,
         };

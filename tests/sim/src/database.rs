@@ -5,8 +5,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use tokio::sync::OwnedMutexGuard;
-use wflo_model::{DbAccess, Digest, SqlRows, SqlValue};
-use wflo_ports::{Begun, Capture, Database, DbError, Executed, Marker, QueryLimits, Statement, Transaction};
+use wflo_model::{
+    ChangeSet, Conflict, ConflictReason, DbAccess, Digest, RowChange, SqlRows, SqlValue, TableChange, Undone,
+};
+use wflo_ports::{
+    Begun, Capture, ChangeLimits, Database, DbError, Executed, Marker, QueryLimits, Statement, Transaction,
+};
 
 use crate::scenario::{Kind, Wrong};
 use crate::world::World;
@@ -19,29 +23,45 @@ pub(crate) struct DbData {
     commits: u64,
     /// What each transaction of a step wrote, by its marker.
     pub(crate) effects: BTreeMap<Digest, Vec<(String, i64)>>,
+    /// Everything that was ever committed, in order.
+    pub(crate) log: Vec<Commit>,
+}
+
+/// A commit: by whom, and what became of which row.
+#[derive(Clone, Debug)]
+pub(crate) struct Commit {
+    /// The marker; none for somebody who knows nothing of wflo.
+    pub(crate) by: Option<Digest>,
+    pub(crate) rows: BTreeMap<String, (Option<i64>, Option<i64>)>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Row {
-    value: i64,
+    /// None once it was deleted.
+    value: Option<i64>,
     /// The commit that wrote it last.
     written: u64,
 }
 
 impl DbData {
     fn get(&self, key: &str) -> Option<i64> {
-        self.rows.get(key).map(|row| row.value)
+        self.rows.get(key).and_then(|row| row.value)
     }
 
-    fn put(&mut self, key: String, value: i64) {
-        self.rows.insert(key, Row { value, written: self.commits });
+    fn commit(&mut self, by: Option<Digest>, values: &BTreeMap<String, Option<i64>>) {
+        self.commits += 1;
+        let rows = values.iter().map(|(key, value)| (key.clone(), (self.get(key), *value))).collect();
+        for (key, value) in values {
+            self.rows.insert(key.clone(), Row { value: *value, written: self.commits });
+        }
+        self.log.push(Commit { by, rows });
     }
 
     /// A write by somebody who knows nothing of wflo.
     pub(crate) fn add(&mut self, row: i64, by: i64) {
-        self.commits += 1;
         let key = format!("r{row}");
-        self.put(key.clone(), self.get(&key).unwrap_or_default() + by);
+        let value = self.get(&key).unwrap_or_default() + by;
+        self.commit(None, &[(key, Some(value))].into());
     }
 }
 
@@ -105,14 +125,26 @@ struct SimTransaction {
     name: &'static str,
     marker: Digest,
     snapshot: DbData,
-    own: BTreeMap<String, i64>,
+    own: BTreeMap<String, Option<i64>>,
     wrote: Vec<(String, i64)>,
     _turn: OwnedMutexGuard<()>,
 }
 
 impl SimTransaction {
     fn get(&self, key: &str) -> Option<i64> {
-        self.own.get(key).copied().or_else(|| self.snapshot.get(key))
+        self.own.get(key).copied().unwrap_or_else(|| self.snapshot.get(key))
+    }
+}
+
+/// A row as change sets have it: its key and its value.
+fn image(key: &str, value: i64) -> Vec<SqlValue> {
+    vec![SqlValue::Text(key.to_owned()), SqlValue::Integer(value)]
+}
+
+fn value(image: Option<&[SqlValue]>) -> Option<i64> {
+    match image {
+        Some([_, SqlValue::Integer(value)]) => Some(*value),
+        _ => None,
     }
 }
 
@@ -148,9 +180,59 @@ impl Transaction for SimTransaction {
             }
             other => return Err(DbError::Invalid(format!("`{other}` is no statement"))),
         };
-        self.own.insert(key, value);
+        self.own.insert(key, Some(value));
         self.wrote.push((format!("{} {row}", statement.sql), by));
         Ok(Executed { changed: 1 })
+    }
+
+    async fn changes(&mut self, _: ChangeLimits) -> Result<ChangeSet, DbError> {
+        self.world.live_on().await;
+        let rows = self.own.iter().filter_map(|(key, after)| {
+            let id = vec![SqlValue::Text(key.clone())];
+            match (self.snapshot.get(key), *after) {
+                (None, Some(after)) => Some(RowChange::Insert { key: id, after: image(key, after) }),
+                (Some(before), None) => Some(RowChange::Delete { key: id, before: image(key, before) }),
+                (Some(before), Some(after)) if before != after => {
+                    let (before, after) = (image(key, before), image(key, after));
+                    Some(RowChange::Update { key: id, before, after })
+                }
+                _ => None,
+            }
+        });
+        let rows: Vec<_> = rows.collect();
+        let columns = vec!["key".to_owned(), "value".to_owned()];
+        let table =
+            TableChange { table: "numbers".to_owned(), key_columns: vec!["key".to_owned()], columns, rows };
+        Ok(ChangeSet { tables: if table.rows.is_empty() { Vec::new() } else { vec![table] } })
+    }
+
+    async fn undo(&mut self, changes: &ChangeSet) -> Result<Undone, DbError> {
+        self.world.live_on().await;
+        let mut undone = Undone::default();
+        for table in &changes.tables {
+            for row in &table.rows {
+                let [SqlValue::Text(key)] = row.key() else {
+                    return Err(DbError::Invalid("a key is one text".to_owned()));
+                };
+                let found = self.get(key);
+                if found == value(row.before()) || found == value(row.after()) {
+                    self.own.insert(key.clone(), value(row.before()));
+                    undone.rows += 1;
+                } else {
+                    undone.conflicts.push(Conflict {
+                        table: table.table.clone(),
+                        key_columns: table.key_columns.clone(),
+                        key: row.key().to_vec(),
+                        columns: table.columns.clone(),
+                        expected: row.after().map(<[SqlValue]>::to_vec),
+                        found: found.map(|value| image(key, value)),
+                        wanted: row.before().map(<[SqlValue]>::to_vec),
+                        reason: ConflictReason::Changed,
+                    });
+                }
+            }
+        }
+        Ok(undone)
     }
 
     async fn commit(self: Box<Self>) -> Result<(), DbError> {
@@ -165,8 +247,7 @@ impl Transaction for SimTransaction {
             if self.own.keys().any(moved) {
                 return Err(DbError::Other("could not serialize access due to concurrent update".to_owned()));
             }
-            data.commits += 1;
-            self.own.iter().for_each(|(key, value)| data.put(key.clone(), *value));
+            data.commit(Some(self.marker), &self.own);
             data.effects.insert(self.marker, self.wrote.clone());
             Ok(())
         })?;

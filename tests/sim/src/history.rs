@@ -113,7 +113,7 @@ async fn look(world: &Arc<World>, scenario: &Scenario, blobs: &Blobs, is_over: b
         // Killed before the journal was made.
         return;
     };
-    check(world, scenario, &journal).await;
+    check(world, scenario, &journal, is_over).await;
     if is_over && world.lock().violations.is_empty() {
         let scripts = Arc::new(Scripts::quiet(world, &scenario.steps));
         let runtime = wflo::Runtime::new(journal, scripts, Arc::clone(world) as _, Arc::new(NoEntropy));

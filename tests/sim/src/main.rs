@@ -8,17 +8,19 @@ use anyhow::{Context, Result, bail};
 use wflo_sim::{Scenario, judge, shrink};
 
 const HELP: &str = "\
-usage: wflo-sim [--seeds N] [--from S] [--seed S] [--all]
+usage: wflo-sim [--seeds N] [--from S] [--seed S] [--plain] [--all]
 
   --seeds N   how many seeds to play (1000)
   --from S    the first of them (0)
   --seed S    play this one, and tell what it is
+  --plain     without policies, rollbacks and channels
   --all       go on after a failure";
 
 struct Args {
     seeds: u64,
     from: u64,
     seed: Option<u64>,
+    plain: bool,
     all: bool,
 }
 
@@ -34,7 +36,7 @@ fn main() -> ExitCode {
 }
 
 fn args() -> Result<Args> {
-    let mut args = Args { seeds: 1000, from: 0, seed: None, all: false };
+    let mut args = Args { seeds: 1000, from: 0, seed: None, plain: false, all: false };
     let mut given = std::env::args().skip(1);
     while let Some(arg) = given.next() {
         let mut number = || -> Result<u64> {
@@ -45,6 +47,7 @@ fn args() -> Result<Args> {
             "--seeds" => args.seeds = number()?,
             "--from" => args.from = number()?,
             "--seed" => args.seed = Some(number()?),
+            "--plain" => args.plain = true,
             "--all" => args.all = true,
             other => bail!("there is no option `{other}`"),
         }
@@ -55,16 +58,15 @@ fn args() -> Result<Args> {
 /// Plays the seeds; whether all of them are as they must be.
 fn run(args: &Args) -> Result<bool> {
     if let Some(seed) = args.seed {
-        let scenario = Scenario::of(seed);
-        println!("seed {seed}: {scenario}");
-        return Ok(play_one(seed, true));
+        println!("seed {seed}: {}", scenario(args, seed));
+        return Ok(play_one(args, seed, true));
     }
     let begun = Instant::now();
     let mut told = begun;
     let mut failed = 0_u64;
     for (done, seed) in (args.from..args.from.saturating_add(args.seeds)).enumerate() {
         // A share of the seeds is played twice.
-        if !play_one(seed, seed.is_multiple_of(10)) {
+        if !play_one(args, seed, seed.is_multiple_of(10)) {
             failed += 1;
             if !args.all {
                 break;
@@ -88,8 +90,12 @@ fn rate(seeds: u64, time: Duration) -> String {
     format!("{seeds} seeds in {:.1} s: {:.0} seeds/minute", time.as_secs_f64(), seeds as f64 / minutes)
 }
 
-fn play_one(seed: u64, twice: bool) -> bool {
-    let scenario = Scenario::of(seed);
+fn scenario(args: &Args, seed: u64) -> Scenario {
+    if args.plain { Scenario::plain(seed) } else { Scenario::of(seed) }
+}
+
+fn play_one(args: &Args, seed: u64, twice: bool) -> bool {
+    let scenario = scenario(args, seed);
     let Some(violation) = judge(&scenario, twice) else { return true };
     println!("seed {seed} fails: {}: {}", violation.property, violation.what);
     let (scenario, violation) = shrink(scenario, violation);
@@ -97,6 +103,7 @@ fn play_one(seed: u64, twice: bool) -> bool {
         "the smallest history in which that fails:\n{scenario}{}: {}",
         violation.property, violation.what
     );
-    println!("again: cargo xtask sim --seed {seed}\n");
+    let plain = if args.plain { " --plain" } else { "" };
+    println!("again: cargo xtask sim --seed {seed}{plain}\n");
     false
 }

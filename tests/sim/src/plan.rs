@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use wflo_manifest::{
-    ApprovalRule, Approver, OnCancel, OnExceeded, OnFailure, OnItemFailure, OnReject, Plan, PlanStep, Price,
-    Quorum, Retry, UnknownPrice,
+    ApprovalAt, ApprovalRule, Approver, OnCancel, OnExceeded, OnFailure, OnItemFailure, OnReject, Plan,
+    PlanStep, Policy, PolicyAction, PolicyEvent, Price, Quorum, Retry, Spending, UnknownPrice, ValueType,
+    WindowLimits,
 };
 use wflo_model::{DbAccess, Digest, Grants, Limits, PicoUsd};
 
+use crate::channel::CHANNEL;
 use crate::language_model::MODEL;
-use crate::scenario::{Asking, Scenario, Step};
+use crate::scenario::{Asking, Does, Hears, Rule, Scenario, Step};
 use crate::script::component;
 use crate::world::name_of;
 
@@ -28,15 +30,15 @@ pub(crate) fn plan(scenario: &Scenario) -> Plan {
     Plan {
         workflow: name_of("simulated"),
         version: "1".to_owned(),
-        steps: scenario.steps.iter().map(plan_step).collect(),
+        steps: scenario.steps.iter().map(|step| plan_step(step, scenario)).collect(),
         inputs: BTreeMap::new(),
         budget: scenario.budget.map(|milli| PicoUsd::from_pico(i128::from(milli) * MILLI)),
         on_exceeded: if scenario.parks { OnExceeded::Park } else { OnExceeded::Fail },
         budget_approvers: Vec::new(),
         budget_alerts: Vec::new(),
         budget_notify: Vec::new(),
-        on_failure: OnFailure::Keep,
-        on_cancel: OnCancel::Keep,
+        on_failure: if scenario.undoes { OnFailure::Rollback } else { OnFailure::Keep },
+        on_cancel: if scenario.undoes { OnCancel::Rollback } else { OnCancel::Keep },
         max_parallel: scenario.max_parallel,
         prices: [(name_of(MODEL), price)].into(),
         price_table: Digest::ZERO,
@@ -44,8 +46,14 @@ pub(crate) fn plan(scenario: &Scenario) -> Plan {
         min_output_tokens: 5,
         prompts: wflo::prompt_versions(),
         statements: BTreeMap::new(),
-        policies: Vec::new(),
+        policies: (0..).zip(&scenario.policies).map(|(at, rule)| policy(at, rule, scenario)).collect(),
     }
+}
+
+/// What all runs together may spend.
+pub(crate) fn spending(scenario: &Scenario) -> Spending {
+    let day = scenario.day.map(|milli| PicoUsd::from_pico(i128::from(milli) * MILLI));
+    Spending { all: WindowLimits { day, month: None }, ..Spending::default() }
 }
 
 /// What the runs of a scenario are started with.
@@ -58,7 +66,7 @@ pub(crate) fn inputs(scenario: &Scenario) -> Map<String, Value> {
     inputs
 }
 
-fn plan_step(step: &Step) -> PlanStep {
+fn plan_step(step: &Step, scenario: &Scenario) -> PlanStep {
     let name = |id: &u32| name_of(&format!("s{id}"));
     PlanStep {
         depends_on: step.needs.iter().map(name).collect::<BTreeSet<_>>(),
@@ -68,7 +76,13 @@ fn plan_step(step: &Step) -> PlanStep {
             ..Grants::default()
         },
         limits: Limits { timeout: Duration::from_secs(step.timeout), ..Limits::default() },
-        approval: step.approval.as_ref().map(rule),
+        approval: step.approval.as_ref().map(|asking| ApprovalRule {
+            at: if step.at_commit { ApprovalAt::Commit } else { ApprovalAt::Start },
+            ..rule(asking, scenario)
+        }),
+        rollback: step.rollback,
+        facts: [(name_of("risk"), ValueType::Integer)].into(),
+        output: Some(json!({ "type": "object", "properties": { "sum": { "type": "integer" } } })),
         retry: Retry { max_attempts: step.attempts, backoff: Duration::from_secs(step.backoff) },
         when: step.when.as_deref().map(name_of),
         for_each: step.for_each.as_deref().map(name_of),
@@ -78,12 +92,35 @@ fn plan_step(step: &Step) -> PlanStep {
     }
 }
 
-fn rule(asking: &Asking) -> ApprovalRule {
+fn policy(at: u32, of: &Rule, scenario: &Scenario) -> Policy {
+    let (on, name) = match of.on {
+        Hears::Fact => (PolicyEvent::Fact, "risk"),
+        Hears::Output => (PolicyEvent::StepOutput, "sum"),
+    };
+    let action = match &of.does {
+        Does::Deny => PolicyAction::Deny,
+        Does::Approve => PolicyAction::AutoApprove,
+        Does::Ask(asking) => PolicyAction::RequireApproval(ApprovalRule {
+            at: if of.on == Hears::Output { ApprovalAt::Commit } else { ApprovalAt::Start },
+            ..rule(asking, scenario)
+        }),
+        Does::Tell => PolicyAction::Notify(CHANNEL.to_owned()),
+    };
+    Policy {
+        name: name_of(&format!("p{at}")),
+        when: name_of(&format!("{name} > {}", of.over)),
+        on: [on].into(),
+        actions: vec![action],
+    }
+}
+
+fn rule(asking: &Asking, scenario: &Scenario) -> ApprovalRule {
     let approvers = asking.approvers.iter().map(|name| Approver::new(*name)).collect();
     ApprovalRule {
         timeout: asking.timeout.map(Duration::from_secs),
         valid: Duration::from_secs(asking.valid),
         on_reject: if asking.skips { OnReject::Skip } else { OnReject::Fail },
+        notify: if scenario.tells { vec![CHANNEL.to_owned()] } else { Vec::new() },
         ..ApprovalRule::new(approvers, asking.quorum.map_or(Quorum::EachListed, Quorum::Any))
     }
 }

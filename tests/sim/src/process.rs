@@ -13,9 +13,10 @@ use wflo_journal::{Blobs, Journal, MasterKey};
 use wflo_model::{ApprovalId, RunId};
 use wflo_ports::{Clock, Entropy};
 
+use crate::channel::{CHANNEL, SimChannel};
 use crate::database::SimDatabase;
 use crate::language_model::SimModel;
-use crate::plan::{inputs, plan};
+use crate::plan::{inputs, plan, spending};
 use crate::scenario::{Action, Scenario, Timed};
 use crate::script::{Scripts, component};
 use crate::store::SimStore;
@@ -70,7 +71,9 @@ impl<'a> Process<'a> {
         let outside = Outside::default()
             .with_models(Arc::new(SimModel::new(world)))
             .with_database(name_of("left"), Arc::new(SimDatabase::new(world, "left")))
-            .with_database(name_of("right"), Arc::new(SimDatabase::new(world, "right")));
+            .with_database(name_of("right"), Arc::new(SimDatabase::new(world, "right")))
+            .with_spending(spending(scenario))
+            .with_channel(CHANNEL.to_owned(), Ok(Arc::new(SimChannel::new(world))));
         let nudges = (0..scenario.runs).map(|run| (run, Arc::default())).collect();
         let (outside, lent) = (Arc::new(outside), Arc::default());
         let process = Self { world, scenario, runtime, outside, lent, nudges };
@@ -85,6 +88,9 @@ impl<'a> Process<'a> {
                 Err(error) => return Err(error),
             }
         }
+        let mut tellers = JoinSet::new();
+        let (runtime, host) = (Arc::clone(&self.runtime), self.host());
+        tellers.spawn(async move { runtime.keep_telling(&host).await });
         let mut drivers = JoinSet::new();
         if !self.world.is_calm() {
             for (number, nudge) in &self.nudges {
@@ -128,6 +134,12 @@ impl<'a> Process<'a> {
         }
         for number in 0..self.scenario.runs {
             self.settle(self.run(number)).await?;
+        }
+        tellers.shutdown().await;
+        // A channel that has refused is tried again after an hour, and takes everything now.
+        let left = self.runtime.tell_for(&self.host(), Duration::from_secs(2 * 86_400)).await?;
+        if let Some(line) = left.first() {
+            self.world.violated("people are told", format!("{line:?} is left"));
         }
         Ok(Ended::Over)
     }
@@ -199,6 +211,13 @@ impl<'a> Process<'a> {
                 match self.runtime.resume(run, &name_of("rita"), &self.host(), None).await {
                     Err(RuntimeError::Attempt(_)) => Ok(()),
                     other => other.map(|_| ()),
+                }
+            }
+            Action::RollBack { run } => {
+                let run = number(run);
+                match self.runtime.rollback(run, None, &name_of("rita")).await {
+                    Err(RuntimeError::NotRollable { .. }) => Ok(()),
+                    done => done.map(|()| self.world.promise(Promise::RolledBack { run })),
                 }
             }
             Action::Abandon { run } => {
@@ -384,9 +403,6 @@ impl Driver {
             match driven {
                 Ok(view) => {
                     self.world.promise(Promise::Stands { run, events: view.events });
-                    if view.status.is_final() {
-                        return;
-                    }
                 }
                 Err(RuntimeError::Attempt(_) | RuntimeError::Log(_)) => {
                     tokio::time::sleep(Duration::from_secs(1)).await;

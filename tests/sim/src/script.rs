@@ -149,6 +149,9 @@ async fn perform(gate: &mut dyn Gate, op: &Op) -> Result<Value, Stop> {
             }
             Call::new("wflo:approval/gate", "request", args)
         }
+        Op::Fact { risk } => {
+            Call::new("wflo:approval/policy", "fact", json!({ "name": "risk", "value": risk }))
+        }
         Op::Sleep { ms } => {
             let until = gate.now().after(Duration::from_millis(*ms));
             gate.sleep(until).await?;

@@ -65,6 +65,11 @@ fn smaller(from: &Scenario) -> Vec<Scenario> {
             }
         });
     }
+    with(&|it| it.policies.clear());
+    (0..from.policies.len()).for_each(|at| with(&|it| _ = it.policies.remove(at)));
+    with(&|it| it.undoes = false);
+    with(&|it| it.tells = false);
+    with(&|it| it.day = None);
     with(&|it| it.actions.clear());
     with(&|it| it.faults.clear());
     with(&|it| it.crashes.clear());
@@ -74,6 +79,8 @@ fn smaller(from: &Scenario) -> Vec<Scenario> {
     for (index, step) in from.steps.iter().enumerate() {
         (0..step.ops.len()).for_each(|op| with(&|it| _ = it.steps[index].ops.remove(op)));
         with(&|it| it.steps[index].approval = None);
+        with(&|it| it.steps[index].at_commit = false);
+        with(&|it| it.steps[index].rollback = false);
         with(&|it| it.steps[index].when = None);
         with(&|it| it.steps[index].for_each = None);
         with(&|it| it.steps[index].max_parallel = None);

@@ -10,6 +10,7 @@ use wflo::{Principal, Principals};
 use wflo_model::{Digest, GroupName, PrincipalName, RunId, Timestamp};
 use wflo_ports::{Clock, Entropy, SystemEntropyError};
 
+use crate::channel::Heard;
 use crate::database::DbData;
 use crate::scenario::{Crash, Kind, Scenario, Wrong};
 use crate::store::{Image, Request};
@@ -37,6 +38,8 @@ pub(crate) struct Inner {
     pub(crate) databases: BTreeMap<&'static str, DbData>,
     /// Each request that reached a model, with what was durable of each run then.
     pub(crate) asked: Vec<Performed>,
+    /// Everything that the channel heard.
+    pub(crate) heard: Vec<Heard>,
     pub(crate) people: Arc<Principals>,
     /// Who was in which group when events were written: run, first event, people.
     pub(crate) written: Vec<(RunId, u64, Arc<Principals>)>,
@@ -47,7 +50,7 @@ pub(crate) struct Inner {
     /// Runs by number.
     pub(crate) runs: BTreeMap<u32, RunId>,
     faults: Vec<crate::scenario::Fault>,
-    counts: [u32; 4],
+    counts: [u32; 5],
     drawn: u64,
     seed: u64,
     calm: bool,
@@ -74,6 +77,7 @@ pub(crate) struct Performed {
 pub(crate) enum Promise {
     Voted { approval: wflo_model::ApprovalId, run: RunId, by: PrincipalName },
     Cancelled { run: RunId },
+    RolledBack { run: RunId },
     Stands { run: RunId, events: u64 },
 }
 
@@ -96,6 +100,7 @@ impl World {
             syncing: Vec::new(),
             databases: ["left", "right"].map(|name| (name, DbData::default())).into(),
             asked: Vec::new(),
+            heard: Vec::new(),
             people: Arc::new(Principals(people.collect())),
             written: Vec::new(),
             promises: Vec::new(),
@@ -103,7 +108,7 @@ impl World {
             acted: 0,
             runs: BTreeMap::new(),
             faults: scenario.faults.clone(),
-            counts: [0; 4],
+            counts: [0; 5],
             drawn: 0,
             seed: scenario.seed,
             calm: false,

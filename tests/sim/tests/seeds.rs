@@ -15,8 +15,13 @@ fn all_hold(seeds: &[u64]) {
         while let Some(seed) =
             usize::try_from(next.fetch_add(1, Ordering::Relaxed)).ok().and_then(|at| seeds.get(at))
         {
-            let violation = judge(&Scenario::of(*seed), true);
-            assert_eq!(violation, None, "seed {seed}; to see it smaller: cargo xtask sim --seed {seed}");
+            for (scenario, plain) in [(Scenario::of(*seed), ""), (Scenario::plain(*seed), " --plain")] {
+                let violation = judge(&scenario, true);
+                assert_eq!(
+                    violation, None,
+                    "seed {seed}; to see it smaller: cargo xtask sim --seed {seed}{plain}"
+                );
+            }
         }
     };
     thread::scope(|scope| {
