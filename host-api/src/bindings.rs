@@ -17,6 +17,7 @@ wasmtime::component::bindgen!({
         "../wit/knowledge",
         "../wit/artifact",
         "../wit/infra",
+        "../wit/http",
         "../wit/host",
     ],
     world: "wflo:host/all",

@@ -119,6 +119,7 @@ pub const FUNCTIONS: &[(&str, &str, Reach)] = &[
     ("wflo:db/sql-json", "call", Reach::Gate),
     ("wflo:db/sql-json", "execute", Reach::Gate),
     ("wflo:db/sql-json", "query", Reach::Gate),
+    ("wflo:http/client", "send", Reach::Gate),
     ("wflo:infra/terraform", "apply", Reach::Gate),
     ("wflo:infra/terraform", "plan", Reach::Gate),
     ("wflo:infra/terraform", "state", Reach::Gate),
@@ -159,6 +160,7 @@ pub const INTERFACES: &[&str] = &[
     "wflo:artifact/types@0.1.0",
     "wflo:db/sql-json@0.1.0",
     "wflo:db/sql@0.1.0",
+    "wflo:http/client@0.1.0",
     "wflo:infra/terraform@0.1.0",
     "wflo:knowledge/search@0.1.0",
     "wflo:llm/chat@0.1.0",
@@ -199,6 +201,7 @@ mod tests {
             "knowledge",
             "artifact",
             "infra",
+            "http",
             "host",
         ] {
             host = Some(resolve.push_path(wit.join(package)).unwrap().0);

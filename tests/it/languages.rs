@@ -174,6 +174,10 @@ fn conforms(language: Language) {
             let length = output["text"].as_str().map_or(0, |text| text.chars().count());
             output["text"] = length.into();
         }
+        // What a language says of its own errors is its own.
+        if let Some(err) = output.pointer_mut("/3/err").filter(|err| err.as_str().is_some_and(|err| !err.is_empty())) {
+            *err = true.into();
+        }
         let real = if output.is_null() { step_shown["error"].clone() } else { output };
         results.check(step, expected, &real);
     }
@@ -199,7 +203,8 @@ fn conforms(language: Language) {
             Ok((row.get(0)?, row.get(1)?, row.get(2)?))
         })
         .ok();
-    results.check("compensate", &json!([0, ["effect", "e-1", true]]), &json!([rollback.code, undone]));
+    // What other steps wrote and sent stays, and that is said.
+    results.check("compensate", &json!([1, ["effect", "e-1", true]]), &json!([rollback.code, undone]));
     results.finish(language);
 }
 

@@ -2,8 +2,7 @@
 //
 // Asynchronous functions are compiled to generators (`wflo build` tells the bundler so), and these go on with whatever
 // `Promise` is there: this one, whose reactions lie in a queue that a synchronous export can empty. When it is empty and
-// the step is not done, it waits for what is ready first of the answers and timers that it waits for; that choice is the
-// host's, which journals it.
+// the step is not done, it waits for the timer that is due first, which is the host's to say.
 
 import { subscribeDuration } from "wasi:clocks/monotonic-clock@0.2.12";
 import { poll } from "wasi:io/poll@0.2.12";
@@ -26,7 +25,7 @@ const jobs = {
     return job;
   },
 };
-/** What is waited for: a pollable, and what to do when it is ready. */
+/** The timers: a pollable, and what to do when it is ready. */
 const waiting = new Set();
 
 const PENDING = 0;
@@ -210,11 +209,6 @@ function gathered(iterable, watch) {
     }
     done();
   });
-}
-
-/** A promise that is fulfilled when the pollable is ready. */
-export function ready(pollable) {
-  return new Promise((resolve) => waiting.add({ pollable, resolve }));
 }
 
 const timers = new Map();

@@ -208,8 +208,8 @@ export interface Response {
 }
 
 /**
- * Sends a request, and gives the answer, whatever its status. Several at once are under way at once. Every redirect is a
- * request of its own that needs a grant; credentials are not sent on to another host.
+ * Sends a request, and gives the answer, whatever its status. Every redirect is a request of its own that needs a grant;
+ * credentials are not sent on to another host.
  */
 export function fetch(
   url: string | URL,

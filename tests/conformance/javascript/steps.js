@@ -140,7 +140,6 @@ step("model_errors", async () => [
 step("requests", async ({ inputs: { port } }) => {
   const site = `http://127.0.0.1:${port}`;
   const body = { text: "漢字", list: [1, 2] };
-  // Both are under way at once.
   const [got, posted] = await Promise.all([
     fetch(`${site}/api/json?q=a%20b%26%C3%BC`).then((response) => response.json()),
     fetch(`${site}/api/echo`, { method: "POST", json: body }).then((response) => response.json()),
@@ -217,5 +216,8 @@ step(
       ]);
     },
   },
-  async () => ({ id: "e-1", text: "ü" }),
+  async ({ inputs: { port } }) => {
+    (await fetch(`http://127.0.0.1:${port}/api/echo`, { method: "POST", body: "e-1" })).success();
+    return { id: "e-1", text: "ü" };
+  },
 );

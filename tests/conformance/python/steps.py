@@ -150,7 +150,6 @@ async def model_errors(context: Context):
 async def requests(context: Context):
     fetch = context.http.fetch
     site = f"http://127.0.0.1:{context.inputs['port']}"
-    # Both are under way at once.
     got, posted = await asyncio.gather(
         fetch(f"{site}/api/json", params={"q": "a b&ü"}),
         fetch(f"{site}/api/echo", method="POST", json={"text": "漢字", "list": [1, 2]}),
@@ -221,6 +220,8 @@ async def fail(context: Context):
 
 @step
 async def effect(context: Context):
+    site = f"http://127.0.0.1:{context.inputs['port']}"
+    (await context.http.fetch(f"{site}/api/echo", method="POST", body="e-1")).success()
     return {"id": "e-1", "text": "ü"}
 
 

@@ -1,15 +1,21 @@
-// `fetch`, over `wasi:http`.
+// `fetch`, over `wflo:http`.
 
-import { handle } from "wasi:http/outgoing-handler@0.2.12";
-import { Fields, IncomingBody, OutgoingBody, OutgoingRequest, RequestOptions } from "wasi:http/types@0.2.12";
-import { AccessDenied, HttpStatus, Invalid, Limit, Unavailable, WfloError } from "../errors.js";
-import { stringify } from "../json.js";
-import { ready } from "../loop.js";
+import { send as host } from "wflo:http/client@0.1.0";
+import {
+  AccessDenied,
+  HttpStatus,
+  Invalid,
+  Limit,
+  RefusedByPolicy,
+  Rejected,
+  Unavailable,
+  WfloError,
+  hosted,
+} from "../errors.js";
+import { count, stringify } from "../json.js";
 import { decode, encode } from "../text.js";
-import { follow, parts, sameOrigin, withoutQuery } from "./url.js";
+import { follow, sameOrigin } from "./url.js";
 
-/** How much is read and written at a time. */
-const CHUNK = 64 * 1024;
 /** How many redirects are followed: of `GET` and `HEAD` alone. */
 const REDIRECTS = 5;
 const CREDENTIALS = ["authorization", "cookie", "x-api-key"];
@@ -17,8 +23,8 @@ const CREDENTIALS = ["authorization", "cookie", "x-api-key"];
 const SHOWN = 500;
 
 /**
- * Sends a request, and gives the answer, whatever its status. Several at once are under way at once. Every redirect is a
- * request of its own that needs a grant; credentials are not sent on to another host.
+ * Sends a request, and gives the answer, whatever its status. Every redirect is a request of its own that needs a grant;
+ * credentials are not sent on to another host.
  */
 export async function fetch(url, { method = "GET", headers = {}, body, json, timeoutSeconds, redirect = "follow" } = {}) {
   const request = {
@@ -110,118 +116,12 @@ class Headers {
 }
 
 async function send({ url, method, headers, body, timeout }) {
-  const outgoing = outgoingOf(url, method, headers);
-  const fail = (error) => {
-    throw failed(error, url);
-  };
-  if (body.length > 0) {
-    // Finished before it is handed over, so that whatever is wrong with it comes at one place.
-    const into = outgoing.body();
-    write(into, body);
-    try {
-      OutgoingBody.finish(into, null);
-    } catch (error) {
-      fail(error);
-    }
-  }
-  let options = null;
-  if (timeout !== undefined) {
-    options = new RequestOptions();
-    try {
-      options.setFirstByteTimeout(Math.round(timeout * 1e9));
-    } catch {
-      // A host that does not take it has a limit of its own.
-    }
-  }
-  let future;
-  try {
-    future = handle(outgoing, options);
-  } catch (error) {
-    fail(error);
-  }
-  await ready(future.subscribe());
-  const answer = future.get();
-  if (answer?.tag !== "ok") throw new WfloError("the request failed: the answer is not there");
-  if (answer.val.tag !== "ok") throw failed({ payload: answer.val.val }, url);
-  const response = answer.val.val;
-  const entries = response.headers().entries();
-  return new Response(
-    url,
-    response.status(),
-    new Headers(entries.map(([name, value]) => [name.toLowerCase(), decode(value)])),
-    read(response),
-  );
-}
-
-function outgoingOf(url, method, headers) {
-  const address = parts(url);
-  if (address === undefined) throw new Invalid(`\`${url}\` is not an address of HTTP`);
-  let fields;
-  try {
-    fields = Fields.fromList(headers);
-  } catch (error) {
-    throw new Invalid(`a header cannot be sent: ${error.payload?.tag ?? error.message}`);
-  }
-  const outgoing = new OutgoingRequest(fields);
-  try {
-    outgoing.setMethod({ tag: "other", val: method });
-    outgoing.setScheme({ tag: address.scheme === "http" ? "HTTP" : "HTTPS" });
-    outgoing.setAuthority(address.authority);
-    outgoing.setPathWithQuery(address.path);
-  } catch {
-    throw new Invalid(`\`${method} ${url}\` is not a request that can be sent`);
-  }
-  return outgoing;
-}
-
-function write(into, bytes) {
-  const stream = into.write();
-  try {
-    for (let at = 0; at < bytes.length; ) {
-      const room = Math.min(Number(stream.checkWrite()), CHUNK);
-      if (room === 0) {
-        stream.subscribe().block();
-        continue;
-      }
-      stream.write(bytes.slice(at, at + room));
-      at += room;
-    }
-    stream.flush();
-  } catch {
-    throw new Limit("a body is larger than a step may have");
-  } finally {
-    drop(stream);
-  }
-}
-
-function read(response) {
-  const body = response.consume();
-  const stream = body.stream();
-  const chunks = [];
-  let length = 0;
-  try {
-    for (;;) {
-      const chunk = Uint8Array.from(stream.blockingRead(CHUNK));
-      chunks.push(chunk);
-      length += chunk.length;
-    }
-  } catch (error) {
-    if (error?.payload?.tag !== "closed") throw new WfloError("the request failed: the answer broke off", { cause: error });
-  }
-  drop(stream);
-  drop(IncomingBody.finish(body));
-  const whole = new Uint8Array(length);
-  let at = 0;
-  for (const chunk of chunks) {
-    whole.set(chunk, at);
-    at += chunk.length;
-  }
-  return whole;
-}
-
-/** Gives a resource back at once: a stream must be gone before its body is finished. */
-function drop(resource) {
-  resource?.[Symbol.dispose]?.();
+  const firstByteMs = timeout === undefined ? null : count(Math.ceil(timeout * 1000), "`timeoutSeconds` in milliseconds");
+  // A fragment is for whoever reads the answer.
+  const request = { method, url: url.split("#")[0], headers, body, firstByteMs };
+  const answer = hosted(() => host(request), translate);
+  const entries = answer.headers.map(([name, value]) => [name, decode(bytesOf(value))]);
+  return new Response(url, answer.status, new Headers(entries), bytesOf(answer.body));
 }
 
 function listed(headers) {
@@ -231,34 +131,28 @@ function listed(headers) {
 
 function bytesOf(value) {
   if (value instanceof Uint8Array) return value;
-  if (value instanceof ArrayBuffer) return new Uint8Array(value);
+  if (value instanceof ArrayBuffer || Array.isArray(value)) return new Uint8Array(value);
   if (typeof value === "string") return encode(value);
   throw new Invalid("a body and the value of a header are text or bytes; `json` takes anything else for a body");
 }
 
-/** The host's word for what went wrong; its log has more. */
-function failed(error, url) {
-  const { tag, val } = error?.payload ?? {};
-  // The query may hold a key, and errors end in journals.
-  const plain = withoutQuery(url);
+function translate(tag, val) {
   switch (tag) {
-    case "HTTP-request-denied":
-    case "configuration-error":
-      return new AccessDenied(`access denied: \`${plain}\``);
-    case "HTTP-request-URI-invalid":
-    case "HTTP-request-method-invalid":
-      return new Invalid(`invalid request: \`${plain}\``);
-    case "destination-unavailable":
-    case "connection-limit-reached":
-      return new Unavailable("the server cannot be reached");
-    case "connection-terminated":
-      return new Unavailable("the server did not answer");
-    case "HTTP-request-body-size":
-    case "HTTP-response-body-size":
-      return new Limit("a body is larger than a step may have");
-    case "internal-error":
-      return new WfloError(`the request failed: ${val ?? "the host failed"}`);
+    case "access-denied":
+      return new AccessDenied(`access denied: ${val}`);
+    case "invalid":
+      return new Invalid(`invalid request: ${val}`);
+    case "refused-by-policy":
+      return new RefusedByPolicy(val, "the request");
+    case "rejected":
+      return new Rejected(`the request was not approved: ${val}`);
+    case "too-large":
+      return new Limit(`a body is larger than a step may have: ${val}`);
+    case "unavailable":
+      return new Unavailable(`the server cannot be reached: ${val}`);
+    case "lost":
+      return new Unavailable(`the server did not answer: ${val}`);
     default:
-      return new WfloError(`the request failed: ${tag ?? error?.message}`);
+      return new WfloError(`the request failed: ${val}`);
   }
 }

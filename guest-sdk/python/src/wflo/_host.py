@@ -37,19 +37,15 @@ sql = _module("sql_json", having="query")
 chat = _module("chat", having="complete")
 tasks = _module("tasks", having="analyze")
 secrets = _module("secrets", having="placeholder")
-http = _module("wasi_http_types", "types", having="OutgoingRequest")
-outgoing = _module("outgoing_handler", having="handle")
+client = _module("client", having="send")
 clock = _module("monotonic_clock", having="subscribe_duration")
-poll = _module("poll", having="poll")
 
 try:
-    from componentize_py_types import Err, Ok
+    from componentize_py_types import Err
 except ImportError:  # no host
 
     class Err(Exception):  # type: ignore[no-redef]
         value: Any
-
-    Ok = None
 
 
 def need(module: Any, what: str) -> Any:

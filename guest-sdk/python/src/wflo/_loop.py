@@ -1,7 +1,7 @@
 """The event loop of a step.
 
-What it waits for are pollables of the host and timers. Which of those that are ready comes first is the host's choice,
-which journals it: a step that is played again takes the same way.
+The host answers before a call returns, so all that is ever waited for is time; which passes as the host says, and which is
+the same when a step is played again.
 """
 
 from __future__ import annotations
@@ -19,47 +19,23 @@ _LONGEST = 24 * 3600.0
 
 
 class Loop(asyncio.BaseEventLoop):
-    """An event loop of pollables. It is its own selector: there are no files or sockets to select."""
+    """An event loop of timers. It is its own selector: there are no files or sockets to select."""
 
     def __init__(self) -> None:
         super().__init__()
         self._selector = self
-        self._waiting: list[tuple[Any, asyncio.Future[None]]] = []
 
-    def ready(self, pollable: Any) -> asyncio.Future[None]:
-        """A future that is done when the pollable is ready."""
-        future = self.create_future()
-        self._waiting.append((pollable, future))
-        return future
-
-    def select(self, timeout: float | None) -> list[asyncio.Future[None]]:
-        """Waits until something is ready, for at most so many seconds."""
-        self._waiting = [(pollable, future) for pollable, future in self._waiting if not future.done()]
-        pollables = [pollable for pollable, _ in self._waiting]
-        if timeout is not None and timeout <= 0:
-            if not pollables:
-                return []
-            timeout = 0
-        elif timeout is None and not pollables:
+    def select(self, timeout: float | None) -> list[Any]:
+        """Waits for so many seconds."""
+        if timeout is None:
             raise RuntimeError("the step waits for something that never comes")
-        timer = None
-        if timeout is not None:
-            timer = _host.clock.subscribe_duration(round(min(timeout, _LONGEST) * 1e9))
-            pollables.append(timer)
-        found = set(_host.poll.poll(pollables))
-        done = [future for index, (_, future) in enumerate(self._waiting) if index in found]
-        for index, (pollable, _) in enumerate(self._waiting):
-            if index in found:
-                pollable.__exit__(None, None, None)
-        self._waiting = [waiting for index, waiting in enumerate(self._waiting) if index not in found]
-        if timer is not None:
-            timer.__exit__(None, None, None)
-        return done
+        if timeout > 0:
+            with _host.clock.subscribe_duration(round(min(timeout, _LONGEST) * 1e9)) as timer:
+                timer.block()
+        return []
 
-    def _process_events(self, event_list: list[asyncio.Future[None]]) -> None:
-        for future in event_list:
-            if not future.done():
-                future.set_result(None)
+    def _process_events(self, event_list: list[Any]) -> None:
+        """Time is not an event."""
 
     def _write_to_self(self) -> None:
         """There is no other thread that could wake it."""

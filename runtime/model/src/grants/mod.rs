@@ -134,7 +134,7 @@ pub enum Capability {
     Db,
     /// Language models: `wflo:llm`.
     Llm,
-    /// Outgoing HTTP: `wasi:http`.
+    /// Outgoing HTTP: `wasi:http`, `wflo:http`.
     Http,
     /// Folders of the host: `wasi:filesystem`, which is there without it too and then has no folder.
     Files,
@@ -208,7 +208,7 @@ pub fn interface_capability(interface: &str) -> Result<Option<Capability>, BadGr
         "wflo:infra" => Ok(Some(Capability::Terraform)),
         "wflo:notify" if interface.starts_with("wflo:notify/mail") => Ok(Some(Capability::Mail)),
         "wflo:notify" => Ok(Some(Capability::Notify)),
-        "wasi:http" => Ok(Some(Capability::Http)),
+        "wasi:http" | "wflo:http" => Ok(Some(Capability::Http)),
         _ => Err(BadGrant { interface: interface.to_owned() }),
     }
 }

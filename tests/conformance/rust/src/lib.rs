@@ -209,7 +209,9 @@ fn fail(ctx: Context) -> wflo::Result<u32> {
 }
 
 #[wflo::step(compensate = undo)]
-fn effect() -> wflo::Result<Value> {
+fn effect(ctx: Context) -> wflo::Result<Value> {
+    let site = format!("http://127.0.0.1:{}", ctx.input::<u32>("port")?);
+    http::post(format!("{site}/api/echo")).body("e-1").text()?;
     Ok(json!({ "id": "e-1", "text": "ü" }))
 }
 
