@@ -175,7 +175,9 @@ fn conforms(language: Language) {
             output["text"] = length.into();
         }
         // What a language says of its own errors is its own.
-        if let Some(err) = output.pointer_mut("/3/err").filter(|err| err.as_str().is_some_and(|err| !err.is_empty())) {
+        if let Some(err) =
+            output.pointer_mut("/3/err").filter(|err| err.as_str().is_some_and(|err| !err.is_empty()))
+        {
             *err = true.into();
         }
         let real = if output.is_null() { step_shown["error"].clone() } else { output };

@@ -30,6 +30,7 @@ mod mailbox;
 mod manifest;
 mod moderation;
 mod notify;
+mod postgres;
 mod readme;
 mod refunds;
 mod rollback;

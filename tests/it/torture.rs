@@ -16,6 +16,14 @@ fn nothing_is_lost_and_nothing_happens_twice_however_often_it_is_killed() {
     assert!(tortured.stderr.contains("runs checked"), "{}", tortured.stderr);
 }
 
+#[test]
+fn nor_on_postgresql() {
+    let args = ["--rounds", "6", "--database", "postgres"];
+    let tortured = Output::of(Command::new(binary("wflo-torture")).args(args));
+    assert_eq!(tortured.code, 0, "{}", tortured.stderr);
+    assert!(tortured.stderr.contains("runs checked"), "{}", tortured.stderr);
+}
+
 /// The chores, with a book to write into and somebody who decides: their name and token.
 fn chores() -> (Project, String) {
     let project = Project::workflow("chores");

@@ -30,7 +30,8 @@ usage: cargo xtask COMMAND
   guests        build every guest to a WebAssembly component
   terraform     get the real terraform that the tests use
   sim           random workflows, faults and crashes in virtual time; [--seeds N] [--from S] [--seed S]
-  torture       kill wflo at random moments and check that nothing is lost; [--rounds N] [--seed S]
+  torture       kill wflo at random moments and check that nothing is lost;
+                [--rounds N] [--seed S] [--database sqlite|postgres]
   fuzz [TARGET] [--seconds N]
                 throw mutated input at what reads strangers' text, each target for a minute if N is not said
   bench [--json FILE] [--doc] [NAME]

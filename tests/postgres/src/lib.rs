@@ -20,8 +20,16 @@ pub use programs::Programs;
 /// When PostgreSQL is not there, or does not start: a test that needs it fails and is never skipped.
 #[must_use]
 pub fn database() -> Database {
-    static SHARED: OnceLock<Cluster> = OnceLock::new();
+    try_database().unwrap_or_else(|why| panic!("{why}"))
+}
+
+/// A new database in the cluster that this process shares.
+///
+/// # Errors
+/// When PostgreSQL is not there, or does not start.
+pub fn try_database() -> Result<Database, String> {
+    static SHARED: OnceLock<Result<Cluster, String>> = OnceLock::new();
     let cluster = SHARED
-        .get_or_init(|| Cluster::shared().unwrap_or_else(|why| panic!("the tests need a PostgreSQL: {why}")));
-    cluster.database()
+        .get_or_init(|| Cluster::shared().map_err(|why| format!("what is tested needs a PostgreSQL: {why}")));
+    cluster.as_ref().map(Cluster::database).map_err(Clone::clone)
 }

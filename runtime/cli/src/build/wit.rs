@@ -49,7 +49,9 @@ mod tests {
     #[test]
     fn every_package_is_there_but_the_hosts_own() {
         let paths: Vec<_> = PACKAGES.iter().map(|(path, _)| *path).collect();
-        for path in ["step/step.wit", "db/db.wit", "http/http.wit", "wasi-http/http.wit", "wasi-logging/logging.wit"] {
+        for path in
+            ["step/step.wit", "db/db.wit", "http/http.wit", "wasi-http/http.wit", "wasi-logging/logging.wit"]
+        {
             assert!(paths.contains(&path), "{paths:?}");
         }
         assert!(!paths.contains(&"host/host.wit"), "{paths:?}");

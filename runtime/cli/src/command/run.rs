@@ -1,5 +1,6 @@
 //! What makes runs go: `run`, `resume`, `approve` and `reject`.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_json::{Map, Value};
@@ -104,7 +105,8 @@ pub(crate) async fn vote(
     let Some(Who::Principal { name, token }) = principal(global)? else { return Err(unknown()) };
     let deploy = project.deploy()?;
     let word = if verdict == Verdict::Approve { "approved" } else { "rejected" };
-    let mut runs = Vec::new();
+    // Each once, and whether it was asked there whether the run is to be rolled back.
+    let mut runs: BTreeMap<RunId, bool> = BTreeMap::new();
     for id in vote.ids {
         let cast = session::Vote {
             id,
@@ -117,13 +119,16 @@ pub(crate) async fn vote(
         };
         let approval = session.ask(cast).await?;
         say(&format!("{name} has {word} {id}"));
-        if !runs.contains(&approval.run) {
-            runs.push(approval.run);
-        }
+        *runs.entry(approval.run).or_default() |= approval.at == wflo::GateAt::Rollback;
     }
     let mut code = Code::Succeeded;
-    for run in runs {
+    for (run, is_undone) in runs {
         code = go_on(global, session, &deploy, run, vote.no_resume).await?;
+        // Where that was asked, all of it undone is what was wanted.
+        if is_undone && session.ask_anyway(session::Show { run }).await?.status == wflo::RunStatus::RolledBack
+        {
+            code = Code::Succeeded;
+        }
     }
     Ok(code)
 }
@@ -143,14 +148,7 @@ async fn go_on(
         }
         return Ok(Code::of(&session.ask(session::Show { run }).await?));
     }
-    let code =
-        follow(global, session, session::Drive { run, deploy: deploy.clone() }, deploy.clone(), run).await?;
-    if approval.at != wflo::GateAt::Rollback {
-        return Ok(code);
-    }
-    // Where that was asked, all of it undone is what was wanted.
-    let status = session.ask_anyway(session::Show { run }).await?.status;
-    Ok(if status == wflo::RunStatus::RolledBack { Code::Succeeded } else { code })
+    follow(global, session, session::Drive { run, deploy: deploy.clone() }, deploy.clone(), run).await
 }
 
 /// Has a run driven, says how it comes along, and shows where it stands.

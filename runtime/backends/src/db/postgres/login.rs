@@ -55,12 +55,9 @@ impl Login {
         if config.get_hosts().is_empty() {
             return Err(wrong());
         }
-        config.application_name("wflo").connect_timeout(CONNECT);
-        if config.get_ssl_mode() == SslMode::Prefer {
-            let is_near = config.get_hosts().iter().all(is_near);
-            config.ssl_mode(if is_near { SslMode::Disable } else { SslMode::Require });
-        }
-        let tls = Tls::new()?;
+        config.application_name("wflo");
+        secure(&mut config);
+        let tls = Tls::of(&config)?;
         let manager = Manager::from_config(
             config,
             tls.clone(),
@@ -101,6 +98,15 @@ impl Login {
             PoolError::PostCreateHook(HookError::Backend(error)) => translate(error),
             other => DbError::Other(other.to_string()),
         }
+    }
+}
+
+/// Has a connection that leaves the machine be secret, unless its address says that it is not to be.
+pub(super) fn secure(config: &mut Config) {
+    config.connect_timeout(CONNECT);
+    if config.get_ssl_mode() == SslMode::Prefer {
+        let is_near = config.get_hosts().iter().all(is_near);
+        config.ssl_mode(if is_near { SslMode::Disable } else { SslMode::Require });
     }
 }
 

@@ -10,6 +10,7 @@ use wflo_ports::DbError;
 use super::error::with_cause;
 use super::judge::text::quoted;
 use super::judge::{Purpose, judge};
+use super::login::secure;
 use super::table::TRIGGER;
 use super::tls::Tls;
 
@@ -169,9 +170,10 @@ impl Preparation {
     /// When the database cannot be reached, or a statement fails; nothing is done then.
     pub async fn run(&self, owner_url: &str) -> Result<(), DbError> {
         let wrong = |_| DbError::Invalid("the owner's address is none of a PostgreSQL database".into());
-        let config: Config = owner_url.parse().map_err(wrong)?;
+        let mut config: Config = owner_url.parse().map_err(wrong)?;
+        secure(&mut config);
         let failed = |error: tokio_postgres::Error| DbError::Other(with_cause(&error));
-        let (client, connection) = config.connect(Tls::new()?).await.map_err(failed)?;
+        let (client, connection) = config.connect(Tls::of(&config)?).await.map_err(failed)?;
         let speaking = tokio::spawn(connection);
         let done = client.batch_execute(&self.script()).await.map_err(failed);
         drop(client);

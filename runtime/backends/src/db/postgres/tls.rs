@@ -11,30 +11,36 @@ use rustls::crypto::ring;
 use rustls::pki_types::ServerName;
 use rustls_platform_verifier::BuilderVerifierExt as _;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_postgres::Config;
+use tokio_postgres::config::SslMode;
 use tokio_postgres::tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream};
 use tokio_rustls::TlsConnector;
 use wflo_ports::DbError;
 
-/// Makes connections secret. The server has to prove its name.
+/// Makes connections secret, where that was asked for. The server has to prove its name.
 #[derive(Clone)]
-pub(super) struct Tls(Arc<ClientConfig>);
+pub(super) struct Tls(Option<Arc<ClientConfig>>);
 
 impl Tls {
-    pub(super) fn new() -> Result<Self, DbError> {
+    /// For connections with this configuration: a machine without certificates can still use its own sockets.
+    pub(super) fn of(config: &Config) -> Result<Self, DbError> {
+        if config.get_ssl_mode() == SslMode::Disable {
+            return Ok(Self(None));
+        }
         let failed = |error: rustls::Error| DbError::Other(format!("TLS cannot be set up: {error}"));
         let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .and_then(|builder| builder.with_platform_verifier())
             .map_err(failed)?
             .with_no_client_auth();
-        Ok(Self(Arc::new(config)))
+        Ok(Self(Some(Arc::new(config))))
     }
 }
 
 /// One connection that is being made secret.
 pub(super) struct Connect {
-    config: Arc<ClientConfig>,
-    /// What the server has to prove; none for a socket of this machine, which nobody asks to be secret.
+    config: Option<Arc<ClientConfig>>,
+    /// What the server has to prove; none for a socket of this machine.
     name: Option<ServerName<'static>>,
 }
 
@@ -47,7 +53,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> MakeTlsConnect<S> for T
     type Error = io::Error;
 
     fn make_tls_connect(&mut self, host: &str) -> Result<Connect, io::Error> {
-        Ok(Connect { config: Arc::clone(&self.0), name: ServerName::try_from(host.to_owned()).ok() })
+        Ok(Connect { config: self.0.clone(), name: ServerName::try_from(host.to_owned()).ok() })
     }
 }
 
@@ -58,10 +64,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> TlsConnect<S> for Conne
 
     fn connect(self, stream: S) -> Self::Future {
         Box::pin(async move {
-            let name = self
-                .name
-                .ok_or_else(|| io::Error::other("the host has no name that a certificate could be for"))?;
-            TlsConnector::from(self.config).connect(name, stream).await.map(Stream)
+            match (self.config, self.name) {
+                (Some(config), Some(name)) => {
+                    TlsConnector::from(config).connect(name, stream).await.map(Stream)
+                }
+                _ => Err(io::Error::other("the host has no name that a certificate could be for")),
+            }
         })
     }
 }

@@ -49,18 +49,44 @@ pub(super) struct Judged {
     pub(super) written: BTreeSet<String>,
 }
 
+/// What is judged where it was asked for; more has a stack of its own. A chain such as `1 + 1 + ..` is a tree as deep as it
+/// is long, which is walked through and taken down by recursion.
+const SHALLOW: usize = 48;
+const DEEPEST: usize = 2_000;
+/// Some 16 KiB a level are taken where nothing is optimised.
+const STACK: usize = 128 << 20;
+
 /// Judges a statement.
 ///
 /// # Errors
 /// [`DbError::Denied`] for anything `access` does not allow, [`DbError::Invalid`] for what is not understood.
 pub(super) fn judge(sql: &str, access: &DbAccess, purpose: Purpose) -> Result<Judged, DbError> {
     let text = Text::read(sql)?;
+    match text.depth() {
+        ..=SHALLOW => judge_text(&text, access, purpose),
+        ..=DEEPEST => {
+            let judging = || judge_text(&text, access, purpose);
+            std::thread::scope(|scope| {
+                let thread = std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, judging);
+                let thread = thread.map_err(|error| DbError::Unavailable(error.to_string()))?;
+                thread
+                    .join()
+                    .unwrap_or_else(|_| Err(DbError::Other("the statement could not be judged".into())))
+            })
+        }
+        _ => Err(DbError::Limit(format!(
+            "the statement has more than {DEEPEST} words and signs; pass values as parameters, or send it in parts"
+        ))),
+    }
+}
+
+fn judge_text(text: &Text, access: &DbAccess, purpose: Purpose) -> Result<Judged, DbError> {
     let parsed =
         Parser::new(&PostgreSqlDialect {}).with_tokens_with_locations(text.tokens()).parse_statements();
     let statement = match parsed.as_deref() {
         Ok([statement]) => statement,
         Ok(_) => return Err(DbError::Invalid("the statement is not one".into())),
-        Err(error) => return Err(not_understood(&text, &error.to_string())),
+        Err(error) => return Err(not_understood(text, &error.to_string())),
     };
     match (purpose, statement) {
         (_, Statement::Query(_)) => {}
@@ -183,6 +209,37 @@ mod tests {
              ( SELECT \"id\" , \"name\" FROM \"people\" ) p"
         );
         assert!(allowed(Purpose::Query, "SELECT id FROM people AS q").ends_with("FROM \"people\" ) AS q"));
+    }
+
+    #[test]
+    fn a_statement_that_is_as_deep_as_it_is_long_is_judged_all_the_same() {
+        // As little stack as any thread of the host has.
+        let judged = std::thread::Builder::new().stack_size(2 << 20).spawn(|| {
+            for (signs, sign) in [
+                (46, "+ 1"),
+                (1_998, "+ 1"),
+                (1_998, "OR 1"),
+                (999, ":: int"),
+                (1_998, "|| 1"),
+                (1_998, "ISNULL"),
+            ] {
+                let sql = format!("SELECT 1 {}", vec![sign; signs].join(" "));
+                let judged = judge(&sql, &access(), Purpose::Query);
+                assert!(
+                    !matches!(judged, Err(DbError::Limit(_) | DbError::Other(_))),
+                    "{signs} {sign}: {judged:?}"
+                );
+            }
+            let unions = vec!["SELECT 1"; 1_000].join(" UNION ");
+            assert!(judge(&unions, &access(), Purpose::Query).is_ok());
+            let long = format!("SELECT 1 {}", vec!["+ 1"; 2_000].join(" "));
+            assert!(matches!(judge(&long, &access(), Purpose::Query), Err(DbError::Limit(_))));
+            let rows = format!("INSERT INTO log VALUES {}", vec!["(1, NULL, 'x', $1)"; 5_000].join(", "));
+            assert!(judge(&rows, &access(), Purpose::Execute).is_ok());
+            let nested = format!("SELECT {}1{}", "(".repeat(9_000), ")".repeat(9_000));
+            assert!(judge(&nested, &access(), Purpose::Query).is_err());
+        });
+        judged.unwrap().join().unwrap();
     }
 
     #[test]

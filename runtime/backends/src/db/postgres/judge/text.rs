@@ -5,6 +5,7 @@
 //! Comments are left out, every string is a plain one, and a space stands between any two tokens.
 
 use sqlparser::dialect::PostgreSqlDialect;
+use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan, Tokenizer, Whitespace, Word};
 use wflo_ports::DbError;
 
@@ -46,6 +47,27 @@ impl Text {
             return Err(DbError::Invalid("more than one statement: send them one at a time".into()));
         }
         Ok(Self(tokens))
+    }
+
+    /// How many signs and words of SQL there are, beyond those that only part values or are some: what is parsed is no
+    /// deeper than that.
+    pub(super) fn depth(&self) -> usize {
+        let deepens = |token: &&Token| match token {
+            Token::Word(word) => {
+                let values =
+                    [Keyword::NoKeyword, Keyword::NULL, Keyword::DEFAULT, Keyword::TRUE, Keyword::FALSE];
+                word.quote_style.is_none() && !values.contains(&word.keyword)
+            }
+            Token::Comma
+            | Token::LParen
+            | Token::RParen
+            | Token::Period
+            | Token::Number(..)
+            | Token::SingleQuotedString(_)
+            | Token::Placeholder(_) => false,
+            _ => true,
+        };
+        self.0.iter().filter(deepens).count()
     }
 
     /// Its first word, for messages.
