@@ -109,6 +109,8 @@ impl Journal {
                 consumes: None,
                 performed: None,
                 reported: None,
+                queued: None,
+                artifact: None,
                 filters: Vec::new(),
             })
         };
@@ -161,6 +163,7 @@ fn a_mail_that_has_left_is_undone_by_a_compensator_or_stays() {
             consumes: None,
             performed: None,
             reported: None,
+            artifact: None,
             queued: Some(wflo_engine::MAIL.to_owned()),
             filters: Vec::new(),
         };
