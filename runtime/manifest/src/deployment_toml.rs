@@ -13,12 +13,14 @@ use crate::deployment::{
 };
 use crate::http;
 use crate::limits;
+use crate::message_toml;
 use crate::near::did_you_mean;
 use crate::price::{Price, UnknownPrice};
 use crate::reach_toml;
 use crate::reader::{Node, Reader, Section, Spanned};
 use crate::sandbox_rules;
 use crate::spending::{Spending, read_spending};
+use crate::terraform_toml;
 use crate::text::Text;
 use crate::unsupported;
 
@@ -55,8 +57,13 @@ pub(crate) fn read(reader: &mut Reader) -> Option<Deployment> {
             this.db.extend(binding.map(|binding| (label.value, binding)));
         }
     }
-    if let Some(section) = section(reader, &mut root, "mail", "[mail]") {
+    if let Some(mut section) = section(reader, &mut root, "mail", "[mail]") {
+        let accepts = section.take("accepts");
+        this.mail_accepts = accepts.map(|node| message_toml::read_accepts(reader, &node)).unwrap_or_default();
         this.mail = channel_toml::read_mail(reader, section);
+    }
+    if let Some(section) = section(reader, &mut root, "knowledge", "[knowledge]") {
+        this.knowledge = message_toml::read_knowledge(reader, &section);
     }
     if let Some(section) = section(reader, &mut root, "channel", "[channel]") {
         this.channels = channel_toml::read_channels(reader, &section, this.mail.is_some());
@@ -79,6 +86,9 @@ pub(crate) fn read(reader: &mut Reader) -> Option<Deployment> {
     }
     if let Some(section) = section(reader, &mut root, "host", "[host]") {
         this.hosts = reach_toml::read_hosts(reader, &section);
+    }
+    if let Some(section) = section(reader, &mut root, "terraform", "[terraform]") {
+        this.terraform = terraform_toml::read_bindings(reader, &section);
     }
     if let Some(section) = section(reader, &mut root, "limits", "[limits]") {
         this.ceilings = read_ceilings(reader, section);
@@ -387,6 +397,7 @@ fn read_ceilings(reader: &mut Reader, mut section: Section<'_>) -> Ceilings {
     let limits = limits::read_ceilings(reader, &mut section);
     let http = section.take("http").and_then(|node| http::read_ceiling(reader, &node));
     let files = section.take("files").map(|node| reach_toml::read_folders(reader, &node));
+    let mail = section.take("mail").map(|node| message_toml::read_ceiling(reader, &node));
     section.finish(reader);
-    Ceilings { limits, http, files }
+    Ceilings { limits, http, files, mail }
 }

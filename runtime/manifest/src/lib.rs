@@ -28,6 +28,7 @@ mod inputs;
 mod interface;
 mod labels;
 mod limits;
+mod message_toml;
 mod near;
 mod parameters;
 mod pin;
@@ -44,11 +45,13 @@ mod reach_toml;
 mod reader;
 mod retry;
 mod review;
+mod row_filter;
 mod sandbox_rules;
 mod schema;
 mod size;
 mod spending;
 mod statement;
+mod terraform_toml;
 mod text;
 mod together;
 mod unkept;
@@ -62,8 +65,8 @@ pub use approval::{ApprovalAt, ApprovalRule, Approver, OnReject, OnTimeout, Quor
 pub use channel::{Channel, ChannelKind, MailServer, Urgency};
 pub use component::{BadComponent, ComponentRef};
 pub use deployment::{
-    AuditRules, BudgetRules, CassetteMode, Ceilings, DbBinding, Deployment, HostBinding, LlmBinding, LlmKind,
-    LlmServer, Principal, SecretBinding, Serve, Store,
+    AuditRules, BudgetRules, CassetteMode, Ceilings, DbBinding, Deployment, HostBinding, KnowledgeBinding,
+    LlmBinding, LlmKind, LlmServer, MailAccepts, Principal, SecretBinding, Serve, Store,
 };
 pub use diagnostic::{Diagnostic, Diagnostics, Severity, Source, Span};
 pub use directory::Directory;
@@ -72,7 +75,7 @@ pub use labels::DataLabels;
 pub use parameters::BadParameters;
 pub use pin::Pinning;
 pub use plan::{OnCancel, OnExceeded, OnFailure, OnItemFailure, Plan, PlanInput, PlanStep};
-pub use policy::{Policy, PolicyAction, PolicyEvent};
+pub use policy::{Policy, PolicyAction, PolicyEvent, TERRAFORM_COUNTS};
 pub use policy_value::{BadBareName, BareName, ValueType};
 pub use price::{Price, Tier, UnknownPrice};
 pub use prices::Prices;
@@ -81,6 +84,7 @@ pub use review::Described;
 pub use sandbox_rules::SandboxRules;
 pub use spending::{Spending, WindowLimits};
 pub use statement::Statement;
+pub use terraform_toml::TerraformBinding;
 pub use text::{MissingVariable, Text};
 pub use wflo_model::{Grants, Limits};
 pub use workflow::Workflow;

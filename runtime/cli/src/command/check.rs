@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde::Serialize;
+use wflo_backends::knowledge::{Folder, FolderContents};
 use wflo_manifest::{Described, Diagnostic, Diagnostics, Directory, Severity};
 use wflo_model::{Capability, StepName, interface_capability};
 use wflo_sandbox::Missing;
@@ -37,6 +38,7 @@ pub(crate) async fn check(
     let project = Project::find(global, folder)?;
     let known = known(&project).await?;
     let mut found = project.deployment.hints.clone();
+    documents(&project, &mut found)?;
     let pinned = match project.pin(&known)? {
         Ok(pinned) => pinned,
         Err(wrong) => {
@@ -107,6 +109,21 @@ async fn components(
     }
     found.extend(pinned.workflow.review(&described));
     Ok(missing)
+}
+
+/// Looks at the folders of the knowledge bases: one that cannot be read answers no step.
+fn documents(project: &Project, found: &mut Diagnostics) -> Result<(), Failure> {
+    let deploy = project.deploy()?;
+    for (label, binding) in &project.deployment.knowledge {
+        let looked = tokio::task::block_in_place(|| Folder::look(&deploy.beside(&binding.path)));
+        let wrong = match looked {
+            Ok(FolderContents { documents: 0, .. }) => "holds no documents",
+            Ok(_) => continue,
+            Err(ref wrong) => wrong,
+        };
+        found.extend(project.deployment.unreadable(label, wrong));
+    }
+    Ok(())
 }
 
 /// Says what was found, and with which code that ends the command.

@@ -37,9 +37,21 @@ pub(super) async fn check(
                         let kept = tokio::task::block_in_place(|| Sqlite::uncapturable_at(&path, tables));
                         say_unkept(pinned, label, step, &kept.map_err(failed)?, found);
                     }
+                    for (step, access) in filtering(&pinned.plan, label) {
+                        let against = tokio::task::block_in_place(|| Sqlite::unfilterable_at(&path, access));
+                        for (table, why) in against.map_err(failed)? {
+                            found.extend(pinned.workflow.unfiltered(step, label, &table, &why));
+                        }
+                    }
                 }
             }
             DbBinding::Postgres { read_url, write_url } => {
+                for (step, access) in filtering(&pinned.plan, label) {
+                    for (table, _) in access.filters() {
+                        let why = "is in a PostgreSQL database, where no step can be kept to some rows";
+                        found.extend(pinned.workflow.unfiltered(step, label, table, why));
+                    }
+                }
                 // A check needs no secrets: what cannot be looked at is said.
                 let looked = match deploy.postgres(label, read_url, write_url.as_ref()) {
                     Ok(database) => {
@@ -92,6 +104,15 @@ fn undoing<'p>(
         let access = step.grants.db.get(label)?;
         Some((&step.name, access.write.keys().cloned().collect()))
     })
+}
+
+/// The steps that were granted some rows of a table only.
+fn filtering<'p>(
+    plan: &'p Plan,
+    label: &'p Label,
+) -> impl Iterator<Item = (&'p wflo_model::StepName, &'p DbAccess)> {
+    let accesses = plan.steps.iter().filter_map(move |step| Some((&step.name, step.grants.db.get(label)?)));
+    accesses.filter(|(_, access)| access.filters().next().is_some())
 }
 
 fn say_unkept(

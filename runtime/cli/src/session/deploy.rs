@@ -10,14 +10,20 @@ use wflo_backends::db::postgres::{Postgres, PostgresOptions};
 use wflo_backends::db::sqlite::{Sqlite, SqliteOptions};
 use wflo_backends::files::{HostFiles, HostFilesConfig};
 use wflo_backends::http::{Http, HttpConfig};
+use wflo_backends::knowledge::Folder;
 use wflo_backends::llm::{Anthropic, Cassette, OpenAi, ServerConfig};
+use wflo_backends::terraform::{TerraformConfig, TerraformFolder};
 use wflo_manifest::{
-    CassetteMode, DbBinding, Deployment, LlmBinding, LlmKind, LlmServer, MissingVariable, Text,
+    CassetteMode, DbBinding, Deployment, LlmBinding, LlmKind, LlmServer, MissingVariable, TerraformBinding,
+    Text,
 };
 use wflo_model::{Label, ModelName};
 use wflo_ports::{ChatModel, Database};
 
 use crate::failure::{Code, Failure};
+
+/// Where the indexes of knowledge bases are, in the folder of the store.
+pub(crate) const INDEXES: &str = "knowledge";
 
 /// A deployment of whoever asks. Two that are equal open the same things.
 ///
@@ -89,6 +95,10 @@ impl Deploy {
         for host in &deployment.hosts {
             outside = outside.with_host(host.host.clone(), host.accepts.clone());
         }
+        for (label, binding) in &deployment.terraform {
+            let folder = self.terraform(binding)?;
+            outside = outside.with_terraform(label.clone(), Arc::new(folder), binding.accepts.clone());
+        }
         let root = self.config.parent().unwrap_or(Path::new("/")).to_owned();
         let files = HostFiles::new(HostFilesConfig { root, kept: vec![state.to_owned()] });
         outside = outside.with_files(Arc::new(files), deployment.ceilings.files.clone());
@@ -96,7 +106,29 @@ impl Deploy {
         outside = outside.with_spending(deployment.spending.clone());
         outside = outside.with_http(Arc::new(Http::new(HttpConfig::default())), ceiling);
         outside = self.lend_channels(&deployment, outside)?;
+        for (label, binding) in &deployment.knowledge {
+            let folder = Folder::new(self.beside(&binding.path), Some(state.join(INDEXES)), label);
+            outside = outside.with_knowledge(label.clone(), Arc::new(folder));
+        }
         Ok(Host { outside: Arc::new(outside), principals: self.principals()? })
+    }
+
+    fn terraform(&self, binding: &TerraformBinding) -> Result<TerraformFolder, Failure> {
+        let binary = self.resolve(&binding.binary)?;
+        let mut env = BTreeMap::new();
+        for (name, value) in &binding.env {
+            env.insert(name.clone(), self.resolve(value)?);
+        }
+        // What the file itself shows is no secret.
+        let secrets = binding.env.iter().filter(|(_, value)| value.plain().is_none());
+        Ok(TerraformFolder::new(TerraformConfig {
+            dir: self.beside(&binding.dir),
+            binary: if binary.contains('/') { self.beside(&binary) } else { binary.into() },
+            secrets: secrets.filter_map(|(name, _)| env.get(name).cloned()).collect(),
+            env,
+            plugins: binding.plugins.as_ref().map(|path| self.beside(path)),
+            timeout: binding.timeout,
+        }))
     }
 
     /// A PostgreSQL database; nothing is connected before it is needed.

@@ -134,6 +134,8 @@ impl Preparation {
             line(String::new());
             match access {
                 TableAccess::All => line(format!("GRANT INSERT, UPDATE, DELETE ON {table} TO {role};")),
+                // No step is let at them: see `judge`.
+                TableAccess::Rows { .. } => continue,
                 TableAccess::Columns(_) => {
                     line(format!("GRANT UPDATE{} ON {table} TO {role};", columns(access)))
                 }
@@ -182,11 +184,9 @@ impl Preparation {
 }
 
 fn columns(access: &TableAccess) -> String {
-    match access {
-        TableAccess::All => String::new(),
-        TableAccess::Columns(names) => {
-            format!(" ({})", names.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(", "))
-        }
+    match access.columns() {
+        None => String::new(),
+        Some(names) => format!(" ({})", names.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(", ")),
     }
 }
 

@@ -44,6 +44,13 @@ struct Frame {
     coming: Vec<(*const Query, String)>,
 }
 
+/// What nothing here keeps a step to.
+fn some_rows<T>(name: &str) -> ControlFlow<DbError, T> {
+    denied(format!(
+        "only some rows of table `{name}` are granted, and this database cannot keep the step to them"
+    ))
+}
+
 fn denied<T>(why: impl Into<String>) -> ControlFlow<DbError, T> {
     ControlFlow::Break(DbError::Denied(why.into()))
 }
@@ -123,6 +130,7 @@ impl<'a> Walk<'a> {
         Self::reserved(&name)?;
         match self.may_read(&name)? {
             TableAccess::All => {}
+            TableAccess::Rows { .. } => return some_rows(&name),
             TableAccess::Columns(columns) => {
                 let columns: Vec<_> = columns.iter().map(|column| quoted(column)).collect();
                 let table = match name.split_once('.') {
@@ -180,6 +188,7 @@ impl<'a> Walk<'a> {
         };
         match (granted, columns) {
             (TableAccess::All, _) => {}
+            (TableAccess::Rows { .. }, _) => return some_rows(&name),
             (TableAccess::Columns(_), None) => {
                 return denied(format!(
                     "the step may not {verb} table `{name}`: its grant names columns, which allows updates only"
@@ -216,6 +225,7 @@ impl<'a> Walk<'a> {
         };
         match self.may_read(&name)? {
             TableAccess::All => {}
+            TableAccess::Rows { .. } => return some_rows(&name),
             TableAccess::Columns(may) => {
                 if let Some(other) = seen.0.iter().find(|column| !may.contains(*column)) {
                     return denied(format!("the step may not read column `{other}` of table `{name}`"));
