@@ -96,6 +96,10 @@ fn an_output_is_changed_by_one_and_approved_by_others() {
     assert_eq!(done["steps"][1]["output"]["blocked_count"], 0);
     let events = project.wflo(&["audit", "show", run["run"].as_str().expect("an id")]).expect_code(0).stdout;
     assert!(events.contains(&format!("alice changes what {first} is about: none")), "{events}");
+    let report = project.wflo(&["audit", "report", "--person", "alice", "--json"]).expect_code(0).json();
+    let edited = report.as_array().expect("a list").iter().find(|line| line["action"] == "edited");
+    let edited = edited.expect("the report has who changed what");
+    assert_eq!((&edited["what"], &edited["note"]), (&json!(first), &json!("none")));
     project.wflo(&["replay", run["run"].as_str().expect("an id")]).expect_code(0);
 }
 
@@ -123,6 +127,9 @@ fn more_money_is_asked_for_decided_on_and_spent() {
     let run =
         project.wflo_as("carol", &people.carol, &["approve", approval, "--json"]).expect_code(10).json();
     assert_eq!((&run["budget_usd"], &run["steps"][0]["status"]), (&json!("5.000001"), &json!("succeeded")));
+    let report = project.wflo(&["audit", "report", "--run", id, "--json"]).expect_code(0).json();
+    let given = report.as_array().expect("a list").iter().find(|line| line["action"] == "topped_up");
+    assert_eq!(given.expect("the report has it")["what"], format!("5 USD more, by {approval}"));
 }
 
 #[test]

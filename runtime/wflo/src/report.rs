@@ -91,6 +91,12 @@ pub enum ReportAction {
     Approved,
     /// Voted against.
     Rejected,
+    /// Changed what others are asked to approve.
+    Edited,
+    /// Gave a run more money.
+    ToppedUp,
+    /// Had undone what a run did.
+    RolledBack,
     /// Said what became of a call, or let a run go on, over what wflo would do by itself.
     Overrode,
     /// Was refused something.
@@ -118,6 +124,9 @@ impl fmt::Display for ReportAction {
             Self::Asked => "asked",
             Self::Approved => "approved",
             Self::Rejected => "rejected",
+            Self::Edited => "edited",
+            Self::ToppedUp => "topped up",
+            Self::RolledBack => "rolled back",
             Self::Overrode => "overrode",
             Self::Denied => "denied",
             Self::Cancelled => "cancelled",
@@ -315,10 +324,30 @@ impl<'a> Scribe<'a> {
             }
             Event::Resolved { intent, resolution, by } => {
                 let call = self.asked.get(intent).map_or_else(|| format!("call {intent}"), described);
-                let said =
-                    if matches!(resolution, Resolution::Done { .. }) { "was done" } else { "was not done" };
+                let said = match resolution {
+                    Resolution::Done { .. } => "was done",
+                    Resolution::NotDone => "was not done",
+                    _ => "may have been done, and is to be undone",
+                };
                 let what = format!("says that {call} {said}");
                 self.line(recorded, Some(by.clone()), ReportAction::Overrode, what, None);
+            }
+            Event::Edited { approval, by, comment, .. } => {
+                let step = self.approvals.get(approval).cloned().flatten();
+                let what = approval.to_string();
+                let line = self.line(recorded, Some(by.clone()), ReportAction::Edited, what, comment.clone());
+                line.step = line.step.take().or(step);
+            }
+            Event::ToppedUp { amount, consumes } => {
+                // Those who approved it have lines of their own.
+                let what = format!("{amount} USD more, by {consumes}");
+                self.line(recorded, None, ReportAction::ToppedUp, what, None);
+            }
+            Event::RollbackStarted { by, to } => {
+                let what =
+                    to.as_ref().map_or_else(|| "the run".to_owned(), |to| format!("what came after {to}"));
+                let note = by.is_none().then(|| "as the workflow says".to_owned());
+                self.line(recorded, by.clone(), ReportAction::RolledBack, what, note);
             }
             Event::Unparked { by } => {
                 let what = "lets the run go on".to_owned();
