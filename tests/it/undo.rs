@@ -52,10 +52,7 @@ fn compensators_of_a_compiled_guest_undo_what_no_database_can() {
         let list = planned[list].as_array().into_iter().flatten();
         list.map(|it| it["step"].as_str().expect("a step").to_owned()).collect()
     };
-    assert_eq!(
-        (steps("compensate"), steps("undo")),
-        (vec!["order".into()], vec!["write".into()])
-    );
+    assert_eq!((steps("compensate"), steps("undo")), (vec!["order".into()], vec!["write".into()]));
 
     let undone = project.wflo(&["rollback", &id(&run), "--json"]).expect_code(0).json();
     assert_eq!((undone["status"].as_str(), letters(&project)), (Some("rolled_back"), 0));
@@ -110,7 +107,8 @@ fn money_that_is_kept_for_undoing_is_there_when_nothing_else_is() {
         project.edit("workflow.toml", "version = \"1.0.0\"", &head);
         let site = Site::start(&[Answer::Hello]);
         let url = input(&site);
-        let run = project.wflo(&["run", "--json", "--input", &url, "--input", "spend=true"]).expect_code(1).json();
+        let run =
+            project.wflo(&["run", "--json", "--input", &url, "--input", "spend=true"]).expect_code(1).json();
         let error = run["error"].as_str().unwrap_or_default().to_owned();
         assert!(error.contains("spend"), "it is `spend` that has spent it all: {run}");
         (run, provider.requests(), asked(&site).len())

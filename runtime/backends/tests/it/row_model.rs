@@ -4,7 +4,6 @@
 //! It knows databases by their port and by [`Subject`] alone, so that each of them is held against the same model.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -19,8 +18,7 @@ use wflo_ports::{
 use crate::sqlite::marker;
 
 /// The table that everything happens in.
-pub(crate) const TABLE: &str =
-    "CREATE TABLE t (id BIGINT PRIMARY KEY NOT NULL, owner BIGINT NOT NULL, name TEXT NOT NULL UNIQUE, n BIGINT NOT NULL)";
+pub(crate) const TABLE: &str = "CREATE TABLE t (id BIGINT PRIMARY KEY NOT NULL, owner BIGINT NOT NULL, name TEXT NOT NULL UNIQUE, n BIGINT NOT NULL)";
 
 /// A database with [`TABLE`] in it, empty.
 #[async_trait]
@@ -52,7 +50,9 @@ pub(crate) enum Write {
 impl Write {
     fn sql(&self) -> String {
         match *self {
-            Self::Insert { id, owner, name, n } => format!("INSERT INTO t VALUES ({id}, {owner}, 'x{name}', {n})"),
+            Self::Insert { id, owner, name, n } => {
+                format!("INSERT INTO t VALUES ({id}, {owner}, 'x{name}', {n})")
+            }
             Self::Upsert { id, owner, name, n } => format!(
                 "INSERT INTO t VALUES ({id}, {owner}, 'x{name}', {n}) \
                  ON CONFLICT (id) DO UPDATE SET name = excluded.name, n = excluded.n"
@@ -69,7 +69,8 @@ impl Write {
     /// and then it does nothing.
     fn apply(&self, rows: &mut Rows, only: Option<i64>) -> Option<u64> {
         let mine = |row: &Row| only.is_none_or(|owner| row.0 == owner);
-        let taken = |rows: &Rows, name: &str, but: i64| rows.iter().any(|(id, row)| *id != but && row.1 == name);
+        let taken =
+            |rows: &Rows, name: &str, but: i64| rows.iter().any(|(id, row)| *id != but && row.1 == name);
         match *self {
             Self::Insert { id, owner, name, n } => {
                 let (name, is_mine) = (format!("x{name}"), only.is_none_or(|only| owner == only));
@@ -151,10 +152,17 @@ pub(crate) enum End {
 /// One thing that happens.
 #[derive(Clone, Debug)]
 pub(crate) enum Happening {
-    Step { only: Option<i64>, writes: Vec<Write>, end: End },
+    Step {
+        only: Option<i64>,
+        writes: Vec<Write>,
+        end: End,
+    },
     Outside(Write),
     /// Rolls back a step that committed, counted from the last; once killed before its commit or not.
-    Rollback { back: usize, killed: bool },
+    Rollback {
+        back: usize,
+        killed: bool,
+    },
 }
 
 fn write() -> impl Strategy<Value = Write> {
@@ -180,9 +188,10 @@ pub(crate) fn happenings() -> impl Strategy<Value = Vec<Happening>> {
         1 => Just(End::KilledAfter)
     ];
     let only = prop_oneof![Just(None), (1..3_i64).prop_map(Some)];
-    let step = (only, vec(write(), 1..6), end)
-        .prop_map(|(only, writes, end)| Happening::Step { only, writes, end });
-    let rollback = (0..4_usize, any::<bool>()).prop_map(|(back, killed)| Happening::Rollback { back, killed });
+    let step =
+        (only, vec(write(), 1..6), end).prop_map(|(only, writes, end)| Happening::Step { only, writes, end });
+    let rollback =
+        (0..4_usize, any::<bool>()).prop_map(|(back, killed)| Happening::Rollback { back, killed });
     vec(prop_oneof![5 => step, 2 => write().prop_map(Happening::Outside), 3 => rollback], 1..14)
 }
 
@@ -211,7 +220,11 @@ pub(crate) async fn play(subject: &mut dyn Subject, happenings: &[Happening]) {
                 let mut after = rows.clone();
                 let (mut transaction, results) = step(subject, number, *only, writes, &mut after).await;
                 let changes = transaction.changes(ChangeLimits::default()).await.expect("it was captured");
-                assert_eq!(told(&changes), difference(&rows, &after), "what step {number} tells: {happening:?}");
+                assert_eq!(
+                    told(&changes),
+                    difference(&rows, &after),
+                    "what step {number} tells: {happening:?}"
+                );
                 match end {
                     End::Fails => {
                         transaction.rollback().await;
@@ -242,13 +255,14 @@ pub(crate) async fn play(subject: &mut dyn Subject, happenings: &[Happening]) {
                 let Some(at) = committed.len().checked_sub(1 + back) else { continue };
                 let Committed { run, changes } = &committed[at];
                 undos += 1;
-                let marker =
-                    Marker { purpose: MarkerPurpose::Undo { rollback: undos }, ..marker(*run) };
+                let marker = Marker { purpose: MarkerPurpose::Undo { rollback: undos }, ..marker(*run) };
                 let mut after = rows.clone();
                 let expected = undo(&mut after, changes);
                 for attempt in 0..=u8::from(*killed) {
                     let begun = subject.database().begin(&marker, Capture::Off).await.expect("it begins");
-                    let Begun::Open(mut transaction) = begun else { panic!("it was undone before: {attempt}") };
+                    let Begun::Open(mut transaction) = begun else {
+                        panic!("it was undone before: {attempt}")
+                    };
                     let undone = transaction.undo(changes).await.expect("it can be undone");
                     let keys = |conflict: &wflo_model::Conflict| integer(&conflict.key[0]);
                     let mut conflicts: Vec<i64> = undone.conflicts.iter().map(keys).collect();
@@ -280,7 +294,8 @@ async fn step(
 ) -> (Box<dyn Transaction>, Vec<Option<u64>>) {
     let begun = subject.database().begin(&marker(number), Capture::On).await.expect("it begins");
     let Begun::Open(mut transaction) = begun else { panic!("step {number} has not committed") };
-    let granted = TableAccess::new(None, only.map(|owner| format!("owner = {owner}").parse().expect("a filter")));
+    let granted =
+        TableAccess::new(None, only.map(|owner| format!("owner = {owner}").parse().expect("a filter")));
     let access = DbAccess {
         read: [("t".to_owned(), granted.clone())].into(),
         write: [("t".to_owned(), granted)].into(),
@@ -328,7 +343,8 @@ fn row_of(values: &[SqlValue]) -> Row {
 /// A change set as the rows before and after, by id.
 fn told(changes: &ChangeSet) -> BTreeMap<i64, (Option<Row>, Option<Row>)> {
     let rows = changes.tables.iter().flat_map(|table| &table.rows);
-    rows.map(|row: &RowChange| (integer(&row.key()[0]), (row.before().map(row_of), row.after().map(row_of)))).collect()
+    rows.map(|row: &RowChange| (integer(&row.key()[0]), (row.before().map(row_of), row.after().map(row_of))))
+        .collect()
 }
 
 fn difference(before: &Rows, after: &Rows) -> BTreeMap<i64, (Option<Row>, Option<Row>)> {
@@ -346,9 +362,9 @@ fn undo(rows: &mut Rows, changes: &ChangeSet) -> (u64, Vec<i64>) {
         let mut still = Vec::new();
         for (id, (wanted, found)) in waiting {
             let now = rows.get(&id).cloned();
-            let taken = wanted.as_ref().is_some_and(|(_, name, _)| {
-                rows.iter().any(|(other, row)| *other != id && row.1 == *name)
-            });
+            let taken = wanted
+                .as_ref()
+                .is_some_and(|(_, name, _)| rows.iter().any(|(other, row)| *other != id && row.1 == *name));
             if now == wanted {
                 done += 1;
             } else if now != found {
@@ -370,12 +386,4 @@ fn undo(rows: &mut Rows, changes: &ChangeSet) -> (u64, Vec<i64>) {
         }
         waiting = still;
     }
-}
-
-/// What happened, for a person who has to find out why.
-pub(crate) fn story(happenings: &[Happening]) -> String {
-    happenings.iter().fold(String::new(), |mut text, it| {
-        let _ = writeln!(text, "{it:?}");
-        text
-    })
 }
