@@ -133,7 +133,8 @@ enum Said {
 
 /// Reads the result of a call that has queued a message.
 fn said(event: &Recorded) -> Result<Said, String> {
-    let Event::Returned(Returned { call: Some(call), performed, result: Ok(value), .. }) = &event.event else {
+    let Event::Returned(Returned { call: Some(call), performed, result: Ok(value), .. }) = &event.event
+    else {
         return Err("it queues nothing".to_owned());
     };
     let queued = QueuedAnswer::deserialize(value).map_err(|error| error.to_string())?;
