@@ -15,6 +15,9 @@ wasmtime::component::bindgen!({
         "../wit/secret",
         "../wit/notify",
         "../wit/knowledge",
+        "../wit/artifact",
+        "../wit/infra",
+        "../wit/http",
         "../wit/host",
     ],
     world: "wflo:host/all",
@@ -37,5 +40,7 @@ wasmtime::component::bindgen!({
         "wasi:http/types.incoming-request": crate::http::Served,
         "wasi:http/types.outgoing-response": crate::http::Served,
         "wasi:http/types.response-outparam": crate::http::Served,
+        "wflo:artifact/store.writer": crate::artifact::Writer,
+        "wflo:artifact/store.reader": crate::artifact::Reader,
     },
 });

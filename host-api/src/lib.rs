@@ -6,13 +6,16 @@
 
 mod answer;
 mod approval;
+mod artifact;
 mod bindings;
 mod context;
 mod db;
+mod db_json;
 mod files;
 mod functions;
 mod gate;
 mod http;
+mod infra;
 mod knowledge;
 mod link;
 mod llm;
@@ -23,6 +26,7 @@ mod step;
 
 pub use answer::{ChatAnswer, QueuedAnswer, TaskAnswer};
 pub use approval::FactVerdict;
+pub use artifact::{ArtifactView, Artifacts, SavedAnswer};
 pub use files::{FileAnswer, FilesView};
 pub use functions::{FUNCTIONS, INTERFACES, Reach};
 pub use gate::{Decision, DecisionStatus, DecisionVote, Gate, LogLevel, LogLine, StepContext, Stop};

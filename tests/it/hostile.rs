@@ -13,7 +13,7 @@ use std::thread::JoinHandle;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::harness::{Output, Project, root};
+use crate::harness::{Output, Project, root, terraform};
 use crate::mailbox::Mailbox;
 use crate::notify::Inbox;
 
@@ -68,7 +68,8 @@ fn a_guest_that_goes_for_its_limits_ends_there() {
 fn a_guest_that_goes_for_other_data_gets_none() {
     play(
         "burglar",
-        "grants.db.bank = { read = [\"accounts\", \"notes\"], write = [\"notes\"] }\ngrants.llm = [\"gpt-4\"]\n",
+        "grants.db.bank = { read = [\"accounts\", \"notes\", \"everybody\", { table = \"patients\", where = \"id = 17\" }], \
+         write = [\"notes\", { table = \"patients\", where = \"id = 17\" }] }\ngrants.llm = [\"gpt-4\"]\n",
     );
 }
 
@@ -83,6 +84,11 @@ fn a_guest_that_writes_to_others_reaches_nobody() {
         "postman",
         "grants.mail = [\"*@example.org\"]\ngrants.notify = [\"slack://team\"]\ngrants.knowledge = [\"help\"]\n",
     );
+}
+
+#[test]
+fn a_guest_that_goes_for_more_than_infrastructure_is_stopped_before_terraform_sees_it() {
+    play("vandal", "grants.terraform = [{ label = \"prod\", allow = [\"plan\"] }]\n");
 }
 
 /// Plays every case of a program, and tells all that ended in another way than it must.
@@ -115,7 +121,10 @@ impl Stage {
                 "bank.db",
                 "CREATE TABLE accounts (id TEXT); INSERT INTO accounts VALUES ('1');
                  CREATE TABLE notes (text TEXT);
-                 CREATE TABLE secrets (word TEXT); INSERT INTO secrets VALUES ('s3same');",
+                 CREATE TABLE secrets (word TEXT); INSERT INTO secrets VALUES ('s3same');
+                 CREATE TABLE patients (id INTEGER PRIMARY KEY, name TEXT UNIQUE);
+                 INSERT INTO patients VALUES (17, 'Ada'), (18, 's3same');
+                 CREATE VIEW everybody AS SELECT * FROM patients;",
             ),
             ("payroll.db", "CREATE TABLE pay (name TEXT); INSERT INTO pay VALUES ('s3same');"),
         ] {
@@ -124,24 +133,33 @@ impl Stage {
         }
         lend(&project);
         project.write("tape.jsonl", "");
-        for folder in ["kb", "other"] {
+        for folder in ["kb", "other-kb", "prod", "other"] {
             std::fs::create_dir(project.path(folder)).expect("a folder");
         }
         project.write("kb/help.md", "# Help\n\nCall us.\n");
-        project.write("other/pay.md", "# Pay\n\ns3same\n");
+        project.write("other-kb/pay.md", "# Pay\n\ns3same\n");
+        for folder in ["prod", "other"] {
+            project.write(&format!("{folder}/main.tf"), "output \"a\" { value = 1 }\n");
+        }
         let (mailbox, inbox) = (Mailbox::start(), Inbox::start());
         let people = format!(
             "[mail]\nsmtp = \"{}\"\n[channel.\"slack://team\"]\nwebhook = \"{hook}/team\"\n\
              [channel.\"slack://boss\"]\nwebhook = \"{hook}/boss\"\n\
-             [knowledge.help]\npath = \"kb\"\n[knowledge.other]\npath = \"other\"\n",
+             [knowledge.help]\npath = \"kb\"\n[knowledge.other]\npath = \"other-kb\"\n",
             mailbox.url,
             hook = inbox.address
+        );
+        let terraform = terraform();
+        let folders = format!(
+            "[terraform.prod]\ndir = \"prod\"\nbinary = \"{terraform}\"\n\
+             [terraform.other]\ndir = \"other\"\nbinary = \"{terraform}\"\n"
         );
         project.write(
             "wflo.toml",
             &(people
+                + &folders
                 + "[db.bank]\nurl = \"sqlite:bank.db\"\n[db.payroll]\nurl = \"sqlite:payroll.db\"\n\
-             [llm.tape]\nkind = \"cassette\"\npath = \"tape.jsonl\"\nmodels = [\"gpt-4\", \"gpt-4o\"]\n"),
+                   [llm.tape]\nkind = \"cassette\"\npath = \"tape.jsonl\"\nmodels = [\"gpt-4\", \"gpt-4o\"]\n"),
         );
         let other = Site::start(None);
         Self { project, site: Site::start(Some(other.address())), other, mailbox, inbox }
@@ -304,6 +322,7 @@ impl Stage {
             bank.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).expect("a count")
         };
         assert_eq!((count("accounts"), count("secrets"), count("notes")), (1, 1, 0));
+        assert_eq!((count("patients"), count("patients WHERE name IN ('Ada', 's3same')")), (2, 2));
         for file in ["owned", "copy.db"] {
             assert!(!self.project.path(file).exists(), "`{file}` was made");
         }

@@ -235,6 +235,7 @@ mod tests {
                 performed: None,
                 reported: None,
                 queued: Some(channel.to_owned()),
+                artifact: None,
             })
         };
         let ends = |end| Event::AttemptEnded { end, fuel: 0, memory_peak: 0, ms: 0, retry_at: None };

@@ -20,6 +20,7 @@ use crate::prices::Prices;
 use crate::reader::Reader;
 use crate::sandbox_rules::SandboxRules;
 use crate::spending::Spending;
+use crate::terraform_toml::TerraformBinding;
 use crate::text::Text;
 
 /// A validated `wflo.toml`. The default one binds nothing and keeps runs in `.wflo`.
@@ -75,6 +76,8 @@ pub struct Deployment {
     pub hosts: Vec<HostBinding>,
     /// What the data of databases are, by the database.
     pub data: BTreeMap<Label, DataLabels>,
+    /// Terraform folders.
+    pub terraform: BTreeMap<Label, TerraformBinding>,
 }
 
 /// A secret, and where it may go.
@@ -202,6 +205,13 @@ pub enum DbBinding {
         /// The file.
         path: String,
     },
+    /// A PostgreSQL database.
+    Postgres {
+        /// The address by which a login role that only reads logs in.
+        read_url: Text,
+        /// That of a login role that also writes; without it no step does.
+        write_url: Option<Text>,
+    },
 }
 
 /// The pages of `wflo serve`.
@@ -321,6 +331,7 @@ impl Default for Deployment {
             secrets: BTreeMap::new(),
             hosts: Vec::new(),
             data: BTreeMap::new(),
+            terraform: BTreeMap::new(),
         }
     }
 }

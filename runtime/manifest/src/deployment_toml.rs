@@ -6,9 +6,10 @@ use std::time::Duration;
 use wflo_model::{Label, ModelName, PicoUsd, PrincipalName, Role};
 
 use crate::channel_toml;
+use crate::db_toml;
 use crate::deployment::{
-    AuditRules, BudgetRules, CassetteMode, Ceilings, DbBinding, Deployment, LlmBinding, LlmKind, LlmServer,
-    Principal, Serve, Store,
+    AuditRules, BudgetRules, CassetteMode, Ceilings, Deployment, LlmBinding, LlmKind, LlmServer, Principal,
+    Serve, Store,
 };
 use crate::http;
 use crate::limits;
@@ -19,6 +20,7 @@ use crate::reach_toml;
 use crate::reader::{Node, Reader, Section, Spanned};
 use crate::sandbox_rules;
 use crate::spending::{Spending, read_spending};
+use crate::terraform_toml;
 use crate::text::Text;
 use crate::unsupported;
 
@@ -50,7 +52,7 @@ pub(crate) fn read(reader: &mut Reader) -> Option<Deployment> {
         for (label, node) in section.named::<Label>(reader) {
             let Some(mut section) = node.section(reader, "[db]") else { continue };
             let data = reach_toml::read_data(reader, &mut section);
-            let binding = read_db(reader, section);
+            let binding = db_toml::read_db(reader, section);
             this.data.insert(label.value.clone(), data);
             this.db.extend(binding.map(|binding| (label.value, binding)));
         }
@@ -84,6 +86,9 @@ pub(crate) fn read(reader: &mut Reader) -> Option<Deployment> {
     }
     if let Some(section) = section(reader, &mut root, "host", "[host]") {
         this.hosts = reach_toml::read_hosts(reader, &section);
+    }
+    if let Some(section) = section(reader, &mut root, "terraform", "[terraform]") {
+        this.terraform = terraform_toml::read_bindings(reader, &section);
     }
     if let Some(section) = section(reader, &mut root, "limits", "[limits]") {
         this.ceilings = read_ceilings(reader, section);
@@ -130,17 +135,8 @@ fn read_store(reader: &mut Reader, mut section: Section<'_>) -> Store {
     this
 }
 
-fn read_db(reader: &mut Reader, mut section: Section<'_>) -> Option<DbBinding> {
-    // Two addresses are an error of their own; that there is no third is none.
-    let split = section.has("read_url") || section.has("write_url");
-    let node = if split { section.take("url") } else { section.need("url") };
-    let path = node.and_then(|node| address(reader, &node, "[db]", "sqlite", "sqlite:bank.db"));
-    section.finish(reader);
-    path.map(|path| DbBinding::Sqlite { path })
-}
-
 /// `scheme:path`.
-fn address(
+pub(crate) fn address(
     reader: &mut Reader,
     node: &Node<'_>,
     place: &'static str,

@@ -166,6 +166,7 @@ fn granted(step: &Step) -> BTreeSet<Capability> {
     grants.llm.extend(step.llm.iter().map(|model| model.value.clone()));
     grants.http.extend(step.http.iter().map(|grant| grant.value.clone()));
     grants.files.extend(step.reach.files.iter().map(|grant| grant.value.clone()));
+    grants.terraform = step.reach.terraform.iter().map(|it| it.value.clone().into()).collect();
     grants.secrets.extend(step.reach.secrets.iter().map(|label| label.value.clone()));
     step.reach.messages.grant(&mut grants);
     grants.capabilities()

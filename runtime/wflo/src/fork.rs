@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use wflo_engine::{
-    AttemptEnd, CallClass, Event, Forked, Place, Recorded, Returned, RunState, RunStatus, UnitId,
+    AttemptEnd, CallClass, Event, Forked, InheritedArtifact, Place, Recorded, Returned, RunState, RunStatus,
+    UnitId,
 };
 use wflo_journal::Created;
-use wflo_model::{PrincipalName, RunId, StepName};
+use wflo_model::{Artifact, PrincipalName, RunId, StepName};
 
 use crate::run_log::{draft, encoded_summary};
 use crate::{LogFailed, Runtime, RuntimeError};
@@ -84,11 +85,15 @@ impl Runtime {
                 forked: Some(Forked { run, seq: at, hash, spent: then.ledger().settled() }),
             },
         )];
-        drafted.extend(
-            inherited
-                .into_iter()
-                .map(|name| (Place::step(name), Event::Inherited { output: then.output(name).cloned() })),
-        );
+        drafted.extend(inherited.into_iter().map(|name| {
+            let made = then.step(name).artifacts().into_iter();
+            let artifacts = made.map(|(item, artifact)| {
+                let kept_in = Some(artifact.run.unwrap_or(run));
+                InheritedArtifact { item, artifact: Artifact { run: kept_in, ..artifact.clone() } }
+            });
+            let (output, artifacts) = (then.output(name).cloned(), artifacts.collect());
+            (Place::step(name), Event::Inherited { output, artifacts })
+        }));
         let records: Vec<_> = (1..)
             .zip(&drafted)
             .map(|(seq, (place, event))| Recorded { seq, time, place: place.clone(), event: event.clone() })

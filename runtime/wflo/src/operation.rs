@@ -10,7 +10,9 @@ use wflo_engine::CallClass;
 use wflo_model::{Call, CallError, DbAccess, Grants, Label, SqlRows, SqlValue};
 use wflo_ports::{ChatRequest, Database, DbError, Executed, HttpRequest, HttpResponse, Statement};
 
+use crate::artifact::{self, ArtifactCall, Save};
 use crate::ask::Ask;
+use crate::bulk::BulkCall;
 use crate::cost::CostReport;
 use crate::fact::Fact;
 use crate::files::FileCall;
@@ -19,7 +21,8 @@ use crate::message::{MailCall, SayCall};
 use crate::named::NamedCall;
 use crate::placeholder::SecretCall;
 use crate::search::SearchCall;
-use crate::{Outside, http};
+use crate::terraform::TerraformCall;
+use crate::{Outside, http, terraform};
 
 /// Everything a step can ask of the outside. What is not here cannot be asked.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,18 +33,26 @@ pub(crate) enum Operation {
     Query(SqlCall),
     /// `wflo:db/sql.execute`
     Execute(SqlCall),
+    /// `wflo:db/sql.bulk-insert`
+    BulkInsert(BulkCall),
     /// `wflo:db/sql.call`; performed as a query or an execution of the plan's SQL: see [`Operation::bound`].
     Call(NamedCall),
     /// `wflo:approval/gate.request`
     Ask(Ask),
     /// `wasi:http/outgoing-handler.handle`
     Http(HttpRequest),
+    /// `wflo:artifact/http.save`
+    Save(Save),
+    /// `wflo:artifact/store`
+    Artifact(ArtifactCall),
     /// `wflo:approval/policy.fact`
     Fact(Fact),
     /// `wasi:filesystem/types`
     File(FileCall),
     /// `wflo:secret/secrets.placeholder`
     Secret(SecretCall),
+    /// `wflo:infra/terraform`
+    Terraform(TerraformCall),
     /// `wflo:step/context.report-cost`
     Cost(CostReport),
     /// `wflo:notify/mail.send`
@@ -112,12 +123,16 @@ impl Operation {
             }
             ("wflo:db/sql", "query") => arguments(call).map(Self::Query),
             ("wflo:db/sql", "execute") => arguments(call).map(Self::Execute),
+            ("wflo:db/sql", "bulk-insert") => arguments(call).map(Self::BulkInsert),
             ("wflo:db/sql", "call") => arguments(call).map(Self::Call),
             ("wflo:approval/gate", "request") => arguments(call).map(Self::Ask),
             ("wasi:http/outgoing-handler", "handle") => arguments(call).map(Self::Http),
+            (artifact::HTTP, "save") => Save::parse(call).map(Self::Save),
+            (artifact::STORE, _) => ArtifactCall::parse(call).map(Self::Artifact),
             ("wflo:approval/policy", "fact") => arguments(call).map(Self::Fact),
             ("wasi:filesystem/types", _) => FileCall::parse(call).map(Self::File),
             ("wflo:secret/secrets", "placeholder") => arguments(call).map(Self::Secret),
+            ("wflo:infra/terraform", _) => TerraformCall::parse(call).map(Self::Terraform),
             ("wflo:step/context", "report-cost") => CostReport::parse(call).map(Self::Cost),
             ("wflo:notify/mail", "send") => MailCall::parse(call).map(Self::Mail),
             ("wflo:notify/channel", "send") => SayCall::parse(call).map(Self::Say),
@@ -141,13 +156,25 @@ impl Operation {
             | Self::Secret(_)
             | Self::Cost(_)
             | Self::Search(_)
+            | Self::Artifact(_)
             | Self::Output(_) => CallClass::Read,
             // It is queued; whoever gets it twice can tell by its id.
             Self::Mail(_) | Self::Say(_) => CallClass::Recognisable,
-            Self::Execute(_) | Self::Call(_) => CallClass::Transactional,
-            Self::Http(request) => http::class(request, grants),
+            Self::Execute(_) | Self::BulkInsert(_) | Self::Call(_) => CallClass::Transactional,
+            Self::Http(request) | Self::Save(Save { request, .. }) => http::class(request, grants),
+            Self::Terraform(call) => call.class(),
             // The host says when it is made; until then, the worst.
             Self::Own(_) => CallClass::Unsafe,
+        }
+    }
+
+    /// The database whose transaction it is a statement of, once it is [bound](Self::bound).
+    pub(crate) const fn statement_of(&self) -> Option<&Label> {
+        match self {
+            Self::Query(SqlCall { db, .. })
+            | Self::Execute(SqlCall { db, .. })
+            | Self::BulkInsert(BulkCall { db, .. }) => Some(db),
+            _ => None,
         }
     }
 
@@ -169,14 +196,21 @@ impl Operation {
                     message: format!("no binding of the deployment answers for model `{model}`"),
                 })
             }
-            Self::Query(sql) | Self::Execute(sql) => {
-                let db = &sql.db;
-                if !grants.db.contains_key(db) {
+            Self::Query(SqlCall { db, .. })
+            | Self::Execute(SqlCall { db, .. })
+            | Self::BulkInsert(BulkCall { db, .. }) => {
+                let Some(access) = grants.db.get(db) else {
                     let message =
                         format!("database `{db}` is not granted; `grants.db.{db} = {{ read = [..] }}` would");
                     return Err(CallError::AccessDenied { message });
+                };
+                if !database(outside, db)?.filters_rows() && access.filters().next().is_some() {
+                    let message = format!(
+                        "database `{db}` cannot keep the step to the rows that its grant names, so nothing in it is open"
+                    );
+                    return Err(CallError::AccessDenied { message });
                 }
-                database(outside, db).map(|_| ())
+                Ok(())
             }
             Self::Call(call) => {
                 let NamedCall { db, statement, .. } = call;
@@ -188,15 +222,18 @@ impl Operation {
                 }
                 database(outside, db).map(|_| ())
             }
-            Self::Http(request) => http::authorise(request, grants, outside),
+            Self::Http(request) | Self::Save(Save { request, .. }) => {
+                http::authorise(request, grants, outside)
+            }
             Self::Own(own) => own.authorise(grants, outside),
             Self::Secret(call) => call.authorise(grants, outside),
             Self::File(call) => call.authorise(grants, outside),
             Self::Mail(call) => call.authorise(grants, outside),
             Self::Say(call) => call.authorise(grants, outside),
             Self::Search(call) => call.authorise(grants, outside),
+            Self::Terraform(call) => call.authorise(grants, outside),
             // Asking is always allowed, and claims are held against what the step declares.
-            Self::Ask(_) | Self::Fact(_) | Self::Cost(_) | Self::Output(_) => Ok(()),
+            Self::Ask(_) | Self::Fact(_) | Self::Cost(_) | Self::Artifact(_) | Self::Output(_) => Ok(()),
         }
     }
 }
@@ -208,9 +245,10 @@ impl Operation {
 /// What does not fit.
 pub(crate) fn fits(call: &str, value: &serde_json::Value) -> Result<(), String> {
     match call {
-        "wasi:http/outgoing-handler.handle" => {
+        "wasi:http/outgoing-handler.handle" | "wflo:artifact/http.save" => {
             HttpResponse::deserialize(value).map(|_| ()).map_err(|error| error.to_string())
         }
+        "wflo:infra/terraform.apply" => terraform::fits_apply(value),
         _ => Ok(()),
     }
 }
@@ -233,7 +271,7 @@ pub(crate) fn db_error(error: DbError) -> CallError {
         DbError::Invalid(message) => CallError::Invalid { message },
         DbError::Constraint(message) => CallError::Constraint { message },
         DbError::Limit(message) => CallError::Limit { message },
-        DbError::Unavailable(message) => CallError::Unavailable { message },
+        DbError::Unavailable(message) | DbError::Interrupted(message) => CallError::Unavailable { message },
         other => CallError::Other { message: other.to_string() },
     }
 }

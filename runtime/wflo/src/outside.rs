@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use wflo_manifest::{Plan, Spending};
 use wflo_model::{HostPath, HttpPattern, InterfaceName, Label, MailAddress, MailPattern, ModelName};
-use wflo_ports::{ChatModel, Database, Files, HttpClient, HttpRequest, Knowledge, Mail, Notifier};
+use wflo_ports::{ChatModel, Database, Files, HttpClient, HttpRequest, Knowledge, Mail, Notifier, Terraform};
 
 use crate::interface::{Interface, Lent, WithCeiling, name_of};
 use crate::scrub::Scrubber;
@@ -35,6 +35,7 @@ pub struct Outside {
     pages: Option<String>,
     files: Option<OutsideFiles>,
     secrets: Secrets,
+    terraform: BTreeMap<Label, OutsideTerraform>,
     /// Labels of data that each model may be told.
     models_accept: BTreeMap<ModelName, BTreeSet<Label>>,
     /// Labels of data that servers may be told.
@@ -128,6 +129,27 @@ impl OutsideMail {
     }
 }
 
+/// A terraform folder that a host lends.
+#[derive(Clone)]
+pub struct OutsideTerraform {
+    folder: Arc<dyn Terraform>,
+    accepts: BTreeSet<Label>,
+}
+
+impl OutsideTerraform {
+    /// The folder.
+    #[must_use]
+    pub fn folder(&self) -> &Arc<dyn Terraform> {
+        &self.folder
+    }
+
+    /// Whether data with this label may become part of its configuration.
+    #[must_use]
+    pub fn accepts(&self, label: &Label) -> bool {
+        self.accepts.contains(label)
+    }
+}
+
 impl Outside {
     /// Lends a binding's models; a later binding of the same model replaces an earlier one.
     #[must_use]
@@ -193,6 +215,24 @@ impl Outside {
     pub fn with_files(mut self, files: Arc<dyn Files>, ceiling: Option<Vec<HostPath>>) -> Self {
         self.files = Some(OutsideFiles { files, ceiling });
         self
+    }
+
+    /// Lends a terraform folder under a label. Data with the labels of `accepts` may become part of its configuration.
+    #[must_use]
+    pub fn with_terraform(
+        mut self,
+        label: Label,
+        folder: Arc<dyn Terraform>,
+        accepts: BTreeSet<Label>,
+    ) -> Self {
+        self.terraform.insert(label, OutsideTerraform { folder, accepts });
+        self
+    }
+
+    /// The terraform folder of that label.
+    #[must_use]
+    pub fn terraform(&self, label: &Label) -> Option<&OutsideTerraform> {
+        self.terraform.get(label)
     }
 
     /// The files there are.
@@ -339,6 +379,7 @@ impl std::fmt::Debug for Outside {
             .field("files", &self.files.is_some())
             .field("mail", &self.mail.is_some())
             .field("knowledge", &self.knowledge.keys())
+            .field("terraform", &self.terraform.keys())
             .field("secrets", &self.secrets.labels().collect::<Vec<_>>())
             .finish()
     }

@@ -457,7 +457,9 @@ fn of_store(recorded: &SystemRecorded, query: &ReportQuery, key: &AuditKey) -> V
             lines.retain(|line| query.run.is_none() || line.run == query.run);
             return lines;
         }
-        SystemEvent::Exported { run, .. } => (ReportAction::Exported, Some(*run)),
+        SystemEvent::Exported { run, .. } | SystemEvent::ArtifactTaken { run, .. } => {
+            (ReportAction::Exported, Some(*run))
+        }
         SystemEvent::Reported { .. } => (ReportAction::Exported, None),
         SystemEvent::RunsDropped { runs, .. } => {
             (ReportAction::Erased, query.run.filter(|run| runs.contains(run)))

@@ -19,6 +19,7 @@
 //! Every request is held against the budget, journaled and charged by the host. A replayed step gets the same
 //! answers and pays nothing.
 
+mod rows;
 mod tasks;
 
 use std::fmt;

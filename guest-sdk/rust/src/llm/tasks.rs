@@ -228,6 +228,12 @@ impl Transform {
         self
     }
 
+    /// The same for other rows.
+    pub(super) fn again(&self) -> Self {
+        let (model, instructions) = (self.model.clone(), self.instructions.clone());
+        Self { model, instructions, schema: self.schema.clone(), rows: Ok("[]".to_owned()) }
+    }
+
     /// Sets what becomes of each row.
     pub fn instructions(mut self, instructions: impl Into<String>) -> Self {
         self.instructions = instructions.into();

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde::Serialize;
-use wflo_backends::db::sqlite::Sqlite;
 use wflo_backends::knowledge::{Folder, FolderContents};
-use wflo_manifest::{DbBinding, Described, Diagnostic, Diagnostics, Directory, Severity};
+use wflo_manifest::{Described, Diagnostic, Diagnostics, Directory, Severity};
 use wflo_model::{Capability, StepName, interface_capability};
 use wflo_sandbox::Missing;
 
+use super::databases;
 use super::run::directory;
 use crate::args::Global;
 use crate::failure::{Code, Failure};
@@ -47,7 +47,7 @@ pub(crate) async fn check(
         }
     };
     found.extend(pinned.workflow.hints().clone());
-    unkept(&project, &pinned, &mut found)?;
+    databases::check(&project, &pinned, &mut found).await?;
     found.extend(pinned.workflow.together(&project.everybody(&known)));
     let missing = components(&project, &pinned, &mut found).await?;
     let code = match explain {
@@ -122,29 +122,6 @@ fn documents(project: &Project, found: &mut Diagnostics) -> Result<(), Failure> 
             Err(ref wrong) => wrong,
         };
         found.extend(project.deployment.unreadable(label, wrong));
-    }
-    Ok(())
-}
-
-/// Holds the steps that are to be undone against the tables they write, where these are there to be looked at: changes of
-/// rows that cannot be told apart cannot be undone.
-fn unkept(project: &Project, pinned: &Pinned, found: &mut Diagnostics) -> Result<(), Failure> {
-    let deploy = project.deploy()?;
-    for step in pinned.plan.steps.iter().filter(|step| step.rollback) {
-        for (label, access) in &step.grants.db {
-            let Some(DbBinding::Sqlite { path }) = project.deployment.db.get(label) else { continue };
-            let path = deploy.beside(path);
-            if !path.is_file() {
-                continue;
-            }
-            let tables = access.write.keys().map(String::as_str);
-            let uncapturable = tokio::task::block_in_place(|| Sqlite::uncapturable_at(&path, tables));
-            let uncapturable =
-                uncapturable.map_err(|error| Failure::usage(format!("database `{label}`: {error}")))?;
-            for it in uncapturable {
-                found.extend(pinned.workflow.unkept(&step.name, label, &it.table, &it.why));
-            }
-        }
     }
     Ok(())
 }

@@ -1,10 +1,11 @@
-//! The verbs of `wflo:llm/tasks`: code of the host above the gate.
+//! The verbs of `wflo:llm/tasks`, and others that are made of several calls: code of the host above the gate.
 //!
 //! Each request to a provider, and each search, is a call of its own through [`Caller::make`], with its own hold, intent,
 //! result and call key; what is here only builds requests and checks answers, the same way each time, so that
 //! replay needs nothing but the recorded calls.
 
 mod answer;
+mod apply;
 mod batch;
 mod once;
 mod question;
@@ -21,6 +22,7 @@ use wflo_host_api::Stop;
 use wflo_model::{Call, CallError, CallResult, Digest};
 
 use answer::Answer;
+use apply::Apply;
 use question::{Question, Total};
 use synthesize::Synthesize;
 use transform::Transform;
@@ -79,11 +81,16 @@ pub(crate) enum Task {
     Validate(Validate),
     /// One question, and before it as many as condense what is too much for one.
     Synthesize(Synthesize),
+    /// A plan of infrastructure: what there is, and then the change.
+    Apply(Apply),
 }
 
 impl Task {
     /// Reads a call of a task; none for a call of anything else.
     pub(crate) fn of(call: &Call) -> Option<Result<Self, CallError>> {
+        if call.interface == "wflo:infra/terraform" && call.function == "apply" {
+            return Some(arguments(call).map(Self::Apply));
+        }
         if call.interface != "wflo:llm/tasks" {
             return None;
         }
@@ -104,6 +111,7 @@ impl Task {
     pub(crate) async fn perform(self, caller: &mut dyn Caller) -> Result<CallResult, Stop> {
         let mut total = Total::default();
         let value = match self {
+            Self::Apply(apply) => return apply.perform(caller).await,
             Self::Once(question, read) => question.ask(caller, &mut total).await?.map(read),
             Self::Answer(answer) => answer.perform(caller, &mut total).await?,
             Self::Transform(transform) => transform.perform(caller, &mut total).await?,
