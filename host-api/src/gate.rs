@@ -2,11 +2,14 @@
 
 use std::any::Any;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use wflo_model::{Call, CallError, CallResult, Fault, GuestPath, StepName, Timestamp};
+
+use crate::Artifacts;
 
 /// What every call of a guest goes through. The runtime has one implementation, live and in replay; nothing in
 /// this crate or in the sandbox reaches outside but through it.
@@ -53,6 +56,11 @@ pub trait Gate: Any + Send {
     /// [`Stop`] as for [`call`](Self::call).
     async fn sleep(&mut self, until: Timestamp) -> Result<(), Stop>;
 
+    /// Where the bytes of artifacts are kept; none where there are no artifacts.
+    fn artifacts(&mut self) -> Option<&mut dyn Artifacts> {
+        None
+    }
+
     /// The seed of the step's randomness: the same for every replay of this attempt.
     fn seed(&self) -> [u8; 32];
 }
@@ -69,7 +77,7 @@ pub struct StepContext {
     /// Inputs of the run.
     pub inputs: Map<String, Value>,
     /// Outputs of the steps it depends on, directly or through others.
-    pub outputs: BTreeMap<StepName, Value>,
+    pub outputs: BTreeMap<StepName, Arc<Value>>,
     /// The element it works on, where it fans out.
     pub item: Option<Value>,
     /// The last decision about it.

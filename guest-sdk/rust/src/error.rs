@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::fmt;
 
-use crate::{db, http, llm, terraform};
+use crate::{artifact, db, http, llm, terraform};
 
 /// The result of a step, and of most functions in one.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -114,6 +114,10 @@ impl<E: std::error::Error + 'static> From<E> for Error {
         } else if let Some(error) = any.downcast_ref::<db::Error>() {
             error.kind()
         } else if let Some(error) = any.downcast_ref::<http::Error>() {
+            error.kind()
+        } else if let Some(crate::KnowledgeError::Unavailable(_)) = any.downcast_ref() {
+            FailureKind::Retryable
+        } else if let Some(error) = any.downcast_ref::<artifact::Error>() {
             error.kind()
         } else if let Some(error) = any.downcast_ref::<terraform::Error>() {
             error.kind()

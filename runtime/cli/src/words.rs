@@ -32,7 +32,7 @@ fn what(recorded: &Recorded) -> String {
             let comment = comment.as_ref().map(|text| format!(": {text}")).unwrap_or_default();
             format!("{by} changes what {approval} is about{comment}")
         }
-        Event::RunPermitted { consumes: Some(id) } => format!("the run begins, as {id} permits"),
+        Event::RunPermitted { consumes: Some(id) } => format!("the run goes on, as {id} permits"),
         Event::RunPermitted { consumes: None } => "the run goes on in spite of that".to_owned(),
         Event::BudgetAlert { percent, settled_usd, limit_usd, .. } => {
             format!("{percent}% of the budget is spent: {settled_usd} of {limit_usd} USD")
@@ -63,6 +63,12 @@ fn what(recorded: &Recorded) -> String {
         Event::Returned(wflo_engine::Returned { reported: Some(reported), .. }) => {
             format!("reports a cost of {} USD, {}: {}", reported.usd, reported.kind, short(&reported.note))
         }
+        Event::Returned(wflo_engine::Returned { queued: Some(_), call: Some(asked), performed, .. }) => {
+            queued(performed.as_ref().unwrap_or(asked))
+        }
+        Event::Returned(wflo_engine::Returned { artifact: Some(made), .. }) => {
+            format!("makes artifact {}, {} bytes", made.artifact, made.bytes)
+        }
         Event::Returned(returned) => {
             let name = returned.call.as_ref().map_or_else(|| "it".to_owned(), call);
             let cost = returned.spend.as_ref().map_or_else(String::new, |spend| {
@@ -78,8 +84,9 @@ fn what(recorded: &Recorded) -> String {
         Event::Abandoned { cost, .. } => format!("a call was cut off; {cost} USD charged for it"),
         Event::Denied { call: denied, error, .. } => format!("denied {}: {error}", call(denied)),
         Event::Logged { level, message, .. } => format!("[{level}] {message}"),
-        Event::Committing { databases, changes, .. } => {
-            let rows = |label| match changes.get(label).map(wflo_model::ChangeSet::row_count) {
+        Event::Committing { databases, changes, inserted, .. } => {
+            let in_bulk = |label| inserted.get(label).map_or(0, wflo_model::Inserted::row_count);
+            let rows = |label| match changes.get(label).map(|it| it.row_count() as u64 + in_bulk(label)) {
                 Some(1) => " (1 row changed)".to_owned(),
                 Some(rows) => format!(" ({rows} rows changed)"),
                 None => String::new(),
@@ -132,10 +139,10 @@ fn what(recorded: &Recorded) -> String {
             let consumes = consumes.map(|id| format!(", as {id} permits")).unwrap_or_default();
             format!("fans out over {} items{consumes}", items.len())
         }
-        Event::Inherited { output: Some(output) } => {
+        Event::Inherited { output: Some(output), .. } => {
             format!("has its output from the parent: {}", shape(output))
         }
-        Event::Inherited { output: None } => "was left out in the parent".to_owned(),
+        Event::Inherited { output: None, .. } => "was left out in the parent".to_owned(),
         Event::Superseded { by } => format!("run {by} goes on in its place"),
         Event::Joined => "all items have ended".to_owned(),
         Event::TimerFired => "its time has come".to_owned(),
@@ -151,6 +158,19 @@ fn what(recorded: &Recorded) -> String {
         Event::RunEnded { status, error: None } => format!("the run {status}"),
         Event::RunEnded { status, error: Some(error) } => format!("the run {status}: {error}"),
         other => format!("{other:?}"),
+    }
+}
+
+/// A message that leaves when the step has succeeded.
+fn queued(call: &Call) -> String {
+    let args = &call.args;
+    let text = |name: &str| short(args[name].as_str().unwrap_or_default());
+    match args["to"].as_array() {
+        Some(to) => {
+            let to: Vec<_> = to.iter().filter_map(Value::as_str).collect();
+            format!("queues mail to {}: {}", short(&to.join(", ")), text("subject"))
+        }
+        None => format!("queues a message to {}: {}", text("address"), text("title")),
     }
 }
 
@@ -172,6 +192,10 @@ fn call(call: &Call) -> String {
     let most = match (args["db"].as_str(), args["sql"].as_str(), args["model"].as_str()) {
         (Some(db), Some(sql), _) => format!(" on {db}: {}", short(sql)),
         (_, _, Some(model)) => format!(" with {model}"),
+        _ if call.interface == "wflo:knowledge/search" => {
+            let text = |name: &str| short(args[name].as_str().unwrap_or_default());
+            format!(" of {}: {}", text("knowledge"), text("query"))
+        }
         _ => match (args["db"].as_str(), args["statement"].as_str(), args["name"].as_str()) {
             (Some(db), Some(statement), _) => format!(" of {statement} on {db}"),
             (_, _, Some(name)) if call.function == "fact" => {
@@ -213,6 +237,9 @@ fn shape(value: &Value) -> String {
         (Some(rows), _, _) => format!("{} rows", rows.len()),
         (_, Some(changed), _) => format!("{changed} changed"),
         (_, _, Some(text)) => short(text),
+        _ if value.as_array().is_some_and(|all| all.iter().all(|it| it["source"].is_string())) => {
+            format!("{} passages", value.as_array().map_or(0, Vec::len))
+        }
         _ => short(&value.to_string()),
     }
 }

@@ -7,13 +7,14 @@
 //! beginning, and what could not be undone is in the report at the end.
 
 mod decide;
+mod permit;
 mod plan;
 mod reapply;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use wflo_model::{Conflict, Label, PrincipalName, StepName};
+use wflo_model::{ApprovalId, Conflict, Label, PrincipalName, StepName};
 
 use crate::{RunStatus, UnitId};
 
@@ -90,9 +91,17 @@ pub struct StepUndone {
     pub item: Option<u32>,
     /// Rows that are as they were.
     pub rows: u64,
-    /// Rows that were left as they are.
+    /// Rows that were left as they are; the first of them, where there are very many.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conflicts: Vec<Conflict>,
+    /// Further rows that were left as they are.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub more_conflicts: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "it is what serde passes")]
+const fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// A rollback as far as it has come.
@@ -108,6 +117,8 @@ pub struct Rollback {
     pub was: RunStatus,
     /// What it does; none until the run's events have been read.
     pub plan: Option<RollbackPlan>,
+    /// The last approval that was asked for it.
+    pub approval: Option<ApprovalId>,
     /// What was undone, by database; there before it is committed.
     pub undone: BTreeMap<Label, Vec<StepUndone>>,
     /// The databases that are done with, and why one could not be undone.
@@ -169,6 +180,7 @@ impl Rollback {
             to,
             was,
             plan: None,
+            approval: None,
             undone: BTreeMap::new(),
             settled: BTreeMap::new(),
             reapplied: BTreeMap::new(),

@@ -66,7 +66,9 @@ impl Journal {
             consumes: None,
             performed: None,
             reported: None,
+            queued: None,
             filters: Vec::new(),
+            artifact: None,
         };
         self.add(Place::attempt(unit, 1), Event::Returned(returned));
     }
@@ -84,6 +86,7 @@ impl Journal {
             output: json!(null),
             databases: databases.iter().map(|name| label(name)).collect(),
             changes: kept.iter().map(|name| (label(name), changes.clone())).collect(),
+            inserted: std::collections::BTreeMap::new(),
             fuel: 0,
             memory_peak: 0,
         };
@@ -106,6 +109,8 @@ impl Journal {
                 consumes: None,
                 performed: None,
                 reported: None,
+                queued: None,
+                artifact: None,
                 filters: Vec::new(),
             })
         };
@@ -142,6 +147,45 @@ fn label(name: &str) -> Label {
 
 fn unit(name: &str) -> UnitId {
     UnitId::step(&name.parse().unwrap())
+}
+
+#[test]
+fn a_mail_that_has_left_is_undone_by_a_compensator_or_stays() {
+    let queued = |journal: &mut Journal, unit: &UnitId, to: &str| {
+        let returned = Returned {
+            intent: None,
+            call: Some(Call::new("wflo:notify/mail", "send", json!({ "to": [to], "text": "secret" }))),
+            args: Digest::ZERO,
+            result: Ok(json!({ "id": "1@wflo" })),
+            spend: None,
+            tentative: false,
+            reused: None,
+            consumes: None,
+            performed: None,
+            reported: None,
+            artifact: None,
+            queued: Some(wflo_engine::MAIL.to_owned()),
+            filters: Vec::new(),
+        };
+        journal.add(Place::attempt(unit, 1), Event::Returned(returned));
+    };
+    let mut journal = Journal::default();
+    let (able, a, b) = (unit("able"), unit("a"), unit("b"));
+    for of in [&able, &a, &b] {
+        journal.begins(of);
+        queued(&mut journal, of, "ann@example.org");
+    }
+    journal.succeeds(&able);
+    journal.succeeds(&a);
+    journal.ends(&b, AttemptEnd::Interrupted { message: "redone otherwise".into() });
+    let plan = journal.plan(None);
+    let left: Vec<_> = plan.left.iter().map(|it| (it.step.as_str(), it.what.as_str(), it.certain)).collect();
+    assert_eq!(
+        left,
+        [("a", "mail to ann@example.org", true)],
+        "of an attempt that did not succeed nothing has left"
+    );
+    assert_eq!(plan.compensate[0].effects, ["mail to ann@example.org"]);
 }
 
 #[test]
@@ -303,7 +347,8 @@ fn what_is_undone_is_not_undone_again_but_what_was_left_is_tried() {
         reason: ConflictReason::Changed,
     };
     for (name, conflicts) in [("bank", vec![]), ("shop", vec![conflict])] {
-        let steps = vec![StepUndone { step: a.step.clone(), item: None, rows: 1, conflicts }];
+        let steps =
+            vec![StepUndone { step: a.step.clone(), item: None, rows: 1, conflicts, more_conflicts: 0 }];
         journal.add(Place::RUN, Event::Undoing { database: label(name), steps });
         journal.add(Place::RUN, Event::Undone { database: label(name), error: None });
     }

@@ -13,6 +13,7 @@ mod approval_union;
 mod channel;
 mod channel_toml;
 mod component;
+mod db_toml;
 mod deployment;
 mod deployment_toml;
 mod diagnostic;
@@ -27,6 +28,7 @@ mod inputs;
 mod interface;
 mod labels;
 mod limits;
+mod message_toml;
 mod near;
 mod parameters;
 mod pin;
@@ -43,6 +45,7 @@ mod reach_toml;
 mod reader;
 mod retry;
 mod review;
+mod row_filter;
 mod sandbox_rules;
 mod schema;
 mod size;
@@ -54,6 +57,7 @@ mod together;
 mod unkept;
 mod unsupported;
 mod variables;
+mod walls;
 mod workflow;
 mod workflow_toml;
 
@@ -61,8 +65,8 @@ pub use approval::{ApprovalAt, ApprovalRule, Approver, OnReject, OnTimeout, Quor
 pub use channel::{Channel, ChannelKind, MailServer, Urgency};
 pub use component::{BadComponent, ComponentRef};
 pub use deployment::{
-    AuditRules, BudgetRules, CassetteMode, Ceilings, DbBinding, Deployment, HostBinding, LlmBinding, LlmKind,
-    LlmServer, Principal, SecretBinding, Serve, Store,
+    AuditRules, BudgetRules, CassetteMode, Ceilings, DbBinding, Deployment, HostBinding, KnowledgeBinding,
+    LlmBinding, LlmKind, LlmServer, MailAccepts, Principal, SecretBinding, Serve, Store,
 };
 pub use diagnostic::{Diagnostic, Diagnostics, Severity, Source, Span};
 pub use directory::Directory;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use wflo_manifest::{Plan, Spending};
-use wflo_model::{HostPath, HttpPattern, InterfaceName, Label, ModelName};
-use wflo_ports::{ChatModel, Database, Files, HttpClient, HttpRequest, Notifier, Terraform};
+use wflo_model::{HostPath, HttpPattern, InterfaceName, Label, MailAddress, MailPattern, ModelName};
+use wflo_ports::{ChatModel, Database, Files, HttpClient, HttpRequest, Knowledge, Mail, Notifier, Terraform};
 
 use crate::interface::{Interface, Lent, WithCeiling, name_of};
 use crate::scrub::Scrubber;
@@ -30,6 +30,8 @@ pub struct Outside {
     spending: Spending,
     interfaces: BTreeMap<InterfaceName, Arc<dyn Lent>>,
     channels: BTreeMap<String, Result<Arc<dyn Notifier>, String>>,
+    mail: Option<OutsideMail>,
+    knowledge: BTreeMap<Label, Arc<dyn Knowledge>>,
     pages: Option<String>,
     files: Option<OutsideFiles>,
     secrets: Secrets,
@@ -79,6 +81,51 @@ impl OutsideFiles {
     #[must_use]
     pub fn ceiling(&self) -> Option<&[HostPath]> {
         self.ceiling.as_deref()
+    }
+}
+
+/// The mail that a host lends: who sends it, to whom at most, and which labelled data.
+///
+/// ```
+/// use wflo::{Outside, OutsideMail};
+/// let mail = OutsideMail::new(Err("the server is away".to_owned())).within(vec!["*@example.org".parse().unwrap()]);
+/// assert_eq!(Outside::default().with_mail(mail).mail().unwrap().server().err(), Some("the server is away"));
+/// ```
+#[derive(Clone)]
+pub struct OutsideMail {
+    server: Result<Arc<dyn Mail>, String>,
+    ceiling: Option<Vec<MailPattern>>,
+    accepts: Vec<(MailPattern, BTreeSet<Label>)>,
+}
+
+impl OutsideMail {
+    /// Mail that this server sends; or why it cannot be sent, which is then why it waits. Grants decide to whom, and
+    /// nobody may be told labelled data.
+    #[must_use]
+    pub const fn new(server: Result<Arc<dyn Mail>, String>) -> Self {
+        Self { server, ceiling: None, accepts: Vec::new() }
+    }
+
+    /// Sets to whom steps may write at most.
+    #[must_use]
+    pub fn within(mut self, ceiling: Vec<MailPattern>) -> Self {
+        self.ceiling = Some(ceiling);
+        self
+    }
+
+    /// Allows addresses to be told data with these labels.
+    #[must_use]
+    pub fn accepting(mut self, to: MailPattern, labels: BTreeSet<Label>) -> Self {
+        self.accepts.push((to, labels));
+        self
+    }
+
+    /// Who sends it, or why it cannot be sent, which is then why it waits.
+    ///
+    /// # Errors
+    /// Why it cannot be sent.
+    pub fn server(&self) -> Result<&Arc<dyn Mail>, &str> {
+        self.server.as_ref().map_err(String::as_str)
     }
 }
 
@@ -253,6 +300,43 @@ impl Outside {
         self
     }
 
+    /// Lends mail.
+    #[must_use]
+    pub fn with_mail(mut self, mail: OutsideMail) -> Self {
+        self.mail = Some(mail);
+        self
+    }
+
+    /// The mail there is.
+    #[must_use]
+    pub const fn mail(&self) -> Option<&OutsideMail> {
+        self.mail.as_ref()
+    }
+
+    /// Whether steps may write to an address at all.
+    pub(crate) fn mail_reaches(&self, to: &MailAddress) -> bool {
+        let Some(mail) = &self.mail else { return false };
+        mail.ceiling.as_ref().is_none_or(|most| most.iter().any(|most| to.is_in(most)))
+    }
+
+    pub(crate) fn mail_accepts(&self, to: &MailAddress, label: &Label) -> bool {
+        let accepts = self.mail.as_ref().map(|mail| mail.accepts.as_slice()).unwrap_or_default();
+        accepts.iter().any(|(pattern, labels)| labels.contains(label) && to.is_in(pattern))
+    }
+
+    /// Lends a knowledge base under a label.
+    #[must_use]
+    pub fn with_knowledge(mut self, label: Label, knowledge: Arc<dyn Knowledge>) -> Self {
+        self.knowledge.insert(label, knowledge);
+        self
+    }
+
+    /// The knowledge base of that label.
+    #[must_use]
+    pub fn knowledge(&self, label: &str) -> Option<&Arc<dyn Knowledge>> {
+        self.knowledge.get(label)
+    }
+
     /// The channel of that address, or why it cannot be used; none if it is not bound.
     #[must_use]
     pub fn channel(&self, address: &str) -> Option<Result<&Arc<dyn Notifier>, &str>> {
@@ -293,6 +377,8 @@ impl std::fmt::Debug for Outside {
             .field("interfaces", &self.interfaces.keys())
             .field("channels", &self.channels.keys())
             .field("files", &self.files.is_some())
+            .field("mail", &self.mail.is_some())
+            .field("knowledge", &self.knowledge.keys())
             .field("terraform", &self.terraform.keys())
             .field("secrets", &self.secrets.labels().collect::<Vec<_>>())
             .finish()

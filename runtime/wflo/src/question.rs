@@ -36,6 +36,8 @@ pub(crate) struct Asking<'a> {
     pub(crate) plan: &'a Plan,
     pub(crate) step: &'a PlanStep,
     pub(crate) marker: &'a Marker,
+    /// The element that the step works on, where it fans out.
+    pub(crate) item: Option<&'a Value>,
 }
 
 impl Asking<'_> {
@@ -100,7 +102,7 @@ impl Asking<'_> {
         self.subject(key, &output_call(&whole))
     }
 
-    /// What people decide on: the call as it will be made, and why they are asked.
+    /// What people decide on: the call as it will be made, what it is made for, and why they are asked.
     pub(crate) fn shows(&self, call: &Call, operation: &Operation, asking: &[&Firing]) -> Value {
         let policies: Vec<_> = asking.iter().map(|firing| firing.shown(&self.plan.policies)).collect();
         let Call { interface, function, args } = call;
@@ -112,6 +114,10 @@ impl Asking<'_> {
             && let Ok(statement) = named.find(&self.plan.statements)
         {
             shows["sql"] = json!(statement.sql);
+        }
+        // It follows from run, step and item, which the subject names: people see what their decision is about.
+        if let Some(item) = self.item {
+            shows["item"] = item.clone();
         }
         shows
     }

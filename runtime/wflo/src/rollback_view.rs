@@ -77,8 +77,16 @@ pub struct UndoneView {
     pub item: Option<u32>,
     /// Rows that are as they were.
     pub rows: u64,
-    /// Rows that were left as they are.
+    /// Rows that were left as they are; the first of them, where there are very many.
     pub conflicts: Vec<Conflict>,
+    /// Further rows that were left as they are.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub more_conflicts: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "it is what serde passes")]
+const fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl RollbackView {
@@ -113,6 +121,7 @@ impl RollbackView {
                 item: it.item,
                 rows: it.rows,
                 conflicts: it.conflicts.clone(),
+                more_conflicts: it.more_conflicts,
             })
         });
         let failed = rollback.settled.iter();

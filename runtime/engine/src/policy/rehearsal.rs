@@ -183,6 +183,8 @@ mod tests {
             budget: None,
             on_exceeded: OnExceeded::Park,
             budget_approvers: Vec::new(),
+            rollback_reserve: None,
+            rollback_approvers: Vec::new(),
             budget_alerts: Vec::new(),
             budget_notify: Vec::new(),
             on_failure: OnFailure::Keep,

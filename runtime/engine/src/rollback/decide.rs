@@ -1,14 +1,26 @@
 //! What happens next in a rollback.
 
 use wflo_manifest::Plan;
-use wflo_model::Timestamp;
+use wflo_model::{RunId, Timestamp};
 
+use super::permit::{Permit, permit};
 use super::{Compensation, Reapplied, Rollback, RollbackPlan};
 use crate::{Command, Event, Place, RunState, RunStatus, StepStatus};
 
 /// Says what to do next in a run that is rolled back: one thing after another, newest first.
-pub(crate) fn decide(plan: &Plan, state: &RunState, rollback: &Rollback, now: Timestamp) -> Vec<Command> {
+pub(crate) fn decide(
+    run: &RunId,
+    plan: &Plan,
+    state: &RunState,
+    rollback: &Rollback,
+    now: Timestamp,
+) -> Vec<Command> {
     let Some(todo) = &rollback.plan else { return vec![Command::PlanRollback] };
+    match permit(run, plan, state, rollback, todo, now) {
+        Permit::Given => {}
+        Permit::Waits => return Vec::new(),
+        Permit::Append(events) => return vec![Command::Append(events)],
+    }
     for compensation in &todo.compensate {
         match compensate(plan, state, rollback, compensation, now) {
             Next::Over => {}

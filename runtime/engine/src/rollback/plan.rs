@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use wflo_model::{Digest, Label, StepName};
+use wflo_model::{Digest, Inserted, Label, StepName};
 
 use super::reapply::{has_stayed, plan_of};
 use super::{Compensation, LeftEffect, Reapplied, Reapply, RollbackPlan, UndoWrites};
-use crate::{AttemptEnd, CallClass, Event, Recorded, Resolution, UnitId};
+use crate::{AttemptEnd, CallClass, Event, GatedCall, Recorded, Resolution, UnitId};
 
 /// An effect outside of databases.
 struct Effect {
@@ -29,6 +29,9 @@ struct Done {
     began: u64,
     /// By the key of the call: made twice under one key it is one effect.
     effects: BTreeMap<Digest, Effect>,
+    /// The messages that the attempt under way has queued, and those that have left since an attempt has succeeded.
+    queued: Vec<String>,
+    sent: Vec<String>,
     /// The commit under way: its event, and the rows of each database, none where they were not kept.
     committing: Option<(u64, BTreeMap<Label, Option<u64>>)>,
     committed: Vec<(u64, BTreeMap<Label, Option<u64>>)>,
@@ -115,6 +118,7 @@ fn take(
     match &recorded.event {
         Event::AttemptStarted { .. } => {
             let done = units.entry(unit).or_default();
+            done.queued.clear();
             if done.began == 0 {
                 done.began = recorded.seq;
             }
@@ -128,6 +132,13 @@ fn take(
             });
             let effect = Effect { what: words(asked), certain: false, applied };
             done.effects.entry(*key).or_insert(effect);
+        }
+        Event::Returned(crate::Returned { queued: Some(_), call: Some(call), performed, .. }) => {
+            let message = words(performed.as_ref().unwrap_or(call));
+            units.entry(unit).or_default().queued.push(message);
+        }
+        Event::Denied { call, .. } if GatedCall::is_output(call) => {
+            units.entry(unit).or_default().queued.clear();
         }
         Event::Returned(returned) if returned.intent.is_none() => {
             let call = returned.call.as_ref().filter(|_| returned.result.is_ok());
@@ -167,16 +178,20 @@ fn take(
                 }
             }
         }
-        Event::Committing { databases, changes, .. } => {
-            let rows = |label: &Label| changes.get(label).map(|changes| changes.row_count() as u64);
+        Event::Committing { databases, changes, inserted, .. } => {
+            let in_bulk = |label: &Label| inserted.get(label).map_or(0, Inserted::row_count);
+            let rows =
+                |label: &Label| changes.get(label).map(|changes| changes.row_count() as u64 + in_bulk(label));
             let databases = databases.iter().map(|label| (label.clone(), rows(label))).collect();
             units.entry(unit).or_default().committing = Some((recorded.seq, databases));
         }
         Event::AttemptEnded { end, .. } => {
             let done = units.entry(unit).or_default();
             let committing = done.committing.take();
+            let queued = std::mem::take(&mut done.queued);
             if matches!(end, AttemptEnd::Succeeded { .. }) {
                 done.committed.extend(committing);
+                done.sent.extend(queued);
             }
         }
         _ => {}
@@ -192,7 +207,7 @@ const fn has_effect(class: CallClass) -> bool {
 }
 
 fn add(plan: &mut RollbackPlan, unit: UnitId, done: Done, compensates: &impl Fn(&StepName) -> bool) {
-    let Done { effects, committed, compensated, undone, taken_back, .. } = done;
+    let Done { effects, sent, committed, compensated, undone, taken_back, .. } = done;
     let UnitId { step, item } = unit.clone();
     let (applied, effects): (Vec<_>, Vec<_>) =
         effects.into_values().partition(|effect| effect.applied.is_some());
@@ -203,7 +218,8 @@ fn add(plan: &mut RollbackPlan, unit: UnitId, done: Done, compensates: &impl Fn(
             plan.reapply.push(Reapply { step, item, terraform, snapshot, serial, certain });
         }
     }
-    let mut effects = effects;
+    let sent = sent.into_iter().map(|what| Effect { what, certain: true, applied: None });
+    let mut effects: Vec<Effect> = effects.into_iter().chain(sent).collect();
     for (event, databases) in committed {
         let mut rows = BTreeMap::new();
         for (label, kept) in databases {
@@ -246,6 +262,14 @@ fn words(call: &wflo_model::Call) -> String {
         (Some(method), Some(url)) => {
             let end = url.find(['?', '#']).unwrap_or(url.len());
             format!("`{method} {}`", &url[..end])
+        }
+        _ if call.interface == "wflo:notify/mail" => {
+            let to = call.args["to"].as_array().map(Vec::as_slice).unwrap_or_default();
+            let to: Vec<_> = to.iter().filter_map(serde_json::Value::as_str).collect();
+            format!("mail to {}", to.join(", "))
+        }
+        _ if call.interface == "wflo:notify/channel" => {
+            format!("a message to `{}`", text("address").unwrap_or_default())
         }
         _ => format!("`{call}`"),
     }

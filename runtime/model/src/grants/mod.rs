@@ -15,7 +15,7 @@ mod terraform;
 mod tests;
 
 pub use files::{BadPath, FileGrant, GuestPath, HostPath};
-pub use mail::{BadMailPattern, MailPattern};
+pub use mail::{BadMailAddress, BadMailPattern, MailAddress, MailPattern};
 pub use terraform::{TerraformGrants, TerraformVerb};
 
 /// Everything one step may reach. Empty by default: nothing.
@@ -134,7 +134,7 @@ pub enum Capability {
     Db,
     /// Language models: `wflo:llm`.
     Llm,
-    /// Outgoing HTTP: `wasi:http`.
+    /// Outgoing HTTP: `wasi:http`, `wflo:http`.
     Http,
     /// Folders of the host: `wasi:filesystem`, which is there without it too and then has no folder.
     Files,
@@ -198,8 +198,9 @@ impl fmt::Display for Capability {
 pub fn interface_capability(interface: &str) -> Result<Option<Capability>, BadGrant> {
     let package = interface.split(['/', '@']).next().unwrap_or_default();
     match package {
-        "wflo:step" | "wflo:approval" | "wasi:logging" | "wasi:cli" | "wasi:io" | "wasi:clocks"
-        | "wasi:random" | "wasi:filesystem" | "wasi:sockets" => Ok(None),
+        "wflo:artifact" if interface.starts_with("wflo:artifact/http") => Ok(Some(Capability::Http)),
+        "wflo:artifact" | "wflo:step" | "wflo:approval" | "wasi:logging" | "wasi:cli" | "wasi:io"
+        | "wasi:clocks" | "wasi:random" | "wasi:filesystem" | "wasi:sockets" => Ok(None),
         "wflo:db" => Ok(Some(Capability::Db)),
         "wflo:llm" => Ok(Some(Capability::Llm)),
         "wflo:secret" => Ok(Some(Capability::Secrets)),
@@ -207,7 +208,7 @@ pub fn interface_capability(interface: &str) -> Result<Option<Capability>, BadGr
         "wflo:infra" => Ok(Some(Capability::Terraform)),
         "wflo:notify" if interface.starts_with("wflo:notify/mail") => Ok(Some(Capability::Mail)),
         "wflo:notify" => Ok(Some(Capability::Notify)),
-        "wasi:http" => Ok(Some(Capability::Http)),
+        "wasi:http" | "wflo:http" => Ok(Some(Capability::Http)),
         _ => Err(BadGrant { interface: interface.to_owned() }),
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use proptest::collection::{btree_map, btree_set, vec};
+use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::json;
@@ -40,9 +41,25 @@ where
     btree_set(select(texts).prop_map(|text| text.parse().unwrap()), 0..3)
 }
 
+/// Conditions of row filters. Any of them may hold of a row, or not.
+const CONDITIONS: [&str; 3] = ["id = :inputs.id", "name <> 'x'", "sum IN (1, 2)"];
+
 fn table() -> impl Strategy<Value = TableAccess> {
     let columns = btree_set(select(vec!["id", "name", "sum"]).prop_map(str::to_owned), 1..3);
-    prop_oneof![Just(TableAccess::All), columns.prop_map(TableAccess::Columns)]
+    let filter = btree_set(select(&CONDITIONS[..]), 1..=3).prop_map(|all| {
+        let all: Vec<_> = all.into_iter().collect();
+        all.join(" AND ").parse().unwrap()
+    });
+    (option::of(columns), option::of(filter)).prop_map(|(columns, filter)| TableAccess::new(columns, filter))
+}
+
+/// Whether a row of which these conditions hold, by their number, is one that is granted.
+fn has_row(access: &TableAccess, holds: u8) -> bool {
+    let held = |condition: String| {
+        let number = CONDITIONS.iter().position(|it| *it == condition).unwrap();
+        holds & (1 << number) != 0
+    };
+    access.filter().is_none_or(|filter| filter.conditions().all(|it| held(it.to_string())))
 }
 
 fn access() -> impl Strategy<Value = DbAccess> {
@@ -95,6 +112,9 @@ fn allowed(grants: &Grants) -> Vec<bool> {
         let access = grants.db.get(db).unwrap_or(&none);
         for table in ["t", "u"] {
             all.push(access.may_write_rows(table));
+            for granted in [access.read.get(table), access.write.get(table)] {
+                all.extend((0..8).map(|holds| granted.is_some_and(|granted| has_row(granted, holds))));
+            }
             for column in ["id", "name", "sum", "other"] {
                 all.extend([access.may_read(table, column), access.may_write(table, column)]);
             }
