@@ -8,14 +8,14 @@ use crate::artifact::STORE;
 use crate::bindings::wflo::db::sql::{self, Error, RowSource, Rows, Value};
 use crate::link::{Host, parse_json, unexpected};
 
-const SQL: &str = "wflo:db/sql";
+pub(crate) const SQL: &str = "wflo:db/sql";
 
 /// The arguments of `query` and `execute`, as the journal keeps them.
 #[derive(Serialize)]
-struct Args {
-    db: String,
-    sql: String,
-    params: Vec<SqlValue>,
+pub(crate) struct Args {
+    pub(crate) db: String,
+    pub(crate) sql: String,
+    pub(crate) params: Vec<SqlValue>,
 }
 
 impl Args {
@@ -26,10 +26,20 @@ impl Args {
 
 /// The arguments of `call`, as the journal keeps them.
 #[derive(Serialize)]
-struct CallArgs {
+pub(crate) struct CallArgs {
     db: String,
     statement: String,
     params: serde_json::Map<String, serde_json::Value>,
+}
+
+impl CallArgs {
+    pub(crate) fn new(db: String, statement: String, params: &str) -> Result<Self, Error> {
+        match parse_json("params", params) {
+            Ok(serde_json::Value::Object(params)) => Ok(Self { db, statement, params }),
+            Ok(_) => Err(Error::Invalid("`params` is no JSON object".into())),
+            Err(error) => Err(error_to_guest(error)),
+        }
+    }
 }
 
 impl sql::Host for Host<'_> {
@@ -49,12 +59,10 @@ impl sql::Host for Host<'_> {
         statement: String,
         params: String,
     ) -> wasmtime::Result<Result<Rows, Error>> {
-        let params = match parse_json("params", &params) {
-            Ok(serde_json::Value::Object(params)) => params,
-            Ok(_) => return Ok(Err(Error::Invalid("`params` is no JSON object".into()))),
-            Err(error) => return Ok(Err(error_to_guest(error))),
+        let args = match CallArgs::new(db, statement, &params) {
+            Ok(args) => args,
+            Err(error) => return Ok(Err(error)),
         };
-        let args = CallArgs { db, statement, params };
         let answer = Host::call::<_, SqlRows>(self, SQL, "call", &args).await?;
         rows_to_guest("call", answer)
     }
@@ -109,16 +117,28 @@ fn rows_to_guest(
     function: &str,
     answer: Result<SqlRows, CallError>,
 ) -> wasmtime::Result<Result<Rows, Error>> {
-    let SqlRows { columns, rows } = match answer {
+    let SqlRows { columns, rows } = match whole_rows(function, answer)? {
+        Ok(rows) => rows,
+        Err(error) => return Ok(Err(error)),
+    };
+    let rows = rows.into_iter().map(|row| row.into_iter().map(to_guest).collect()).collect();
+    Ok(Ok(Rows { columns, rows }))
+}
+
+/// Rows that are as long as there are columns; anything else is a bug of the host.
+pub(crate) fn whole_rows(
+    function: &str,
+    answer: Result<SqlRows, CallError>,
+) -> wasmtime::Result<Result<SqlRows, Error>> {
+    let rows = match answer {
         Ok(rows) => rows,
         Err(error) => return Ok(Err(error_to_guest(error))),
     };
-    if let Some(row) = rows.iter().find(|row| row.len() != columns.len()) {
-        let why = format!("a row of {} values for {} columns", row.len(), columns.len());
+    if let Some(row) = rows.rows.iter().find(|row| row.len() != rows.columns.len()) {
+        let why = format!("a row of {} values for {} columns", row.len(), rows.columns.len());
         return Err(unexpected(SQL, function, &why));
     }
-    let rows = rows.into_iter().map(|row| row.into_iter().map(to_guest).collect()).collect();
-    Ok(Ok(Rows { columns, rows }))
+    Ok(Ok(rows))
 }
 
 fn from_guest(value: Value) -> SqlValue {
@@ -151,7 +171,7 @@ fn to_guest(value: SqlValue) -> Value {
     }
 }
 
-fn error_to_guest(error: CallError) -> Error {
+pub(crate) fn error_to_guest(error: CallError) -> Error {
     match error {
         CallError::AccessDenied { message } => Error::AccessDenied(message),
         CallError::Invalid { message } | CallError::Unknown { message } => Error::Invalid(message),

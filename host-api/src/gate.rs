@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -76,7 +77,7 @@ pub struct StepContext {
     /// Inputs of the run.
     pub inputs: Map<String, Value>,
     /// Outputs of the steps it depends on, directly or through others.
-    pub outputs: BTreeMap<StepName, Value>,
+    pub outputs: BTreeMap<StepName, Arc<Value>>,
     /// The element it works on, where it fans out.
     pub item: Option<Value>,
     /// The last decision about it.

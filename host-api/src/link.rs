@@ -41,9 +41,14 @@ pub fn add_to_linker<T: HostView + Send + 'static>(linker: &mut Linker<T>) -> wa
     wflo::llm::chat::add_to_linker::<T, HasHost>(linker, host)?;
     wflo::llm::tasks::add_to_linker::<T, HasHost>(linker, host)?;
     wflo::db::sql::add_to_linker::<T, HasHost>(linker, host)?;
+    wflo::db::sql_json::add_to_linker::<T, HasHost>(linker, host)?;
     wflo::approval::gate::add_to_linker::<T, HasHost>(linker, host)?;
     wflo::approval::policy::add_to_linker::<T, HasHost>(linker, host)?;
-    wflo::secret::secrets::add_to_linker::<T, HasHost>(linker, host)
+    wflo::secret::secrets::add_to_linker::<T, HasHost>(linker, host)?;
+    wflo::notify::mail::add_to_linker::<T, HasHost>(linker, host)?;
+    wflo::notify::channel::add_to_linker::<T, HasHost>(linker, host)?;
+    wflo::knowledge::search::add_to_linker::<T, HasHost>(linker, host)?;
+    wflo::infra::terraform::add_to_linker::<T, HasHost>(linker, host)
 }
 
 /// What the interfaces of a store work on: for the `add_to_linker` that wasmtime's `bindgen!` makes of each.

@@ -3,9 +3,12 @@
 
 mod bench;
 mod browser;
+mod examples;
 mod fuzz;
 mod guests;
+mod postgres;
 mod sim;
+mod terraform;
 mod tool;
 mod torture;
 
@@ -21,9 +24,14 @@ usage: cargo xtask COMMAND
   demo          set up and play the fraud-detection example, from an empty checkout to blocked accounts
   test [NAME]   build what the tests need, then run all tests, or those whose name has NAME in it
   install       install the wflo command, with the demo inside
+  examples [NAME] [--doc] [--short]
+                play what the READMEs of the examples show and print what happened; --doc writes examples/README.md,
+                --short leaves out what takes long
   guests        build every guest to a WebAssembly component
+  terraform     get the real terraform that the tests use
   sim           random workflows, faults and crashes in virtual time; [--seeds N] [--from S] [--seed S]
-  torture       kill wflo at random moments and check that nothing is lost; [--rounds N] [--seed S]
+  torture       kill wflo at random moments and check that nothing is lost;
+                [--rounds N] [--seed S] [--database sqlite|postgres]
   fuzz [TARGET] [--seconds N]
                 throw mutated input at what reads strangers' text, each target for a minute if N is not said
   bench [--json FILE] [--doc] [NAME]
@@ -39,7 +47,9 @@ fn main() -> ExitCode {
         ["sim", args @ ..] => sim::run(args),
         ["torture", args @ ..] => torture::torture(args),
         ["bench", args @ ..] => bench::bench(args),
+        ["examples", args @ ..] => examples::examples(args),
         ["fuzz", args @ ..] => fuzz::fuzz(args),
+        ["terraform"] => terraform::ready().map(|path| eprintln!("{}", path.display())),
         ["guests"] => wflo().and_then(|wflo| guests::build_all(&wflo)),
         ["help" | "--help" | "-h"] | [] => {
             eprintln!("{HELP}");
@@ -84,9 +94,11 @@ fn test(names: &[&str]) -> Result<()> {
         .loud()
         .run(cargo().args(["build", "--quiet", "--workspace", "--all-targets"]))?;
     guests::build_all(&tool::beside("wflo")?)?;
+    let postgres = postgres::start()?;
     let mut tests = cargo();
     tests.args(["test", "--workspace", "--no-fail-fast"]).args(names);
-    tests.envs(browser::ready());
+    tests.envs(browser::ready()).env("WFLO_TEST_TERRAFORM", terraform::ready()?);
+    tests.env(wflo_test_postgres::SOCKET, postgres.socket());
     let tested = Step::new("testing").loud().run(&mut tests);
     // A workspace of its own, as every guest is.
     let mut sdk = cargo();

@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use wflo::{AccountView, ApprovalView, CostView, RunLine, RunStatus, RunView};
+use wflo::{AccountView, ApprovalView, CostView, ItemsView, RunLine, RunStatus, RunView};
+use wflo_model::StepName;
 
 use crate::changes;
 use crate::command::CostLine;
@@ -12,6 +13,8 @@ use crate::undoing;
 
 /// Characters of an output that are shown.
 const RESULT: usize = 300;
+/// Most of what a run waits for that is shown. Thousands of items may wait for people.
+const WAITS: usize = 5;
 
 /// One run: where it stands, its steps, what to do next.
 pub(crate) fn run(run: &RunView, colors: bool) -> String {
@@ -24,6 +27,9 @@ pub(crate) fn run(run: &RunView, colors: bool) -> String {
         let _ = write!(text, "  {:width$}  {}", step.name, terminal::status(&step.status, filled, colors));
         if step.attempts > 0 {
             let _ = write!(text, "  {:>6} ms  {} USD", step.ms, step.cost_usd);
+        }
+        if let Some(items) = &step.items {
+            let _ = write!(text, "  {}", counted(items));
         }
         text.push('\n');
         if let Some(error) = &step.error {
@@ -42,8 +48,9 @@ pub(crate) fn run(run: &RunView, colors: bool) -> String {
     if let Some(rollback) = &run.rollback {
         let _ = write!(text, "\n{}", undoing::rolled_back(rollback, colors));
     }
-    for wait in &run.waiting_for {
-        let who = wait.step.as_ref().map_or_else(|| "the run".to_owned(), |step| format!("`{step}`"));
+    for wait in run.waiting_for.iter().take(WAITS) {
+        let who = unit(wait.step.as_ref(), wait.item);
+        let who = who.map_or_else(|| "the run".to_owned(), |unit| format!("`{unit}`"));
         match (&wait.id, &wait.message) {
             (Some(id), _) => {
                 let until = wait.until.as_ref().map(|at| format!(" until {at}")).unwrap_or_default();
@@ -69,7 +76,25 @@ pub(crate) fn run(run: &RunView, colors: bool) -> String {
             }
         }
     }
+    if let Some(more) = run.waiting_for.len().checked_sub(WAITS).filter(|more| *more > 0) {
+        let _ = writeln!(text, "\nand so do {more} more: `wflo approvals` lists what is asked");
+    }
     text
+}
+
+/// A step, or the item of it.
+fn unit(step: Option<&StepName>, item: Option<u32>) -> Option<String> {
+    let step = step?;
+    Some(item.map_or_else(|| step.to_string(), |item| format!("{step}[{item}]")))
+}
+
+/// How far the items of a step have come.
+fn counted(items: &ItemsView) -> String {
+    let ItemsView { total, succeeded, waiting, failed } = items;
+    let rest = [(waiting, "waiting"), (failed, "failed")].into_iter().filter(|(count, _)| **count > 0);
+    rest.fold(format!("{succeeded} of {total} items"), |text, (count, what)| {
+        format!("{text}, {count} {what}")
+    })
 }
 
 /// What a run came to, in one line: the output of its last step. `--json` has all of them, whole.
@@ -137,9 +162,10 @@ pub(crate) fn approvals(approvals: &[ApprovalView]) -> String {
 
 /// What an approval is about, in a word.
 fn about(it: &ApprovalView) -> String {
-    match (&it.step, it.at) {
-        (Some(step), _) => step.to_string(),
+    match (unit(it.step.as_ref(), it.item), it.at) {
+        (Some(unit), _) => unit,
         (None, wflo::GateAt::TopUp) => "more money".to_owned(),
+        (None, wflo::GateAt::Rollback) => "rollback".to_owned(),
         (None, _) => "start".to_owned(),
     }
 }
@@ -175,9 +201,20 @@ pub(crate) fn approval(it: &ApprovalView, colors: bool) -> String {
         // They have been told.
         shows.as_object_mut().map(|shows| shows.remove("changes"));
     }
+    if let Some(planned) = planned(&mut shows) {
+        let _ = writeln!(text, "\nwhat terraform has planned:\n{planned}");
+    }
     let shows = serde_json::to_string_pretty(&shows).unwrap_or_default();
     let _ = writeln!(text, "\nwhat would be done:\n{shows}");
     text
+}
+
+/// The plan of terraform that is decided on, as terraform shows it; it is taken out of the rest.
+fn planned(shows: &mut serde_json::Value) -> Option<String> {
+    let call = shows.get_mut("call").filter(|call| call["interface"] == "wflo:infra/terraform")?;
+    let text = call.get_mut("args")?.as_object_mut()?.remove("text")?;
+    let lines = text.as_str()?.lines().map(|line| format!("  {}", tame(line)).trim_end().to_owned());
+    Some(lines.collect::<Vec<_>>().join("\n"))
 }
 
 /// What runs cost.

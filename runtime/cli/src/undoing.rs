@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use wflo::{ChangesView, RollbackView};
-use wflo_engine::RollbackPlan;
+use wflo_engine::{Reapplied, RollbackPlan};
 use wflo_model::{ChangeSet, Conflict, RowChange, SqlValue, StepName, TableChange};
 
 use crate::terminal::{self, tame};
@@ -84,6 +84,15 @@ pub(crate) fn plan(plan: &RollbackPlan) -> String {
                 writeln!(text, "undo        {}: {rows} in database `{database}`", unit(&it.step, it.item));
         }
     }
+    for it in &plan.reapply {
+        let _ = writeln!(
+            text,
+            "reapply     {}: what terraform folder `{}` had before{}",
+            unit(&it.step, it.item),
+            it.terraform,
+            maybe(it.certain)
+        );
+    }
     for it in &plan.left {
         let _ = writeln!(
             text,
@@ -124,6 +133,20 @@ pub(crate) fn rolled_back(view: &RollbackView, colors: bool) -> String {
         if it.more_conflicts > 0 {
             let _ = writeln!(text, "    and {} more", count(it.more_conflicts, "row"));
         }
+    }
+    for it in &view.reapplied {
+        let what = match &it.came_to {
+            Some(Reapplied::Done) => "as it was before".to_owned(),
+            Some(Reapplied::Left { why }) => format!("left as it is: {}", tame(why)),
+            Some(Reapplied::Failed { why }) => format!("failed: {}", tame(why)),
+            _ => "not yet".to_owned(),
+        };
+        let _ = writeln!(
+            text,
+            "  reapply     {}  terraform folder `{}` {what}",
+            unit(&it.step, it.item),
+            it.terraform
+        );
     }
     for (database, why) in &view.failed {
         let _ = writeln!(text, "  failed      database `{database}`: {}", tame(why));

@@ -9,8 +9,8 @@ use crate::permit::{Permit, permit};
 use crate::start::{Start, start};
 use crate::top_up::topped_up;
 use crate::{
-    Approval, ApprovalState, AttemptEnd, CallClass, Event, Items, Outcome, ParkReason, Place, RunState,
-    RunStatus, StepStatus, Unit, UnitId,
+    AttemptEnd, CallClass, Event, Items, Outcome, ParkReason, Place, RunState, RunStatus, StepStatus, Unit,
+    UnitId,
 };
 
 /// Something to do.
@@ -32,6 +32,11 @@ pub enum Command {
     Undo {
         /// The database.
         database: Label,
+    },
+    /// Apply the configuration again that the run found in a terraform folder.
+    Reapply {
+        /// The folder.
+        terraform: Label,
     },
 }
 
@@ -56,7 +61,7 @@ pub fn decide(run: &RunId, plan: &Plan, state: &RunState, now: Timestamp) -> Vec
         return vec![Command::Append(due)];
     }
     if let Some(rollback) = state.rolling_back() {
-        return crate::rollback::decide(plan, state, rollback, now);
+        return crate::rollback::decide(run, plan, state, rollback, now);
     }
     if let Some(alert) = budget_alert(plan, state) {
         return vec![Command::Append(vec![alert])];
@@ -93,7 +98,7 @@ pub fn decide(run: &RunId, plan: &Plan, state: &RunState, now: Timestamp) -> Vec
     }
     if plan.steps.iter().all(|step| state.step(&step.name).status().is_done()) {
         // Money that was asked for and is not needed any more.
-        let mut events: Vec<_> = open(state).map(|approval| approval.close(Outcome::Cancelled)).collect();
+        let mut events: Vec<_> = state.open().map(|approval| approval.close(Outcome::Cancelled)).collect();
         events.push((Place::RUN, Event::RunEnded { status: RunStatus::Succeeded, error: None }));
         return vec![Command::Append(events)];
     }
@@ -109,30 +114,27 @@ pub fn next_due(state: &RunState) -> Option<Timestamp> {
     if state.status().is_final() {
         return None;
     }
-    let expiries = open(state).filter_map(|approval| approval.expires_at);
+    let expiries = state.open().filter_map(|approval| approval.expires_at);
     // What is not to begin any more is not waited for: it would be due for ever.
     let rolls_back = state.rolling_back().is_some();
     let winds_up = !rolls_back && (state.cancel().is_some() || state.has_failed());
-    let units = state.active().filter(|(id, _)| !rolls_back || id.compensates().is_some());
-    let units = units.filter_map(|(_, unit)| match unit.retry_at {
+    let units = state.timed().filter(|(step, ..)| !rolls_back || step.compensates().is_some());
+    let units = units.filter_map(|(.., unit)| match unit.retry_at {
         Some(_) if winds_up => None,
         retry => retry.or_else(|| unit.timer()),
     });
     expiries.chain(units).min()
 }
 
-fn open(state: &RunState) -> impl Iterator<Item = &Approval> {
-    state.approvals().filter(|approval| approval.state == ApprovalState::Open)
-}
-
 /// What the time alone brings about: approvals expire, timers fire.
 fn due(state: &RunState, now: Timestamp) -> Vec<(Place, Event)> {
-    let undecided =
-        state.approvals().filter(|approval| approval.is_overdue(now)).flat_map(|it| overdue(it, now));
-    let fired = state
-        .active()
-        .filter(|(_, unit)| unit.timer().is_some_and(|until| until <= now))
-        .map(|(id, unit)| (Place::attempt(&id, unit.attempt), Event::TimerFired));
+    let undecided = state.open().filter(|approval| approval.is_overdue(now)).flat_map(|it| overdue(it, now));
+    let fired = state.timed().filter(|(.., unit)| unit.timer().is_some_and(|until| until <= now)).map(
+        |(step, item, unit)| {
+            let id = UnitId { step: step.clone(), item };
+            (Place::attempt(&id, unit.attempt), Event::TimerFired)
+        },
+    );
     undecided.chain(fired).collect()
 }
 
@@ -146,7 +148,7 @@ fn wind_up(
     rolls_back: bool,
 ) -> Vec<Command> {
     let mut attempts = Vec::new();
-    let mut events: Vec<_> = open(state).map(|approval| approval.close(Outcome::Cancelled)).collect();
+    let mut events: Vec<_> = state.open().map(|approval| approval.close(Outcome::Cancelled)).collect();
     let mut unknown = false;
     for (id, unit) in state.active() {
         if goes_on(unit) {
@@ -202,7 +204,7 @@ struct Next<'a> {
 
 impl<'a> Next<'a> {
     fn new(run: &'a RunId, plan: &'a Plan, state: &'a RunState, now: Timestamp) -> Self {
-        let going = state.active().filter(|(_, unit)| unit.status == StepStatus::Running).count();
+        let going = state.running().count();
         let room =
             plan.max_parallel.unwrap_or(u32::MAX).saturating_sub(u32::try_from(going).unwrap_or(u32::MAX));
         Self { run, plan, state, now, room, commands: Vec::new() }
@@ -243,9 +245,8 @@ impl<'a> Next<'a> {
         let id = UnitId::step(&step.name);
         let failed = items.first_failed().filter(|_| step.on_item_failure == OnItemFailure::Fail);
         let mut running = 0;
-        for item in items.active() {
-            let unit = self.state.unit(&id.with_item(item));
-            running += u32::from(unit.status == StepStatus::Running);
+        for (item, unit) in items.running().filter_map(|item| Some((item, items.unit(item)?))) {
+            running += 1;
             self.go_on(step, id.with_item(item), unit);
         }
         if let Some(item) = failed {

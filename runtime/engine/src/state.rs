@@ -1,6 +1,7 @@
 //! What a run has come to: a fold over its events.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 use wflo_model::{ApprovalId, Digest, PicoUsd, PrincipalName, StepName, Timestamp};
@@ -8,8 +9,8 @@ use wflo_model::{ApprovalId, Digest, PicoUsd, PrincipalName, StepName, Timestamp
 use crate::policy::Firing;
 use crate::unit::{Items, StepState, Unit};
 use crate::{
-    Approval, ApprovalState, Ballot, Event, Forked, GateAt, Ledger, Outcome, ParkReason, Place, Recorded,
-    Resolution, Rollback, RunStatus, StepStatus, UnitId,
+    Approval, ApprovalState, Ballot, Event, Forked, GateAt, GatedCall, Ledger, Outcome, ParkReason, Place,
+    Recorded, Resolution, Rollback, RunStatus, StepStatus, UnitId,
 };
 
 /// What a run has come to.
@@ -25,6 +26,8 @@ pub struct RunState {
     time: Timestamp,
     steps: BTreeMap<StepName, StepState>,
     approvals: BTreeMap<ApprovalId, Approval>,
+    /// Those of them that nobody has decided yet.
+    open: BTreeSet<ApprovalId>,
     ledger: Ledger,
     cancel: Option<Cancel>,
     begun: bool,
@@ -134,7 +137,7 @@ impl RunState {
                 step.inherited.clone_from(artifacts);
                 let unit = &mut step.unit;
                 unit.status = if output.is_some() { StepStatus::Succeeded } else { StepStatus::Skipped };
-                (unit.output, unit.ended_at) = (output.clone(), Some(*time));
+                (unit.output, unit.ended_at) = (output.clone().map(Arc::new), Some(*time));
             }
             Event::Superseded { .. } => self.ended = Some((RunStatus::Superseded, None)),
             Event::ApprovalOpened {
@@ -153,12 +156,18 @@ impl RunState {
                 match at {
                     GateAt::Run => self.run_gate = Some(*id),
                     GateAt::TopUp => {}
+                    GateAt::Rollback => {
+                        let rollback = self.rollback.as_mut().filter(|it| !it.is_over);
+                        let rollback = rollback.ok_or_else(|| bad("nothing is rolled back"))?;
+                        rollback.approval = Some(*id);
+                    }
                     _ => {
-                        let state =
-                            self.unit_mut(place).ok_or_else(|| bad("there is no such step or item"))?;
-                        (state.status, state.approval) = (StepStatus::Waiting, Some(*id));
+                        let waits =
+                            |unit: &mut Unit| (unit.status, unit.approval) = (StepStatus::Waiting, Some(*id));
+                        self.change(place, waits).ok_or_else(|| bad("there is no such step or item"))?;
                     }
                 }
+                self.open.insert(*id);
                 self.approvals.insert(
                     *id,
                     Approval {
@@ -193,13 +202,16 @@ impl RunState {
             Event::ApprovalClosed { approval, outcome } => {
                 let approval = self.approvals.get_mut(approval).ok_or_else(|| bad("no such approval"))?;
                 approval.closed(*outcome, *time);
-                let (place, at) = (approval.home(), approval.at);
-                if let Some(unit) = self.unit_mut(&place).filter(|unit| unit.status == StepStatus::Waiting) {
-                    unit.status = match at {
-                        GateAt::Call | GateAt::Commit => StepStatus::Running,
-                        _ => StepStatus::Pending,
-                    };
-                }
+                let (id, place, at) = (approval.id, approval.home(), approval.at);
+                self.open.remove(&id);
+                self.change(&place, |unit| {
+                    if unit.status == StepStatus::Waiting {
+                        unit.status = match at {
+                            GateAt::Call | GateAt::Commit => StepStatus::Running,
+                            _ => StepStatus::Pending,
+                        };
+                    }
+                });
             }
             Event::RunPermitted { consumes } => {
                 consumes.iter().try_for_each(|id| self.consume(id)).map_err(bad)?;
@@ -227,11 +239,15 @@ impl RunState {
             Event::PolicyFired(firing) if !firing.tells.is_empty() => {
                 self.told.entry(firing.told(place)).or_insert(*seq);
             }
+            Event::Denied { call, .. } if GatedCall::is_output(call) => {
+                self.apply_to_unit(recorded).map_err(bad)?;
+            }
             Event::Denied { .. } | Event::Logged { .. } | Event::PolicyFired(_) | Event::Edited { .. } => {}
             Event::RollbackStarted { .. }
             | Event::RollbackPlanned { .. }
             | Event::Undoing { .. }
             | Event::Undone { .. }
+            | Event::Reapplied { .. }
             | Event::RollbackEnded { .. } => self.apply_to_rollback(recorded).map_err(bad)?,
             Event::FannedOut { items, consumes } => {
                 if let Some(id) = consumes {
@@ -284,6 +300,9 @@ impl RunState {
                     rollback.undone.remove(database);
                 }
                 rollback.settled.insert(database.clone(), error.clone());
+            }
+            Event::Reapplied { terraform, came_to, .. } => {
+                rollback.reapplied.insert(terraform.clone(), came_to.clone());
             }
             Event::RollbackEnded { status } => {
                 rollback.is_over = true;
@@ -367,11 +386,15 @@ impl RunState {
         }
     }
 
-    fn unit_mut(&mut self, place: &Place) -> Option<&mut Unit> {
+    /// Changes what a step or an item has come to; none where there is none.
+    fn change(&mut self, place: &Place, change: impl FnOnce(&mut Unit)) -> Option<()> {
         let step = self.steps.entry(place.step.clone()?).or_default();
         match place.item {
-            None => Some(&mut step.unit),
-            Some(item) => step.items.as_mut()?.unit_mut(item),
+            None => {
+                change(&mut step.unit);
+                Some(())
+            }
+            Some(item) => step.items.as_mut()?.change(item, change),
         }
     }
 
@@ -417,15 +440,29 @@ impl RunState {
     /// A step's output.
     #[must_use]
     pub fn output(&self, name: &StepName) -> Option<&Value> {
-        self.step(name).unit.output.as_ref()
+        self.step(name).unit.output.as_deref()
     }
 
     /// The units that have begun and not ended.
     pub fn active(&self) -> impl Iterator<Item = (UnitId, &Unit)> {
         self.steps.iter().flat_map(|(step, state)| {
-            let units = state.active().into_iter();
-            units.map(|(item, unit)| (UnitId { step: step.clone(), item }, unit))
+            state.active().map(|(item, unit)| (UnitId { step: step.clone(), item }, unit))
         })
+    }
+
+    /// Those of them that run.
+    pub(crate) fn running(&self) -> impl Iterator<Item = &Unit> {
+        self.steps.values().flat_map(StepState::running).map(|(_, unit)| unit)
+    }
+
+    /// Those of them that something may become due for.
+    pub(crate) fn timed(&self) -> impl Iterator<Item = (&StepName, Option<u32>, &Unit)> {
+        self.steps.iter().flat_map(|(step, state)| state.timed().map(move |(item, unit)| (step, item, unit)))
+    }
+
+    /// The approvals that nobody has decided yet.
+    pub fn open(&self) -> impl Iterator<Item = &Approval> {
+        self.open.iter().filter_map(|id| self.approvals.get(id))
     }
 
     /// The steps that something has happened to.
@@ -495,6 +532,11 @@ impl RunState {
         self.rollback.as_ref().filter(|rollback| !rollback.is_over)
     }
 
+    /// The final state that the run had reached last; a rollback may be under way since.
+    pub(crate) fn ended_as(&self) -> Option<RunStatus> {
+        self.ended.as_ref().map(|(status, _)| *status)
+    }
+
     /// Why the run failed.
     #[must_use]
     pub fn error(&self) -> Option<&str> {
@@ -512,7 +554,11 @@ impl RunState {
     /// something else and nothing can move. A step that may start does not count as waiting.
     #[must_use]
     pub fn status(&self) -> RunStatus {
-        if self.rolling_back().is_some() {
+        if let Some(rollback) = self.rolling_back() {
+            let asked = rollback.approval.and_then(|id| self.approval(&id));
+            if asked.is_some_and(|approval| approval.state == ApprovalState::Open) {
+                return RunStatus::Waiting;
+            }
             let mut units = self.active().filter(|(id, _)| id.compensates().is_some());
             return match units.next().map(|(_, unit)| unit.status) {
                 Some(StepStatus::Waiting) => RunStatus::Waiting,
@@ -526,7 +572,7 @@ impl RunState {
         let any = |status| self.steps.values().any(|step| step.status() == status);
         if any(StepStatus::Running) {
             RunStatus::Running
-        } else if self.approvals.values().any(|approval| approval.state == ApprovalState::Open) {
+        } else if !self.open.is_empty() {
             RunStatus::Waiting
         } else if any(StepStatus::Parked) {
             RunStatus::Parked

@@ -1,11 +1,12 @@
 //! What a step has come to: its attempts, or those of its items.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde_json::Value;
 use wflo_model::{ApprovalId, Artifact, Timestamp};
 
-use crate::{AttemptEnd, CallClass, Event, InheritedArtifact, ParkReason, Recorded, StepStatus};
+use crate::{AttemptEnd, CallClass, Event, GatedCall, InheritedArtifact, ParkReason, Recorded, StepStatus};
 
 /// What the attempts of a step, or of one item of it, have come to.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,8 +23,8 @@ pub struct Unit {
     pub in_attempt: bool,
     /// What it waits for, while parked.
     pub parked: Option<ParkReason>,
-    /// Its output.
-    pub output: Option<Value>,
+    /// Its output. It is shared: what fans out has large ones, and each of its dependents' attempts is given them.
+    pub output: Option<Arc<Value>>,
     /// Why it failed or was left out.
     pub error: Option<String>,
     /// The last approval that was opened for it.
@@ -44,6 +45,9 @@ pub struct Unit {
     pub ended_at: Option<Timestamp>,
     /// Calls of the newest attempt whose outcome is not journaled, by the number of their intent.
     pub open: BTreeMap<u64, OpenCall>,
+    /// The messages that the newest attempt has queued, by the event, with where each goes. They leave when it has
+    /// succeeded.
+    pub queued: Vec<(u64, String)>,
     /// The artifacts of the newest attempt, in the order in which it made them; none of one that did not succeed.
     pub artifacts: Vec<Artifact>,
 }
@@ -76,7 +80,14 @@ pub struct Items {
     values: Vec<Value>,
     units: Vec<Unit>,
     /// Begun and not ended.
+    /// Those that have begun and not ended.
     active: BTreeSet<u32>,
+    /// Of those, the ones that run. Thousands may wait for people meanwhile: what goes on is not looked for among them.
+    running: BTreeSet<u32>,
+    /// Of those, the ones that something becomes due for.
+    timed: BTreeSet<u32>,
+    /// Of those, how many wait for an approval.
+    waiting: usize,
     succeeded: u32,
     failed: u32,
     first_failed: Option<u32>,
@@ -105,6 +116,7 @@ impl Unit {
             started_at: None,
             ended_at: None,
             open: BTreeMap::new(),
+            queued: Vec::new(),
             artifacts: Vec::new(),
         }
     }
@@ -134,6 +146,7 @@ impl Unit {
                 (self.status, self.in_attempt, self.committing) = (StepStatus::Running, true, false);
                 (self.retry_at, self.parked) = (None, None);
                 self.open.clear();
+                self.queued.clear();
                 self.artifacts.clear();
                 self.started_at.get_or_insert(*time);
             }
@@ -145,8 +158,11 @@ impl Unit {
                 if let Some(intent) = returned.intent {
                     self.open.remove(&intent);
                 }
+                self.queued.extend(returned.queued.clone().map(|channel| (*seq, channel)));
                 self.artifacts.extend(returned.artifact.clone());
             }
+            // People are against what the step would commit: what it has to say goes with what it has written.
+            Event::Denied { call, .. } if GatedCall::is_output(call) => self.queued.clear(),
             Event::Abandoned { intent, .. } => _ = self.open.remove(intent),
             Event::Resolved { intent, .. } => {
                 self.open.remove(intent);
@@ -154,7 +170,7 @@ impl Unit {
             }
             Event::Committing { output, .. } => {
                 self.committing = true;
-                self.output = Some(output.clone());
+                self.output = Some(Arc::new(output.clone()));
             }
             Event::AttemptEnded { end, fuel, memory_peak, ms, retry_at } => {
                 self.meter(*fuel, *memory_peak, *ms);
@@ -163,10 +179,11 @@ impl Unit {
                 // What was not settled with the attempt was undone with it.
                 self.open.clear();
                 if !matches!(end, AttemptEnd::Succeeded { .. }) {
+                    self.queued.clear();
                     self.artifacts.clear();
                 }
                 (self.output, self.error) = match end {
-                    AttemptEnd::Succeeded { output } => (Some(output.clone()), None),
+                    AttemptEnd::Succeeded { output } => (Some(Arc::new(output.clone())), None),
                     AttemptEnd::Failed(failure) => (None, Some(failure.to_string())),
                     AttemptEnd::Fault(fault) => (None, Some(fault.to_string())),
                     AttemptEnd::Interrupted { message } => {
@@ -223,15 +240,13 @@ impl StepState {
     pub fn status(&self) -> StepStatus {
         let own = self.unit.status;
         let Some(items) = self.items.as_ref().filter(|_| own == StepStatus::Running) else { return own };
-        let mut parked = None;
-        for item in items.active() {
-            match items.units[item as usize].status {
-                StepStatus::Parked => _ = parked.get_or_insert(StepStatus::Parked),
-                StepStatus::Waiting => parked = Some(StepStatus::Waiting),
-                _ => return StepStatus::Running,
-            }
+        // What has begun and neither runs nor waits is parked; where nothing has, something can begin.
+        match (items.active.len(), items.running.len(), items.waiting) {
+            (0, ..) => StepStatus::Running,
+            (_, 0, 0) => StepStatus::Parked,
+            (_, 0, _) => StepStatus::Waiting,
+            _ => StepStatus::Running,
         }
-        parked.unwrap_or(StepStatus::Running)
     }
 
     /// The artifacts that it has made and others may see, each with its item.
@@ -245,12 +260,28 @@ impl StepState {
     }
 
     /// The units that have begun and not ended, with their item.
-    pub(crate) fn active(&self) -> Vec<(Option<u32>, &Unit)> {
-        match &self.items {
-            Some(items) => items.active().map(|item| (Some(item), &items.units[item as usize])).collect(),
-            None if self.unit.attempt > 0 && self.unit.ended_at.is_none() => vec![(None, &self.unit)],
-            None => Vec::new(),
-        }
+    pub(crate) fn active(&self) -> impl Iterator<Item = (Option<u32>, &Unit)> {
+        self.units(|items| &items.active)
+    }
+
+    /// The units that run.
+    pub(crate) fn running(&self) -> impl Iterator<Item = (Option<u32>, &Unit)> {
+        self.units(|items| &items.running).filter(|(_, unit)| unit.status == StepStatus::Running)
+    }
+
+    /// The units that something may become due for.
+    pub(crate) fn timed(&self) -> impl Iterator<Item = (Option<u32>, &Unit)> {
+        self.units(|items| &items.timed)
+    }
+
+    /// Some of the items, or the step itself where it does not fan out and is under way.
+    fn units(&self, of: impl Fn(&Items) -> &BTreeSet<u32>) -> impl Iterator<Item = (Option<u32>, &Unit)> {
+        let itself = self.items.is_none() && self.unit.attempt > 0 && self.unit.ended_at.is_none();
+        let items = self
+            .items
+            .iter()
+            .flat_map(move |items| of(items).iter().map(|item| (Some(*item), &items.units[*item as usize])));
+        itself.then_some((None, &self.unit)).into_iter().chain(items)
     }
 
     /// Takes in an event of an item.
@@ -263,9 +294,7 @@ impl StepState {
             self.unit.attempt += 1;
         }
         let Some(items) = &mut self.items else { return };
-        let Some(unit) = items.units.get_mut(item as usize) else { return };
-        unit.apply(recorded);
-        items.count(item);
+        items.change(item, |unit| unit.apply(recorded));
     }
 
     /// Gathers the outputs of the items, in their order.
@@ -273,14 +302,14 @@ impl StepState {
         let Some(items) = &mut self.items else { return };
         let collects = items.failed > 0;
         let outputs = items.units.iter_mut().map(|unit| {
-            let output = unit.output.take();
+            let output = unit.output.take().map(Arc::unwrap_or_clone);
             match (collects, unit.error.take()) {
                 (false, _) => output.unwrap_or_default(),
                 (true, Some(error)) => serde_json::json!({ "err": error }),
                 (true, None) => serde_json::json!({ "ok": output }),
             }
         });
-        self.unit.output = Some(outputs.collect());
+        self.unit.output = Some(Arc::new(outputs.collect()));
         (self.unit.status, self.unit.ended_at) = (StepStatus::Succeeded, Some(time));
     }
 }
@@ -310,8 +339,8 @@ impl Items {
 
     /// How many wait for an approval.
     #[must_use]
-    pub fn waiting(&self) -> usize {
-        self.active().filter(|item| self.units[*item as usize].status == StepStatus::Waiting).count()
+    pub const fn waiting(&self) -> usize {
+        self.waiting
     }
 
     /// The element that an item works on.
@@ -329,6 +358,11 @@ impl Items {
     /// The items that have begun and not ended.
     pub fn active(&self) -> impl Iterator<Item = u32> {
         self.active.iter().copied()
+    }
+
+    /// The items that run.
+    pub fn running(&self) -> impl Iterator<Item = u32> {
+        self.running.iter().copied()
     }
 
     /// The first item that failed.
@@ -361,13 +395,22 @@ impl Items {
         }
     }
 
-    pub(crate) fn unit_mut(&mut self, item: u32) -> Option<&mut Unit> {
-        self.units.get_mut(item as usize)
-    }
-
-    fn count(&mut self, item: u32) {
-        let unit = &self.units[item as usize];
+    /// Changes what an item has come to, and what is known of all of them with it.
+    pub(crate) fn change(&mut self, item: u32, change: impl FnOnce(&mut Unit)) -> Option<()> {
+        let unit = self.units.get_mut(item as usize)?;
+        let waited = unit.status == StepStatus::Waiting;
+        change(unit);
         let is_over = unit.ended_at.is_some();
+        let keep = |set: &mut BTreeSet<u32>, holds: bool| {
+            if holds && !is_over { set.insert(item) } else { set.remove(&item) }
+        };
+        keep(&mut self.running, unit.status == StepStatus::Running);
+        keep(&mut self.timed, unit.retry_at.is_some() || unit.timer().is_some());
+        match (waited, unit.status == StepStatus::Waiting) {
+            (false, true) => self.waiting += 1,
+            (true, false) => self.waiting -= 1,
+            _ => {}
+        }
         if !is_over {
             self.active.insert(item);
         } else if self.active.remove(&item) {
@@ -380,6 +423,7 @@ impl Items {
                 _ => {}
             }
         }
+        Some(())
     }
 }
 

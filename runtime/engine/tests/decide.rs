@@ -124,6 +124,8 @@ fn plan(steps: Vec<PlanStep>) -> Plan {
         budget: None,
         on_exceeded: OnExceeded::Park,
         budget_approvers: Vec::new(),
+        rollback_reserve: None,
+        rollback_approvers: Vec::new(),
         budget_alerts: Vec::new(),
         budget_notify: Vec::new(),
         on_failure: OnFailure::Keep,

@@ -113,6 +113,8 @@ fn plan(steps: &[StepSpec], max_parallel: Option<u32>, budget: Option<PicoUsd>) 
         budget,
         on_exceeded: OnExceeded::Park,
         budget_approvers: Vec::new(),
+        rollback_reserve: None,
+        rollback_approvers: Vec::new(),
         budget_alerts: Vec::new(),
         budget_notify: Vec::new(),
         on_failure: OnFailure::Keep,
@@ -168,6 +170,7 @@ impl History {
         let active: BTreeSet<_> = self.state.active().map(|(id, _)| id).collect();
         let id = recorded.place.unit_id().filter(|id| !active.contains(id));
         self.ended.extend(id.filter(|id| self.state.unit(id).ended_at.is_some()));
+        self.items_are_counted();
         let ledger = self.state.ledger();
         for (account, limit) in self.limits() {
             let Sums { settled, held, overrun } = ledger.stands(&account);
@@ -179,6 +182,22 @@ impl History {
         assert_eq!(by_day(|sums| sums.settled), ledger.settled());
         assert_eq!(by_day(|sums| sums.held), ledger.held());
         assert!(!ledger.held().is_negative() && !ledger.left().is_negative());
+    }
+
+    /// What is kept of all items of a step is what looking at each of them says.
+    fn items_are_counted(&self) {
+        for (name, step) in self.state.steps() {
+            let Some(items) = &step.items else { continue };
+            let of = |status| {
+                let units = items.active().filter_map(move |item| Some((item, items.unit(item)?)));
+                units.filter(move |(_, unit)| unit.status == status).map(|(item, _)| item).collect::<Vec<_>>()
+            };
+            let [running, waiting, parked] =
+                [StepStatus::Running, StepStatus::Waiting, StepStatus::Parked].map(of);
+            assert_eq!(items.running().collect::<Vec<_>>(), running, "{name}");
+            assert_eq!(items.waiting(), waiting.len(), "{name}");
+            assert_eq!(items.active().count(), running.len() + waiting.len() + parked.len(), "{name}");
+        }
     }
 
     /// Performs what is decided until only attempts are left.
@@ -260,6 +279,7 @@ impl History {
                     filters: Vec::new(),
                     performed: None,
                     reported: None,
+                    queued: None,
                     artifact: None,
                 };
                 self.append(place, Event::Returned(returned));
@@ -297,7 +317,7 @@ impl History {
     /// Makes a call if the ledger admits it.
     fn hold(&mut self, id: &UnitId, hold: PicoUsd) {
         let step = self.plan.step(&id.step).unwrap();
-        let (left, _) = self.state.ledger().tightest(&Place::unit(id), step);
+        let (left, _) = self.state.ledger().tightest(&Place::unit(id), step, PicoUsd::ZERO);
         if hold > left || self.state.unit(id).parked.is_some() {
             return;
         }

@@ -71,7 +71,7 @@ pub use run_blobs::RunBlobs;
 pub use run_keys::RunKeys;
 pub use store::{
     AccountRow, Answer, Append, Barrier, BarrierSignal, CreateOutcome, CreateRun, Debit, Fate, Fault,
-    FaultSync, MAX_APPEND, MAX_VALUE, MemoryStore, OutboxChange, OutboxKey, OutboxRow, Sieve, Sifted,
+    FaultSync, MAX_APPEND, MAX_VALUE, MemoryStore, OutboxChange, OutboxKey, OutboxRow, Sieve, Sifted, Sizes,
     SledStore, Store, SyncHook, Ticket, Touch,
 };
 pub use tree::{BadKey, BadNote, Checkpoint, CheckpointError, VerifierKey};

@@ -20,6 +20,7 @@ mod limits;
 mod money;
 mod name;
 mod role;
+mod row_filter;
 mod sql;
 mod time;
 mod undone;
@@ -32,8 +33,8 @@ pub use changes::{ChangeSet, RowChange, TableChange};
 pub use digest::{BadDigest, Digest, MacKey};
 pub use fault::{Failure, FailureKind, Fault, FaultKind};
 pub use grants::{
-    BadGrant, BadMailPattern, BadPath, Capability, FileGrant, Grants, GuestPath, HostPath, MailPattern,
-    interface_capability,
+    BadGrant, BadMailAddress, BadMailPattern, BadPath, Capability, FileGrant, Grants, GuestPath, HostPath,
+    MailAddress, MailPattern, TerraformGrants, TerraformVerb, interface_capability,
 };
 pub use hasher::Hasher;
 pub use http::{
@@ -50,6 +51,9 @@ pub use name::{
     StatementName, StepName, WorkflowName,
 };
 pub use role::{Act, Role};
+pub use row_filter::{
+    BadRowFilter, Comparison, FilterOperand, FilterValue, RowCondition, RowFilter, RowTest,
+};
 pub use sql::{BadSqlValue, SqlRows, SqlValue};
 pub use time::{BadTimestamp, Timestamp};
 pub use undone::{Conflict, ConflictReason, Undone};

@@ -45,6 +45,12 @@ pub trait Database: Send + Sync {
     /// When the database cannot be asked.
     async fn committed(&self, marker: &Marker) -> Result<bool, DbError>;
 
+    /// Whether it keeps a step to the rows that its access names. The gate runs nothing with row filters on a database
+    /// that does not, which is what this says unless it is written anew.
+    fn filters_rows(&self) -> bool {
+        false
+    }
+
     /// Those of `tables` whose changes cannot be kept, for `wflo check`. A table that is not there is not among them:
     /// the first statement says so.
     ///
@@ -135,14 +141,25 @@ pub trait Transaction: Send {
     /// Applies the inverse of `changes`, row by row: of what a committed transaction did.
     ///
     /// A row is put back only where it is exactly as `changes` left it, and only where no other row has to change for
-    /// it; otherwise it is left as it is and is one of the conflicts. Triggers of the database's owner do not run: what
-    /// they had done is in `changes`.
+    /// it; otherwise it is left as it is and is one of the conflicts. What triggers of the database's owner had done is
+    /// in `changes`; where they cannot be kept from running again, the rows of `changes` are set right after them.
     ///
     /// # Errors
     /// When the database fails; the transaction is not to be committed then.
     async fn undo(&mut self, changes: &ChangeSet) -> Result<Undone, DbError> {
         let _ = changes;
         Err(DbError::Invalid("this database keeps no change sets".into()))
+    }
+
+    /// Checks what a commit would: afterwards it does not fail for anything the step has written.
+    ///
+    /// A database that checks everything at once has nothing left to do, which is what this does unless it is written
+    /// anew.
+    ///
+    /// # Errors
+    /// [`DbError::Constraint`] for what would not be committed.
+    async fn ready(&mut self) -> Result<(), DbError> {
+        Ok(())
     }
 
     /// Commits: durable when it returns. The commit point of a step's writes.
@@ -276,4 +293,8 @@ pub enum DbError {
     /// Anything else.
     #[error("{0}")]
     Other(String),
+    /// The transaction is gone, through no fault of the statement, and nothing of it has happened: somebody else's won,
+    /// or the connection broke. A new attempt does it all again.
+    #[error("{0}")]
+    Interrupted(String),
 }

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use wflo_engine::{AttemptEnd, Event, GateAt, ParkReason, Place, RunState, UnitId, retry_at};
 use wflo_host_api::{StepContext, Stop};
-use wflo_journal::Journal;
+use wflo_journal::{AuditKey, Journal};
 use wflo_manifest::{Plan, PlanStep};
-use wflo_model::{ApprovalId, Digest, Failure, FailureKind, Fault, FaultKind, Label};
+use wflo_model::{ApprovalId, Digest, Failure, FailureKind, Fault, FaultKind, Label, StepName};
 use wflo_ports::{Begun, Capture, ChangeLimits, DbError};
 use wflo_sandbox::End;
 
@@ -34,6 +34,8 @@ pub(crate) struct Attempt {
     pub(crate) people: People,
     pub(crate) plan: Arc<Plan>,
     pub(crate) step: PlanStep,
+    /// For a step of which some grant is for some rows only.
+    pub(crate) audit_key: Option<AuditKey>,
     pub(crate) unit: UnitId,
     pub(crate) attempt: u32,
     pub(crate) program: Arc<dyn StepProgram>,
@@ -101,6 +103,7 @@ impl Attempt {
             people: self.people.clone(),
             plan: Arc::clone(&self.plan),
             step: self.step.clone(),
+            audit_key: self.audit_key.clone(),
             unit: self.unit.clone(),
             attempt: self.attempt,
             context,
@@ -334,7 +337,7 @@ impl Attempt {
 fn unkept(error: DbError) -> AttemptEnd {
     let message = error.to_string();
     match error {
-        DbError::Unavailable(_) => AttemptEnd::Interrupted { message },
+        DbError::Unavailable(_) | DbError::Interrupted(_) => AttemptEnd::Interrupted { message },
         _ => AttemptEnd::Failed(Failure { kind: FailureKind::Permanent, message }),
     }
 }
@@ -350,8 +353,9 @@ pub(crate) fn context(
     approval: Option<ApprovalId>,
 ) -> StepContext {
     let ancestors = plan.transitive(&step.name);
+    let output = |name: &StepName| state.step(name).unit.output.clone();
     let outputs: BTreeMap<_, _> =
-        ancestors.iter().filter_map(|name| Some((name.clone(), state.output(name)?.clone()))).collect();
+        ancestors.iter().filter_map(|name| Some((name.clone(), output(name)?))).collect();
     // Its own decision first: that of its item, of the step, then of what it depends on, item by item where both
     // fan out.
     let whole = UnitId::step(&unit.step);

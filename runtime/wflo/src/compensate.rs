@@ -30,7 +30,7 @@ pub(crate) fn undo_of(step: &PlanStep, unit: &UnitId, state: &RunState) -> Optio
 fn output_of(step: &PlanStep, of: &UnitId, state: &RunState) -> Option<Value> {
     let Some(item) = of.item else { return state.output(&of.step).cloned() };
     if let Some(output) = &state.unit(of).output {
-        return Some(output.clone());
+        return Some(Value::clone(output));
     }
     // The outputs of items are in that of the step, once it has ended.
     let all = state.output(&of.step)?.get(item as usize)?;

@@ -98,10 +98,16 @@ impl Runtime {
         if matches!(operation, Operation::Fact(_) | Operation::Ask(_) | Operation::Cost(_)) {
             return Err(no("it is a question of the step's own"));
         }
+        if matches!(operation, Operation::Terraform(_)) {
+            return Err(no("it is a plan as it was made: another one is another question"));
+        }
         let history = History::of(self.history(log, &unit).await?, &unit, approval.place.attempt);
         let keys = log.keys();
         let marker: Marker = log.marker(&unit);
-        let asking = Asking { run: log.run(), keys: &keys, plan, step, marker: &marker };
+        let item = log.read(|state| {
+            unit.item.and_then(|item| state.step(&unit.step).items.as_ref()?.value(item).cloned())
+        });
+        let asking = Asking { run: log.run(), keys: &keys, plan, step, marker: &marker, item: item.as_ref() };
         let judgement = log.read(|state| asking.judgement(state, &history.facts(), &performed, &operation));
         let Judgement { decision, firings, .. } = judgement;
         let (rule, by) = match decision {

@@ -15,9 +15,10 @@ use wflo_model::ApprovalId;
 use crate::attempt::{Attempt, AttemptFailed};
 use crate::compensate::step_of;
 use crate::history::History;
+use crate::observing::Observing;
 use crate::principal::{People, Principals};
 use crate::run_log::{Advanced, RunLog};
-use crate::{Host, Runtime, RuntimeError};
+use crate::{Host, Runtime, RuntimeError, row_filters};
 
 /// How long a stopping process waits for the calls under way. What is cut off then is as after a crash.
 const GRACE: Duration = Duration::from_secs(10);
@@ -63,6 +64,7 @@ impl Executor<'_> {
         let mut stopping = self.runtime.stopping();
         let halt = watch::Sender::new(false);
         let mut grace = None;
+        let mut observing = Observing::new(self.observer.clone());
         loop {
             // Registered before looking, so that no change between looking and waiting is missed.
             let changed = self.log.changed().notified();
@@ -104,7 +106,7 @@ impl Executor<'_> {
             }
 
             // What has begun is told before it can end: ends are appended in the next round.
-            self.observe();
+            let look_again = observing.look(&self.log, &self.plan);
 
             if let Some(command) = undo {
                 match Box::pin(self.roll_back(command)).await {
@@ -144,6 +146,7 @@ impl Executor<'_> {
                 }
                 () = changed => {}
                 () = until(due) => {}
+                () = until(look_again) => {}
                 // The sender lives in the runtime, which outlives this.
                 Ok(()) = stopping.changed() => {}
                 () = until(grace) => {
@@ -155,7 +158,7 @@ impl Executor<'_> {
             }
         }
         self.log.flush().await?;
-        self.observe();
+        observing.end(&self.log, &self.plan);
         match (undoing, broken) {
             (Some(error), _) => Err(error),
             (None, Some(error)) => Err(error.into()),
@@ -214,6 +217,11 @@ impl Executor<'_> {
     ) -> Result<Attempt, RuntimeError> {
         let missing = || RuntimeError::Bug { message: format!("the plan has no step `{}`", unit.step) };
         let step = step_of(&self.plan, unit).ok_or_else(missing)?;
+        let step = self.log.read(|state| row_filters::bound(step, state, unit));
+        let audit_key = match row_filters::is_filtered(&step) {
+            true => Some(self.runtime.journal().audit_key().await?),
+            false => None,
+        };
         let program = self.runtime.program(&step.component).await?;
         let history = if is_fresh && *attempt == 1 {
             self.log.read(|state| History::begun(state.unit(unit)))
@@ -227,18 +235,13 @@ impl Executor<'_> {
             people: self.people.clone(),
             plan: Arc::clone(&self.plan),
             step,
+            audit_key,
             unit: unit.clone(),
             attempt: *attempt,
             program,
             history,
             stopping,
         })
-    }
-
-    fn observe(&self) {
-        if let Some(observer) = &self.observer {
-            observer.changed(&self.log.read(|state| crate::RunView::new(self.log.run(), &self.plan, state)));
-        }
     }
 }
 

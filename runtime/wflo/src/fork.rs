@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use wflo_engine::{
-    CallClass, Event, Forked, InheritedArtifact, Place, Recorded, RunState, RunStatus, UnitId,
+    AttemptEnd, CallClass, Event, Forked, InheritedArtifact, Place, Recorded, Returned, RunState, RunStatus,
+    UnitId,
 };
 use wflo_journal::Created;
 use wflo_model::{Artifact, PrincipalName, RunId, StepName};
@@ -133,16 +134,24 @@ impl Runtime {
     }
 }
 
-/// Steps and items that begin anew in the fork and have had effects: writes that were committed, calls that were made.
+/// Steps and items that begin anew in the fork and have had effects: writes that were committed, calls that were made,
+/// messages that have left.
 fn effects(events: &[Recorded], inherited: &BTreeSet<&StepName>) -> Vec<UnitId> {
     let mut intents = std::collections::HashMap::new();
     let mut found = BTreeSet::new();
+    // Those whose attempt has queued a message, which leaves when it succeeds.
+    let mut queues = BTreeSet::new();
     for recorded in events {
         let Some(unit) = recorded.place.unit_id().filter(|unit| !inherited.contains(&unit.step)) else {
             continue;
         };
         match &recorded.event {
             Event::Committing { .. } => _ = found.insert(unit),
+            Event::AttemptEnded { end: AttemptEnd::Succeeded { .. }, .. } if queues.contains(&unit) => {
+                found.insert(unit);
+            }
+            Event::Returned(Returned { queued: Some(_), .. }) => _ = queues.insert(unit),
+            Event::AttemptStarted { .. } => _ = queues.remove(&unit),
             Event::Intent { class, .. } if *class != CallClass::Transactional => {
                 intents.insert(recorded.seq, *class);
             }

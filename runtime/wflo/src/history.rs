@@ -219,6 +219,8 @@ impl History {
                 let (approval, performed) = (None, None);
                 self.record(RecordedCall { ordinal, call, args, came_to, approval, performed });
             }
+            // Nobody will know what it came to, and its attempt ends in the middle of it.
+            Event::Resolved { resolution: Resolution::Compensate, .. } => {}
             // It is made anew, under an intent of its own.
             Event::Abandoned { .. } | Event::Resolved { .. } => {
                 self.calls.retain(|call| call.ordinal != ordinal);
@@ -299,6 +301,19 @@ impl History {
             .iter()
             .filter_map(|call| match &call.came_to {
                 CameTo::Returned { result, tentative: true, .. } => {
+                    Some((call.performed.as_ref().unwrap_or(&call.call).clone(), result.clone()))
+                }
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// The messages that the attempt has queued, in order, with what each call came to.
+    pub(crate) fn queued(&self) -> Vec<(Call, CallResult)> {
+        let messages = self.calls.iter().filter(|call| call.call.interface.starts_with("wflo:notify/"));
+        messages
+            .filter_map(|call| match &call.came_to {
+                CameTo::Returned { result: result @ Ok(_), .. } => {
                     Some((call.performed.as_ref().unwrap_or(&call.call).clone(), result.clone()))
                 }
                 _ => None,

@@ -129,6 +129,7 @@ impl Runtime {
         let view = log
             .read(|state| state.approval(&id).map(|it| ApprovalView::new(&run, plan.workflow.as_str(), it)));
         log.flush().await?;
+        self.open_runs().decided(run, (log, plan));
         view.ok_or(RuntimeError::NoSuchApproval { id })
     }
 }

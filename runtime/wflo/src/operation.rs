@@ -17,9 +17,12 @@ use crate::cost::CostReport;
 use crate::fact::Fact;
 use crate::files::FileCall;
 use crate::interface::OwnCall;
+use crate::message::{MailCall, SayCall};
 use crate::named::NamedCall;
 use crate::placeholder::SecretCall;
-use crate::{Outside, http};
+use crate::search::SearchCall;
+use crate::terraform::TerraformCall;
+use crate::{Outside, http, terraform};
 
 /// Everything a step can ask of the outside. What is not here cannot be asked.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,8 +51,16 @@ pub(crate) enum Operation {
     File(FileCall),
     /// `wflo:secret/secrets.placeholder`
     Secret(SecretCall),
+    /// `wflo:infra/terraform`
+    Terraform(TerraformCall),
     /// `wflo:step/context.report-cost`
     Cost(CostReport),
+    /// `wflo:notify/mail.send`
+    Mail(MailCall),
+    /// `wflo:notify/channel.send`
+    Say(SayCall),
+    /// `wflo:knowledge/search.search`
+    Search(SearchCall),
     /// A call of an interface that the host brings itself.
     Own(OwnCall),
     /// What the guest returned: no guest calls it, and it is judged where the step ends.
@@ -121,7 +132,11 @@ impl Operation {
             ("wflo:approval/policy", "fact") => arguments(call).map(Self::Fact),
             ("wasi:filesystem/types", _) => FileCall::parse(call).map(Self::File),
             ("wflo:secret/secrets", "placeholder") => arguments(call).map(Self::Secret),
+            ("wflo:infra/terraform", _) => TerraformCall::parse(call).map(Self::Terraform),
             ("wflo:step/context", "report-cost") => CostReport::parse(call).map(Self::Cost),
+            ("wflo:notify/mail", "send") => MailCall::parse(call).map(Self::Mail),
+            ("wflo:notify/channel", "send") => SayCall::parse(call).map(Self::Say),
+            ("wflo:knowledge/search", "search") => SearchCall::parse(call).map(Self::Search),
             (interface, _) => match interface.parse() {
                 Ok(interface) => Ok(Self::Own(OwnCall { interface, call: call.clone() })),
                 Err(_) => Err(CallError::AccessDenied { message: format!("there is no function `{call}`") }),
@@ -140,10 +155,14 @@ impl Operation {
             | Self::File(_)
             | Self::Secret(_)
             | Self::Cost(_)
+            | Self::Search(_)
             | Self::Artifact(_)
             | Self::Output(_) => CallClass::Read,
+            // It is queued; whoever gets it twice can tell by its id.
+            Self::Mail(_) | Self::Say(_) => CallClass::Recognisable,
             Self::Execute(_) | Self::BulkInsert(_) | Self::Call(_) => CallClass::Transactional,
             Self::Http(request) | Self::Save(Save { request, .. }) => http::class(request, grants),
+            Self::Terraform(call) => call.class(),
             // The host says when it is made; until then, the worst.
             Self::Own(_) => CallClass::Unsafe,
         }
@@ -180,12 +199,18 @@ impl Operation {
             Self::Query(SqlCall { db, .. })
             | Self::Execute(SqlCall { db, .. })
             | Self::BulkInsert(BulkCall { db, .. }) => {
-                if !grants.db.contains_key(db) {
+                let Some(access) = grants.db.get(db) else {
                     let message =
                         format!("database `{db}` is not granted; `grants.db.{db} = {{ read = [..] }}` would");
                     return Err(CallError::AccessDenied { message });
+                };
+                if !database(outside, db)?.filters_rows() && access.filters().next().is_some() {
+                    let message = format!(
+                        "database `{db}` cannot keep the step to the rows that its grant names, so nothing in it is open"
+                    );
+                    return Err(CallError::AccessDenied { message });
                 }
-                database(outside, db).map(|_| ())
+                Ok(())
             }
             Self::Call(call) => {
                 let NamedCall { db, statement, .. } = call;
@@ -203,6 +228,10 @@ impl Operation {
             Self::Own(own) => own.authorise(grants, outside),
             Self::Secret(call) => call.authorise(grants, outside),
             Self::File(call) => call.authorise(grants, outside),
+            Self::Mail(call) => call.authorise(grants, outside),
+            Self::Say(call) => call.authorise(grants, outside),
+            Self::Search(call) => call.authorise(grants, outside),
+            Self::Terraform(call) => call.authorise(grants, outside),
             // Asking is always allowed, and claims are held against what the step declares.
             Self::Ask(_) | Self::Fact(_) | Self::Cost(_) | Self::Artifact(_) | Self::Output(_) => Ok(()),
         }
@@ -219,6 +248,7 @@ pub(crate) fn fits(call: &str, value: &serde_json::Value) -> Result<(), String> 
         "wasi:http/outgoing-handler.handle" | "wflo:artifact/http.save" => {
             HttpResponse::deserialize(value).map(|_| ()).map_err(|error| error.to_string())
         }
+        "wflo:infra/terraform.apply" => terraform::fits_apply(value),
         _ => Ok(()),
     }
 }
@@ -241,7 +271,7 @@ pub(crate) fn db_error(error: DbError) -> CallError {
         DbError::Invalid(message) => CallError::Invalid { message },
         DbError::Constraint(message) => CallError::Constraint { message },
         DbError::Limit(message) => CallError::Limit { message },
-        DbError::Unavailable(message) => CallError::Unavailable { message },
+        DbError::Unavailable(message) | DbError::Interrupted(message) => CallError::Unavailable { message },
         other => CallError::Other { message: other.to_string() },
     }
 }

@@ -11,7 +11,7 @@ use wflo_engine::{Approval, ApprovalState, Event, GateAt, GatedCall, Outcome, Pe
 use wflo_host_api::Stop;
 use wflo_manifest::{ApprovalAt, ApprovalRule, Plan, PlanStep, PolicyAction, PolicyEvent};
 use wflo_model::{Call, CallError, ChangeSet, Digest, Inserted, Label};
-use wflo_ports::ChangeLimits;
+use wflo_ports::{ChangeLimits, DbError};
 
 use crate::bulk::NotKept;
 use crate::gate::{AttemptGate, returned};
@@ -60,7 +60,7 @@ struct ToCommit {
     /// The rows that were inserted in bulk, which nobody could look at one by one: how many, and the digest of their
     /// keys and values.
     inserted: Vec<(Label, Inserted)>,
-    /// The statements in databases that do not keep what changes.
+    /// The statements in databases that do not keep what changes, and the messages that leave with the commit.
     statements: Vec<Value>,
 }
 
@@ -216,6 +216,8 @@ impl AttemptGate {
         match error {
             CallError::Rejected { .. } => {
                 self.transactions = Transactions::default();
+                // The event that says so has taken its messages back as well.
+                self.queued.clear();
                 Ok(())
             }
             other => Err(Stop::Rejected { reason: format!("the output was {other}"), skips: false }),
@@ -224,11 +226,15 @@ impl AttemptGate {
 
     /// What the step would commit now.
     async fn what_commits(&mut self) -> Result<ToCommit, Stop> {
-        let changes = self.transactions.changes(MOST_SHOWN).await.map_err(|error| Stop::Rejected {
-            reason: format!("what the step would commit cannot be decided on: {error}"),
-            skips: false,
+        let changes = self.transactions.changes(MOST_SHOWN).await.map_err(|error| match error {
+            DbError::Interrupted(why) => Stop::Interrupted(why),
+            error => Stop::Rejected {
+                reason: format!("what the step would commit cannot be decided on: {error}"),
+                skips: false,
+            },
         })?;
         let inserted = self.transactions.inserted(self.desk.shelf()).await.map_err(|error| match error {
+            NotKept::Database(DbError::Interrupted(why)) => Stop::Interrupted(why),
             NotKept::Database(error) => Stop::Rejected {
                 reason: format!("what the step would commit cannot be decided on: {error}"),
                 skips: false,
@@ -241,6 +247,8 @@ impl AttemptGate {
             Err(_) => false,
         };
         let statements = self.written.iter().filter(|(call, _)| !is_kept(call));
+        // What it has to say is part of what is decided on.
+        let statements = statements.chain(&self.queued);
         let statements = statements.map(|(call, result)| match result {
             Ok(value) => json!({ "call": call, "result": value }),
             Err(error) => json!({ "call": call, "error": error.to_string() }),

@@ -91,6 +91,7 @@ impl AttemptGate {
             plan: &self.plan,
             step: &self.step,
             marker: self.player.marker(),
+            item: self.context.item.as_ref(),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use wflo_engine::{Day, Recorded};
+use wflo_engine::{ApprovalState, Day, Recorded, RunState};
 use wflo_journal::RunHead;
 use wflo_manifest::{Plan, Spending};
 use wflo_model::{ApprovalId, RunId, WorkflowName};
@@ -160,10 +160,12 @@ impl Runtime {
         };
         let mut views = Vec::new();
         for run in runs {
-            let state = self.state(run).await?;
-            let Some(created) = state.created() else { continue };
-            let of_run = state.approvals().map(|it| ApprovalView::new(&run, &created.workflow, it));
-            views.extend(of_run.filter(|view| all || view.status == "open"));
+            let mut of_run = self.with_state(run, |state| approvals_of(run, state, all)).await?;
+            // Item by item; they are asked about in whatever order their models answer.
+            of_run.sort_by(|one, other| (&one.step, one.item).cmp(&(&other.step, other.item)));
+            let mut open_runs = self.open_runs();
+            of_run.iter().for_each(|view| open_runs.asks(run, view.id));
+            views.extend(of_run);
         }
         Ok(views)
     }
@@ -173,10 +175,26 @@ impl Runtime {
     /// # Errors
     /// [`RuntimeError::NoSuchApproval`].
     pub async fn approval(&self, id: ApprovalId) -> Result<ApprovalView, RuntimeError> {
+        let known = self.open_runs().asked(&id);
+        if let Some(run) = known
+            && let Some(view) = self.with_state(run, |state| approval_of(run, state, &id)).await?
+        {
+            return Ok(view);
+        }
         let mut all = self.approvals(false).await?;
         if !all.iter().any(|view| view.id == id) {
             all = self.approvals(true).await?;
         }
         all.into_iter().find(|view| view.id == id).ok_or(RuntimeError::NoSuchApproval { id })
     }
+}
+
+fn approvals_of(run: RunId, state: &RunState, all: bool) -> Vec<ApprovalView> {
+    let Some(created) = state.created() else { return Vec::new() };
+    let wanted = state.approvals().filter(|it| all || it.state == ApprovalState::Open);
+    wanted.map(|it| ApprovalView::new(&run, &created.workflow, it)).collect()
+}
+
+fn approval_of(run: RunId, state: &RunState, id: &ApprovalId) -> Option<ApprovalView> {
+    Some(ApprovalView::new(&run, &state.created()?.workflow, state.approval(id)?))
 }

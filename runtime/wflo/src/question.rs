@@ -36,6 +36,8 @@ pub(crate) struct Asking<'a> {
     pub(crate) plan: &'a Plan,
     pub(crate) step: &'a PlanStep,
     pub(crate) marker: &'a Marker,
+    /// The element that the step works on, where it fans out.
+    pub(crate) item: Option<&'a Value>,
 }
 
 impl Asking<'_> {
@@ -61,6 +63,7 @@ impl Asking<'_> {
                 statement.map(|statement| Occurrence::statement(call, statement, &named.params))
             }
             Operation::Output(output) => Some(Occurrence::output(self.step, output)),
+            Operation::Terraform(it) if it.is_apply() => Some(Occurrence::terraform_apply(call)),
             _ => Some(Occurrence::call(call)),
         };
         occurrence.map(|it| judge(&self.plan.policies, &it, &scope)).unwrap_or_default()
@@ -99,7 +102,7 @@ impl Asking<'_> {
         self.subject(key, &output_call(&whole))
     }
 
-    /// What people decide on: the call as it will be made, and why they are asked.
+    /// What people decide on: the call as it will be made, what it is made for, and why they are asked.
     pub(crate) fn shows(&self, call: &Call, operation: &Operation, asking: &[&Firing]) -> Value {
         let policies: Vec<_> = asking.iter().map(|firing| firing.shown(&self.plan.policies)).collect();
         let Call { interface, function, args } = call;
@@ -111,6 +114,10 @@ impl Asking<'_> {
             && let Ok(statement) = named.find(&self.plan.statements)
         {
             shows["sql"] = json!(statement.sql);
+        }
+        // It follows from run, step and item, which the subject names: people see what their decision is about.
+        if let Some(item) = self.item {
+            shows["item"] = item.clone();
         }
         shows
     }

@@ -8,7 +8,8 @@
 //! | transactional | its transaction is gone with the process: it is redone, then executed |
 //! | keyed | made again under the same key while that lives; unknown afterwards |
 //! | recognisable | made again: whoever receives it twice can tell |
-//! | verifiable, unsafe | unknown: the attempt parks, and a person says what became of it |
+//! | verifiable | the other side is asked: done, not done and so made now, or put back; else unknown |
+//! | unsafe | unknown: the attempt parks, and a person says what became of it |
 
 use wflo_engine::{CallClass, Event, ParkReason};
 use wflo_host_api::Stop;
@@ -109,6 +110,11 @@ impl AttemptGate {
                             .park(ParkReason::Unknown { intent: intent.seq, call: call.call.to_string() }))
                     }
                 }
+            }
+            CallClass::Verifiable if matches!(operation, Operation::Terraform(_)) => {
+                self.recall_decision();
+                let Operation::Terraform(it) = operation else { return Err(Stop::Host("it was one".into())) };
+                self.verify(call, it, intent).await
             }
             _ => Err(self.park(ParkReason::Unknown { intent: intent.seq, call: call.call.to_string() })),
         }

@@ -143,9 +143,9 @@ impl Runtime {
         let player = Player::new(keys, marker, attempt, history);
         let (cut_off, grants) = (is_deadline(recorded), step.grants.clone());
         let redactor = Redactor::new(!step.labels.is_empty());
-        let (difference, waits) = Default::default();
+        let (difference, is_cut) = Default::default();
         let gate =
-            ReplayGate { player, desk, context, decided, grants, redactor, cut_off, difference, waits };
+            ReplayGate { player, desk, context, decided, grants, redactor, cut_off, difference, is_cut };
         let ended = match &undo {
             Some(undo) => program.compensate(undo, Box::new(gate), &step.limits).await,
             None => program.run(step.function.as_str(), Box::new(gate), &step.limits).await,
@@ -175,8 +175,8 @@ impl Runtime {
         }
         let difference = match gate.difference.take() {
             Some(difference) => Some(difference),
-            // What people decided ended it there: the calls up to it are all that can be shown.
-            None if refused || (gate.waits && matches!(recorded, AttemptEnd::Failed(_))) => None,
+            // What people decided or said ended it there: the calls up to it are all that can be shown.
+            None if refused || (gate.is_cut && matches!(recorded, AttemptEnd::Failed(_))) => None,
             // A fault may come before every recorded call was made; a guest that returns has made them.
             None => match (&end, gate.player.unfinished()) {
                 (End::Output(_) | End::Failed(_), Some(divergence)) => Some(divergence.into()),
@@ -268,8 +268,9 @@ struct ReplayGate {
     /// Whether the clock ended the attempt: it may have gone on where the journal does not.
     cut_off: bool,
     difference: Option<Difference>,
-    /// Whether the journal has people asked at its end, and nothing after that.
-    waits: bool,
+    /// Whether the journal of the attempt ends in the middle of a call: people were asked about it and nothing came
+    /// after that, or somebody said that nobody will know what it came to.
+    is_cut: bool,
 }
 
 impl ReplayGate {
@@ -306,8 +307,8 @@ impl Caller for ReplayGate {
                 Ok(Err(error))
             }
             // The journal ends in the middle of this call: the attempt was ended there, from outside.
-            Ok((_, Some(came_to @ (CameTo::Asked { .. } | CameTo::Open(_))))) => {
-                self.waits = matches!(came_to, CameTo::Asked { .. });
+            Ok((_, Some(CameTo::Asked { .. } | CameTo::Open(_)))) => {
+                self.is_cut = true;
                 Err(Stop::Suspended)
             }
             Ok((_, None)) if self.cut_off => Err(Stop::Suspended),

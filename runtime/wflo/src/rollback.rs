@@ -3,7 +3,8 @@
 //! Which steps follow one another is the engine's to say (`wflo_engine::rollback`). What is done here is what needs the
 //! outside: the run's events are read into a plan, and in each database the inverse of what the run wrote is applied in
 //! one transaction, under a marker of its own. What came of it is in the journal before it commits, so that a crash at
-//! any moment undoes nothing twice and forgets no conflict. Compensators are attempts like any others
+//! any moment undoes nothing twice and forgets no conflict. What it applied to infrastructure is taken back by applying
+//! the configuration before (`reapply.rs`). Compensators are attempts like any others
 //! (`compensate.rs`).
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -117,6 +118,7 @@ impl Executor<'_> {
         match command {
             Command::PlanRollback => self.plan_rollback().await,
             Command::Undo { database } => self.undo(&database).await,
+            Command::Reapply { terraform } => self.reapply(&terraform).await,
             Command::Append(_) | Command::Attempt { .. } => Ok(()),
         }
     }
@@ -161,7 +163,9 @@ impl Executor<'_> {
                     conflicts: [undone.conflicts, in_bulk.conflicts].concat(),
                     more_conflicts: in_bulk.more,
                 }),
-                Err(error @ DbError::Unavailable(_)) => return Err(failed(undo, error.to_string()).into()),
+                Err(error @ (DbError::Unavailable(_) | DbError::Interrupted(_))) => {
+                    return Err(failed(undo, error.to_string()).into());
+                }
                 Err(error) => {
                     transaction.rollback().await;
                     return self.settled(label, Some(error.to_string())).await;
@@ -215,7 +219,7 @@ impl Executor<'_> {
         self.append(Event::Undone { database: label.clone(), error }).await
     }
 
-    async fn append(&self, event: Event) -> Result<(), RuntimeError> {
+    pub(crate) async fn append(&self, event: Event) -> Result<(), RuntimeError> {
         Ok(self.log.append(vec![(Place::RUN, event)])?.durable().await?)
     }
 }

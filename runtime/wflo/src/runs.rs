@@ -6,13 +6,16 @@ use std::sync::{Arc, MutexGuard, PoisonError, Weak};
 use wflo_engine::{Day, RunState};
 use wflo_journal::RunWriter;
 use wflo_manifest::Plan;
-use wflo_model::{Digest, RunId};
+use wflo_model::{ApprovalId, Digest, RunId};
 
 use crate::run_log::{RunLog, recorded};
 use crate::{Runtime, RuntimeError};
 
 /// New runs whose logs stay open until somebody drives them. Further ones are claimed and read when they are driven.
 const MOST_FRESH: usize = 256;
+
+/// So many approvals are known by their run; then it is begun anew.
+const MOST_ASKED: usize = 1 << 17;
 
 /// So many entries are few: they are not swept.
 const FEW: usize = 1024;
@@ -27,6 +30,9 @@ pub(crate) struct Runs {
     open: HashMap<RunId, Open>,
     /// Oldest first.
     fresh: VecDeque<(RunId, Writing)>,
+    /// Which runs approvals are of, as far as somebody has looked: whoever decides on many does not have all runs read
+    /// for each.
+    asked: HashMap<ApprovalId, RunId>,
     plans: HashMap<Digest, Weak<Plan>>,
     /// How many entries there have to be before those that nobody works on are taken out.
     sweep_at: usize,
@@ -89,6 +95,26 @@ impl Runs {
         if self.fresh.len() > MOST_FRESH {
             self.fresh.pop_front();
         }
+    }
+
+    /// Holds a run that somebody has decided in, until somebody drives it: the next decision may be of the same run.
+    pub(crate) fn decided(&mut self, run: RunId, writing: Writing) {
+        if !self.fresh.iter().any(|(fresh, _)| *fresh == run) {
+            self.made(run, writing);
+        }
+    }
+
+    /// Notes which run an approval is of.
+    pub(crate) fn asks(&mut self, run: RunId, approval: ApprovalId) {
+        if self.asked.len() >= MOST_ASKED {
+            self.asked.clear();
+        }
+        self.asked.insert(approval, run);
+    }
+
+    /// The run that an approval is of, if it is known.
+    pub(crate) fn asked(&self, approval: &ApprovalId) -> Option<RunId> {
+        self.asked.get(approval).copied()
     }
 
     /// No longer holds a run by itself: somebody drives it.

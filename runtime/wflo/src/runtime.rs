@@ -281,10 +281,19 @@ impl Runtime {
     }
 
     pub(crate) async fn state(&self, run: RunId) -> Result<RunState, RuntimeError> {
+        self.with_state(run, RunState::clone).await
+    }
+
+    /// Looks at what a run has come to, open or not.
+    pub(crate) async fn with_state<R>(
+        &self,
+        run: RunId,
+        look: impl FnOnce(&RunState) -> R,
+    ) -> Result<R, RuntimeError> {
         let open = self.open_runs().get(&run);
         match open {
-            Some((log, _plan)) => Ok(log.read(Clone::clone)),
-            None => Ok(RunState::replay(&self.events(run).await?).map_err(crate::LogFailed::from)?),
+            Some((log, _plan)) => Ok(log.read(look)),
+            None => Ok(look(&RunState::replay(&self.events(run).await?).map_err(crate::LogFailed::from)?)),
         }
     }
 }

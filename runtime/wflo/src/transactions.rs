@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde_json::Value;
 use wflo_manifest::PlanStep;
 use wflo_model::{Call, CallError, CallResult, DbAccess, Inserted, Label};
 use wflo_ports::{
@@ -122,7 +123,7 @@ impl Transactions {
                 continue;
             }
             let transaction = self.begin(outside, step, db, marker).await?;
-            let result = perform(transaction, operation, &step.grants.db, shelf).await;
+            let result = perform(transaction, operation, &step.grants.db, shelf).await.map_err(db_error);
             if matches!(result, Err(CallError::Unavailable { .. })) || result != recorded {
                 return Err(RedoError::Differs { number: number + 1 });
             }
@@ -130,13 +131,14 @@ impl Transactions {
         Ok(())
     }
 
-    /// What the open transactions have changed, for those that keep it.
+    /// What the open transactions have changed, for those that keep it; afterwards each can commit.
     ///
     /// # Errors
-    /// When it is more than `limits` allow, or a database fails.
+    /// When it is more than `limits` allow, a constraint is against it, or a database fails.
     pub(crate) async fn changes(&mut self, limits: ChangeLimits) -> Result<Vec<(Label, ChangeSet)>, DbError> {
         let mut all = Vec::new();
         for (db, transaction) in &mut self.open {
+            transaction.ready().await?;
             if self.captured.contains(db) {
                 all.push((db.clone(), transaction.changes(limits).await?));
             }
@@ -179,25 +181,28 @@ async fn may_keep(database: &dyn Database, access: Option<&DbAccess>) -> Result<
 }
 
 /// Performs a statement inside a transaction.
+///
+/// # Errors
+/// What the database said; [`DbError::Interrupted`] is none of the guest's business.
 pub(crate) async fn perform(
     transaction: &mut Box<dyn Transaction>,
     operation: &Operation,
     access: &BTreeMap<Label, DbAccess>,
     shelf: &Shelf,
-) -> CallResult {
+) -> Result<Value, DbError> {
     match operation {
         Operation::Query(sql) => {
             let rows = transaction.query(&sql.statement, &sql.access(access), QueryLimits::default()).await;
-            rows.map(|rows| serde_json::json!(rows)).map_err(db_error)
+            rows.map(|rows| serde_json::json!(rows))
         }
         Operation::Execute(sql) => {
             let done = transaction.execute(&sql.statement, &sql.access(access)).await;
-            done.map(|done| sql.told(done)).map_err(db_error)
+            done.map(|done| sql.told(done))
         }
         Operation::BulkInsert(bulk) => {
             let access = access.get(&bulk.db).cloned().unwrap_or_default();
             crate::bulk::perform(bulk, transaction, &access, shelf).await
         }
-        _ => Err(CallError::Other { message: "not a statement".into() }),
+        _ => Err(DbError::Other("not a statement".into())),
     }
 }

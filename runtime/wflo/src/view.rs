@@ -259,19 +259,22 @@ impl RunView {
         let created = state.created().expect("a run that is shown was created");
         let ledger = state.ledger();
         let rollback = RollbackView::of(state);
-        let approvals =
-            state.approvals().filter(|approval| approval.state == ApprovalState::Open).map(|approval| {
-                let until = approval.expires_at.map(|at| at.to_string());
-                WaitView {
-                    kind: "approval".into(),
-                    id: Some(approval.id),
-                    step: approval.place.step.clone(),
-                    item: approval.place.item,
-                    intent: None,
-                    message: None,
-                    until,
-                }
-            });
+        let mut open: Vec<_> = state.open().collect();
+        open.sort_by(|one, other| {
+            one.place.step.cmp(&other.place.step).then(one.place.item.cmp(&other.place.item))
+        });
+        let approvals = open.into_iter().map(|approval| {
+            let until = approval.expires_at.map(|at| at.to_string());
+            WaitView {
+                kind: "approval".into(),
+                id: Some(approval.id),
+                step: approval.place.step.clone(),
+                item: approval.place.item,
+                intent: None,
+                message: None,
+                until,
+            }
+        });
         let parked = state.active().filter_map(|(id, unit)| {
             let reason = unit.parked.as_ref()?;
             let kind = match reason {
@@ -326,7 +329,7 @@ impl StepView {
             name: name.clone(),
             status: if is_undone { StepStatus::RolledBack } else { step.status() },
             attempts: unit.attempt,
-            output: unit.output.clone(),
+            output: unit.output.as_deref().cloned(),
             items: step.items.as_ref().map(|items| ItemsView {
                 total: items.total(),
                 succeeded: items.succeeded(),

@@ -6,13 +6,12 @@ use std::{fs, io};
 use serde_json::{Value, json};
 
 use crate::http::Response;
-use crate::{fraud, sample};
+use crate::{fraud, moderation, papers, sample};
 
 /// Where answers come from.
 #[derive(Clone, Debug)]
 pub enum Answers {
-    /// Written rules: for the candidates of the fraud-detection example what the rules say about them; for any
-    /// other request with a schema the simplest value that satisfies it; else `You said: ...`.
+    /// Written rules: for what the examples ask, what the rules say about it; for any other request with a schema the simplest value that satisfies it; else `You said: ...`.
     Rules,
     /// Given ones, in order: the first whose text occurs in a message of the request.
     Given(Vec<Given>),
@@ -81,8 +80,9 @@ impl Answers {
 
 fn by_rules(body: &Value) -> String {
     let asked = || messages(body).filter(|(role, _)| *role == "user").map(|(_, content)| content);
-    if let Some(findings) = asked().find_map(fraud::findings) {
-        return findings.to_string();
+    let rules = [fraud::findings, moderation::judgement, papers::reading];
+    if let Some(answer) = asked().find_map(|asked| rules.iter().find_map(|rule| rule(asked))) {
+        return answer.to_string();
     }
     let asked = asked().last().unwrap_or_default();
     match body.pointer("/response_format/json_schema/schema") {

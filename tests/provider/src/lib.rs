@@ -1,12 +1,13 @@
 //! A server that speaks the OpenAI chat API on loopback: what tests ask in place of a model, and what tapes of the
 //! examples are recorded from.
 //!
-//! It is honest about being no model. For the fraud-detection example it applies written rules to the data in the
-//! request; for anything else it answers from a file, or makes up the simplest answer that satisfies the schema.
+//! It is honest about being no model. For the examples it applies written rules to the data in the request; for anything else it answers from a file, or makes up the simplest answer that satisfies the schema.
 
 mod answer;
 mod fraud;
 mod http;
+mod moderation;
+mod papers;
 mod sample;
 
 use std::fs::{File, OpenOptions};

@@ -200,7 +200,8 @@ impl<'a> Process<'a> {
             Action::Cancel { run } => {
                 let run = number(run);
                 match self.runtime.cancel(run, &name_of("rita"), None).await {
-                    Err(RuntimeError::Ended { .. }) => Ok(()),
+                    // It comes too late, and is told so.
+                    Err(RuntimeError::Ended { .. } | RuntimeError::RollingBack { .. }) => Ok(()),
                     done => done.map(|()| self.world.promise(Promise::Cancelled { run })),
                 }
             }

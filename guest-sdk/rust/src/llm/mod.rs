@@ -32,9 +32,9 @@ use crate::bindings::wflo::llm::types as host;
 use crate::{FailureKind, JsonSchema, schema};
 
 pub use tasks::{
-    Analyze, Classification, Classify, Code, GenerateCode, Moderate, Moderation, RuleVerdict, Synthesize,
-    Transform, Validate, Validation, Verdict, analyze, classify, generate_code, moderate, synthesize,
-    transform, validate,
+    Analyze, Answering, Citation, Cited, Classification, Classify, Code, GenerateCode, Moderate, Moderation,
+    RuleVerdict, Synthesize, Transform, Validate, Validation, Verdict, analyze, answer, classify,
+    generate_code, moderate, synthesize, transform, validate,
 };
 
 /// Begins a conversation with a model.

@@ -1,12 +1,18 @@
-//! The backends against the real thing: SQLite files, HTTP over loopback, tapes on disk.
+//! The backends against the real thing: SQLite files, a PostgreSQL server, HTTP over loopback, tapes on disk.
 
 mod anthropic;
 mod cassette;
 mod files;
 mod http;
+mod knowledge;
 mod mail;
 mod notify;
 mod openai;
+mod postgres;
+mod postgres_changes;
+mod postgres_escape;
+mod postgres_types;
+mod row_model;
 mod server;
 mod smtp_server;
 mod sqlite;
@@ -14,3 +20,6 @@ mod sqlite_bulk;
 mod sqlite_changes;
 mod sqlite_escape;
 mod sqlite_fuzz;
+mod sqlite_model;
+mod sqlite_rows;
+mod terraform;

@@ -29,7 +29,10 @@ pub(crate) async fn edit(
     let text = std::fs::read_to_string(file).map_err(|error| bad(error.to_string()))?;
     let value = serde_json::from_str(&text).map_err(|error| bad(error.to_string()))?;
     let deploy = project.deploy()?;
-    let Vote { id, comment, no_resume: _ } = vote;
+    let Vote { ids, comment, no_resume: _ } = vote;
+    let [id] = ids[..] else {
+        return Err(Failure::usage("`--edit` changes what one approval is about, and several were named"));
+    };
     let edit = session::Edit { id, name: name.clone(), token, value, comment, deploy, again: false };
     let approval = session.ask(edit).await?;
     say(&format!("{name} has changed {id}: {} asks others about that", approval.id));

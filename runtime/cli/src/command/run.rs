@@ -1,5 +1,6 @@
 //! What makes runs go: `run`, `resume`, `approve` and `reject`.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_json::{Map, Value};
@@ -92,7 +93,7 @@ pub(crate) async fn resume(
     Ok(code)
 }
 
-/// Casts a vote, and lets the run go on.
+/// Casts a vote on each approval, and lets the runs go on.
 pub(crate) async fn vote(
     global: &Global,
     project: &Project,
@@ -103,28 +104,51 @@ pub(crate) async fn vote(
     let unknown = || Failure::new(Code::Denied, "who you are is not known").hint(WHO_HINT);
     let Some(Who::Principal { name, token }) = principal(global)? else { return Err(unknown()) };
     let deploy = project.deploy()?;
-    let (id, comment) = (vote.id, vote.comment);
-    let cast = session::Vote {
-        id,
-        name: name.clone(),
-        token,
-        verdict,
-        comment,
-        deploy: deploy.clone(),
-        again: false,
-    };
-    let approval = session.ask(cast).await?;
     let word = if verdict == Verdict::Approve { "approved" } else { "rejected" };
-    say(&format!("{name} has {word} {id}"));
-    let run = approval.run;
+    // Each once, and whether it was asked there whether the run is to be rolled back.
+    let mut runs: BTreeMap<RunId, bool> = BTreeMap::new();
+    for id in vote.ids {
+        let cast = session::Vote {
+            id,
+            name: name.clone(),
+            token: token.clone(),
+            verdict,
+            comment: vote.comment.clone(),
+            deploy: deploy.clone(),
+            again: false,
+        };
+        let approval = session.ask(cast).await?;
+        say(&format!("{name} has {word} {id}"));
+        *runs.entry(approval.run).or_default() |= approval.at == wflo::GateAt::Rollback;
+    }
+    let mut code = Code::Succeeded;
+    for (run, is_undone) in runs {
+        code = go_on(global, session, &deploy, run, vote.no_resume).await?;
+        // Where that was asked, all of it undone is what was wanted.
+        if is_undone && session.ask_anyway(session::Show { run }).await?.status == wflo::RunStatus::RolledBack
+        {
+            code = Code::Succeeded;
+        }
+    }
+    Ok(code)
+}
+
+/// Lets a run go on after a decision, unless that is left to others.
+async fn go_on(
+    global: &Global,
+    session: &mut Session,
+    deploy: &Deploy,
+    run: RunId,
+    no_resume: bool,
+) -> Result<Code, Failure> {
     let lacks = session.ask(session::Lacks { run, deploy: deploy.clone() }).await?;
-    if vote.no_resume || !lacks.is_empty() {
-        if !vote.no_resume {
+    if no_resume || !lacks.is_empty() {
+        if !no_resume {
             say(&format!("{}: left to `wflo resume {run}`\nhint: {ELSEWHERE}", unbound(run, &lacks)));
         }
         return Ok(Code::of(&session.ask(session::Show { run }).await?));
     }
-    follow(global, session, session::Drive { run, deploy: deploy.clone() }, deploy, run).await
+    follow(global, session, session::Drive { run, deploy: deploy.clone() }, deploy.clone(), run).await
 }
 
 /// Has a run driven, says how it comes along, and shows where it stands.

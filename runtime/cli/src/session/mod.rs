@@ -44,7 +44,7 @@ pub(crate) use self::artifacts::{Artifacts, TakeArtifact};
 pub(crate) use self::audits::{Export, Keys, NoteMasterKey, Report, ReportView, RotateKey};
 use self::client::{Connection, NotConnected, Outcome};
 pub(crate) use self::decisions::{Accounts, Edit, TopUp};
-pub(crate) use self::deploy::Deploy;
+pub(crate) use self::deploy::{Deploy, INDEXES};
 use self::holder::Holder;
 use self::interrupt::Interrupt;
 pub(crate) use self::interventions::{Cancel, Erase, Fork, Gc, Replay, Resolve};

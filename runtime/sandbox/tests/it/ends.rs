@@ -225,7 +225,7 @@ async fn a_step_knows_what_its_context_says() {
         step: "take_action".into(),
         attempt: 2,
         inputs: serde_json::from_value(json!({"amount": 12})).unwrap(),
-        outputs: [("before".parse().unwrap(), json!({"risk": "high"}))].into(),
+        outputs: [("before".parse().unwrap(), json!({"risk": "high"}).into())].into(),
         item: Some(json!("item")),
         folders: Vec::new(),
         decision: Some(Decision {

@@ -11,12 +11,11 @@ mod rows;
 mod spool;
 mod undo;
 
-use serde_json::json;
-use wflo_model::{CallError, CallResult, DbAccess, Label};
+use serde_json::{Value, json};
+use wflo_model::{DbAccess, Label};
 use wflo_ports::{BulkInsert, DbError, Executed, Transaction};
 
 use crate::artifact::Shelf;
-use crate::operation::db_error;
 use rows::ArtifactRows;
 
 pub(crate) use spool::{NotKept, spool};
@@ -31,10 +30,10 @@ pub(crate) async fn perform(
     transaction: &mut Box<dyn Transaction>,
     access: &DbAccess,
     shelf: &Shelf,
-) -> CallResult {
+) -> Result<Value, DbError> {
     let pieces = shelf.open(&bulk.rows.artifact).await;
-    let pieces = pieces.map_err(|error| CallError::Unavailable { message: error.to_string() })?;
-    let rows = ArtifactRows::open(pieces, bulk.format, &bulk.columns).await.map_err(db_error)?;
+    let pieces = pieces.map_err(|error| DbError::Unavailable(error.to_string()))?;
+    let rows = ArtifactRows::open(pieces, bulk.format, &bulk.columns).await?;
     // A file without rows says nothing of columns, and nothing is to be inserted.
     let Some(mut rows) = rows else { return Ok(json!(Executed { changed: 0 })) };
     let into = BulkInsert { table: bulk.table.clone(), columns: rows.columns().to_vec() };
@@ -43,11 +42,11 @@ pub(crate) async fn perform(
 }
 
 /// An error of the database, with the lines among which the row is that it does not take.
-fn located(error: DbError, rows: &ArtifactRows) -> CallError {
+fn located(error: DbError, rows: &ArtifactRows) -> DbError {
     let (from, to) = rows.lines();
     let within = |message: String| format!("{message} (in lines {from} to {to} of the artifact)");
-    db_error(match error {
+    match error {
         DbError::Constraint(message) => DbError::Constraint(within(message)),
         other => other,
-    })
+    }
 }

@@ -27,12 +27,12 @@ use std::fmt::Write as _;
 
 use rusqlite::Connection;
 use wflo_model::SqlValue;
-use wflo_ports::{ChangeLimits, ChangeSet, DbError, Entropy, RowChange, TableChange};
+use wflo_ports::{ChangeLimits, ChangeSet, DbError, RowChange, TableChange};
 
 use super::error::translate;
-use super::table::{Found, Table, find, quoted};
+use super::names::{quoted, unguessable};
+use super::table::{Found, Table, find};
 use super::value::{from_sqlite, size};
-use crate::SystemEntropy;
 use crate::db::order::by_value;
 
 /// What a transaction keeps of its changes.
@@ -68,13 +68,7 @@ impl Capture {
     /// # Errors
     /// When the system has no randomness to give.
     pub(super) fn new() -> Result<Self, DbError> {
-        let mut bytes = [0; 16];
-        SystemEntropy.fill(&mut bytes).map_err(|error| DbError::Other(error.to_string()))?;
-        let hex = bytes.iter().fold(String::new(), |mut hex, byte| {
-            write!(hex, "{byte:02x}").expect("text takes whatever is written to it");
-            hex
-        });
-        Ok(Self { prefix: format!("wflo_{hex}"), tables: BTreeMap::new() })
+        Ok(Self { prefix: unguessable()?, tables: BTreeMap::new() })
     }
 
     /// What everything of it is named with.

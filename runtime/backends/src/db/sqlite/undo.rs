@@ -20,7 +20,8 @@ use wflo_ports::{ChangeSet, Conflict, ConflictReason, DbError, RowChange, TableC
 
 use super::connection::Cancel;
 use super::error::translate;
-use super::table::{ForeignKey, Found, find, foreign_keys, quoted};
+use super::names::quoted;
+use super::table::{ForeignKey, Found, find, foreign_keys};
 use super::value::{from_sqlite, to_sqlite};
 
 /// Applies the inverse of `changes` in the transaction that is open.

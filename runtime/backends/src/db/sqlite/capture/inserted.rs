@@ -9,7 +9,7 @@ use wflo_ports::DbError;
 
 use super::{Capture, Captured, same_row};
 use crate::db::sqlite::error::translate;
-use crate::db::sqlite::table::quoted;
+use crate::db::sqlite::names::quoted;
 use crate::db::sqlite::value::from_sqlite;
 
 /// Rows of a batch.

@@ -4,7 +4,7 @@ use wflo_model::{DbAccess, SqlValue};
 use wflo_ports::{BulkInsert, DbError, RowSource, Statement};
 
 use super::super::authorize::Purpose;
-use super::super::connection::Cancel;
+use super::super::connection::{Allowance, Cancel};
 use super::super::error::{parameter_count, translate};
 use super::super::value::to_sqlite;
 use super::{Open, Session};
@@ -19,6 +19,10 @@ impl Open {
     ) -> Result<u64, DbError> {
         if into.columns.is_empty() {
             return Err(DbError::Invalid("a bulk insert needs at least one column".into()));
+        }
+        if access.filters().any(|(table, _)| table.eq_ignore_ascii_case(&into.table)) {
+            let message = format!("only some rows of `{}` are granted; insert them one by one", into.table);
+            return Err(DbError::Denied(message));
         }
         let (table, sql) = (into.table.clone(), into.sql());
         let (first, with, time) = (sql.clone(), access.clone(), self.statement_timeout);
@@ -77,7 +81,8 @@ impl Session {
     ) -> Result<(), DbError> {
         let Some(first) = rows.first() else { return Ok(()) };
         let statement = Statement { sql: sql.to_owned(), params: first.clone() };
-        self.connection_mut().as_guest(&statement, access, Purpose::Execute, time, cancel, |prepared, _| {
+        let run = Allowance { access, purpose: Purpose::Execute, time, cancel };
+        self.connection_mut().as_guest(&statement, run, |prepared, _| {
             for row in rows {
                 if row.len() != first.len() {
                     return Err(parameter_count(row.len(), first.len()));
