@@ -51,3 +51,16 @@ pub struct TaskAnswer {
     /// Whether any of them was charged at its quote.
     pub estimated: bool,
 }
+
+/// The value of `wflo:notify/mail.send` and `wflo:notify/channel.send`.
+///
+/// ```
+/// use wflo_host_api::QueuedAnswer;
+/// let answer: QueuedAnswer = serde_json::from_value(serde_json::json!({ "id": "0f@wflo" })).unwrap();
+/// assert_eq!(answer.id, "0f@wflo");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueuedAnswer {
+    /// What names the message: of mail, the `Message-ID` without angle brackets.
+    pub id: String,
+}

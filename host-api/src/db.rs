@@ -1,20 +1,21 @@
 //! `wflo:db/sql`: statements against databases.
 
 use serde::Serialize;
-use wflo_model::{CallError, SqlRows, SqlValue};
+use wflo_model::{ArtifactAddress, BulkRows, CallError, FoundArtifact, RowFormat, SqlRows, SqlValue};
 use wflo_ports::Executed;
 
-use crate::bindings::wflo::db::sql::{self, Error, Rows, Value};
+use crate::artifact::STORE;
+use crate::bindings::wflo::db::sql::{self, Error, RowSource, Rows, Value};
 use crate::link::{Host, parse_json, unexpected};
 
-const SQL: &str = "wflo:db/sql";
+pub(crate) const SQL: &str = "wflo:db/sql";
 
 /// The arguments of `query` and `execute`, as the journal keeps them.
 #[derive(Serialize)]
-struct Args {
-    db: String,
-    sql: String,
-    params: Vec<SqlValue>,
+pub(crate) struct Args {
+    pub(crate) db: String,
+    pub(crate) sql: String,
+    pub(crate) params: Vec<SqlValue>,
 }
 
 impl Args {
@@ -25,10 +26,20 @@ impl Args {
 
 /// The arguments of `call`, as the journal keeps them.
 #[derive(Serialize)]
-struct CallArgs {
+pub(crate) struct CallArgs {
     db: String,
     statement: String,
     params: serde_json::Map<String, serde_json::Value>,
+}
+
+impl CallArgs {
+    pub(crate) fn new(db: String, statement: String, params: &str) -> Result<Self, Error> {
+        match parse_json("params", params) {
+            Ok(serde_json::Value::Object(params)) => Ok(Self { db, statement, params }),
+            Ok(_) => Err(Error::Invalid("`params` is no JSON object".into())),
+            Err(error) => Err(error_to_guest(error)),
+        }
+    }
 }
 
 impl sql::Host for Host<'_> {
@@ -48,14 +59,34 @@ impl sql::Host for Host<'_> {
         statement: String,
         params: String,
     ) -> wasmtime::Result<Result<Rows, Error>> {
-        let params = match parse_json("params", &params) {
-            Ok(serde_json::Value::Object(params)) => params,
-            Ok(_) => return Ok(Err(Error::Invalid("`params` is no JSON object".into()))),
-            Err(error) => return Ok(Err(error_to_guest(error))),
+        let args = match CallArgs::new(db, statement, &params) {
+            Ok(args) => args,
+            Err(error) => return Ok(Err(error)),
         };
-        let args = CallArgs { db, statement, params };
         let answer = Host::call::<_, SqlRows>(self, SQL, "call", &args).await?;
         rows_to_guest("call", answer)
+    }
+
+    async fn bulk_insert(
+        &mut self,
+        db: String,
+        table: String,
+        columns: Vec<String>,
+        rows: RowSource,
+    ) -> wasmtime::Result<Result<u64, Error>> {
+        let (which, format) = match address(rows) {
+            Ok(which) => which,
+            Err(error) => return Ok(Err(error)),
+        };
+        // The call itself names the artifact by what is in it, and not only by what it is called.
+        let opened = Host::call::<_, FoundArtifact>(self, STORE, "open", &which).await?;
+        let rows = match opened {
+            Ok(found) => found,
+            Err(error) => return Ok(Err(error_to_guest(error))),
+        };
+        let args = BulkRows { db, table, columns, format, rows };
+        let answer = Host::call::<_, Executed>(self, SQL, "bulk-insert", &args).await?;
+        Ok(answer.map(|executed| executed.changed).map_err(error_to_guest))
     }
 
     async fn execute(
@@ -69,20 +100,45 @@ impl sql::Host for Host<'_> {
     }
 }
 
+/// Which artifact a guest means.
+fn address(rows: RowSource) -> Result<(ArtifactAddress, RowFormat), Error> {
+    let invalid = |error: wflo_model::BadName| Error::Invalid(error.to_string());
+    let RowSource { name, step, item, format } = rows;
+    let artifact = name.parse().map_err(invalid)?;
+    let step = step.map(|step| step.parse()).transpose().map_err(invalid)?;
+    let format = match format {
+        sql::RowFormat::JsonLines => RowFormat::JsonLines,
+        sql::RowFormat::Csv => RowFormat::Csv,
+    };
+    Ok((ArtifactAddress { artifact, step, item }, format))
+}
+
 fn rows_to_guest(
     function: &str,
     answer: Result<SqlRows, CallError>,
 ) -> wasmtime::Result<Result<Rows, Error>> {
-    let SqlRows { columns, rows } = match answer {
+    let SqlRows { columns, rows } = match whole_rows(function, answer)? {
+        Ok(rows) => rows,
+        Err(error) => return Ok(Err(error)),
+    };
+    let rows = rows.into_iter().map(|row| row.into_iter().map(to_guest).collect()).collect();
+    Ok(Ok(Rows { columns, rows }))
+}
+
+/// Rows that are as long as there are columns; anything else is a bug of the host.
+pub(crate) fn whole_rows(
+    function: &str,
+    answer: Result<SqlRows, CallError>,
+) -> wasmtime::Result<Result<SqlRows, Error>> {
+    let rows = match answer {
         Ok(rows) => rows,
         Err(error) => return Ok(Err(error_to_guest(error))),
     };
-    if let Some(row) = rows.iter().find(|row| row.len() != columns.len()) {
-        let why = format!("a row of {} values for {} columns", row.len(), columns.len());
+    if let Some(row) = rows.rows.iter().find(|row| row.len() != rows.columns.len()) {
+        let why = format!("a row of {} values for {} columns", row.len(), rows.columns.len());
         return Err(unexpected(SQL, function, &why));
     }
-    let rows = rows.into_iter().map(|row| row.into_iter().map(to_guest).collect()).collect();
-    Ok(Ok(Rows { columns, rows }))
+    Ok(Ok(rows))
 }
 
 fn from_guest(value: Value) -> SqlValue {
@@ -115,7 +171,7 @@ fn to_guest(value: SqlValue) -> Value {
     }
 }
 
-fn error_to_guest(error: CallError) -> Error {
+pub(crate) fn error_to_guest(error: CallError) -> Error {
     match error {
         CallError::AccessDenied { message } => Error::AccessDenied(message),
         CallError::Invalid { message } | CallError::Unknown { message } => Error::Invalid(message),

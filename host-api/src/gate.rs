@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use wflo_model::{Call, CallError, CallResult, Fault, GuestPath, StepName, Timestamp};
 
+use crate::Artifacts;
+
 /// What every call of a guest goes through. The runtime has one implementation, live and in replay; nothing in
 /// this crate or in the sandbox reaches outside but through it.
 #[async_trait]
@@ -53,6 +55,11 @@ pub trait Gate: Any + Send {
     /// # Errors
     /// [`Stop`] as for [`call`](Self::call).
     async fn sleep(&mut self, until: Timestamp) -> Result<(), Stop>;
+
+    /// Where the bytes of artifacts are kept; none where there are no artifacts.
+    fn artifacts(&mut self) -> Option<&mut dyn Artifacts> {
+        None
+    }
 
     /// The seed of the step's randomness: the same for every replay of this attempt.
     fn seed(&self) -> [u8; 32];

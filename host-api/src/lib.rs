@@ -6,21 +6,27 @@
 
 mod answer;
 mod approval;
+mod artifact;
 mod bindings;
 mod context;
 mod db;
+mod db_json;
 mod files;
 mod functions;
 mod gate;
 mod http;
+mod infra;
+mod knowledge;
 mod link;
 mod llm;
 mod logging;
+mod notify;
 mod secret;
 mod step;
 
-pub use answer::{ChatAnswer, TaskAnswer};
+pub use answer::{ChatAnswer, QueuedAnswer, TaskAnswer};
 pub use approval::FactVerdict;
+pub use artifact::{ArtifactView, Artifacts, SavedAnswer};
 pub use files::{FileAnswer, FilesView};
 pub use functions::{FUNCTIONS, INTERFACES, Reach};
 pub use gate::{Decision, DecisionStatus, DecisionVote, Gate, LogLevel, LogLine, StepContext, Stop};

@@ -7,7 +7,7 @@ use wasmtime::component::{HasData, Linker};
 use wflo_model::{Call, CallError};
 
 use crate::bindings::{wasi, wflo};
-use crate::{FilesView, Gate, HttpView, Stop, files, http};
+use crate::{ArtifactView, FilesView, Gate, HttpView, Stop, artifact, files, http};
 
 /// The data of a store whose guest may call wflo's interfaces.
 pub trait HostView {
@@ -20,6 +20,9 @@ pub trait HostView {
 
     /// What `wasi:filesystem` works on.
     fn files(&mut self) -> FilesView<'_>;
+
+    /// What `wflo:artifact` works on.
+    fn artifacts(&mut self) -> ArtifactView<'_>;
 }
 
 /// Adds every interface of `wflo:*`, `wasi:logging`, `wasi:http` and `wasi:filesystem` to `linker`: exactly
@@ -30,6 +33,7 @@ pub trait HostView {
 pub fn add_to_linker<T: HostView + Send + 'static>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
     http::add_to_linker(linker)?;
     files::add_to_linker(linker)?;
+    artifact::add_to_linker(linker)?;
     wasi::logging::logging::add_to_linker::<T, HasHost>(linker, host)?;
     wflo::step::types::add_to_linker::<T, HasHost>(linker, host)?;
     wflo::step::context::add_to_linker::<T, HasHost>(linker, host)?;
@@ -37,9 +41,14 @@ pub fn add_to_linker<T: HostView + Send + 'static>(linker: &mut Linker<T>) -> wa
     wflo::llm::chat::add_to_linker::<T, HasHost>(linker, host)?;
     wflo::llm::tasks::add_to_linker::<T, HasHost>(linker, host)?;
     wflo::db::sql::add_to_linker::<T, HasHost>(linker, host)?;
+    wflo::db::sql_json::add_to_linker::<T, HasHost>(linker, host)?;
     wflo::approval::gate::add_to_linker::<T, HasHost>(linker, host)?;
     wflo::approval::policy::add_to_linker::<T, HasHost>(linker, host)?;
-    wflo::secret::secrets::add_to_linker::<T, HasHost>(linker, host)
+    wflo::secret::secrets::add_to_linker::<T, HasHost>(linker, host)?;
+    wflo::notify::mail::add_to_linker::<T, HasHost>(linker, host)?;
+    wflo::notify::channel::add_to_linker::<T, HasHost>(linker, host)?;
+    wflo::knowledge::search::add_to_linker::<T, HasHost>(linker, host)?;
+    wflo::infra::terraform::add_to_linker::<T, HasHost>(linker, host)
 }
 
 /// What the interfaces of a store work on: for the `add_to_linker` that wasmtime's `bindgen!` makes of each.

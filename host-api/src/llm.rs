@@ -34,8 +34,20 @@ impl tasks::Host for Host<'_> {
         data: String,
         prompt: String,
         schema: String,
-    ) -> wasmtime::Result<Result<tasks::Answer, types::Error>> {
+    ) -> wasmtime::Result<Result<tasks::Outcome, types::Error>> {
         self.task("analyze", analyze_args(&model, &data, &prompt, &schema)).await
+    }
+
+    async fn answer(
+        &mut self,
+        model: String,
+        question: String,
+        knowledge: String,
+        top: u32,
+    ) -> wasmtime::Result<Result<tasks::Outcome, types::Error>> {
+        let args = model_name(&model)
+            .map(|model| json!({ "model": model, "question": question, "knowledge": knowledge, "top": top }));
+        self.task("answer", args).await
     }
 
     async fn classify(
@@ -43,7 +55,7 @@ impl tasks::Host for Host<'_> {
         model: String,
         text: String,
         categories: Vec<String>,
-    ) -> wasmtime::Result<Result<tasks::Answer, types::Error>> {
+    ) -> wasmtime::Result<Result<tasks::Outcome, types::Error>> {
         self.task("classify", classify_args(&model, &text, &categories)).await
     }
 
@@ -53,7 +65,7 @@ impl tasks::Host for Host<'_> {
         rows: String,
         instructions: String,
         schema: String,
-    ) -> wasmtime::Result<Result<tasks::Answer, types::Error>> {
+    ) -> wasmtime::Result<Result<tasks::Outcome, types::Error>> {
         self.task("transform", transform_args(&model, &rows, &instructions, &schema)).await
     }
 
@@ -62,7 +74,7 @@ impl tasks::Host for Host<'_> {
         model: String,
         data: String,
         rules: Vec<String>,
-    ) -> wasmtime::Result<Result<tasks::Answer, types::Error>> {
+    ) -> wasmtime::Result<Result<tasks::Outcome, types::Error>> {
         self.task("validate", validate_args(&model, &data, &rules)).await
     }
 
@@ -71,7 +83,7 @@ impl tasks::Host for Host<'_> {
         model: String,
         language: String,
         requirements: String,
-    ) -> wasmtime::Result<Result<tasks::Answer, types::Error>> {
+    ) -> wasmtime::Result<Result<tasks::Outcome, types::Error>> {
         self.task("generate-code", code_args(&model, &language, &requirements)).await
     }
 
@@ -80,7 +92,7 @@ impl tasks::Host for Host<'_> {
         model: String,
         content: String,
         policies: Vec<String>,
-    ) -> wasmtime::Result<Result<tasks::Answer, types::Error>> {
+    ) -> wasmtime::Result<Result<tasks::Outcome, types::Error>> {
         self.task("moderate", moderate_args(&model, &content, &policies)).await
     }
 
@@ -90,7 +102,7 @@ impl tasks::Host for Host<'_> {
         data: String,
         prompt: String,
         schema: String,
-    ) -> wasmtime::Result<Result<tasks::Answer, types::Error>> {
+    ) -> wasmtime::Result<Result<tasks::Outcome, types::Error>> {
         self.task("synthesize", synthesize_args(&model, &data, &prompt, &schema)).await
     }
 }
@@ -101,14 +113,14 @@ impl Host<'_> {
         &mut self,
         function: &str,
         args: Result<Value, CallError>,
-    ) -> wasmtime::Result<Result<tasks::Answer, types::Error>> {
+    ) -> wasmtime::Result<Result<tasks::Outcome, types::Error>> {
         let args = match args {
             Ok(args) => args,
             Err(error) => return Ok(Err(error_to_guest(error))),
         };
         let answer = self.call::<_, TaskAnswer>(TASKS, function, &args).await?;
         Ok(answer
-            .map(|answer| tasks::Answer {
+            .map(|answer| tasks::Outcome {
                 value: answer.value.to_string(),
                 usage: usage(answer.usage, answer.cost_usd, answer.estimated),
             })

@@ -233,6 +233,20 @@ pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests is a folder of the checkout").to_owned()
 }
 
+/// The real terraform of the tests: the variable's, or what `cargo xtask terraform` has left.
+#[track_caller]
+pub(crate) fn terraform() -> String {
+    #[expect(clippy::disallowed_methods, reason = "a test is told by it where the program is")]
+    if let Ok(path) = std::env::var("WFLO_TEST_TERRAFORM") {
+        return path;
+    }
+    let here = std::env::current_exe().expect("a test knows its path");
+    let target = here.ancestors().nth(3).expect("tests are built into `target/PROFILE/deps`");
+    let path = target.join("terraform/terraform");
+    assert!(path.is_file(), "`{}` is not there: run `cargo xtask terraform`", path.display());
+    path.display().to_string()
+}
+
 /// A program of this workspace, beside the one that tests.
 pub(crate) fn binary(name: &str) -> PathBuf {
     let here = std::env::current_exe().expect("a test knows its path");

@@ -13,7 +13,9 @@ use std::thread::JoinHandle;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::harness::{Output, Project, root};
+use crate::harness::{Output, Project, root, terraform};
+use crate::mailbox::Mailbox;
+use crate::notify::Inbox;
 
 /// What is read here; the rest is for the other half.
 #[derive(Deserialize)]
@@ -66,13 +68,27 @@ fn a_guest_that_goes_for_its_limits_ends_there() {
 fn a_guest_that_goes_for_other_data_gets_none() {
     play(
         "burglar",
-        "grants.db.bank = { read = [\"accounts\", \"notes\"], write = [\"notes\"] }\ngrants.llm = [\"gpt-4\"]\n",
+        "grants.db.bank = { read = [\"accounts\", \"notes\", \"everybody\", { table = \"patients\", where = \"id = 17\" }], \
+         write = [\"notes\", { table = \"patients\", where = \"id = 17\" }] }\ngrants.llm = [\"gpt-4\"]\n",
     );
 }
 
 #[test]
 fn a_guest_that_goes_for_other_servers_reaches_none() {
     play("courier", "grants.http = [\"GET {site}/api/*\"]\n");
+}
+
+#[test]
+fn a_guest_that_writes_to_others_reaches_nobody() {
+    play(
+        "postman",
+        "grants.mail = [\"*@example.org\"]\ngrants.notify = [\"slack://team\"]\ngrants.knowledge = [\"help\"]\n",
+    );
+}
+
+#[test]
+fn a_guest_that_goes_for_more_than_infrastructure_is_stopped_before_terraform_sees_it() {
+    play("vandal", "grants.terraform = [{ label = \"prod\", allow = [\"plan\"] }]\n");
 }
 
 /// Plays every case of a program, and tells all that ended in another way than it must.
@@ -86,11 +102,13 @@ fn play(program: &str, grants: &str) {
     stage.look_around();
 }
 
-/// A project in which one case after another is played, with a bank and two servers.
+/// A project in which one case after another is played, with a bank, two servers, one for mail, and one for channels.
 struct Stage {
     project: Project,
     site: Site,
     other: Site,
+    mailbox: Mailbox,
+    inbox: Inbox,
 }
 
 impl Stage {
@@ -103,7 +121,10 @@ impl Stage {
                 "bank.db",
                 "CREATE TABLE accounts (id TEXT); INSERT INTO accounts VALUES ('1');
                  CREATE TABLE notes (text TEXT);
-                 CREATE TABLE secrets (word TEXT); INSERT INTO secrets VALUES ('s3same');",
+                 CREATE TABLE secrets (word TEXT); INSERT INTO secrets VALUES ('s3same');
+                 CREATE TABLE patients (id INTEGER PRIMARY KEY, name TEXT UNIQUE);
+                 INSERT INTO patients VALUES (17, 'Ada'), (18, 's3same');
+                 CREATE VIEW everybody AS SELECT * FROM patients;",
             ),
             ("payroll.db", "CREATE TABLE pay (name TEXT); INSERT INTO pay VALUES ('s3same');"),
         ] {
@@ -112,13 +133,36 @@ impl Stage {
         }
         lend(&project);
         project.write("tape.jsonl", "");
+        for folder in ["kb", "other-kb", "prod", "other"] {
+            std::fs::create_dir(project.path(folder)).expect("a folder");
+        }
+        project.write("kb/help.md", "# Help\n\nCall us.\n");
+        project.write("other-kb/pay.md", "# Pay\n\ns3same\n");
+        for folder in ["prod", "other"] {
+            project.write(&format!("{folder}/main.tf"), "output \"a\" { value = 1 }\n");
+        }
+        let (mailbox, inbox) = (Mailbox::start(), Inbox::start());
+        let people = format!(
+            "[mail]\nsmtp = \"{}\"\n[channel.\"slack://team\"]\nwebhook = \"{hook}/team\"\n\
+             [channel.\"slack://boss\"]\nwebhook = \"{hook}/boss\"\n\
+             [knowledge.help]\npath = \"kb\"\n[knowledge.other]\npath = \"other-kb\"\n",
+            mailbox.url,
+            hook = inbox.address
+        );
+        let terraform = terraform();
+        let folders = format!(
+            "[terraform.prod]\ndir = \"prod\"\nbinary = \"{terraform}\"\n\
+             [terraform.other]\ndir = \"other\"\nbinary = \"{terraform}\"\n"
+        );
         project.write(
             "wflo.toml",
-            "[db.bank]\nurl = \"sqlite:bank.db\"\n[db.payroll]\nurl = \"sqlite:payroll.db\"\n\
-             [llm.tape]\nkind = \"cassette\"\npath = \"tape.jsonl\"\nmodels = [\"gpt-4\", \"gpt-4o\"]\n",
+            &(people
+                + &folders
+                + "[db.bank]\nurl = \"sqlite:bank.db\"\n[db.payroll]\nurl = \"sqlite:payroll.db\"\n\
+                   [llm.tape]\nkind = \"cassette\"\npath = \"tape.jsonl\"\nmodels = [\"gpt-4\", \"gpt-4o\"]\n"),
         );
         let other = Site::start(None);
-        Self { project, site: Site::start(Some(other.address())), other }
+        Self { project, site: Site::start(Some(other.address())), other, mailbox, inbox }
     }
 
     /// Plays a case: it ends as expected, its journal says so, and it does the same in replay.
@@ -266,11 +310,19 @@ impl Stage {
         assert!(self.other.asked().is_empty(), "a server that was not granted: {:?}", self.other.asked());
         let asked = self.site.asked();
         assert!(asked.iter().all(|line| line.starts_with("GET /api/")), "{asked:?}");
+        for mail in self.mailbox.taken() {
+            assert!(mail.to.iter().all(|to| to.ends_with("@example.org")), "{mail:?}");
+            let head = mail.data.split("\r\n\r\n").next().expect("it has headers").to_lowercase();
+            assert!(!head.contains("\r\nbcc") && !head.contains("elsewhere"), "{mail:?}");
+        }
+        let posted = self.inbox.posted();
+        assert!(posted.iter().all(|(path, _)| path == "/team"), "{posted:?}");
         let bank = rusqlite::Connection::open(self.project.path("bank.db")).expect("the bank");
         let count = |table: &str| -> i64 {
             bank.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).expect("a count")
         };
         assert_eq!((count("accounts"), count("secrets"), count("notes")), (1, 1, 0));
+        assert_eq!((count("patients"), count("patients WHERE name IN ('Ada', 's3same')")), (2, 2));
         for file in ["owned", "copy.db"] {
             assert!(!self.project.path(file).exists(), "`{file}` was made");
         }

@@ -25,7 +25,7 @@ static COURIER: LazyLock<PathBuf> = LazyLock::new(|| {
 
 /// What a site does with the n-th request, from 0.
 #[derive(Clone, Copy)]
-enum Answer {
+pub(crate) enum Answer {
     Hello,
     /// Closes the connection without a word.
     Close,
@@ -33,13 +33,13 @@ enum Answer {
     Hold,
 }
 
-struct Site {
-    port: u16,
+pub(crate) struct Site {
+    pub(crate) port: u16,
     asked: Arc<Mutex<Vec<String>>>,
 }
 
 impl Site {
-    fn start(answers: &'static [Answer]) -> Self {
+    pub(crate) fn start(answers: &'static [Answer]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port of loopback");
         let port = listener.local_addr().expect("it has an address").port();
         let asked = Arc::new(Mutex::new(Vec::new()));
@@ -64,7 +64,7 @@ impl Site {
         Self { port, asked }
     }
 
-    fn asked(&self) -> Vec<String> {
+    pub(crate) fn asked(&self) -> Vec<String> {
         self.asked.lock().expect("no test panics here").clone()
     }
 

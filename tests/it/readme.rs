@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use crate::harness::{Output, Project, binary, root};
+use crate::infrastructure;
 
 /// A word of an output with what differs from run to run taken out.
 fn plain(word: &str) -> String {
@@ -56,7 +57,7 @@ fn shown(readme: &str, name: &str) -> Vec<String> {
 /// Holds what a README shows against what was printed: line for line, but for `...`, which stands for any number of
 /// lines.
 #[track_caller]
-fn compare(readme: &str, name: &str, printed: &str) {
+pub(crate) fn compare(readme: &str, name: &str, printed: &str) {
     let real = lines(printed);
     let shown = shown(readme, name);
     let mut at = 0;
@@ -79,12 +80,12 @@ fn compare(readme: &str, name: &str, printed: &str) {
     }
 }
 
-fn readme(example: &str) -> String {
+pub(crate) fn readme(example: &str) -> String {
     std::fs::read_to_string(root().join("examples").join(example).join("README.md")).expect("the README")
 }
 
 /// What a command prints, as somebody or nobody.
-fn printed(project: &Project, args: &[&str], person: Option<&str>) -> String {
+pub(crate) fn printed(project: &Project, args: &[&str], person: Option<&str>) -> String {
     let mut command = project.command(args);
     command.env("USER", "you");
     if let Some(name) = person {
@@ -95,7 +96,7 @@ fn printed(project: &Project, args: &[&str], person: Option<&str>) -> String {
     output.stderr + &output.stdout
 }
 
-fn word(text: &str, start: &str, length: usize) -> String {
+pub(crate) fn word(text: &str, start: &str, length: usize) -> String {
     let found = text.split_whitespace().find(|word| word.starts_with(start) && word.len() == length);
     found.expect("the run names it").to_owned()
 }
@@ -132,6 +133,68 @@ fn the_readme_of_fraud_detection_shows_what_the_commands_print() {
 }
 
 #[test]
+fn the_readme_of_customer_service_shows_what_the_commands_print() {
+    let readme = readme("customer-service");
+    let project = Project::new("customer-service");
+    crate::service::copy_rest(&project);
+    std::fs::copy(root().join("examples/customer-service/setup.sh"), project.path("setup.sh"))
+        .expect("the example has it");
+    let mut setup = Command::new("sh");
+    setup.arg(project.path("setup.sh")).env("WFLO", binary("wflo")).env("SHOP_DATA", binary("shop-data"));
+    compare(&readme, "setup", &Output::of(&mut setup).expect_code(0).stdout);
+    assert_eq!(Output::of(&mut setup).expect_code(0).stdout, "", "it is safe to repeat");
+
+    let compare = |name: &str, args: &[&str], person| {
+        let text = printed(&project, args, person);
+        compare(&readme, name, &text);
+        text
+    };
+    let message = "message=Can I return shoes that I have worn once?";
+    let customer = "customer_email=ann@customer.example";
+    compare("question", &["run", "--input", message, "--input", customer], None);
+    compare("search", &["knowledge", "search", "help", "worn", "shoes"], None);
+    let message = "message=I want my money back for my order.";
+    let order = "order_id=large";
+    let run = compare("large", &["run", "--input", message, "--input", order, "--input", customer], None);
+    let (id, approval) = (word(&run, "01", 26), word(&run, "apr_", 20));
+    compare("approval", &["approvals", "show", &approval], None);
+    compare("tom", &["approve", &approval], Some("tom"));
+    compare("maria", &["approve", &approval], Some("maria"));
+    let folder = project.path("record-rating");
+    let interaction = format!("interaction={id}");
+    let mut rate = Command::new(binary("wflo"));
+    rate.arg("run").arg(folder).arg("--config").arg(project.path("wflo.toml"));
+    rate.args(["--input", &interaction, "--input", "rating=5"]).env("NO_COLOR", "1").env("USER", "you");
+    let rated = Output::of(&mut rate);
+    super::readme::compare(&readme, "rating", &(rated.stderr + &rated.stdout));
+}
+
+#[test]
+fn the_readme_of_infrastructure_automation_shows_what_the_commands_print() {
+    let readme = readme("infrastructure-automation");
+    let project = infrastructure::unapplied();
+    let mut setup = infrastructure::setup(&project);
+    compare(&readme, "setup", &Output::of(&mut setup).expect_code(0).stdout);
+    assert_eq!(Output::of(&mut setup).expect_code(0).stdout, "", "safe to repeat");
+
+    let compare = |name: &str, args: &[&str], person| {
+        let text = printed(&project, args, person);
+        compare(&readme, name, &text);
+        text
+    };
+    compare("check", &["check"], None);
+    compare("explain", &["check", "--explain", "apply_changes"], None);
+    let run = compare("run", &["run"], None);
+    let (id, approval) = (word(&run, "01", 26), word(&run, "apr_", 20));
+    compare("mallory", &["approve", &approval], Some("mallory"));
+    compare("sofia", &["approve", &approval, "--comment", "private at last"], Some("sofia"));
+    compare("sam", &["approve", &approval], Some("sam"));
+    compare("show", &["show", &id], None);
+    compare("rollback-plan", &["rollback", &id, "--dry-run"], None);
+    compare("rollback", &["rollback", &id], None);
+}
+
+#[test]
 fn the_readme_of_hello_shows_what_the_commands_print() {
     let readme = readme("hello");
     let project = Project::new("hello");
@@ -161,4 +224,29 @@ fn the_exit_codes_are_the_same_in_the_readme_and_the_help() {
     let (readme, help) = (codes(&readme), codes(&help));
     assert!(readme.len() >= 9, "{readme:?}");
     assert_eq!(readme, help);
+}
+
+#[test]
+fn the_readme_of_etl_pipeline_shows_what_the_commands_print() {
+    let readme = readme("etl-pipeline");
+    let source = crate::etl::Source::start(&[]);
+    let project = Project::new("etl-pipeline");
+    crate::etl::reach(&project, &source);
+    std::fs::copy(root().join("examples/etl-pipeline/setup.sh"), project.path("setup.sh"))
+        .expect("the example has it");
+    let mut setup = Command::new("sh");
+    setup.arg(project.path("setup.sh")).env("WFLO", binary("wflo")).env("ETL_DATA", binary("etl-data"));
+    compare(&readme, "setup", &Output::of(&mut setup).expect_code(0).stdout);
+    let compare = |name: &str, args: &[&str], person| {
+        let text = printed(&project, args, person);
+        compare(&readme, name, &text);
+        text
+    };
+    let run = compare("run", &["run"], None);
+    let (id, approval) = (word(&run, "01", 26), word(&run, "apr_", 20));
+    compare("artifacts", &["artifact", "list", &id], None);
+    compare("mallory", &["approve", &approval], Some("mallory"));
+    compare("dana", &["approve", &approval], Some("dana"));
+    compare("changes", &["show", &id, "--changes"], None);
+    compare("rollback", &["rollback", &id], None);
 }

@@ -16,6 +16,14 @@ fn nothing_is_lost_and_nothing_happens_twice_however_often_it_is_killed() {
     assert!(tortured.stderr.contains("runs checked"), "{}", tortured.stderr);
 }
 
+#[test]
+fn nor_on_postgresql() {
+    let args = ["--rounds", "6", "--database", "postgres"];
+    let tortured = Output::of(Command::new(binary("wflo-torture")).args(args));
+    assert_eq!(tortured.code, 0, "{}", tortured.stderr);
+    assert!(tortured.stderr.contains("runs checked"), "{}", tortured.stderr);
+}
+
 /// The chores, with a book to write into and somebody who decides: their name and token.
 fn chores() -> (Project, String) {
     let project = Project::workflow("chores");
@@ -58,9 +66,9 @@ fn a_damaged_state_folder_is_refused_with_a_way_out_and_left_as_it_is() {
         ("MARK", "emptied", empty, "no line `writes N`"),
         ("seal.key", "removed", remove, "seal.key"),
         ("seal.key", "emptied", empty, "64 hex digits"),
-        ("gen-0001/db", "removed", remove, "`gen-0001/db` is missing"),
-        ("gen-0001/db", "emptied", empty, "is damaged"),
-        ("gen-0001/db", "flipped", flip, "is damaged"),
+        ("gen-0001/log/00000001", "removed", remove, "`log/00000001` is missing"),
+        ("gen-0001/log/00000001", "emptied", empty, "is damaged"),
+        ("gen-0001/log/00000001", "flipped", flip, "is damaged"),
     ] {
         let path = project.path(".wflo").join(file);
         let whole = project.path("whole");
@@ -73,6 +81,11 @@ fn a_damaged_state_folder_is_refused_with_a_way_out_and_left_as_it_is() {
             assert!(stderr.contains(says) && stderr.contains("\nhint: "), "`{file}` {how}: {stderr}");
         }
         fs::copy(&whole, &path).expect("it is there");
+    }
+    // What only says again what the log says is made anew.
+    for damage in [remove, empty, flip] {
+        damage(&project.path(".wflo/gen-0001/index/db"));
+        project.wflo(&["show", &id(&run)]).expect_code(0);
     }
     let run = project.wflo_as("olga", &token, &["approve", &approval_of(&run), "--json"]).expect_code(0);
     assert_eq!(run.json()["status"], "succeeded", "what was restored goes on");

@@ -60,20 +60,30 @@ pub(crate) fn program_file(name: &str) -> PathBuf {
     root().join("tests/programs/target").join(TARGET).join("release").join(format!("{name}.wasm"))
 }
 
-/// The folders in a folder that hold a workflow.
+/// The folders in a folder that hold a workflow, and those in these: a workflow may have others beside it.
 fn workflows(folder: &str) -> Result<Vec<PathBuf>> {
     let folder = root().join(folder);
-    let reading = || format!("`{}`", folder.display());
     let mut found = Vec::new();
-    for entry in folder.read_dir().with_context(reading)? {
-        let path = entry.with_context(reading)?.path();
-        if path.join("workflow.toml").is_file() {
-            found.push(path);
-        }
+    for path in folders(&folder)?.into_iter().filter(|path| path.join("workflow.toml").is_file()) {
+        found.extend(folders(&path)?.into_iter().filter(|path| path.join("workflow.toml").is_file()));
+        found.push(path);
     }
     if found.is_empty() {
         bail!("there are no workflows in `{}`", folder.display());
     }
     found.sort();
+    Ok(found)
+}
+
+/// The folders in a folder.
+fn folders(folder: &Path) -> Result<Vec<PathBuf>> {
+    let reading = || format!("`{}`", folder.display());
+    let mut found = Vec::new();
+    for entry in folder.read_dir().with_context(reading)? {
+        let path = entry.with_context(reading)?.path();
+        if path.is_dir() {
+            found.push(path);
+        }
+    }
     Ok(found)
 }

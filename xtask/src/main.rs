@@ -6,7 +6,9 @@ mod browser;
 mod examples;
 mod fuzz;
 mod guests;
+mod postgres;
 mod sim;
+mod terraform;
 mod tool;
 mod torture;
 
@@ -26,8 +28,10 @@ usage: cargo xtask COMMAND
                 play what the READMEs of the examples show and print what happened; --doc writes examples/README.md,
                 --short leaves out what takes long
   guests        build every guest to a WebAssembly component
+  terraform     get the real terraform that the tests use
   sim           random workflows, faults and crashes in virtual time; [--seeds N] [--from S] [--seed S]
-  torture       kill wflo at random moments and check that nothing is lost; [--rounds N] [--seed S]
+  torture       kill wflo at random moments and check that nothing is lost;
+                [--rounds N] [--seed S] [--database sqlite|postgres]
   fuzz [TARGET] [--seconds N]
                 throw mutated input at what reads strangers' text, each target for a minute if N is not said
   bench [--json FILE] [--doc] [NAME]
@@ -45,6 +49,7 @@ fn main() -> ExitCode {
         ["bench", args @ ..] => bench::bench(args),
         ["examples", args @ ..] => examples::examples(args),
         ["fuzz", args @ ..] => fuzz::fuzz(args),
+        ["terraform"] => terraform::ready().map(|path| eprintln!("{}", path.display())),
         ["guests"] => wflo().and_then(|wflo| guests::build_all(&wflo)),
         ["help" | "--help" | "-h"] | [] => {
             eprintln!("{HELP}");
@@ -89,9 +94,11 @@ fn test(names: &[&str]) -> Result<()> {
         .loud()
         .run(cargo().args(["build", "--quiet", "--workspace", "--all-targets"]))?;
     guests::build_all(&tool::beside("wflo")?)?;
+    let postgres = postgres::start()?;
     let mut tests = cargo();
     tests.args(["test", "--workspace", "--no-fail-fast"]).args(names);
-    tests.envs(browser::ready());
+    tests.envs(browser::ready()).env("WFLO_TEST_TERRAFORM", terraform::ready()?);
+    tests.env(wflo_test_postgres::SOCKET, postgres.socket());
     let tested = Step::new("testing").loud().run(&mut tests);
     // A workspace of its own, as every guest is.
     let mut sdk = cargo();

@@ -22,6 +22,12 @@ wit_bindgen::generate!({
             import wflo:approval/gate@0.1.0;
             import wflo:approval/policy@0.1.0;
             import wflo:secret/secrets@0.1.0;
+            import wflo:notify/mail@0.1.0;
+            import wflo:notify/channel@0.1.0;
+            import wflo:knowledge/search@0.1.0;
+            import wflo:artifact/store@0.1.0;
+            import wflo:artifact/http@0.1.0;
+            import wflo:infra/terraform@0.1.0;
             import wasi:http/outgoing-handler@0.2.12;
             export wflo:step/handler@0.1.0;
         }
@@ -33,9 +39,13 @@ wit_bindgen::generate!({
         "../../wit/deps/http",
         "../../wit/step",
         "../../wit/approval",
+        "../../wit/artifact",
         "../../wit/db",
         "../../wit/llm",
         "../../wit/secret",
+        "../../wit/notify",
+        "../../wit/knowledge",
+        "../../wit/infra",
     ],
     world: "wflo:sdk/guest",
     additional_derives: [PartialEq],

@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::fmt;
 
-use crate::{db, http, llm};
+use crate::{artifact, db, http, llm, terraform};
 
 /// The result of a step, and of most functions in one.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -11,7 +11,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// Why a step did not succeed, and whether another attempt may help.
 ///
 /// Made from any error by `?`. Errors of this crate choose their own kind, [`llm::Error::kind`],
-/// [`db::Error::kind`] and [`http::Error::kind`]; every other error is [permanent](FailureKind::Permanent).
+/// [`db::Error::kind`], [`http::Error::kind`] and [`terraform::Error::kind`]; every other error is [permanent](FailureKind::Permanent).
 ///
 /// ```
 /// use wflo::FailureKind;
@@ -115,6 +115,12 @@ impl<E: std::error::Error + 'static> From<E> for Error {
             error.kind()
         } else if let Some(error) = any.downcast_ref::<http::Error>() {
             error.kind()
+        } else if let Some(crate::KnowledgeError::Unavailable(_)) = any.downcast_ref() {
+            FailureKind::Retryable
+        } else if let Some(error) = any.downcast_ref::<artifact::Error>() {
+            error.kind()
+        } else if let Some(error) = any.downcast_ref::<terraform::Error>() {
+            error.kind()
         } else {
             FailureKind::Permanent
         };
@@ -158,6 +164,8 @@ mod tests {
         assert_eq!(through(db::Error::AccessDenied("accounts".into())).kind(), FailureKind::Permanent);
         assert_eq!(through(http::Error::Unavailable).kind(), FailureKind::Retryable);
         assert_eq!(through(http::Error::AccessDenied("https://x/".into())).kind(), FailureKind::Permanent);
+        assert_eq!(through(terraform::Error::Stale("plan again".into())).kind(), FailureKind::Retryable);
+        assert_eq!(through(terraform::Error::Failed("no".into())).kind(), FailureKind::Permanent);
         assert_eq!(through(std::fmt::Error).kind(), FailureKind::Permanent);
     }
 

@@ -54,6 +54,7 @@
 extern crate self as wflo;
 
 mod approval;
+pub mod artifact;
 #[doc(hidden)]
 pub mod bindings;
 mod context;
@@ -62,14 +63,23 @@ mod error;
 mod fact;
 mod handler;
 pub mod http;
+mod knowledge;
 pub mod llm;
 pub mod log;
+pub mod mail;
+mod notify;
+mod publish;
 mod schema;
 mod secret;
+pub mod terraform;
 
+pub use artifact::Artifact;
 pub use approval::{Ask, AskError, Decision, DecisionStatus, Vote};
 pub use context::{Context, ContextError, Undo};
 pub use fact::{FactError, Verdict, fact};
+pub use knowledge::{Knowledge, KnowledgeError, Passage, knowledge};
+pub use notify::notify;
+pub use publish::publish;
 #[doc(no_inline)]
 pub use schemars::{self, JsonSchema};
 pub use secret::{Secret, SecretError, secret};
@@ -80,6 +90,7 @@ pub use serde_json::{self, Value, json};
 pub use wflo_sdk_macros::{data, step};
 
 pub use db::db;
+pub use terraform::terraform;
 pub use error::{Error, FailureKind, Result, permanent, redo, retryable};
 
 /// Everything a file of steps usually names.
@@ -90,7 +101,8 @@ pub use error::{Error, FailureKind, Result, permanent, redo, retryable};
 /// ```
 pub mod prelude {
     pub use crate::db::db;
-    pub use crate::{Context, http, llm, params};
+    pub use crate::terraform::terraform;
+    pub use crate::{Context, http, llm, mail, params};
     pub use serde_json::{Value, json};
 }
 

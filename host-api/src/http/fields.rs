@@ -37,7 +37,7 @@ impl Fields {
         self.entries.iter().filter(same).map(|(_, value)| value)
     }
 
-    fn append(&mut self, name: &str, value: Vec<u8>) -> Result<(), HeaderError> {
+    pub(super) fn append(&mut self, name: &str, value: Vec<u8>) -> Result<(), HeaderError> {
         let name = self.writable(name)?;
         // RFC 9110, section 5.5: visible characters, blanks between them, and bytes beyond ASCII. A line end
         // would begin another header.

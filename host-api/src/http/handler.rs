@@ -13,8 +13,8 @@ use crate::bindings::wasi::http::types::{self, ErrorCode};
 use crate::link::unexpected;
 use crate::{Gate, LogLevel, LogLine};
 
-const INTERFACE: &str = "wasi:http/outgoing-handler";
-const FUNCTION: &str = "handle";
+pub(super) const INTERFACE: &str = "wasi:http/outgoing-handler";
+pub(super) const FUNCTION: &str = "handle";
 
 impl outgoing_handler::Host for HttpView<'_> {
     async fn handle(
@@ -65,7 +65,7 @@ impl types::Host for HttpView<'_> {
 
 impl HttpView<'_> {
     /// The gate, or the trap of a guest that calls its host while it describes itself.
-    fn gate(&mut self) -> wasmtime::Result<&mut dyn Gate> {
+    pub(super) fn gate(&mut self) -> wasmtime::Result<&mut dyn Gate> {
         match &mut self.gate {
             Some(gate) => Ok(&mut **gate),
             None => {
@@ -104,7 +104,7 @@ impl HttpView<'_> {
     }
 }
 
-fn call_of(request: &HttpRequest) -> Call {
+pub(super) fn call_of(request: &HttpRequest) -> Call {
     let args = serde_json::to_value(request).expect("a request is JSON: its keys are text");
     Call::new(INTERFACE, FUNCTION, args)
 }

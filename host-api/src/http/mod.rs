@@ -19,6 +19,7 @@
 )]
 
 mod body;
+mod client;
 mod fields;
 mod handler;
 mod request;
@@ -28,6 +29,7 @@ mod served;
 use wasmtime::component::{HasData, Linker, ResourceTable};
 
 use crate::bindings::wasi::http::{outgoing_handler, types};
+use crate::bindings::wflo::http::client as in_one_call;
 use crate::{Gate, HostView};
 
 pub use body::OutgoingBody;
@@ -54,5 +56,6 @@ impl HasData for HasHttp {
 
 pub(crate) fn add_to_linker<T: HostView + Send + 'static>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
     types::add_to_linker::<T, HasHttp>(linker, T::http)?;
-    outgoing_handler::add_to_linker::<T, HasHttp>(linker, T::http)
+    outgoing_handler::add_to_linker::<T, HasHttp>(linker, T::http)?;
+    in_one_call::add_to_linker::<T, HasHttp>(linker, T::http)
 }

@@ -50,7 +50,26 @@ impl Exchange {
     }
 }
 
+impl RequestOptions {
+    /// Those of a client that says no more than how long the answer may take to begin.
+    pub(super) fn first_byte(ms: Option<u32>) -> Self {
+        Self { first_byte: ms.map(|ms| u64::from(ms) * 1_000_000), ..Self::default() }
+    }
+}
+
 impl OutgoingRequest {
+    /// A request without a body, of the parts of its address.
+    pub(super) fn of_parts(method: &str, scheme: &str, authority: &str, path: &str, headers: Fields) -> Self {
+        Self {
+            method: Method::Other(method.to_owned()),
+            scheme: Some(Scheme::Other(scheme.to_ascii_lowercase())),
+            authority: Some(authority.to_owned()),
+            path_with_query: Some(path.to_owned()),
+            headers,
+            body: None,
+        }
+    }
+
     /// The request without its body, in the form that the gate judges.
     pub(super) fn exchange(&self, options: RequestOptions) -> Result<Exchange, ErrorCode> {
         let method = method(&self.method).ok_or(ErrorCode::HttpRequestMethodInvalid)?;

@@ -1,5 +1,5 @@
-//! The real outside: models over HTTP or from tape, SQLite, HTTP, mail, channels to people, the system's clock and
-//! randomness.
+//! The real outside: models over HTTP or from tape, SQLite, HTTP, knowledge bases, mail, channels to people, terraform, the
+//! system's clock and randomness.
 //!
 //! Everything here implements a trait of [`wflo_ports`] and is called from the runtime's gate only: by then
 //! the call is authorised, priced, approved and journaled. The runtime holds the implementations as
@@ -9,9 +9,11 @@ mod causes;
 pub mod db;
 pub mod files;
 pub mod http;
+pub mod knowledge;
 pub mod llm;
 pub mod mail;
 pub mod notify;
 mod system;
+pub mod terraform;
 
 pub use system::{SystemClock, SystemEntropy};

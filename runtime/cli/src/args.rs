@@ -7,7 +7,10 @@ use serde::Deserialize as _;
 use serde::de::IntoDeserializer as _;
 use serde::de::value::{Error as ValueError, StrDeserializer};
 use wflo::{About, RunStatus};
-use wflo_model::{ApprovalId, GroupName, PicoUsd, PrincipalName, Role, RunId, StepName, Timestamp};
+use wflo_model::{
+    ApprovalId, ArtifactName, GroupName, Label, PicoUsd, PrincipalName, Role, RunId, StepName, Timestamp,
+    WorkflowName,
+};
 
 const CODES: &str = "\
 Exit codes:
@@ -56,10 +59,29 @@ pub(crate) struct Global {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Compile the steps to a component.
+    /// Make a project that builds and runs as it is, and has a test.
+    New {
+        /// The name of the workflow, and of the folder that is made for it.
+        name: WorkflowName,
+        /// What its steps are written in.
+        #[arg(long, value_enum, default_value = "rust")]
+        lang: Lang,
+        /// The folder `guest-sdk` of a checkout whose SDK the steps are to use, in the place of the published one. A
+        /// command that was built from a checkout that is still there uses that.
+        #[arg(long, value_name = "DIR")]
+        sdk_path: Option<PathBuf>,
+    },
+    /// Compile the steps to a component with the tools of their language.
     Build {
         /// The workflow's folder.
         folder: Option<PathBuf>,
+        /// The folder of the steps, seen from the workflow's: Rust has a `Cargo.toml` there, JavaScript and TypeScript
+        /// a `package.json`, Python a `requirements.txt`. By default `steps`, else the workflow's own.
+        #[arg(long, value_name = "DIR")]
+        steps: Option<PathBuf>,
+        /// First get the tools and libraries that the steps name, by the package manager of their language.
+        #[arg(long)]
+        install: bool,
     },
     /// Check everything that can be known without running.
     Check {
@@ -197,6 +219,16 @@ pub(crate) enum Command {
         #[arg(long)]
         retry: bool,
     },
+    /// Search folders of documents as steps do.
+    Knowledge {
+        #[command(subcommand)]
+        command: Knowledge,
+    },
+    /// List what the steps of a run made and handed on by reference, and get it.
+    Artifact {
+        #[command(subcommand)]
+        command: Artifact,
+    },
     /// Manage the people kept in the store.
     Identity {
         #[command(subcommand)]
@@ -212,6 +244,11 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: Audit,
     },
+    /// Make databases ready.
+    Db {
+        #[command(subcommand)]
+        command: Db,
+    },
     /// Compile a component from standard input to native code on standard output, within limits: what a command that
     /// needs the code starts.
     #[command(name = COMPILE, hide = true)]
@@ -225,6 +262,15 @@ pub(crate) enum Command {
         #[arg(default_value = "fraud-detection")]
         folder: PathBuf,
     },
+}
+
+/// What steps are written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Lang {
+    Rust,
+    Js,
+    Ts,
+    Python,
 }
 
 /// A run to start.
@@ -256,6 +302,21 @@ pub(crate) enum Policy {
         /// An input: text, or JSON where the input is not text.
         #[arg(long, value_name = "NAME=VALUE")]
         input: Vec<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Knowledge {
+    /// Show the passages that fit a question best.
+    Search {
+        /// The knowledge base, by its label in `wflo.toml`.
+        label: Label,
+        /// Words.
+        #[arg(required = true, num_args = 1..)]
+        query: Vec<String>,
+        /// How many passages at most.
+        #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=50))]
+        top: u32,
     },
 }
 
@@ -325,6 +386,30 @@ pub(crate) struct Vote {
     /// Leave it to `wflo resume` to let the run go on.
     #[arg(long)]
     pub(crate) no_resume: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Artifact {
+    /// List the artifacts of a run.
+    List {
+        /// The run.
+        run: RunId,
+    },
+    /// Write an artifact to standard output, or to a file.
+    Get {
+        /// The run.
+        run: RunId,
+        /// The step that made it.
+        step: StepName,
+        /// Its name.
+        name: ArtifactName,
+        /// The item that made it, where the step fans out; counted from 0.
+        #[arg(long, value_name = "N")]
+        item: Option<u32>,
+        /// Where to; standard output by default.
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -420,6 +505,20 @@ pub(crate) enum Audit {
         /// A checkpoint that was kept elsewhere: nothing under it was rewritten, or this says so.
         #[arg(long, value_name = "FILE")]
         checkpoint: Vec<PathBuf>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Db {
+    /// Make a PostgreSQL database ready for the steps of the workflow: once, and again when their grants have changed.
+    ///
+    /// It is the owner's to do: by the address in `WFLO_OWNER_URL`, or with what `--print` prints.
+    Prepare {
+        /// The database, as `wflo.toml` labels it.
+        label: Label,
+        /// Only print the statements.
+        #[arg(long)]
+        print: bool,
     },
 }
 

@@ -153,6 +153,9 @@ impl From<RuntimeError> for Failure {
             ),
             RuntimeError::NotUnknown { .. } => Self::new(Code::NotFound, &error)
                 .hint("`wflo show RUN` says which calls are unknown, with their numbers"),
+            RuntimeError::NoSuchArtifact { .. } => {
+                Self::new(Code::NotFound, &error).hint("`wflo artifact list RUN` lists those there are")
+            }
             RuntimeError::NoSuchApproval { .. } => {
                 Self::new(Code::NotFound, &error).hint("`wflo approvals` lists those that are open")
             }

@@ -5,6 +5,7 @@ mod build;
 mod changes;
 mod command;
 mod failure;
+mod new;
 mod progress;
 mod project;
 mod session;

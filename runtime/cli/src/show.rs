@@ -165,6 +165,7 @@ fn about(it: &ApprovalView) -> String {
     match (unit(it.step.as_ref(), it.item), it.at) {
         (Some(unit), _) => unit,
         (None, wflo::GateAt::TopUp) => "more money".to_owned(),
+        (None, wflo::GateAt::Rollback) => "rollback".to_owned(),
         (None, _) => "start".to_owned(),
     }
 }
@@ -200,9 +201,20 @@ pub(crate) fn approval(it: &ApprovalView, colors: bool) -> String {
         // They have been told.
         shows.as_object_mut().map(|shows| shows.remove("changes"));
     }
+    if let Some(planned) = planned(&mut shows) {
+        let _ = writeln!(text, "\nwhat terraform has planned:\n{planned}");
+    }
     let shows = serde_json::to_string_pretty(&shows).unwrap_or_default();
     let _ = writeln!(text, "\nwhat would be done:\n{shows}");
     text
+}
+
+/// The plan of terraform that is decided on, as terraform shows it; it is taken out of the rest.
+fn planned(shows: &mut serde_json::Value) -> Option<String> {
+    let call = shows.get_mut("call").filter(|call| call["interface"] == "wflo:infra/terraform")?;
+    let text = call.get_mut("args")?.as_object_mut()?.remove("text")?;
+    let lines = text.as_str()?.lines().map(|line| format!("  {}", tame(line)).trim_end().to_owned());
+    Some(lines.collect::<Vec<_>>().join("\n"))
 }
 
 /// What runs cost.

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use wflo::{ChangesView, RollbackView};
-use wflo_engine::RollbackPlan;
+use wflo_engine::{Reapplied, RollbackPlan};
 use wflo_model::{ChangeSet, Conflict, RowChange, SqlValue, StepName, TableChange};
 
 use crate::terminal::{self, tame};
@@ -16,10 +16,14 @@ pub(crate) fn of_run(views: &[ChangesView], colors: bool) -> String {
     let mut text = String::new();
     for view in views {
         let name = unit(&view.step, view.item);
-        let (database, rows) = (&view.database, count(view.changes.row_count() as u64, "row"));
+        let in_bulk = view.inserted.as_ref().map_or(0, wflo_model::Inserted::row_count);
+        let (database, rows) = (&view.database, count(view.changes.row_count() as u64 + in_bulk, "row"));
         let whether = if view.committed { "" } else { ", about to commit" };
         let _ = writeln!(text, "{name}  database `{database}`  {rows}{whether}");
         text.push_str(&set(&view.changes, colors));
+        for (table, rows) in view.inserted.iter().flat_map(|inserted| &inserted.tables) {
+            let _ = writeln!(text, "  {}\n    {} inserted in bulk", tame(table), count(*rows, "row"));
+        }
         text.push('\n');
     }
     text.trim_end().to_owned()
@@ -80,6 +84,15 @@ pub(crate) fn plan(plan: &RollbackPlan) -> String {
                 writeln!(text, "undo        {}: {rows} in database `{database}`", unit(&it.step, it.item));
         }
     }
+    for it in &plan.reapply {
+        let _ = writeln!(
+            text,
+            "reapply     {}: what terraform folder `{}` had before{}",
+            unit(&it.step, it.item),
+            it.terraform,
+            maybe(it.certain)
+        );
+    }
     for it in &plan.left {
         let _ = writeln!(
             text,
@@ -106,7 +119,7 @@ pub(crate) fn rolled_back(view: &RollbackView, colors: bool) -> String {
         let _ = writeln!(text, "  compensate  {}  {status}{error}", unit(&it.step, it.item));
     }
     for it in &view.undone {
-        let (rows, left) = (count(it.rows, "row"), it.conflicts.len() as u64);
+        let (rows, left) = (count(it.rows, "row"), it.conflicts.len() as u64 + it.more_conflicts);
         let left = if left > 0 { format!(", {} left", count(left, "row")) } else { String::new() };
         let _ = writeln!(
             text,
@@ -117,6 +130,23 @@ pub(crate) fn rolled_back(view: &RollbackView, colors: bool) -> String {
         for conflict in &it.conflicts {
             let _ = writeln!(text, "    {}", left_row(conflict));
         }
+        if it.more_conflicts > 0 {
+            let _ = writeln!(text, "    and {} more", count(it.more_conflicts, "row"));
+        }
+    }
+    for it in &view.reapplied {
+        let what = match &it.came_to {
+            Some(Reapplied::Done) => "as it was before".to_owned(),
+            Some(Reapplied::Left { why }) => format!("left as it is: {}", tame(why)),
+            Some(Reapplied::Failed { why }) => format!("failed: {}", tame(why)),
+            _ => "not yet".to_owned(),
+        };
+        let _ = writeln!(
+            text,
+            "  reapply     {}  terraform folder `{}` {what}",
+            unit(&it.step, it.item),
+            it.terraform
+        );
     }
     for (database, why) in &view.failed {
         let _ = writeln!(text, "  failed      database `{database}`: {}", tame(why));
@@ -148,6 +178,8 @@ fn left_row(conflict: &Conflict) -> String {
                 }
             }
         }
+        // Of what was inserted in bulk, only a digest is known.
+        (Some(_), None, None) => text.push_str("; the step had inserted it"),
         _ => {
             let _ = write!(text, "; it is {}, the step left it {}", there(found), there(expected));
         }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use wflo_engine::policy::{Because, Firing};
-use wflo_engine::{AttemptEnd, Event, Recorded, Resolution};
+use wflo_engine::{AttemptEnd, Event, Reapplied, Recorded, Resolution};
 use wflo_model::Call;
 
 /// What happened, in one line.
@@ -32,7 +32,7 @@ fn what(recorded: &Recorded) -> String {
             let comment = comment.as_ref().map(|text| format!(": {text}")).unwrap_or_default();
             format!("{by} changes what {approval} is about{comment}")
         }
-        Event::RunPermitted { consumes: Some(id) } => format!("the run begins, as {id} permits"),
+        Event::RunPermitted { consumes: Some(id) } => format!("the run goes on, as {id} permits"),
         Event::RunPermitted { consumes: None } => "the run goes on in spite of that".to_owned(),
         Event::BudgetAlert { percent, settled_usd, limit_usd, .. } => {
             format!("{percent}% of the budget is spent: {settled_usd} of {limit_usd} USD")
@@ -63,6 +63,12 @@ fn what(recorded: &Recorded) -> String {
         Event::Returned(wflo_engine::Returned { reported: Some(reported), .. }) => {
             format!("reports a cost of {} USD, {}: {}", reported.usd, reported.kind, short(&reported.note))
         }
+        Event::Returned(wflo_engine::Returned { queued: Some(_), call: Some(asked), performed, .. }) => {
+            queued(performed.as_ref().unwrap_or(asked))
+        }
+        Event::Returned(wflo_engine::Returned { artifact: Some(made), .. }) => {
+            format!("makes artifact {}, {} bytes", made.artifact, made.bytes)
+        }
         Event::Returned(returned) => {
             let name = returned.call.as_ref().map_or_else(|| "it".to_owned(), call);
             let cost = returned.spend.as_ref().map_or_else(String::new, |spend| {
@@ -78,8 +84,9 @@ fn what(recorded: &Recorded) -> String {
         Event::Abandoned { cost, .. } => format!("a call was cut off; {cost} USD charged for it"),
         Event::Denied { call: denied, error, .. } => format!("denied {}: {error}", call(denied)),
         Event::Logged { level, message, .. } => format!("[{level}] {message}"),
-        Event::Committing { databases, changes, .. } => {
-            let rows = |label| match changes.get(label).map(wflo_model::ChangeSet::row_count) {
+        Event::Committing { databases, changes, inserted, .. } => {
+            let in_bulk = |label| inserted.get(label).map_or(0, wflo_model::Inserted::row_count);
+            let rows = |label| match changes.get(label).map(|it| it.row_count() as u64 + in_bulk(label)) {
                 Some(1) => " (1 row changed)".to_owned(),
                 Some(rows) => format!(" ({rows} rows changed)"),
                 None => String::new(),
@@ -96,7 +103,7 @@ fn what(recorded: &Recorded) -> String {
         Event::RollbackPlanned { plan } => format!(
             "to compensate: {}, to undo: {}, to stay: {}",
             plan.compensate.len(),
-            plan.undo.len(),
+            plan.undo.len() + plan.reapply.len(),
             plan.left.len()
         ),
         Event::Undoing { database, steps } => {
@@ -106,6 +113,14 @@ fn what(recorded: &Recorded) -> String {
         }
         Event::Undone { database, error: None } => format!("{database} is undone"),
         Event::Undone { database, error: Some(error) } => format!("{database} cannot be undone: {error}"),
+        Event::Reapplied { terraform, came_to, .. } => match came_to {
+            Reapplied::Done => format!("what {terraform} had before is applied again"),
+            Reapplied::Left { why } => format!("{terraform} is left as it is: {why}"),
+            Reapplied::Failed { why } => {
+                format!("what {terraform} had before cannot be applied again: {why}")
+            }
+            other => format!("{terraform}: {other:?}"),
+        },
         Event::RollbackEnded { status } => format!("{status}"),
         Event::AttemptEnded { end, ms, .. } => match end {
             AttemptEnd::Succeeded { .. } => format!("succeeded after {ms} ms"),
@@ -124,10 +139,10 @@ fn what(recorded: &Recorded) -> String {
             let consumes = consumes.map(|id| format!(", as {id} permits")).unwrap_or_default();
             format!("fans out over {} items{consumes}", items.len())
         }
-        Event::Inherited { output: Some(output) } => {
+        Event::Inherited { output: Some(output), .. } => {
             format!("has its output from the parent: {}", shape(output))
         }
-        Event::Inherited { output: None } => "was left out in the parent".to_owned(),
+        Event::Inherited { output: None, .. } => "was left out in the parent".to_owned(),
         Event::Superseded { by } => format!("run {by} goes on in its place"),
         Event::Joined => "all items have ended".to_owned(),
         Event::TimerFired => "its time has come".to_owned(),
@@ -143,6 +158,19 @@ fn what(recorded: &Recorded) -> String {
         Event::RunEnded { status, error: None } => format!("the run {status}"),
         Event::RunEnded { status, error: Some(error) } => format!("the run {status}: {error}"),
         other => format!("{other:?}"),
+    }
+}
+
+/// A message that leaves when the step has succeeded.
+fn queued(call: &Call) -> String {
+    let args = &call.args;
+    let text = |name: &str| short(args[name].as_str().unwrap_or_default());
+    match args["to"].as_array() {
+        Some(to) => {
+            let to: Vec<_> = to.iter().filter_map(Value::as_str).collect();
+            format!("queues mail to {}: {}", short(&to.join(", ")), text("subject"))
+        }
+        None => format!("queues a message to {}: {}", text("address"), text("title")),
     }
 }
 
@@ -164,22 +192,54 @@ fn call(call: &Call) -> String {
     let most = match (args["db"].as_str(), args["sql"].as_str(), args["model"].as_str()) {
         (Some(db), Some(sql), _) => format!(" on {db}: {}", short(sql)),
         (_, _, Some(model)) => format!(" with {model}"),
+        _ if call.interface == "wflo:knowledge/search" => {
+            let text = |name: &str| short(args[name].as_str().unwrap_or_default());
+            format!(" of {}: {}", text("knowledge"), text("query"))
+        }
         _ => match (args["db"].as_str(), args["statement"].as_str(), args["name"].as_str()) {
             (Some(db), Some(statement), _) => format!(" of {statement} on {db}"),
             (_, _, Some(name)) if call.function == "fact" => {
                 format!(" {name} = {}", short(&args["value"].to_string()))
             }
-            _ => String::new(),
+            _ => match (args["terraform"].as_str(), args["adds"].as_u64()) {
+                (Some(folder), Some(_)) => format!(" on {folder}: {}", counts(args)),
+                (Some(folder), None) => format!(" on {folder}"),
+                _ => String::new(),
+            },
         },
     };
     format!("{call}{most}")
 }
 
+/// What a plan of terraform counts.
+fn counts(plan: &Value) -> String {
+    let outputs = plan["outputs"].as_u64().or_else(|| Some(plan["outputs"].as_array()?.len() as u64));
+    format!(
+        "{} to add, {} to change, {} to destroy, {} outputs to change",
+        plan["adds"],
+        plan["changes"],
+        plan["destroys"],
+        outputs.unwrap_or_default()
+    )
+}
+
 fn shape(value: &Value) -> String {
+    if value["adds"].is_u64() {
+        return counts(value);
+    }
+    if value["plan"]["adds"].is_u64() {
+        return counts(&value["plan"]);
+    }
+    if let (Some(serial), Some(resources)) = (value["serial"].as_u64(), value["resources"].as_array()) {
+        return format!("serial {serial}, {} resources", resources.len());
+    }
     match (value["rows"].as_array(), value["changed"].as_u64(), value["text"].as_str()) {
         (Some(rows), _, _) => format!("{} rows", rows.len()),
         (_, Some(changed), _) => format!("{changed} changed"),
         (_, _, Some(text)) => short(text),
+        _ if value.as_array().is_some_and(|all| all.iter().all(|it| it["source"].is_string())) => {
+            format!("{} passages", value.as_array().map_or(0, Vec::len))
+        }
         _ => short(&value.to_string()),
     }
 }

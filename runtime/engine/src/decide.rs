@@ -33,6 +33,11 @@ pub enum Command {
         /// The database.
         database: Label,
     },
+    /// Apply the configuration again that the run found in a terraform folder.
+    Reapply {
+        /// The folder.
+        terraform: Label,
+    },
 }
 
 /// Most items of a step that run at the same time where the manifest does not say.
@@ -56,7 +61,7 @@ pub fn decide(run: &RunId, plan: &Plan, state: &RunState, now: Timestamp) -> Vec
         return vec![Command::Append(due)];
     }
     if let Some(rollback) = state.rolling_back() {
-        return crate::rollback::decide(plan, state, rollback, now);
+        return crate::rollback::decide(run, plan, state, rollback, now);
     }
     if let Some(alert) = budget_alert(plan, state) {
         return vec![Command::Append(vec![alert])];

@@ -6,12 +6,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use wflo_manifest::ApprovalRule;
 use wflo_model::{
-    ApprovalId, Call, CallError, CallResult, ChangeSet, Digest, Failure, Fault, GroupName, Label, PicoUsd,
-    PrincipalName, RunId, StepName, Timestamp,
+    ApprovalId, Artifact, Call, CallError, CallResult, ChangeSet, Digest, Failure, Fault, GroupName,
+    Inserted, Label, PicoUsd, PrincipalName, RunId, StepName, Timestamp,
 };
 
-use crate::Spend;
-use crate::rollback::{RollbackPlan, StepUndone};
+use crate::rollback::{Reapplied, RollbackPlan, StepUndone};
+use crate::{Spend, UnitId};
 
 /// What happened. The JSON of this type is the body of a journal record.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -40,6 +40,9 @@ pub enum Event {
     Inherited {
         /// Its output; none for one that was left out.
         output: Option<Value>,
+        /// The artifacts it has made; each says which run keeps it.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        artifacts: Vec<InheritedArtifact>,
     },
     /// A fork goes on in the place of this run. Nothing happens to it any more.
     Superseded {
@@ -192,6 +195,9 @@ pub enum Event {
         /// The rows that change, by database, where they are kept.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         changes: BTreeMap<Label, ChangeSet>,
+        /// The rows that were inserted in bulk, by database, where they are kept: they are not among the changes.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        inserted: BTreeMap<Label, Inserted>,
         /// Fuel used, as the attempt's end will say.
         fuel: u64,
         /// Peak of its memory, in bytes.
@@ -288,7 +294,7 @@ pub enum Event {
         /// What they wrote.
         comment: Option<String>,
     },
-    /// A run that policies had people asked about goes on.
+    /// A run that people were asked about goes on: it begins, or is rolled back.
     RunPermitted {
         /// The approval that permits it; none where it goes on in spite of a rejection.
         consumes: Option<ApprovalId>,
@@ -311,6 +317,15 @@ pub enum Event {
         amount: PicoUsd,
         /// The approval that permits it.
         consumes: ApprovalId,
+    },
+    /// A terraform folder is done with in a rollback: an earlier configuration is applied again, or is not to be.
+    Reapplied {
+        /// The folder.
+        terraform: Label,
+        /// The steps and items that had applied something there.
+        units: Vec<UnitId>,
+        /// What came of it.
+        came_to: Reapplied,
     },
 }
 
@@ -362,6 +377,24 @@ pub struct Returned {
     /// A cost that the step reported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reported: Option<Reported>,
+    /// Where the message goes that this call has queued, once the step or item has succeeded: the address of a channel,
+    /// or [`MAIL`](crate::MAIL).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queued: Option<String>,
+    /// The artifact that the call has made: seen by others from the end of the attempt on, if that succeeds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artifact: Option<Artifact>,
+}
+
+/// An artifact that a fork has from its parent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InheritedArtifact {
+    /// The item that made it, where its step fans out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub item: Option<u32>,
+    /// What it is.
+    #[serde(flatten)]
+    pub artifact: Artifact,
 }
 
 /// A column and the digest of the value it had to have.
@@ -419,6 +452,8 @@ pub enum GateAt {
     Run,
     /// More money for the run.
     TopUp,
+    /// A rollback of the run.
+    Rollback,
 }
 
 impl GateAt {
@@ -455,8 +490,15 @@ impl GatedCall {
         self.performed.as_ref().unwrap_or(&self.asked)
     }
 
+    /// The interface through which a guest returns its output.
+    const OUTPUT: &str = "wflo:step/handler";
     /// The interfaces through which a guest claims facts, and returns its output.
-    const CLAIMS: [&str; 2] = ["wflo:approval/policy", "wflo:step/handler"];
+    const CLAIMS: [&str; 2] = ["wflo:approval/policy", Self::OUTPUT];
+
+    /// Whether what was asked for is that an output stand.
+    pub(crate) fn is_output(asked: &Call) -> bool {
+        asked.interface == Self::OUTPUT
+    }
 
     /// Whether it is a claim of the guest, which has no effect of its own: a fact, or its output.
     #[must_use]

@@ -41,6 +41,7 @@ pub enum EventKind {
     Undoing = 42,
     Undone = 43,
     RollbackEnded = 44,
+    Reapplied = 45,
 }
 
 impl Event {
@@ -81,6 +82,7 @@ impl Event {
             Self::Undoing { .. } => EventKind::Undoing,
             Self::Undone { .. } => EventKind::Undone,
             Self::RollbackEnded { .. } => EventKind::RollbackEnded,
+            Self::Reapplied { .. } => EventKind::Reapplied,
         }
     }
 

@@ -175,10 +175,14 @@ impl Ledger {
     }
 
     /// What a call may hold there at most, and the account that leaves no more: of the run, the step and the item.
+    ///
+    /// `reserve` of the run's money is kept for what undoes steps: only a compensator may hold it.
     #[must_use]
-    pub fn tightest(&self, place: &Place, step: &PlanStep) -> (PicoUsd, Account) {
+    pub fn tightest(&self, place: &Place, step: &PlanStep, reserve: PicoUsd) -> (PicoUsd, Account) {
+        let compensates = place.step.as_ref().is_some_and(|step| step.compensates().is_some());
+        let reserve = if compensates { PicoUsd::ZERO } else { reserve };
         let limit = |account: &Account| match account {
-            Account::Run => self.limit,
+            Account::Run => self.limit.map(|limit| limit - reserve),
             Account::Step(_) => step.budget,
             Account::Item(..) => step.item_budget,
         };
@@ -317,7 +321,7 @@ mod tests {
         let item = |item| Place { item: Some(item), ..Place::step(&step.name) };
         let mut ledger = Ledger::new(Some(usd("2.5")));
         let tightest = |ledger: &Ledger, at| {
-            let (left, account) = ledger.tightest(&item(at), &step);
+            let (left, account) = ledger.tightest(&item(at), &step, PicoUsd::ZERO);
             (left.to_string(), account.to_string())
         };
         assert_eq!(tightest(&ledger, 0), ("1".into(), "item 0 of step `a`".into()));
@@ -332,6 +336,21 @@ mod tests {
         ledger.top_up(usd("3"), &[item(0), item(0)]);
         assert_eq!(tightest(&ledger, 0).0, "3.1");
         assert_eq!((ledger.left(), tightest(&ledger, 1).0.as_str()), (usd("4.1"), "0.5"));
+    }
+
+    #[test]
+    fn what_is_kept_for_undoing_is_for_compensators_alone() {
+        let step = PlanStep::new("a".parse().unwrap(), Digest::ZERO);
+        let mut ledger = Ledger::new(Some(usd("2")));
+        let forward = Place::step(&step.name);
+        let undoing = Place::step(&step.name.compensator(None).unwrap());
+        let left = |ledger: &Ledger, place: &Place| ledger.tightest(place, &step, usd("0.5")).0;
+        assert_eq!((left(&ledger, &forward), left(&ledger, &undoing)), (usd("1.5"), usd("2")));
+        ledger.hold(1, usd("1.5"), &forward, NOW);
+        assert_eq!((left(&ledger, &forward), left(&ledger, &undoing)), (usd("0"), usd("0.5")));
+        ledger.settle(&forward, NOW, Some(1), usd("1.5"), None);
+        ledger.hold(2, usd("0.5"), &undoing, NOW);
+        assert_eq!((ledger.left(), left(&ledger, &undoing)), (usd("0"), usd("0")));
     }
 
     #[test]

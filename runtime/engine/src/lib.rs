@@ -25,16 +25,19 @@ pub use alert::budget_alert;
 pub use approval::{Approval, ApprovalState, Ballot, Edit, Permitted, VoteRefused, Voter, cast, edit};
 pub use decide::{Command, decide, next_due};
 pub use event::{
-    AttemptEnd, CallClass, Event, Filter, Forked, GateAt, GatedCall, Outcome, ParkReason, Reported,
-    Resolution, Returned, Subject, Transcript, Verdict,
+    AttemptEnd, CallClass, Event, Filter, Forked, GateAt, GatedCall, InheritedArtifact, Outcome, ParkReason,
+    Reported, Resolution, Returned, Subject, Transcript, Verdict,
 };
 pub use kind::{EventKind, UnknownKind};
 pub use ledger::{Account, Day, Ledger, Quote, Refusal, Spend, Sums, Tokens, Totals};
-pub use notice::{About, Notice, Notices};
+pub use notice::{About, MAIL, Notice, Notices};
 pub use permit::scope;
 pub use place::{Place, Recorded, UnitId};
 pub use retry::{backoff, retry_at};
-pub use rollback::{Compensation, LeftEffect, Rollback, RollbackPlan, StepUndone, UndoWrites, plan_rollback};
+pub use rollback::{
+    Compensation, LeftEffect, Reapplied, Reapply, Rollback, RollbackPlan, StepUndone, UndoWrites,
+    plan_rollback,
+};
 pub use state::{BadHistory, Cancel, Created, RunState};
 pub use status::{RunStatus, StepStatus};
 pub use unit::{Items, OpenCall, StepState, Unit};

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 use wflo_model::ApprovalId;
 
-use crate::{Event, Place, Recorded, RunState};
+use crate::{AttemptEnd, Event, Place, Recorded, RunState};
 
 /// Something that one channel is to be told.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,7 +37,15 @@ pub enum About {
         /// The event.
         seq: u64,
     },
+    /// What a step has to say, since it has succeeded.
+    Said {
+        /// The result of the call that queued it.
+        seq: u64,
+    },
 }
+
+/// The channel of mail that steps write. No address of another is without a scheme.
+pub const MAIL: &str = "mail";
 
 /// The notices of one append.
 ///
@@ -77,6 +85,12 @@ impl Notices {
                     self.add(*seq, place, channel, About::Decided { approval: *approval });
                 }
             }
+            Event::AttemptEnded { end: AttemptEnd::Succeeded { .. }, .. } => {
+                let queued = place.unit_id().map(|unit| state.unit(&unit).queued.as_slice());
+                for (seq, channel) in queued.unwrap_or_default() {
+                    self.add(*seq, place, channel, About::Said { seq: *seq });
+                }
+            }
             Event::BudgetAlert { tells, .. } => {
                 for channel in tells {
                     self.add(*seq, place, channel, About::Happened { seq: *seq });
@@ -110,11 +124,11 @@ mod tests {
 
     use serde_json::{Map, Value, json};
     use wflo_manifest::{ApprovalRule, Approver, PolicyEvent, Quorum};
-    use wflo_model::{Digest, Timestamp};
+    use wflo_model::{Call, CallError, Digest, Failure, FailureKind, Timestamp};
 
     use super::*;
     use crate::policy::{Because, Firing};
-    use crate::{GateAt, Outcome};
+    use crate::{GateAt, Outcome, Returned};
 
     fn created() -> Event {
         Event::RunCreated {
@@ -202,6 +216,51 @@ mod tests {
     fn what_was_told_is_not_told_again() {
         let again = told(&[&[created()], &[fired(&["slack://a"])], &[fired(&["slack://a"])]]);
         assert_eq!(again, []);
+    }
+
+    #[test]
+    fn what_a_step_says_is_told_when_it_has_succeeded_and_not_otherwise() {
+        let begun = || Event::AttemptStarted { component: Digest::ZERO, consumes: None };
+        let says = |channel: &str| {
+            Event::Returned(Returned {
+                intent: None,
+                call: Some(Call::new("wflo:notify/mail", "send", Value::Null)),
+                args: Digest::ZERO,
+                result: Ok(Value::Null),
+                spend: None,
+                tentative: false,
+                reused: None,
+                consumes: None,
+                filters: Vec::new(),
+                performed: None,
+                reported: None,
+                queued: Some(channel.to_owned()),
+                artifact: None,
+            })
+        };
+        let ends = |end| Event::AttemptEnded { end, fuel: 0, memory_peak: 0, ms: 0, retry_at: None };
+        let fails = || {
+            let (kind, message) = (FailureKind::Retryable, "no".to_owned());
+            ends(AttemptEnd::Failed(Failure { kind, message }))
+        };
+        let succeeds = || ends(AttemptEnd::Succeeded { output: Value::Null });
+        let said = |appends: &[&[Event]]| {
+            told(appends).into_iter().map(|(seq, to, _)| (seq, to)).collect::<Vec<_>>()
+        };
+        let letter = |seq| (seq, MAIL.to_owned());
+        let done = said(&[&[created()], &[begun()], &[says(MAIL), says("slack://a")], &[succeeds()]]);
+        assert_eq!(done, [letter(3), (4, "slack://a".to_owned())], "in the order in which it was said");
+        assert_eq!(said(&[&[created()], &[begun(), says(MAIL)]]), [], "not before");
+        assert_eq!(said(&[&[created()], &[begun(), says(MAIL)], &[fails()]]), []);
+        // Another attempt says it anew, and only that is told.
+        let again =
+            [&[created()][..], &[begun(), says(MAIL)], &[fails()], &[begun(), says(MAIL)], &[succeeds()]];
+        assert_eq!(said(&again), [letter(6)]);
+        // People were against what it would commit, and it goes on without.
+        let call = Call::new("wflo:step/handler", "run", Value::Null);
+        let error = CallError::Rejected { message: "no".into() };
+        let refused = Event::Denied { call, args: Digest::ZERO, error };
+        assert_eq!(said(&[&[created()], &[begun(), says(MAIL)], &[refused], &[succeeds()]]), []);
     }
 
     #[test]

@@ -27,11 +27,12 @@ pub struct Recorded {
 /// assert_eq!(step.to_string(), "analyze");
 /// assert_eq!(step.with_item(3).to_string(), "analyze[3]");
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub struct UnitId {
     /// The step.
     pub step: StepName,
     /// The item, counted from 0; none where the step does not fan out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub item: Option<u32>,
 }
 

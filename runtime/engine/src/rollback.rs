@@ -2,21 +2,25 @@
 //!
 //! A run that has ended is rolled back in three stages. First its events are read and become a [`RollbackPlan`]. Then
 //! the compensators of its steps run, newest first, each as a durable step of its own. Last, what its steps wrote to
-//! databases is undone, newest first, in one transaction a database. What cannot be undone is in the plan from the
+//! databases is undone, newest first, in one transaction a database; and where its steps applied infrastructure, the
+//! configuration before is applied again. What cannot be undone is in the plan from the
 //! beginning, and what could not be undone is in the report at the end.
 
 mod decide;
+mod permit;
 mod plan;
+mod reapply;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use wflo_model::{Conflict, Label, PrincipalName, StepName};
+use wflo_model::{ApprovalId, Conflict, Label, PrincipalName, StepName};
 
 use crate::{RunStatus, UnitId};
 
 pub(crate) use decide::decide;
 pub use plan::plan_rollback;
+pub use reapply::{Reapplied, Reapply};
 
 /// What a rollback does, and what it cannot do: known before any of it is done.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +34,9 @@ pub struct RollbackPlan {
     /// What stays, newest first: nothing can undo it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left: Vec<LeftEffect>,
+    /// Plans of infrastructure whose predecessors are applied again, the last that was applied first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reapply: Vec<Reapply>,
 }
 
 /// A compensator to run.
@@ -84,9 +91,17 @@ pub struct StepUndone {
     pub item: Option<u32>,
     /// Rows that are as they were.
     pub rows: u64,
-    /// Rows that were left as they are.
+    /// Rows that were left as they are; the first of them, where there are very many.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conflicts: Vec<Conflict>,
+    /// Further rows that were left as they are.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub more_conflicts: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "it is what serde passes")]
+const fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// A rollback as far as it has come.
@@ -102,10 +117,14 @@ pub struct Rollback {
     pub was: RunStatus,
     /// What it does; none until the run's events have been read.
     pub plan: Option<RollbackPlan>,
+    /// The last approval that was asked for it.
+    pub approval: Option<ApprovalId>,
     /// What was undone, by database; there before it is committed.
     pub undone: BTreeMap<Label, Vec<StepUndone>>,
     /// The databases that are done with, and why one could not be undone.
     pub settled: BTreeMap<Label, Option<String>>,
+    /// The terraform folders that are done with, and what came of it.
+    pub reapplied: BTreeMap<Label, Reapplied>,
     /// The compensators that this rollback has begun.
     pub begun: BTreeSet<UnitId>,
     /// Whether it is over.
@@ -135,10 +154,16 @@ impl RollbackPlan {
         self.undo.iter().flat_map(|undo| undo.databases.keys()).collect()
     }
 
+    /// The terraform folders in which an earlier configuration is applied again.
+    #[must_use]
+    pub fn terraform(&self) -> BTreeSet<&Label> {
+        self.reapply.iter().map(|it| &it.terraform).collect()
+    }
+
     /// Whether there is nothing to undo and nothing that would stay.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.compensate.is_empty() && self.undo.is_empty() && self.left.is_empty()
+        self.compensate.is_empty() && self.undo.is_empty() && self.left.is_empty() && self.reapply.is_empty()
     }
 }
 
@@ -155,8 +180,10 @@ impl Rollback {
             to,
             was,
             plan: None,
+            approval: None,
             undone: BTreeMap::new(),
             settled: BTreeMap::new(),
+            reapplied: BTreeMap::new(),
             begun: BTreeSet::new(),
             is_over: false,
         }

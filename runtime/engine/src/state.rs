@@ -9,8 +9,8 @@ use wflo_model::{ApprovalId, Digest, PicoUsd, PrincipalName, StepName, Timestamp
 use crate::policy::Firing;
 use crate::unit::{Items, StepState, Unit};
 use crate::{
-    Approval, ApprovalState, Ballot, Event, Forked, GateAt, Ledger, Outcome, ParkReason, Place, Recorded,
-    Resolution, Rollback, RunStatus, StepStatus, UnitId,
+    Approval, ApprovalState, Ballot, Event, Forked, GateAt, GatedCall, Ledger, Outcome, ParkReason, Place,
+    Recorded, Resolution, Rollback, RunStatus, StepStatus, UnitId,
 };
 
 /// What a run has come to.
@@ -77,7 +77,8 @@ pub struct Created {
 static NEW_STEP: StepState = StepState::NEW;
 
 /// What such a step is in a run that was cancelled.
-static CANCELLED_STEP: StepState = StepState { unit: Unit::new(StepStatus::Cancelled), items: None };
+static CANCELLED_STEP: StepState =
+    StepState { unit: Unit::new(StepStatus::Cancelled), items: None, inherited: Vec::new() };
 
 /// Events that cannot follow each other: the journal is not one that wflo wrote.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -130,9 +131,11 @@ impl RunState {
                     forked: forked.clone(),
                 });
             }
-            Event::Inherited { output } => {
+            Event::Inherited { output, artifacts } => {
                 let name = place.step.as_ref().ok_or_else(|| bad("it is of a step"))?;
-                let unit = &mut self.steps.entry(name.clone()).or_default().unit;
+                let step = self.steps.entry(name.clone()).or_default();
+                step.inherited.clone_from(artifacts);
+                let unit = &mut step.unit;
                 unit.status = if output.is_some() { StepStatus::Succeeded } else { StepStatus::Skipped };
                 (unit.output, unit.ended_at) = (output.clone().map(Arc::new), Some(*time));
             }
@@ -153,6 +156,11 @@ impl RunState {
                 match at {
                     GateAt::Run => self.run_gate = Some(*id),
                     GateAt::TopUp => {}
+                    GateAt::Rollback => {
+                        let rollback = self.rollback.as_mut().filter(|it| !it.is_over);
+                        let rollback = rollback.ok_or_else(|| bad("nothing is rolled back"))?;
+                        rollback.approval = Some(*id);
+                    }
                     _ => {
                         let waits =
                             |unit: &mut Unit| (unit.status, unit.approval) = (StepStatus::Waiting, Some(*id));
@@ -231,11 +239,15 @@ impl RunState {
             Event::PolicyFired(firing) if !firing.tells.is_empty() => {
                 self.told.entry(firing.told(place)).or_insert(*seq);
             }
+            Event::Denied { call, .. } if GatedCall::is_output(call) => {
+                self.apply_to_unit(recorded).map_err(bad)?;
+            }
             Event::Denied { .. } | Event::Logged { .. } | Event::PolicyFired(_) | Event::Edited { .. } => {}
             Event::RollbackStarted { .. }
             | Event::RollbackPlanned { .. }
             | Event::Undoing { .. }
             | Event::Undone { .. }
+            | Event::Reapplied { .. }
             | Event::RollbackEnded { .. } => self.apply_to_rollback(recorded).map_err(bad)?,
             Event::FannedOut { items, consumes } => {
                 if let Some(id) = consumes {
@@ -288,6 +300,9 @@ impl RunState {
                     rollback.undone.remove(database);
                 }
                 rollback.settled.insert(database.clone(), error.clone());
+            }
+            Event::Reapplied { terraform, came_to, .. } => {
+                rollback.reapplied.insert(terraform.clone(), came_to.clone());
             }
             Event::RollbackEnded { status } => {
                 rollback.is_over = true;
@@ -517,6 +532,11 @@ impl RunState {
         self.rollback.as_ref().filter(|rollback| !rollback.is_over)
     }
 
+    /// The final state that the run had reached last; a rollback may be under way since.
+    pub(crate) fn ended_as(&self) -> Option<RunStatus> {
+        self.ended.as_ref().map(|(status, _)| *status)
+    }
+
     /// Why the run failed.
     #[must_use]
     pub fn error(&self) -> Option<&str> {
@@ -534,7 +554,11 @@ impl RunState {
     /// something else and nothing can move. A step that may start does not count as waiting.
     #[must_use]
     pub fn status(&self) -> RunStatus {
-        if self.rolling_back().is_some() {
+        if let Some(rollback) = self.rolling_back() {
+            let asked = rollback.approval.and_then(|id| self.approval(&id));
+            if asked.is_some_and(|approval| approval.state == ApprovalState::Open) {
+                return RunStatus::Waiting;
+            }
             let mut units = self.active().filter(|(id, _)| id.compensates().is_some());
             return match units.next().map(|(_, unit)| unit.status) {
                 Some(StepStatus::Waiting) => RunStatus::Waiting,

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::Value;
-use wflo_model::{ApprovalId, Timestamp};
+use wflo_model::{ApprovalId, Artifact, Timestamp};
 
-use crate::{AttemptEnd, CallClass, Event, ParkReason, Recorded, StepStatus};
+use crate::{AttemptEnd, CallClass, Event, GatedCall, InheritedArtifact, ParkReason, Recorded, StepStatus};
 
 /// What the attempts of a step, or of one item of it, have come to.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,6 +45,11 @@ pub struct Unit {
     pub ended_at: Option<Timestamp>,
     /// Calls of the newest attempt whose outcome is not journaled, by the number of their intent.
     pub open: BTreeMap<u64, OpenCall>,
+    /// The messages that the newest attempt has queued, by the event, with where each goes. They leave when it has
+    /// succeeded.
+    pub queued: Vec<(u64, String)>,
+    /// The artifacts of the newest attempt, in the order in which it made them; none of one that did not succeed.
+    pub artifacts: Vec<Artifact>,
 }
 
 /// A call whose outcome is not journaled.
@@ -65,6 +70,8 @@ pub struct StepState {
     pub unit: Unit,
     /// Its items, once it has fanned out.
     pub items: Option<Items>,
+    /// Artifacts that it has from the parent of a fork.
+    pub inherited: Vec<InheritedArtifact>,
 }
 
 /// The items of a step that has fanned out.
@@ -109,6 +116,8 @@ impl Unit {
             started_at: None,
             ended_at: None,
             open: BTreeMap::new(),
+            queued: Vec::new(),
+            artifacts: Vec::new(),
         }
     }
 
@@ -137,6 +146,8 @@ impl Unit {
                 (self.status, self.in_attempt, self.committing) = (StepStatus::Running, true, false);
                 (self.retry_at, self.parked) = (None, None);
                 self.open.clear();
+                self.queued.clear();
+                self.artifacts.clear();
                 self.started_at.get_or_insert(*time);
             }
             Event::Intent { class, asked, .. } => {
@@ -147,7 +158,11 @@ impl Unit {
                 if let Some(intent) = returned.intent {
                     self.open.remove(&intent);
                 }
+                self.queued.extend(returned.queued.clone().map(|channel| (*seq, channel)));
+                self.artifacts.extend(returned.artifact.clone());
             }
+            // People are against what the step would commit: what it has to say goes with what it has written.
+            Event::Denied { call, .. } if GatedCall::is_output(call) => self.queued.clear(),
             Event::Abandoned { intent, .. } => _ = self.open.remove(intent),
             Event::Resolved { intent, .. } => {
                 self.open.remove(intent);
@@ -163,6 +178,10 @@ impl Unit {
                 (self.retry_at, self.parked) = (*retry_at, None);
                 // What was not settled with the attempt was undone with it.
                 self.open.clear();
+                if !matches!(end, AttemptEnd::Succeeded { .. }) {
+                    self.queued.clear();
+                    self.artifacts.clear();
+                }
                 (self.output, self.error) = match end {
                     AttemptEnd::Succeeded { output } => (Some(Arc::new(output.clone())), None),
                     AttemptEnd::Failed(failure) => (None, Some(failure.to_string())),
@@ -213,7 +232,7 @@ impl Default for Unit {
 
 impl StepState {
     /// One that nothing has happened to.
-    pub(crate) const NEW: Self = Self { unit: Unit::NEW, items: None };
+    pub(crate) const NEW: Self = Self { unit: Unit::NEW, items: None, inherited: Vec::new() };
 
     /// Where the step stands. One that has fanned out is `running` as long as an item runs or can begin, else
     /// `waiting` or `parked` for what its items wait for.
@@ -228,6 +247,16 @@ impl StepState {
             (_, 0, _) => StepStatus::Waiting,
             _ => StepStatus::Running,
         }
+    }
+
+    /// The artifacts that it has made and others may see, each with its item.
+    #[must_use]
+    pub fn artifacts(&self) -> Vec<(Option<u32>, &Artifact)> {
+        let items = self.items.iter().flat_map(|items| (0..).map(Some).zip(&items.units));
+        let units = std::iter::once((None, &self.unit)).chain(items);
+        let made = units.filter(|(_, unit)| unit.status == StepStatus::Succeeded);
+        let made = made.flat_map(|(item, unit)| unit.artifacts.iter().map(move |it| (item, it)));
+        made.chain(self.inherited.iter().map(|it| (it.item, &it.artifact))).collect()
     }
 
     /// The units that have begun and not ended, with their item.

@@ -124,6 +124,8 @@ fn plan(steps: Vec<PlanStep>) -> Plan {
         budget: None,
         on_exceeded: OnExceeded::Park,
         budget_approvers: Vec::new(),
+        rollback_reserve: None,
+        rollback_approvers: Vec::new(),
         budget_alerts: Vec::new(),
         budget_notify: Vec::new(),
         on_failure: OnFailure::Keep,
@@ -444,6 +446,7 @@ fn a_step_past_its_commit_point_is_finished_before_a_cancelled_run_ends() {
         output: json!(1),
         databases: vec![],
         changes: BTreeMap::default(),
+        inserted: BTreeMap::default(),
         fuel: 1,
         memory_peak: 1,
     };

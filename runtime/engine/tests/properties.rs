@@ -113,6 +113,8 @@ fn plan(steps: &[StepSpec], max_parallel: Option<u32>, budget: Option<PicoUsd>) 
         budget,
         on_exceeded: OnExceeded::Park,
         budget_approvers: Vec::new(),
+        rollback_reserve: None,
+        rollback_approvers: Vec::new(),
         budget_alerts: Vec::new(),
         budget_notify: Vec::new(),
         on_failure: OnFailure::Keep,
@@ -277,6 +279,8 @@ impl History {
                     filters: Vec::new(),
                     performed: None,
                     reported: None,
+                    queued: None,
+                    artifact: None,
                 };
                 self.append(place, Event::Returned(returned));
             }
@@ -313,7 +317,7 @@ impl History {
     /// Makes a call if the ledger admits it.
     fn hold(&mut self, id: &UnitId, hold: PicoUsd) {
         let step = self.plan.step(&id.step).unwrap();
-        let (left, _) = self.state.ledger().tightest(&Place::unit(id), step);
+        let (left, _) = self.state.ledger().tightest(&Place::unit(id), step, PicoUsd::ZERO);
         if hold > left || self.state.unit(id).parked.is_some() {
             return;
         }

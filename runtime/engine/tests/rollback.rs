@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 use wflo_engine::{
-    AttemptEnd, CallClass, Event, Place, Recorded, Resolution, Returned, RollbackPlan, StepUndone, UnitId,
-    plan_rollback,
+    AttemptEnd, CallClass, Event, Place, Reapplied, Recorded, Resolution, Returned, RollbackPlan, StepUndone,
+    UnitId, plan_rollback,
 };
 use wflo_model::{
-    Call, ChangeSet, Conflict, ConflictReason, Digest, Label, RowChange, SqlValue, StepName, TableChange,
-    Timestamp,
+    Call, CallError, CallResult, ChangeSet, Conflict, ConflictReason, Digest, Label, RowChange, SqlValue,
+    StepName, TableChange, Timestamp,
 };
 
 /// A journal as it is written, event by event.
@@ -66,7 +66,9 @@ impl Journal {
             consumes: None,
             performed: None,
             reported: None,
+            queued: None,
             filters: Vec::new(),
+            artifact: None,
         };
         self.add(Place::attempt(unit, 1), Event::Returned(returned));
     }
@@ -84,10 +86,53 @@ impl Journal {
             output: json!(null),
             databases: databases.iter().map(|name| label(name)).collect(),
             changes: kept.iter().map(|name| (label(name), changes.clone())).collect(),
+            inserted: std::collections::BTreeMap::new(),
             fuel: 0,
             memory_peak: 0,
         };
         self.add(Place::attempt(unit, 1), event)
+    }
+
+    /// What was there before plan `plan` is written down, and the plan is applied.
+    fn applies(&mut self, unit: &UnitId, plan: &str, came_to: Option<CallResult>) -> u64 {
+        let args = json!({ "terraform": "prod", "plan": plan });
+        let call = |function: &str| Call::new("wflo:infra/terraform", function, args.clone());
+        let returned = |intent, call, result| {
+            Event::Returned(Returned {
+                intent,
+                call,
+                args: Digest::ZERO,
+                result,
+                spend: None,
+                tentative: false,
+                reused: None,
+                consumes: None,
+                performed: None,
+                reported: None,
+                queued: None,
+                artifact: None,
+                filters: Vec::new(),
+            })
+        };
+        let place = Place::attempt(unit, 1);
+        let snapshot = self.add(place.clone(), returned(None, Some(call("prepare")), Ok(json!({}))));
+        let event = Event::Intent {
+            asked: call("apply"),
+            transcript: None,
+            class: CallClass::Verifiable,
+            args: Digest::ZERO,
+            key: Digest::of(plan.as_bytes()),
+            hold: wflo_model::PicoUsd::ZERO,
+            max_tokens: None,
+            good_until: None,
+            consumes: None,
+            performed: None,
+        };
+        let intent = self.add(place.clone(), event);
+        if let Some(result) = came_to {
+            self.add(place, returned(Some(intent), None, result));
+        }
+        snapshot
     }
 
     fn plan(&self, to: Option<&str>) -> RollbackPlan {
@@ -102,6 +147,98 @@ fn label(name: &str) -> Label {
 
 fn unit(name: &str) -> UnitId {
     UnitId::step(&name.parse().unwrap())
+}
+
+#[test]
+fn a_mail_that_has_left_is_undone_by_a_compensator_or_stays() {
+    let queued = |journal: &mut Journal, unit: &UnitId, to: &str| {
+        let returned = Returned {
+            intent: None,
+            call: Some(Call::new("wflo:notify/mail", "send", json!({ "to": [to], "text": "secret" }))),
+            args: Digest::ZERO,
+            result: Ok(json!({ "id": "1@wflo" })),
+            spend: None,
+            tentative: false,
+            reused: None,
+            consumes: None,
+            performed: None,
+            reported: None,
+            artifact: None,
+            queued: Some(wflo_engine::MAIL.to_owned()),
+            filters: Vec::new(),
+        };
+        journal.add(Place::attempt(unit, 1), Event::Returned(returned));
+    };
+    let mut journal = Journal::default();
+    let (able, a, b) = (unit("able"), unit("a"), unit("b"));
+    for of in [&able, &a, &b] {
+        journal.begins(of);
+        queued(&mut journal, of, "ann@example.org");
+    }
+    journal.succeeds(&able);
+    journal.succeeds(&a);
+    journal.ends(&b, AttemptEnd::Interrupted { message: "redone otherwise".into() });
+    let plan = journal.plan(None);
+    let left: Vec<_> = plan.left.iter().map(|it| (it.step.as_str(), it.what.as_str(), it.certain)).collect();
+    assert_eq!(
+        left,
+        [("a", "mail to ann@example.org", true)],
+        "of an attempt that did not succeed nothing has left"
+    );
+    assert_eq!(plan.compensate[0].effects, ["mail to ann@example.org"]);
+}
+
+#[test]
+fn what_was_applied_is_taken_back_and_what_was_put_back_is_not() {
+    let failed = |message: &str| Some(Err(CallError::Upstream { message: message.into() }));
+    let unrestored = Some(Err(CallError::Other { message: "neither".into() }));
+    for (came_to, expect) in [
+        (Some(Ok(json!({ "serial": 7 }))), Some((Some(7), true))),
+        (failed("it was put back"), None),
+        (Some(Err(CallError::Constraint { message: "stale".into() })), None),
+        (unrestored, Some((None, false))),
+        (None, Some((None, false))),
+    ] {
+        let mut journal = Journal::default();
+        // Whoever can compensate is not asked to: the host takes it back itself.
+        let able = unit("able");
+        journal.begins(&able);
+        let snapshot = journal.applies(&able, "sha256:1", came_to.clone());
+        let plan = journal.plan(None);
+        let found: Vec<_> = plan.reapply.iter().map(|it| (it.snapshot, it.serial, it.certain)).collect();
+        let expect: Vec<_> =
+            expect.map(|(serial, certain)| (snapshot, serial, certain)).into_iter().collect();
+        assert_eq!(found, expect, "{came_to:?}");
+        assert!(plan.left.is_empty() && plan.compensate.is_empty(), "{plan:?}");
+    }
+}
+
+#[test]
+fn plans_are_taken_back_newest_first_and_once() {
+    let mut journal = Journal::default();
+    let (a, b) = (unit("a"), unit("b"));
+    journal.begins(&a);
+    let first = journal.applies(&a, "sha256:1", Some(Ok(json!({ "serial": 2 }))));
+    journal.succeeds(&a);
+    journal.begins(&b);
+    let second = journal.applies(&b, "sha256:2", Some(Ok(json!({ "serial": 3 }))));
+    journal.succeeds(&b);
+    let snapshots = |plan: &RollbackPlan| plan.reapply.iter().map(|it| it.snapshot).collect::<Vec<_>>();
+    assert_eq!(snapshots(&journal.plan(None)), [second, first]);
+    assert_eq!(snapshots(&journal.plan(Some("a"))), [second]);
+    let came_to = Reapplied::Left { why: "somebody else".into() };
+    let left = Event::Reapplied { terraform: label("prod"), units: vec![b.clone()], came_to };
+    journal.add(Place::RUN, left);
+    assert_eq!(
+        snapshots(&journal.plan(None)),
+        [second, first],
+        "what was left may be taken back another time"
+    );
+    journal.add(
+        Place::RUN,
+        Event::Reapplied { terraform: label("prod"), units: vec![b], came_to: Reapplied::Done },
+    );
+    assert_eq!(snapshots(&journal.plan(None)), [first]);
 }
 
 #[test]
@@ -210,7 +347,8 @@ fn what_is_undone_is_not_undone_again_but_what_was_left_is_tried() {
         reason: ConflictReason::Changed,
     };
     for (name, conflicts) in [("bank", vec![]), ("shop", vec![conflict])] {
-        let steps = vec![StepUndone { step: a.step.clone(), item: None, rows: 1, conflicts }];
+        let steps =
+            vec![StepUndone { step: a.step.clone(), item: None, rows: 1, conflicts, more_conflicts: 0 }];
         journal.add(Place::RUN, Event::Undoing { database: label(name), steps });
         journal.add(Place::RUN, Event::Undone { database: label(name), error: None });
     }

@@ -25,6 +25,7 @@ pub const MAX_RUN_KEY: usize = 256;
 /// | `u` | run16 | nothing: a run that has not ended |
 /// | `b` | account 0x00 window | what an account above the runs stands at |
 /// | `a` | seq8 | reserved: leaves of the audit log |
+/// | `x` | run16 block4 | where in the log 32 events of a run lie |
 ///
 /// ```
 /// use wflo_journal::KeyKind;
@@ -57,6 +58,8 @@ pub enum KeyKind {
     Item = b's',
     /// Runs that have not ended.
     Unfinished = b'u',
+    /// Where in the log the events of a run lie, by blocks of 32.
+    Extents = b'x',
 }
 
 impl KeyKind {
@@ -75,6 +78,7 @@ impl KeyKind {
             b'r' => Self::Run,
             b's' => Self::Item,
             b'u' => Self::Unfinished,
+            b'x' => Self::Extents,
             _ => return None,
         })
     }
@@ -96,6 +100,8 @@ pub(crate) enum Key<'a> {
     Outbox(Timestamp, [u8; 16]),
     /// An account above the runs, and a window of time.
     Account(&'a str, &'a str),
+    /// A block of a run.
+    Extents(RunId, u32),
 }
 
 impl<'a> Key<'a> {
@@ -137,6 +143,11 @@ impl<'a> Key<'a> {
                 out.push(KeyKind::Unfinished as u8);
                 out.extend_from_slice(run.as_bytes());
             }
+            Self::Extents(run, block) => {
+                out.push(KeyKind::Extents as u8);
+                out.extend_from_slice(run.as_bytes());
+                out.extend_from_slice(&block.to_be_bytes());
+            }
             Self::Account(account, window) => {
                 out.push(KeyKind::Budget as u8);
                 out.extend_from_slice(account.as_bytes());
@@ -163,6 +174,9 @@ impl<'a> Key<'a> {
             KeyKind::RunKey => Self::Named(rest),
             KeyKind::Meta => Self::Meta(std::str::from_utf8(rest).ok()?),
             KeyKind::Unfinished => Self::Unfinished(run(rest)?),
+            KeyKind::Extents => {
+                Self::Extents(run(rest.get(..16)?)?, u32::from_be_bytes(rest[16..].try_into().ok()?))
+            }
             KeyKind::Outbox => {
                 let due = Timestamp::from_micros(number(rest.get(..8)?)?);
                 Self::Outbox(due, rest[8..].try_into().ok()?)
@@ -199,6 +213,7 @@ impl fmt::Display for Key<'_> {
             Self::Item(run, step, None) => write!(f, "s|{run}|{step}"),
             Self::Item(run, step, Some(item)) => write!(f, "s|{run}|{step}|{item}"),
             Self::Unfinished(run) => write!(f, "u|{run}"),
+            Self::Extents(run, block) => write!(f, "x|{run}|{block}"),
             Self::Account(account, window) => write!(f, "b|{account}|{window}"),
             Self::Outbox(due, id) => {
                 write!(f, "o|{}|", due.micros())?;
@@ -224,11 +239,11 @@ mod tests {
 
     #[test]
     fn the_bytes_of_the_tables_never_change() {
-        let kinds = "abeikmoqrsu".bytes().map(|byte| (byte, KeyKind::from_byte(byte).unwrap()));
+        let kinds = "abeikmoqrsux".bytes().map(|byte| (byte, KeyKind::from_byte(byte).unwrap()));
         for (byte, kind) in kinds {
             assert_eq!(kind as u8, byte);
         }
-        assert_eq!((0..=255).filter_map(KeyKind::from_byte).count(), 11);
+        assert_eq!((0..=255).filter_map(KeyKind::from_byte).count(), 12);
     }
 
     proptest! {
@@ -237,7 +252,8 @@ mod tests {
             let run = RunId::from_bytes(run);
             let time = Timestamp::from_micros(n);
             for key in [Key::Event(run, n), Key::Run(run), Key::Due(time, run), Key::Named(&key), Key::Meta(&name),
-                Key::Item(run, &name, item), Key::Unfinished(run), Key::Outbox(time, *run.as_bytes()), Key::Account(&name, "2026-11-25")] {
+                Key::Item(run, &name, item), Key::Unfinished(run), Key::Outbox(time, *run.as_bytes()), Key::Account(&name, "2026-11-25"),
+                Key::Extents(run, n as u32)] {
                 let bytes = key.encode();
                 prop_assert_eq!(Key::decode(&bytes), Some(key));
             }

@@ -46,6 +46,7 @@ mod read;
 mod record;
 mod rekey;
 mod reserved;
+mod run_blobs;
 mod run_keys;
 mod seal;
 mod store;
@@ -66,10 +67,11 @@ pub use read::{Entry, Reader};
 pub use record::{Header, Malformed, RunRow};
 pub use rekey::RekeyError;
 pub use reserved::SYSTEM_LOG;
+pub use run_blobs::RunBlobs;
 pub use run_keys::RunKeys;
 pub use store::{
     AccountRow, Answer, Append, Barrier, BarrierSignal, CreateOutcome, CreateRun, Debit, Fate, Fault,
-    FaultSync, MAX_APPEND, MAX_VALUE, MemoryStore, OutboxChange, OutboxKey, OutboxRow, Sieve, Sifted,
+    FaultSync, MAX_APPEND, MAX_VALUE, MemoryStore, OutboxChange, OutboxKey, OutboxRow, Sieve, Sifted, Sizes,
     SledStore, Store, SyncHook, Ticket, Touch,
 };
 pub use tree::{BadKey, BadNote, Checkpoint, CheckpointError, VerifierKey};

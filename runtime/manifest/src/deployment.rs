@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use wflo_model::{
-    GrantReader, GroupName, HostPath, HttpPattern, InterfaceName, Label, LimitName, ModelName, PrincipalName,
-    Role,
+    GrantReader, GroupName, HostPath, HttpPattern, InterfaceName, Label, LimitName, MailPattern, ModelName,
+    PrincipalName, Role,
 };
 
 use crate::channel::{Channel, MailServer};
 use crate::deployment_toml;
-use crate::diagnostic::{Diagnostics, Source};
+use crate::diagnostic::{Diagnostics, Source, Span};
 use crate::directory::Directory;
 use crate::labels::DataLabels;
 use crate::price::UnknownPrice;
@@ -20,6 +20,7 @@ use crate::prices::Prices;
 use crate::reader::Reader;
 use crate::sandbox_rules::SandboxRules;
 use crate::spending::Spending;
+use crate::terraform_toml::TerraformBinding;
 use crate::text::Text;
 
 /// A validated `wflo.toml`. The default one binds nothing and keeps runs in `.wflo`.
@@ -49,6 +50,10 @@ pub struct Deployment {
     pub channels: BTreeMap<String, Channel>,
     /// How mail leaves.
     pub mail: Option<MailServer>,
+    /// The labelled data that steps may write to addresses.
+    pub mail_accepts: Vec<MailAccepts>,
+    /// Folders of documents that can be searched.
+    pub knowledge: BTreeMap<Label, KnowledgeBinding>,
     /// The pages of `wflo serve`.
     pub serve: Serve,
     /// People and machines.
@@ -71,6 +76,8 @@ pub struct Deployment {
     pub hosts: Vec<HostBinding>,
     /// What the data of databases are, by the database.
     pub data: BTreeMap<Label, DataLabels>,
+    /// Terraform folders.
+    pub terraform: BTreeMap<Label, TerraformBinding>,
 }
 
 /// A secret, and where it may go.
@@ -80,6 +87,26 @@ pub struct SecretBinding {
     pub value: Text,
     /// The servers that requests with it may go to.
     pub hosts: Vec<HttpPattern>,
+}
+
+/// Addresses, and which labelled data steps may write to them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MailAccepts {
+    /// The addresses.
+    pub to: MailPattern,
+    /// Labels of data that may be sent there.
+    pub labels: BTreeSet<Label>,
+}
+
+/// A folder of documents that can be searched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnowledgeBinding {
+    /// The folder, relative to the file.
+    pub path: String,
+    /// Labels of what stands in it.
+    pub labels: BTreeSet<Label>,
+    /// Where the path stands.
+    pub(crate) place: Span,
 }
 
 /// A server, and which labelled data it may be given.
@@ -178,6 +205,13 @@ pub enum DbBinding {
         /// The file.
         path: String,
     },
+    /// A PostgreSQL database.
+    Postgres {
+        /// The address by which a login role that only reads logs in.
+        read_url: Text,
+        /// That of a login role that also writes; without it no step does.
+        write_url: Option<Text>,
+    },
 }
 
 /// The pages of `wflo serve`.
@@ -218,6 +252,8 @@ pub struct Ceilings {
     pub http: Option<Vec<HttpPattern>>,
     /// Folders that may be read; without it, those that lie in the workflow's own.
     pub files: Option<Vec<HostPath>>,
+    /// Addresses that steps may write mail to; without it, grants alone decide.
+    pub mail: Option<Vec<MailPattern>>,
 }
 
 impl Deployment {
@@ -242,6 +278,28 @@ impl Deployment {
         all.max_by_key(|(_, binding)| matches!(binding.kind, LlmKind::Cassette { .. }))
     }
 
+    /// An error at the path of a knowledge base, which cannot be read; `why` follows its name.
+    ///
+    /// ```
+    /// use wflo_manifest::Deployment;
+    /// let text = "[knowledge.help]\npath = \"kb/\"\n";
+    /// let deployment = Deployment::parse("wflo.toml", text).unwrap();
+    /// let found = deployment.unreadable(&"help".parse().unwrap(), "is no folder").render(false);
+    /// assert!(found.contains("`kb/` of knowledge base `help` is no folder"), "{found}");
+    /// assert!(found.contains("wflo.toml:2"), "{found}");
+    /// ```
+    #[must_use]
+    pub fn unreadable(&self, label: &Label, why: &str) -> Diagnostics {
+        let mut reader = Reader::new(&self.source);
+        if let Some(binding) = self.knowledge.get(label) {
+            let message = format!("`{}` of knowledge base `{label}` {why}", binding.path);
+            reader
+                .error(binding.place.clone(), message)
+                .hint("it is a folder of Markdown, text or HTML, and its path is relative to this file");
+        }
+        reader.finish()
+    }
+
     /// The principals of the file.
     #[must_use]
     pub fn directory(&self) -> Directory {
@@ -260,6 +318,8 @@ impl Default for Deployment {
             db: BTreeMap::new(),
             channels: BTreeMap::new(),
             mail: None,
+            mail_accepts: Vec::new(),
+            knowledge: BTreeMap::new(),
             serve: Serve::default(),
             principals: BTreeMap::new(),
             budget: BudgetRules::default(),
@@ -271,6 +331,7 @@ impl Default for Deployment {
             secrets: BTreeMap::new(),
             hosts: Vec::new(),
             data: BTreeMap::new(),
+            terraform: BTreeMap::new(),
         }
     }
 }

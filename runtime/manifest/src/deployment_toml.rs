@@ -6,18 +6,21 @@ use std::time::Duration;
 use wflo_model::{Label, ModelName, PicoUsd, PrincipalName, Role};
 
 use crate::channel_toml;
+use crate::db_toml;
 use crate::deployment::{
-    AuditRules, BudgetRules, CassetteMode, Ceilings, DbBinding, Deployment, LlmBinding, LlmKind, LlmServer,
-    Principal, Serve, Store,
+    AuditRules, BudgetRules, CassetteMode, Ceilings, Deployment, LlmBinding, LlmKind, LlmServer, Principal,
+    Serve, Store,
 };
 use crate::http;
 use crate::limits;
+use crate::message_toml;
 use crate::near::did_you_mean;
 use crate::price::{Price, UnknownPrice};
 use crate::reach_toml;
 use crate::reader::{Node, Reader, Section, Spanned};
 use crate::sandbox_rules;
 use crate::spending::{Spending, read_spending};
+use crate::terraform_toml;
 use crate::text::Text;
 use crate::unsupported;
 
@@ -49,13 +52,18 @@ pub(crate) fn read(reader: &mut Reader) -> Option<Deployment> {
         for (label, node) in section.named::<Label>(reader) {
             let Some(mut section) = node.section(reader, "[db]") else { continue };
             let data = reach_toml::read_data(reader, &mut section);
-            let binding = read_db(reader, section);
+            let binding = db_toml::read_db(reader, section);
             this.data.insert(label.value.clone(), data);
             this.db.extend(binding.map(|binding| (label.value, binding)));
         }
     }
-    if let Some(section) = section(reader, &mut root, "mail", "[mail]") {
+    if let Some(mut section) = section(reader, &mut root, "mail", "[mail]") {
+        let accepts = section.take("accepts");
+        this.mail_accepts = accepts.map(|node| message_toml::read_accepts(reader, &node)).unwrap_or_default();
         this.mail = channel_toml::read_mail(reader, section);
+    }
+    if let Some(section) = section(reader, &mut root, "knowledge", "[knowledge]") {
+        this.knowledge = message_toml::read_knowledge(reader, &section);
     }
     if let Some(section) = section(reader, &mut root, "channel", "[channel]") {
         this.channels = channel_toml::read_channels(reader, &section, this.mail.is_some());
@@ -78,6 +86,9 @@ pub(crate) fn read(reader: &mut Reader) -> Option<Deployment> {
     }
     if let Some(section) = section(reader, &mut root, "host", "[host]") {
         this.hosts = reach_toml::read_hosts(reader, &section);
+    }
+    if let Some(section) = section(reader, &mut root, "terraform", "[terraform]") {
+        this.terraform = terraform_toml::read_bindings(reader, &section);
     }
     if let Some(section) = section(reader, &mut root, "limits", "[limits]") {
         this.ceilings = read_ceilings(reader, section);
@@ -124,17 +135,8 @@ fn read_store(reader: &mut Reader, mut section: Section<'_>) -> Store {
     this
 }
 
-fn read_db(reader: &mut Reader, mut section: Section<'_>) -> Option<DbBinding> {
-    // Two addresses are an error of their own; that there is no third is none.
-    let split = section.has("read_url") || section.has("write_url");
-    let node = if split { section.take("url") } else { section.need("url") };
-    let path = node.and_then(|node| address(reader, &node, "[db]", "sqlite", "sqlite:bank.db"));
-    section.finish(reader);
-    path.map(|path| DbBinding::Sqlite { path })
-}
-
 /// `scheme:path`.
-fn address(
+pub(crate) fn address(
     reader: &mut Reader,
     node: &Node<'_>,
     place: &'static str,
@@ -395,6 +397,7 @@ fn read_ceilings(reader: &mut Reader, mut section: Section<'_>) -> Ceilings {
     let limits = limits::read_ceilings(reader, &mut section);
     let http = section.take("http").and_then(|node| http::read_ceiling(reader, &node));
     let files = section.take("files").map(|node| reach_toml::read_folders(reader, &node));
+    let mail = section.take("mail").map(|node| message_toml::read_ceiling(reader, &node));
     section.finish(reader);
-    Ceilings { limits, http, files }
+    Ceilings { limits, http, files, mail }
 }

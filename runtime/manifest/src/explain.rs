@@ -3,11 +3,14 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use wflo_model::{FileGrant, Grants, StepName, TableAccess};
+use wflo_model::{
+    Comparison, FileGrant, FilterOperand, FilterValue, Grants, RowCondition, RowFilter, RowTest, StepName,
+    TerraformVerb,
+};
 
 use crate::approval::{ApprovalRule, OnReject, Quorum};
 use crate::plan::{OnExceeded, OnItemFailure, Plan, PlanStep};
-use crate::policy::{Policy, PolicyAction, PolicyEvent};
+use crate::policy::{Policy, PolicyAction, PolicyEvent, TERRAFORM_COUNTS};
 use crate::size::show;
 
 impl Plan {
@@ -51,11 +54,12 @@ impl Plan {
             show(step.limits.output)
         ));
         line(format!(
-            "  it may make {} calls of {}, {} in all, and log {}",
+            "  it may make {} calls of {}, {} in all, log {}, and write {} to artifacts",
             step.limits.calls,
             show(step.limits.call_bytes),
             show(step.limits.traffic),
-            show(step.limits.log)
+            show(step.limits.log),
+            show(step.limits.artifacts)
         ));
         match step.retry.max_attempts {
             1 => line("  it is tried once".to_owned()),
@@ -78,22 +82,31 @@ impl Plan {
             let mut statements = granted.filter_map(|(label, call)| self.statements.get(label)?.get(call));
             statements.any(|statement| statement.params.contains_key(name))
         };
+        let applies = step.grants.terraform.values().any(|verbs| verbs.contains(&TerraformVerb::Apply));
+        let counted = |name: &str| applies && TERRAFORM_COUNTS.contains(&name);
         let outputs = step.output_types();
         let hears = |policy: &Policy, on: PolicyEvent| {
             let mut bare = policy.when.bare_names().peekable();
             let binds = |name: &str| match on {
                 PolicyEvent::Fact => step.facts.contains_key(name),
                 PolicyEvent::StepOutput => outputs.contains_key(name),
-                PolicyEvent::HostCall => called(name),
+                PolicyEvent::HostCall => called(name) || counted(name),
+                PolicyEvent::TerraformApply => counted(name),
                 PolicyEvent::RunStart => false,
             };
-            on != PolicyEvent::RunStart && (bare.peek().is_none() || bare.any(binds))
+            let happens = match on {
+                PolicyEvent::RunStart => false,
+                PolicyEvent::TerraformApply => applies,
+                _ => true,
+            };
+            happens && (bare.peek().is_none() || bare.any(binds))
         };
         let mut lines = Vec::new();
         for policy in self.policies.iter().filter(|policy| policy.on.iter().any(|on| hears(policy, *on))) {
             let heard = policy.on.iter().filter(|on| hears(policy, **on)).map(|on| match on {
                 PolicyEvent::RunStart => "its run",
                 PolicyEvent::HostCall => "a call",
+                PolicyEvent::TerraformApply => "what it applies",
                 PolicyEvent::Fact => "a fact",
                 PolicyEvent::StepOutput => "its output",
             });
@@ -123,14 +136,21 @@ impl Plan {
                 lines.push(format!("may call statement `{statement}` of database `{label}`"));
             }
             for (verb, tables) in [("read", &access.read), ("write", &access.write)] {
-                for (table, columns) in tables {
-                    lines.push(match columns {
-                        TableAccess::All => format!("may {verb} table `{table}` of database `{label}`"),
-                        TableAccess::Columns(columns) => {
-                            let columns = names(columns.iter()).unwrap_or_else(|| "no column".to_owned());
-                            format!("may {verb} {columns} of table `{table}` of database `{label}`")
+                for (table, granted) in tables {
+                    let columns = granted.columns().map(|columns| names(columns.iter()));
+                    let what = match columns {
+                        None => format!("table `{table}`"),
+                        Some(columns) => {
+                            format!(
+                                "{} of table `{table}`",
+                                columns.unwrap_or_else(|| "no column".to_owned())
+                            )
                         }
-                    });
+                    };
+                    let rows =
+                        granted.filter().map(|filter| format!(", only rows where {}", in_words(filter)));
+                    let rows = rows.unwrap_or_default();
+                    lines.push(format!("may {verb} {what} of database `{label}`{rows}"));
                 }
             }
         }
@@ -155,7 +175,7 @@ impl Plan {
         lines.extend(other_reach(&step.grants));
         if let Some(labels) = names(step.labels.iter()) {
             lines.push(format!(
-                "handles data labelled {labels}: models and hosts that do not accept it are not given anything"
+                "handles data labelled {labels}: models, hosts, channels and addresses that do not accept it are not given anything"
             ));
         }
         if !step.grants.llm.is_empty() {
@@ -177,6 +197,38 @@ impl Plan {
     }
 }
 
+/// Which rows a filter lets through.
+fn in_words(filter: &RowFilter) -> String {
+    let operand = |operand: &FilterOperand| match operand {
+        FilterOperand::Input(name) => format!("input `{name}` of the run"),
+        FilterOperand::Item => "the element it works on".to_owned(),
+        FilterOperand::ItemField(name) => format!("`{name}` of the element it works on"),
+        FilterOperand::Value(FilterValue::Text(text)) => format!("\"{text}\""),
+        FilterOperand::Value(value) => value.to_string(),
+        FilterOperand::Nothing => "what nothing is".to_owned(),
+    };
+    let condition = |RowCondition { column, test }: &RowCondition| match test {
+        RowTest::Null => format!("`{column}` is empty"),
+        RowTest::NotNull => format!("`{column}` is not empty"),
+        RowTest::In(operands) => {
+            let any: Vec<_> = operands.iter().map(operand).collect();
+            format!("`{column}` is one of {}", any.join(", "))
+        }
+        RowTest::Is(comparison, with) => {
+            let is = match comparison {
+                Comparison::Equal => "is",
+                Comparison::NotEqual => "is not",
+                Comparison::Less => "is less than",
+                Comparison::AtMost => "is at most",
+                Comparison::More => "is more than",
+                Comparison::AtLeast => "is at least",
+            };
+            format!("`{column}` {is} {}", operand(with))
+        }
+    };
+    filter.conditions().map(condition).collect::<Vec<_>>().join(" and ")
+}
+
 /// What leads to neither databases, models nor requests.
 fn other_reach(grants: &Grants) -> Vec<String> {
     let mut lines = Vec::new();
@@ -190,15 +242,20 @@ fn other_reach(grants: &Grants) -> Vec<String> {
     lines.extend(grants.secrets.iter().map(|label| {
         format!("may use secret `{label}` without seeing it, in requests to where the deployment binds it")
     }));
-    lines.extend(grants.notify.iter().map(|channel| format!("may send notifications to `{channel}`")));
-    lines.extend(grants.mail.iter().map(|pattern| format!("may write mail to `{pattern}`")));
+    let later = "which leave when the step has succeeded";
+    lines.extend(grants.notify.iter().map(|channel| format!("may send messages to `{channel}`, {later}")));
+    lines.extend(grants.mail.iter().map(|pattern| format!("may write mails to `{pattern}`, {later}")));
     lines.extend(grants.knowledge.iter().map(|label| format!("may search knowledge base `{label}`")));
-    lines.extend(
-        grants
-            .terraform
-            .iter()
-            .map(|label| format!("may plan and apply changes of terraform folder `{label}`")),
-    );
+    for (label, verbs) in &grants.terraform {
+        lines.extend(verbs.iter().map(|verb| {
+            let may = match verb {
+                TerraformVerb::State => "read the state of",
+                TerraformVerb::Plan => "plan changes of",
+                TerraformVerb::Apply => "apply planned changes of",
+            };
+            format!("may {may} terraform folder `{label}`")
+        }));
+    }
     lines
 }
 

@@ -13,6 +13,7 @@ mod approval_union;
 mod channel;
 mod channel_toml;
 mod component;
+mod db_toml;
 mod deployment;
 mod deployment_toml;
 mod diagnostic;
@@ -27,6 +28,7 @@ mod inputs;
 mod interface;
 mod labels;
 mod limits;
+mod message_toml;
 mod near;
 mod parameters;
 mod pin;
@@ -43,16 +45,19 @@ mod reach_toml;
 mod reader;
 mod retry;
 mod review;
+mod row_filter;
 mod sandbox_rules;
 mod schema;
 mod size;
 mod spending;
 mod statement;
+mod terraform_toml;
 mod text;
 mod together;
 mod unkept;
 mod unsupported;
 mod variables;
+mod walls;
 mod workflow;
 mod workflow_toml;
 
@@ -60,8 +65,8 @@ pub use approval::{ApprovalAt, ApprovalRule, Approver, OnReject, OnTimeout, Quor
 pub use channel::{Channel, ChannelKind, MailServer, Urgency};
 pub use component::{BadComponent, ComponentRef};
 pub use deployment::{
-    AuditRules, BudgetRules, CassetteMode, Ceilings, DbBinding, Deployment, HostBinding, LlmBinding, LlmKind,
-    LlmServer, Principal, SecretBinding, Serve, Store,
+    AuditRules, BudgetRules, CassetteMode, Ceilings, DbBinding, Deployment, HostBinding, KnowledgeBinding,
+    LlmBinding, LlmKind, LlmServer, MailAccepts, Principal, SecretBinding, Serve, Store,
 };
 pub use diagnostic::{Diagnostic, Diagnostics, Severity, Source, Span};
 pub use directory::Directory;
@@ -70,7 +75,7 @@ pub use labels::DataLabels;
 pub use parameters::BadParameters;
 pub use pin::Pinning;
 pub use plan::{OnCancel, OnExceeded, OnFailure, OnItemFailure, Plan, PlanInput, PlanStep};
-pub use policy::{Policy, PolicyAction, PolicyEvent};
+pub use policy::{Policy, PolicyAction, PolicyEvent, TERRAFORM_COUNTS};
 pub use policy_value::{BadBareName, BareName, ValueType};
 pub use price::{Price, Tier, UnknownPrice};
 pub use prices::Prices;
@@ -79,6 +84,7 @@ pub use review::Described;
 pub use sandbox_rules::SandboxRules;
 pub use spending::{Spending, WindowLimits};
 pub use statement::Statement;
+pub use terraform_toml::TerraformBinding;
 pub use text::{MissingVariable, Text};
 pub use wflo_model::{Grants, Limits};
 pub use workflow::Workflow;

@@ -100,6 +100,7 @@ pub(crate) fn pin(
         calls: u32::try_from(limit(LimitName::Calls, default.calls.into())).unwrap_or(u32::MAX),
         call_bytes: limit(LimitName::CallBytes, default.call_bytes),
         traffic: limit(LimitName::Traffic, default.traffic),
+        artifacts: limit(LimitName::Artifacts, default.artifacts),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use wflo_model::{Digest, Grants, GroupName, HttpGrant, Label, ModelName, StatementName};
+use wflo_model::{Digest, Grants, GroupName, HttpGrant, Label, ModelName, StatementName, TerraformVerb};
 
 use crate::approval::{ApprovalRule, Approver, Quorum};
 use crate::approval_toml::ApprovalToml;
@@ -48,7 +48,8 @@ impl Plan {
         labels::flow(&mut steps);
         workflow.steps.iter().for_each(|step| pin.sinks(step, &steps));
         let policies: Vec<_> = workflow.policies.iter().filter_map(|policy| pin.policy(policy)).collect();
-        let budget_approvers = pin.budget_approvers(&workflow.budget_approvers);
+        let budget_approvers = pin.each_of("budget_approvers", &workflow.budget_approvers);
+        let rollback_approvers = pin.each_of("rollback_approvers", &workflow.rollback_approvers);
         pin.channels(&workflow.budget_notify);
         let prices = std::mem::take(&mut pin.prices);
         let found = pin.reader.finish();
@@ -63,6 +64,8 @@ impl Plan {
             budget: workflow.budget,
             on_exceeded: workflow.on_exceeded,
             budget_approvers,
+            rollback_reserve: workflow.rollback_reserve,
+            rollback_approvers,
             budget_alerts: workflow.budget_alerts.clone(),
             budget_notify: workflow.budget_notify.iter().map(|channel| channel.value.clone()).collect(),
             on_failure: workflow.on_failure,
@@ -98,8 +101,9 @@ impl Pin<'_> {
         let grants = self.grants(step);
         let data = &self.to.deployment.data;
         let read = grants.db.iter().filter_map(|(label, access)| Some(data.get(label)?.of(access)));
-        let labels =
-            read.flatten().chain(inputs.iter().cloned()).chain(step.labels.iter().cloned()).collect();
+        let found = step.reach.messages.labels(self.to.deployment);
+        let labels = read.flatten().chain(found).chain(inputs.iter().cloned());
+        let labels = labels.chain(step.labels.iter().cloned()).collect();
         let deployment = self.to.deployment;
         let ceilings = &deployment.ceilings.limits;
         let limits = limits::pin(&mut self.reader, &step.limits, ceilings, deployment.source.name());
@@ -215,6 +219,19 @@ impl Pin<'_> {
             }
             grants.secrets.insert(label.value.clone());
         }
+        step.reach.messages.check(&mut self.reader, deployment);
+        step.reach.messages.grant(&mut grants);
+        for grant in &step.reach.terraform {
+            let label = &grant.value.label;
+            if !deployment.terraform.contains_key(label) {
+                let bound = deployment.terraform.keys().map(Label::as_str);
+                let hint = did_you_mean(label.as_str(), "it binds", bound)
+                    .unwrap_or_else(|| format!("add `[terraform.{label}]` with a `dir`"));
+                let message = format!("{file} binds no terraform folder `{label}`");
+                self.reader.error(grant.span.clone(), message).hint(hint);
+            }
+            grants.terraform.insert(label.clone(), grant.value.allow.clone());
+        }
         grants
     }
 
@@ -238,6 +255,21 @@ impl Pin<'_> {
                 self.reader.error(model.span.clone(), message).hint(hint);
             }
         }
+        for grant in &step.reach.terraform {
+            let Some(binding) = deployment.terraform.get(&grant.value.label) else { continue };
+            // What is only read goes nowhere.
+            let writes = grant.value.allow.iter().any(|verb| *verb != TerraformVerb::State);
+            if let (Some(labels), true) = (refused(&binding.accepts), writes) {
+                let label = &grant.value.label;
+                let message = format!(
+                    "step `{}` handles data labelled {labels}, which terraform folder `{label}` does not accept",
+                    step.name
+                );
+                let hint =
+                    format!("add to `accepts` of `[terraform.{label}]` in {file}, or plan in another step");
+                self.reader.error(grant.span.clone(), message).hint(hint);
+            }
+        }
         let all = deployment.hosts.iter().flat_map(|host| host.accepts.iter().cloned()).collect();
         if let (Some(labels), Some(grant)) = (refused(&all), step.http.first()) {
             let message =
@@ -247,6 +279,7 @@ impl Pin<'_> {
             );
             self.reader.error(grant.span.clone(), message).hint(hint);
         }
+        step.reach.messages.sinks(&mut self.reader, deployment, pinned);
     }
 
     /// A granted model is bound, and priced.
@@ -319,8 +352,8 @@ impl Pin<'_> {
         rule.clone()
     }
 
-    /// Who may raise a budget, each a person of their own.
-    fn budget_approvers(&mut self, written: &[Spanned<GroupName>]) -> Vec<Approver> {
+    /// Those of a list, each a person of their own: who may raise a budget, who must agree to a rollback.
+    fn each_of(&mut self, key: &str, written: &[Spanned<GroupName>]) -> Vec<Approver> {
         let all: Vec<_> = written.iter().map(|name| Approver::new(name.value.as_str())).collect();
         let spans: Vec<_> = written.iter().map(|name| name.span.clone()).collect();
         let rule = ApprovalRule::new(all.clone(), Quorum::EachListed);
@@ -328,7 +361,7 @@ impl Pin<'_> {
             && !rule.satisfied_by(self.to.known.principals())
             && let Some(span) = spans.first()
         {
-            let message = "`budget_approvers` needs a distinct person for each, and there are not as many";
+            let message = format!("`{key}` needs a distinct person for each, and there are not as many");
             self.reader.error(span.clone(), message).hint("add people to these groups, or name fewer");
         }
         all

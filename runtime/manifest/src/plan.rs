@@ -60,6 +60,12 @@ pub struct Plan {
     /// Who may raise the budget of a run, a distinct person of each; nobody if empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub budget_approvers: Vec<Approver>,
+    /// What of the budget is kept for undoing what the run did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollback_reserve: Option<PicoUsd>,
+    /// Who must agree to a rollback that somebody asks for, a distinct person of each; nobody if empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rollback_approvers: Vec<Approver>,
     /// Parts of the budget, in percent, of which people are told once when they are spent.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub budget_alerts: Vec<u32>,

@@ -48,7 +48,14 @@ pub enum PolicyEvent {
     Fact,
     /// A step has returned: gates its commit.
     StepOutput,
+    /// A step is about to apply a plan of terraform: gates that. It is a call, and whoever listens to calls hears it.
+    #[serde(rename = "infra.terraform.apply")]
+    TerraformApply,
 }
+
+/// What a plan of terraform counts, by the bare names that policies read: resources that would be created, changed and
+/// destroyed, as terraform counts them (one that is replaced is destroyed and created), and outputs that would change.
+pub const TERRAFORM_COUNTS: [&str; 4] = ["adds", "changes", "destroys", "outputs"];
 
 /// What follows when a policy fires.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -97,12 +104,25 @@ impl PolicyAction {
 
 impl PolicyEvent {
     /// All of them, as they are written.
-    pub(crate) const ALL: [(&'static str, Self); 4] = [
+    pub(crate) const ALL: [(&'static str, Self); 5] = [
         ("run_start", Self::RunStart),
         ("host_call", Self::HostCall),
         ("fact", Self::Fact),
         ("step_output", Self::StepOutput),
+        ("infra.terraform.apply", Self::TerraformApply),
     ];
+
+    /// Whether a policy that listens to these hears it.
+    ///
+    /// ```
+    /// use wflo_manifest::PolicyEvent;
+    /// assert!(PolicyEvent::TerraformApply.is_heard_on(&[PolicyEvent::HostCall].into()));
+    /// assert!(!PolicyEvent::HostCall.is_heard_on(&[PolicyEvent::TerraformApply].into()));
+    /// ```
+    #[must_use]
+    pub fn is_heard_on(self, on: &BTreeSet<Self>) -> bool {
+        on.contains(&self) || (self == Self::TerraformApply && on.contains(&Self::HostCall))
+    }
 }
 
 impl fmt::Display for PolicyEvent {

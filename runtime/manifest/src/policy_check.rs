@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use wflo_model::TerraformVerb;
+
 use crate::expression::{Name, ValueKind};
 use crate::expression_check::{Known, Unknown, check, within};
 use crate::near::did_you_mean;
-use crate::policy::PolicyEvent;
+use crate::policy::{PolicyEvent, TERRAFORM_COUNTS};
 use crate::policy_toml::{ActionToml, PolicyToml};
 use crate::policy_value::{BareName, ValueType};
 use crate::reader::Reader;
@@ -50,7 +52,7 @@ fn check_policy(
     let on = listens_to(policy);
     let reads_call = when.expression.names().iter().any(|name| name.root() == "call");
     if let (Some(written), true) = (&policy.on, reads_call)
-        && written.value.iter().any(|event| *event != PolicyEvent::HostCall)
+        && written.value.iter().any(|event| !event.is_heard_on(&[PolicyEvent::HostCall].into()))
     {
         let found = reader.error(written.span.clone(), "`call` can be read on `host_call` alone");
         found.hint("write `on = \"host_call\"`, or two policies");
@@ -109,6 +111,22 @@ fn declarations(toml: &WorkflowToml) -> BTreeMap<BareName, Vec<Declaration<'_>>>
             all.entry(name).or_default().push(Declaration { on, declared, schema: Some(schema), what });
         }
     }
+    for step in &toml.steps {
+        let applied = step.reach.terraform.iter().filter(|it| it.value.allow.contains(&TerraformVerb::Apply));
+        for grant in applied {
+            let what = format!("what is applied to terraform folder `{}`", grant.value.label);
+            for name in TERRAFORM_COUNTS {
+                let name = name.parse::<BareName>().expect("each is a word that means nothing else");
+                let (on, declared) = (PolicyEvent::TerraformApply, ValueType::Integer);
+                all.entry(name).or_default().push(Declaration {
+                    on,
+                    declared,
+                    schema: None,
+                    what: what.clone(),
+                });
+            }
+        }
+    }
     for (label, statements) in &toml.statements {
         for (statement, toml) in statements {
             for (name, declared) in &toml.statement.params {
@@ -129,7 +147,7 @@ fn bare(
 ) -> Result<ValueKind, Unknown> {
     let root = name.root();
     let declared = all.get(root).map(Vec::as_slice).unwrap_or_default();
-    let heard: Vec<_> = declared.iter().filter(|one| on.contains(&one.on)).collect();
+    let heard: Vec<_> = declared.iter().filter(|one| one.on.is_heard_on(on)).collect();
     if let (Some(other), true) = (declared.first(), heard.is_empty()) {
         let on: Vec<_> = on.iter().map(|event| format!("`{event}`")).collect();
         let message = format!("`{root}` is no part of {}", on.join(" or "));
@@ -177,8 +195,9 @@ fn note_claims(
         return;
     }
     let bare: Vec<_> = when.expression.bare_names().collect();
-    let heard = bare.iter().filter_map(|name| all.get(*name)).flatten().filter(|one| on.contains(&one.on));
-    let (executed, claimed): (Vec<_>, Vec<_>) = heard.partition(|one| one.on == PolicyEvent::HostCall);
+    let heard = bare.iter().filter_map(|name| all.get(*name)).flatten().filter(|one| one.on.is_heard_on(on));
+    let (executed, claimed): (Vec<_>, Vec<_>) =
+        heard.partition(|one| one.on.is_heard_on(&[PolicyEvent::HostCall].into()));
     let Some(claim) = claimed.first().filter(|_| executed.is_empty()) else { return };
     let message = format!("policy `{}` hears only what steps claim, such as {}", name.value, claim.what);
     let hint = "a step that claims something else is not stopped; a parameter of a named statement is what is executed";

@@ -7,7 +7,9 @@ use wflo_model::{BadHttpPattern, FileGrant, GuestPath, HostPath, HttpPattern, La
 
 use crate::deployment::{HostBinding, SecretBinding};
 use crate::labels::DataLabels;
+use crate::message_toml::MessageToml;
 use crate::reader::{Node, Reader, Section, Spanned};
+use crate::terraform_toml::{self, TerraformGrantToml};
 use crate::text::Text;
 
 /// The grants of a step that lead to neither databases, models nor requests.
@@ -15,13 +17,20 @@ use crate::text::Text;
 pub(crate) struct ReachToml {
     pub(crate) files: Vec<Spanned<FileGrant>>,
     pub(crate) secrets: Vec<Spanned<Label>>,
+    pub(crate) terraform: Vec<Spanned<TerraformGrantToml>>,
+    pub(crate) messages: MessageToml,
 }
 
-/// Reads `files` and `secrets` of `grants`.
+/// Reads `files`, `secrets`, `terraform`, and what leads to people, of `grants`.
 pub(crate) fn read_grants(reader: &mut Reader, grants: &mut Section<'_>) -> ReachToml {
     ReachToml {
         files: grants.take("files").map(|node| read_files(reader, &node)).unwrap_or_default(),
         secrets: grants.take("secrets").map(|node| node.names(reader)).unwrap_or_default(),
+        messages: MessageToml::read(reader, grants),
+        terraform: grants
+            .take("terraform")
+            .map(|node| terraform_toml::read_grants(reader, &node))
+            .unwrap_or_default(),
     }
 }
 

@@ -79,7 +79,10 @@ impl Review {
         if let Some(promised) = promised {
             self.output(number, step, promised);
         }
-        for capability in granted(step).difference(&described.capabilities) {
+        // Models answer from a knowledge base without an import of its own: `wflo:llm/tasks`.
+        let answers = described.capabilities.contains(&Capability::Llm);
+        let used = |it: &&Capability| **it == Capability::Knowledge && answers;
+        for capability in granted(step).difference(&described.capabilities).filter(|it| !used(it)) {
             let name = capability.to_string();
             let Some(span) = self.place(number, &["grants", &name]) else { continue };
             let message = format!("component `{component}` has no use for `grants.{name}`");
@@ -163,7 +166,9 @@ fn granted(step: &Step) -> BTreeSet<Capability> {
     grants.llm.extend(step.llm.iter().map(|model| model.value.clone()));
     grants.http.extend(step.http.iter().map(|grant| grant.value.clone()));
     grants.files.extend(step.reach.files.iter().map(|grant| grant.value.clone()));
+    grants.terraform = step.reach.terraform.iter().map(|it| it.value.clone().into()).collect();
     grants.secrets.extend(step.reach.secrets.iter().map(|label| label.value.clone()));
+    step.reach.messages.grant(&mut grants);
     grants.capabilities()
 }
 

@@ -4,27 +4,13 @@
 //! a version learns one, its line is deleted here and its reader is written.
 
 /// Keys, by the place they stand in.
-pub(crate) const KEYS: &[(&str, &str)] = &[
-    ("[workflow]", "rollback_reserve_usd"),
-    ("`grants`", "notify"),
-    ("`grants`", "mail"),
-    ("`grants`", "knowledge"),
-    ("`grants`", "terraform"),
-    ("a table grant", "where"),
-    ("wflo.toml", "knowledge"),
-    ("wflo.toml", "terraform"),
-    ("[db]", "read_url"),
-    ("[db]", "write_url"),
-    ("[db]", "statement"),
-    ("[principal]", "public_key"),
-];
+pub(crate) const KEYS: &[(&str, &str)] = &[("[db]", "statement"), ("[principal]", "public_key")];
 
 /// Values, by the key they stand at.
 pub(crate) const VALUES: &[(&str, &str)] = &[];
 
 /// Schemes of addresses, by the place they stand in.
-pub(crate) const SCHEMES: &[(&str, &str)] =
-    &[("[store]", "postgres"), ("[store]", "postgresql"), ("[db]", "postgres"), ("[db]", "postgresql")];
+pub(crate) const SCHEMES: &[(&str, &str)] = &[("[store]", "postgres"), ("[store]", "postgresql")];
 
 /// Whether `list` has the pair.
 pub(crate) fn has(list: &[(&str, &str)], place: &str, name: &str) -> bool {

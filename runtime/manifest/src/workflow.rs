@@ -23,6 +23,7 @@ use crate::policy_toml::{Declared, PolicyToml};
 use crate::reach_toml::ReachToml;
 use crate::reader::{Reader, Spanned};
 use crate::retry::Retry;
+use crate::row_filter::check_filters;
 use crate::schema::{compile, violations};
 use crate::statement::{Statements, check_calls};
 use crate::workflow_toml::{InputToml, ItemsToml, StepToml, WorkflowToml};
@@ -53,6 +54,8 @@ pub struct Workflow {
     pub(crate) on_failure: OnFailure,
     pub(crate) on_exceeded: OnExceeded,
     pub(crate) budget_approvers: Vec<Spanned<GroupName>>,
+    pub(crate) rollback_reserve: Option<PicoUsd>,
+    pub(crate) rollback_approvers: Vec<Spanned<GroupName>>,
     pub(crate) budget_alerts: Vec<u32>,
     pub(crate) budget_notify: Vec<Spanned<String>>,
     pub(crate) on_cancel: OnCancel,
@@ -155,6 +158,7 @@ impl Workflow {
         check_cycles(reader, &toml.steps);
         check_steps(reader, &toml);
         check_calls(reader, &toml);
+        check_filters(reader, &toml);
         check_policies(reader, &toml);
         let input_labels = toml.inputs.values().flat_map(|input| input.labels.iter().cloned()).collect();
         let inputs = toml.inputs.into_iter();
@@ -199,6 +203,8 @@ impl Workflow {
             on_failure: toml.on_failure,
             on_exceeded: toml.on_exceeded,
             budget_approvers: toml.budget_approvers,
+            rollback_reserve: toml.rollback_reserve,
+            rollback_approvers: toml.rollback_approvers,
             budget_alerts: toml.budget_alerts,
             budget_notify: toml.budget_notify,
             on_cancel: toml.on_cancel,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use wflo_model::{
-    DbAccess, GroupName, HttpGrant, InputName, Label, ModelName, PicoUsd, StatementName, StepName,
+    DbAccess, GroupName, HttpGrant, InputName, Label, ModelName, PicoUsd, RowFilter, StatementName, StepName,
     TableAccess, WorkflowName,
 };
 
@@ -22,6 +22,7 @@ use crate::policy_toml::{Declared, PolicyToml, read_facts, read_policy};
 use crate::reach_toml::{self, ReachToml};
 use crate::reader::{Node, Reader, Section, Spanned};
 use crate::retry::Retry;
+use crate::row_filter::read_filter;
 use crate::schema::{schema, schema_with};
 use crate::statement::{Statements, read_statements};
 
@@ -38,6 +39,8 @@ pub(crate) struct WorkflowToml {
     pub(crate) on_failure: OnFailure,
     pub(crate) on_exceeded: OnExceeded,
     pub(crate) budget_approvers: Vec<Spanned<GroupName>>,
+    pub(crate) rollback_reserve: Option<PicoUsd>,
+    pub(crate) rollback_approvers: Vec<Spanned<GroupName>>,
     pub(crate) budget_alerts: Vec<u32>,
     pub(crate) budget_notify: Vec<Spanned<String>>,
     pub(crate) on_cancel: OnCancel,
@@ -64,6 +67,8 @@ pub(crate) struct StepToml {
     pub(crate) db: BTreeMap<Label, Spanned<DbAccess>>,
     /// The named statements in `db`, each with the database.
     pub(crate) calls: Vec<(Label, Spanned<StatementName>)>,
+    /// The row filters in `db`.
+    pub(crate) filters: Vec<Spanned<RowFilter>>,
     pub(crate) llm: Vec<Spanned<ModelName>>,
     pub(crate) interfaces: InterfaceGrants,
     pub(crate) http: Vec<Spanned<HttpGrant>>,
@@ -102,6 +107,8 @@ impl WorkflowToml {
             on_failure: OnFailure::Keep,
             on_exceeded: OnExceeded::Park,
             budget_approvers: Vec::new(),
+            rollback_reserve: None,
+            rollback_approvers: Vec::new(),
             budget_alerts: Vec::new(),
             budget_notify: Vec::new(),
             on_cancel: OnCancel::Keep,
@@ -188,6 +195,7 @@ impl WorkflowToml {
                 found.hint("add `budget_usd`");
             }
         }
+        self.read_rollback(reader, &mut head);
         if let Some(node) = head.take("on_cancel") {
             self.on_cancel = node
                 .choice(reader, &[("keep", OnCancel::Keep), ("rollback", OnCancel::Rollback)])
@@ -195,6 +203,30 @@ impl WorkflowToml {
         }
         self.max_parallel = head.take("max_parallel").and_then(|node| small(reader, &node, 1));
         head.finish(reader);
+    }
+
+    /// What of the money is kept for undoing, and who must agree to it.
+    fn read_rollback(&mut self, reader: &mut Reader, head: &mut Section<'_>) {
+        if let Some(node) = head.take("rollback_reserve_usd") {
+            let reserve = node.money(reader).map(|money| money.value);
+            match (reserve, self.budget) {
+                (Some(_), None) => {
+                    let found =
+                        reader.error(node.key, "`rollback_reserve_usd` without `budget_usd` never applies");
+                    found.hint("add `budget_usd`");
+                }
+                (Some(reserve), Some(budget)) if reserve >= budget => {
+                    let message = format!(
+                        "{reserve} USD of {budget} are kept for undoing, so that no step may spend any"
+                    );
+                    reader.error(node.span, message).hint("keep less than `budget_usd`");
+                }
+                (reserve, _) => self.rollback_reserve = reserve,
+            }
+        }
+        if let Some(node) = head.take("rollback_approvers") {
+            self.rollback_approvers = node.names(reader);
+        }
     }
 }
 
@@ -231,6 +263,7 @@ fn read_step(reader: &mut Reader, mut step: Section<'_>) -> StepToml {
         depends_on: Vec::new(),
         db: BTreeMap::new(),
         calls: Vec::new(),
+        filters: Vec::new(),
         llm: Vec::new(),
         interfaces: InterfaceGrants::new(),
         http: Vec::new(),
@@ -253,7 +286,7 @@ fn read_step(reader: &mut Reader, mut step: Section<'_>) -> StepToml {
     if let Some(mut grants) = step.take("grants").and_then(|node| node.section(reader, "`grants`")) {
         if let Some(labels) = grants.take("db").and_then(|node| node.section(reader, "`grants.db`")) {
             for (label, node) in labels.named::<Label>(reader) {
-                if let Some((access, calls)) = read_db_grant(reader, &node) {
+                if let Some((access, calls)) = read_db_grant(reader, &node, &mut this.filters) {
                     this.calls.extend(calls.into_iter().map(|name| (label.value.clone(), name)));
                     this.db.insert(label.value, Spanned { value: access, span: label.span });
                 }
@@ -331,15 +364,19 @@ fn read_retry(reader: &mut Reader, mut retry: Section<'_>) -> Retry {
     this
 }
 
-fn read_db_grant(reader: &mut Reader, node: &Node<'_>) -> Option<(DbAccess, Vec<Spanned<StatementName>>)> {
+fn read_db_grant(
+    reader: &mut Reader,
+    node: &Node<'_>,
+    filters: &mut Vec<Spanned<RowFilter>>,
+) -> Option<(DbAccess, Vec<Spanned<StatementName>>)> {
     let mut section = node.section(reader, "`grants.db`")?;
     let before = reader.found.errors();
     let mut access = DbAccess::default();
     if let Some(node) = section.take("read") {
-        access.read = read_tables(reader, &node);
+        access.read = read_tables(reader, &node, filters);
     }
     if let Some(node) = section.take("write") {
-        access.write = read_tables(reader, &node);
+        access.write = read_tables(reader, &node, filters);
     }
     let calls: Vec<Spanned<StatementName>> =
         section.take_early(reader, "call").map(|node| node.names(reader)).unwrap_or_default();
@@ -352,10 +389,14 @@ fn read_db_grant(reader: &mut Reader, node: &Node<'_>) -> Option<(DbAccess, Vec<
     Some((access, calls))
 }
 
-fn read_tables(reader: &mut Reader, node: &Node<'_>) -> BTreeMap<String, TableAccess> {
+fn read_tables(
+    reader: &mut Reader,
+    node: &Node<'_>,
+    filters: &mut Vec<Spanned<RowFilter>>,
+) -> BTreeMap<String, TableAccess> {
     let mut tables = BTreeMap::new();
     for node in node.list(reader).unwrap_or_default() {
-        let Some((table, access)) = read_table(reader, &node) else { continue };
+        let Some((table, access)) = read_table(reader, &node, filters) else { continue };
         match tables.entry(table) {
             Entry::Occupied(first) => {
                 reader.error(node.span, format!("table `{}` is listed twice", first.key()));
@@ -366,28 +407,34 @@ fn read_tables(reader: &mut Reader, node: &Node<'_>) -> BTreeMap<String, TableAc
     tables
 }
 
-/// `"t"`, or `{ table = "t", columns = ["c"] }`.
-fn read_table(reader: &mut Reader, node: &Node<'_>) -> Option<(String, TableAccess)> {
+/// `"t"`, or `{ table = "t", columns = ["c"], where = "c = :inputs.c" }`.
+fn read_table(
+    reader: &mut Reader,
+    node: &Node<'_>,
+    filters: &mut Vec<Spanned<RowFilter>>,
+) -> Option<(String, TableAccess)> {
     if node.is_text() {
         return Some((identifier(reader, node)?, TableAccess::All));
     }
     if !node.is_table() {
-        node.expected(reader, "a table's name, or `{ table = \"..\", columns = [..] }`");
+        node.expected(reader, "a table's name, or `{ table = \"..\", columns = [..], where = \"..\" }`");
         return None;
     }
     let mut section = node.section(reader, "a table grant")?;
     let table = section.need("table").and_then(|node| identifier(reader, &node));
-    let access = match section.take("columns") {
-        None => TableAccess::All,
+    let columns = match section.take("columns") {
+        None => None,
         Some(columns) => {
             let list = columns.list(reader)?;
             if list.is_empty() {
                 reader.error(columns.span, "`columns` is empty").hint("leave it out to grant all columns");
             }
-            let names = list.iter().filter_map(|node| identifier(reader, node));
-            TableAccess::Columns(names.collect::<BTreeSet<_>>())
+            Some(list.iter().filter_map(|node| identifier(reader, node)).collect::<BTreeSet<_>>())
         }
     };
+    let filter = section.take("where").and_then(|node| read_filter(reader, &node));
+    filters.extend(filter.clone());
+    let access = TableAccess::new(columns, filter.map(|filter| filter.value));
     section.finish(reader);
     Some((table?, access))
 }

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use wflo_manifest::{Deployment, Diagnostics, Directory, Pinning, Plan, Workflow};
-use wflo_model::Digest;
+use wflo_model::{Digest, TerraformVerb};
 
 fn ui() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/ui")
@@ -297,7 +297,7 @@ mod plan {
           the run may spend 100 USD, and then waits
           reaches nothing else: no network, no files, no environment
           an attempt may use 64MiB of memory, 10000000000 units of fuel and 2 minutes, and return 1MiB
-          it may make 10000 calls of 8MiB, 256MiB in all, and log 1MiB
+          it may make 10000 calls of 8MiB, 256MiB in all, log 1MiB, and write 1GiB to artifacts
           it is tried once
         ");
         insta::assert_snapshot!(explain("block_suspicious_accounts").unwrap(), @"
@@ -310,7 +310,7 @@ mod plan {
           may write table `accounts` of database `bank`
           reaches nothing else: no network, no files, no environment
           an attempt may use 64MiB of memory, 10000000000 units of fuel and 2 minutes, and return 1MiB
-          it may make 10000 calls of 8MiB, 256MiB in all, and log 1MiB
+          it may make 10000 calls of 8MiB, 256MiB in all, log 1MiB, and write 1GiB to artifacts
           it is tried once
         ");
         assert_eq!(explain("nobody"), None);
@@ -323,13 +323,47 @@ mod plan {
           may read files in folder `data` beside wflo.toml, which it finds at `/data`
           may read files in folder `public/files` beside wflo.toml, which it finds at `/all`
           may use secret `stripe` without seeing it, in requests to where the deployment binds it
-          handles data labelled `internal` and `phi`: models and hosts that do not accept it are not given anything
+          handles data labelled `internal` and `phi`: models, hosts, channels and addresses that do not accept it are not given anything
           spends without a limit: `budget_usd` is not set
           reaches nothing else: no other network, no other files, no environment
           an attempt may use 32MiB of memory, 10000000000 units of fuel and 2 minutes, and return 1MiB
-          it may make 100 calls of 1MiB, 16MiB in all, and log 64KiB
+          it may make 100 calls of 1MiB, 16MiB in all, log 64KiB, and write 8MiB to artifacts
           it is tried once
         ");
+    }
+
+    #[test]
+    fn rows_are_explained_by_what_they_are_compared_with() {
+        let plan = plan_of("rows.toml");
+        let reach = |step: &str| {
+            let words = plan.explain(&step.parse().unwrap()).unwrap();
+            words
+                .lines()
+                .filter_map(|line| line.strip_prefix("  may "))
+                .map(ToOwned::to_owned)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            reach("look"),
+            [
+                "read `id` and `status` of table `accounts` of database `bank`, only rows where `id` is input `account` \
+                 of the run",
+                "read table `transactions` of database `bank`, only rows where `account_id` is input `account` of the \
+                 run and `country` is one of \"AT\", \"CH\" and `deleted` is empty",
+                "write `status` of table `accounts` of database `bank`, only rows where `id` is input `account` of the \
+                 run",
+            ]
+        );
+        assert_eq!(
+            reach("each"),
+            [
+                "read table `transactions` of database `bank`, only rows where `account_id` is `id` of the element it \
+              works on and `amount_cents` is at least 1000"
+            ]
+        );
+        let json = serde_json::to_string(&plan).unwrap();
+        assert!(json.contains(r#"{"rows":{"columns":["status"],"where":"id = :inputs.account"}}"#), "{json}");
+        assert_eq!(serde_json::from_str::<Plan>(&json).unwrap(), plan);
     }
 
     #[test]
@@ -339,13 +373,15 @@ mod plan {
         grants.notify.insert("slack://fraud-alerts".parse().unwrap());
         grants.mail.insert("*@example.org".parse().unwrap());
         grants.knowledge.insert("help".parse().unwrap());
-        grants.terraform.insert("prod".parse().unwrap());
+        grants.terraform.insert("prod".parse().unwrap(), TerraformVerb::ALL.map(|(_, verb)| verb).into());
         let words = plan.explain(&"read".parse().unwrap()).unwrap();
         for expect in [
-            "may send notifications to `slack://fraud-alerts`",
-            "may write mail to `*@example.org`",
+            "may send messages to `slack://fraud-alerts`, which leave when the step has succeeded",
+            "may write mails to `*@example.org`, which leave when the step has succeeded",
             "may search knowledge base `help`",
-            "may plan and apply changes of terraform folder `prod`",
+            "may read the state of terraform folder `prod`",
+            "may plan changes of terraform folder `prod`",
+            "may apply planned changes of terraform folder `prod`",
         ] {
             assert!(words.contains(expect), "{words}");
         }

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::StatementName;
+use serde_json::{Map, Value};
+
+use crate::{RowFilter, StatementName};
 
 /// The tables and columns of one database that a step may read and write. Nothing is allowed that is not
 /// listed.
@@ -33,41 +35,94 @@ pub struct DbAccess {
     pub whole: bool,
 }
 
-/// Which columns of a table.
+/// Which columns of a table, and which rows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TableAccess {
     /// All of them.
     All,
-    /// These, by lower-case name. Rows can then be updated, not inserted or deleted.
+    /// These columns of all rows, by lower-case name. Rows can then be updated, not inserted or deleted.
     Columns(BTreeSet<String>),
+    /// Those rows; all columns of them, or these.
+    Rows {
+        /// The columns, by lower-case name; all if absent. Rows can be inserted and deleted only with all.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        columns: Option<BTreeSet<String>>,
+        /// The rows.
+        #[serde(rename = "where")]
+        filter: RowFilter,
+    },
 }
 
 impl TableAccess {
+    /// These columns of these rows; of all where it says none.
+    ///
+    /// ```
+    /// use wflo_model::TableAccess;
+    /// assert_eq!(TableAccess::new(None, None), TableAccess::All);
+    /// let one = TableAccess::new(None, Some("patient_id = 17".parse().unwrap()));
+    /// assert!(TableAccess::All.covers(&one) && !one.covers(&TableAccess::All));
+    /// ```
+    #[must_use]
+    pub fn new(columns: Option<BTreeSet<String>>, filter: Option<RowFilter>) -> Self {
+        match (columns, filter) {
+            (None, None) => Self::All,
+            (Some(columns), None) => Self::Columns(columns),
+            (columns, Some(filter)) => Self::Rows { columns, filter },
+        }
+    }
+
+    /// The columns, by lower-case name; none for all of them.
+    #[must_use]
+    pub const fn columns(&self) -> Option<&BTreeSet<String>> {
+        match self {
+            Self::All => None,
+            Self::Columns(columns) => Some(columns),
+            Self::Rows { columns, .. } => columns.as_ref(),
+        }
+    }
+
+    /// The filter that rows must pass; none for all of them.
+    #[must_use]
+    pub const fn filter(&self) -> Option<&RowFilter> {
+        match self {
+            Self::All | Self::Columns(_) => None,
+            Self::Rows { filter, .. } => Some(filter),
+        }
+    }
+
     /// Whether `column` is one of these. Names are compared without case, as SQL does.
     #[must_use]
     pub fn has(&self, column: &str) -> bool {
-        match self {
-            Self::All => true,
-            Self::Columns(columns) => columns.contains(&column.to_ascii_lowercase()),
-        }
+        self.columns().is_none_or(|columns| columns.contains(&column.to_ascii_lowercase()))
     }
 
     /// Whether everything `narrower` allows is allowed by this.
     #[must_use]
     pub fn covers(&self, narrower: &Self) -> bool {
-        match (self, narrower) {
-            (Self::All, _) => true,
-            (Self::Columns(_), Self::All) => false,
-            (Self::Columns(wide), Self::Columns(narrow)) => narrow.is_subset(wide),
-        }
+        let columns = match (self.columns(), narrower.columns()) {
+            (None, _) => true,
+            (Some(_), None) => false,
+            (Some(wide), Some(narrow)) => narrow.is_subset(wide),
+        };
+        let rows = match (self.filter(), narrower.filter()) {
+            (None, _) => true,
+            (Some(_), None) => false,
+            (Some(wide), Some(narrow)) => wide.covers(narrow),
+        };
+        columns && rows
     }
 
     fn widen(&mut self, other: &Self) {
-        match (&mut *self, other) {
-            (Self::Columns(mine), Self::Columns(theirs)) => mine.extend(theirs.iter().cloned()),
-            _ => *self = Self::All,
-        }
+        let columns = match (self.columns(), other.columns()) {
+            (Some(mine), Some(theirs)) => Some(mine.union(theirs).cloned().collect()),
+            _ => None,
+        };
+        let filter = match (self.filter(), other.filter()) {
+            (Some(mine), Some(theirs)) => mine.widened(theirs),
+            _ => None,
+        };
+        *self = Self::new(columns, filter);
     }
 }
 
@@ -84,22 +139,52 @@ impl DbAccess {
         Self { whole: true, ..Self::default() }
     }
 
-    /// Whether `column` of `table` may be read.
+    /// Whether `column` of `table` may be read, in some row.
     #[must_use]
     pub fn may_read(&self, table: &str, column: &str) -> bool {
         self.whole || self.read.get(&table.to_ascii_lowercase()).is_some_and(|access| access.has(column))
     }
 
-    /// Whether `column` of `table` may be written.
+    /// Whether `column` of `table` may be written, in some row.
     #[must_use]
     pub fn may_write(&self, table: &str, column: &str) -> bool {
         self.whole || self.write.get(&table.to_ascii_lowercase()).is_some_and(|access| access.has(column))
     }
 
-    /// Whether whole rows of `table` may be inserted and deleted.
+    /// Whether whole rows of `table` may be inserted and deleted: all, or those that pass its filter.
     #[must_use]
     pub fn may_write_rows(&self, table: &str) -> bool {
-        self.whole || self.write.get(&table.to_ascii_lowercase()) == Some(&TableAccess::All)
+        let granted = || self.write.get(&table.to_ascii_lowercase());
+        self.whole || granted().is_some_and(|granted| granted.columns().is_none())
+    }
+
+    /// The row filters, each with its table: of what may be read, then of what may be written.
+    ///
+    /// A database that cannot keep a step to some rows must not run a statement with an access that has any.
+    pub fn filters(&self) -> impl Iterator<Item = (&str, &RowFilter)> {
+        let tables = self.read.iter().chain(&self.write);
+        tables.filter_map(|(table, access)| Some((table.as_str(), access.filter()?)))
+    }
+
+    /// With the values that a run and an item of a list give the row filters.
+    ///
+    /// ```
+    /// use serde_json::json;
+    /// use wflo_model::{DbAccess, TableAccess};
+    /// let rows = TableAccess::new(None, Some("patient_id = :inputs.patient".parse().unwrap()));
+    /// let access = DbAccess { read: [("visits".to_owned(), rows)].into(), ..DbAccess::default() };
+    /// let bound = access.bound(json!({ "patient": 17 }).as_object().unwrap(), None);
+    /// assert_eq!(bound.filters().next().unwrap().1.to_string(), "patient_id = 17");
+    /// ```
+    #[must_use]
+    pub fn bound(&self, inputs: &Map<String, Value>, item: Option<&Value>) -> Self {
+        let mut bound = self.clone();
+        for access in bound.read.values_mut().chain(bound.write.values_mut()) {
+            if let TableAccess::Rows { filter, .. } = access {
+                *filter = filter.bound(inputs, item);
+            }
+        }
+        bound
     }
 
     /// Whether the named statement may be called.

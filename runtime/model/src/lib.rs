@@ -4,46 +4,56 @@
 //! supplies.
 
 mod access;
+mod artifact;
 mod call;
 mod canonical;
 mod changes;
 mod digest;
 mod fault;
 mod grants;
+mod hasher;
 mod http;
 mod id;
+mod inserted;
 mod interface;
 mod limits;
 mod money;
 mod name;
 mod role;
+mod row_filter;
 mod sql;
 mod time;
 mod undone;
 
 pub use access::{DbAccess, TableAccess};
+pub use artifact::{Artifact, ArtifactAddress, BulkRows, FoundArtifact, RowFormat};
 pub use call::{Call, CallError, CallResult};
 pub use canonical::{NotCanonical, canonical};
 pub use changes::{ChangeSet, RowChange, TableChange};
 pub use digest::{BadDigest, Digest, MacKey};
 pub use fault::{Failure, FailureKind, Fault, FaultKind};
 pub use grants::{
-    BadGrant, BadMailPattern, BadPath, Capability, FileGrant, Grants, GuestPath, HostPath, MailPattern,
-    interface_capability,
+    BadGrant, BadMailAddress, BadMailPattern, BadPath, Capability, FileGrant, Grants, GuestPath, HostPath,
+    MailAddress, MailPattern, TerraformGrants, TerraformVerb, interface_capability,
 };
+pub use hasher::Hasher;
 pub use http::{
     BadHttpHeader, BadHttpMethod, BadHttpPattern, BadHttpUrl, BadOctets, HttpGrant, HttpHeaderName, HttpHost,
     HttpMethod, HttpPattern, HttpScheme, HttpUrl, Idempotency, Octets, is_public,
 };
 pub use id::{ApprovalId, BadId, RunId, StoreId};
+pub use inserted::{Inserted, InsertedRows, RowDigest};
 pub use interface::{BadInterfaceName, GrantReader, InterfaceName};
 pub use limits::{LimitName, Limits};
 pub use money::{BadMoney, PicoUsd};
 pub use name::{
-    BadName, ChannelName, GroupName, InputName, Label, ModelName, PolicyName, PrincipalName, StatementName,
-    StepName, WorkflowName,
+    ArtifactName, BadName, ChannelName, GroupName, InputName, Label, ModelName, PolicyName, PrincipalName,
+    StatementName, StepName, WorkflowName,
 };
 pub use role::{Act, Role};
+pub use row_filter::{
+    BadRowFilter, Comparison, FilterOperand, FilterValue, RowCondition, RowFilter, RowTest,
+};
 pub use sql::{BadSqlValue, SqlRows, SqlValue};
 pub use time::{BadTimestamp, Timestamp};
 pub use undone::{Conflict, ConflictReason, Undone};

@@ -35,6 +35,8 @@ pub struct Limits {
     pub call_bytes: u64,
     /// Bytes passed to and from all host calls together.
     pub traffic: u64,
+    /// Bytes written to artifacts, all of them together.
+    pub artifacts: u64,
 }
 
 impl Limits {
@@ -61,7 +63,7 @@ impl Limits {
 
 impl Default for Limits {
     /// 64 MiB, 100,000 elements, 20 instances, 10^10 fuel, 5 minutes, 1 MiB of output, 1 MiB of log, 10,000 calls of
-    /// 8 MiB, 256 MiB of all calls together.
+    /// 8 MiB, 256 MiB of all calls together, 1 GiB of artifacts.
     fn default() -> Self {
         Self {
             memory: 64 << 20,
@@ -76,6 +78,7 @@ impl Default for Limits {
             calls: 10_000,
             call_bytes: 8 << 20,
             traffic: 256 << 20,
+            artifacts: 1 << 30,
         }
     }
 }
@@ -85,7 +88,7 @@ impl Default for Limits {
 /// ```
 /// use wflo_model::LimitName;
 /// assert_eq!(LimitName::CallBytes.to_string(), "call_bytes");
-/// assert_eq!(LimitName::ALL.len(), 10);
+/// assert_eq!(LimitName::ALL.len(), 11);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
@@ -110,6 +113,8 @@ pub enum LimitName {
     CallBytes,
     /// [`Limits::traffic`]
     Traffic,
+    /// [`Limits::artifacts`]
+    Artifacts,
 }
 
 impl LimitName {
@@ -125,6 +130,7 @@ impl LimitName {
         Self::Calls,
         Self::CallBytes,
         Self::Traffic,
+        Self::Artifacts,
     ];
 
     /// The key of a step in `workflow.toml` that sets it.
@@ -141,6 +147,7 @@ impl LimitName {
             Self::Calls => "calls",
             Self::CallBytes => "call_bytes",
             Self::Traffic => "traffic",
+            Self::Artifacts => "artifacts",
         }
     }
 
@@ -158,6 +165,7 @@ impl LimitName {
             Self::Calls => "max_calls",
             Self::CallBytes => "max_call_bytes",
             Self::Traffic => "max_traffic",
+            Self::Artifacts => "max_artifacts",
         }
     }
 }

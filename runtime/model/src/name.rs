@@ -93,6 +93,8 @@ names! {
     ChannelName, "channel", "./:@+";
     /// A group of principals.
     GroupName, "group", ".:@+";
+    /// The name of an artifact that a step makes, such as `rows.csv`.
+    ArtifactName, "artifact", ".";
 }
 
 /// A text that is no name of its kind.

@@ -1,13 +1,15 @@
 //! SQL databases.
 
+mod bulk;
 mod capture;
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
-use wflo_model::{DbAccess, Digest, RunId, SqlRows, SqlValue, StepName, StoreId};
+use wflo_model::{DbAccess, Digest, InsertedRows, RunId, SqlRows, SqlValue, StepName, StoreId};
 
+pub use bulk::{BulkInsert, RowSource};
 pub use capture::{Capture, ChangeLimits, Uncapturable};
 pub use wflo_model::{ChangeSet, Conflict, ConflictReason, RowChange, TableChange, Undone};
 
@@ -42,6 +44,12 @@ pub trait Database: Send + Sync {
     /// # Errors
     /// When the database cannot be asked.
     async fn committed(&self, marker: &Marker) -> Result<bool, DbError>;
+
+    /// Whether it keeps a step to the rows that its access names. The gate runs nothing with row filters on a database
+    /// that does not, which is what this says unless it is written anew.
+    fn filters_rows(&self) -> bool {
+        false
+    }
 
     /// Those of `tables` whose changes cannot be kept, for `wflo check`. A table that is not there is not among them:
     /// the first statement says so.
@@ -84,7 +92,44 @@ pub trait Transaction: Send {
     /// [`DbError::Denied`] for anything `access` does not allow, [`DbError::Constraint`], ...
     async fn execute(&mut self, statement: &Statement, access: &DbAccess) -> Result<Executed, DbError>;
 
-    /// What this transaction has changed so far, the marker aside. It was begun with [`Capture::On`].
+    /// Inserts rows, and gives their number; all of them or none. They are taken as they come, and are not all in memory
+    /// at any time.
+    ///
+    /// # Errors
+    /// As [`execute`](Self::execute), and what `rows` says.
+    async fn bulk_insert(
+        &mut self,
+        into: &BulkInsert,
+        rows: &mut dyn RowSource,
+        access: &DbAccess,
+    ) -> Result<u64, DbError> {
+        let _ = (into, rows, access);
+        Err(DbError::Invalid("this database takes no bulk inserts".into()))
+    }
+
+    /// The next batch of the rows that this transaction has inserted into tables that had a bulk insert, and that are
+    /// still there: with the place to go on from, which is 0 for the first. None at the end, and where nothing is
+    /// captured.
+    ///
+    /// # Errors
+    /// When the database fails.
+    async fn inserted(&mut self, from: u64) -> Result<Option<(InsertedRows, u64)>, DbError> {
+        let _ = from;
+        Ok(None)
+    }
+
+    /// Deletes rows that a committed transaction has inserted, after what else it changed is [undone](Self::undo): those
+    /// that nobody has changed since and no other row refers to. Others are conflicts, and are left.
+    ///
+    /// # Errors
+    /// As [`undo`](Self::undo).
+    async fn undo_inserted(&mut self, rows: &InsertedRows) -> Result<Undone, DbError> {
+        let _ = rows;
+        Err(DbError::Invalid("this database keeps no change sets".into()))
+    }
+
+    /// What this transaction has changed so far, the marker aside, and the rows that [`inserted`](Self::inserted) gives.
+    /// It was begun with [`Capture::On`].
     ///
     /// # Errors
     /// [`DbError::Limit`] for more than `limits` allow, [`DbError::Invalid`] where nothing was captured.
@@ -96,14 +141,25 @@ pub trait Transaction: Send {
     /// Applies the inverse of `changes`, row by row: of what a committed transaction did.
     ///
     /// A row is put back only where it is exactly as `changes` left it, and only where no other row has to change for
-    /// it; otherwise it is left as it is and is one of the conflicts. Triggers of the database's owner do not run: what
-    /// they had done is in `changes`.
+    /// it; otherwise it is left as it is and is one of the conflicts. What triggers of the database's owner had done is
+    /// in `changes`; where they cannot be kept from running again, the rows of `changes` are set right after them.
     ///
     /// # Errors
     /// When the database fails; the transaction is not to be committed then.
     async fn undo(&mut self, changes: &ChangeSet) -> Result<Undone, DbError> {
         let _ = changes;
         Err(DbError::Invalid("this database keeps no change sets".into()))
+    }
+
+    /// Checks what a commit would: afterwards it does not fail for anything the step has written.
+    ///
+    /// A database that checks everything at once has nothing left to do, which is what this does unless it is written
+    /// anew.
+    ///
+    /// # Errors
+    /// [`DbError::Constraint`] for what would not be committed.
+    async fn ready(&mut self) -> Result<(), DbError> {
+        Ok(())
     }
 
     /// Commits: durable when it returns. The commit point of a step's writes.
@@ -237,4 +293,8 @@ pub enum DbError {
     /// Anything else.
     #[error("{0}")]
     Other(String),
+    /// The transaction is gone, through no fault of the statement, and nothing of it has happened: somebody else's won,
+    /// or the connection broke. A new attempt does it all again.
+    #[error("{0}")]
+    Interrupted(String),
 }

@@ -29,6 +29,38 @@ pub trait HttpClient: Send + Sync {
     /// # Errors
     /// See [`HttpError`]. An answer of any status is no error.
     async fn send(&self, request: &HttpRequest, limits: HttpLimits) -> Result<HttpResponse, HttpError>;
+
+    /// Makes one request, and hands the body of the answer on as it comes; gives the answer without it.
+    ///
+    /// A client that has no better way takes the answer in whole, which is what this does unless it is written anew.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send); and what `body` says.
+    async fn receive(
+        &self,
+        request: &HttpRequest,
+        limits: HttpLimits,
+        body: &mut dyn BodySink,
+    ) -> Result<HttpResponse, HttpError> {
+        let mut answer = self.send(request, limits).await?;
+        let whole = std::mem::take(&mut answer.body);
+        body.begins(&answer);
+        body.take(whole.as_bytes()).await?;
+        Ok(answer)
+    }
+}
+
+/// Takes the body of an answer as it comes.
+#[async_trait]
+pub trait BodySink: Send {
+    /// The answer has come but for its body.
+    fn begins(&mut self, answer: &HttpResponse);
+
+    /// The next piece of the body.
+    ///
+    /// # Errors
+    /// [`HttpError::TooLarge`] or [`HttpError::NotKept`]: nothing more is wanted of it.
+    async fn take(&mut self, piece: &[u8]) -> Result<(), HttpError>;
 }
 
 /// Looks up the addresses of names: the one place where a name becomes an address.
@@ -159,5 +191,11 @@ pub enum HttpError {
     TooLarge {
         /// The limit.
         limit: u64,
+    },
+    /// Whoever takes the answer could not keep it. The server has done it.
+    #[error("the answer could not be kept: {message}")]
+    NotKept {
+        /// Why.
+        message: String,
     },
 }

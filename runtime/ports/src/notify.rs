@@ -76,6 +76,8 @@ pub enum NotificationKind {
     },
     /// Something happened that they wanted to know.
     Happened,
+    /// What a step has to say: the title and the details are its own words.
+    Said,
 }
 
 impl NotificationKind {
@@ -96,6 +98,10 @@ impl NotificationKind {
             Self::Asked => format!("{of}a decision{on} is asked for"),
             Self::Decided { outcome } => format!("{of}the decision{on}: {outcome}"),
             Self::Happened => format!("{of}something happened{on} that you wanted to know"),
+            Self::Said => {
+                let by = step.map(|step| format!(" of `{step}`")).unwrap_or_default();
+                format!("{of}a message{by}")
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The gate, with the limits of an attempt in front of it.
 
 use serde_json::Value;
-use wflo_host_api::{Gate, LogLine, StepContext, Stop};
+use wflo_host_api::{Artifacts, Gate, LogLine, StepContext, Stop};
 use wflo_model::{Call, CallError, CallResult, Fault, FaultKind, Limits, Timestamp};
 
 use crate::fault::LimitHit;
@@ -105,6 +105,10 @@ impl Gate for Metered {
     async fn sleep(&mut self, until: Timestamp) -> Result<(), Stop> {
         self.flush();
         self.gate.sleep(until).await
+    }
+
+    fn artifacts(&mut self) -> Option<&mut dyn Artifacts> {
+        self.gate.artifacts()
     }
 
     fn seed(&self) -> [u8; 32] {

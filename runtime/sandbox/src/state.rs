@@ -2,7 +2,7 @@
 
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
-use wflo_host_api::{FilesView, Gate, HostView, HttpView};
+use wflo_host_api::{ArtifactView, FilesView, Gate, HostView, HttpView};
 use wflo_model::Limits;
 
 use crate::clock::{Clock, Stopped, Timers};
@@ -75,6 +75,11 @@ impl HostView for State {
     fn files(&mut self) -> FilesView<'_> {
         let gate = (!self.describing).then_some(&mut self.gate as &mut dyn Gate);
         FilesView { gate, table: &mut self.table }
+    }
+
+    fn artifacts(&mut self) -> ArtifactView<'_> {
+        let gate = (!self.describing).then_some(&mut self.gate as &mut dyn Gate);
+        ArtifactView { gate, table: &mut self.table }
     }
 
     fn http(&mut self) -> HttpView<'_> {

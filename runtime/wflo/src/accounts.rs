@@ -106,7 +106,7 @@ impl Books<'_> {
         limits: &Spending,
         today: Day,
     ) -> Room {
-        let (left, account) = state.ledger().tightest(place, step);
+        let (left, account) = state.ledger().tightest(place, step, plan.rollback_reserve.unwrap_or_default());
         let inside = Room { left, account: account.to_string() };
         match self.room(&plan.workflow, today, limits) {
             Some(above) if above.left < left => above,

@@ -6,13 +6,16 @@ use std::sync::Arc;
 
 use wflo_engine::{AttemptEnd, Event, GateAt, ParkReason, Place, RunState, UnitId, retry_at};
 use wflo_host_api::{StepContext, Stop};
+use wflo_journal::{AuditKey, Journal};
 use wflo_manifest::{Plan, PlanStep};
 use wflo_model::{ApprovalId, Digest, Failure, FailureKind, Fault, FaultKind, Label, StepName};
 use wflo_ports::{Begun, Capture, ChangeLimits, DbError};
 use wflo_sandbox::End;
 
 use crate::Outside;
+use crate::artifact::Shelf;
 use crate::ask::decision;
+use crate::bulk::NotKept;
 use crate::compensate::undo_of;
 use crate::gate::{AttemptGate, Halt, Setup};
 use crate::guest::StepProgram;
@@ -26,10 +29,13 @@ use crate::transactions::{RedoError, Transactions};
 /// What an attempt needs.
 pub(crate) struct Attempt {
     pub(crate) log: Arc<RunLog>,
+    pub(crate) journal: Journal,
     pub(crate) outside: Arc<Outside>,
     pub(crate) people: People,
     pub(crate) plan: Arc<Plan>,
     pub(crate) step: PlanStep,
+    /// For a step of which some grant is for some rows only.
+    pub(crate) audit_key: Option<AuditKey>,
     pub(crate) unit: UnitId,
     pub(crate) attempt: u32,
     pub(crate) program: Arc<dyn StepProgram>,
@@ -92,10 +98,12 @@ impl Attempt {
             .read(|state| context(&run, &self.plan, state, &self.step, (&self.unit, self.attempt), approval));
         let gate = AttemptGate::new(Setup {
             log: Arc::clone(&self.log),
+            journal: self.journal.clone(),
             outside: Arc::clone(&self.outside),
             people: self.people.clone(),
             plan: Arc::clone(&self.plan),
             step: self.step.clone(),
+            audit_key: self.audit_key.clone(),
             unit: self.unit.clone(),
             attempt: self.attempt,
             context,
@@ -188,8 +196,14 @@ impl Attempt {
                 Ok(changes) => changes.into_iter().collect(),
                 Err(error) => return Ok(Some(self.end(unkept(error), meters))),
             };
+            let inserted = match gate.transactions.inserted(gate.desk.shelf()).await {
+                Ok(inserted) => inserted.into_iter().collect(),
+                Err(NotKept::Database(error)) => return Ok(Some(self.end(unkept(error), meters))),
+                Err(error) => return Err(self.host(error.to_string())),
+            };
             let of = (output.clone(), databases.clone());
-            let event = Event::Committing { output: of.0, databases: of.1, changes, fuel, memory_peak };
+            let event =
+                Event::Committing { output: of.0, databases: of.1, changes, inserted, fuel, memory_peak };
             // What people have permitted is used up by the same append as what they have permitted.
             let permitted = gate.permitted.take();
             let events = permitted.into_iter().chain([(self.place(), event)]).collect();
@@ -220,7 +234,8 @@ impl Attempt {
     /// A crash came between `committing` and `succeeded`: each database that has not committed is redone and
     /// committed. The guest does not run again.
     async fn finish_commit(&self, committing: Committing, history: &History) -> Result<Left, AttemptFailed> {
-        let Committing { output, databases, mut changes, fuel, memory_peak, seq, is_settled } = committing;
+        let Committing { output, databases, mut changes, mut inserted, fuel, memory_peak, seq, is_settled } =
+            committing;
         let meters = Meters { fuel, memory_peak, ms: 0 };
         if is_settled {
             return Ok(Some(self.end(AttemptEnd::Succeeded { output }, meters)));
@@ -240,8 +255,11 @@ impl Attempt {
                 Err(source) => return Err(self.commit_failed(db, source)),
             }
         }
+        let shelf = Shelf::new(self.journal.clone(), *self.log.run(), self.log.keys());
         let redone = transactions
-            .redo(&self.outside, &self.step, &self.plan.statements, &marker, |db| missing.contains(&db))
+            .redo(&self.outside, &self.step, &self.plan.statements, &marker, &shelf, |db| {
+                missing.contains(&db)
+            })
             .await;
         match redone {
             Ok(()) => {}
@@ -262,10 +280,15 @@ impl Attempt {
         // Equal results may come of other rows: what commits now is what the journal has to say, and first.
         let redone = transactions.changes(ChangeLimits::default()).await;
         let redone = redone.map_err(|error| self.host(error.to_string()))?;
-        if redone.iter().any(|(db, now)| changes.get(db) != Some(now)) {
+        let in_bulk = transactions.inserted(&shelf).await.map_err(|error| self.host(error.to_string()))?;
+        if redone.iter().any(|(db, now)| changes.get(db) != Some(now))
+            || in_bulk.iter().any(|(db, now)| inserted.get(db) != Some(now))
+        {
             changes.extend(redone);
+            inserted.extend(in_bulk);
             let of = (output.clone(), databases.clone());
-            let event = Event::Committing { output: of.0, databases: of.1, changes, fuel, memory_peak };
+            let event =
+                Event::Committing { output: of.0, databases: of.1, changes, inserted, fuel, memory_peak };
             self.log.append(vec![(self.place(), event)])?.durable().await?;
         }
         for db in &databases {
@@ -314,7 +337,7 @@ impl Attempt {
 fn unkept(error: DbError) -> AttemptEnd {
     let message = error.to_string();
     match error {
-        DbError::Unavailable(_) => AttemptEnd::Interrupted { message },
+        DbError::Unavailable(_) | DbError::Interrupted(_) => AttemptEnd::Interrupted { message },
         _ => AttemptEnd::Failed(Failure { kind: FailureKind::Permanent, message }),
     }
 }

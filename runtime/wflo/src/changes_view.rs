@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use wflo_engine::{AttemptEnd, Event, Recorded};
-use wflo_model::{ChangeSet, Label, StepName};
+use wflo_model::{ChangeSet, Inserted, Label, StepName};
 
 /// What one step or item changed in one database.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -22,6 +22,9 @@ pub struct ChangesView {
     pub committed: bool,
     /// The rows.
     pub changes: ChangeSet,
+    /// The rows that were inserted in bulk, which are not among them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inserted: Option<Inserted>,
 }
 
 /// Reads them from the events of a run. What was about to commit and did not is left out.
@@ -33,7 +36,7 @@ pub(crate) fn changes(events: &[Recorded]) -> Vec<ChangesView> {
             (&view.step, view.item, view.attempt) == (&unit.step, unit.item, recorded.place.attempt)
         };
         match &recorded.event {
-            Event::Committing { changes, .. } => {
+            Event::Committing { changes, inserted, .. } => {
                 views.retain(|view| view.committed || !is_of(view));
                 views.extend(changes.iter().map(|(database, changes)| ChangesView {
                     step: unit.step.clone(),
@@ -43,6 +46,7 @@ pub(crate) fn changes(events: &[Recorded]) -> Vec<ChangesView> {
                     event: recorded.seq,
                     committed: false,
                     changes: changes.clone(),
+                    inserted: inserted.get(database).cloned(),
                 }));
             }
             Event::AttemptEnded { end: AttemptEnd::Succeeded { .. }, .. } => {

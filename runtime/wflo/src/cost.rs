@@ -45,7 +45,7 @@ impl AttemptGate {
         let (place, consumes) = (self.call_place(), self.permit.take());
         let performed = self.performed.take();
         let charged = self.log.transact(|state| {
-            let (left, _) = state.ledger().tightest(&place, &self.step);
+            let (left, _) = state.ledger().tightest(&place, &self.step, PicoUsd::ZERO);
             let overrun = (usd - left).max(PicoUsd::ZERO);
             let reported = Some(Reported { kind, usd, note, overrun });
             let event = Event::Returned(Returned { consumes, performed, reported, ..answer });

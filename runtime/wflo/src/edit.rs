@@ -98,6 +98,9 @@ impl Runtime {
         if matches!(operation, Operation::Fact(_) | Operation::Ask(_) | Operation::Cost(_)) {
             return Err(no("it is a question of the step's own"));
         }
+        if matches!(operation, Operation::Terraform(_)) {
+            return Err(no("it is a plan as it was made: another one is another question"));
+        }
         let history = History::of(self.history(log, &unit).await?, &unit, approval.place.attempt);
         let keys = log.keys();
         let marker: Marker = log.marker(&unit);

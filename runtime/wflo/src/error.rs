@@ -50,6 +50,14 @@ pub enum RuntimeError {
         /// The run.
         run: RunId,
     },
+    /// There is no such artifact, or it cannot be told which is meant.
+    #[error("{why}")]
+    NoSuchArtifact {
+        /// The run.
+        run: RunId,
+        /// Which, or why not.
+        why: String,
+    },
     /// There is no such approval.
     #[error("there is no approval `{id}`")]
     NoSuchApproval {

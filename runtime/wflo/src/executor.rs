@@ -18,7 +18,7 @@ use crate::history::History;
 use crate::observing::Observing;
 use crate::principal::{People, Principals};
 use crate::run_log::{Advanced, RunLog};
-use crate::{Host, Runtime, RuntimeError};
+use crate::{Host, Runtime, RuntimeError, row_filters};
 
 /// How long a stopping process waits for the calls under way. What is cut off then is as after a crash.
 const GRACE: Duration = Duration::from_secs(10);
@@ -217,6 +217,11 @@ impl Executor<'_> {
     ) -> Result<Attempt, RuntimeError> {
         let missing = || RuntimeError::Bug { message: format!("the plan has no step `{}`", unit.step) };
         let step = step_of(&self.plan, unit).ok_or_else(missing)?;
+        let step = self.log.read(|state| row_filters::bound(step, state, unit));
+        let audit_key = match row_filters::is_filtered(&step) {
+            true => Some(self.runtime.journal().audit_key().await?),
+            false => None,
+        };
         let program = self.runtime.program(&step.component).await?;
         let history = if is_fresh && *attempt == 1 {
             self.log.read(|state| History::begun(state.unit(unit)))
@@ -225,10 +230,12 @@ impl Executor<'_> {
         };
         Ok(Attempt {
             log: Arc::clone(&self.log),
+            journal: self.runtime.journal().clone(),
             outside: Arc::clone(&self.host.outside),
             people: self.people.clone(),
             plan: Arc::clone(&self.plan),
             step,
+            audit_key,
             unit: unit.clone(),
             attempt: *attempt,
             program,

@@ -2,9 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use wflo_engine::{CallClass, Event, Forked, Place, Recorded, RunState, RunStatus, UnitId};
+use wflo_engine::{
+    AttemptEnd, CallClass, Event, Forked, InheritedArtifact, Place, Recorded, Returned, RunState, RunStatus,
+    UnitId,
+};
 use wflo_journal::Created;
-use wflo_model::{PrincipalName, RunId, StepName};
+use wflo_model::{Artifact, PrincipalName, RunId, StepName};
 
 use crate::run_log::{draft, encoded_summary};
 use crate::{LogFailed, Runtime, RuntimeError};
@@ -82,11 +85,15 @@ impl Runtime {
                 forked: Some(Forked { run, seq: at, hash, spent: then.ledger().settled() }),
             },
         )];
-        drafted.extend(
-            inherited
-                .into_iter()
-                .map(|name| (Place::step(name), Event::Inherited { output: then.output(name).cloned() })),
-        );
+        drafted.extend(inherited.into_iter().map(|name| {
+            let made = then.step(name).artifacts().into_iter();
+            let artifacts = made.map(|(item, artifact)| {
+                let kept_in = Some(artifact.run.unwrap_or(run));
+                InheritedArtifact { item, artifact: Artifact { run: kept_in, ..artifact.clone() } }
+            });
+            let (output, artifacts) = (then.output(name).cloned(), artifacts.collect());
+            (Place::step(name), Event::Inherited { output, artifacts })
+        }));
         let records: Vec<_> = (1..)
             .zip(&drafted)
             .map(|(seq, (place, event))| Recorded { seq, time, place: place.clone(), event: event.clone() })
@@ -127,16 +134,24 @@ impl Runtime {
     }
 }
 
-/// Steps and items that begin anew in the fork and have had effects: writes that were committed, calls that were made.
+/// Steps and items that begin anew in the fork and have had effects: writes that were committed, calls that were made,
+/// messages that have left.
 fn effects(events: &[Recorded], inherited: &BTreeSet<&StepName>) -> Vec<UnitId> {
     let mut intents = std::collections::HashMap::new();
     let mut found = BTreeSet::new();
+    // Those whose attempt has queued a message, which leaves when it succeeds.
+    let mut queues = BTreeSet::new();
     for recorded in events {
         let Some(unit) = recorded.place.unit_id().filter(|unit| !inherited.contains(&unit.step)) else {
             continue;
         };
         match &recorded.event {
             Event::Committing { .. } => _ = found.insert(unit),
+            Event::AttemptEnded { end: AttemptEnd::Succeeded { .. }, .. } if queues.contains(&unit) => {
+                found.insert(unit);
+            }
+            Event::Returned(Returned { queued: Some(_), .. }) => _ = queues.insert(unit),
+            Event::AttemptStarted { .. } => _ = queues.remove(&unit),
             Event::Intent { class, .. } if *class != CallClass::Transactional => {
                 intents.insert(recorded.seq, *class);
             }

@@ -5,7 +5,7 @@
 //! There is no second path. In replay nothing is authorised, priced or performed, and nothing is written, but
 //! for the redo of an open transaction when the recorded calls are used up. What a crash cut off in the middle is
 //! mended in `recovery.rs`; what policies and people say is in `policy_gate.rs`; how each kind of call is performed is
-//! in `model_call.rs`, `statement.rs`, `http.rs`, `ask.rs` and `fact.rs`.
+//! in `model_call.rs`, `statement.rs`, `http.rs`, `terraform.rs`, `ask.rs`, `fact.rs`, `message.rs` and `search.rs`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,11 +13,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde_json::Value;
 use tokio::sync::watch;
-use wflo_engine::{CallClass, Event, ParkReason, Place, Returned, UnitId};
-use wflo_host_api::{FactVerdict, Gate, LogLine, StepContext, Stop};
+use wflo_engine::{CallClass, Event, MAIL, ParkReason, Place, Returned, UnitId};
+use wflo_host_api::{Artifacts, FactVerdict, Gate, LogLine, StepContext, Stop};
+use wflo_journal::{AuditKey, Journal};
 use wflo_manifest::{Plan, PlanStep};
 use wflo_model::{ApprovalId, Call, CallError, CallResult, PicoUsd, Timestamp};
 
+use crate::artifact::{self, Desk, Save, Shelf};
 use crate::history::History;
 use crate::operation::Operation;
 use crate::output_gate::keeps;
@@ -39,6 +41,8 @@ pub(crate) struct AttemptGate {
     pub(crate) people: People,
     pub(crate) plan: Arc<Plan>,
     pub(crate) step: PlanStep,
+    /// Digests what is seen through row filters; there where the step has some.
+    pub(crate) audit_key: Option<AuditKey>,
     pub(crate) place: Place,
     pub(crate) context: StepContext,
     pub(crate) player: Player,
@@ -54,10 +58,14 @@ pub(crate) struct AttemptGate {
     pub(crate) permit: Option<ApprovalId>,
     /// The call under way as it is made, where people have changed it.
     pub(crate) performed: Option<Call>,
+    /// The messages that leave when the attempt succeeds, with what each call came to.
+    pub(crate) queued: Vec<(Call, CallResult)>,
     /// The statements of the open transactions, with what they came to: what people see before they commit.
     pub(crate) written: Vec<(Call, CallResult)>,
     /// What the guest may have of secrets.
     pub(crate) placeholders: Placeholders,
+    /// Where the bytes of its artifacts are.
+    pub(crate) desk: Desk,
     /// What the guest must not log.
     pub(crate) redactor: Redactor,
     /// What says that people have permitted the output; it goes to the journal with what they have permitted.
@@ -109,10 +117,12 @@ pub(crate) struct InDoubt {
 /// What an attempt's gate is made of.
 pub(crate) struct Setup {
     pub(crate) log: Arc<RunLog>,
+    pub(crate) journal: Journal,
     pub(crate) outside: Arc<Outside>,
     pub(crate) people: People,
     pub(crate) plan: Arc<Plan>,
     pub(crate) step: PlanStep,
+    pub(crate) audit_key: Option<AuditKey>,
     pub(crate) unit: UnitId,
     pub(crate) attempt: u32,
     pub(crate) context: StepContext,
@@ -122,13 +132,16 @@ pub(crate) struct Setup {
 
 impl AttemptGate {
     pub(crate) fn new(setup: Setup) -> Self {
-        let Setup { log, outside, people, plan, step, unit, attempt, context, mut history, halt } = setup;
+        let Setup { log, journal, audit_key, outside, people, plan, step, unit, .. } = setup;
+        let Setup { attempt, context, mut history, halt, .. } = setup;
         let transcripts = std::mem::take(&mut history.transcripts);
         let written = history.tentative();
+        let queued = history.queued();
         let transactions = Transactions::resuming(written.clone(), keeps(&plan, &step));
         Self {
             place: Place::attempt(&unit, attempt),
             placeholders: Placeholders::new(&log.keys(), &step.grants),
+            desk: Desk::new(Shelf::new(journal, *log.run(), log.keys()), &step.limits, true),
             redactor: Redactor::new(!step.labels.is_empty()),
             player: Player::new(log.keys(), log.marker(&unit), attempt, history),
             transactions,
@@ -139,12 +152,14 @@ impl AttemptGate {
             permit: None,
             performed: None,
             permitted: None,
+            queued,
             written,
             log,
             outside,
             people,
             plan,
             step,
+            audit_key,
             context,
             halt,
         }
@@ -177,9 +192,10 @@ impl AttemptGate {
         }
         if let Some(earlier) = self.player.history().reusable.get(&call.key) {
             let (seq, result) = (earlier.seq, Ok(earlier.value.clone()));
+            let artifact = artifact::artifact_of(&call.call, &earlier.value);
             // The event it names has the call.
             let call = Asked { call: Call { args: Value::Null, ..call.call }, ..call };
-            let returned = Returned { reused: Some(seq), ..returned(None, call, &result) };
+            let returned = Returned { reused: Some(seq), artifact, ..returned(None, call, &result) };
             self.append(Event::Returned(returned))?;
             return Ok(result);
         }
@@ -218,13 +234,20 @@ impl AttemptGate {
             Operation::Complete(request) => self.complete(call, request).await,
             Operation::Query(ref sql) if self.transactions.get(&sql.db).is_none() => {
                 let result = self.read(sql).await;
-                self.note(Event::Returned(returned(None, call, &result)))?;
+                let filters = self.seen_through(sql);
+                self.has_read(Returned { filters, ..returned(None, call, &result) }).await?;
                 Ok(result)
             }
-            Operation::Query(_) | Operation::Execute(_) => self.statement(call, bound, None).await,
+            Operation::Query(_) | Operation::Execute(_) | Operation::BulkInsert(_) => {
+                self.statement(call, bound, None).await
+            }
             Operation::Ask(_) if permitted => self.answered(call),
             Operation::Ask(ask) => self.ask_people(call, ask).await,
-            Operation::Http(request) => self.http(call, request, None).await,
+            Operation::Http(request) => self.http(call, request, None, None).await,
+            Operation::Save(Save { artifact, request }) => {
+                self.http(call, request, Some(artifact), None).await
+            }
+            Operation::Artifact(artifact) => self.artifact(call, artifact),
             Operation::File(file) => self.file(call, file).await,
             Operation::Secret(secret) => {
                 let placeholder = placeholder(&self.log.keys(), &secret.label);
@@ -233,7 +256,11 @@ impl AttemptGate {
                 Ok(result)
             }
             Operation::Cost(report) => self.charge(call, report),
+            Operation::Mail(_) => self.queue(call, MAIL.to_owned()),
+            Operation::Say(say) => self.queue(call, say.address),
+            Operation::Search(search) => self.search(call, search).await,
             Operation::Own(own) => self.own(call, own, None).await,
+            Operation::Terraform(it) => self.terraform(call, it).await,
             Operation::Call(_) | Operation::Fact(_) | Operation::Output(_) => {
                 Err(Stop::Host(format!("`{}` was not bound", call.call)))
             }
@@ -275,7 +302,7 @@ impl AttemptGate {
     /// it is charged. One that nothing tells about stays open, and the attempt parks.
     pub(crate) fn abandon(&mut self) -> Result<(), Stop> {
         match self.in_doubt.take() {
-            Some(InDoubt { intent, call, class: CallClass::Unsafe }) => {
+            Some(InDoubt { intent, call, class: CallClass::Unsafe | CallClass::Verifiable }) => {
                 return Err(self.park(ParkReason::Unknown { intent, call }));
             }
             // The next attempt makes it under the same key.
@@ -333,7 +360,7 @@ impl AttemptGate {
 
     /// Writes an event of the call under way that nothing waits for, and that says of nothing outside that it was
     /// changed: it goes along with the next one that does.
-    fn note(&mut self, event: Event) -> Result<(), Stop> {
+    pub(crate) fn note(&mut self, event: Event) -> Result<(), Stop> {
         if self.permit.is_some() {
             return self.append(event).map(|_| ());
         }
@@ -391,6 +418,9 @@ impl Gate for AttemptGate {
                 let interface = call.interface.clone();
                 let result = self.make(call).await?;
                 self.redactor.saw(&interface, &result);
+                if interface == artifact::HTTP {
+                    artifact::saved(&result).iter().for_each(|artifact| self.desk.made(artifact));
+                }
                 Ok(result)
             }
         }
@@ -437,6 +467,10 @@ impl Gate for AttemptGate {
         }
     }
 
+    fn artifacts(&mut self) -> Option<&mut dyn Artifacts> {
+        Some(&mut self.desk)
+    }
+
     fn seed(&self) -> [u8; 32] {
         self.player.seed()
     }
@@ -458,6 +492,8 @@ pub(crate) fn returned(intent: Option<u64>, call: Asked, result: &CallResult) ->
         filters: Vec::new(),
         performed: None,
         reported: None,
+        queued: None,
+        artifact: None,
     }
 }
 

@@ -9,7 +9,9 @@ use wflo_engine::{
     AttemptEnd, CallClass, Event, GateAt, GatedCall, ParkReason, Place, Recorded, Resolution, Returned, Unit,
     UnitId,
 };
-use wflo_model::{ApprovalId, Call, CallError, CallResult, Digest, FailureKind, Label, PicoUsd, Timestamp};
+use wflo_model::{
+    ApprovalId, Call, CallError, CallResult, Digest, FailureKind, Inserted, Label, PicoUsd, Timestamp,
+};
 
 use crate::rollback::Changes;
 use crate::transcript::Transcripts;
@@ -42,6 +44,7 @@ pub(crate) struct Committing {
     pub(crate) output: Value,
     pub(crate) databases: Vec<Label>,
     pub(crate) changes: Changes,
+    pub(crate) inserted: BTreeMap<Label, Inserted>,
     pub(crate) fuel: u64,
     pub(crate) memory_peak: u64,
     /// The event.
@@ -216,6 +219,8 @@ impl History {
                 let (approval, performed) = (None, None);
                 self.record(RecordedCall { ordinal, call, args, came_to, approval, performed });
             }
+            // Nobody will know what it came to, and its attempt ends in the middle of it.
+            Event::Resolved { resolution: Resolution::Compensate, .. } => {}
             // It is made anew, under an intent of its own.
             Event::Abandoned { .. } | Event::Resolved { .. } => {
                 self.calls.retain(|call| call.ordinal != ordinal);
@@ -227,11 +232,12 @@ impl History {
                 }
             }
             Event::Logged { .. } => self.logged += 1,
-            Event::Committing { output, databases, changes, fuel, memory_peak } => {
+            Event::Committing { output, databases, changes, inserted, fuel, memory_peak } => {
                 self.committing = Some(Committing {
                     output,
                     databases,
                     changes,
+                    inserted,
                     fuel,
                     memory_peak,
                     seq,
@@ -295,6 +301,19 @@ impl History {
             .iter()
             .filter_map(|call| match &call.came_to {
                 CameTo::Returned { result, tentative: true, .. } => {
+                    Some((call.performed.as_ref().unwrap_or(&call.call).clone(), result.clone()))
+                }
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// The messages that the attempt has queued, in order, with what each call came to.
+    pub(crate) fn queued(&self) -> Vec<(Call, CallResult)> {
+        let messages = self.calls.iter().filter(|call| call.call.interface.starts_with("wflo:notify/"));
+        messages
+            .filter_map(|call| match &call.came_to {
+                CameTo::Returned { result: result @ Ok(_), .. } => {
                     Some((call.performed.as_ref().unwrap_or(&call.call).clone(), result.clone()))
                 }
                 _ => None,

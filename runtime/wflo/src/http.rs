@@ -1,11 +1,12 @@
 //! A request over HTTP: who may make it, what a crash in its middle means, and how it is made.
 
-use wflo_engine::{CallClass, Event, ParkReason};
-use wflo_host_api::Stop;
-use wflo_model::{Call, CallError, CallResult, Grants, HttpGrant, Octets};
-use wflo_ports::{HttpError, HttpLimits, HttpRequest, HttpResponse};
+use wflo_engine::{CallClass, Event, ParkReason, Returned};
+use wflo_host_api::{SavedAnswer, Stop};
+use wflo_model::{ArtifactName, Call, CallError, CallResult, Grants, HttpGrant, Octets};
+use wflo_ports::{HttpClient, HttpError, HttpLimits, HttpRequest, HttpResponse};
 
 use crate::Outside;
+use crate::artifact::Receiving;
 use crate::gate::{AttemptGate, InDoubt, returned};
 use crate::history::OpenIntent;
 use crate::operation::Operation;
@@ -15,7 +16,7 @@ use crate::tasks::Caller;
 
 /// Whether a call of that name is a request over HTTP.
 pub(crate) fn is_http(call: &Call) -> bool {
-    call.interface == "wasi:http/outgoing-handler"
+    call.interface == "wasi:http/outgoing-handler" || call.interface == crate::artifact::HTTP
 }
 
 /// The grant that a request is made under.
@@ -96,16 +97,23 @@ pub(crate) fn is_settled(answer: &serde_json::Value) -> bool {
 }
 
 impl AttemptGate {
-    /// Makes a request that was authorised; `open` is the intent it has from before a crash.
+    /// Makes a request that was authorised; `open` is the intent it has from before a crash. The body of the answer
+    /// becomes an artifact where `into` names one.
     pub(crate) async fn http(
         &mut self,
         call: Asked,
         request: HttpRequest,
+        into: Option<ArtifactName>,
         open: Option<OpenIntent>,
     ) -> Result<CallResult, Stop> {
         let class = class(&request, &self.step.grants);
         let idempotency =
             granted(&request, &self.step.grants).ok().and_then(|grant| grant.idempotency.clone());
+        if let Some(Err(error)) = into.as_ref().map(|name| self.desk.free(name)) {
+            let (intent, result) = (open.map(|open| open.seq), Err(error));
+            self.append(Event::Returned(returned(intent, call, &result)))?;
+            return Ok(result);
+        }
         let mut performed = request;
         // What is performed is journaled nowhere: the call has the placeholders.
         let filled = match self.placeholders.fill(&mut performed, &self.outside) {
@@ -128,27 +136,64 @@ impl AttemptGate {
             let key = Octets::from(call.key.hex().as_str());
             performed.headers.push((idempotency.header, key));
         }
-        let limits = HttpLimits { response: self.step.limits.http_body(), ..HttpLimits::default() };
         let Some(http) = self.outside.http().cloned() else {
             return Err(Stop::Host("the deployment's HTTP is gone".to_owned()));
         };
         let called = call.call.to_string();
         self.in_doubt = intent.map(|intent| InDoubt { intent, call: called.clone(), class });
-        let answer = http.client().send(&performed, limits).await;
+        let answer = match into {
+            None => {
+                let limits = HttpLimits { response: self.step.limits.http_body(), ..HttpLimits::default() };
+                http.client().send(&performed, limits).await.map(|mut answer| {
+                    self.outside.scrubber().response(&mut answer, filled);
+                    SavedAnswer { answer, saved: None }
+                })
+            }
+            Some(name) => self.receive(http.client().as_ref(), &performed, name, filled).await?,
+        };
         self.in_doubt = None;
+        let artifact = answer.as_ref().ok().and_then(|answer| Some(answer.saved.as_ref()?.artifact.clone()));
         let result = match (answer, intent, class) {
             // The server may have done it, and there is nothing to ask it by: somebody has to look.
-            (Err(HttpError::Lost { .. } | HttpError::TooLarge { .. }), Some(intent), CallClass::Unsafe) => {
+            (
+                Err(HttpError::Lost { .. } | HttpError::TooLarge { .. } | HttpError::NotKept { .. }),
+                Some(intent),
+                CallClass::Unsafe,
+            ) => {
                 return Err(self.park(ParkReason::Unknown { intent, call: called }));
             }
-            (Ok(mut answer), ..) => {
-                self.outside.scrubber().response(&mut answer, filled);
-                Ok(serde_json::json!(answer))
-            }
+            (Ok(answer), ..) => Ok(serde_json::json!(answer)),
             (Err(error), ..) => Err(http_error(error, self.outside.scrubber())),
         };
-        self.append(Event::Returned(returned(intent, call, &result)))?;
+        self.append(Event::Returned(Returned { artifact, ..returned(intent, call, &result) }))?;
         Ok(result)
+    }
+
+    /// Has the body of an answer become an artifact.
+    async fn receive(
+        &mut self,
+        client: &dyn HttpClient,
+        request: &HttpRequest,
+        name: ArtifactName,
+        filled: bool,
+    ) -> Result<Result<SavedAnswer, HttpError>, Stop> {
+        // A large answer takes as long as the attempt may; what stands still is given up before.
+        let limits = HttpLimits { response: self.desk.left(), time: self.step.limits.timeout };
+        let mut request = request.clone();
+        let still = u64::try_from(HttpLimits::default().time.as_millis()).unwrap_or(u64::MAX);
+        request.first_byte_ms = Some(request.first_byte_ms.unwrap_or(still).min(still));
+        request.between_bytes_ms = Some(request.between_bytes_ms.unwrap_or(still).min(still));
+        let (scrubber, inline) = (self.outside.scrubber().clone(), self.step.limits.http_body());
+        let Ok(mut body) = Receiving::new(&mut self.desk, name, &scrubber, filled, inline) else {
+            let message = "too many artifacts are being written; finish or drop one first".to_owned();
+            return Ok(Err(HttpError::Invalid { message }));
+        };
+        let mut answer = match client.receive(&request, limits, &mut body).await {
+            Ok(answer) => answer,
+            Err(error) => return body.undo().map_or(Ok(Err(error)), Err),
+        };
+        let saved = body.finish(&mut answer, &scrubber).await?.map(|artifact| self.own_artifact(artifact));
+        Ok(Ok(SavedAnswer { answer, saved }))
     }
 }
 

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use wflo_model::{CallError, Label};
 
 use crate::Outside;
+use crate::artifact::Save;
 use crate::operation::Operation;
 
 /// Whether what the step handles may go where the call goes.
@@ -32,7 +33,7 @@ pub(crate) fn admit(
             let model = &request.model;
             (refused(&|label| outside.model_accepts(model, label)), format!("model `{model}`"))
         }
-        Operation::Http(request) => {
+        Operation::Http(request) | Operation::Save(Save { request, .. }) => {
             let host = format!("`{}`", request.url.origin());
             (refused(&|label| outside.host_accepts(request, label)), host)
         }
@@ -40,6 +41,22 @@ pub(crate) fn admit(
             let interface = outside.interface(&own.interface);
             let accepts = |label: &Label| interface.is_some_and(|interface| interface.accepts(label));
             (refused(&accepts), format!("interface `{}`", own.interface))
+        }
+        Operation::Mail(mail) => {
+            let accepts = |label: &Label| mail.to.iter().all(|to| outside.mail_accepts(to, label));
+            let to: Vec<_> = mail.to.iter().map(|to| format!("`{to}`")).collect();
+            (refused(&accepts), format!("mail to {}", to.join(", ")))
+        }
+        Operation::Say(say) => {
+            let channel = outside.channel(&say.address).and_then(Result::ok);
+            let accepts = |label: &Label| channel.is_some_and(|channel| channel.accepts().contains(label));
+            (refused(&accepts), format!("channel `{}`", say.address))
+        }
+        Operation::Terraform(call) if call.writes_to().is_some() => {
+            let folder = call.writes_to().and_then(|label| Some((label, outside.terraform(label)?)));
+            let accepts = |label: &Label| folder.is_some_and(|(_, folder)| folder.accepts(label));
+            let name = call.writes_to().map(|label| format!("terraform folder `{label}`"));
+            (refused(&accepts), name.unwrap_or_default())
         }
         // Databases and files are where labelled data lie; people, facts and outputs stay within the run.
         _ => return Ok(()),

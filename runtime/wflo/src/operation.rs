@@ -10,14 +10,19 @@ use wflo_engine::CallClass;
 use wflo_model::{Call, CallError, DbAccess, Grants, Label, SqlRows, SqlValue};
 use wflo_ports::{ChatRequest, Database, DbError, Executed, HttpRequest, HttpResponse, Statement};
 
+use crate::artifact::{self, ArtifactCall, Save};
 use crate::ask::Ask;
+use crate::bulk::BulkCall;
 use crate::cost::CostReport;
 use crate::fact::Fact;
 use crate::files::FileCall;
 use crate::interface::OwnCall;
+use crate::message::{MailCall, SayCall};
 use crate::named::NamedCall;
 use crate::placeholder::SecretCall;
-use crate::{Outside, http};
+use crate::search::SearchCall;
+use crate::terraform::TerraformCall;
+use crate::{Outside, http, terraform};
 
 /// Everything a step can ask of the outside. What is not here cannot be asked.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,20 +33,34 @@ pub(crate) enum Operation {
     Query(SqlCall),
     /// `wflo:db/sql.execute`
     Execute(SqlCall),
+    /// `wflo:db/sql.bulk-insert`
+    BulkInsert(BulkCall),
     /// `wflo:db/sql.call`; performed as a query or an execution of the plan's SQL: see [`Operation::bound`].
     Call(NamedCall),
     /// `wflo:approval/gate.request`
     Ask(Ask),
     /// `wasi:http/outgoing-handler.handle`
     Http(HttpRequest),
+    /// `wflo:artifact/http.save`
+    Save(Save),
+    /// `wflo:artifact/store`
+    Artifact(ArtifactCall),
     /// `wflo:approval/policy.fact`
     Fact(Fact),
     /// `wasi:filesystem/types`
     File(FileCall),
     /// `wflo:secret/secrets.placeholder`
     Secret(SecretCall),
+    /// `wflo:infra/terraform`
+    Terraform(TerraformCall),
     /// `wflo:step/context.report-cost`
     Cost(CostReport),
+    /// `wflo:notify/mail.send`
+    Mail(MailCall),
+    /// `wflo:notify/channel.send`
+    Say(SayCall),
+    /// `wflo:knowledge/search.search`
+    Search(SearchCall),
     /// A call of an interface that the host brings itself.
     Own(OwnCall),
     /// What the guest returned: no guest calls it, and it is judged where the step ends.
@@ -104,13 +123,20 @@ impl Operation {
             }
             ("wflo:db/sql", "query") => arguments(call).map(Self::Query),
             ("wflo:db/sql", "execute") => arguments(call).map(Self::Execute),
+            ("wflo:db/sql", "bulk-insert") => arguments(call).map(Self::BulkInsert),
             ("wflo:db/sql", "call") => arguments(call).map(Self::Call),
             ("wflo:approval/gate", "request") => arguments(call).map(Self::Ask),
             ("wasi:http/outgoing-handler", "handle") => arguments(call).map(Self::Http),
+            (artifact::HTTP, "save") => Save::parse(call).map(Self::Save),
+            (artifact::STORE, _) => ArtifactCall::parse(call).map(Self::Artifact),
             ("wflo:approval/policy", "fact") => arguments(call).map(Self::Fact),
             ("wasi:filesystem/types", _) => FileCall::parse(call).map(Self::File),
             ("wflo:secret/secrets", "placeholder") => arguments(call).map(Self::Secret),
+            ("wflo:infra/terraform", _) => TerraformCall::parse(call).map(Self::Terraform),
             ("wflo:step/context", "report-cost") => CostReport::parse(call).map(Self::Cost),
+            ("wflo:notify/mail", "send") => MailCall::parse(call).map(Self::Mail),
+            ("wflo:notify/channel", "send") => SayCall::parse(call).map(Self::Say),
+            ("wflo:knowledge/search", "search") => SearchCall::parse(call).map(Self::Search),
             (interface, _) => match interface.parse() {
                 Ok(interface) => Ok(Self::Own(OwnCall { interface, call: call.clone() })),
                 Err(_) => Err(CallError::AccessDenied { message: format!("there is no function `{call}`") }),
@@ -129,11 +155,26 @@ impl Operation {
             | Self::File(_)
             | Self::Secret(_)
             | Self::Cost(_)
+            | Self::Search(_)
+            | Self::Artifact(_)
             | Self::Output(_) => CallClass::Read,
-            Self::Execute(_) | Self::Call(_) => CallClass::Transactional,
-            Self::Http(request) => http::class(request, grants),
+            // It is queued; whoever gets it twice can tell by its id.
+            Self::Mail(_) | Self::Say(_) => CallClass::Recognisable,
+            Self::Execute(_) | Self::BulkInsert(_) | Self::Call(_) => CallClass::Transactional,
+            Self::Http(request) | Self::Save(Save { request, .. }) => http::class(request, grants),
+            Self::Terraform(call) => call.class(),
             // The host says when it is made; until then, the worst.
             Self::Own(_) => CallClass::Unsafe,
+        }
+    }
+
+    /// The database whose transaction it is a statement of, once it is [bound](Self::bound).
+    pub(crate) const fn statement_of(&self) -> Option<&Label> {
+        match self {
+            Self::Query(SqlCall { db, .. })
+            | Self::Execute(SqlCall { db, .. })
+            | Self::BulkInsert(BulkCall { db, .. }) => Some(db),
+            _ => None,
         }
     }
 
@@ -155,14 +196,21 @@ impl Operation {
                     message: format!("no binding of the deployment answers for model `{model}`"),
                 })
             }
-            Self::Query(sql) | Self::Execute(sql) => {
-                let db = &sql.db;
-                if !grants.db.contains_key(db) {
+            Self::Query(SqlCall { db, .. })
+            | Self::Execute(SqlCall { db, .. })
+            | Self::BulkInsert(BulkCall { db, .. }) => {
+                let Some(access) = grants.db.get(db) else {
                     let message =
                         format!("database `{db}` is not granted; `grants.db.{db} = {{ read = [..] }}` would");
                     return Err(CallError::AccessDenied { message });
+                };
+                if !database(outside, db)?.filters_rows() && access.filters().next().is_some() {
+                    let message = format!(
+                        "database `{db}` cannot keep the step to the rows that its grant names, so nothing in it is open"
+                    );
+                    return Err(CallError::AccessDenied { message });
                 }
-                database(outside, db).map(|_| ())
+                Ok(())
             }
             Self::Call(call) => {
                 let NamedCall { db, statement, .. } = call;
@@ -174,12 +222,18 @@ impl Operation {
                 }
                 database(outside, db).map(|_| ())
             }
-            Self::Http(request) => http::authorise(request, grants, outside),
+            Self::Http(request) | Self::Save(Save { request, .. }) => {
+                http::authorise(request, grants, outside)
+            }
             Self::Own(own) => own.authorise(grants, outside),
             Self::Secret(call) => call.authorise(grants, outside),
             Self::File(call) => call.authorise(grants, outside),
+            Self::Mail(call) => call.authorise(grants, outside),
+            Self::Say(call) => call.authorise(grants, outside),
+            Self::Search(call) => call.authorise(grants, outside),
+            Self::Terraform(call) => call.authorise(grants, outside),
             // Asking is always allowed, and claims are held against what the step declares.
-            Self::Ask(_) | Self::Fact(_) | Self::Cost(_) | Self::Output(_) => Ok(()),
+            Self::Ask(_) | Self::Fact(_) | Self::Cost(_) | Self::Artifact(_) | Self::Output(_) => Ok(()),
         }
     }
 }
@@ -191,9 +245,10 @@ impl Operation {
 /// What does not fit.
 pub(crate) fn fits(call: &str, value: &serde_json::Value) -> Result<(), String> {
     match call {
-        "wasi:http/outgoing-handler.handle" => {
+        "wasi:http/outgoing-handler.handle" | "wflo:artifact/http.save" => {
             HttpResponse::deserialize(value).map(|_| ()).map_err(|error| error.to_string())
         }
+        "wflo:infra/terraform.apply" => terraform::fits_apply(value),
         _ => Ok(()),
     }
 }
@@ -216,7 +271,7 @@ pub(crate) fn db_error(error: DbError) -> CallError {
         DbError::Invalid(message) => CallError::Invalid { message },
         DbError::Constraint(message) => CallError::Constraint { message },
         DbError::Limit(message) => CallError::Limit { message },
-        DbError::Unavailable(message) => CallError::Unavailable { message },
+        DbError::Unavailable(message) | DbError::Interrupted(message) => CallError::Unavailable { message },
         other => CallError::Other { message: other.to_string() },
     }
 }

@@ -7,7 +7,10 @@
 //!
 //! A row says which event is to be told where. What is said is made from the run when it is sent: of a question that
 //! was answered meanwhile nobody is asked, and of a run that was erased nothing is left to say.
+//!
+//! What a step has to say, by mail or on a channel, goes the same way, since the step has succeeded.
 
+mod parcel;
 mod row;
 mod sender;
 mod text;
@@ -23,12 +26,11 @@ use tokio::time::Instant;
 use wflo_engine::About;
 use wflo_journal::{AppendError, OutboxEntry, OutboxKey, Ticket};
 use wflo_model::Timestamp;
-use wflo_ports::{Notification, Notifier};
 
+use self::parcel::{Told, Way};
 pub use self::row::OutboxLine;
 pub(crate) use self::row::{Waiting, entry};
 use self::sender::{Claim, Sender};
-use self::text::Told;
 use crate::runtime::Host;
 use crate::{Runtime, RuntimeError};
 
@@ -169,7 +171,7 @@ impl Runtime {
         let mut due = Due::default();
         for (key, waiting) in self.waiting(Timestamp::from_micros(u64::MAX)).await? {
             let channel = &waiting.notice.channel;
-            if host.outside.channel(channel).is_none() {
+            if Way::to(channel, &host.outside).is_none() {
                 continue;
             }
             if key.due <= now {
@@ -181,19 +183,18 @@ impl Runtime {
         for channel in channels {
             due.under_way = true;
             let Some(claim) = self.outbox.claim(&channel) else { continue };
-            let Some(notifier) = host.outside.channel(&channel) else { continue };
+            let Some(way) = Way::to(&channel, &host.outside) else { continue };
             let mut told = Vec::new();
             for (key, waiting) in self.still(&channel, now).await? {
-                match self.told_on(host, notifier, &key, &waiting).await? {
-                    Some(notification) => told.push((key, waiting, notification)),
+                match self.told_by(host, &way, &key, &waiting).await? {
+                    Some(it) => told.push((key, waiting, it.letter(&way, &host.outside))),
                     None => self.change_outbox(key, None).await?,
                 }
             }
             // In the order in which it happened.
             told.sort_by_key(|(_, waiting, _)| (waiting.since, waiting.run, waiting.seq));
-            let notifier = notifier.map(Arc::clone).map_err(ToOwned::to_owned);
             let (journal, clock) = (self.journal().clone(), Arc::clone(&self.clock));
-            self.outbox.spawn(Sender { claim, notifier, told, journal, clock });
+            self.outbox.spawn(Sender { claim, way, told, journal, clock });
         }
         Ok(due)
     }
@@ -220,23 +221,19 @@ impl Runtime {
         Ok(all)
     }
 
-    /// What a channel is told of a row; nothing where it needs no telling.
-    async fn told_on(
+    /// What is sent of a row; nothing where nobody needs it.
+    async fn told_by(
         &self,
         host: &Host,
-        notifier: Result<&Arc<dyn Notifier>, &str>,
+        way: &Result<Way, String>,
         key: &OutboxKey,
         waiting: &Waiting,
-    ) -> Result<Option<Notification>, RuntimeError> {
+    ) -> Result<Option<Told>, RuntimeError> {
         let is_decision = matches!(waiting.notice.about, About::Decided { .. });
-        if is_decision && notifier.is_ok_and(|it| !it.hears_decisions()) {
+        if is_decision && way.as_ref().is_ok_and(|way| !way.hears_decisions()) {
             return Ok(None);
         }
-        let Some(Told { notification, labels }) = self.told(host, key, waiting).await? else {
-            return Ok(None);
-        };
-        let is_accepted = notifier.is_ok_and(|it| labels.is_subset(it.accepts()));
-        Ok(Some(if is_accepted { notification } else { notification.without_data() }))
+        self.told(host, key, waiting).await
     }
 
     /// Takes a row away, or puts another into its place. What somebody else has taken meanwhile is theirs.

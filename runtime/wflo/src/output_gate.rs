@@ -10,12 +10,13 @@ use wflo_engine::policy::{Decision, Firing, Judgement};
 use wflo_engine::{Approval, ApprovalState, Event, GateAt, GatedCall, Outcome, Permitted, Returned};
 use wflo_host_api::Stop;
 use wflo_manifest::{ApprovalAt, ApprovalRule, Plan, PlanStep, PolicyAction, PolicyEvent};
-use wflo_model::{Call, CallError, ChangeSet, Digest, Label};
-use wflo_ports::ChangeLimits;
+use wflo_model::{Call, CallError, ChangeSet, Digest, Inserted, Label};
+use wflo_ports::{ChangeLimits, DbError};
 
+use crate::bulk::NotKept;
 use crate::gate::{AttemptGate, returned};
 use crate::history::CameTo;
-use crate::operation::{Operation, SqlCall};
+use crate::operation::Operation;
 use crate::player::Asked;
 use crate::question::Question;
 use crate::transactions::{Keeps, Transactions};
@@ -56,7 +57,10 @@ fn gate_of(step: &PlanStep) -> Option<&ApprovalRule> {
 /// What a step would commit.
 struct ToCommit {
     changes: Vec<(Label, ChangeSet)>,
-    /// The statements in databases that do not keep what changes.
+    /// The rows that were inserted in bulk, which nobody could look at one by one: how many, and the digest of their
+    /// keys and values.
+    inserted: Vec<(Label, Inserted)>,
+    /// The statements in databases that do not keep what changes, and the messages that leave with the commit.
     statements: Vec<Value>,
 }
 
@@ -212,6 +216,8 @@ impl AttemptGate {
         match error {
             CallError::Rejected { .. } => {
                 self.transactions = Transactions::default();
+                // The event that says so has taken its messages back as well.
+                self.queued.clear();
                 Ok(())
             }
             other => Err(Stop::Rejected { reason: format!("the output was {other}"), skips: false }),
@@ -220,28 +226,44 @@ impl AttemptGate {
 
     /// What the step would commit now.
     async fn what_commits(&mut self) -> Result<ToCommit, Stop> {
-        let changes = self.transactions.changes(MOST_SHOWN).await.map_err(|error| Stop::Rejected {
-            reason: format!("what the step would commit cannot be decided on: {error}"),
-            skips: false,
+        let changes = self.transactions.changes(MOST_SHOWN).await.map_err(|error| match error {
+            DbError::Interrupted(why) => Stop::Interrupted(why),
+            error => Stop::Rejected {
+                reason: format!("what the step would commit cannot be decided on: {error}"),
+                skips: false,
+            },
+        })?;
+        let inserted = self.transactions.inserted(self.desk.shelf()).await.map_err(|error| match error {
+            NotKept::Database(DbError::Interrupted(why)) => Stop::Interrupted(why),
+            NotKept::Database(error) => Stop::Rejected {
+                reason: format!("what the step would commit cannot be decided on: {error}"),
+                skips: false,
+            },
+            error => Stop::Host(error.to_string()),
         })?;
         let is_kept = |call: &Call| match Operation::parse(call) {
-            Ok(Operation::Query(SqlCall { db, .. }) | Operation::Execute(SqlCall { db, .. })) => {
-                self.transactions.keeps(&db)
-            }
             Ok(Operation::Call(named)) => self.transactions.keeps(&named.db),
-            _ => false,
+            Ok(operation) => operation.statement_of().is_some_and(|db| self.transactions.keeps(db)),
+            Err(_) => false,
         };
         let statements = self.written.iter().filter(|(call, _)| !is_kept(call));
+        // What it has to say is part of what is decided on.
+        let statements = statements.chain(&self.queued);
         let statements = statements.map(|(call, result)| match result {
             Ok(value) => json!({ "call": call, "result": value }),
             Err(error) => json!({ "call": call, "error": error.to_string() }),
         });
-        Ok(ToCommit { statements: statements.collect(), changes })
+        Ok(ToCommit { statements: statements.collect(), changes, inserted })
     }
 
     fn output_subject(&self, key: &Digest, output: &Value, to_commit: &ToCommit) -> Digest {
         let changes = to_commit.changes.iter().map(|(db, set)| (db, set));
-        self.asking().output_subject(key, output, changes, &json!(to_commit.statements))
+        // What has no such rows has the subject that it always had.
+        let rest = match to_commit.inserted.is_empty() {
+            true => json!(to_commit.statements),
+            false => json!([to_commit.statements, to_commit.inserted]),
+        };
+        self.asking().output_subject(key, output, changes, &rest)
     }
 
     /// What people see of it.
@@ -249,6 +271,12 @@ impl AttemptGate {
         let changes: serde_json::Map<_, _> =
             to_commit.changes.iter().map(|(db, set)| (db.to_string(), json!(set))).collect();
         shows["changes"] = Value::Object(changes);
+        if !to_commit.inserted.is_empty() {
+            let inserted = to_commit.inserted.iter();
+            let inserted = inserted
+                .map(|(db, it)| (db.to_string(), json!({ "tables": it.tables, "digest": it.kept.digest })));
+            shows["inserted"] = Value::Object(inserted.collect());
+        }
         shows["statements"] = json!(to_commit.statements);
         shows
     }

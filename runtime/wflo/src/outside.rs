@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use wflo_manifest::{Plan, Spending};
-use wflo_model::{HostPath, HttpPattern, InterfaceName, Label, ModelName};
-use wflo_ports::{ChatModel, Database, Files, HttpClient, HttpRequest, Notifier};
+use wflo_model::{HostPath, HttpPattern, InterfaceName, Label, MailAddress, MailPattern, ModelName};
+use wflo_ports::{ChatModel, Database, Files, HttpClient, HttpRequest, Knowledge, Mail, Notifier, Terraform};
 
 use crate::interface::{Interface, Lent, WithCeiling, name_of};
 use crate::scrub::Scrubber;
@@ -30,9 +30,12 @@ pub struct Outside {
     spending: Spending,
     interfaces: BTreeMap<InterfaceName, Arc<dyn Lent>>,
     channels: BTreeMap<String, Result<Arc<dyn Notifier>, String>>,
+    mail: Option<OutsideMail>,
+    knowledge: BTreeMap<Label, Arc<dyn Knowledge>>,
     pages: Option<String>,
     files: Option<OutsideFiles>,
     secrets: Secrets,
+    terraform: BTreeMap<Label, OutsideTerraform>,
     /// Labels of data that each model may be told.
     models_accept: BTreeMap<ModelName, BTreeSet<Label>>,
     /// Labels of data that servers may be told.
@@ -78,6 +81,72 @@ impl OutsideFiles {
     #[must_use]
     pub fn ceiling(&self) -> Option<&[HostPath]> {
         self.ceiling.as_deref()
+    }
+}
+
+/// The mail that a host lends: who sends it, to whom at most, and which labelled data.
+///
+/// ```
+/// use wflo::{Outside, OutsideMail};
+/// let mail = OutsideMail::new(Err("the server is away".to_owned())).within(vec!["*@example.org".parse().unwrap()]);
+/// assert_eq!(Outside::default().with_mail(mail).mail().unwrap().server().err(), Some("the server is away"));
+/// ```
+#[derive(Clone)]
+pub struct OutsideMail {
+    server: Result<Arc<dyn Mail>, String>,
+    ceiling: Option<Vec<MailPattern>>,
+    accepts: Vec<(MailPattern, BTreeSet<Label>)>,
+}
+
+impl OutsideMail {
+    /// Mail that this server sends; or why it cannot be sent, which is then why it waits. Grants decide to whom, and
+    /// nobody may be told labelled data.
+    #[must_use]
+    pub const fn new(server: Result<Arc<dyn Mail>, String>) -> Self {
+        Self { server, ceiling: None, accepts: Vec::new() }
+    }
+
+    /// Sets to whom steps may write at most.
+    #[must_use]
+    pub fn within(mut self, ceiling: Vec<MailPattern>) -> Self {
+        self.ceiling = Some(ceiling);
+        self
+    }
+
+    /// Allows addresses to be told data with these labels.
+    #[must_use]
+    pub fn accepting(mut self, to: MailPattern, labels: BTreeSet<Label>) -> Self {
+        self.accepts.push((to, labels));
+        self
+    }
+
+    /// Who sends it, or why it cannot be sent, which is then why it waits.
+    ///
+    /// # Errors
+    /// Why it cannot be sent.
+    pub fn server(&self) -> Result<&Arc<dyn Mail>, &str> {
+        self.server.as_ref().map_err(String::as_str)
+    }
+}
+
+/// A terraform folder that a host lends.
+#[derive(Clone)]
+pub struct OutsideTerraform {
+    folder: Arc<dyn Terraform>,
+    accepts: BTreeSet<Label>,
+}
+
+impl OutsideTerraform {
+    /// The folder.
+    #[must_use]
+    pub fn folder(&self) -> &Arc<dyn Terraform> {
+        &self.folder
+    }
+
+    /// Whether data with this label may become part of its configuration.
+    #[must_use]
+    pub fn accepts(&self, label: &Label) -> bool {
+        self.accepts.contains(label)
     }
 }
 
@@ -148,6 +217,24 @@ impl Outside {
         self
     }
 
+    /// Lends a terraform folder under a label. Data with the labels of `accepts` may become part of its configuration.
+    #[must_use]
+    pub fn with_terraform(
+        mut self,
+        label: Label,
+        folder: Arc<dyn Terraform>,
+        accepts: BTreeSet<Label>,
+    ) -> Self {
+        self.terraform.insert(label, OutsideTerraform { folder, accepts });
+        self
+    }
+
+    /// The terraform folder of that label.
+    #[must_use]
+    pub fn terraform(&self, label: &Label) -> Option<&OutsideTerraform> {
+        self.terraform.get(label)
+    }
+
     /// The files there are.
     #[must_use]
     pub const fn files(&self) -> Option<&OutsideFiles> {
@@ -213,6 +300,43 @@ impl Outside {
         self
     }
 
+    /// Lends mail.
+    #[must_use]
+    pub fn with_mail(mut self, mail: OutsideMail) -> Self {
+        self.mail = Some(mail);
+        self
+    }
+
+    /// The mail there is.
+    #[must_use]
+    pub const fn mail(&self) -> Option<&OutsideMail> {
+        self.mail.as_ref()
+    }
+
+    /// Whether steps may write to an address at all.
+    pub(crate) fn mail_reaches(&self, to: &MailAddress) -> bool {
+        let Some(mail) = &self.mail else { return false };
+        mail.ceiling.as_ref().is_none_or(|most| most.iter().any(|most| to.is_in(most)))
+    }
+
+    pub(crate) fn mail_accepts(&self, to: &MailAddress, label: &Label) -> bool {
+        let accepts = self.mail.as_ref().map(|mail| mail.accepts.as_slice()).unwrap_or_default();
+        accepts.iter().any(|(pattern, labels)| labels.contains(label) && to.is_in(pattern))
+    }
+
+    /// Lends a knowledge base under a label.
+    #[must_use]
+    pub fn with_knowledge(mut self, label: Label, knowledge: Arc<dyn Knowledge>) -> Self {
+        self.knowledge.insert(label, knowledge);
+        self
+    }
+
+    /// The knowledge base of that label.
+    #[must_use]
+    pub fn knowledge(&self, label: &str) -> Option<&Arc<dyn Knowledge>> {
+        self.knowledge.get(label)
+    }
+
     /// The channel of that address, or why it cannot be used; none if it is not bound.
     #[must_use]
     pub fn channel(&self, address: &str) -> Option<Result<&Arc<dyn Notifier>, &str>> {
@@ -253,6 +377,9 @@ impl std::fmt::Debug for Outside {
             .field("interfaces", &self.interfaces.keys())
             .field("channels", &self.channels.keys())
             .field("files", &self.files.is_some())
+            .field("mail", &self.mail.is_some())
+            .field("knowledge", &self.knowledge.keys())
+            .field("terraform", &self.terraform.keys())
             .field("secrets", &self.secrets.labels().collect::<Vec<_>>())
             .finish()
     }

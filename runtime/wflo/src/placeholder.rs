@@ -9,6 +9,7 @@ use wflo_model::{Call, CallError, Grants, Label, Octets};
 use wflo_ports::HttpRequest;
 
 use crate::Outside;
+use crate::artifact::Save;
 use crate::operation::Operation;
 
 /// The arguments of `wflo:secret/secrets.placeholder`.
@@ -97,7 +98,7 @@ impl Placeholders {
             return Ok(());
         }
         let denied = |message: String| Err(CallError::AccessDenied { message });
-        let Operation::Http(request) = operation else {
+        let (Operation::Http(request) | Operation::Save(Save { request, .. })) = operation else {
             return match self.in_value(&call.args) {
                 Some(label) => denied(format!(
                     "secret `{label}` goes into requests over HTTP and nowhere else, and not into `{call}`"

@@ -63,6 +63,7 @@ impl Asking<'_> {
                 statement.map(|statement| Occurrence::statement(call, statement, &named.params))
             }
             Operation::Output(output) => Some(Occurrence::output(self.step, output)),
+            Operation::Terraform(it) if it.is_apply() => Some(Occurrence::terraform_apply(call)),
             _ => Some(Occurrence::call(call)),
         };
         occurrence.map(|it| judge(&self.plan.policies, &it, &scope)).unwrap_or_default()

@@ -8,12 +8,15 @@
 //! | transactional | its transaction is gone with the process: it is redone, then executed |
 //! | keyed | made again under the same key while that lives; unknown afterwards |
 //! | recognisable | made again: whoever receives it twice can tell |
-//! | verifiable, unsafe | unknown: the attempt parks, and a person says what became of it |
+//! | verifiable | the other side is asked: done, not done and so made now, or put back; else unknown |
+//! | unsafe | unknown: the attempt parks, and a person says what became of it |
 
 use wflo_engine::{CallClass, Event, ParkReason};
 use wflo_host_api::Stop;
 use wflo_model::CallResult;
+use wflo_ports::HttpRequest;
 
+use crate::artifact::Save;
 use crate::ask::{decision, told};
 use crate::gate::AttemptGate;
 use crate::history::{CameTo, OpenIntent};
@@ -61,6 +64,11 @@ impl AttemptGate {
         }
     }
 
+    fn is_still_allowed(&self, request: &HttpRequest) -> bool {
+        crate::http::authorise(request, &self.step.grants, &self.outside).is_ok()
+            && self.placeholders.fill(&mut request.clone(), &self.outside).is_ok()
+    }
+
     /// Mends a call that has an intent and no result.
     async fn cut_off(
         &mut self,
@@ -85,12 +93,13 @@ impl AttemptGate {
             CallClass::Keyed if intent.good_until.is_some_and(|until| self.log.now() < until) => {
                 match operation {
                     // What has been revoked since is not made again, and so stays unknown.
-                    Operation::Http(request)
-                        if crate::http::authorise(&request, &self.step.grants, &self.outside).is_ok()
-                            && self.placeholders.fill(&mut request.clone(), &self.outside).is_ok() =>
-                    {
+                    Operation::Http(request) if self.is_still_allowed(&request) => {
                         self.recall_decision();
-                        self.http(call, request, Some(intent)).await
+                        self.http(call, request, None, Some(intent)).await
+                    }
+                    Operation::Save(Save { artifact, request }) if self.is_still_allowed(&request) => {
+                        self.recall_decision();
+                        self.http(call, request, Some(artifact), Some(intent)).await
                     }
                     Operation::Own(own) if own.authorise(&self.step.grants, &self.outside).is_ok() => {
                         self.recall_decision();
@@ -101,6 +110,11 @@ impl AttemptGate {
                             .park(ParkReason::Unknown { intent: intent.seq, call: call.call.to_string() }))
                     }
                 }
+            }
+            CallClass::Verifiable if matches!(operation, Operation::Terraform(_)) => {
+                self.recall_decision();
+                let Operation::Terraform(it) = operation else { return Err(Stop::Host("it was one".into())) };
+                self.verify(call, it, intent).await
             }
             _ => Err(self.park(ParkReason::Unknown { intent: intent.seq, call: call.call.to_string() })),
         }

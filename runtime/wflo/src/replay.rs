@@ -11,7 +11,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use wflo_engine::{AttemptEnd, Event, Recorded, RunState, UnitId};
-use wflo_host_api::{Decision, Gate, LogLine, StepContext, Stop, Undo};
+use wflo_host_api::{Artifacts, Decision, Gate, LogLine, StepContext, Stop, Undo};
 use wflo_manifest::Plan;
 use wflo_model::{
     ApprovalId, Call, CallError, CallResult, Failure, FaultKind, Grants, RunId, StepName, Timestamp,
@@ -19,6 +19,7 @@ use wflo_model::{
 use wflo_ports::{Marker, MarkerPurpose};
 use wflo_sandbox::End;
 
+use crate::artifact::{self, Desk, Shelf};
 use crate::ask::decision;
 use crate::attempt::context;
 use crate::compensate::{step_of, undo_of};
@@ -137,11 +138,14 @@ impl Runtime {
         let store = self.journal().store_id();
         let marker =
             Marker { store, run, step: unit.step.clone(), item: unit.item, purpose: MarkerPurpose::Step };
+        let shelf = Shelf::new(self.journal().clone(), run, Arc::clone(&keys));
+        let desk = Desk::new(shelf, &step.limits, false);
         let player = Player::new(keys, marker, attempt, history);
         let (cut_off, grants) = (is_deadline(recorded), step.grants.clone());
         let redactor = Redactor::new(!step.labels.is_empty());
-        let (difference, waits) = Default::default();
-        let gate = ReplayGate { player, context, decided, grants, redactor, cut_off, difference, waits };
+        let (difference, is_cut) = Default::default();
+        let gate =
+            ReplayGate { player, desk, context, decided, grants, redactor, cut_off, difference, is_cut };
         let ended = match &undo {
             Some(undo) => program.compensate(undo, Box::new(gate), &step.limits).await,
             None => program.run(step.function.as_str(), Box::new(gate), &step.limits).await,
@@ -171,8 +175,8 @@ impl Runtime {
         }
         let difference = match gate.difference.take() {
             Some(difference) => Some(difference),
-            // What people decided ended it there: the calls up to it are all that can be shown.
-            None if refused || (gate.waits && matches!(recorded, AttemptEnd::Failed(_))) => None,
+            // What people decided or said ended it there: the calls up to it are all that can be shown.
+            None if refused || (gate.is_cut && matches!(recorded, AttemptEnd::Failed(_))) => None,
             // A fault may come before every recorded call was made; a guest that returns has made them.
             None => match (&end, gate.player.unfinished()) {
                 (End::Output(_) | End::Failed(_), Some(divergence)) => Some(divergence.into()),
@@ -256,6 +260,7 @@ struct Known {
 /// A gate that has nothing behind it but a journal.
 struct ReplayGate {
     player: Player,
+    desk: Desk,
     context: StepContext,
     decided: Arc<HashMap<ApprovalId, Decision>>,
     grants: Grants,
@@ -263,8 +268,9 @@ struct ReplayGate {
     /// Whether the clock ended the attempt: it may have gone on where the journal does not.
     cut_off: bool,
     difference: Option<Difference>,
-    /// Whether the journal has people asked at its end, and nothing after that.
-    waits: bool,
+    /// Whether the journal of the attempt ends in the middle of a call: people were asked about it and nothing came
+    /// after that, or somebody said that nobody will know what it came to.
+    is_cut: bool,
 }
 
 impl ReplayGate {
@@ -301,8 +307,8 @@ impl Caller for ReplayGate {
                 Ok(Err(error))
             }
             // The journal ends in the middle of this call: the attempt was ended there, from outside.
-            Ok((_, Some(came_to @ (CameTo::Asked { .. } | CameTo::Open(_))))) => {
-                self.waits = matches!(came_to, CameTo::Asked { .. });
+            Ok((_, Some(CameTo::Asked { .. } | CameTo::Open(_)))) => {
+                self.is_cut = true;
                 Err(Stop::Suspended)
             }
             Ok((_, None)) if self.cut_off => Err(Stop::Suspended),
@@ -326,6 +332,9 @@ impl Gate for ReplayGate {
                 let interface = call.interface.clone();
                 let result = self.make(call).await?;
                 self.redactor.saw(&interface, &result);
+                if interface == artifact::HTTP {
+                    artifact::saved(&result).iter().for_each(|artifact| self.desk.made(artifact));
+                }
                 Ok(result)
             }
         }
@@ -356,6 +365,10 @@ impl Gate for ReplayGate {
                 Err(self.differs(Difference { at, expected, got }))
             }
         }
+    }
+
+    fn artifacts(&mut self) -> Option<&mut dyn Artifacts> {
+        Some(&mut self.desk)
     }
 
     fn seed(&self) -> [u8; 32] {

@@ -8,7 +8,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use wflo_engine::{Event, Filter, Recorded, Resolution, Verdict};
+use wflo_engine::{AttemptEnd, Event, Filter, Recorded, Resolution, Returned, UnitId, Verdict};
 use wflo_journal::{AuditKey, ReadError};
 use wflo_model::{ApprovalId, Call, PrincipalName, RunId, StepName, Timestamp};
 
@@ -87,6 +87,8 @@ pub enum ReportAction {
     Changed,
     /// Had a model see it.
     Asked,
+    /// Wrote to somebody.
+    Wrote,
     /// Voted for.
     Approved,
     /// Voted against.
@@ -122,6 +124,7 @@ impl fmt::Display for ReportAction {
             Self::Read => "read",
             Self::Changed => "changed",
             Self::Asked => "asked",
+            Self::Wrote => "wrote",
             Self::Approved => "approved",
             Self::Rejected => "rejected",
             Self::Edited => "edited",
@@ -246,14 +249,16 @@ struct Scribe<'a> {
     inputs: Option<String>,
     asked: HashMap<u64, Call>,
     approvals: HashMap<ApprovalId, Option<StepName>>,
+    /// What attempts under way have to say: it leaves when they succeed.
+    queued: HashMap<UnitId, Vec<ReportLine>>,
     lines: Vec<ReportLine>,
 }
 
 impl<'a> Scribe<'a> {
     fn new(run: RunId, about: Option<&'a About>, key: &'a AuditKey) -> Self {
-        let (asked, approvals) = Default::default();
+        let (asked, approvals, queued) = Default::default();
         let (workflow, requester, inputs, lines) = (None, None, None, Vec::new());
-        Self { run, key, about, workflow, requester, inputs, asked, approvals, lines }
+        Self { run, key, about, workflow, requester, inputs, asked, approvals, queued, lines }
     }
 
     fn line(
@@ -285,6 +290,22 @@ impl<'a> Scribe<'a> {
                 self.line(recorded, Some(requester.clone()), ReportAction::Started, what, None);
             }
             Event::Intent { asked, .. } => drop(self.asked.insert(recorded.seq, asked.clone())),
+            Event::Returned(Returned { queued: Some(_), call: Some(call), performed, .. }) => {
+                let call = performed.as_ref().unwrap_or(call);
+                let action = ReportAction::Wrote;
+                self.line(recorded, requester, action, described(call), None);
+                let (line, unit) = (self.lines.pop(), recorded.place.unit_id());
+                if let (Some(line), Some(unit)) = (line, unit) {
+                    self.queued.entry(unit).or_default().push(line);
+                }
+            }
+            Event::AttemptEnded { end, .. } => {
+                let queued = recorded.place.unit_id().and_then(|unit| self.queued.remove(&unit));
+                if matches!(end, AttemptEnd::Succeeded { .. }) {
+                    let left = queued.into_iter().flatten();
+                    self.lines.extend(left.map(|line| ReportLine { at: recorded.time, ..line }));
+                }
+            }
             Event::Returned(returned) => {
                 let intent = returned.intent.and_then(|intent| self.asked.get(&intent).cloned());
                 let Some(call) = returned.call.clone().or(intent) else { return };
@@ -306,6 +327,10 @@ impl<'a> Scribe<'a> {
             Event::Denied { call, error, .. } => {
                 let what = described(call);
                 let by = self.about.and_then(|about| parameter(about, call));
+                if call.interface == "wflo:step/handler" {
+                    // People are against what the step would commit, and so against what it has to say.
+                    recorded.place.unit_id().map(|unit| self.queued.remove(&unit));
+                }
                 self.line(recorded, requester, ReportAction::Denied, what, Some(error.to_string())).by = by;
             }
             Event::ApprovalOpened { id, .. } => {
@@ -379,6 +404,14 @@ fn action_of(call: &Call, has_intent: bool) -> Option<ReportAction> {
 fn described(call: &Call) -> String {
     match call.args["sql"].as_str() {
         Some(sql) => format!("{}: {}", subject(call), sql.split_whitespace().collect::<Vec<_>>().join(" ")),
+        None if call.interface == "wflo:notify/mail" => {
+            let to = call.args["to"].as_array().map(Vec::as_slice).unwrap_or_default();
+            let to: Vec<_> = to.iter().filter_map(Value::as_str).collect();
+            format!("mail to {}", to.join(", "))
+        }
+        None if call.interface == "wflo:notify/channel" => {
+            format!("a message to {}", call.args["address"].as_str().unwrap_or_default())
+        }
         None => match call.args["url"].as_str() {
             Some(url) => format!("{} {url}", call.args["method"].as_str().unwrap_or("GET")),
             None => subject(call),
@@ -424,7 +457,9 @@ fn of_store(recorded: &SystemRecorded, query: &ReportQuery, key: &AuditKey) -> V
             lines.retain(|line| query.run.is_none() || line.run == query.run);
             return lines;
         }
-        SystemEvent::Exported { run, .. } => (ReportAction::Exported, Some(*run)),
+        SystemEvent::Exported { run, .. } | SystemEvent::ArtifactTaken { run, .. } => {
+            (ReportAction::Exported, Some(*run))
+        }
         SystemEvent::Reported { .. } => (ReportAction::Exported, None),
         SystemEvent::RunsDropped { runs, .. } => {
             (ReportAction::Erased, query.run.filter(|run| runs.contains(run)))

@@ -3,7 +3,8 @@
 //! Which steps follow one another is the engine's to say (`wflo_engine::rollback`). What is done here is what needs the
 //! outside: the run's events are read into a plan, and in each database the inverse of what the run wrote is applied in
 //! one transaction, under a marker of its own. What came of it is in the journal before it commits, so that a crash at
-//! any moment undoes nothing twice and forgets no conflict. Compensators are attempts like any others
+//! any moment undoes nothing twice and forgets no conflict. What it applied to infrastructure is taken back by applying
+//! the configuration before (`reapply.rs`). Compensators are attempts like any others
 //! (`compensate.rs`).
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,10 +14,12 @@ use wflo_engine::{
     Command, Event, Place, Recorded, RollbackPlan, RunState, RunStatus, StepUndone, UndoWrites, plan_rollback,
 };
 use wflo_manifest::Plan;
-use wflo_model::{ChangeSet, Label, PrincipalName, RunId, StepName};
-use wflo_ports::{Begun, Capture, Database, DbError, Marker, MarkerPurpose};
+use wflo_model::{ChangeSet, Inserted, Label, PrincipalName, RunId, StepName, Undone};
+use wflo_ports::{Begun, Capture, Database, DbError, Marker, MarkerPurpose, Transaction};
 
+use crate::artifact::Shelf;
 use crate::attempt::AttemptFailed;
+use crate::bulk::{self, InBulk};
 use crate::executor::Executor;
 use crate::operation::database;
 use crate::run_log::recorded;
@@ -115,6 +118,7 @@ impl Executor<'_> {
         match command {
             Command::PlanRollback => self.plan_rollback().await,
             Command::Undo { database } => self.undo(&database).await,
+            Command::Reapply { terraform } => self.reapply(&terraform).await,
             Command::Append(_) | Command::Attempt { .. } => Ok(()),
         }
     }
@@ -148,16 +152,20 @@ impl Executor<'_> {
             Begun::AlreadyCommitted => return self.settled(label, None).await,
         };
         let mut steps = Vec::new();
+        let shelf = Shelf::new(self.runtime.journal().clone(), *self.log.run(), self.log.keys());
         for undo in &writes {
-            let changes = self.changes_of(undo, label).await?;
-            match transaction.undo(&changes).await {
-                Ok(undone) => steps.push(StepUndone {
+            let (changes, inserted) = self.changes_of(undo, label).await?;
+            match undo_all(transaction.as_mut(), &changes, inserted.as_ref(), &shelf).await {
+                Ok((undone, in_bulk)) => steps.push(StepUndone {
                     step: undo.step.clone(),
                     item: undo.item,
-                    rows: undone.rows,
-                    conflicts: undone.conflicts,
+                    rows: undone.rows + in_bulk.rows,
+                    conflicts: [undone.conflicts, in_bulk.conflicts].concat(),
+                    more_conflicts: in_bulk.more,
                 }),
-                Err(error @ DbError::Unavailable(_)) => return Err(failed(undo, error.to_string()).into()),
+                Err(error @ (DbError::Unavailable(_) | DbError::Interrupted(_))) => {
+                    return Err(failed(undo, error.to_string()).into());
+                }
                 Err(error) => {
                     transaction.rollback().await;
                     return self.settled(label, Some(error.to_string())).await;
@@ -191,12 +199,18 @@ impl Executor<'_> {
     }
 
     /// What a step changed in a database, as the journal has it.
-    async fn changes_of(&self, undo: &UndoWrites, label: &Label) -> Result<ChangeSet, RuntimeError> {
+    async fn changes_of(
+        &self,
+        undo: &UndoWrites,
+        label: &Label,
+    ) -> Result<(ChangeSet, Option<Inserted>), RuntimeError> {
         let mut reader = self.runtime.journal().reader(*self.log.run(), undo.event).await?;
         let entry = reader.next().await?;
         let event = entry.as_ref().map(recorded).transpose().map_err(crate::LogFailed::from)?;
         match event.map(|recorded| recorded.event) {
-            Some(Event::Committing { mut changes, .. }) => Ok(changes.remove(label).unwrap_or_default()),
+            Some(Event::Committing { mut changes, mut inserted, .. }) => {
+                Ok((changes.remove(label).unwrap_or_default(), inserted.remove(label)))
+            }
             _ => Err(RuntimeError::Bug { message: format!("event {} holds no changes", undo.event) }),
         }
     }
@@ -205,9 +219,25 @@ impl Executor<'_> {
         self.append(Event::Undone { database: label.clone(), error }).await
     }
 
-    async fn append(&self, event: Event) -> Result<(), RuntimeError> {
+    pub(crate) async fn append(&self, event: Event) -> Result<(), RuntimeError> {
         Ok(self.log.append(vec![(Place::RUN, event)])?.durable().await?)
     }
+}
+
+/// Undoes what a step changed, and then what it had inserted in bulk: a row of those that it changed later is first put
+/// back to what it was when it was inserted.
+async fn undo_all(
+    transaction: &mut dyn Transaction,
+    changes: &ChangeSet,
+    inserted: Option<&Inserted>,
+    shelf: &Shelf,
+) -> Result<(Undone, InBulk), DbError> {
+    let undone = transaction.undo(changes).await?;
+    let in_bulk = match inserted {
+        Some(inserted) => bulk::undo(inserted, transaction, shelf).await?,
+        None => InBulk::default(),
+    };
+    Ok((undone, in_bulk))
 }
 
 fn failed(of: &UndoWrites, message: String) -> AttemptFailed {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use wflo_engine::{LeftEffect, RunState, StepStatus};
+use wflo_engine::{LeftEffect, Reapplied, RunState, StepStatus};
 use wflo_model::{Conflict, Label, PrincipalName, StepName};
 
 /// What a rollback did, and what it left.
@@ -24,6 +24,24 @@ pub struct RollbackView {
     pub failed: BTreeMap<Label, String>,
     /// Effects that stay: nothing can undo them.
     pub left: Vec<LeftEffect>,
+    /// Infrastructure that was taken back, or was not; newest step first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reapplied: Vec<ReappliedView>,
+}
+
+/// What became of the infrastructure that one step or item had applied.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ReappliedView {
+    /// The terraform folder.
+    pub terraform: Label,
+    /// The step.
+    pub step: StepName,
+    /// The item, where it fans out; counted from 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub item: Option<u32>,
+    /// What came of applying the configuration before; none as long as that is not done.
+    #[serde(default, flatten, skip_serializing_if = "Option::is_none")]
+    pub came_to: Option<Reapplied>,
 }
 
 /// A compensator, and what became of it.
@@ -59,8 +77,16 @@ pub struct UndoneView {
     pub item: Option<u32>,
     /// Rows that are as they were.
     pub rows: u64,
-    /// Rows that were left as they are.
+    /// Rows that were left as they are; the first of them, where there are very many.
     pub conflicts: Vec<Conflict>,
+    /// Further rows that were left as they are.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub more_conflicts: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "it is what serde passes")]
+const fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl RollbackView {
@@ -68,6 +94,13 @@ impl RollbackView {
     pub(crate) fn of(state: &RunState) -> Option<Self> {
         let rollback = state.rollback()?;
         let plan = rollback.plan.clone().unwrap_or_default();
+        let reapplied = plan.reapply.into_iter().map(|it| ReappliedView {
+            came_to: rollback.reapplied.get(&it.terraform).cloned(),
+            terraform: it.terraform,
+            step: it.step,
+            item: it.item,
+        });
+        let reapplied = reapplied.collect();
         let compensated = plan.compensate.into_iter().map(|it| {
             let unit = it.unit().compensator();
             let begun = unit.filter(|unit| rollback.begun.contains(unit)).map(|unit| state.unit(&unit));
@@ -88,6 +121,7 @@ impl RollbackView {
                 item: it.item,
                 rows: it.rows,
                 conflicts: it.conflicts.clone(),
+                more_conflicts: it.more_conflicts,
             })
         });
         let failed = rollback.settled.iter();
@@ -98,6 +132,7 @@ impl RollbackView {
             undone: undone.collect(),
             failed: failed.filter_map(|(label, why)| Some((label.clone(), why.clone()?))).collect(),
             left: plan.left,
+            reapplied,
         })
     }
 
@@ -107,6 +142,8 @@ impl RollbackView {
         let compensated = compensated.map(|it| it.status == StepStatus::Succeeded);
         let undone = self.undone.iter().filter(|it| it.step == *step).map(|it| it.conflicts.is_empty());
         let left = self.left.iter().filter(|it| it.step == *step).map(|_| false);
-        compensated.chain(undone).chain(left).reduce(|all, one| all && one)
+        let reapplied = self.reapplied.iter().filter(|it| it.step == *step);
+        let reapplied = reapplied.map(|it| it.came_to == Some(Reapplied::Done));
+        compensated.chain(undone).chain(left).chain(reapplied).reduce(|all, one| all && one)
     }
 }

@@ -5,6 +5,8 @@
 //! and HTML, in hexadecimal, and in base64, wherever in a longer text it begins. A server that means to hand out a
 //! secret, in a form of its own, can: what a secret is bound to is trusted with it.
 
+mod stream;
+
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -13,6 +15,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use wflo_model::{Label, Octets};
 use wflo_ports::HttpResponse;
+
+pub(crate) use stream::Stream;
 
 /// Finds the forms of all secrets in one pass.
 #[derive(Clone, Default)]
@@ -61,19 +65,30 @@ impl Scrubber {
         if self.0.is_none() {
             return;
         }
-        let is_coded = |(name, value): &(wflo_model::HttpHeaderName, Octets)| {
-            name.as_str() == "content-encoding"
-                && value.as_text().is_none_or(|coding| !coding.eq_ignore_ascii_case("identity"))
-        };
-        if filled && response.headers.iter().any(is_coded) {
-            response.headers.retain(|header| !is_coded(header));
+        if filled && Self::is_coded(response) {
+            response.headers.retain(|header| !says_coded(header));
             response.body = "[the answer is compressed and may hold a secret: not shown]".into();
         }
         self.octets(&mut response.body);
+        self.headers(response);
+    }
+
+    /// Takes secrets out of the headers of an answer.
+    pub(crate) fn headers(&self, response: &mut HttpResponse) {
         for (_, value) in &mut response.headers {
             self.octets(value);
         }
     }
+
+    /// Whether an answer is compressed, so that nobody can tell what is in it.
+    pub(crate) fn is_coded(response: &HttpResponse) -> bool {
+        response.headers.iter().any(says_coded)
+    }
+}
+
+fn says_coded((name, value): &(wflo_model::HttpHeaderName, Octets)) -> bool {
+    name.as_str() == "content-encoding"
+        && value.as_text().is_none_or(|coding| !coding.eq_ignore_ascii_case("identity"))
 }
 
 /// Every form of a text that is looked for, each once.

@@ -4,7 +4,7 @@ use serde_json::json;
 use wflo_engine::{CallClass, Event, Returned};
 use wflo_host_api::Stop;
 use wflo_model::CallResult;
-use wflo_ports::QueryLimits;
+use wflo_ports::{DbError, QueryLimits};
 
 use crate::gate::{AttemptGate, returned};
 use crate::history::OpenIntent;
@@ -29,7 +29,7 @@ impl AttemptGate {
         operation: Operation,
         intent: Option<OpenIntent>,
     ) -> Result<CallResult, Stop> {
-        let (Operation::Query(sql) | Operation::Execute(sql)) = &operation else {
+        let Some(db) = operation.statement_of() else {
             return Err(Stop::Host("a statement was expected".into()));
         };
         let changed = self.performed.clone();
@@ -40,19 +40,46 @@ impl AttemptGate {
             }
             (None, _) => None,
         };
-        let result =
-            match self.transactions.begin(&self.outside, &self.step, &sql.db, self.player.marker()).await {
-                Ok(transaction) => perform(transaction, &operation, &self.step.grants.db).await,
-                Err(RedoError::Database(error)) => Err(db_error(error)),
-                Err(error) => return Err(Stop::Host(error.to_string())),
-            };
+        let begun = self.transactions.begin(&self.outside, &self.step, db, self.player.marker()).await;
+        let result = match begun {
+            Ok(transaction) => {
+                match perform(transaction, &operation, &self.step.grants.db, self.desk.shelf()).await {
+                    // The attempt ends here, and a new one does it all again.
+                    Err(DbError::Interrupted(why)) => return Err(Stop::Interrupted(why)),
+                    done => done.map_err(db_error),
+                }
+            }
+            Err(RedoError::Database(error)) => Err(db_error(error)),
+            Err(error) => return Err(Stop::Host(error.to_string())),
+        };
         if keeps(&self.plan, &self.step) != Keeps::Nothing {
             let made = changed.unwrap_or_else(|| call.call.clone());
             self.written.push((made, result.clone()));
         }
-        let returned = Returned { tentative: true, ..returned(intent, call, &result) };
-        self.append(Event::Returned(returned))?;
+        let filters = match &operation {
+            Operation::Query(sql) | Operation::Execute(sql) => self.seen_through(sql),
+            _ => Vec::new(),
+        };
+        let returned = Returned { tentative: true, filters, ..returned(intent, call, &result) };
+        match &operation {
+            Operation::Query(_) => self.has_read(returned).await?,
+            _ => _ = self.append(Event::Returned(returned))?,
+        }
         Ok(result)
+    }
+
+    /// Writes what a read came to. Of labelled data, and of rows that were granted to be somebody's, that is durable
+    /// before the guest has it: whoever has seen it stands in the journal.
+    pub(crate) async fn has_read(&mut self, returned: Returned) -> Result<(), Stop> {
+        let is_open = self.step.labels.is_empty() && returned.filters.is_empty();
+        let is_tentative = returned.tentative;
+        match Event::Returned(returned) {
+            event if is_open && !is_tentative => self.note(event),
+            event => {
+                let written = self.append(event)?;
+                if is_open { Ok(()) } else { self.durable(written).await }
+            }
+        }
     }
 
     /// Brings back what a crash or a park took out of the databases, once the recorded calls are used up.
@@ -62,6 +89,7 @@ impl AttemptGate {
             &self.step,
             &self.plan.statements,
             self.player.marker(),
+            self.desk.shelf(),
             |_| true,
         );
         redone.await.map_err(|error| match error {

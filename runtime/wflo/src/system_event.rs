@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use wflo_journal::Entry;
-use wflo_model::{Digest, PolicyName, PrincipalName, RunId, Timestamp};
+use wflo_model::{ArtifactName, Digest, PolicyName, PrincipalName, RunId, StepName, Timestamp};
 
 use crate::RuntimeError;
 use crate::principal::Principal;
@@ -73,6 +73,20 @@ pub enum SystemEvent {
     Exported {
         /// Of what.
         run: RunId,
+        /// By whom.
+        by: PrincipalName,
+    },
+    /// An artifact of a run was taken out of the store.
+    ArtifactTaken {
+        /// The run.
+        run: RunId,
+        /// The step that made it.
+        step: StepName,
+        /// The item, where it fans out.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        item: Option<u32>,
+        /// Its name.
+        artifact: ArtifactName,
         /// By whom.
         by: PrincipalName,
     },
@@ -176,6 +190,7 @@ impl SystemEvent {
             Self::DeploymentChanged { .. } => 11,
             Self::WorkflowChanged { .. } => 12,
             Self::KeyRotated { .. } => 13,
+            Self::ArtifactTaken { .. } => 14,
         }
     }
 
@@ -188,6 +203,7 @@ impl SystemEvent {
             | Self::IdentityExpires { by, .. }
             | Self::IdentityRevoked { by, .. }
             | Self::Exported { by, .. }
+            | Self::ArtifactTaken { by, .. }
             | Self::Reported { by, .. }
             | Self::RunErased { by, .. }
             | Self::RunsDropped { by, .. }
@@ -229,6 +245,10 @@ impl std::fmt::Display for SystemEvent {
                 write!(f, "{by} exports the log of the store")
             }
             Self::Exported { run, by } => write!(f, "{by} exports run {run}"),
+            Self::ArtifactTaken { run, step, item, artifact, by } => {
+                let item = item.map(|item| format!(", item {item}")).unwrap_or_default();
+                write!(f, "{by} takes artifact {artifact} of step {step}{item} out of run {run}")
+            }
             Self::Reported { by, asked } => {
                 let asked: Vec<_> = asked.iter().map(|(name, value)| format!("{name} {value}")).collect();
                 let of = if asked.is_empty() { "everything".to_owned() } else { asked.join(", ") };

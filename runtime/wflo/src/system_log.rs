@@ -67,6 +67,7 @@ impl SystemState {
                 self.plans.insert(workflow.clone(), *plan);
             }
             SystemEvent::Exported { .. }
+            | SystemEvent::ArtifactTaken { .. }
             | SystemEvent::Reported { .. }
             | SystemEvent::RunErased { .. }
             | SystemEvent::RunsDropped { .. }

@@ -2,13 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde_json::Value;
 use wflo_manifest::PlanStep;
-use wflo_model::{Call, CallError, CallResult, DbAccess, Label};
+use wflo_model::{Call, CallError, CallResult, DbAccess, Inserted, Label};
 use wflo_ports::{
     Begun, Capture, ChangeLimits, ChangeSet, Database, DbError, Marker, QueryLimits, Transaction,
 };
 
 use crate::Outside;
+use crate::artifact::Shelf;
+use crate::bulk::{NotKept, spool};
 use crate::named::Statements;
 use crate::operation::{Operation, database, db_error};
 
@@ -107,19 +110,20 @@ impl Transactions {
         step: &PlanStep,
         statements: &Statements,
         marker: &Marker,
+        shelf: &Shelf,
         only: impl Fn(&Label) -> bool,
     ) -> Result<(), RedoError> {
         for (number, (call, recorded)) in std::mem::take(&mut self.lost).into_iter().enumerate() {
             let operation = Operation::parse(&call).and_then(|operation| operation.bound(statements));
-            let Ok(operation @ (Operation::Query(_) | Operation::Execute(_))) = operation else {
+            let Some((operation, db)) = operation.as_ref().ok().and_then(|it| Some((it, it.statement_of()?)))
+            else {
                 return Err(RedoError::Differs { number: number + 1 });
             };
-            let (Operation::Query(sql) | Operation::Execute(sql)) = &operation else { continue };
-            if !only(&sql.db) {
+            if !only(db) {
                 continue;
             }
-            let transaction = self.begin(outside, step, &sql.db, marker).await?;
-            let result = perform(transaction, &operation, &step.grants.db).await;
+            let transaction = self.begin(outside, step, db, marker).await?;
+            let result = perform(transaction, operation, &step.grants.db, shelf).await.map_err(db_error);
             if matches!(result, Err(CallError::Unavailable { .. })) || result != recorded {
                 return Err(RedoError::Differs { number: number + 1 });
             }
@@ -127,15 +131,30 @@ impl Transactions {
         Ok(())
     }
 
-    /// What the open transactions have changed, for those that keep it.
+    /// What the open transactions have changed, for those that keep it; afterwards each can commit.
     ///
     /// # Errors
-    /// When it is more than `limits` allow, or a database fails.
+    /// When it is more than `limits` allow, a constraint is against it, or a database fails.
     pub(crate) async fn changes(&mut self, limits: ChangeLimits) -> Result<Vec<(Label, ChangeSet)>, DbError> {
         let mut all = Vec::new();
         for (db, transaction) in &mut self.open {
+            transaction.ready().await?;
             if self.captured.contains(db) {
                 all.push((db.clone(), transaction.changes(limits).await?));
+            }
+        }
+        Ok(all)
+    }
+
+    /// Has the rows kept that the open transactions have inserted in bulk, for those that keep what they change.
+    ///
+    /// # Errors
+    /// When a database fails, or the journal.
+    pub(crate) async fn inserted(&mut self, shelf: &Shelf) -> Result<Vec<(Label, Inserted)>, NotKept> {
+        let mut all = Vec::new();
+        for (db, transaction) in &mut self.open {
+            if self.captured.contains(db) {
+                all.extend(spool(transaction.as_mut(), shelf).await?.map(|inserted| (db.clone(), inserted)));
             }
         }
         Ok(all)
@@ -162,20 +181,28 @@ async fn may_keep(database: &dyn Database, access: Option<&DbAccess>) -> Result<
 }
 
 /// Performs a statement inside a transaction.
+///
+/// # Errors
+/// What the database said; [`DbError::Interrupted`] is none of the guest's business.
 pub(crate) async fn perform(
     transaction: &mut Box<dyn Transaction>,
     operation: &Operation,
     access: &BTreeMap<Label, DbAccess>,
-) -> CallResult {
+    shelf: &Shelf,
+) -> Result<Value, DbError> {
     match operation {
         Operation::Query(sql) => {
             let rows = transaction.query(&sql.statement, &sql.access(access), QueryLimits::default()).await;
-            rows.map(|rows| serde_json::json!(rows)).map_err(db_error)
+            rows.map(|rows| serde_json::json!(rows))
         }
         Operation::Execute(sql) => {
             let done = transaction.execute(&sql.statement, &sql.access(access)).await;
-            done.map(|done| sql.told(done)).map_err(db_error)
+            done.map(|done| sql.told(done))
         }
-        _ => Err(CallError::Other { message: "not a statement".into() }),
+        Operation::BulkInsert(bulk) => {
+            let access = access.get(&bulk.db).cloned().unwrap_or_default();
+            crate::bulk::perform(bulk, transaction, &access, shelf).await
+        }
+        _ => Err(DbError::Other("not a statement".into())),
     }
 }

@@ -35,6 +35,8 @@ pub(crate) fn plan(scenario: &Scenario) -> Plan {
         budget: scenario.budget.map(|milli| PicoUsd::from_pico(i128::from(milli) * MILLI)),
         on_exceeded: if scenario.parks { OnExceeded::Park } else { OnExceeded::Fail },
         budget_approvers: Vec::new(),
+        rollback_reserve: None,
+        rollback_approvers: Vec::new(),
         budget_alerts: Vec::new(),
         budget_notify: Vec::new(),
         on_failure: if scenario.undoes { OnFailure::Rollback } else { OnFailure::Keep },

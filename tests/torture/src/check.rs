@@ -17,7 +17,7 @@ pub(crate) struct Reference {
     /// What they cost.
     cost: i128,
     /// The rows it wrote: step and item.
-    effects: Vec<(String, i64)>,
+    effects: Vec<String>,
 }
 
 /// What of a step must be the same in every run.
@@ -142,22 +142,22 @@ fn decided_once(journal: &Journal) -> Result<()> {
 
 /// No effect has happened twice, by three counts of the database's own.
 fn once(stage: &Stage) -> Result<()> {
-    let book = stage.book()?;
-    let counted = "SELECT count(*) FROM (SELECT 1 FROM counted GROUP BY run, step, item HAVING count(*) > 1)";
-    let twice: i64 = book.query_row(counted, [], |row| row.get(0))?;
-    ensure!(twice == 0, "{twice} effects were counted twice");
-    let tally = "SELECT count(*) FROM tally WHERE n <>
-        (SELECT count(*) FROM effects WHERE effects.step = tally.step AND effects.item = tally.item)";
-    let wrong: i64 = book.query_row(tally, [], |row| row.get(0))?;
-    ensure!(wrong == 0, "{wrong} numbers were not raised once for each effect");
+    let count = |sql: &str| Ok::<_, anyhow::Error>(stage.rows(sql)?.concat());
+    let twice = count(
+        "SELECT count(*) FROM (SELECT 1 FROM counted GROUP BY run, step, item HAVING count(*) > 1) AS twice",
+    )?;
+    ensure!(twice == "0", "{twice} effects were counted twice");
+    let wrong = count(
+        "SELECT count(*) FROM tally WHERE n <>
+         (SELECT count(*) FROM effects WHERE effects.step = tally.step AND effects.item = tally.item)",
+    )?;
+    ensure!(wrong == "0", "{wrong} numbers were not raised once for each effect");
     Ok(())
 }
 
-fn effects(stage: &Stage, run: &str) -> Result<Vec<(String, i64)>> {
-    let book = stage.book()?;
-    let mut rows = book.prepare("SELECT step, item FROM effects WHERE run = ?1 ORDER BY step, item")?;
-    let effects = rows.query_map([run], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    Ok(effects.collect::<Result<_, _>>()?)
+/// What a run wrote: step and item.
+fn effects(stage: &Stage, run: &str) -> Result<Vec<String>> {
+    stage.rows(&format!("SELECT step, item FROM effects WHERE run = '{run}' ORDER BY step, item"))
 }
 
 /// Exports a run, has the file verified, and reads it.

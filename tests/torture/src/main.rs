@@ -9,6 +9,7 @@
 //! not certain.
 #![expect(clippy::print_stderr, reason = "a tool for a terminal")]
 
+mod book;
 mod check;
 mod journal;
 mod money;
@@ -21,8 +22,9 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::Result;
-use clap::Parser;
+use clap::{Parser, ValueEnum as _};
 
+use crate::book::Kind;
 use crate::rounds::Torture;
 use crate::stage::Stage;
 
@@ -36,12 +38,15 @@ struct Args {
     /// What the moments follow from; by default another one each time.
     #[arg(long)]
     seed: Option<u64>,
+    /// The database that the effects are in.
+    #[arg(long, value_enum, default_value_t)]
+    database: Kind,
 }
 
 fn main() -> ExitCode {
     let args = Args::parse();
     let seed = args.seed.unwrap_or_else(drawn);
-    match torture(args.rounds, seed) {
+    match torture(args.rounds, seed, args.database) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
@@ -50,12 +55,12 @@ fn main() -> ExitCode {
     }
 }
 
-fn torture(rounds: u32, seed: u64) -> Result<()> {
+fn torture(rounds: u32, seed: u64, kind: Kind) -> Result<()> {
     let began = Instant::now();
     eprintln!("{rounds} rounds, seed {seed}");
     let mut folder = tempfile::Builder::new().prefix("wflo-torture-").tempdir()?;
     let mut played = 0;
-    let result = play(folder.path(), rounds, seed, &mut played);
+    let result = play(folder.path(), kind, rounds, seed, &mut played);
     if result.is_err() {
         // Round 0 is the run that nobody disturbs.
         folder.disable_cleanup(true);
@@ -63,7 +68,8 @@ fn torture(rounds: u32, seed: u64) -> Result<()> {
             "round {played} of seed {seed} failed; everything is kept in `{}`",
             folder.path().display()
         );
-        eprintln!("again: cargo xtask torture --rounds {rounds} --seed {seed}");
+        let database = kind.to_possible_value().map(|it| it.get_name().to_owned()).unwrap_or_default();
+        eprintln!("again: cargo xtask torture --rounds {rounds} --seed {seed} --database {database}");
     }
     let summary = result?;
     eprintln!("{summary}, in {} s", began.elapsed().as_secs());
@@ -71,8 +77,8 @@ fn torture(rounds: u32, seed: u64) -> Result<()> {
 }
 
 /// Plays all rounds, and says what came of them.
-fn play(folder: &Path, rounds: u32, seed: u64, played: &mut u32) -> Result<String> {
-    let mut torture = Torture::begin(Stage::set(folder, rounds::ITEMS)?, seed)?;
+fn play(folder: &Path, kind: Kind, rounds: u32, seed: u64, played: &mut u32) -> Result<String> {
+    let mut torture = Torture::begin(Stage::set(folder, rounds::ITEMS, kind)?, seed)?;
     for round in 1..=rounds {
         *played = round;
         torture.round(round)?;

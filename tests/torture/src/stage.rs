@@ -11,6 +11,8 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use wflo_test_provider::{Options, Provider};
 
+use crate::book::{Book, Kind};
+
 /// What no command may take longer than: one that does hangs.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// How often a command is looked at.
@@ -18,19 +20,12 @@ const LOOK: Duration = Duration::from_millis(2);
 /// How long the model thinks: long enough to be cut off.
 const THOUGHT: Duration = Duration::from_millis(25);
 
-/// A row that cannot be there twice, a number that shows how often it was raised, and the database's own count.
-const BOOK: &str = "
-    CREATE TABLE effects (run TEXT, step TEXT, item INTEGER, PRIMARY KEY (run, step, item)) WITHOUT ROWID;
-    CREATE TABLE tally (step TEXT, item INTEGER, n INTEGER, PRIMARY KEY (step, item)) WITHOUT ROWID;
-    CREATE TABLE counted (run TEXT, step TEXT, item INTEGER);
-    CREATE TRIGGER count AFTER INSERT ON effects
-    BEGIN INSERT INTO counted VALUES (new.run, new.step, new.item); END;";
-
 /// A project in a folder of its own.
 pub(crate) struct Stage {
     folder: PathBuf,
     wflo: PathBuf,
     provider: Provider,
+    book: Book,
     token: String,
     commands: AtomicU32,
 }
@@ -56,7 +51,7 @@ pub(crate) struct Ended {
 
 impl Stage {
     /// Sets a project up.
-    pub(crate) fn set(folder: &Path, items: u32) -> Result<Self> {
+    pub(crate) fn set(folder: &Path, items: u32, kind: Kind) -> Result<Self> {
         let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../workflows/torture");
         for file in ["workflow.toml", "wflo.toml", "torture.wasm"] {
             let path = from.join(file);
@@ -64,20 +59,22 @@ impl Stage {
                 format!("`{}` cannot be copied: is it built? `cargo xtask guests`", path.display())
             })?;
         }
-        let book = rusqlite::Connection::open(folder.join("book.db"))?;
-        book.execute_batch(BOOK)?;
-        for step in ["each", "flaky", "ask", "guarded"] {
-            for item in 0..=items {
-                book.execute("INSERT INTO tally VALUES (?1, ?2, 0)", (step, item))?;
-            }
-        }
+        let book = Book::make(kind, folder, items)?;
+        let deployment = folder.join("wflo.toml");
+        let text = fs::read_to_string(&deployment)?.replace("url = \"sqlite:book.db\"", &book.binding());
+        fs::write(&deployment, text)?;
         let wflo = std::env::current_exe().context("where this program is")?;
         let wflo = wflo.with_file_name(format!("wflo{}", std::env::consts::EXE_SUFFIX));
         ensure!(wflo.is_file(), "`{}` is not built: run `cargo xtask torture`", wflo.display());
         let provider = Provider::start(Options { delay: THOUGHT, ..Options::default() })
             .context("the model server does not start")?;
         let commands = AtomicU32::new(0);
-        let mut stage = Self { folder: folder.to_owned(), wflo, provider, token: String::new(), commands };
+        let (folder, token) = (folder.to_owned(), String::new());
+        let mut stage = Self { folder, wflo, provider, book, token, commands };
+        if stage.book.owner().is_some() {
+            stage.wflo(&["db", "prepare", "book"])?.expect(&[0])?;
+            stage.wflo(&["check"])?.expect(&[0])?;
+        }
         let added = stage.wflo(&["identity", "add", "olga", "--group", "ops"])?.expect(&[0])?;
         added.stdout.trim().clone_into(&mut stage.token);
         Ok(stage)
@@ -91,10 +88,9 @@ impl Stage {
         self.folder.join(".wflo")
     }
 
-    pub(crate) fn book(&self) -> Result<rusqlite::Connection> {
-        let book = rusqlite::Connection::open(self.folder.join("book.db"))?;
-        book.busy_timeout(PATIENCE)?;
-        Ok(book)
+    /// The rows of a query of its database, each with `|` between its values.
+    pub(crate) fn rows(&self, sql: &str) -> Result<Vec<String>> {
+        self.book.rows(sql)
     }
 
     /// The idempotency keys of all requests the model server has got, in order.
@@ -109,7 +105,11 @@ impl Stage {
         let n = self.commands.fetch_add(1, Ordering::Relaxed);
         let output = |what| self.folder.join(format!("command-{n}.{what}"));
         let (out, err) = (output("out"), output("err"));
-        let child = Command::new(&self.wflo)
+        let mut command = Command::new(&self.wflo);
+        if let Some(owner) = self.book.owner() {
+            command.env("WFLO_OWNER_URL", owner);
+        }
+        let child = command
             .args(args)
             .arg("--dir")
             .arg(&self.folder)

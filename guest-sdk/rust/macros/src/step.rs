@@ -1,6 +1,6 @@
 //! `#[wflo::step]`.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 use quote::quote;
 use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
@@ -43,9 +43,13 @@ pub(crate) fn expand(options: TokenStream, item: TokenStream) -> Result<TokenStr
     let summary = summary(&function.attrs);
     let visibility = &function.vis;
     let compensate = match options.compensate {
-        Some(path) => quote!(::core::option::Option::Some(
-            |undo| ::wflo::__rt::done(#path(::wflo::Context::current(), undo))
-        )),
+        // The author may call the function `undo` as well.
+        Some(path) => {
+            let undo = Ident::new("undo", Span::mixed_site());
+            quote!(::core::option::Option::Some(
+                |#undo| ::wflo::__rt::done(#path(::wflo::Context::current(), #undo))
+            ))
+        }
         None => quote!(::core::option::Option::None),
     };
     Ok(quote! {

@@ -20,6 +20,7 @@
 //!
 //! Writes of a step are one transaction, which commits when the step has succeeded.
 
+mod bulk;
 mod error;
 mod row;
 mod value;
@@ -27,8 +28,10 @@ mod value;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::artifact::Artifact;
 use crate::bindings::wflo::db::sql as host;
 
+pub use bulk::BulkInsert;
 pub use error::Error;
 pub use row::{Row, Rows};
 pub use value::{ToValue, Value};
@@ -104,6 +107,20 @@ impl Db {
         let params = serde_json::to_string(params).map_err(|error| Error::Invalid(error.to_string()))?;
         let rows = host::call(&self.label, statement, &params)?;
         Rows::new(rows.columns, rows.rows).read()
+    }
+
+    /// Inserts the rows of an artifact into a table, however many there are. They go from the artifact to the database and
+    /// not through the step.
+    ///
+    /// ```no_run
+    /// # use wflo::prelude::*;
+    /// # fn step(rows: wflo::Artifact) -> wflo::Result<()> {
+    /// let inserted = db("warehouse").bulk_insert("sales", &rows).columns(["id", "amount"]).json_lines()?;
+    /// # let _ = inserted;
+    /// # Ok(()) }
+    /// ```
+    pub fn bulk_insert(&self, table: impl Into<String>, rows: &Artifact) -> BulkInsert {
+        BulkInsert::new(self.label.clone(), table.into(), rows)
     }
 
     /// Writes, and gives the number of rows changed.

@@ -7,6 +7,8 @@ use serde::de::DeserializeOwned;
 
 use super::url::{encode, follow, same_origin};
 use super::{Error, Response, wire};
+use crate::artifact::{self, Artifact};
+use crate::bindings::wflo::artifact::http as host;
 
 /// How many redirects a `GET` or `HEAD` follows unless told otherwise.
 const REDIRECTS: u32 = 5;
@@ -96,17 +98,48 @@ impl Request {
     pub fn send(mut self) -> Result<Response, Error> {
         loop {
             let response = wire::send(&self)?;
-            let moved = matches!(response.status(), 301 | 302 | 303 | 307 | 308);
-            let Some(next) = response.header("location").filter(|_| moved && self.redirects > 0) else {
+            if !self.follows(&response) {
                 return Ok(response);
-            };
-            let next = follow(&self.url, next);
-            if !same_origin(&self.url, &next) {
-                self.headers.retain(|(name, _)| !is_credential(name));
             }
-            self.url = next;
-            self.redirects -= 1;
         }
+    }
+
+    /// Sends it, and keeps the body of a successful answer as an artifact of that name. The bytes go from the server to
+    /// the artifact and not through the step: their number is limited by `limits.artifacts` alone.
+    ///
+    /// # Errors
+    /// [`artifact::Error::Status`] for an answer that is none of success; see there for others.
+    pub fn save(mut self, name: &str) -> Result<Artifact, artifact::Error> {
+        loop {
+            let (method, url) = (self.method.clone(), self.url.clone());
+            let (headers, body) = (self.headers.clone(), self.body.clone());
+            let host::Saved { status, headers, artifact, body } =
+                host::save(&host::Request { method, url, headers, body }, name)?;
+            if let Some(reference) = artifact {
+                return Artifact::read(&reference);
+            }
+            let response = Response::new(status, headers, body);
+            if !self.follows(&response) {
+                let body = String::from_utf8_lossy(response.bytes());
+                let body = body[..body.floor_char_boundary(500)].trim().to_owned();
+                return Err(artifact::Error::Status { status, body });
+            }
+        }
+    }
+
+    /// Whether an answer sends it elsewhere, where it is ready to go then.
+    fn follows(&mut self, response: &Response) -> bool {
+        let moved = matches!(response.status(), 301 | 302 | 303 | 307 | 308);
+        let Some(next) = response.header("location").filter(|_| moved && self.redirects > 0) else {
+            return false;
+        };
+        let next = follow(&self.url, next);
+        if !same_origin(&self.url, &next) {
+            self.headers.retain(|(name, _)| !is_credential(name));
+        }
+        self.url = next;
+        self.redirects -= 1;
+        true
     }
 
     /// Sends it, and gives the body of a successful answer as text.

@@ -19,6 +19,7 @@
 //! Every request is held against the budget, journaled and charged by the host. A replayed step gets the same
 //! answers and pays nothing.
 
+mod rows;
 mod tasks;
 
 use std::fmt;
@@ -31,9 +32,9 @@ use crate::bindings::wflo::llm::types as host;
 use crate::{FailureKind, JsonSchema, schema};
 
 pub use tasks::{
-    Analyze, Classification, Classify, Code, GenerateCode, Moderate, Moderation, RuleVerdict, Synthesize,
-    Transform, Validate, Validation, Verdict, analyze, classify, generate_code, moderate, synthesize,
-    transform, validate,
+    Analyze, Answering, Citation, Cited, Classification, Classify, Code, GenerateCode, Moderate, Moderation,
+    RuleVerdict, Synthesize, Transform, Validate, Validation, Verdict, analyze, answer, classify,
+    generate_code, moderate, synthesize, transform, validate,
 };
 
 /// Begins a conversation with a model.

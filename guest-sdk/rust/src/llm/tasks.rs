@@ -13,6 +13,22 @@ pub fn analyze(model: impl Into<String>) -> Analyze {
     Analyze { model: model.into(), data: Ok("null".to_owned()), prompt: String::new(), schema: None }
 }
 
+/// Has a model answer a question from a knowledge base, and say where the answer stands.
+///
+/// ```no_run
+/// # use wflo::prelude::*;
+/// # fn step(ctx: Context) -> wflo::Result<()> {
+/// let question: String = ctx.input("message")?;
+/// let cited = llm::answer("gpt-4").question(question).from("help")?;
+/// if cited.answered {
+///     wflo::info!("answered", from = cited.citations[0].source);
+/// }
+/// # Ok(()) }
+/// ```
+pub fn answer(model: impl Into<String>) -> Answering {
+    Answering { model: model.into(), question: String::new(), top: 5 }
+}
+
 /// Has a model sort a text into exactly one of several categories.
 pub fn classify(model: impl Into<String>) -> Classify {
     Classify { model: model.into(), text: String::new() }
@@ -95,6 +111,64 @@ impl Analyze {
     }
 }
 
+/// A question to be answered; see [`answer`].
+#[derive(Clone, Debug)]
+#[must_use = "nothing is asked before `from`"]
+pub struct Answering {
+    model: String,
+    question: String,
+    top: u32,
+}
+
+impl Answering {
+    /// Sets the question.
+    pub fn question(mut self, question: impl Into<String>) -> Self {
+        self.question = question.into();
+        self
+    }
+
+    /// Sets how many passages the model is given: 5 unless told otherwise, and 20 at most.
+    pub const fn top(mut self, top: u32) -> Self {
+        self.top = top;
+        self
+    }
+
+    /// Asks for an answer from what this knowledge base says, and from nothing else. The host has checked that what is
+    /// cited is there.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn from(self, knowledge: &str) -> Result<Cited, Error> {
+        read(&host::answer(&self.model, &self.question, knowledge, self.top)?.value)
+    }
+}
+
+/// An answer, with where it stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(crate = "crate::serde")]
+#[non_exhaustive]
+pub struct Cited {
+    /// Whether what was found answers the question.
+    pub answered: bool,
+    /// The answer, or what is lacking for one.
+    pub answer: String,
+    /// The passages that the answer is taken from; none where there is no answer.
+    pub citations: Vec<Citation>,
+}
+
+/// A passage that an answer is taken from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(crate = "crate::serde")]
+#[non_exhaustive]
+pub struct Citation {
+    /// The document, and after a `#` the number of the passage in it.
+    pub source: String,
+    /// The title of the document and the headings above the passage.
+    pub title: String,
+    /// Its text.
+    pub text: String,
+}
+
 /// A text to be sorted; see [`classify`].
 #[derive(Clone, Debug)]
 #[must_use = "nothing is asked before `one_of`"]
@@ -152,6 +226,12 @@ impl Transform {
     pub fn rows<T: Serialize>(mut self, rows: &[T]) -> Self {
         self.rows = json("rows", rows);
         self
+    }
+
+    /// The same for other rows.
+    pub(super) fn again(&self) -> Self {
+        let (model, instructions) = (self.model.clone(), self.instructions.clone());
+        Self { model, instructions, schema: self.schema.clone(), rows: Ok("[]".to_owned()) }
     }
 
     /// Sets what becomes of each row.

@@ -1,4 +1,5 @@
 //! SQL databases: one module each.
 
 mod order;
+pub mod postgres;
 pub mod sqlite;

@@ -9,7 +9,7 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Method, Response, redirect};
 use tokio::time::{Instant, timeout, timeout_at};
 use wflo_model::{HttpScheme, Octets};
-use wflo_ports::{HttpClient, HttpError, HttpLimits, HttpRequest, HttpResponse, Resolver};
+use wflo_ports::{BodySink, HttpClient, HttpError, HttpLimits, HttpRequest, HttpResponse, Resolver};
 
 use super::names::{CheckedNames, Prohibited, SystemResolver};
 use crate::causes::all_causes;
@@ -100,7 +100,12 @@ impl Http {
             .map_err(|error| format!("the HTTP client does not start: {}", all_causes(error)))
     }
 
-    async fn exchange(&self, request: &HttpRequest, most: u64) -> Result<HttpResponse, HttpError> {
+    async fn exchange(
+        &self,
+        request: &HttpRequest,
+        most: u64,
+        body: &mut dyn BodySink,
+    ) -> Result<HttpResponse, HttpError> {
         let client = self.client(request.url.scheme())?;
         let invalid = |message: String| HttpError::Invalid { message };
         let method = Method::from_bytes(request.method.as_str().as_bytes())
@@ -129,23 +134,51 @@ impl Http {
         if answer.content_length().is_some_and(|length| length > most) && request.method.as_str() != "HEAD" {
             return Err(HttpError::TooLarge { limit: most });
         }
-        let mut body = Vec::new();
+        let head = HttpResponse { status, headers, body: Octets::new() };
+        body.begins(&head);
+        let mut taken = 0;
         while let Some(chunk) =
             timeout(next, answer.chunk()).await.map_err(|_| late("nothing more", next))?.map_err(failed)?
         {
-            if body.len() as u64 + chunk.len() as u64 > most {
+            taken += chunk.len() as u64;
+            if taken > most {
                 return Err(HttpError::TooLarge { limit: most });
             }
-            body.extend_from_slice(&chunk);
+            body.take(&chunk).await?;
         }
-        Ok(HttpResponse { status, headers, body: Octets::from(body) })
+        Ok(head)
+    }
+}
+
+/// Takes a body in whole.
+#[derive(Default)]
+struct Whole(Vec<u8>);
+
+#[async_trait]
+impl BodySink for Whole {
+    fn begins(&mut self, _: &HttpResponse) {}
+
+    async fn take(&mut self, piece: &[u8]) -> Result<(), HttpError> {
+        self.0.extend_from_slice(piece);
+        Ok(())
     }
 }
 
 #[async_trait]
 impl HttpClient for Http {
     async fn send(&self, request: &HttpRequest, limits: HttpLimits) -> Result<HttpResponse, HttpError> {
-        let exchange = self.exchange(request, limits.response);
+        let mut body = Whole::default();
+        let answer = self.receive(request, limits, &mut body).await?;
+        Ok(HttpResponse { body: Octets::from(body.0), ..answer })
+    }
+
+    async fn receive(
+        &self,
+        request: &HttpRequest,
+        limits: HttpLimits,
+        body: &mut dyn BodySink,
+    ) -> Result<HttpResponse, HttpError> {
+        let exchange = self.exchange(request, limits.response, body);
         let answered = match Instant::now().checked_add(limits.time) {
             Some(deadline) => timeout_at(deadline, exchange).await,
             None => Ok(exchange.await),

@@ -10,7 +10,7 @@ use wflo_model::Label;
 use wflo_ports::{Notification, NotificationKind, Notifier, NotifyError};
 
 use super::post::{BadChannel, Post};
-use super::text::{approvers, cut};
+use super::text::{approvers, cut, invitation};
 
 /// Where the API is.
 const API: &str = "https://events.pagerduty.com";
@@ -91,7 +91,7 @@ impl PagerDuty {
         });
         if let Some(link) = &it.link {
             event["client_url"] = json!(link);
-            event["links"] = json!([{ "href": link, "text": "Read it, and decide" }]);
+            event["links"] = json!([{ "href": link, "text": invitation(it) }]);
         }
         event
     }

@@ -8,10 +8,10 @@ use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use wflo_model::Label;
-use wflo_ports::{Notification, Notifier, NotifyError};
+use wflo_ports::{Notification, NotificationKind, Notifier, NotifyError};
 
 use super::post::{Answer, BadChannel, Post, secret};
-use super::text::{cut, details, facts};
+use super::text::{cut, details, facts, invitation};
 
 /// Where the API is.
 const API: &str = "https://slack.com/api";
@@ -142,13 +142,17 @@ fn blocks(it: &Notification) -> Value {
         json!({ "type": "section", "fields": fields }),
     ];
     let section = |text: String| json!({ "type": "section", "text": { "type": "mrkdwn", "text": text } });
-    if let Some(details) = details(it, SECTION) {
+    if let Some(words) = details(it, SECTION).filter(|_| it.kind == NotificationKind::Said) {
+        // Its own words, which no markup of theirs changes.
+        let words = json!({ "type": "plain_text", "text": cut(&words, SECTION), "emoji": false });
+        blocks.insert(1, json!({ "type": "section", "text": words }));
+    } else if let Some(details) = details(it, SECTION) {
         // Escaping makes it longer, and a fence must not end early.
         let fenced = escape(&details).replace("```", "'''");
         blocks.push(section(format!("```{}```", cut(&fenced, SECTION - 6))));
     }
     if let Some(link) = &it.link {
-        blocks.push(section(format!("<{link}|Read it, and decide>")));
+        blocks.push(section(format!("<{link}|{}>", invitation(it))));
     } else if let Some(command) = it.commands.first() {
         blocks.push(section(format!("`{}`", escape(command))));
     }

@@ -34,8 +34,16 @@ pub(crate) fn facts(it: &Notification) -> Vec<(&'static str, String)> {
 /// The data, cut where it is long; none where there is none.
 pub(crate) fn details(it: &Notification, most: usize) -> Option<String> {
     let details = it.details.as_ref().filter(|details| !details.is_null())?;
+    if let Some(words) = details.as_str() {
+        return Some(cut(words, most)).filter(|words| !words.is_empty());
+    }
     let text = serde_json::to_string_pretty(details).unwrap_or_else(|_| Value::to_string(details));
     Some(cut(&text, most))
+}
+
+/// What the link is for, in words.
+pub(crate) fn invitation(it: &Notification) -> &'static str {
+    if it.kind == NotificationKind::Said { "See where it comes from" } else { "Read it, and decide" }
 }
 
 /// A text of at most so many characters.
@@ -49,17 +57,23 @@ pub(crate) fn cut(text: &str, most: usize) -> String {
 /// The whole notification as plain text.
 pub(crate) fn body(it: &Notification) -> String {
     let mut text = format!("{}\n\n", it.title);
+    if it.kind == NotificationKind::Said {
+        let words = details(it, DETAILS).unwrap_or_else(|| "what it says may not be shown here".to_owned());
+        text.push_str(&format!("{words}\n\n"));
+    }
     for (name, value) in facts(it) {
         text.push_str(&format!("{name:<9} {value}\n"));
     }
     if let Some(link) = &it.link {
-        text.push_str(&format!("\nread it, and decide:\n  {link}\n"));
+        let what = invitation(it).to_lowercase();
+        text.push_str(&format!("\n{what}:\n  {link}\n"));
     }
     if !it.commands.is_empty() {
         text.push_str("\nor with the command:\n");
         it.commands.iter().for_each(|command| text.push_str(&format!("  {command}\n")));
     }
     match details(it, DETAILS) {
+        _ if it.kind == NotificationKind::Said => {}
         Some(details) => text.push_str(&format!("\n{details}\n")),
         None if it.kind == NotificationKind::Asked => {
             text.push_str("\nwhat is decided on may not be shown here\n");
@@ -109,6 +123,23 @@ mod tests {
         }
         let any = Notification { quorum: Some(1), ..asked() };
         assert!(body(&any).contains("any 1 of fraud-team, compliance"));
+    }
+
+    #[test]
+    fn what_a_step_says_comes_first_and_is_not_decided_on() {
+        let said = Notification {
+            kind: NotificationKind::Said,
+            title: "a refund of 150 USD".into(),
+            approvers: Vec::new(),
+            details: Some("was paid\nto order 7".into()),
+            ..asked()
+        };
+        let text = body(&said);
+        assert!(text.starts_with("a refund of 150 USD\n\nwas paid\nto order 7\n\nworkflow"), "{text}");
+        assert!(text.contains("see where it comes from:") && !text.contains("decide"), "{text}");
+        let text = body(&said.without_data());
+        assert!(text.starts_with("a message of `block`\n\nwhat it says may not be shown here"), "{text}");
+        assert!(!text.contains("150") && !text.contains("paid"), "{text}");
     }
 
     #[test]

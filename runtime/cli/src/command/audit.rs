@@ -40,7 +40,7 @@ pub(crate) async fn export(
     let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&unready).map_err(bad)?;
     let mut write = |event| match event {
         Streamed::Lines { at, text } => piece(&mut file, at, &text).map_err(bad),
-        Streamed::Run(_) | Streamed::Stopping => Ok(()),
+        Streamed::Run(_) | Streamed::Stopping | Streamed::Bytes { .. } => Ok(()),
     };
     let exported = session.follow(export, &mut write).await;
     let kept = exported

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde::Serialize;
-use wflo_backends::db::sqlite::Sqlite;
-use wflo_manifest::{DbBinding, Described, Diagnostic, Diagnostics, Directory, Severity};
+use wflo_backends::knowledge::{Folder, FolderContents};
+use wflo_manifest::{Described, Diagnostic, Diagnostics, Directory, Severity};
 use wflo_model::{Capability, StepName, interface_capability};
 use wflo_sandbox::Missing;
 
+use super::databases;
 use super::run::directory;
 use crate::args::Global;
 use crate::failure::{Code, Failure};
@@ -37,6 +38,7 @@ pub(crate) async fn check(
     let project = Project::find(global, folder)?;
     let known = known(&project).await?;
     let mut found = project.deployment.hints.clone();
+    documents(&project, &mut found)?;
     let pinned = match project.pin(&known)? {
         Ok(pinned) => pinned,
         Err(wrong) => {
@@ -45,7 +47,7 @@ pub(crate) async fn check(
         }
     };
     found.extend(pinned.workflow.hints().clone());
-    unkept(&project, &pinned, &mut found)?;
+    databases::check(&project, &pinned, &mut found).await?;
     found.extend(pinned.workflow.together(&project.everybody(&known)));
     let missing = components(&project, &pinned, &mut found).await?;
     let code = match explain {
@@ -109,25 +111,17 @@ async fn components(
     Ok(missing)
 }
 
-/// Holds the steps that are to be undone against the tables they write, where these are there to be looked at: changes of
-/// rows that cannot be told apart cannot be undone.
-fn unkept(project: &Project, pinned: &Pinned, found: &mut Diagnostics) -> Result<(), Failure> {
+/// Looks at the folders of the knowledge bases: one that cannot be read answers no step.
+fn documents(project: &Project, found: &mut Diagnostics) -> Result<(), Failure> {
     let deploy = project.deploy()?;
-    for step in pinned.plan.steps.iter().filter(|step| step.rollback) {
-        for (label, access) in &step.grants.db {
-            let Some(DbBinding::Sqlite { path }) = project.deployment.db.get(label) else { continue };
-            let path = deploy.beside(path);
-            if !path.is_file() {
-                continue;
-            }
-            let tables = access.write.keys().map(String::as_str);
-            let uncapturable = tokio::task::block_in_place(|| Sqlite::uncapturable_at(&path, tables));
-            let uncapturable =
-                uncapturable.map_err(|error| Failure::usage(format!("database `{label}`: {error}")))?;
-            for it in uncapturable {
-                found.extend(pinned.workflow.unkept(&step.name, label, &it.table, &it.why));
-            }
-        }
+    for (label, binding) in &project.deployment.knowledge {
+        let looked = tokio::task::block_in_place(|| Folder::look(&deploy.beside(&binding.path)));
+        let wrong = match looked {
+            Ok(FolderContents { documents: 0, .. }) => "holds no documents",
+            Ok(_) => continue,
+            Err(ref wrong) => wrong,
+        };
+        found.extend(project.deployment.unreadable(label, wrong));
     }
     Ok(())
 }

@@ -1,14 +1,17 @@
 //! Every subcommand, performed.
 
+mod artifact;
 mod audit;
 mod check;
 mod cost;
+mod databases;
 mod decide;
 mod demo;
 mod estimate;
 mod identity;
 mod intervene;
 mod key;
+mod knowledge;
 mod logs;
 mod outbox;
 mod policy;
@@ -19,19 +22,33 @@ mod serve;
 use serde::Serialize;
 
 pub(crate) use self::cost::CostLine;
-use crate::args::{Approvals, Approve, Audit, Cli, Command, Global, Key, Policy};
+use crate::args::{Approvals, Approve, Artifact, Audit, Cli, Command, Db, Global, Key, Knowledge, Policy};
 use crate::failure::{Code, Failure};
 use crate::project::Project;
 use crate::session::{self, Session};
-use crate::{build, print, say, show, terminal};
+use crate::{build, new, print, say, show, terminal};
 
 /// Performs one command and says with which code it ends.
 pub(crate) async fn perform(cli: Cli) -> Result<Code, Failure> {
     let Cli { global, command } = cli;
     match command {
-        Command::Build { folder } => {
+        Command::New { name, lang, sdk_path } => {
+            let parent = global.dir.clone().unwrap_or_else(|| ".".into());
+            let made = new::new(&parent, &name, lang, sdk_path.as_deref())?;
+            match global.json {
+                true => print(&serde_json::to_string_pretty(&made).expect("what was made has text keys")),
+                false => say(&made.words()),
+            }
+            Ok(Code::Succeeded)
+        }
+        Command::Build { folder, steps, install } => {
             let folder = folder.or_else(|| global.dir.clone()).unwrap_or_else(|| ".".into());
-            build::build(&folder)?;
+            let order = build::Order { folder: &folder, steps: steps.as_deref(), install };
+            let built = tokio::task::block_in_place(|| build::build(&order))?;
+            match global.json {
+                true => print(&serde_json::to_string_pretty(&built).expect("what was built has text keys")),
+                false => say(&built.words()),
+            }
             Ok(Code::Succeeded)
         }
         Command::Audit { command: Audit::Verify { file, trust, checkpoint } } => {
@@ -46,6 +63,12 @@ pub(crate) async fn perform(cli: Cli) -> Result<Code, Failure> {
         }
         Command::Policy { command: Policy::Test { facts, input } } => {
             policy::test(&global, &facts, &input).await
+        }
+        Command::Knowledge { command: Knowledge::Search { label, query, top } } => {
+            knowledge::search(&global, &label, &query.join(" "), top).await
+        }
+        Command::Db { command: Db::Prepare { label, print } } => {
+            databases::prepare(&global, &label, print).await
         }
         Command::Demo { folder } => tokio::task::block_in_place(|| demo::demo(&folder)),
         Command::Run(args) => {
@@ -134,6 +157,11 @@ async fn stored(
         }
         Command::Cost { run, by } => cost::cost(global, project, session, run, by).await?,
         Command::Outbox { retry } => outbox::outbox(global, project, session, retry).await?,
+        Command::Artifact { command: Artifact::List { run } } => artifact::list(global, session, run).await?,
+        Command::Artifact { command: Artifact::Get { run, step, name, item, output } } => {
+            let which = wflo_model::ArtifactAddress { artifact: name, step: Some(step), item };
+            artifact::get(global, project, session, run, which, output.as_deref()).await?;
+        }
         Command::Identity { command } => identity::identity(global, project, session, command).await?,
         Command::Audit { command: Audit::Show { run, system: _ } } => {
             audit::show(global, session, run).await?;
@@ -149,14 +177,17 @@ async fn stored(
             let keys = session.ask(session::Keys {}).await?;
             output(global, &keys, || keys.signing.clone());
         }
-        Command::Build { .. }
+        Command::New { .. }
+        | Command::Build { .. }
         | Command::Check { .. }
         | Command::Run(_)
         | Command::Serve { .. }
         | Command::Demo { .. }
         | Command::Compile { .. }
+        | Command::Db { .. }
         | Command::Policy { .. }
         | Command::Key { .. }
+        | Command::Knowledge { .. }
         | Command::Audit { .. } => {
             return Err(Failure::bug("a command went the wrong way"));
         }

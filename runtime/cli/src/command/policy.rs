@@ -90,6 +90,7 @@ fn words(said: &Said) -> String {
     let what = match (said.on, &said.name) {
         (PolicyEvent::Fact, Some(name)) => format!("fact `{name}`"),
         (PolicyEvent::HostCall, Some(name)) => format!("call of `{name}`"),
+        (PolicyEvent::TerraformApply, Some(name)) => format!("what is applied to `{name}`"),
         _ => "output".to_owned(),
     };
     let by: Vec<_> = said.by.iter().map(|name| format!("`{name}`")).collect();

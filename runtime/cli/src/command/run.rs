@@ -1,5 +1,6 @@
 //! What makes runs go: `run`, `resume`, `approve` and `reject`.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_json::{Map, Value};
@@ -104,7 +105,8 @@ pub(crate) async fn vote(
     let Some(Who::Principal { name, token }) = principal(global)? else { return Err(unknown()) };
     let deploy = project.deploy()?;
     let word = if verdict == Verdict::Approve { "approved" } else { "rejected" };
-    let mut runs = Vec::new();
+    // Each once, and whether it was asked there whether the run is to be rolled back.
+    let mut runs: BTreeMap<RunId, bool> = BTreeMap::new();
     for id in vote.ids {
         let cast = session::Vote {
             id,
@@ -117,13 +119,16 @@ pub(crate) async fn vote(
         };
         let approval = session.ask(cast).await?;
         say(&format!("{name} has {word} {id}"));
-        if !runs.contains(&approval.run) {
-            runs.push(approval.run);
-        }
+        *runs.entry(approval.run).or_default() |= approval.at == wflo::GateAt::Rollback;
     }
     let mut code = Code::Succeeded;
-    for run in runs {
+    for (run, is_undone) in runs {
         code = go_on(global, session, &deploy, run, vote.no_resume).await?;
+        // Where that was asked, all of it undone is what was wanted.
+        if is_undone && session.ask_anyway(session::Show { run }).await?.status == wflo::RunStatus::RolledBack
+        {
+            code = Code::Succeeded;
+        }
     }
     Ok(code)
 }
@@ -160,7 +165,7 @@ pub(crate) async fn follow<O: Operation<Answer = RunView>>(
             match event {
                 Streamed::Run(view) => progress.show(&view),
                 Streamed::Stopping => progress.stopping(),
-                Streamed::Lines { .. } => {}
+                Streamed::Lines { .. } | Streamed::Bytes { .. } => {}
             }
             Ok(())
         })

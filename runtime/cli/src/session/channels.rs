@@ -1,19 +1,19 @@
-//! Opens the channels of a deployment.
+//! Opens the channels of a deployment, and its mail.
 
 use std::sync::Arc;
 
-use wflo::Outside;
+use wflo::{Outside, OutsideMail};
 use wflo_backends::SystemClock;
 use wflo_backends::mail::{Smtp, SmtpConfig};
 use wflo_backends::notify::{Email, PagerDuty, PagerDutyConfig, Slack, SlackConfig, Webhook};
-use wflo_manifest::{Channel, ChannelKind, Deployment, MailServer, Text};
+use wflo_manifest::{Channel, ChannelKind, Deployment, MailAccepts, MailServer, Text};
 use wflo_ports::{Mail, Notifier};
 
 use super::deploy::Deploy;
 use crate::failure::Failure;
 
 impl Deploy {
-    /// Lends the channels. One that cannot be opened, for want of its secret or because that makes no sense, stops
+    /// Lends the channels, and mail. One that cannot be opened, for want of its secret or because that makes no sense, stops
     /// nothing: what is to be told there waits, and `wflo outbox` says why.
     pub(super) fn lend_channels(
         &self,
@@ -28,6 +28,16 @@ impl Deploy {
             let opened = real.ok_or_else(|| "it stands for a channel that is not there".to_owned());
             let opened = opened.and_then(|channel| self.channel(deployment, channel));
             outside = outside.with_channel(address.clone(), opened);
+        }
+        if let Some(server) = &deployment.mail {
+            let mut mail = OutsideMail::new(self.mail(server));
+            if let Some(ceiling) = &deployment.ceilings.mail {
+                mail = mail.within(ceiling.clone());
+            }
+            for MailAccepts { to, labels } in &deployment.mail_accepts {
+                mail = mail.accepting(to.clone(), labels.clone());
+            }
+            outside = outside.with_mail(mail);
         }
         match &deployment.serve.url {
             Some(url) => Ok(outside.with_pages(self.resolve(url)?)),

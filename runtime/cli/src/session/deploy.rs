@@ -6,17 +6,24 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use wflo::{Host, Outside, Principal, Principals, Secret};
+use wflo_backends::db::postgres::{Postgres, PostgresOptions};
 use wflo_backends::db::sqlite::{Sqlite, SqliteOptions};
 use wflo_backends::files::{HostFiles, HostFilesConfig};
 use wflo_backends::http::{Http, HttpConfig};
+use wflo_backends::knowledge::Folder;
 use wflo_backends::llm::{Anthropic, Cassette, OpenAi, ServerConfig};
+use wflo_backends::terraform::{TerraformConfig, TerraformFolder};
 use wflo_manifest::{
-    CassetteMode, DbBinding, Deployment, LlmBinding, LlmKind, LlmServer, MissingVariable, Text,
+    CassetteMode, DbBinding, Deployment, LlmBinding, LlmKind, LlmServer, MissingVariable, TerraformBinding,
+    Text,
 };
-use wflo_model::ModelName;
-use wflo_ports::ChatModel;
+use wflo_model::{Label, ModelName};
+use wflo_ports::{ChatModel, Database};
 
 use crate::failure::{Code, Failure};
+
+/// Where the indexes of knowledge bases are, in the folder of the store.
+pub(crate) const INDEXES: &str = "knowledge";
 
 /// A deployment of whoever asks. Two that are equal open the same things.
 ///
@@ -60,12 +67,17 @@ impl Deploy {
         let deployment = self.deployment()?;
         let mut outside = Outside::default();
         for (label, db) in &deployment.db {
-            let DbBinding::Sqlite { path } = db else {
-                return Err(Failure::usage(format!("this version cannot open database `{label}`")));
+            let failed = |error| Failure::usage(format!("database `{label}`: {error}"));
+            let database: Arc<dyn Database> = match db {
+                DbBinding::Sqlite { path } => {
+                    Arc::new(Sqlite::open(self.beside(path), SqliteOptions::default()).map_err(failed)?)
+                }
+                DbBinding::Postgres { read_url, write_url } => {
+                    Arc::new(self.postgres(label, read_url, write_url.as_ref())?)
+                }
+                _ => return Err(Failure::usage(format!("this version cannot open database `{label}`"))),
             };
-            let database = Sqlite::open(self.beside(path), SqliteOptions::default())
-                .map_err(|error| Failure::usage(format!("database `{label}`: {error}")))?;
-            outside = outside.with_database(label.clone(), Arc::new(database));
+            outside = outside.with_database(label.clone(), database);
         }
         // A cassette that shares its models with the binding it records from answers for them.
         let is_tape = |binding: &LlmBinding| matches!(binding.kind, LlmKind::Cassette { .. });
@@ -83,6 +95,10 @@ impl Deploy {
         for host in &deployment.hosts {
             outside = outside.with_host(host.host.clone(), host.accepts.clone());
         }
+        for (label, binding) in &deployment.terraform {
+            let folder = self.terraform(binding)?;
+            outside = outside.with_terraform(label.clone(), Arc::new(folder), binding.accepts.clone());
+        }
         let root = self.config.parent().unwrap_or(Path::new("/")).to_owned();
         let files = HostFiles::new(HostFilesConfig { root, kept: vec![state.to_owned()] });
         outside = outside.with_files(Arc::new(files), deployment.ceilings.files.clone());
@@ -90,7 +106,42 @@ impl Deploy {
         outside = outside.with_spending(deployment.spending.clone());
         outside = outside.with_http(Arc::new(Http::new(HttpConfig::default())), ceiling);
         outside = self.lend_channels(&deployment, outside)?;
+        for (label, binding) in &deployment.knowledge {
+            let folder = Folder::new(self.beside(&binding.path), Some(state.join(INDEXES)), label);
+            outside = outside.with_knowledge(label.clone(), Arc::new(folder));
+        }
         Ok(Host { outside: Arc::new(outside), principals: self.principals()? })
+    }
+
+    fn terraform(&self, binding: &TerraformBinding) -> Result<TerraformFolder, Failure> {
+        let binary = self.resolve(&binding.binary)?;
+        let mut env = BTreeMap::new();
+        for (name, value) in &binding.env {
+            env.insert(name.clone(), self.resolve(value)?);
+        }
+        // What the file itself shows is no secret.
+        let secrets = binding.env.iter().filter(|(_, value)| value.plain().is_none());
+        Ok(TerraformFolder::new(TerraformConfig {
+            dir: self.beside(&binding.dir),
+            binary: if binary.contains('/') { self.beside(&binary) } else { binary.into() },
+            secrets: secrets.filter_map(|(name, _)| env.get(name).cloned()).collect(),
+            env,
+            plugins: binding.plugins.as_ref().map(|path| self.beside(path)),
+            timeout: binding.timeout,
+        }))
+    }
+
+    /// A PostgreSQL database; nothing is connected before it is needed.
+    pub(crate) fn postgres(
+        &self,
+        label: &Label,
+        read_url: &Text,
+        write_url: Option<&Text>,
+    ) -> Result<Postgres, Failure> {
+        let read_url = self.resolve(read_url)?;
+        let write_url = write_url.map(|url| self.resolve(url)).transpose()?;
+        Postgres::new(&read_url, write_url.as_deref(), PostgresOptions::default())
+            .map_err(|error| Failure::usage(format!("database `{label}`: {error}")))
     }
 
     fn server(&self, server: &LlmServer, models: Vec<ModelName>) -> Result<ServerConfig, Failure> {

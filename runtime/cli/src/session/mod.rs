@@ -11,6 +11,7 @@
 //! that does no harm.
 
 mod address;
+mod artifacts;
 mod audits;
 mod channels;
 mod client;
@@ -39,10 +40,11 @@ use wflo::Runtime;
 use wflo_backends::{SystemClock, SystemEntropy};
 use wflo_journal::{Journal, MasterKeyError, MasterSource, OpenError};
 
+pub(crate) use self::artifacts::{Artifacts, TakeArtifact};
 pub(crate) use self::audits::{Export, Keys, NoteMasterKey, Report, ReportView, RotateKey};
 use self::client::{Connection, NotConnected, Outcome};
 pub(crate) use self::decisions::{Accounts, Edit, TopUp};
-pub(crate) use self::deploy::Deploy;
+pub(crate) use self::deploy::{Deploy, INDEXES};
 use self::holder::Holder;
 use self::interrupt::Interrupt;
 pub(crate) use self::interventions::{Cancel, Erase, Fork, Gc, Replay, Resolve};

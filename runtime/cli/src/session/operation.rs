@@ -7,7 +7,9 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use wflo::{Observer, RunView};
+use wflo_model::Octets;
 
+use super::artifacts::{Artifacts, TakeArtifact};
 use super::audits::{Export, Keys, NoteMasterKey, Report, RotateKey};
 use super::decisions::{Accounts, Edit, TopUp};
 use super::interventions::{Cancel, Erase, Fork, Gc, Replay, Resolve};
@@ -34,6 +36,8 @@ pub(crate) enum Streamed {
     /// A piece of a file, whole lines of it, that begins at this byte. One at 0 begins the file, also when it was
     /// begun before.
     Lines { at: u64, text: String },
+    /// The same of a file that need not be text.
+    Bytes { at: u64, bytes: Octets },
 }
 
 /// Where that goes.
@@ -94,6 +98,7 @@ requests! {
     Accounts,
     Approval,
     Approvals,
+    Artifacts,
     Cancel,
     Changes,
     Costs,
@@ -127,6 +132,7 @@ requests! {
     Show,
     Start,
     SystemEvents,
+    TakeArtifact,
     Tell,
     TopUp,
     Vote,

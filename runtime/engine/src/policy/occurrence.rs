@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
-use wflo_manifest::{PlanStep, Policy, PolicyEvent, Scope, Statement, ValueType};
+use wflo_manifest::{PlanStep, Policy, PolicyEvent, Scope, Statement, TERRAFORM_COUNTS, ValueType};
 use wflo_model::Call;
 
 /// Something that happens in a run: what it binds, and what its schema declares that it binds.
@@ -66,6 +66,15 @@ impl<'a> Occurrence<'a> {
         Self { declares: declared.collect(), values, ..Self::call(call) }
     }
 
+    /// A step is about to apply a plan of terraform: it binds what the plan counts.
+    #[must_use]
+    pub fn terraform_apply(call: &'a Call) -> Self {
+        let declares = TERRAFORM_COUNTS.map(|name| (name.to_owned(), ValueType::Integer)).into();
+        let counted = |name: &'static str| Some((name, call.args.get(name)?));
+        let values = TERRAFORM_COUNTS.into_iter().filter_map(counted).collect();
+        Self { on: PolicyEvent::TerraformApply, declares, values, ..Self::call(call) }
+    }
+
     fn new(on: PolicyEvent, declares: BTreeMap<String, ValueType>, whole: Whole<'a>) -> Self {
         Self { on, declares, values: BTreeMap::new(), whole }
     }
@@ -79,7 +88,7 @@ impl<'a> Occurrence<'a> {
     /// Whether a policy is to be looked at.
     pub(super) fn concerns(&self, policy: &Policy) -> bool {
         let mut bare = policy.when.bare_names().peekable();
-        policy.on.contains(&self.on)
+        self.on.is_heard_on(&policy.on)
             && (bare.peek().is_none() || bare.any(|name| self.declares.contains_key(name)))
     }
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
-use wflo_manifest::{Plan, PlanStep, PolicyEvent, Scope};
-use wflo_model::{Call, StepName};
+use wflo_manifest::{Plan, PlanStep, PolicyEvent, Scope, TERRAFORM_COUNTS};
+use wflo_model::{Call, Label, StepName, TerraformVerb};
 
 use super::{Judgement, Occurrence, judge};
 
@@ -15,7 +15,7 @@ pub struct Rehearsal {
     pub step: StepName,
     /// What it would be.
     pub on: PolicyEvent,
-    /// Its name: of the fact, or of the statement and its database. None for an output.
+    /// Its name: of the fact, of the statement and its database, or of the terraform folder. None for an output.
     pub name: Option<String>,
     /// What the policies would say.
     pub judgement: Judgement,
@@ -84,6 +84,16 @@ pub fn rehearse(
                 push(PolicyEvent::HostCall, name, &Occurrence::statement(&call, declared, values), &claimed);
             }
         }
+        for label in applied(step) {
+            if values.keys().any(|name| TERRAFORM_COUNTS.contains(&name.as_str())) {
+                let mut args = json!({ "terraform": label });
+                let counts = values.iter().filter(|(name, _)| TERRAFORM_COUNTS.contains(&name.as_str()));
+                counts.for_each(|(name, value)| args[name] = value.clone());
+                let call = Call::new("wflo:infra/terraform", "apply", args);
+                let name = Some(label.to_string());
+                push(PolicyEvent::TerraformApply, name, &Occurrence::terraform_apply(&call), &claimed);
+            }
+        }
         let types = step.output_types();
         if values.keys().any(|name| types.contains_key(name.as_str())) {
             let fields = values.iter().filter(|(name, _)| types.contains_key(name.as_str()));
@@ -107,11 +117,18 @@ fn statements<'a>(
     })
 }
 
+/// The terraform folders that a step may apply plans to.
+fn applied(step: &PlanStep) -> impl Iterator<Item = &Label> {
+    let granted = step.grants.terraform.iter();
+    granted.filter(|(_, verbs)| verbs.contains(&TerraformVerb::Apply)).map(|(label, _)| label)
+}
+
 fn declared(plan: &Plan) -> BTreeSet<String> {
     let mut all = BTreeSet::new();
     for step in &plan.steps {
         all.extend(step.facts.keys().map(ToString::to_string));
         all.extend(step.output_types().keys().map(ToString::to_string));
+        all.extend(applied(step).flat_map(|_| TERRAFORM_COUNTS.map(str::to_owned)));
         all.extend(
             statements(plan, step)
                 .flat_map(|(.., statement)| statement.params.keys())
@@ -166,6 +183,8 @@ mod tests {
             budget: None,
             on_exceeded: OnExceeded::Park,
             budget_approvers: Vec::new(),
+            rollback_reserve: None,
+            rollback_approvers: Vec::new(),
             budget_alerts: Vec::new(),
             budget_notify: Vec::new(),
             on_failure: OnFailure::Keep,

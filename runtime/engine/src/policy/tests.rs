@@ -551,3 +551,30 @@ proptest! {
         prop_assert_eq!(ApprovalRule::union(&reversed), Some(joined));
     }
 }
+
+#[test]
+fn infrastructure_is_judged_by_what_its_plan_counts() {
+    let careful =
+        |on: &[PolicyEvent]| policy("careful", "destroys > 0 OR adds > 10", on, vec![PolicyAction::Deny]);
+    let apply = |args: Value| Call::new("wflo:infra/terraform", "apply", args);
+    let decide = |policy: &Policy, call: &Call| {
+        let judgement =
+            judge(std::slice::from_ref(policy), &Occurrence::terraform_apply(call), &Scope::new());
+        matches!(judgement.decision, Decision::Deny { .. })
+    };
+    let counts = |destroys: Value| {
+        apply(json!({ "terraform": "prod", "adds": 1, "changes": 2, "destroys": destroys, "outputs": 0 }))
+    };
+    for on in [&[PolicyEvent::TerraformApply][..], &[PolicyEvent::HostCall], &HEARS] {
+        let policy = careful(on);
+        assert!(decide(&policy, &counts(json!(1))), "{on:?}");
+        assert!(!decide(&policy, &counts(json!(0))), "{on:?}");
+        assert!(decide(&policy, &counts(Value::Null)), "what cannot be known is not let through: {on:?}");
+    }
+    assert!(!decide(&careful(&[PolicyEvent::Fact]), &counts(json!(1))));
+    let any = policy("any", "true", &[PolicyEvent::TerraformApply], vec![PolicyAction::Deny]);
+    assert!(decide(&any, &counts(json!(0))));
+    let other = Call::new("wflo:infra/terraform", "state", json!({ "terraform": "prod" }));
+    let judgement = judge(&[any], &Occurrence::call(&other), &Scope::new());
+    assert_eq!(judgement.decision, Decision::None, "it listens to applies alone");
+}

@@ -1,14 +1,26 @@
 //! What happens next in a rollback.
 
 use wflo_manifest::Plan;
-use wflo_model::Timestamp;
+use wflo_model::{RunId, Timestamp};
 
-use super::{Compensation, Rollback, RollbackPlan};
+use super::permit::{Permit, permit};
+use super::{Compensation, Reapplied, Rollback, RollbackPlan};
 use crate::{Command, Event, Place, RunState, RunStatus, StepStatus};
 
 /// Says what to do next in a run that is rolled back: one thing after another, newest first.
-pub(crate) fn decide(plan: &Plan, state: &RunState, rollback: &Rollback, now: Timestamp) -> Vec<Command> {
+pub(crate) fn decide(
+    run: &RunId,
+    plan: &Plan,
+    state: &RunState,
+    rollback: &Rollback,
+    now: Timestamp,
+) -> Vec<Command> {
     let Some(todo) = &rollback.plan else { return vec![Command::PlanRollback] };
+    match permit(run, plan, state, rollback, todo, now) {
+        Permit::Given => {}
+        Permit::Waits => return Vec::new(),
+        Permit::Append(events) => return vec![Command::Append(events)],
+    }
     for compensation in &todo.compensate {
         match compensate(plan, state, rollback, compensation, now) {
             Next::Over => {}
@@ -19,6 +31,10 @@ pub(crate) fn decide(plan: &Plan, state: &RunState, rollback: &Rollback, now: Ti
     let mut databases = todo.databases().into_iter();
     if let Some(database) = databases.find(|label| !rollback.settled.contains_key(*label)) {
         return vec![Command::Undo { database: database.clone() }];
+    }
+    let mut folders = todo.terraform().into_iter();
+    if let Some(terraform) = folders.find(|label| !rollback.reapplied.contains_key(*label)) {
+        return vec![Command::Reapply { terraform: terraform.clone() }];
     }
     let event = Event::RollbackEnded { status: status(state, rollback, todo) };
     vec![Command::Append(vec![(Place::RUN, event)])]
@@ -64,9 +80,16 @@ fn status(state: &RunState, rollback: &Rollback, plan: &RollbackPlan) -> RunStat
         let unit = compensation.unit().compensator();
         unit.is_none_or(|id| state.unit(&id).status != StepStatus::Succeeded)
     });
-    if uncompensated || rollback.settled.values().any(Option::is_some) {
+    let reapplied = |is: fn(&Reapplied) -> bool| rollback.reapplied.values().any(is);
+    let failed = reapplied(|it| matches!(it, Reapplied::Failed { .. }));
+    if uncompensated || failed || rollback.settled.values().any(Option::is_some) {
         return RunStatus::RollbackFailed;
     }
     let conflicts = rollback.undone.values().flatten().any(|undone| !undone.conflicts.is_empty());
-    if conflicts || !plan.left.is_empty() { RunStatus::PartiallyRolledBack } else { RunStatus::RolledBack }
+    let left = reapplied(|it| matches!(it, Reapplied::Left { .. }));
+    if conflicts || left || !plan.left.is_empty() {
+        RunStatus::PartiallyRolledBack
+    } else {
+        RunStatus::RolledBack
+    }
 }

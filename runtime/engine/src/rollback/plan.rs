@@ -2,15 +2,25 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use wflo_model::{Digest, Label, StepName};
+use wflo_model::{Digest, Inserted, Label, StepName};
 
-use super::{Compensation, LeftEffect, RollbackPlan, UndoWrites};
-use crate::{AttemptEnd, CallClass, Event, Recorded, Resolution, UnitId};
+use super::reapply::{has_stayed, plan_of};
+use super::{Compensation, LeftEffect, Reapplied, Reapply, RollbackPlan, UndoWrites};
+use crate::{AttemptEnd, CallClass, Event, GatedCall, Recorded, Resolution, UnitId};
 
 /// An effect outside of databases.
 struct Effect {
     what: String,
     certain: bool,
+    /// What is taken back by the host itself.
+    applied: Option<Applied>,
+}
+
+/// A plan of terraform that was applied, or may have been.
+struct Applied {
+    terraform: Label,
+    snapshot: u64,
+    serial: Option<u64>,
 }
 
 /// What one step or item has done.
@@ -19,12 +29,19 @@ struct Done {
     began: u64,
     /// By the key of the call: made twice under one key it is one effect.
     effects: BTreeMap<Digest, Effect>,
+    /// The messages that the attempt under way has queued, and those that have left since an attempt has succeeded.
+    queued: Vec<String>,
+    sent: Vec<String>,
     /// The commit under way: its event, and the rows of each database, none where they were not kept.
     committing: Option<(u64, BTreeMap<Label, Option<u64>>)>,
     committed: Vec<(u64, BTreeMap<Label, Option<u64>>)>,
     compensated: bool,
     /// What an earlier rollback has undone without conflict: event and database.
     undone: BTreeSet<Label>,
+    /// The terraform folders in which an earlier rollback has taken it back.
+    taken_back: BTreeSet<Label>,
+    /// The events that have what was there before a plan was applied: by folder and plan.
+    prepared: BTreeMap<(Label, String), u64>,
 }
 
 /// Reads from the events of a run what a rollback to `to` has to undo: everything that began after that step had ended;
@@ -52,6 +69,11 @@ pub fn plan_rollback(
                 units.entry(unit).or_default().undone.insert(database.clone());
             }
         }
+        if let Event::Reapplied { terraform, units: of, came_to: Reapplied::Done } = &recorded.event {
+            for unit in of {
+                units.entry(unit.clone()).or_default().taken_back.insert(terraform.clone());
+            }
+        }
         let Some(unit) = recorded.place.unit_id() else { continue };
         if let Some(of) = unit.compensates() {
             if let Event::AttemptEnded { end: AttemptEnd::Succeeded { .. }, .. } = &recorded.event {
@@ -73,6 +95,7 @@ pub fn plan_rollback(
     // Of steps side by side, the one that began first may have committed last. The journal has a commit before the
     // database lets go of its rows, so its order is that in which they changed.
     plan.undo.sort_by_key(|undo| std::cmp::Reverse(undo.event));
+    plan.reapply.sort_by_key(|reapply| std::cmp::Reverse(reapply.snapshot));
     plan
 }
 
@@ -95,20 +118,51 @@ fn take(
     match &recorded.event {
         Event::AttemptStarted { .. } => {
             let done = units.entry(unit).or_default();
+            done.queued.clear();
             if done.began == 0 {
                 done.began = recorded.seq;
             }
         }
         Event::Intent { asked, class, key, .. } if has_effect(*class) => {
             calls.insert(recorded.seq, (unit.clone(), *key));
-            let effect = Effect { what: words(asked), certain: false };
-            units.entry(unit).or_default().effects.entry(*key).or_insert(effect);
+            let done = units.entry(unit).or_default();
+            let applied = plan_of(asked, "apply").and_then(|(terraform, plan)| {
+                let snapshot = *done.prepared.get(&(terraform.clone(), plan.to_owned()))?;
+                Some(Applied { terraform, snapshot, serial: None })
+            });
+            let effect = Effect { what: words(asked), certain: false, applied };
+            done.effects.entry(*key).or_insert(effect);
+        }
+        Event::Returned(crate::Returned { queued: Some(_), call: Some(call), performed, .. }) => {
+            let message = words(performed.as_ref().unwrap_or(call));
+            units.entry(unit).or_default().queued.push(message);
+        }
+        Event::Denied { call, .. } if GatedCall::is_output(call) => {
+            units.entry(unit).or_default().queued.clear();
+        }
+        Event::Returned(returned) if returned.intent.is_none() => {
+            let call = returned.call.as_ref().filter(|_| returned.result.is_ok());
+            if let Some((terraform, plan)) = call.and_then(|call| plan_of(call, "prepare")) {
+                let prepared = &mut units.entry(unit).or_default().prepared;
+                prepared.insert((terraform, plan.to_owned()), recorded.seq);
+            }
+        }
+        Event::Returned(returned) if !has_stayed(&returned.result) => {
+            if let Some((unit, key)) = returned.intent.as_ref().and_then(effect_of) {
+                let effects = &mut units.entry(unit).or_default().effects;
+                if effects.get(&key).is_some_and(|effect| effect.applied.is_some()) {
+                    effects.remove(&key);
+                }
+            }
         }
         Event::Returned(returned) if returned.result.is_ok() => {
             if let Some((unit, key)) = returned.intent.as_ref().and_then(effect_of)
                 && let Some(effect) = units.entry(unit).or_default().effects.get_mut(&key)
             {
                 effect.certain = true;
+                if let Some(applied) = &mut effect.applied {
+                    applied.serial = returned.result.as_ref().ok().and_then(|it| it.get("serial")?.as_u64());
+                }
             }
         }
         Event::Resolved { intent, resolution, .. } => {
@@ -124,16 +178,20 @@ fn take(
                 }
             }
         }
-        Event::Committing { databases, changes, .. } => {
-            let rows = |label: &Label| changes.get(label).map(|changes| changes.row_count() as u64);
+        Event::Committing { databases, changes, inserted, .. } => {
+            let in_bulk = |label: &Label| inserted.get(label).map_or(0, Inserted::row_count);
+            let rows =
+                |label: &Label| changes.get(label).map(|changes| changes.row_count() as u64 + in_bulk(label));
             let databases = databases.iter().map(|label| (label.clone(), rows(label))).collect();
             units.entry(unit).or_default().committing = Some((recorded.seq, databases));
         }
         Event::AttemptEnded { end, .. } => {
             let done = units.entry(unit).or_default();
             let committing = done.committing.take();
+            let queued = std::mem::take(&mut done.queued);
             if matches!(end, AttemptEnd::Succeeded { .. }) {
                 done.committed.extend(committing);
+                done.sent.extend(queued);
             }
         }
         _ => {}
@@ -149,9 +207,19 @@ const fn has_effect(class: CallClass) -> bool {
 }
 
 fn add(plan: &mut RollbackPlan, unit: UnitId, done: Done, compensates: &impl Fn(&StepName) -> bool) {
-    let Done { effects, committed, compensated, undone, .. } = done;
+    let Done { effects, sent, committed, compensated, undone, taken_back, .. } = done;
     let UnitId { step, item } = unit.clone();
-    let mut effects: Vec<Effect> = effects.into_values().collect();
+    let (applied, effects): (Vec<_>, Vec<_>) =
+        effects.into_values().partition(|effect| effect.applied.is_some());
+    for Effect { certain, applied, .. } in applied {
+        let Some(Applied { terraform, snapshot, serial }) = applied else { continue };
+        if !taken_back.contains(&terraform) {
+            let step = step.clone();
+            plan.reapply.push(Reapply { step, item, terraform, snapshot, serial, certain });
+        }
+    }
+    let sent = sent.into_iter().map(|what| Effect { what, certain: true, applied: None });
+    let mut effects: Vec<Effect> = effects.into_iter().chain(sent).collect();
     for (event, databases) in committed {
         let mut rows = BTreeMap::new();
         for (label, kept) in databases {
@@ -161,7 +229,7 @@ fn add(plan: &mut RollbackPlan, unit: UnitId, done: Done, compensates: &impl Fn(
                 Some(_) => {}
                 None => {
                     let what = format!("what it wrote to database `{label}` without `rollback = true`");
-                    effects.push(Effect { what, certain: true });
+                    effects.push(Effect { what, certain: true, applied: None });
                 }
             }
         }
@@ -194,6 +262,14 @@ fn words(call: &wflo_model::Call) -> String {
         (Some(method), Some(url)) => {
             let end = url.find(['?', '#']).unwrap_or(url.len());
             format!("`{method} {}`", &url[..end])
+        }
+        _ if call.interface == "wflo:notify/mail" => {
+            let to = call.args["to"].as_array().map(Vec::as_slice).unwrap_or_default();
+            let to: Vec<_> = to.iter().filter_map(serde_json::Value::as_str).collect();
+            format!("mail to {}", to.join(", "))
+        }
+        _ if call.interface == "wflo:notify/channel" => {
+            format!("a message to `{}`", text("address").unwrap_or_default())
         }
         _ => format!("`{call}`"),
     }

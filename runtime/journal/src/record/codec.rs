@@ -53,6 +53,10 @@ impl<'a> Cursor<'a> {
         if self.u8()? == known { Ok(()) } else { Err(Malformed("the record has an unknown version")) }
     }
 
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub(crate) const fn rest(self) -> &'a [u8] {
         self.0
     }

@@ -4,6 +4,7 @@ mod blocks;
 mod chain;
 mod codec;
 mod event;
+mod extents;
 mod frame;
 mod header;
 mod row;
@@ -13,6 +14,7 @@ pub(crate) use chain::{ChainState, WRAPPED_KEY};
 pub(crate) use codec::Cursor;
 pub use codec::Malformed;
 pub(crate) use event::{BodyForm, EventRecord};
+pub(crate) use extents::{Extents, put, take};
 pub(crate) use frame::{CHECKSUM, frame, unframe};
 pub use header::Header;
 #[cfg(test)]

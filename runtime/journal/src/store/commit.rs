@@ -1,10 +1,10 @@
 //! Group commit: one thread owns all writes and makes many of them durable with one sync.
 //!
 //! The thread takes the first request and whatever else is there by then, checks each against the rows as the
-//! group leaves them, applies one batch, syncs, and only then answers all of them, refusals too. While it
-//! syncs, the next group gathers: the sync is the batching window, and no timer is needed.
+//! group leaves them, commits one batch, and only then answers all of them, refusals too. While the disk syncs, the
+//! next group gathers: the sync is the batching window, and no timer is needed.
 //!
-//! Until the sync has returned, readers see what was there before: see [`super::view`].
+//! Until the sync has returned, readers see what was there before: a backend shows nothing that is not durable.
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -197,7 +197,7 @@ fn work<B: Backend>(shared: &Shared<B>, from: &Receiver<Request>) {
     }
 }
 
-/// Writes a group. The commit point of everything in it is the return of `sync`.
+/// Writes a group. The commit point of everything in it is the backend's sync.
 fn commit<B: Backend>(shared: &Shared<B>, requests: Vec<Request>) {
     let mut group = Group::new(shared);
     let mut verdicts = Vec::with_capacity(requests.len());
@@ -269,7 +269,6 @@ struct StagedRow {
     /// What the indexes say of the run.
     old_due: Option<Timestamp>,
     listed: bool,
-    old: Option<Vec<u8>>,
 }
 
 /// A refusal of one request, or a failure of the store.
@@ -358,7 +357,7 @@ impl<'a, B: Backend> Group<'a, B> {
         for key in &keys {
             let is_there = match self.cells.get(key) {
                 Some(staged) => staged.is_some(),
-                None => self.shared.backend.get(key).map_err(Stop::Fail)?.is_some(),
+                None => self.shared.backend.get(key)?.is_some(),
             };
             if !is_there {
                 return Err(Stop::Refuse(AppendError::Gone));
@@ -375,7 +374,7 @@ impl<'a, B: Backend> Group<'a, B> {
             let key = Key::Account(&account, &window).encode();
             let stands = match self.cells.get(&key) {
                 Some(staged) => staged.clone(),
-                None => self.shared.backend.get(&key).map_err(Stop::Fail)?,
+                None => self.shared.backend.get(&key)?,
             };
             let row = stands.map(|value| decode_account(&key, value)).transpose()?;
             let value = frame(&key, row.unwrap_or_default().after(&change).encode());
@@ -397,7 +396,7 @@ impl<'a, B: Backend> Group<'a, B> {
         if let Some(key) = &key {
             let value = match self.cells.get(key) {
                 Some(staged) => staged.clone(),
-                None => self.shared.backend.get(key).map_err(Stop::Fail)?,
+                None => self.shared.backend.get(key)?,
             };
             if let Some(value) = value {
                 return Ok(CreateOutcome::Exists(decode_run(key, &unframe(key, value)?)?));
@@ -409,7 +408,7 @@ impl<'a, B: Backend> Group<'a, B> {
         wait(create.after)?;
         let head = create.events.len() as u64;
         let row = RunRow { head, fence: 1, due: None, ended: false, state: create.state };
-        let staged = StagedRow { row, changed: true, old_due: None, listed: false, old: None };
+        let staged = StagedRow { row, changed: true, old_due: None, listed: false };
         self.rows.insert(create.run, staged);
         if let Some(key) = key {
             let value = frame(&key, create.run.as_bytes().to_vec());
@@ -428,7 +427,7 @@ impl<'a, B: Backend> Group<'a, B> {
             && let Some(staged) = self.row(run)?
         {
             let head = staged.row.head;
-            let there = |seq| self.shared.backend.get(&Key::Event(run, seq).encode()).map_err(Stop::Fail);
+            let there = |seq| self.shared.backend.get(&Key::Event(run, seq).encode());
             let bad = |seq, what| Stop::from(ReadError::corrupt(Key::Event(run, seq), what));
             for seq in [1, head] {
                 if head > 0 && there(seq)?.is_none() {
@@ -461,7 +460,7 @@ impl<'a, B: Backend> Group<'a, B> {
                 staged.add(block);
                 continue;
             }
-            let mut blocks = match self.shared.backend.get(&key).map_err(Stop::Fail)? {
+            let mut blocks = match self.shared.backend.get(&key)? {
                 Some(value) => decode_blocks(&key, value)?,
                 None => ItemBlocks::default(),
             };
@@ -479,12 +478,12 @@ impl<'a, B: Backend> Group<'a, B> {
             Entry::Occupied(found) => Ok(Some(found.into_mut())),
             Entry::Vacant(place) => {
                 let key = Key::Run(run).encode();
-                let Some(old) = self.shared.backend.get(&key).map_err(Stop::Fail)? else {
+                let Some(old) = self.shared.backend.get(&key)? else {
                     return Ok(None);
                 };
-                let row = decode_row(&key, &unframe(&key, old.clone())?)?;
+                let row = decode_row(&key, &unframe(&key, old)?)?;
                 let (old_due, listed) = (row.due, !row.ended);
-                let staged = StagedRow { row, changed: false, old_due, listed, old: Some(old) };
+                let staged = StagedRow { row, changed: false, old_due, listed };
                 Ok(Some(place.insert(staged)))
             }
         }
@@ -500,52 +499,33 @@ impl<'a, B: Backend> Group<'a, B> {
 
     fn write(mut self) -> Result<(), String> {
         let mut writes = std::mem::take(&mut self.events);
-        // What readers get until all this is durable. Events need no entry, for readers end at the durable head, nor
-        // do places, which only ever become more.
-        let mut undo = HashMap::with_capacity(2 * self.rows.len() + self.cells.len());
         for (run, staged) in self.rows.into_iter().filter(|(_, staged)| staged.changed) {
-            let StagedRow { row, old_due, listed, old, .. } = staged;
+            let StagedRow { row, old_due, listed, .. } = staged;
             if row.due != old_due {
-                let (old, new) =
-                    (old_due.map(|due| Key::Due(due, run)), row.due.map(|due| Key::Due(due, run)));
-                old.into_iter().for_each(|key| switch(&mut writes, &mut undo, &key, false));
-                new.into_iter().for_each(|key| switch(&mut writes, &mut undo, &key, true));
+                writes.extend(old_due.map(|due| index(&Key::Due(due, run), false)));
+                writes.extend(row.due.map(|due| index(&Key::Due(due, run), true)));
             }
             if row.ended == listed {
-                switch(&mut writes, &mut undo, &Key::Unfinished(run), !row.ended);
+                writes.push(index(&Key::Unfinished(run), !row.ended));
             }
             let key = Key::Run(run).encode();
             let value = frame(&key, row.encode());
-            undo.insert(key.clone(), old);
             writes.push((key, Some(value)));
         }
-        for (key, value) in self.cells {
-            undo.insert(key.clone(), self.shared.backend.get(&key)?);
-            writes.push((key, value));
-        }
+        writes.extend(self.cells);
         for (key, blocks) in self.places {
             let value = frame(&key, blocks.encode());
             writes.push((key, Some(value)));
         }
-        if writes.is_empty() {
-            return Ok(());
-        }
-        *self.shared.undo() = undo;
-        self.shared.backend.apply(writes)?;
-        self.shared.backend.sync()?;
-        // From here on the group is durable, and readers see it. After a failure they never do.
-        self.shared.undo().clear();
-        Ok(())
+        if writes.is_empty() { Ok(()) } else { self.shared.backend.commit(writes) }
     }
 }
 
-/// Puts a key into an index, or takes it out; it is known to be out or in.
-fn switch(writes: &mut Vec<Write>, undo: &mut HashMap<Vec<u8>, Option<Vec<u8>>>, key: &Key<'_>, put: bool) {
+/// Puts a key that says everything into its table, or takes it out.
+fn index(key: &Key<'_>, put: bool) -> Write {
     let key = key.encode();
-    let value = frame(&key, Vec::new());
-    let (new, old) = if put { (Some(value), None) } else { (None, Some(value)) };
-    undo.insert(key.clone(), old);
-    writes.push((key, new));
+    let value = put.then(|| frame(&key, Vec::new()));
+    (key, value)
 }
 
 fn wait(after: Vec<Barrier>) -> Result<(), Stop> {

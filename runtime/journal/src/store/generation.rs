@@ -70,7 +70,7 @@ pub struct Sifted {
     pub runs: u64,
     /// Events.
     pub events: u64,
-    /// Bytes of the database's files before, less those after.
+    /// Bytes of the store's files before, less those after.
     pub bytes: u64,
 }
 
@@ -95,7 +95,7 @@ pub(super) fn sift<B: Backend>(shared: &Shared<B>, sieve: &mut dyn Sieve) -> Res
     let replaced = shared.backend.replace(&mut |key, value| {
         let of = match Key::decode(key) {
             Some(Key::Event(run, _) | Key::Run(run) | Key::Due(_, run)) => run,
-            Some(Key::Item(run, ..) | Key::Unfinished(run)) => run,
+            Some(Key::Item(run, ..) | Key::Unfinished(run) | Key::Extents(run, _)) => run,
             Some(Key::Named(_)) => decode_run(key, &unframe(key, value.clone())?)?,
             Some(Key::Meta(name)) => {
                 // A damaged one stays damaged, and named when it is read.
@@ -147,7 +147,7 @@ fn fates<B: Backend>(shared: &Shared<B>, sieve: &mut dyn Sieve) -> Result<HashMa
     let mut first = Key::Run(RunId::from_bytes([0; 16])).encode();
     let last = Key::Run(RunId::from_bytes([0xff; 16])).encode();
     loop {
-        let page = shared.backend.scan(&first, &last, PAGE, false).map_err(ReadError::io)?;
+        let page = shared.backend.scan(&first, &last, PAGE, false)?;
         let full = page.len() == PAGE;
         for (key, value) in page {
             let Some(Key::Run(run)) = Key::decode(&key) else {

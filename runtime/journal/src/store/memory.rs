@@ -10,7 +10,7 @@ use super::delegate::store_by_group_commit;
 use super::generation::ReplaceError;
 use super::sync::{NoHook, SyncHook};
 use super::view::{Backend, Pair, Sift, Write};
-use crate::error::PruneError;
+use crate::error::{PruneError, ReadError};
 
 /// Keeps runs in memory, under the whole contract of [`Store`](super::Store) but that of outliving the process.
 ///
@@ -65,7 +65,7 @@ impl MemoryStore {
         hook: Arc<dyn SyncHook>,
     ) -> std::io::Result<Self> {
         let (map, image) = (RwLock::new(image.clone()), Arc::new(Mutex::new(image)));
-        let backend = MemoryBackend { map, unsynced: Mutex::default(), image: Arc::clone(&image), hook };
+        let backend = MemoryBackend { map, image: Arc::clone(&image), hook };
         Ok(Self { id, image, commit: GroupCommit::start(backend)? })
     }
 }
@@ -74,7 +74,6 @@ store_by_group_commit!(MemoryStore);
 
 struct MemoryBackend {
     map: RwLock<BTreeMap<Vec<u8>, Vec<u8>>>,
-    unsynced: Mutex<Vec<Write>>,
     image: MemoryImage,
     hook: Arc<dyn SyncHook>,
 }
@@ -87,11 +86,11 @@ fn put(map: &mut BTreeMap<Vec<u8>, Vec<u8>>, (key, value): Write) {
 }
 
 impl Backend for MemoryBackend {
-    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, String> {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, ReadError> {
         Ok(self.map.read().unwrap_or_else(PoisonError::into_inner).get(key).cloned())
     }
 
-    fn scan(&self, first: &[u8], last: &[u8], limit: usize, down: bool) -> Result<Vec<Pair>, String> {
+    fn scan(&self, first: &[u8], last: &[u8], limit: usize, down: bool) -> Result<Vec<Pair>, ReadError> {
         if first > last {
             return Ok(Vec::new());
         }
@@ -101,19 +100,15 @@ impl Backend for MemoryBackend {
         Ok(if down { range.rev().take(limit).collect() } else { range.take(limit).collect() })
     }
 
-    fn apply(&self, writes: Vec<Write>) -> Result<(), String> {
-        self.unsynced.lock().unwrap_or_else(PoisonError::into_inner).extend(writes.iter().cloned());
+    fn commit(&self, writes: Vec<Write>) -> Result<(), String> {
+        self.hook.before_sync().map_err(|error| error.to_string())?;
+        let mut image = self.image.lock().unwrap_or_else(PoisonError::into_inner);
+        writes.iter().cloned().for_each(|write| put(&mut image, write));
+        drop(image);
+        self.hook.after_sync().map_err(|error| error.to_string())?;
         let mut map = self.map.write().unwrap_or_else(PoisonError::into_inner);
         writes.into_iter().for_each(|write| put(&mut map, write));
         Ok(())
-    }
-
-    fn sync(&self) -> Result<(), String> {
-        self.hook.before_sync().map_err(|error| error.to_string())?;
-        let writes = std::mem::take(&mut *self.unsynced.lock().unwrap_or_else(PoisonError::into_inner));
-        let mut image = self.image.lock().unwrap_or_else(PoisonError::into_inner);
-        writes.into_iter().for_each(|write| put(&mut image, write));
-        self.hook.after_sync().map_err(|error| error.to_string())
     }
 
     fn replace(&self, sift: &mut Sift<'_>) -> Result<u64, ReplaceError> {

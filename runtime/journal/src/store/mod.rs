@@ -1,15 +1,24 @@
 //! Stores: opaque bytes, ordered by run, durable by the group.
 
 mod account;
+mod build;
 mod commit;
 mod delegate;
+mod disk;
 mod generation;
+mod index;
+mod live;
+mod log;
+mod mark;
 mod memory;
 mod outbox;
+mod sizes;
 mod sled_store;
 mod state_dir;
 mod sync;
+mod tables;
 mod ticket;
+mod upgrade;
 mod view;
 
 use async_trait::async_trait;
@@ -21,6 +30,7 @@ pub use account::{AccountRow, Debit};
 pub use generation::{Fate, Sieve, Sifted};
 pub use memory::MemoryStore;
 pub use outbox::{OutboxChange, OutboxKey, OutboxRow};
+pub use sizes::Sizes;
 pub use sled_store::SledStore;
 pub(crate) use state_dir::{create_private_dir, sync_dir};
 pub use sync::{Fault, FaultSync, SyncHook};
@@ -29,7 +39,7 @@ pub use ticket::{Answer, Barrier, BarrierSignal, Ticket};
 use crate::error::{AppendError, PruneError, ReadError};
 use crate::record::RunRow;
 
-/// Largest value in bytes, checksum included. sled keeps larger ones in files that it never syncs.
+/// Largest value in bytes, checksum included. Larger ones are blobs, in files of their own.
 pub const MAX_VALUE: usize = 4096;
 /// Most bytes of one append: what a group may hold.
 pub const MAX_APPEND: usize = 1 << 20;

@@ -1,15 +1,17 @@
 //! The folder a store lives in: its lock, its format, its generation.
 //!
-//! `STATE/{FORMAT, CURRENT, MARK, lock, seal.key, gen-0001/, blobs/}`. `FORMAT` is written last when a store is made, and
+//! `STATE/{FORMAT, CURRENT, MARK, lock, seal.key, gen-0001/{log/, index/}, blobs/}`. `FORMAT` is written last when a store is made, and
 //! a file `creating` stands there until then; so a folder without `FORMAT` either holds a store whose making was
 //! cut short and which never acknowledged anything, or is no store.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use wflo_model::StoreId;
 
+use super::log::LOG;
 use super::sync::SyncHook;
 use crate::error::OpenError;
 
@@ -19,8 +21,13 @@ const MARK: &str = "MARK";
 const LOCK: &str = "lock";
 const CREATING: &str = "creating";
 const FIRST_GENERATION: &str = "gen-0001";
-/// The format this version reads and writes.
-const VERSION: u32 = 1;
+/// The format this version writes.
+const VERSION: u32 = 2;
+/// The format before it, in which a generation is sled's files and nothing else. It is read, and turned into this one.
+const BEFORE: u32 = 1;
+
+/// How long to wait for a lock that only a copy of a file of ours can hold.
+const PATIENCE: Duration = Duration::from_millis(100);
 
 /// The folder, locked for as long as this lives.
 pub(crate) struct StateDir {
@@ -32,8 +39,19 @@ pub(crate) struct StateDir {
 pub(crate) enum Contents {
     /// A store of this id, in this generation's folder.
     Store(StoreId, PathBuf),
+    /// The same of the version before: the folder is sled's.
+    Version1(StoreId, PathBuf),
     /// Nothing yet.
     Nothing,
+}
+
+/// What a store holds at least.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Marked {
+    /// Groups in its log.
+    pub(crate) writes: u64,
+    /// Checkpoints that its index has seen.
+    pub(crate) checkpoint: u64,
 }
 
 /// Why another generation is not in use, or may not be.
@@ -75,7 +93,7 @@ impl StateDir {
         let version = lines.next().and_then(|line| line.strip_prefix("wflo store "));
         let version = version.and_then(|text| text.parse::<u32>().ok());
         let version = version.ok_or_else(|| not_a_store("`FORMAT` has no line `wflo store N`"))?;
-        if version != VERSION {
+        if !(BEFORE..=VERSION).contains(&version) {
             return Err(OpenError::NewerFormat { path: self.path.clone(), found: version, known: VERSION });
         }
         let id = lines.next().and_then(|line| line.strip_prefix("id ")).and_then(|text| text.parse().ok());
@@ -88,12 +106,28 @@ impl StateDir {
             return Err(not_a_store("`CURRENT` names no generation"));
         }
         let generation = self.path.join(name);
-        if !generation.join("db").is_file() {
+        let has_log = generation.join(LOG).is_dir();
+        if version == VERSION && !has_log {
+            return Err(wiped(format!("`{name}/{LOG}` is missing")));
+        }
+        if !has_log && !generation.join("db").is_file() {
             return Err(wiped(format!("`{name}/db` is missing")));
         }
         remove_if_there(&self.path.join(CREATING)).map_err(at(&self.path))?;
         self.remove_others(&generation).map_err(at(&self.path))?;
+        if !has_log {
+            return Ok(Contents::Version1(id, generation));
+        }
+        if version == BEFORE {
+            // It was turned into this version, and died before it said so.
+            self.write_format(id).map_err(at(&self.path))?;
+        }
         Ok(Contents::Store(id, generation))
+    }
+
+    /// Says which version the store has.
+    pub(crate) fn write_format(&self, id: StoreId) -> io::Result<()> {
+        write_durably(&self.path.join(FORMAT), format!("wflo store {VERSION}\nid {id}\n").as_bytes())
     }
 
     /// Begins to make a store; gives the folder of its first generation. What an earlier attempt left is removed:
@@ -115,7 +149,7 @@ impl StateDir {
     pub(crate) fn finish(&self, id: StoreId) -> Result<(), OpenError> {
         let finish = || -> io::Result<()> {
             write_durably(&self.path.join(CURRENT), format!("{FIRST_GENERATION}\n").as_bytes())?;
-            write_durably(&self.path.join(FORMAT), format!("wflo store {VERSION}\nid {id}\n").as_bytes())?;
+            self.write_format(id)?;
             remove_if_there(&self.path.join(CREATING))?;
             // The folder itself must be found again too.
             self.path.canonicalize()?.parent().map_or(Ok(()), sync_dir)
@@ -163,18 +197,28 @@ impl StateDir {
         hook.after_sync()
     }
 
-    /// Notes that the database has so many writes, all of them durable: it may never have fewer.
-    pub(crate) fn mark(&self, writes: u64) -> io::Result<()> {
-        write_durably(&self.path.join(MARK), format!("writes {writes}\n").as_bytes())
+    /// Notes what the store has, all of it durable: it may never have less.
+    pub(crate) fn mark(&self, marked: Marked) -> io::Result<()> {
+        let Marked { writes, checkpoint } = marked;
+        let text = format!("writes {writes}\ncheckpoint {checkpoint}\n");
+        write_durably(&self.path.join(MARK), text.as_bytes())
     }
 
-    /// How many writes the database must have; 0 where nothing was noted, or where the note was removed.
-    pub(crate) fn marked(&self) -> Result<u64, OpenError> {
+    /// What the store must have; nothing where nothing was noted, or where the note was removed.
+    pub(crate) fn marked(&self) -> Result<Marked, OpenError> {
         let path = self.path.join(MARK);
-        let Some(text) = read_small(&path).map_err(at(&path))? else { return Ok(0) };
-        let writes = text.trim_end().strip_prefix("writes ").and_then(|number| number.parse().ok());
-        let damaged = || OpenError::Corrupt { path, what: "it has no line `writes N`".to_owned() };
-        writes.ok_or_else(damaged)
+        let Some(text) = read_small(&path).map_err(at(&path))? else { return Ok(Marked::default()) };
+        let damaged = |line: &str| OpenError::Corrupt {
+            path: path.clone(),
+            what: format!("it has no line `{line} N`"),
+        };
+        let number = |line: &str| {
+            let mut numbers = text.lines().filter_map(|it| it.strip_prefix(line)?.strip_prefix(' '));
+            numbers.next().map(|number| number.parse::<u64>().map_err(|_| damaged(line))).transpose()
+        };
+        let writes = number("writes")?.ok_or_else(|| damaged("writes"))?;
+        // Version 1 had no other line.
+        Ok(Marked { writes, checkpoint: number("checkpoint")?.unwrap_or_default() })
     }
 
     /// Removes the generations that are not in use: one that was not switched to, or one whose removal was cut short.
@@ -212,15 +256,27 @@ fn lock(path: &Path) -> Result<File, OpenError> {
     let file_path = path.join(LOCK);
     let io = at(&file_path);
     let mut file = private_file().read(true).create(true).open(&file_path).map_err(&io)?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let mut text = String::new();
-            let by =
-                (&mut file).take(32).read_to_string(&mut text).ok().and_then(|_| text.trim().parse().ok());
-            return Err(OpenError::Locked { path: path.to_owned(), by });
+    let patience = Instant::now() + PATIENCE;
+    loop {
+        match file.try_lock() {
+            Ok(()) => break,
+            Err(TryLockError::WouldBlock) => {
+                let mut text = String::new();
+                let by = (&mut file)
+                    .take(32)
+                    .read_to_string(&mut text)
+                    .ok()
+                    .and_then(|_| text.trim().parse().ok());
+                // A process that is being started has a copy of every file of this one, until it runs its own
+                // program: a store that this process has closed may be locked by that for a moment.
+                if by != Some(std::process::id()) || Instant::now() >= patience {
+                    return Err(OpenError::Locked { path: path.to_owned(), by });
+                }
+                file.rewind().map_err(&io)?;
+                std::thread::sleep(PATIENCE / 20);
+            }
+            Err(TryLockError::Error(source)) => return Err(io(source)),
         }
-        Err(TryLockError::Error(source)) => return Err(io(source)),
     }
     // The number only serves the message of a process that finds the lock taken.
     let mut note = || -> io::Result<()> {

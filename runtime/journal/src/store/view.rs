@@ -1,12 +1,7 @@
-//! What readers see of a store: what is durable, and nothing else.
-//!
-//! A batch can be seen in the tree before it is durable. So the values that it replaces stand in `undo` until the
-//! sync has returned, and every read looks there after it has looked at the tree: what it took from the tree is
-//! durable by then, or its durable value is in `undo`.
+//! What readers see of a store: what is durable, and nothing else. A backend shows a group only when it is.
 
-use std::collections::HashMap;
 use std::ops::RangeInclusive;
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::OnceLock;
 
 use wflo_model::{RunId, StepName, Timestamp};
 
@@ -16,7 +11,7 @@ use crate::error::{PruneError, ReadError};
 use crate::key::{self, Key};
 use crate::record::{ItemBlocks, RunRow, unframe};
 
-/// A changed key and its new value.
+/// A changed key and its new value; none where it goes.
 pub(super) type Write = (Vec<u8>, Option<Vec<u8>>);
 /// A key and its value.
 pub(super) type Pair = (Vec<u8>, Vec<u8>);
@@ -24,30 +19,27 @@ pub(super) type Pair = (Vec<u8>, Vec<u8>);
 /// The new value of a pair; none leaves it out.
 pub(super) type Sift<'a> = dyn FnMut(&[u8], Vec<u8>) -> Result<Option<Vec<u8>>, PruneError> + 'a;
 
-/// An ordered map whose changes come in atomic batches.
+/// An ordered map whose changes come in atomic batches. Nothing that is not durable is ever seen in it.
 pub(super) trait Backend: Send + Sync + 'static {
-    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, String>;
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, ReadError>;
     /// Up to `limit` pairs between two keys, both included; from the last one down if `down`.
-    fn scan(&self, first: &[u8], last: &[u8], limit: usize, down: bool) -> Result<Vec<Pair>, String>;
-    /// Makes all changes visible at once.
-    fn apply(&self, writes: Vec<Write>) -> Result<(), String>;
-    /// Makes everything applied before durable.
-    fn sync(&self) -> Result<(), String>;
+    fn scan(&self, first: &[u8], last: &[u8], limit: usize, down: bool) -> Result<Vec<Pair>, ReadError>;
+    /// Makes all changes durable, and then visible at once. After an error they are durable or not, and never visible.
+    fn commit(&self, writes: Vec<Write>) -> Result<(), String>;
     /// Replaces the content by what `sift` makes of it, durably, all or nothing; gives how many bytes less it takes.
-    /// Called while nothing is being applied.
+    /// Called while nothing is being committed.
     fn replace(&self, sift: &mut Sift<'_>) -> Result<u64, ReplaceError>;
 }
 
 /// A backend as its writer and its readers share it.
 pub(super) struct Shared<B> {
     pub(super) backend: B,
-    undo: Mutex<HashMap<Vec<u8>, Option<Vec<u8>>>>,
     poison: OnceLock<String>,
 }
 
 impl<B: Backend> Shared<B> {
     pub(super) fn new(backend: B) -> Self {
-        Self { backend, undo: Mutex::new(HashMap::new()), poison: OnceLock::new() }
+        Self { backend, poison: OnceLock::new() }
     }
 
     /// Takes no more writes from here on; gives what failed first.
@@ -71,28 +63,17 @@ impl<B: Backend> Shared<B> {
         limit: usize,
     ) -> Result<Vec<(RunId, RunRow)>, ReadError> {
         let first = Key::Run(RunId::from_bytes([0; 16])).encode();
-        let mut last = match before.map(|run| u128::from_be_bytes(*run.as_bytes()).checked_sub(1)) {
+        let last = match before.map(|run| u128::from_be_bytes(*run.as_bytes()).checked_sub(1)) {
             None => Key::Run(RunId::from_bytes([0xff; 16])).encode(),
             Some(Some(n)) => Key::Run(RunId::from_bytes(n.to_be_bytes())).encode(),
             Some(None) => return Ok(Vec::new()),
         };
-        let mut out = Vec::new();
-        while out.len() < limit {
-            let want = limit - out.len();
-            let (pairs, end) = self.scan(&first, &last, want, true)?;
-            for (key, value) in pairs {
-                let Some(Key::Run(run)) = Key::decode(&key) else {
-                    return Err(ReadError::corrupt(key::show(&key), "no key of a run"));
-                };
-                out.push((run, decode_row(&key, &value)?));
-            }
-            // Some were left out because they are not durable: go on below the last one that was seen.
-            match end {
-                Some(Some(below)) if out.len() < limit => last = below,
-                _ => break,
-            }
-        }
-        Ok(out)
+        let pairs = self.backend.scan(&first, &last, limit, true)?;
+        let row = |(key, value): Pair| match Key::decode(&key) {
+            Some(Key::Run(run)) => Ok((run, decode_row(&key, &unframe(&key, value)?)?)),
+            _ => Err(ReadError::corrupt(key::show(&key), "no key of a run")),
+        };
+        pairs.into_iter().map(row).collect()
     }
 
     pub(super) fn events(&self, run: RunId, from: u64, limit: usize) -> Result<Vec<Vec<u8>>, ReadError> {
@@ -103,9 +84,8 @@ impl<B: Backend> Shared<B> {
             return Ok(Vec::new());
         }
         let (first, end) = (Key::Event(run, from).encode(), Key::Event(run, last).encode());
-        let pairs = self.scan_backend(&first, &end, limit, false)?;
+        let pairs = self.backend.scan(&first, &end, limit, false)?;
         let mut out = Vec::with_capacity(pairs.len());
-        // Everything up to the durable head is durable, so there is nothing to undo among events.
         for (seq, (key, value)) in (from..).zip(pairs) {
             if key != Key::Event(run, seq).encode() {
                 return Err(self.missing(run, seq));
@@ -136,7 +116,8 @@ impl<B: Backend> Shared<B> {
     pub(super) fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<(Timestamp, RunId)>, ReadError> {
         let first = Key::Due(Timestamp::default(), RunId::from_bytes([0; 16])).encode();
         let last = Key::Due(now, RunId::from_bytes([0xff; 16])).encode();
-        self.index(&first, &last, limit)?
+        self.backend
+            .scan(&first, &last, limit, false)?
             .into_iter()
             .map(|(key, value)| {
                 unframe(&key, value)?;
@@ -163,11 +144,9 @@ impl<B: Backend> Shared<B> {
                 _ => Err(ReadError::corrupt(key::show(&key), "no key of an unfinished run")),
             }
         };
-        self.index(&first, &last, limit)?.into_iter().map(run).collect()
+        self.backend.scan(&first, &last, limit, false)?.into_iter().map(run).collect()
     }
 
-    /// What is not durable yet may be seen here: it only adds places, and whoever reads them ends at the durable
-    /// head that was read before.
     pub(super) fn places(
         &self,
         run: RunId,
@@ -175,7 +154,7 @@ impl<B: Backend> Shared<B> {
         item: Option<u32>,
     ) -> Result<Vec<RangeInclusive<u64>>, ReadError> {
         let key = Key::Item(run, step.as_str(), item).encode();
-        let Some(value) = self.backend.get(&key).map_err(ReadError::io)? else { return Ok(Vec::new()) };
+        let Some(value) = self.backend.get(&key)? else { return Ok(Vec::new()) };
         Ok(decode_blocks(&key, value)?.events().collect())
     }
 
@@ -207,106 +186,16 @@ impl<B: Backend> Shared<B> {
                 _ => Err(ReadError::corrupt(key::show(&key), "no key of the outbox")),
             }
         };
-        self.index(&first, &last, limit)?.into_iter().map(row).collect()
+        self.backend.scan(&first, &last, limit, false)?.into_iter().map(row).collect()
     }
 
     pub(super) fn meta(&self, name: &str) -> Result<Option<Vec<u8>>, ReadError> {
         self.get(&Key::Meta(name).encode())
     }
 
-    /// The durable value of a key.
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, ReadError> {
-        let seen = self.backend.get(key).map_err(ReadError::io)?;
-        let durable = self.undo().get(key).cloned().unwrap_or(seen);
-        durable.map(|value| unframe(key, value)).transpose()
+        self.backend.get(key)?.map(|value| unframe(key, value)).transpose()
     }
-
-    /// The first durable pairs of an index, whose keys come and go.
-    fn index(&self, first: &[u8], last: &[u8], limit: usize) -> Result<Vec<Pair>, ReadError> {
-        let mut want = limit;
-        loop {
-            let mut pairs = self.scan_backend(first, last, want, false)?;
-            let more = pairs.len() == want && want > 0;
-            let end = pairs.last().map(|(key, _)| key.clone()).filter(|_| more);
-            let undo = self.undo();
-            pairs.retain_mut(|(key, value)| match undo.get(key) {
-                None => true,
-                Some(Some(old)) => {
-                    value.clone_from(old);
-                    true
-                }
-                Some(None) => false,
-            });
-            // What was removed and may come back counts up to where the scan came.
-            let until = end.as_deref().unwrap_or(last);
-            let taken = undo.iter().filter_map(|(key, old)| Some((key, old.as_ref()?)));
-            for (key, old) in taken.filter(|(key, _)| first <= &key[..] && &key[..] <= until) {
-                if let Err(place) = pairs.binary_search_by(|(found, _)| found.cmp(key)) {
-                    pairs.insert(place, (key.clone(), old.clone()));
-                }
-            }
-            drop(undo);
-            if pairs.len() >= limit || !more {
-                pairs.truncate(limit);
-                return Ok(pairs);
-            }
-            // Some were left out because they are not durable: look further.
-            want = want.saturating_mul(2);
-        }
-    }
-
-    /// Durable values downwards, and the key below the last one seen if there may be more.
-    #[expect(clippy::type_complexity, reason = "used in one place, which takes it apart at once")]
-    fn scan(
-        &self,
-        first: &[u8],
-        last: &[u8],
-        limit: usize,
-        down: bool,
-    ) -> Result<(Vec<Pair>, Option<Option<Vec<u8>>>), ReadError> {
-        let pairs = self.scan_backend(first, last, limit, down)?;
-        let more = (pairs.len() == limit).then(|| pairs.last().and_then(|(key, _)| predecessor(key)));
-        let undo = self.undo();
-        let durable = pairs.into_iter().filter_map(|(key, seen)| match undo.get(&key) {
-            Some(old) => Some((key, old.clone()?)),
-            None => Some((key, seen)),
-        });
-        let durable = durable.collect::<Vec<_>>();
-        drop(undo);
-        let opened = durable.into_iter().map(|(key, value)| {
-            let value = unframe(&key, value)?;
-            Ok((key, value))
-        });
-        Ok((opened.collect::<Result<_, ReadError>>()?, more))
-    }
-
-    fn scan_backend(
-        &self,
-        first: &[u8],
-        last: &[u8],
-        limit: usize,
-        down: bool,
-    ) -> Result<Vec<Pair>, ReadError> {
-        self.backend.scan(first, last, limit, down).map_err(ReadError::io)
-    }
-
-    pub(super) fn undo(&self) -> MutexGuard<'_, HashMap<Vec<u8>, Option<Vec<u8>>>> {
-        // Nothing panics while it holds the lock, and the map is whole between any two of its changes.
-        self.undo.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The greatest key of the same length below `key`.
-fn predecessor(key: &[u8]) -> Option<Vec<u8>> {
-    let mut out = key.to_vec();
-    for byte in out.iter_mut().rev() {
-        let (less, borrow) = byte.overflowing_sub(1);
-        *byte = less;
-        if !borrow {
-            return Some(out);
-        }
-    }
-    None
 }
 
 pub(super) fn decode_row(key: &[u8], value: &[u8]) -> Result<RunRow, ReadError> {
@@ -340,21 +229,17 @@ mod tests {
     }
 
     impl Backend for Vanishing {
-        fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, String> {
+        fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, ReadError> {
             let row = RunRow { head: 2, fence: 1, due: None, ended: false, state: Vec::new() };
             let again = self.looked.swap(true, Ordering::SeqCst);
             Ok((!(again && self.dropped)).then(|| frame(key, row.encode())))
         }
 
-        fn scan(&self, _: &[u8], _: &[u8], _: usize, _: bool) -> Result<Vec<Pair>, String> {
+        fn scan(&self, _: &[u8], _: &[u8], _: usize, _: bool) -> Result<Vec<Pair>, ReadError> {
             Ok(Vec::new())
         }
 
-        fn apply(&self, _: Vec<Write>) -> Result<(), String> {
-            unreachable!("nothing is written")
-        }
-
-        fn sync(&self) -> Result<(), String> {
+        fn commit(&self, _: Vec<Write>) -> Result<(), String> {
             unreachable!("nothing is written")
         }
 

@@ -12,7 +12,8 @@ use wflo_journal::{
 };
 use wflo_model::{Digest, StoreId};
 
-use crate::support::{at, draft, entropy, files, raw_sled, run};
+use crate::on_disk::edit;
+use crate::support::{at, draft, entropy, files, run};
 
 async fn in_memory() -> Journal {
     Journal::in_memory(entropy()).await.unwrap()
@@ -246,13 +247,7 @@ async fn reading_an_item_reads_no_more_than_its_stretches() {
     }
     add(&mut writer, vec![of("review", Some(0), "goes on")]).await;
     drop((journal, writer));
-    {
-        let db = raw_sled(&dir.path().join("gen-0001"));
-        for seq in 34..2976 {
-            db.remove(event_key(1, seq)).unwrap();
-        }
-        db.flush().unwrap();
-    }
+    edit(dir.path(), |pairs| (34..2976).for_each(|seq| drop(pairs.remove(&event_key(1, seq)))));
     let journal = in_folder(dir.path()).await;
     let review = "review".parse().unwrap();
     let entries = journal.read_of(run(1), &review, Some(0)).await.unwrap();
@@ -352,16 +347,15 @@ async fn another_master_key_is_refused() {
 
 /// Changes the stored bytes of a record, with a checksum that fits: only seal and chain can see it.
 fn forge(state: &Path, key: &[u8], change: impl FnOnce(&mut Vec<u8>)) {
-    let db = raw_sled(&state.join("gen-0001"));
-    let mut value = db.get(key).unwrap().unwrap().to_vec();
-    value.truncate(value.len() - 4);
-    change(&mut value);
-    let mut crc = crc32fast::Hasher::new();
-    crc.update(key);
-    crc.update(&value);
-    value.extend_from_slice(&crc.finalize().to_be_bytes());
-    db.insert(key, value).unwrap();
-    db.flush().unwrap();
+    edit(state, |pairs| {
+        let value = pairs.get_mut(key).unwrap();
+        value.truncate(value.len() - 4);
+        change(value);
+        let mut crc = crc32fast::Hasher::new();
+        crc.update(key);
+        crc.update(value);
+        value.extend_from_slice(&crc.finalize().to_be_bytes());
+    });
 }
 
 fn event_key(n: u8, seq: u64) -> Vec<u8> {

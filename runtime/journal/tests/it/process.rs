@@ -3,12 +3,16 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::Instant;
 
 use wflo_backends::SystemEntropy;
-use wflo_journal::{AppendError, Created, Draft, Extras, Journal, OpenError, Prune, PruneError, SledStore};
+use wflo_journal::{
+    AppendError, Blobs, Created, Draft, Extras, FaultSync, Journal, MasterKey, OpenError, Prune, PruneError,
+    Sizes, SledStore,
+};
 
-use crate::support::{draft, entropy, run};
+use crate::support::{draft, entropy, run, small};
 
 /// Names the state folder to the process that a test starts: this binary again, with one test.
 const CHILD: &str = "WFLO_JOURNAL_TEST_CHILD";
@@ -23,12 +27,20 @@ fn child(test: &str, state: &Path) -> Child {
         .unwrap()
 }
 
+async fn open(state: &Path, sizes: Sizes) -> Journal {
+    let store = SledStore::open_sized(state, &SystemEntropy, Arc::new(FaultSync::at(0)), sizes).unwrap();
+    let blobs = Blobs::open(&state.join("blobs")).unwrap();
+    Journal::open(Arc::new(store), blobs, MasterKey::new([3; 32]), entropy()).await.unwrap()
+}
+
 /// In a process of its own: appends until it is killed, and says which events are durable. The bodies of some go
-/// to blobs, and now and then the store moves to a new generation.
+/// to blobs, and now and then the store moves to a new generation. Of every two such processes, one has a store of
+/// small parts, in which something is always under way.
 #[tokio::test]
 async fn child_that_appends() {
     let Some(state) = std::env::var_os(CHILD) else { return };
-    let journal = Journal::open_state(Path::new(&state), None, entropy()).await.unwrap();
+    let sizes = if std::process::id().is_multiple_of(2) { small() } else { Sizes::default() };
+    let journal = open(Path::new(&state), sizes).await;
     let mut out = std::io::stdout();
     let mut writer = match journal.create_run(run(1), None, vec![draft("1")], Vec::new()).await {
         Ok(Created::New(writer)) => writer,
@@ -78,7 +90,7 @@ fn kill_after(child: &mut Child, times: u32) -> u64 {
 }
 
 async fn check(state: &Path, acknowledged: u64, round: u32) {
-    let journal = Journal::open_state(state, None, entropy()).await.unwrap();
+    let journal = open(state, Sizes::default()).await;
     let entries = journal.read(run(1), 1).await.unwrap();
     let head = entries.len() as u64;
     assert!(head >= acknowledged && acknowledged > 0, "round {round}: {head} of {acknowledged}");
@@ -126,7 +138,7 @@ async fn nothing_acknowledged_is_lost_to_a_kill_while_opening() {
 #[tokio::test]
 async fn child_that_fills_the_disk() {
     let Some(state) = std::env::var_os(CHILD) else { return };
-    let journal = Journal::open_state(Path::new(&state), None, entropy()).await.unwrap();
+    let journal = open(Path::new(&state), Sizes::default()).await;
     let Ok(Created::New(mut writer)) = journal.create_run(run(1), None, vec![draft("1")], Vec::new()).await
     else {
         panic!("the run is new")
@@ -173,7 +185,7 @@ async fn a_full_disk_poisons_and_loses_nothing() {
     );
     let durable = said.lines().filter_map(|line| line.rsplit_once("durable ")?.1.parse::<u64>().ok());
     check(dir.path(), durable.max().unwrap(), 0).await;
-    let journal = Journal::open_state(dir.path(), None, entropy()).await.unwrap();
+    let journal = open(dir.path(), Sizes::default()).await;
     let mut writer = journal.claim(run(1)).await.unwrap();
     writer.append(vec![draft("on")], Extras::default()).unwrap().ticket.durable().await.unwrap();
 }

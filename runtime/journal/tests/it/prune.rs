@@ -210,15 +210,8 @@ async fn an_erased_run_has_its_headers_and_nothing_else() {
     let (two, three) = (journal.read(run(2), 1).await.unwrap(), journal.read(run(3), 1).await.unwrap());
     let blob = fs::read(&files(&dir.path().join("blobs/runs").join(run(2).to_string()))[0]).unwrap();
     drop((journal, writers.split_off(0)));
-    let pairs = |state: &Path| {
-        let generation = fs::read_to_string(state.join("CURRENT")).unwrap();
-        let db = crate::support::raw_sled(&state.join(generation.trim_end()));
-        db.iter()
-            .map(|pair| pair.map(|(key, value)| (key.to_vec(), value.to_vec())).unwrap())
-            .collect::<Vec<_>>()
-    };
     // The sealed parts and the wrapped key as they are on the disk.
-    let secrets = pairs(dir.path()).into_iter().filter_map(|(key, value)| match key[0] {
+    let secrets = crate::on_disk::pairs(dir.path()).into_iter().filter_map(|(key, value)| match key[0] {
         b'e' if key[1..17] == *run(2).as_bytes() => Some(value[value.len() - 40..value.len() - 4].to_vec()),
         b'r' if key[1..17] == *run(2).as_bytes() => Some(value[67..139].to_vec()),
         _ => None,

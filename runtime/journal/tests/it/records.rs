@@ -15,7 +15,7 @@ use wflo_ports::{Entropy, SystemEntropyError};
 use crate::support::{at, draft, entropy, run};
 
 /// Bytes that look random and are the same each time: SplitMix64.
-struct Counted(AtomicU64);
+pub(crate) struct Counted(AtomicU64);
 
 impl Entropy for Counted {
     fn fill(&self, bytes: &mut [u8]) -> Result<(), SystemEntropyError> {
@@ -29,16 +29,16 @@ impl Entropy for Counted {
     }
 }
 
-fn counted() -> Arc<Counted> {
+pub(crate) fn counted() -> Arc<Counted> {
     Arc::new(Counted(AtomicU64::new(1)))
 }
 
-async fn open(disk: &FaultDisk, entropy: Arc<dyn Entropy>) -> Result<Journal, OpenError> {
+pub(crate) async fn open(disk: &FaultDisk, entropy: Arc<dyn Entropy>) -> Result<Journal, OpenError> {
     disk.open(Arc::new(FaultSync::at(0)), entropy).await
 }
 
 /// One record of every kind, each of its forms at least once.
-async fn specimen() -> FaultDisk {
+pub(crate) async fn specimen() -> FaultDisk {
     let entropy = counted();
     let disk = FaultDisk::new(&*entropy).unwrap();
     let journal = open(&disk, entropy as _).await.unwrap();
@@ -71,7 +71,7 @@ async fn specimen() -> FaultDisk {
 
 /// Everything that can be read, each under what is asked.
 #[derive(Debug, PartialEq)]
-struct Seen {
+pub(crate) struct Seen {
     runs: Result<Vec<RunHead>, Key>,
     entries: Vec<Result<Vec<Entry>, Key>>,
     headers: Result<usize, Key>,
@@ -83,7 +83,7 @@ struct Seen {
 /// An error, as far as this compares it: the key it names.
 type Key = String;
 
-async fn look(journal: &Journal) -> Seen {
+pub(crate) async fn look(journal: &Journal) -> Seen {
     fn named<T>(result: Result<T, ReadError>) -> Result<T, Key> {
         result.map_err(|error| match error {
             ReadError::Corrupt { key, .. } => key,
@@ -112,7 +112,7 @@ async fn look(journal: &Journal) -> Seen {
 
 impl Seen {
     /// The keys that errors name.
-    fn named(&self) -> Vec<&str> {
+    pub(crate) fn named(&self) -> Vec<&str> {
         let mut out = Vec::new();
         out.extend(self.runs.as_ref().err());
         out.extend(self.entries.iter().filter_map(|it| it.as_ref().err()));
@@ -260,7 +260,7 @@ fn show(image: &DiskImage) -> String {
     records.chain(blobs).collect()
 }
 
-fn parse(text: &str) -> DiskImage {
+pub(crate) fn parse(text: &str) -> DiskImage {
     let (mut records, mut blobs) = (BTreeMap::new(), BTreeMap::new());
     for line in text.lines() {
         let [kind, name, content] = line.split(' ').collect::<Vec<_>>()[..] else {

@@ -9,7 +9,7 @@ use std::task::Poll;
 use tempfile::TempDir;
 use wflo_backends::SystemEntropy;
 use wflo_journal::{
-    Append, CreateOutcome, CreateRun, Draft, FaultSync, MemoryStore, SledStore, Store, SyncHook,
+    Append, CreateOutcome, CreateRun, Draft, FaultSync, MemoryStore, Sizes, SledStore, Store, SyncHook,
 };
 use wflo_model::{RunId, StoreId, Timestamp};
 use wflo_ports::Entropy;
@@ -31,6 +31,13 @@ macro_rules! contract {
                 super::$name(Kind::Sled).await;
             })*
         }
+        mod small {
+            use super::Kind;
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                super::$name(Kind::Small).await;
+            })*
+        }
     };
 }
 pub(crate) use contract;
@@ -40,6 +47,16 @@ pub(crate) use contract;
 pub(crate) enum Kind {
     Memory,
     Sled,
+    /// As on disk, with parts so small that every few groups begin a segment and bring the index up to date. Where
+    /// syncs are counted or held back, they are as large as ever.
+    Small,
+}
+
+/// Sizes with which every few groups begin a segment and bring the index up to date.
+pub(crate) fn small() -> Sizes {
+    let mut sizes = Sizes::default();
+    (sizes.segment, sizes.checkpoint, sizes.at_the_end) = (1 << 10, 500, 1);
+    sizes
 }
 
 /// A store that can be closed and opened again.
@@ -47,18 +64,24 @@ pub(crate) struct Bench {
     dir: TempDir,
     memory: Option<Arc<MemoryStore>>,
     store: Option<Arc<dyn Store>>,
+    sizes: Sizes,
 }
 
 impl Bench {
     pub(crate) fn new(kind: Kind) -> Self {
-        Self::with_hook(kind, Arc::new(FaultSync::at(0)))
+        let sizes = if kind == Kind::Small { small() } else { Sizes::default() };
+        Self::of(kind, Arc::new(FaultSync::at(0)), sizes)
     }
 
     pub(crate) fn with_hook(kind: Kind, hook: Arc<dyn SyncHook>) -> Self {
+        Self::of(kind, hook, Sizes::default())
+    }
+
+    fn of(kind: Kind, hook: Arc<dyn SyncHook>, sizes: Sizes) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let mut bench = Self { dir, memory: None, store: None };
+        let mut bench = Self { dir, memory: None, store: None, sizes };
         match kind {
-            Kind::Sled => bench.store = Some(bench.open_sled(hook)),
+            Kind::Sled | Kind::Small => bench.store = Some(bench.open_sled(hook)),
             Kind::Memory => bench.hold(MemoryStore::with_hook(StoreId::from_bytes([7; 16]), hook).unwrap()),
         }
         bench
@@ -85,7 +108,7 @@ impl Bench {
     }
 
     fn open_sled(&self, hook: Arc<dyn SyncHook>) -> Arc<dyn Store> {
-        Arc::new(SledStore::open_with(&self.state(), &SystemEntropy, hook).unwrap())
+        Arc::new(SledStore::open_sized(&self.state(), &SystemEntropy, hook, self.sizes).unwrap())
     }
 
     pub(crate) fn state(&self) -> std::path::PathBuf {

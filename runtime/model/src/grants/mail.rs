@@ -35,8 +35,7 @@ impl MailPattern {
     /// Whether an address is one of them.
     #[must_use]
     pub fn matches(&self, address: &str) -> bool {
-        // What is written is an address too, and the narrowest pattern.
-        address.parse().is_ok_and(|address: Self| address.is_one() && self.covers(&address))
+        address.parse().is_ok_and(|address: MailAddress| address.is_in(self))
     }
 
     /// Whether every address of `narrower` is one of these: reflexive, transitive.
@@ -61,6 +60,55 @@ fn is_below(name: &str, domain: &str) -> bool {
     name.strip_suffix(domain).is_some_and(|rest| rest.len() > 1 && rest.ends_with('.'))
 }
 
+/// One mail address, as the envelope of a message has it: `pi@university.edu`.
+///
+/// In ASCII, and without anything that servers read differently: display names, comments, quotes, routes, addresses of
+/// machines in brackets. The domain is in lower case.
+///
+/// ```
+/// use wflo_model::MailAddress;
+/// let address: MailAddress = "pi@University.edu".parse().unwrap();
+/// assert_eq!(address.to_string(), "pi@university.edu");
+/// assert!("a@b.example, c@d.example".parse::<MailAddress>().is_err());
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MailAddress(MailPattern);
+
+impl MailAddress {
+    /// Whether the pattern allows it.
+    #[must_use]
+    pub fn is_in(&self, pattern: &MailPattern) -> bool {
+        pattern.covers(&self.0)
+    }
+}
+
+impl FromStr for MailAddress {
+    type Err = BadMailAddress;
+
+    fn from_str(text: &str) -> Result<Self, BadMailAddress> {
+        let bad = || BadMailAddress { text: text.chars().take(128).collect() };
+        // What is written is the narrowest pattern.
+        let pattern: MailPattern = text.parse().map_err(|_| bad())?;
+        if pattern.is_one() { Ok(Self(pattern)) } else { Err(bad()) }
+    }
+}
+
+impl fmt::Display for MailAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+as_text!(MailAddress);
+
+/// A text that is no mail address.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{}` is no mail address: write it such as `pi@university.edu`, without a name, quotes or comments", .text.escape_debug())]
+pub struct BadMailAddress {
+    /// The text, or its beginning.
+    pub text: String,
+}
+
 impl FromStr for MailPattern {
     type Err = BadMailPattern;
 
@@ -80,7 +128,12 @@ impl FromStr for MailPattern {
         let (local, domain) = text.split_once('@').ok_or_else(bad)?;
         let local = match local {
             "*" => None,
-            local if !local.is_empty() && local.len() <= 64 && local.chars().all(is_local) => {
+            local
+                if !local.is_empty()
+                    && local.len() <= 64
+                    && local.chars().all(is_local)
+                    && !local.split('.').any(str::is_empty) =>
+            {
                 Some(local.to_owned())
             }
             _ => return Err(bad()),
@@ -119,7 +172,7 @@ pub struct BadMailPattern {
 
 #[cfg(test)]
 mod tests {
-    use super::MailPattern;
+    use super::{MailAddress, MailPattern};
 
     #[test]
     fn an_address_is_in_or_out() {
@@ -137,8 +190,55 @@ mod tests {
         ] {
             assert!(!matches(pattern, address), "{pattern} {address}");
         }
-        for bad in ["", "a", "a@", "@b.c", "a@b", "a*@b.c", "a@*b.c", "a@b..c", "a@-b.c"] {
+        for bad in [
+            "", "a", "a@", "@b.c", "a@b", "a*@b.c", "a@*b.c", "a@b..c", "a@-b.c", ".a@b.c", "a.@b.c",
+            "a..a@b.c",
+        ] {
             assert!(bad.parse::<MailPattern>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn an_address_has_one_form() {
+        let local = |name: &str| format!("{name}@b.example");
+        for good in ["a@b.example", "a.b+c@b.example", "o'neil@b.example", "a@B.Example", "A_1@x-y.b.example"]
+        {
+            assert!(good.parse::<MailAddress>().is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            "a",
+            "*@b.example",
+            "a@*",
+            "a@*.b.example",
+            "Ann <a@b.example>",
+            "<a@b.example>",
+            "a@b.example (Ann)",
+            "a(comment)@b.example",
+            "\"a b\"@b.example",
+            "\"a@evil.example\"@b.example",
+            "a@b.example@evil.example",
+            "@evil.example:a@b.example",
+            "a%evil.example@b.example,c@d.example",
+            "a@b.example;c@d.example",
+            "a@b.example c@d.example",
+            " a@b.example",
+            "a@b.example\n",
+            "a@b.example\r\nBcc: c@d.example",
+            "a\0@b.example",
+            "a@[127.0.0.1]",
+            "a@localhost",
+            "\u{430}@b.example",
+            "a@b\u{2024}example",
+            "a@b.ex\u{e4}mple",
+            "a\u{ff20}b.example@c",
+            "a@b.example.",
+        ] {
+            assert!(bad.parse::<MailAddress>().is_err(), "{bad:?}");
+        }
+        assert!(local(&"x".repeat(64)).parse::<MailAddress>().is_ok());
+        assert!(local(&"x".repeat(65)).parse::<MailAddress>().is_err());
+        let said = "a@b\r\nBcc: c@d.example".parse::<MailAddress>().unwrap_err().to_string();
+        assert!(!said.contains('\n') && said.contains("\\r\\nBcc"), "{said}");
     }
 }

@@ -10,11 +10,13 @@ use crate::{ChannelName, DbAccess, HttpGrant, InterfaceName, Label, ModelName};
 
 mod files;
 mod mail;
+mod terraform;
 #[cfg(test)]
 mod tests;
 
 pub use files::{BadPath, FileGrant, GuestPath, HostPath};
-pub use mail::{BadMailPattern, MailPattern};
+pub use mail::{BadMailAddress, BadMailPattern, MailAddress, MailPattern};
+pub use terraform::{TerraformGrants, TerraformVerb};
 
 /// Everything one step may reach. Empty by default: nothing.
 ///
@@ -51,9 +53,9 @@ pub struct Grants {
     /// Knowledge bases, by the label the deployment binds.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub knowledge: BTreeSet<Label>,
-    /// Terraform folders, by the label the deployment binds.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub terraform: BTreeSet<Label>,
+    /// Terraform folders, by the label the deployment binds, and what may be done with each.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub terraform: TerraformGrants,
     /// Secrets, by the label the deployment binds: as placeholders, which the host fills in where they are bound to.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub secrets: BTreeSet<Label>,
@@ -77,7 +79,7 @@ impl Grants {
             && narrower.mail.iter().all(mail)
             && narrower.notify.is_subset(&self.notify)
             && narrower.knowledge.is_subset(&self.knowledge)
-            && narrower.terraform.is_subset(&self.terraform)
+            && terraform::covers(&self.terraform, &narrower.terraform)
             && narrower.secrets.is_subset(&self.secrets)
             && narrower
                 .db
@@ -98,7 +100,7 @@ impl Grants {
         self.notify.extend(other.notify.iter().cloned());
         self.mail.extend(other.mail.iter().cloned());
         self.knowledge.extend(other.knowledge.iter().cloned());
-        self.terraform.extend(other.terraform.iter().cloned());
+        terraform::widen(&mut self.terraform, &other.terraform);
         self.secrets.extend(other.secrets.iter().cloned());
         for (label, access) in &other.db {
             self.db.entry(label.clone()).or_default().widen(access);
@@ -132,7 +134,7 @@ pub enum Capability {
     Db,
     /// Language models: `wflo:llm`.
     Llm,
-    /// Outgoing HTTP: `wasi:http`.
+    /// Outgoing HTTP: `wasi:http`, `wflo:http`.
     Http,
     /// Folders of the host: `wasi:filesystem`, which is there without it too and then has no folder.
     Files,
@@ -196,8 +198,9 @@ impl fmt::Display for Capability {
 pub fn interface_capability(interface: &str) -> Result<Option<Capability>, BadGrant> {
     let package = interface.split(['/', '@']).next().unwrap_or_default();
     match package {
-        "wflo:step" | "wflo:approval" | "wasi:logging" | "wasi:cli" | "wasi:io" | "wasi:clocks"
-        | "wasi:random" | "wasi:filesystem" | "wasi:sockets" => Ok(None),
+        "wflo:artifact" if interface.starts_with("wflo:artifact/http") => Ok(Some(Capability::Http)),
+        "wflo:artifact" | "wflo:step" | "wflo:approval" | "wasi:logging" | "wasi:cli" | "wasi:io"
+        | "wasi:clocks" | "wasi:random" | "wasi:filesystem" | "wasi:sockets" => Ok(None),
         "wflo:db" => Ok(Some(Capability::Db)),
         "wflo:llm" => Ok(Some(Capability::Llm)),
         "wflo:secret" => Ok(Some(Capability::Secrets)),
@@ -205,7 +208,7 @@ pub fn interface_capability(interface: &str) -> Result<Option<Capability>, BadGr
         "wflo:infra" => Ok(Some(Capability::Terraform)),
         "wflo:notify" if interface.starts_with("wflo:notify/mail") => Ok(Some(Capability::Mail)),
         "wflo:notify" => Ok(Some(Capability::Notify)),
-        "wasi:http" => Ok(Some(Capability::Http)),
+        "wasi:http" | "wflo:http" => Ok(Some(Capability::Http)),
         _ => Err(BadGrant { interface: interface.to_owned() }),
     }
 }

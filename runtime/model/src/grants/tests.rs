@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use proptest::collection::{btree_set, vec};
+use proptest::collection::{btree_map, btree_set, vec};
+use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::json;
 
-use super::{FileGrant, Grants, HostPath, MailPattern};
+use super::{FileGrant, Grants, HostPath, MailPattern, TerraformVerb};
 use crate::{DbAccess, HttpGrant, HttpMethod, HttpUrl, TableAccess};
 
 const HTTP: &[&str] = &[
@@ -40,9 +41,25 @@ where
     btree_set(select(texts).prop_map(|text| text.parse().unwrap()), 0..3)
 }
 
+/// Conditions of row filters. Any of them may hold of a row, or not.
+const CONDITIONS: [&str; 3] = ["id = :inputs.id", "name <> 'x'", "sum IN (1, 2)"];
+
 fn table() -> impl Strategy<Value = TableAccess> {
     let columns = btree_set(select(vec!["id", "name", "sum"]).prop_map(str::to_owned), 1..3);
-    prop_oneof![Just(TableAccess::All), columns.prop_map(TableAccess::Columns)]
+    let filter = btree_set(select(&CONDITIONS[..]), 1..=3).prop_map(|all| {
+        let all: Vec<_> = all.into_iter().collect();
+        all.join(" AND ").parse().unwrap()
+    });
+    (option::of(columns), option::of(filter)).prop_map(|(columns, filter)| TableAccess::new(columns, filter))
+}
+
+/// Whether a row of which these conditions hold, by their number, is one that is granted.
+fn has_row(access: &TableAccess, holds: u8) -> bool {
+    let held = |condition: String| {
+        let number = CONDITIONS.iter().position(|it| *it == condition).unwrap();
+        holds & (1 << number) != 0
+    };
+    access.filter().is_none_or(|filter| filter.conditions().all(|it| held(it.to_string())))
 }
 
 fn access() -> impl Strategy<Value = DbAccess> {
@@ -68,7 +85,10 @@ fn grants() -> impl Strategy<Value = Grants> {
     let first = (db, some(&["gpt-4", "other"]), http, files, some(&["slack://a", "slack://b"]));
     let labels = &["one", "two", "three"];
     let own = vec(select(vec![json!({"ward": "3"}), json!({"ward": "4"}), json!(null)]), 0..3);
-    (first, some(MAIL), some(labels), some(labels), some(labels), own).prop_map(
+    let verbs = btree_set(select(TerraformVerb::ALL.map(|(_, verb)| verb).to_vec()), 0..3);
+    let terraform =
+        btree_map(select(vec!["one", "two"]).prop_map(|label| label.parse().unwrap()), verbs, 0..3);
+    (first, some(MAIL), some(labels), terraform, some(labels), own).prop_map(
         |((db, llm, http, files, notify), mail, knowledge, terraform, secrets, own)| Grants {
             interfaces: [("clinic:ehr/records".parse().unwrap(), own)].into(),
             db: db.into_iter().map(|(label, access)| (label.parse().unwrap(), access)).collect(),
@@ -92,6 +112,9 @@ fn allowed(grants: &Grants) -> Vec<bool> {
         let access = grants.db.get(db).unwrap_or(&none);
         for table in ["t", "u"] {
             all.push(access.may_write_rows(table));
+            for granted in [access.read.get(table), access.write.get(table)] {
+                all.extend((0..8).map(|holds| granted.is_some_and(|granted| has_row(granted, holds))));
+            }
             for column in ["id", "name", "sum", "other"] {
                 all.extend([access.may_read(table, column), access.may_write(table, column)]);
             }
@@ -113,7 +136,9 @@ fn allowed(grants: &Grants) -> Vec<bool> {
     all.extend(ADDRESSES.iter().map(|address| grants.mail.iter().any(|pattern| pattern.matches(address))));
     all.extend(["slack://a", "slack://b"].map(|channel| grants.notify.contains(channel)));
     for label in ["one", "two", "three"] {
-        all.extend([&grants.knowledge, &grants.terraform, &grants.secrets].map(|some| some.contains(label)));
+        all.extend([&grants.knowledge, &grants.secrets].map(|some| some.contains(label)));
+        let verbs = grants.terraform.get(label);
+        all.extend(TerraformVerb::ALL.map(|(_, verb)| verbs.is_some_and(|verbs| verbs.contains(&verb))));
     }
     all
 }

@@ -25,10 +25,21 @@ async fn ungranted_imports_name_the_grant_to_add() {
             "`wflo:db/sql@0.1.0` is imported but not granted; add \
              `grants.db.<label> = { read = [\"<table>\"] }`",
             "`wflo:secret/secrets@0.1.0` is imported but not granted; add `grants.secrets = [\"<label>\"]`",
+            "`wflo:notify/mail@0.1.0` is imported but not granted; add `grants.mail = [\"*@<domain>\"]`",
+            "`wflo:notify/channel@0.1.0` is imported but not granted; add `grants.notify = [\"<channel>\"]`",
+            "`wflo:knowledge/search@0.1.0` is imported but not granted; add `grants.knowledge = [\"<label>\"]`",
         ]
     );
-    assert_eq!(missing("greedy", &[Capability::Llm]).await.len(), 2);
-    assert!(missing("greedy", &[Capability::Llm, Capability::Db, Capability::Secrets]).await.is_empty());
+    assert_eq!(missing("greedy", &[Capability::Llm]).await.len(), 5);
+    let all = [
+        Capability::Llm,
+        Capability::Db,
+        Capability::Secrets,
+        Capability::Mail,
+        Capability::Notify,
+        Capability::Knowledge,
+    ];
+    assert!(missing("greedy", &all).await.is_empty());
     assert!(missing("odd", &[Capability::Db]).await.is_empty());
 }
 
@@ -76,11 +87,15 @@ async fn every_function_that_reaches_outside_goes_through_the_gate() {
         json!("approved"),
         json!("wflo-secret-1"),
     ];
-    let others = vec![task; 5];
+    let (others, last) = (vec![task.clone(); 5], task);
     let answers: VecDeque<_> = answers
         .into_iter()
         .chain(others)
-        .chain([json!(null)])
+        .chain([json!(null), json!({"id": "0f@wflo"}), json!({"id": "1f@wflo"})])
+        .chain([
+            json!([{"source": "returns.md#2", "title": "Returns", "text": "30 days", "score": 4.25}]),
+            last,
+        ])
         .map(|answer| Answer::Result(Ok(answer)))
         .collect();
     let gate = Recorder::answering(answers);
@@ -114,6 +129,15 @@ async fn every_function_that_reaches_outside_goes_through_the_gate() {
     assert_eq!(gate.calls[7].args, json!({"name": "amount", "value": 150}));
 
     assert_eq!(gate.calls[8].args, json!({"label": "stripe"}));
+    let to = ["a@b.example", "c@d.example"];
+    assert_eq!(
+        gate.calls[15].args,
+        json!({"to": to, "subject": "hello", "text": "you", "answers": "1@wflo"})
+    );
+    assert_eq!(gate.calls[16].args, json!({"address": "slack://ops", "title": "hello", "text": "all"}));
+    assert_eq!(gate.calls[17].args, json!({"knowledge": "help", "query": "returns?", "top": 3}));
+    let ask = json!({"model": "gpt-4", "question": "why?", "knowledge": "help", "top": 3});
+    assert_eq!(gate.calls[18].args, ask);
 
     for (said, expect) in said.iter().zip([
         "cost_usd: \"0.01\"",
@@ -131,6 +155,10 @@ async fn every_function_that_reaches_outside_goes_through_the_gate() {
         "estimated: true",
         "estimated: true",
         "Ok(())",
+        "Ok(\"0f@wflo\")",
+        "Ok(())",
+        "score: 4.25",
+        "estimated: true",
         "Invalid(\"`data` is not JSON",
         "UnknownModel(",
         "Invalid(\"the details are not JSON",

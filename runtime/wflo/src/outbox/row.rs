@@ -40,11 +40,11 @@ pub(crate) struct Waiting {
 pub struct OutboxLine {
     /// Names it: what the channel gets as its id.
     pub id: String,
-    /// The channel.
+    /// The channel, or `mail`.
     pub channel: String,
     /// The run.
     pub run: RunId,
-    /// What is told of the run: `asked`, `decided` or `happened`.
+    /// What is told of the run: `asked`, `decided`, `happened`, or what a step has `said`.
     pub about: String,
     /// The approval.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -78,6 +78,7 @@ impl Waiting {
         let (about, approval) = match self.notice.about {
             About::Asked { approval } => ("asked", Some(approval)),
             About::Decided { approval } => ("decided", Some(approval)),
+            About::Said { .. } => ("said", None),
             _ => ("happened", None),
         };
         OutboxLine {

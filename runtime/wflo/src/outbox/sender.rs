@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use wflo_journal::{AppendError, Journal, OutboxEntry, OutboxKey, Ticket};
-use wflo_ports::{Clock, Notification, Notifier, NotifyError};
+use wflo_ports::{Clock, NotifyError};
 
+use super::parcel::{Carried, Letter, Way};
 use super::row::Waiting;
 
 /// How long a channel may take for one notification.
@@ -31,33 +32,33 @@ impl Drop for Claim {
 /// Tells one thing after another on a channel.
 pub(crate) struct Sender {
     pub(crate) claim: Claim,
-    pub(crate) notifier: Result<Arc<dyn Notifier>, String>,
-    pub(crate) told: Vec<(OutboxKey, Waiting, Notification)>,
+    pub(crate) way: Result<Way, String>,
+    /// Each with what is handed over, or why that is kept back.
+    pub(crate) told: Vec<(OutboxKey, Waiting, Result<Letter, String>)>,
     pub(crate) journal: Journal,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
 impl Sender {
-    /// Tells, and notes what came of it. When the channel does not take one now, the others wait as well.
+    /// Tells, and notes what came of it. When the channel takes nothing now, the others wait as well.
     pub(crate) async fn send(self) {
-        let mut broken: Option<NotifyError> = None;
-        for (key, waiting, notification) in &self.told {
-            let result = match (&self.notifier, &broken) {
-                (_, Some(error)) => Err(error.clone()),
-                (Err(why), _) => Err(NotifyError::Refused { message: why.clone() }),
-                (Ok(notifier), _) => {
-                    let told = tokio::time::timeout(TELLING, notifier.tell(notification)).await;
-                    told.unwrap_or_else(|_| {
-                        Err(NotifyError::Later {
-                            message: format!("no answer within {TELLING:?}"),
-                            after: None,
-                        })
-                    })
+        let mut closed: Option<NotifyError> = None;
+        for (key, waiting, letter) in &self.told {
+            let result = match (&self.way, letter, &closed) {
+                (_, _, Some(error)) => Err(error.clone()),
+                (Err(why), _, _) | (_, Err(why), _) => Err(NotifyError::Refused { message: why.clone() }),
+                (Ok(way), Ok(letter), _) => {
+                    let carried = tokio::time::timeout(TELLING, way.carry(letter)).await;
+                    match carried.unwrap_or_else(|_| Carried::Closed(silence())) {
+                        Carried::Taken => Ok(()),
+                        Carried::Not(error) => Err(error),
+                        Carried::Closed(error) => {
+                            closed = Some(error.clone());
+                            Err(error)
+                        }
+                    }
                 }
             };
-            if let Err(error @ NotifyError::Later { .. }) = &result {
-                broken = Some(error.clone());
-            }
             self.note(key, waiting, result).await;
         }
         // Not sooner: whoever has the channel next finds what is left.
@@ -85,4 +86,8 @@ impl Sender {
             Err(error) => tracing::error!(%error, "what was told cannot be noted; it will be told again"),
         }
     }
+}
+
+fn silence() -> NotifyError {
+    NotifyError::Later { message: format!("no answer within {TELLING:?}"), after: None }
 }

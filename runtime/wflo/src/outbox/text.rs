@@ -2,23 +2,22 @@
 
 use std::collections::BTreeSet;
 
+use serde::Deserialize as _;
 use serde_json::{Value, json};
-use wflo_engine::{About, Approval, ApprovalState, Event, Recorded};
+use wflo_engine::{About, Approval, ApprovalState, Event, Recorded, Returned};
+use wflo_host_api::QueuedAnswer;
 use wflo_journal::{OutboxKey, ReadError};
 use wflo_manifest::Plan;
 use wflo_model::{ApprovalId, Label, StepName};
 use wflo_ports::{Notification, NotificationKind};
 
+use super::parcel::{Parcel, Told};
 use super::row::{Waiting, hex};
+use crate::message::{MailCall, SayCall};
+use crate::operation::Operation;
 use crate::run_log::recorded;
 use crate::runtime::Host;
 use crate::{Runtime, RuntimeError};
-
-/// What is told, and the labels of the data in it.
-pub(crate) struct Told {
-    pub(crate) notification: Notification,
-    pub(crate) labels: BTreeSet<Label>,
-}
 
 impl Runtime {
     /// What there is to be told; nothing where it needs no telling any more.
@@ -93,17 +92,65 @@ impl Runtime {
                 of = event.place.unit_id().map(|unit| unit.step);
                 notification.details = Some(happened(&event));
             }
+            (About::Said { seq }, _) => {
+                let mut reader = self.journal().reader(run, seq).await?;
+                let Some(entry) = reader.next().await? else { return Ok(None) };
+                let event = recorded(&entry).map_err(crate::LogFailed::from)?;
+                of = event.place.unit_id().map(|unit| unit.step);
+                let parcel = match said(&event) {
+                    Ok(Said::On(SayCall { title, text, .. })) => {
+                        notification.kind = NotificationKind::Said;
+                        notification.about = format!("{run}/{seq}");
+                        notification.step = event.place.unit_id().map(|unit| unit.to_string());
+                        notification.title = title;
+                        notification.details = Some(Value::String(text));
+                        None
+                    }
+                    Ok(Said::Mail(mail, id)) => Some(Parcel::Mail(mail, id)),
+                    Err(why) => Some(Parcel::Unreadable(format!("event {seq} cannot be read: {why}"))),
+                };
+                if let Some(parcel) = parcel {
+                    return Ok(Some(Told { parcel, labels: labels(&plan, of.as_ref()) }));
+                }
+            }
             // It is decided by now, and nobody is asked any more.
             _ => return Ok(None),
         }
         let (workflow, step) = (notification.workflow.as_deref(), notification.step.as_deref());
-        notification.title = notification.kind.title(workflow, step);
-        Ok(Some(Told { notification, labels: labels(&plan, of.as_ref()) }))
+        if notification.kind != NotificationKind::Said {
+            notification.title = notification.kind.title(workflow, step);
+        }
+        let parcel = Parcel::Notification(Box::new(notification));
+        Ok(Some(Told { parcel, labels: labels(&plan, of.as_ref()) }))
+    }
+}
+
+/// What a step has to say.
+enum Said {
+    Mail(MailCall, String),
+    On(SayCall),
+}
+
+/// Reads the result of a call that has queued a message.
+fn said(event: &Recorded) -> Result<Said, String> {
+    let Event::Returned(Returned { call: Some(call), performed, result: Ok(value), .. }) = &event.event
+    else {
+        return Err("it queues nothing".to_owned());
+    };
+    let queued = QueuedAnswer::deserialize(value).map_err(|error| error.to_string())?;
+    match Operation::parse(performed.as_ref().unwrap_or(call)) {
+        Ok(Operation::Mail(mail)) => Ok(Said::Mail(mail, queued.id)),
+        Ok(Operation::Say(say)) => Ok(Said::On(say)),
+        Ok(_) => Err(format!("`{call}` sends nothing")),
+        Err(error) => Err(error.to_string()),
     }
 }
 
 /// The labels of what is told of a step; of what is told of a run, those of all its steps.
 fn labels(plan: &Plan, step: Option<&StepName>) -> BTreeSet<Label> {
+    // A compensator handles what the step handled that it undoes.
+    let undone = step.and_then(StepName::compensates).map(|(step, _)| step);
+    let step = undone.as_ref().or(step);
     let steps = plan.steps.iter().filter(|of| step.is_none_or(|step| of.name == *step));
     steps.flat_map(|of| of.labels.iter().cloned()).collect()
 }

@@ -1,9 +1,11 @@
-//! The verbs of `wflo:llm/tasks`: code of the host above the gate.
+//! The verbs of `wflo:llm/tasks`, and others that are made of several calls: code of the host above the gate.
 //!
-//! Each request to a provider is a call of its own through [`Caller::make`], with its own hold, intent,
+//! Each request to a provider, and each search, is a call of its own through [`Caller::make`], with its own hold, intent,
 //! result and call key; what is here only builds requests and checks answers, the same way each time, so that
 //! replay needs nothing but the recorded calls.
 
+mod answer;
+mod apply;
 mod batch;
 mod once;
 mod question;
@@ -19,6 +21,8 @@ use serde_json::Value;
 use wflo_host_api::Stop;
 use wflo_model::{Call, CallError, CallResult, Digest};
 
+use answer::Answer;
+use apply::Apply;
 use question::{Question, Total};
 use synthesize::Synthesize;
 use transform::Transform;
@@ -32,6 +36,7 @@ pub(crate) trait Caller: Send {
 }
 
 const ANALYZE: &str = include_str!("../prompts/analyze.v1.md");
+const ANSWER: &str = include_str!("../prompts/answer.v1.md");
 const CLASSIFY: &str = include_str!("../prompts/classify.v1.md");
 const CONDENSE: &str = include_str!("../prompts/condense.v1.md");
 const GENERATE_CODE: &str = include_str!("../prompts/generate-code.v1.md");
@@ -50,6 +55,7 @@ const VALIDATE: &str = include_str!("../prompts/validate.v1.md");
 pub fn prompt_versions() -> BTreeMap<String, Digest> {
     [
         ("analyze.v1", ANALYZE),
+        ("answer.v1", ANSWER),
         ("classify.v1", CLASSIFY),
         ("condense.v1", CONDENSE),
         ("generate-code.v1", GENERATE_CODE),
@@ -67,22 +73,30 @@ pub fn prompt_versions() -> BTreeMap<String, Digest> {
 pub(crate) enum Task {
     /// One question, and what is made of its answer.
     Once(Question, fn(Value) -> Value),
+    /// A search, and one question about what it finds.
+    Answer(Answer),
     /// One question for each batch of rows.
     Transform(Transform),
     /// One question for each batch of the data.
     Validate(Validate),
     /// One question, and before it as many as condense what is too much for one.
     Synthesize(Synthesize),
+    /// A plan of infrastructure: what there is, and then the change.
+    Apply(Apply),
 }
 
 impl Task {
     /// Reads a call of a task; none for a call of anything else.
     pub(crate) fn of(call: &Call) -> Option<Result<Self, CallError>> {
+        if call.interface == "wflo:infra/terraform" && call.function == "apply" {
+            return Some(arguments(call).map(Self::Apply));
+        }
         if call.interface != "wflo:llm/tasks" {
             return None;
         }
         Some(match call.function.as_str() {
             "analyze" => once::analyze(call),
+            "answer" => Answer::of(call).map(Self::Answer),
             "classify" => once::classify(call),
             "generate-code" => once::generate_code(call),
             "moderate" => once::moderate(call),
@@ -97,7 +111,9 @@ impl Task {
     pub(crate) async fn perform(self, caller: &mut dyn Caller) -> Result<CallResult, Stop> {
         let mut total = Total::default();
         let value = match self {
+            Self::Apply(apply) => return apply.perform(caller).await,
             Self::Once(question, read) => question.ask(caller, &mut total).await?.map(read),
+            Self::Answer(answer) => answer.perform(caller, &mut total).await?,
             Self::Transform(transform) => transform.perform(caller, &mut total).await?,
             Self::Validate(validate) => validate.perform(caller, &mut total).await?,
             Self::Synthesize(synthesize) => synthesize.perform(caller, &mut total).await?,

@@ -13,6 +13,8 @@ const REPAIR: &str = super::REPAIR;
 pub(crate) struct Question {
     pub(super) request: ChatRequest,
     schema: Value,
+    /// Says what is wrong with an answer that satisfies the schema.
+    check: fn(&Value) -> Vec<String>,
 }
 
 impl Question {
@@ -27,7 +29,12 @@ impl Question {
             temperature: Some(0.0),
             seed: None,
         };
-        Self { request, schema }
+        Self { request, schema, check: |_| Vec::new() }
+    }
+
+    /// Holds the answer to more than its schema: `check` says what is wrong with it.
+    pub(super) fn held_to(self, check: fn(&Value) -> Vec<String>) -> Self {
+        Self { check, ..self }
     }
 
     /// Asks, checks, and asks once more with what is wrong.
@@ -53,8 +60,11 @@ impl Question {
             let text = answer["text"].as_str().unwrap_or_default();
             let wrong = match parse(text) {
                 Ok(value) => {
-                    let errors: Vec<String> =
+                    let mut errors: Vec<String> =
                         validator.iter_errors(&value).take(8).map(|error| at(&error)).collect();
+                    if errors.is_empty() {
+                        errors = (self.check)(&value);
+                    }
                     if errors.is_empty() {
                         return Ok(Ok(value));
                     }

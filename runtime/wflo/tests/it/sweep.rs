@@ -37,6 +37,8 @@ pub(crate) fn plan(steps: Vec<PlanStep>, budget: Option<&str>) -> Plan {
         budget: budget.map(|usd| usd.parse().unwrap()),
         on_exceeded: OnExceeded::Park,
         budget_approvers: Vec::new(),
+        rollback_reserve: None,
+        rollback_approvers: Vec::new(),
         budget_alerts: Vec::new(),
         budget_notify: Vec::new(),
         on_failure: OnFailure::Keep,

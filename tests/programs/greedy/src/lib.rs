@@ -1,4 +1,4 @@
-//! Imports models, databases, approvals and secrets, calls every function of theirs that reaches outside, and calls its host while it describes itself.
+//! Imports models, databases, approvals, secrets, messages and knowledge, calls every function of theirs that reaches outside, and calls its host while it describes itself.
 
 wit_bindgen::generate!({
     inline: r#"
@@ -11,10 +11,13 @@ wit_bindgen::generate!({
             import wflo:approval/gate@0.1.0;
             import wflo:approval/policy@0.1.0;
             import wflo:secret/secrets@0.1.0;
+            import wflo:notify/mail@0.1.0;
+            import wflo:notify/channel@0.1.0;
+            import wflo:knowledge/search@0.1.0;
             export wflo:step/handler@0.1.0;
         }
     "#,
-    path: ["../../../wit/deps/logging", "../../../wit/step", "../../../wit/llm", "../../../wit/db", "../../../wit/approval", "../../../wit/secret"],
+    path: ["../../../wit/deps/logging", "../../../wit/step", "../../../wit/llm", "../../../wit/db", "../../../wit/approval", "../../../wit/secret", "../../../wit/notify", "../../../wit/knowledge"],
     world: "test:greedy/greedy",
     generate_all,
 });
@@ -22,7 +25,9 @@ wit_bindgen::generate!({
 use exports::wflo::step::handler::{Failure, Guest, StepInfo, Undo};
 use wflo::approval::{gate, policy};
 use wflo::db::sql::{self, Value};
+use wflo::knowledge::search;
 use wflo::llm::{chat, tasks};
+use wflo::notify::{channel, mail};
 use wflo::secret::secrets;
 use wflo::step::context;
 
@@ -62,6 +67,10 @@ impl Guest for Greedy {
             format!("{:?}", tasks::moderate("gpt-4", "text", &["be kind".into()])),
             format!("{:?}", tasks::synthesize("gpt-4", "[1]", "sum up", "{}")),
             format!("{:?}", context::report_cost("cloud", "0.10", "a machine for an hour")),
+            format!("{:?}", mail::send(&letter())),
+            format!("{:?}", channel::send("slack://ops", &saying())),
+            format!("{:?}", search::search("help", "returns?", 3)),
+            format!("{:?}", tasks::answer("gpt-4", "why?", "help", 3)),
             // These never reach the gate.
             format!("{:?}", tasks::analyze("gpt-4", "not json", "look", "{}")),
             format!("{:?}", tasks::classify("no such name", "text", &["a".into()])),
@@ -76,6 +85,19 @@ impl Guest for Greedy {
     fn compensate(_: Undo) -> Result<(), Failure> {
         Ok(())
     }
+}
+
+fn letter() -> mail::Message {
+    mail::Message {
+        to: vec!["a@b.example".into(), "c@d.example".into()],
+        subject: "hello".into(),
+        text: "you".into(),
+        answers: Some("1@wflo".into()),
+    }
+}
+
+fn saying() -> channel::Message {
+    channel::Message { title: "hello".into(), text: "all".into() }
 }
 
 fn ask(details: &str) -> gate::Ask {

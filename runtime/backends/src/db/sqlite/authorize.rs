@@ -7,8 +7,10 @@ use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use wflo_model::{DbAccess, TableAccess};
 use wflo_ports::DbError;
 
+use super::fence::Fence;
 use super::functions::{is_pure, is_random};
 use super::schema::Schema;
+use super::stage::Touched;
 use super::text::{has_odd_signs, has_word, may_name, may_replace_rows};
 
 /// The table of markers. The host's, whatever a grant says.
@@ -35,8 +37,12 @@ pub(super) struct Rules {
     modules: Arc<[String]>,
     /// Begins the names of the triggers and tables that keep what a transaction changes; nobody outside knows it.
     capture: Option<String>,
+    /// What stands for tables of which some rows are granted.
+    fence: Option<Fence>,
     /// The tables and views that the statement writes, triggers and foreign keys included, by lower-case name.
     written: BTreeSet<String>,
+    /// What it does to the one that stands for a table.
+    touched: Touched,
     denial: Option<String>,
 }
 
@@ -56,7 +62,9 @@ impl Rules {
             schema,
             modules,
             capture: None,
+            fence: None,
             written: BTreeSet::new(),
+            touched: Touched::default(),
             denial: None,
         }
     }
@@ -64,6 +72,12 @@ impl Rules {
     /// Lets the triggers of a capture, which fire with the statement, do their work.
     pub(super) fn capturing(mut self, prefix: Option<&str>) -> Self {
         self.capture = prefix.map(str::to_owned);
+        self
+    }
+
+    /// Has tables met as what stands for them.
+    pub(super) fn behind(mut self, fence: Option<&Fence>) -> Self {
+        self.fence = fence.cloned();
         self
     }
 
@@ -78,6 +92,9 @@ impl Rules {
             return Err(DbError::Invalid(
                 "the statement holds a NUL or a byte order mark; pass such text as a parameter".into(),
             ));
+        }
+        if self.fence.as_ref().is_some_and(|fence| fence.is_named_in(&self.sql)) {
+            return Err(DbError::Denied("the statement names what is the host's".into()));
         }
         if !has_word(&self.sql, "using") && !has_word(&self.sql, "natural") {
             return Ok(());
@@ -105,12 +122,7 @@ impl Rules {
         }
         match self.judge(asked) {
             Ok(()) => {
-                if let AuthAction::Insert { table_name }
-                | AuthAction::Update { table_name, .. }
-                | AuthAction::Delete { table_name } = asked.action
-                {
-                    self.written.insert(table_name.to_ascii_lowercase());
-                }
+                self.note(asked);
                 Authorization::Allow
             }
             Err(denial) => {
@@ -118,6 +130,28 @@ impl Rules {
                 self.denial.get_or_insert(denial);
                 Authorization::Deny
             }
+        }
+    }
+
+    /// Keeps what is written.
+    fn note(&mut self, asked: &AuthContext<'_>) {
+        let (AuthAction::Insert { table_name }
+        | AuthAction::Update { table_name, .. }
+        | AuthAction::Delete { table_name }) = asked.action
+        else {
+            return;
+        };
+        self.written.insert(table_name.to_ascii_lowercase());
+        if asked.database_name != Some("temp") {
+            return;
+        }
+        match asked.action {
+            AuthAction::Insert { .. } => self.touched.inserts = true,
+            AuthAction::Delete { .. } => self.touched.deletes = true,
+            AuthAction::Update { column_name, .. } => {
+                self.touched.updates.insert(column_name.to_ascii_lowercase());
+            }
+            _ => {}
         }
     }
 
@@ -141,8 +175,13 @@ impl Rules {
     }
 
     fn judge(&self, asked: &AuthContext<'_>) -> Result<(), String> {
-        if !matches!(asked.database_name, None | Some("main")) {
-            return Err("temporary and attached databases are never open to a step".into());
+        if self.fence.as_ref().is_some_and(|fence| fence.is_own(asked)) {
+            return Ok(());
+        }
+        match (asked.database_name, &self.fence) {
+            (None | Some("main"), _) => {}
+            (Some("temp"), Some(fence)) if fence.stands_for(&asked.action) => {}
+            _ => return Err("temporary and attached databases are never open to a step".into()),
         }
         let of_trigger = asked.accessor.is_some_and(|name| self.is_trigger(name));
         match asked.action {
@@ -150,12 +189,23 @@ impl Rules {
             AuthAction::Function { function_name } => self.function(function_name),
             AuthAction::Read { table_name, column_name } => {
                 self.reserved(table_name)?;
-                if of_trigger { Ok(()) } else { self.read(table_name, column_name) }
+                if of_trigger {
+                    return Ok(());
+                }
+                self.fenced(asked, table_name)?;
+                self.read(table_name, column_name)
             }
-            AuthAction::Insert { table_name } => self.write_rows(table_name, "insert into", of_trigger),
-            AuthAction::Delete { table_name } => self.write_rows(table_name, "delete from", of_trigger),
+            AuthAction::Insert { table_name } => {
+                self.unguarded(asked, table_name, of_trigger)?;
+                self.write_rows(table_name, "insert into", of_trigger)
+            }
+            AuthAction::Delete { table_name } => {
+                self.unguarded(asked, table_name, of_trigger)?;
+                self.write_rows(table_name, "delete from", of_trigger)
+            }
             AuthAction::Update { table_name, column_name } => {
                 self.writes("update", table_name)?;
+                self.unguarded(asked, table_name, of_trigger)?;
                 if of_trigger { Ok(()) } else { self.update(table_name, column_name) }
             }
             ref other => Err(format!("{} is never open to a step", name_of(other))),
@@ -190,6 +240,32 @@ impl Rules {
             return Err(format!("table `{table}` is never open to a step"));
         }
         Ok(())
+    }
+
+    /// A table of which only some rows may be read is not read itself.
+    fn fenced(&self, asked: &AuthContext<'_>, table: &str) -> Result<(), String> {
+        let name = table.to_ascii_lowercase();
+        let hides = |fence: &Fence| fence.hides(&name);
+        if asked.database_name != Some("main") || !self.fence.as_ref().is_some_and(hides) {
+            return Ok(());
+        }
+        Err(format!(
+            "the step may read only some rows of table `{table}`: it finds them under that name alone, not as \
+             `main.{name}`, through a view, or by a foreign key of another table"
+        ))
+    }
+
+    /// A table of which only some rows may be touched is not written itself.
+    fn unguarded(&self, asked: &AuthContext<'_>, table: &str, of_trigger: bool) -> Result<(), String> {
+        let name = table.to_ascii_lowercase();
+        let guards = |fence: &Fence| fence.guards(&name);
+        if of_trigger || asked.database_name == Some("temp") || !self.fence.as_ref().is_some_and(guards) {
+            return Ok(());
+        }
+        Err(format!(
+            "the step may touch only some rows of table `{table}`: it writes them under that name alone, not as \
+             `main.{name}` or by a foreign key of another table"
+        ))
     }
 
     fn read(&self, table: &str, column: &str) -> Result<(), String> {
@@ -245,7 +321,12 @@ impl Rules {
                 ),
             });
         }
-        let by_column = matches!(self.access.write.get(&name), Some(TableAccess::Columns(_)));
+        if self.fence.as_ref().is_some_and(|fence| fence.is_key(&name, column)) {
+            return Err(format!(
+                "column `{column}` is the key of table `{table}`, and stays as it is where only some rows may be touched"
+            ));
+        }
+        let by_column = self.access.write.get(&name).is_some_and(|granted| granted.columns().is_some());
         if by_column && may_replace_rows(&self.sql) {
             return Err(format!(
                 "`OR REPLACE` can remove rows of table `{table}`, whose grant names columns, which allows \
@@ -331,6 +412,11 @@ impl Enforced<'_> {
     /// The tables and views that the statement writes, as far as it has been compiled.
     pub(super) fn written(&self) -> BTreeSet<String> {
         self.0.lock().as_ref().map(|rules| rules.written.clone()).unwrap_or_default()
+    }
+
+    /// What the statement does to what stands for a table.
+    pub(super) fn touched(&self) -> Touched {
+        self.0.lock().as_ref().map(|rules| rules.touched.clone()).unwrap_or_default()
     }
 
     /// What was denied first.

@@ -20,17 +20,19 @@
 //! - Keys are compared by their exact bytes and types, whatever the column's collation says: where `'a'` becomes `'A'`
 //!   one row is gone and another is there.
 
+mod inserted;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use rusqlite::Connection;
 use wflo_model::SqlValue;
-use wflo_ports::{ChangeLimits, ChangeSet, DbError, Entropy, RowChange, TableChange};
+use wflo_ports::{ChangeLimits, ChangeSet, DbError, RowChange, TableChange};
 
 use super::error::translate;
-use super::table::{Found, Table, find, quoted};
+use super::names::{quoted, unguessable};
+use super::table::{Found, Table, find};
 use super::value::{from_sqlite, size};
-use crate::SystemEntropy;
 use crate::db::order::by_value;
 
 /// What a transaction keeps of its changes.
@@ -48,6 +50,8 @@ struct Captured {
     table: Table,
     /// The temporary table of first images, and what its triggers begin with.
     images: String,
+    /// Whether rows were inserted in bulk: then inserted rows are not among the changes, but are told one after another.
+    bulk: bool,
 }
 
 /// Why a write cannot be kept, in words for whoever wrote the workflow.
@@ -64,13 +68,7 @@ impl Capture {
     /// # Errors
     /// When the system has no randomness to give.
     pub(super) fn new() -> Result<Self, DbError> {
-        let mut bytes = [0; 16];
-        SystemEntropy.fill(&mut bytes).map_err(|error| DbError::Other(error.to_string()))?;
-        let hex = bytes.iter().fold(String::new(), |mut hex, byte| {
-            write!(hex, "{byte:02x}").expect("text takes whatever is written to it");
-            hex
-        });
-        Ok(Self { prefix: format!("wflo_{hex}"), tables: BTreeMap::new() })
+        Ok(Self { prefix: unguessable()?, tables: BTreeMap::new() })
     }
 
     /// What everything of it is named with.
@@ -103,7 +101,7 @@ impl Capture {
                 self.tables.retain(|_, captured| is_there(sqlite, &captured.images));
                 return Err(translate(error));
             }
-            self.tables.insert(name, Captured { table, images });
+            self.tables.insert(name, Captured { table, images, bulk: false });
         }
         sqlite.execute_batch("RELEASE wflo_capture").map_err(translate)
     }
@@ -115,8 +113,9 @@ impl Capture {
     pub(super) fn changes(&self, sqlite: &Connection, limits: ChangeLimits) -> Result<ChangeSet, DbError> {
         let mut left = Left(limits, limits);
         let mut tables = Vec::new();
-        for Captured { table, images } in self.tables.values() {
-            let mut rows = changed_rows(sqlite, table, images, &mut left)?;
+        for captured in self.tables.values() {
+            let mut rows = changed_rows(sqlite, captured, &mut left)?;
+            let table = &captured.table;
             rows.sort_by(|a, b| by_value(a.key(), b.key()));
             if !rows.is_empty() {
                 let key_columns = table.key.iter().map(|&at| table.columns[at].clone()).collect();
@@ -250,13 +249,8 @@ impl Left {
     }
 }
 
-/// The rows of one table that are not as they were.
-fn changed_rows(
-    sqlite: &Connection,
-    table: &Table,
-    images: &str,
-    left: &mut Left,
-) -> Result<Vec<RowChange>, DbError> {
+/// A condition that row `o` of a table is the one whose image is `i`.
+fn same_row(table: &Table) -> String {
     let same: Vec<_> = (0..)
         .zip(&table.key)
         .map(|(n, &at)| {
@@ -265,13 +259,25 @@ fn changed_rows(
             format!("o.{column} = i.k{n} AND o.{column} IS i.k{n} COLLATE BINARY AND typeof(o.{column}) = typeof(i.k{n})")
         })
         .collect();
+    same.join(" AND ")
+}
+
+/// The rows of one table that are not as they were.
+fn changed_rows(
+    sqlite: &Connection,
+    captured: &Captured,
+    left: &mut Left,
+) -> Result<Vec<RowChange>, DbError> {
+    let Captured { table, images, bulk } = captured;
+    // What was inserted in bulk is told elsewhere.
+    let which = if *bulk { " WHERE i.existed" } else { "" };
     let now: Vec<_> = table.columns.iter().map(|column| format!("o.{}", quoted(column))).collect();
     let sql = format!(
-        "SELECT i.*, o.{} IS NOT NULL, {} FROM temp.\"{images}\" AS i LEFT JOIN main.{} AS o ON {}",
+        "SELECT i.*, o.{} IS NOT NULL, {} FROM temp.\"{images}\" AS i LEFT JOIN main.{} AS o ON {}{which}",
         quoted(&table.columns[table.key[0]]),
         now.join(", "),
         quoted(&table.name),
-        same.join(" AND ")
+        same_row(table)
     );
     let mut statement = sqlite.prepare(&sql).map_err(translate)?;
     let mut rows = statement.query([]).map_err(translate)?;

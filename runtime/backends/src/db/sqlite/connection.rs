@@ -15,7 +15,11 @@ use wflo_ports::{DbError, Executed, QueryLimits, Statement};
 use super::authorize::{Authorizer, Enforced, Purpose, Rules};
 use super::capture::Capture;
 use super::error::{parameter_count, translate};
+use super::fence::Fence;
+use super::filter::{Filters, Raised, Staging};
 use super::schema::Schema;
+use super::stage::{Stage, Touched};
+use super::text::may_replace_rows;
 use super::value::{from_sqlite, size, to_sqlite};
 
 /// Instructions of SQLite's machine between two looks at the clock: some tens of microseconds.
@@ -88,6 +92,8 @@ pub(super) struct Connection {
     watch: Arc<Watch>,
     modules: Arc<[String]>,
     schema: Option<Arc<Schema>>,
+    /// Whether nothing can be written, temporary things included: row filters need some for a moment.
+    is_query_only: bool,
     /// Keeps what the open transaction changes, if it is to be kept.
     capture: Option<Capture>,
 }
@@ -112,6 +118,7 @@ impl Connection {
             watch: Arc::default(),
             modules: Arc::default(),
             schema: None,
+            is_query_only: mode == Mode::Read,
             capture: None,
         };
         connection.harden(mode, busy_timeout, max_value_bytes).map_err(translate)?;
@@ -189,7 +196,8 @@ impl Connection {
         limits: QueryLimits,
         cancel: &Cancel,
     ) -> Result<SqlRows, DbError> {
-        self.as_guest(statement, access, purpose, limits.time, cancel, |prepared, _| {
+        let run = Allowance { access, purpose, time: limits.time, cancel };
+        self.as_guest(statement, run, |prepared, _| {
             if !prepared.readonly() {
                 return Err(DbError::Denied("a query only reads; use `execute`".into()));
             }
@@ -207,6 +215,11 @@ impl Connection {
         self.capture.as_ref()
     }
 
+    /// The same, to be told more.
+    pub(super) fn capture_mut(&mut self) -> Option<&mut Capture> {
+        self.capture.as_mut()
+    }
+
     /// Makes ready to keep what a guest's write will change: it is compiled once to see where it writes.
     ///
     /// To be called before anything is done that a failure of the write would undo.
@@ -220,11 +233,11 @@ impl Connection {
         if self.capture.is_none() {
             return Ok(());
         }
-        let mut written = BTreeSet::new();
-        self.as_guest(statement, access, Purpose::Execute, time, cancel, |_, enforced| {
-            written = enforced.written();
-            Ok(())
-        })?;
+        let watch = Allowance { access, purpose: Purpose::Execute, time, cancel };
+        let written = match self.target(statement, watch)? {
+            Some((filters, table)) => self.written_through(&filters, &table, statement, watch)?,
+            None => self.as_guest(statement, watch, |_, enforced| Ok(enforced.written()))?,
+        };
         match &mut self.capture {
             Some(capture) => capture.add(&self.sqlite, &written),
             None => Ok(()),
@@ -239,39 +252,143 @@ impl Connection {
         time: Duration,
         cancel: &Cancel,
     ) -> Result<Executed, DbError> {
-        self.as_guest(statement, access, Purpose::Execute, time, cancel, |prepared, _| {
-            if prepared.readonly() {
-                return Err(DbError::Invalid("the statement changes nothing; use `query`".into()));
+        let run = Allowance { access, purpose: Purpose::Execute, time, cancel };
+        match self.target(statement, run)? {
+            Some((filters, table)) => self.execute_through(&filters, &table, statement, run),
+            None => {
+                self.as_guest(statement, run, |prepared, _| step(prepared))?;
+                Ok(Executed { changed: self.sqlite.changes() })
             }
-            // Rows of a RETURNING clause are stepped over, since the write is done only at the end.
-            let mut rows = prepared.raw_query();
-            while rows.next().map_err(translate)?.is_some() {}
-            Ok(())
-        })?;
-        Ok(Executed { changed: self.sqlite.changes() })
+        }
     }
 
-    fn as_guest<T>(
+    /// The table that a statement writes, if it is one of which only some rows may be touched.
+    fn target(
         &mut self,
         statement: &Statement,
-        access: &DbAccess,
-        purpose: Purpose,
-        time: Duration,
-        cancel: &Cancel,
-        run: impl FnOnce(&mut Prepared<'_>, &Enforced<'_>) -> Result<T, DbError>,
+        run: Allowance<'_>,
+    ) -> Result<Option<(Filters, String)>, DbError> {
+        let Some(filters) = Filters::of(run.access, &statement.sql)?.filter(Filters::may_write) else {
+            return Ok(None);
+        };
+        let raised = self.raise(&filters, Staging::All)?;
+        let compiled = self.enforced(statement, run, Some(&raised.fence), |_, enforced| {
+            Ok((enforced.touched(), enforced.written()))
+        });
+        raised.lower(&self.sqlite)?;
+        let (touched, written) = compiled?;
+        let table = written.into_iter().next().filter(|_| touched != Touched::default());
+        Ok(table.map(|table| (filters, table)))
+    }
+
+    /// Runs a guest's write on the stage of a table, and carries over what it did: see `stage.rs`.
+    fn execute_through(
+        &mut self,
+        filters: &Filters,
+        table: &str,
+        statement: &Statement,
+        run: Allowance<'_>,
+    ) -> Result<Executed, DbError> {
+        let raised = self.raise(filters, Staging::One { table, filled: true })?;
+        let stage = raised.stage.as_ref().expect("it was raised as a stage");
+        let mut done = self.enforced(statement, run, Some(&raised.fence), |prepared, enforced| {
+            step(prepared)?;
+            Ok(enforced.touched())
+        });
+        let changed = self.sqlite.changes();
+        if let Ok(touched) = &done {
+            let carried = stage.check(&self.sqlite).and_then(|()| {
+                let fence = raised.fence.clone().applying(table);
+                let mut all = carried_over(stage, touched, statement).into_iter();
+                all.try_for_each(|sql| self.enforced(&sql, run, Some(&fence), |prepared, _| step(prepared)))
+            });
+            done = carried.and(done);
+        }
+        // The transaction may be gone, and all of it with it.
+        raised.lower(&self.sqlite)?;
+        done.map(|_| Executed { changed })
+    }
+
+    /// The tables that such a write would write.
+    fn written_through(
+        &mut self,
+        filters: &Filters,
+        table: &str,
+        statement: &Statement,
+        run: Allowance<'_>,
+    ) -> Result<BTreeSet<String>, DbError> {
+        let raised = self.raise(filters, Staging::One { table, filled: false })?;
+        let stage = raised.stage.as_ref().expect("it was raised as a stage");
+        let compiled =
+            self.enforced(statement, run, Some(&raised.fence), |_, enforced| Ok(enforced.touched()));
+        let written = compiled.and_then(|touched| {
+            let fence = raised.fence.clone().applying(table);
+            let mut written = BTreeSet::new();
+            for sql in carried_over(stage, &touched, statement) {
+                written.extend(self.enforced(&sql, run, Some(&fence), |_, enforced| Ok(enforced.written()))?);
+            }
+            Ok(written)
+        });
+        raised.lower(&self.sqlite)?;
+        written
+    }
+
+    fn raise(&self, filters: &Filters, staging: Staging<'_>) -> Result<Raised, DbError> {
+        let query_only = |on| self.sqlite.pragma_update(None, "query_only", on).map_err(translate);
+        if !self.is_query_only {
+            return filters.raise(&self.sqlite, staging);
+        }
+        // The file itself was opened for reading.
+        query_only(false)?;
+        let raised = filters.raise(&self.sqlite, staging);
+        query_only(true)?;
+        raised
+    }
+
+    fn lower(&self, raised: &Raised) -> Result<(), DbError> {
+        if !self.is_query_only {
+            return raised.lower(&self.sqlite);
+        }
+        // What was made in a snapshot goes with it.
+        Ok(())
+    }
+
+    /// Runs a guest's statement, which meets tables of which it may read some rows as views.
+    pub(super) fn as_guest<T>(
+        &mut self,
+        statement: &Statement,
+        run: Allowance<'_>,
+        work: impl FnOnce(&mut Prepared<'_>, &Enforced<'_>) -> Result<T, DbError>,
     ) -> Result<T, DbError> {
+        let Some(filters) = Filters::of(run.access, &statement.sql)? else {
+            return self.enforced(statement, run, None, work);
+        };
+        let raised = self.raise(&filters, Staging::None)?;
+        let done = self.enforced(statement, run, Some(&raised.fence), work);
+        self.lower(&raised)?;
+        done
+    }
+
+    fn enforced<T>(
+        &mut self,
+        statement: &Statement,
+        run: Allowance<'_>,
+        fence: Option<&Fence>,
+        work: impl FnOnce(&mut Prepared<'_>, &Enforced<'_>) -> Result<T, DbError>,
+    ) -> Result<T, DbError> {
+        let Allowance { access, purpose, time, cancel } = run;
         if let Some(schema) = Schema::read(&self.sqlite, self.schema.as_deref()).map_err(translate)? {
             self.schema = Some(Arc::new(schema));
         }
         let schema = self.schema.clone().expect("the first read always gives a schema");
         let prefix = self.capture.as_ref().map(Capture::prefix);
         let rules = Rules::new(&statement.sql, access, purpose, schema, Arc::clone(&self.modules));
-        let rules = rules.capturing(prefix);
+        let rules = rules.capturing(prefix).behind(fence);
         rules.judge_text()?;
         self.watch.set(Some((cancel.clone(), Instant::now() + time)));
         let enforced = self.authorizer.enforce(rules);
         let done = prepare(&self.sqlite, statement, &enforced)
-            .and_then(|mut prepared| run(&mut prepared, &enforced));
+            .and_then(|mut prepared| work(&mut prepared, &enforced));
         let denial = enforced.denial();
         drop(enforced);
         let over = self.watch.is_over();
@@ -285,9 +402,44 @@ impl Connection {
             (None, Err(DbError::Other(_))) if over => {
                 Err(DbError::Limit(format!("the statement ran longer than {time:?}")))
             }
+            (None, Err(error)) => match fence.and_then(|fence| fence.without_names(&error.to_string())) {
+                Some(message) => Err(DbError::Invalid(message)),
+                None => Err(error),
+            },
             (None, done) => done,
         }
     }
+}
+
+/// What a statement is run with.
+#[derive(Clone, Copy)]
+pub(super) struct Allowance<'a> {
+    pub(super) access: &'a DbAccess,
+    pub(super) purpose: Purpose,
+    pub(super) time: Duration,
+    pub(super) cancel: &'a Cancel,
+}
+
+/// Steps a write to its end.
+fn step(prepared: &mut Prepared<'_>) -> Result<(), DbError> {
+    if prepared.readonly() {
+        return Err(DbError::Invalid("the statement changes nothing; use `query`".into()));
+    }
+    // Rows of a RETURNING clause are stepped over, since the write is done only at the end.
+    let mut rows = prepared.raw_query();
+    while rows.next().map_err(translate)?.is_some() {}
+    Ok(())
+}
+
+/// The statements of the host that carry over what a guest's statement did to a stage.
+fn carried_over(stage: &Stage, touched: &Touched, of: &Statement) -> Vec<Statement> {
+    let mut touched = touched.clone();
+    if may_replace_rows(&of.sql) {
+        // Any row may have gone, and another may be in its place.
+        touched = Touched { inserts: touched.inserts, deletes: true, updates: stage.every_column() };
+    }
+    let statement = |sql| Statement { sql, params: Vec::new() };
+    stage.carry_over(&touched).into_iter().map(statement).collect()
 }
 
 /// Compiles the one statement and binds its parameters.

@@ -14,6 +14,7 @@ use wflo_ports::{Begun, Capture, Database, DbError, Marker, QueryLimits, Stateme
 use super::authorize::EFFECTS_TABLE;
 use super::connection::{Cancel, Connection, Mode};
 use super::error::translate;
+use super::filter::objections;
 use super::table::{Found, find};
 use super::transaction::{self, Writer};
 
@@ -154,6 +155,24 @@ impl Sqlite {
         uncapturable(&connection, tables)
     }
 
+    /// What is wrong with the row filters of an access to a database file, of which nothing is changed: each table with
+    /// words that follow its name. A table that is not there is not among them.
+    ///
+    /// Blocks; it is for checking before anything runs.
+    ///
+    /// # Errors
+    /// When the file is not there, or is no database.
+    pub fn unfilterable_at(
+        path: impl AsRef<Path>,
+        access: &DbAccess,
+    ) -> Result<Vec<(String, String)>, DbError> {
+        let options = SqliteOptions::default();
+        let full = path.as_ref().canonicalize();
+        let full = full.map_err(|error| DbError::Unavailable(error.to_string()))?;
+        let connection = options.connect(&full, Mode::Read, options.transaction_timeout)?;
+        objections(connection.host(), access)
+    }
+
     /// Runs `work` on a connection for reading.
     async fn read<T: Send + 'static>(
         &self,
@@ -238,6 +257,10 @@ impl Database for Sqlite {
                 .map_err(translate)
         })
         .await
+    }
+
+    fn filters_rows(&self) -> bool {
+        true
     }
 
     async fn uncapturable(&self, tables: &[String]) -> Result<Vec<Uncapturable>, DbError> {

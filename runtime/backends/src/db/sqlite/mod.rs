@@ -19,6 +19,10 @@
 //! - **Views** need a grant for the view *and* for what it reads. SQLite does tell the authorizer through
 //!   which view a table is reached, but the same field carries the name of a common table expression, which
 //!   the guest chooses, so it proves nothing.
+//! - **Rows**: where a grant names rows (`where`), the step finds these under the table's name, and no others: it meets a
+//!   temporary view there, or where it writes, a temporary table whose changes are carried over. The table itself
+//!   (`main.patients`) is closed, through views and foreign keys of other tables too. A constraint can still tell that a
+//!   row which the step cannot see has some value, when it wants to write the same where that must be unique.
 //! - **Triggers** of the database are its owner's code and run as part of the write that fires them, without
 //!   grants of the step. They too are told apart by name, so a trigger is taken for one only if its name
 //!   cannot have come from the statement: it is made of ASCII letters, digits and `_`, no table or view has
@@ -46,8 +50,12 @@ mod capture;
 mod connection;
 mod database;
 mod error;
+mod fence;
+mod filter;
 mod functions;
+mod names;
 mod schema;
+mod stage;
 mod table;
 mod text;
 mod transaction;

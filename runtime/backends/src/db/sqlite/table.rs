@@ -81,6 +81,23 @@ pub(super) fn find(sqlite: &Connection, name: &str) -> rusqlite::Result<Found> {
     }
 }
 
+/// The name of a table or view as it was created, and every column of it that can be selected by name, generated ones too.
+pub(super) fn columns_of(sqlite: &Connection, name: &str) -> rusqlite::Result<Option<(String, Vec<String>)>> {
+    let spelled: Option<String> = sqlite
+        .prepare_cached(
+            "SELECT name FROM pragma_table_list WHERE schema = 'main' AND name = ?1 COLLATE NOCASE",
+        )?
+        .query_row([name], |row| row.get(0))
+        .optional()?;
+    let Some(spelled) = spelled else { return Ok(None) };
+    // Hidden columns of virtual tables are no data.
+    let columns = sqlite
+        .prepare_cached("SELECT name FROM pragma_table_xinfo(?1, 'main') WHERE hidden <> 1 ORDER BY cid")?
+        .query_map([&spelled], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    Ok(Some((spelled, columns)))
+}
+
 /// The unique indexes of a table; none if one of them is on an expression.
 fn unique_indexes(sqlite: &Connection, table: &str) -> rusqlite::Result<Option<Vec<Unique>>> {
     let mut indexes = Vec::new();
@@ -116,13 +133,16 @@ pub(super) struct ForeignKey {
     pub(super) parent: String,
     /// The columns there.
     pub(super) to: Vec<String>,
+    /// Whether rows that refer are changed or deleted with the row they refer to.
+    pub(super) acts: bool,
 }
 
 /// Every foreign key of the database whose two sides are there.
 pub(super) fn foreign_keys(sqlite: &Connection) -> rusqlite::Result<Vec<ForeignKey>> {
     let mut keys: Vec<(i64, ForeignKey)> = Vec::new();
     let mut statement = sqlite.prepare_cached(
-        "SELECT t.name, f.id, f.\"table\", f.\"from\", f.\"to\"
+        "SELECT t.name, f.id, f.\"table\", f.\"from\", f.\"to\",
+                f.on_update NOT IN ('NO ACTION', 'RESTRICT') OR f.on_delete NOT IN ('NO ACTION', 'RESTRICT')
          FROM main.sqlite_schema AS t, pragma_foreign_key_list(t.name, 'main') AS f
          WHERE t.type = 'table' ORDER BY t.name, f.id, f.seq",
     )?;
@@ -130,14 +150,15 @@ pub(super) fn foreign_keys(sqlite: &Connection) -> rusqlite::Result<Vec<ForeignK
     while let Some(row) = rows.next()? {
         let (child, id, parent, from): (String, i64, String, String) =
             (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
-        let to: Option<String> = row.get(4)?;
+        let (to, acts): (Option<String>, bool) = (row.get(4)?, row.get(5)?);
         match keys.last_mut() {
             Some((last, key)) if *last == id && key.child == child => {
                 key.from.push(from);
                 key.to.extend(to);
             }
             _ => {
-                keys.push((id, ForeignKey { child, from: vec![from], parent, to: to.into_iter().collect() }))
+                let to = to.into_iter().collect();
+                keys.push((id, ForeignKey { child, from: vec![from], parent, to, acts }))
             }
         }
     }
@@ -154,11 +175,6 @@ pub(super) fn foreign_keys(sqlite: &Connection) -> rusqlite::Result<Vec<ForeignK
         }
     }
     Ok(whole)
-}
-
-/// A name, quoted for SQL.
-pub(super) fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 #[cfg(test)]

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use rusqlite::ErrorCode;
 use tokio::sync::{Mutex, OwnedMutexGuard};
-use wflo_model::{DbAccess, SqlRows};
+use wflo_model::{DbAccess, InsertedRows, SqlRows};
 use wflo_ports::{
-    Begun, Capture, ChangeLimits, ChangeSet, DbError, Executed, Marker, QueryLimits, Statement, Transaction,
-    Undone,
+    Begun, BulkInsert, Capture, ChangeLimits, ChangeSet, DbError, Executed, Marker, QueryLimits, RowSource,
+    Statement, Transaction, Undone,
 };
 
 use super::authorize::Purpose;
@@ -18,7 +18,9 @@ use super::capture;
 use super::connection::{Cancel, Connection, Mode};
 use super::database::{SqliteOptions, blocking};
 use super::error::translate;
-use super::undo::undo;
+use super::undo::{undo, undo_inserted};
+
+mod bulk;
 
 /// The first change of every transaction.
 pub(super) const INSERT_MARKER: &str =
@@ -242,6 +244,28 @@ impl Transaction for Open {
     async fn execute(&mut self, statement: &Statement, access: &DbAccess) -> Result<Executed, DbError> {
         let (statement, access, time) = (statement.clone(), access.clone(), self.statement_timeout);
         self.run(move |session, cancel| session.execute(&statement, &access, time, cancel)).await
+    }
+
+    async fn bulk_insert(
+        &mut self,
+        into: &BulkInsert,
+        rows: &mut dyn RowSource,
+        access: &DbAccess,
+    ) -> Result<u64, DbError> {
+        self.insert(into, rows, access).await
+    }
+
+    async fn inserted(&mut self, from: u64) -> Result<Option<(InsertedRows, u64)>, DbError> {
+        self.run(move |session, _| {
+            let connection = session.connection();
+            connection.capture().map_or(Ok(None), |capture| capture.inserted(connection.host(), from))
+        })
+        .await
+    }
+
+    async fn undo_inserted(&mut self, rows: &InsertedRows) -> Result<Undone, DbError> {
+        let rows = rows.clone();
+        self.run(move |session, cancel| undo_inserted(session.connection().host(), &rows, cancel)).await
     }
 
     async fn changes(&mut self, limits: ChangeLimits) -> Result<ChangeSet, DbError> {

@@ -20,7 +20,8 @@ use wflo_ports::{ChangeSet, Conflict, ConflictReason, DbError, RowChange, TableC
 
 use super::connection::Cancel;
 use super::error::translate;
-use super::table::{ForeignKey, Found, find, foreign_keys, quoted};
+use super::names::quoted;
+use super::table::{ForeignKey, Found, find, foreign_keys};
 use super::value::{from_sqlite, to_sqlite};
 
 /// Applies the inverse of `changes` in the transaction that is open.
@@ -30,6 +31,10 @@ pub(super) fn undo(sqlite: &Connection, changes: &ChangeSet, cancel: &Cancel) ->
     sqlite.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, true).map_err(translate)?;
     undone
 }
+
+mod inserted;
+
+pub(super) use inserted::undo_inserted;
 
 /// What one row comes to.
 enum Tried {

@@ -56,7 +56,7 @@ fn component() -> Result<Vec<u8>, Failure> {
     }
     let path: PathBuf = example.join(COMPONENT);
     if !path.is_file() {
-        crate::build::build(&example)?;
+        crate::build::build(&crate::build::Order { folder: &example, steps: None, install: false })?;
     }
     std::fs::read(&path).map_err(|error| Failure::usage(format!("`{}`: {error}", path.display())))
 }

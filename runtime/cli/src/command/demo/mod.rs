@@ -17,7 +17,7 @@ const PEOPLE: &[(&str, Option<&str>)] =
 pub(crate) fn demo(folder: &Path) -> Result<Code, Failure> {
     files::unpack(folder)?;
     if !folder.join(files::COMPONENT).is_file() {
-        build::build(folder)?;
+        build::build(&build::Order { folder, steps: None, install: false })?;
     }
     let written = fraud_data::write(&folder.join("bank.db"), fraud_data::SEED)
         .map_err(|error| Failure::usage(format!("{error:#}")))?;

@@ -1,0 +1,51 @@
+#!/bin/sh
+# Makes what the example needs: the clinic's database, and four people with a token each in `tokens/`. Safe to repeat:
+# what is there already stays. `--reset` makes the database anew, without a treatment plan.
+#
+# WFLO names the `wflo` to use; CLINICAL_DATA the program that makes the database, if it is built already.
+set -eu
+cd "$(dirname "$0")"
+wflo=${WFLO:-wflo}
+
+if ! command -v "$wflo" >/dev/null 2>&1; then
+    echo "error: \`$wflo\` is not there" >&2
+    echo "hint: \`cargo xtask install\` installs it, or set WFLO to the path of one" >&2
+    exit 1
+fi
+
+reset=
+case "${1-}" in
+    "") ;;
+    --reset) reset=yes ;;
+    *)
+        echo "usage: setup.sh [--reset]" >&2
+        exit 2
+        ;;
+esac
+
+if [ -n "$reset" ] || [ ! -f clinic.db ]; then
+    if [ -n "${CLINICAL_DATA-}" ]; then
+        "$CLINICAL_DATA" clinic.db
+    else
+        cargo run --quiet --package clinical-data -- clinic.db
+    fi
+fi
+
+# Whoever holds a token is that person.
+umask 077
+mkdir -p tokens
+
+# person NAME [GROUP]: the token reaches its file whole or not at all. A token is good for the store it was made in.
+person() {
+    if [ -s "tokens/$1" ] && [ -d .wflo ]; then
+        return
+    fi
+    "$wflo" identity add "$1" ${2:+--group "$2"} >"tokens/.$1.new"
+    mv "tokens/.$1.new" "tokens/$1"
+    echo "tokens/$1: $1${2:+, of $2}"
+}
+
+person okafor attending-physician
+person lindt attending-physician
+person amsler nursing
+person pfister compliance

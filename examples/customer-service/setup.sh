@@ -1,0 +1,49 @@
+#!/bin/sh
+# Makes what the example needs: the shop's database, and two people with a token each in `tokens/`. Safe to repeat: what
+# is there already stays. `--reset` makes the database anew, so that nothing is refunded and nobody has rated.
+#
+# WFLO names the `wflo` to use; SHOP_DATA the program that makes the database, if it is built already.
+set -eu
+cd "$(dirname "$0")"
+wflo=${WFLO:-wflo}
+
+if ! command -v "$wflo" >/dev/null 2>&1; then
+    echo "error: \`$wflo\` is not there" >&2
+    echo "hint: \`cargo xtask install\` installs it, or set WFLO to the path of one" >&2
+    exit 1
+fi
+
+reset=
+case "${1-}" in
+    "") ;;
+    --reset) reset=yes ;;
+    *)
+        echo "usage: setup.sh [--reset]" >&2
+        exit 2
+        ;;
+esac
+
+if [ -n "$reset" ] || [ ! -f shop.db ]; then
+    if [ -n "${SHOP_DATA-}" ]; then
+        "$SHOP_DATA" shop.db
+    else
+        cargo run --quiet --package shop-data -- shop.db
+    fi
+fi
+
+# Whoever holds a token is that person.
+umask 077
+mkdir -p tokens
+
+# person NAME [GROUP]: the token reaches its file whole or not at all. A token is good for the store it was made in.
+person() {
+    if [ -s "tokens/$1" ] && [ -d .wflo ]; then
+        return
+    fi
+    "$wflo" identity add "$1" ${2:+--group "$2"} >"tokens/.$1.new"
+    mv "tokens/.$1.new" "tokens/$1"
+    echo "tokens/$1: $1${2:+, of $2}"
+}
+
+person maria customer-service-manager
+person tom customer-service

@@ -1,0 +1,96 @@
+// SQL databases, by the labels that `workflow.toml` grants.
+
+import * as host from "wflo:db/sql-json@0.1.0";
+import {
+  AccessDenied,
+  Constraint,
+  Invalid,
+  Limit,
+  RefusedByPolicy,
+  Rejected,
+  Unavailable,
+  WfloError,
+  hosted,
+} from "./errors.js";
+import { stringify, text } from "./json.js";
+import { decode, encode } from "./value.js";
+
+/** Names a database. */
+export function db(label) {
+  return new Db(text(label, "the label of a database"));
+}
+
+class Db {
+  #label;
+
+  constructor(label) {
+    this.#label = label;
+  }
+
+  /** Reads rows, each an object of its columns. */
+  async query(statement, params = []) {
+    const values = encoded(params);
+    return rows(hosted(() => host.query(this.#label, text(statement, "a statement"), values), translate));
+  }
+
+  /** Reads the first row, if there is one. */
+  async first(statement, params = []) {
+    return (await this.query(statement, params))[0];
+  }
+
+  /** Writes, and gives the number of rows changed. */
+  async execute(statement, params = []) {
+    const values = encoded(params);
+    return hosted(() => host.execute(this.#label, text(statement, "a statement"), values), translate);
+  }
+
+  /** Calls a statement that the workflow names, with its parameters by their names. */
+  async call(statement, params = {}) {
+    const values = named(params);
+    return rows(hosted(() => host.call(this.#label, text(statement, "the name of a statement"), values), translate));
+  }
+}
+
+function encoded(params) {
+  if (!Array.isArray(params)) throw new Invalid("the parameters of a statement are a list");
+  return JSON.stringify(params.map(encode));
+}
+
+/** Parameters of a named statement are JSON, and say their type only where JSON cannot hold them. */
+function named(params) {
+  const plain = {};
+  for (const [name, value] of Object.entries(params)) {
+    plain[name] = typeof value === "bigint" ? { integer: String(value) } : value;
+  }
+  return stringify(plain, "parameters");
+}
+
+function rows(json) {
+  const { columns, rows } = JSON.parse(json);
+  return rows.map((values) => {
+    const row = {};
+    for (let at = 0; at < columns.length; at++) row[columns[at]] = decode(values[at]);
+    return row;
+  });
+}
+
+function translate(tag, val) {
+  switch (tag) {
+    case "access-denied":
+      return new AccessDenied(`access to the database denied: ${val}`);
+    case "invalid":
+      return new Invalid(`invalid statement: ${val}`);
+    case "constraint":
+      return new Constraint(`a constraint refused the statement: ${val}`);
+    case "limit":
+      return new Limit(`the statement went over a limit: ${val}`);
+    case "refused-by-policy":
+      return new RefusedByPolicy(val, "the statement");
+    case "rejected":
+      return new Rejected(`the statement was not approved: ${val}`);
+    case "unavailable":
+      return new Unavailable(`the database is unavailable: ${val}`);
+    default:
+      return new WfloError(`the statement failed: ${val}`);
+  }
+}

@@ -1,0 +1,119 @@
+// Why something did not work, and what another attempt could do about it.
+
+/** An error with what another attempt of the step could do: `permanent`, `retryable` or `redo`. */
+export class WfloError extends Error {
+  constructor(message, { kind = "permanent", cause } = {}) {
+    super(message);
+    this.name = new.target.name;
+    this.kind = kind;
+    if (cause !== undefined) this.cause = cause;
+  }
+}
+
+/** The step was not granted it, or the deployment does not allow it. */
+export class AccessDenied extends WfloError {}
+
+/** The call would exceed the budget and was not made. */
+export class BudgetExceeded extends WfloError {
+  constructor(left) {
+    super(`the call would exceed the budget, ${left} USD are left`);
+    this.left = left;
+  }
+}
+
+/** No binding of the deployment serves a model of this name. */
+export class UnknownModel extends WfloError {}
+
+/** The deployment binds no secret of this label. */
+export class UnknownSecret extends WfloError {}
+
+/** A policy denied it. */
+export class RefusedByPolicy extends WfloError {
+  constructor(policy, what) {
+    super(`policy \`${policy}\` denied ${what}`);
+    this.policy = policy;
+  }
+}
+
+/** People were asked about it, and decided against it or not in time. */
+export class Rejected extends WfloError {}
+
+/** The provider limits the rate. */
+export class RateLimited extends WfloError {
+  constructor(seconds) {
+    super(seconds === undefined ? "the provider limits the rate" : `the provider limits the rate for ${seconds} s`, {
+      kind: "retryable",
+    });
+    this.retryAfter = seconds;
+  }
+}
+
+/** The request is longer than the model's context. */
+export class ContextTooLong extends WfloError {}
+
+/** A model's answer is not what it was asked for. */
+export class BadOutput extends WfloError {
+  constructor(message) {
+    super(message, { kind: "redo" });
+  }
+}
+
+/** The other side is away, busy or broken; another attempt may help. */
+export class Unavailable extends WfloError {
+  constructor(message) {
+    super(message, { kind: "retryable" });
+  }
+}
+
+/** The request itself is wrong. */
+export class Invalid extends WfloError {}
+
+/** A constraint of the database refused a statement. */
+export class Constraint extends WfloError {}
+
+/** It went over a limit. */
+export class Limit extends WfloError {}
+
+/** A server answered, and not with success. */
+export class HttpStatus extends WfloError {
+  constructor(status, body) {
+    const again = status >= 500 || [408, 425, 429].includes(status);
+    super(body ? `the server answered ${status}: ${body}` : `the server answered ${status}`, {
+      kind: again ? "retryable" : "permanent",
+    });
+    this.status = status;
+    this.body = body;
+  }
+}
+
+/** Makes an error that no other attempt can mend. */
+export const permanent = (message) => new WfloError(message, { kind: "permanent" });
+
+/** Makes an error after which another attempt may help. What models answered is kept. */
+export const retryable = (message) => new WfloError(message, { kind: "retryable" });
+
+/** Makes an error after which another attempt may help that asks models afresh. */
+export const redo = (message) => new WfloError(message, { kind: "redo" });
+
+/** The failure of a step that an error ends with, as wflo takes it. */
+export function failure(error) {
+  const kind = error instanceof WfloError ? error.kind : "permanent";
+  const messages = [];
+  for (let cause = error; cause !== undefined && cause !== null && messages.length < 10; cause = cause.cause) {
+    const plain = cause instanceof Error && !(cause instanceof WfloError) && cause.name !== "Error";
+    messages.push(plain ? `${cause.name}: ${cause.message}` : cause instanceof Error ? cause.message : String(cause));
+  }
+  return { tag: kind, val: messages.join(": ") || "the step threw an error without a message" };
+}
+
+/** Calls the host, and turns the error that it gives into one of those above. */
+export function hosted(call, translate) {
+  try {
+    return call();
+  } catch (error) {
+    const payload = error?.payload;
+    if (typeof payload === "string") throw translate(undefined, payload);
+    if (typeof payload?.tag !== "string") throw error;
+    throw translate(payload.tag, payload.val);
+  }
+}

@@ -1,0 +1,32 @@
+// What steps are written with. Each part lies in a module of its own, so that a bundler leaves out what a step does not
+// use, and the component imports what it uses and nothing else.
+
+export { step } from "./step.js";
+export { ask } from "./approval.js";
+export { fact } from "./fact.js";
+export { db } from "./db.js";
+export { Decimal, Timestamp, Uuid, decimal, timestamp, uuid } from "./value.js";
+export * as llm from "./llm.js";
+export { fetch } from "./http/fetch.js";
+export { secret } from "./secret.js";
+export { log } from "./log.js";
+export {
+  AccessDenied,
+  BadOutput,
+  BudgetExceeded,
+  Constraint,
+  ContextTooLong,
+  HttpStatus,
+  Invalid,
+  Limit,
+  RateLimited,
+  RefusedByPolicy,
+  Rejected,
+  Unavailable,
+  UnknownModel,
+  UnknownSecret,
+  WfloError,
+  permanent,
+  redo,
+  retryable,
+} from "./errors.js";

@@ -1,0 +1,55 @@
+// JSON as wflo has it: what JavaScript has beyond JSON travels as text.
+
+import { Invalid } from "./errors.js";
+
+/** Reads JSON. */
+export const parse = JSON.parse;
+
+/**
+ * Writes JSON. Integers beyond 2^53 are text, bytes are a list of numbers, dates are RFC 3339; `undefined` is null.
+ */
+export function stringify(value, what = "value") {
+  try {
+    return JSON.stringify(value === undefined ? null : value, replace);
+  } catch (error) {
+    throw new Invalid(`the ${what} is no JSON: ${error.message}`);
+  }
+}
+
+function replace(_key, value) {
+  if (typeof value === "bigint") {
+    return value >= Number.MIN_SAFE_INTEGER && value <= Number.MAX_SAFE_INTEGER ? Number(value) : String(value);
+  }
+  if (value instanceof Uint8Array) return Array.from(value);
+  if (value instanceof Map) return Object.fromEntries(value);
+  if (value instanceof Set) return Array.from(value);
+  return value;
+}
+
+/** Text that is to be passed to the host, where anything else would end the component. */
+export function text(value, what) {
+  if (typeof value !== "string") throw new Invalid(`${what} is text, not ${kind(value)}`);
+  return value;
+}
+
+/** A list of texts. */
+export function texts(value, what) {
+  const list = value !== null && typeof value === "object" && Symbol.iterator in value ? Array.from(value) : undefined;
+  if (list === undefined) throw new Invalid(`${what} is a list of texts, not ${kind(value)}`);
+  return list.map((item) => text(item, `each of ${what}`));
+}
+
+/** A whole number from 0 to `most`, or nothing. */
+export function count(value, what, most = 0x7fff_ffff) {
+  if (value === undefined || value === null) return null;
+  if (!Number.isInteger(value) || value < 0 || value > most) {
+    throw new Invalid(`${what} is a whole number from 0 to ${most}, not ${kind(value)}`);
+  }
+  return value;
+}
+
+function kind(value) {
+  if (value === null || value === undefined) return String(value);
+  if (typeof value === "object") return Array.isArray(value) ? "a list" : "an object";
+  return typeof value === "string" ? JSON.stringify(value.slice(0, 40)) : `${typeof value} ${String(value)}`;
+}

@@ -1,0 +1,75 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { HttpStatus, WfloError, failure, permanent, redo } from "../src/errors.js";
+import { stringify } from "../src/json.js";
+import { follow, parts, sameOrigin } from "../src/http/url.js";
+import { step, steps } from "../src/step.js";
+import { TextDecoder as Decoder, TextEncoder as Encoder } from "../src/text.js";
+import { Decimal, Uuid, decode, encode } from "../src/value.js";
+
+test("values of a database keep every digit", () => {
+  for (const value of [null, true, "", "ü", 0, -1, 1.5, 9007199254740991, 9007199254740993n, -(2n ** 63n), 1e300]) {
+    const back = decode(JSON.parse(JSON.stringify(encode(value))));
+    assert.deepEqual(back, value);
+  }
+  assert.deepEqual(encode(2n ** 64n), { decimal: "18446744073709551616" });
+  assert.deepEqual(encode(Infinity), { real: "inf" });
+  assert.ok(Number.isNaN(decode(encode(Number.NaN))));
+  assert.ok(Object.is(decode(encode(-0)), -0));
+  assert.deepEqual(decode(encode(new Uint8Array([0, 9, 255]))), new Uint8Array([0, 9, 255]));
+  assert.deepEqual(decode(encode({ a: [1n] })), { a: [1] });
+  assert.equal(String(decode(encode(new Decimal("12.50")))), "12.50");
+  assert.throws(() => new Decimal("12,50"), /is no decimal/);
+  assert.throws(() => new Uuid("x"), /is no UUID/);
+});
+
+test("what JSON does not have is text", () => {
+  const value = { big: 2n ** 60n, small: 7n, at: new Date(0), money: new Decimal("1.10"), bytes: new Uint8Array([1]), none: undefined };
+  assert.equal(
+    stringify(value),
+    '{"big":"1152921504606846976","small":7,"at":"1970-01-01T00:00:00.000Z","money":"1.10","bytes":[1]}',
+  );
+  assert.equal(stringify(undefined), "null");
+  const loop = {};
+  loop.self = loop;
+  assert.throws(() => stringify(loop, "output"), /the output is no JSON/);
+});
+
+test("an error says what another attempt could do", () => {
+  assert.deepEqual(failure(permanent("no")), { tag: "permanent", val: "no" });
+  assert.deepEqual(failure(redo("again")), { tag: "redo", val: "again" });
+  assert.deepEqual(failure(new HttpStatus(503, "")), { tag: "retryable", val: "the server answered 503" });
+  assert.deepEqual(failure(new TypeError("x")), { tag: "permanent", val: "TypeError: x" });
+  assert.deepEqual(failure(new WfloError("a", { cause: new Error("b") })), { tag: "permanent", val: "a: b" });
+  assert.deepEqual(failure("text"), { tag: "permanent", val: "text" });
+});
+
+test("UTF-8 is what the platform makes of it", () => {
+  const texts = ["", "ascii", "é", "漢字", "👩‍🚀", "\u0000", "a\ud800b", "\udc00"];
+  for (const text of texts) assert.deepEqual(new Encoder().encode(text), new TextEncoder().encode(text), JSON.stringify(text));
+  const bytes = [[0xff], [0xc3], [0xe2, 0x82], [0xed, 0xa0, 0x80], [0xf4, 0x90, 0x80, 0x80], [0xc0, 0x80], [0xef, 0xbb, 0xbf, 0x61], [0xf0, 0x9f, 0x61]];
+  for (const list of bytes) {
+    const data = new Uint8Array(list);
+    assert.equal(new Decoder().decode(data), new TextDecoder().decode(data), String(list));
+  }
+  const long = "ä👍".repeat(20000);
+  assert.equal(new Decoder().decode(new Encoder().encode(long)), long);
+  assert.throws(() => new Decoder("utf-8", { fatal: true }).decode(new Uint8Array([0xff])), /no UTF-8/);
+});
+
+test("an address has parts, and a redirect leads on", () => {
+  assert.deepEqual(parts("https://x.example:8443/a?b#c"), { scheme: "https", authority: "x.example:8443", path: "/a?b" });
+  assert.equal(parts("ftp://x.example/"), undefined);
+  const cases = { "http://y.example/": "http://y.example/", "//y.example/z": "https://y.example/z", "/z": "https://x.example/z", z: "https://x.example/a/z", "?z": "https://x.example/a/b?z" };
+  for (const [location, expect] of Object.entries(cases)) assert.equal(follow("https://x.example/a/b?c", location), expect);
+  assert.ok(sameOrigin("https://x.example/a", "HTTPS://X.example/b") && !sameOrigin("https://x.example/", "http://x.example/"));
+});
+
+test("a step has a name of its own", () => {
+  step("one", () => 1);
+  assert.equal(steps.get("one").summary, "");
+  assert.throws(() => step("one", () => 2), /two steps/);
+  assert.throws(() => step("-x", () => 2), /a step's name/);
+  assert.throws(() => step("two", { depends_on: ["one"] }, () => 2), /workflow\.toml/);
+  assert.throws(() => step("three"), /no function/);
+});

@@ -1,0 +1,126 @@
+//! Rows, read in pieces.
+
+use tokio_postgres::Client;
+use tokio_postgres::types::{ToSql, Type};
+use wflo_model::{SqlRows, SqlValue};
+use wflo_ports::{DbError, QueryLimits};
+
+use super::error::translate;
+use super::judge::text::quoted;
+use super::value::{Parameter, Read, Shape, parameters, size};
+
+/// Most rows of one piece.
+const MOST: usize = 4096;
+/// The rows of the first piece, of whose size nothing is known.
+const FIRST: usize = 64;
+/// What a piece is meant to have.
+const PIECE_BYTES: usize = 1 << 20;
+
+/// A cursor of the server, in the transaction that is open. It ends with the transaction or savepoint, or when it is
+/// closed.
+pub(super) struct Cursor<'c> {
+    client: &'c Client,
+    shapes: Vec<Shape>,
+    next: usize,
+}
+
+impl<'c> Cursor<'c> {
+    /// Opens one for a statement whose columns are asked for in these shapes.
+    pub(super) async fn open(
+        client: &'c Client,
+        sql: &str,
+        params: &[Parameter],
+        types: &[Type],
+        shapes: Vec<Shape>,
+    ) -> Result<Self, DbError> {
+        let params: Vec<(&(dyn ToSql + Sync), Type)> =
+            params.iter().zip(types).map(|(value, of)| (value as &(dyn ToSql + Sync), of.clone())).collect();
+        let declare = format!("DECLARE wflo_rows NO SCROLL CURSOR FOR {sql}");
+        client.execute_typed(&declare, &params).await.map_err(translate)?;
+        Ok(Self { client, shapes, next: FIRST })
+    }
+
+    /// The next rows; none at the end. No more than `most`.
+    pub(super) async fn fetch(&mut self, most: usize) -> Result<Vec<Vec<SqlValue>>, DbError> {
+        let wanted = self.next.min(most).max(1);
+        let fetch = format!("FETCH FORWARD {wanted} FROM wflo_rows");
+        let rows = self.client.query_typed(&fetch, &[]).await.map_err(translate)?;
+        let mut out = Vec::with_capacity(rows.len());
+        let mut bytes = 0;
+        for row in rows {
+            let mut values = Vec::with_capacity(self.shapes.len());
+            for (at, shape) in self.shapes.iter().enumerate() {
+                let Read(value) = row.try_get(at).map_err(translate)?;
+                bytes += size(&value);
+                values.push(match (shape, value) {
+                    (Shape::Json, SqlValue::Text(text)) => SqlValue::Json(text),
+                    (_, value) => value,
+                });
+            }
+            out.push(values);
+        }
+        self.next = match out.len() {
+            0 => FIRST,
+            rows => (PIECE_BYTES / (bytes / rows).max(1)).clamp(1, MOST),
+        };
+        Ok(out)
+    }
+
+    /// Closes it.
+    pub(super) async fn close(self) -> Result<(), DbError> {
+        self.client.batch_execute("CLOSE wflo_rows").await.map_err(translate)
+    }
+}
+
+/// The rows of a guest's query, in the transaction that is open.
+pub(super) async fn collect(
+    client: &Client,
+    sql: &str,
+    params: &[SqlValue],
+    limits: QueryLimits,
+) -> Result<SqlRows, DbError> {
+    let prepared = client.prepare(sql).await.map_err(translate)?;
+    let params = parameters(params.iter(), prepared.params())?;
+    let columns: Vec<String> = prepared.columns().iter().map(|column| column.name().to_owned()).collect();
+    let shapes: Vec<Shape> = prepared.columns().iter().map(|column| Shape::of(column.type_())).collect();
+    let sql = in_shapes(sql, &shapes);
+    let types = prepared.params().to_vec();
+    let mut cursor = Cursor::open(client, &sql, &params, &types, shapes).await?;
+    let mut out = SqlRows { columns, rows: Vec::new() };
+    let mut bytes = 0_usize;
+    loop {
+        // One more than there may be, to see that there are more.
+        let rows = cursor.fetch(limits.rows.saturating_add(1).saturating_sub(out.rows.len())).await?;
+        if rows.is_empty() {
+            break;
+        }
+        bytes += rows.iter().flatten().map(size).sum::<usize>();
+        if bytes > limits.bytes {
+            return Err(DbError::Limit(format!(
+                "the query gives more than {} bytes; select fewer columns or rows",
+                limits.bytes
+            )));
+        }
+        out.rows.extend(rows);
+        if out.rows.len() > limits.rows {
+            return Err(DbError::Limit(format!(
+                "the query has more than {} rows; aggregate in SQL, or page with `LIMIT`",
+                limits.rows
+            )));
+        }
+    }
+    cursor.close().await?;
+    Ok(out)
+}
+
+/// A query whose columns come in these shapes.
+fn in_shapes(sql: &str, shapes: &[Shape]) -> String {
+    if shapes.iter().all(|shape| *shape == Shape::Plain) {
+        return sql.to_owned();
+    }
+    let names: Vec<String> = (1..=shapes.len()).map(|n| quoted(&format!("c{n}"))).collect();
+    let columns =
+        shapes.iter().zip(&names).map(|(shape, name)| shape.of_expression(&format!("wflo_q.{name}")));
+    let columns: Vec<String> = columns.collect();
+    format!("SELECT {} FROM ({sql}) AS wflo_q ({})", columns.join(", "), names.join(", "))
+}

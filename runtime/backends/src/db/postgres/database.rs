@@ -1,0 +1,200 @@
+//! A PostgreSQL database as a [`Database`].
+
+use std::fmt;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use wflo_model::{DbAccess, SqlRows};
+use wflo_ports::{Begun, Capture, Database, DbError, Marker, QueryLimits, Statement, Uncapturable};
+
+use super::cursor::collect;
+use super::error::unavailable;
+use super::judge::{Purpose, judge};
+use super::login::{Lent, Login};
+use super::roles::{self, Wall};
+use super::table;
+use super::transaction::{self, Open};
+
+/// How a [`Postgres`] behaves.
+///
+/// ```
+/// use std::time::Duration;
+/// use wflo_backends::db::postgres::PostgresOptions;
+/// let options = PostgresOptions { statement_timeout: Duration::from_secs(5), ..PostgresOptions::default() };
+/// assert_eq!(options.readers, 8);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PostgresOptions {
+    /// How long a transaction waits for its turn, and for another one that may have committed the same.
+    pub transaction_timeout: Duration,
+    /// How long one write may run.
+    pub statement_timeout: Duration,
+    /// How many queries run at once; at least one.
+    pub readers: usize,
+    /// How many transactions are open at once; at least one. Others wait for their turn in the order they came.
+    pub writers: usize,
+}
+
+impl Default for PostgresOptions {
+    /// 30 s, 30 s, 8 readers, 4 writers.
+    fn default() -> Self {
+        Self {
+            transaction_timeout: Duration::from_secs(30),
+            statement_timeout: Duration::from_secs(30),
+            readers: 8,
+            writers: 4,
+        }
+    }
+}
+
+/// A PostgreSQL database, bound for steps by a login role for reading and one for writing.
+///
+/// Nothing is connected before it is needed. Queries run in read-only transactions of the reading role; a step's
+/// writes in one transaction of the writing role, at most [`writers`](PostgresOptions::writers) at once.
+///
+/// ```
+/// use wflo_backends::db::postgres::{Postgres, PostgresOptions};
+/// let url = "postgres://wflo_read@db.example.org/bank";
+/// let bank = Postgres::new(url, None, PostgresOptions::default()).unwrap();
+/// assert!(Postgres::new("bank.db", None, PostgresOptions::default()).is_err());
+/// # drop(bank);
+/// ```
+pub struct Postgres {
+    reader: Login,
+    writer: Option<Login>,
+    options: PostgresOptions,
+}
+
+impl Postgres {
+    /// Binds a database by its addresses. Without one for writing, every write is denied.
+    ///
+    /// An address that leads off this machine is spoken to by TLS unless it says `sslmode=disable`.
+    ///
+    /// # Errors
+    /// [`DbError::Invalid`] for what is no address.
+    pub fn new(read_url: &str, write_url: Option<&str>, options: PostgresOptions) -> Result<Self, DbError> {
+        let reader = Login::new("read_url", read_url, options.readers)?;
+        let writer = write_url.map(|url| Login::new("write_url", url, options.writers)).transpose()?;
+        Ok(Self { reader, writer, options })
+    }
+
+    /// The names of the login roles: for reading, and for writing.
+    #[must_use]
+    pub fn roles(&self) -> (&str, Option<&str>) {
+        (self.reader.user(), self.writer.as_ref().map(Login::user))
+    }
+
+    /// What the login roles may do beyond `grants`, the union of what steps are granted: for `wflo check`.
+    ///
+    /// # Errors
+    /// When the database cannot be asked.
+    pub async fn walls(&self, grants: &DbAccess) -> Result<Vec<Wall>, DbError> {
+        let mut found = Vec::new();
+        for login in [Some(&self.reader), self.writer.as_ref()].into_iter().flatten() {
+            // One that is never lent has nothing more to be said about.
+            let lent = match login.get(self.options.transaction_timeout).await {
+                Ok(lent) => lent,
+                Err(DbError::Denied(why)) => {
+                    found.push(Wall { refused: true, why });
+                    continue;
+                }
+                Err(error) => return Err(unavailable(error)),
+            };
+            let is_reader = std::ptr::eq(login, &self.reader);
+            found.extend(roles::examine(&lent, login.user(), is_reader, grants).await.map_err(unavailable)?);
+            lent.give_back();
+        }
+        Ok(found)
+    }
+
+    fn writer(&self) -> Result<&Login, DbError> {
+        self.writer.as_ref().ok_or_else(|| {
+            DbError::Denied(
+                "the deployment binds the database for reading only; `write_url` would let steps write"
+                    .into(),
+            )
+        })
+    }
+
+    async fn read(
+        &self,
+        lent: &Lent,
+        sql: &str,
+        statement: &Statement,
+        limits: QueryLimits,
+    ) -> Result<SqlRows, DbError> {
+        let begin =
+            format!("BEGIN READ ONLY; SET LOCAL statement_timeout = {}", transaction::millis(limits.time));
+        lent.batch(&begin).await?;
+        let rows = collect(lent, sql, &statement.params, limits).await;
+        lent.batch("ROLLBACK").await?;
+        rows
+    }
+}
+
+#[async_trait]
+impl Database for Postgres {
+    async fn query(
+        &self,
+        statement: &Statement,
+        access: &DbAccess,
+        limits: QueryLimits,
+    ) -> Result<SqlRows, DbError> {
+        let judged = judge(&statement.sql, access, Purpose::Query)?;
+        let lent = self.reader.get(limits.time).await.map_err(unavailable)?;
+        let reading = self.read(&lent, &judged.sql, statement, limits);
+        let Ok(rows) = tokio::time::timeout(limits.time, reading).await else {
+            return Err(DbError::Limit(format!("the query ran longer than {:?}", limits.time)));
+        };
+        if !matches!(rows, Err(DbError::Interrupted(_))) {
+            lent.give_back();
+        }
+        rows.map_err(unavailable)
+    }
+
+    async fn begin(&self, marker: &Marker, capture: Capture) -> Result<Begun, DbError> {
+        let begun = transaction::begin(self.writer()?, marker, capture, &self.options).await;
+        Ok(match begun.map_err(unavailable)? {
+            Some(open) => Begun::Open(Box::new(open)),
+            None => Begun::AlreadyCommitted,
+        })
+    }
+
+    /// A transaction with the marker that is still in flight is waited for: the marker's row is inserted to see whether
+    /// it is there, which waits for whoever else inserts it.
+    async fn committed(&self, marker: &Marker) -> Result<bool, DbError> {
+        let Some(writer) = &self.writer else { return Ok(false) };
+        let begun: Option<Open> =
+            transaction::begin(writer, marker, Capture::Off, &self.options).await.map_err(unavailable)?;
+        match begun {
+            None => Ok(true),
+            Some(open) => {
+                wflo_ports::Transaction::rollback(Box::new(open)).await;
+                Ok(false)
+            }
+        }
+    }
+
+    async fn uncapturable(&self, tables: &[String]) -> Result<Vec<Uncapturable>, DbError> {
+        let lent = self.writer()?.get(self.options.transaction_timeout).await.map_err(unavailable)?;
+        let mut found = Vec::new();
+        for name in tables {
+            if let Some(why) = table::find(&lent, name).await.map_err(unavailable)?.unkept() {
+                found.push(Uncapturable { table: name.clone(), why });
+            }
+        }
+        lent.give_back();
+        Ok(found)
+    }
+}
+
+impl fmt::Debug for Postgres {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (reads_as, writes_as) = self.roles();
+        f.debug_struct("Postgres")
+            .field("reads_as", &reads_as)
+            .field("writes_as", &writes_as)
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,253 @@
+//! Attempts to get around the grants of a step on PostgreSQL.
+
+use wflo_backends::db::postgres::{Postgres, PostgresOptions};
+use wflo_model::{DbAccess, TableAccess};
+use wflo_ports::{Capture, Database as _, DbError, QueryLimits};
+
+use crate::postgres::{Bank, bank_for, begin};
+use crate::sqlite::{access, marker, statement};
+
+/// `transactions` is granted, `accounts` is not; the login roles may read and write both, as they would for other steps.
+const SCHEMA: &str = "
+    CREATE TABLE transactions (id int PRIMARY KEY, account int, amount int, note text UNIQUE);
+    INSERT INTO transactions VALUES (1, 1, 5, 'x'), (2, 2, 7, 'y');
+    CREATE TABLE accounts (id int PRIMARY KEY, secret text NOT NULL);
+    INSERT INTO accounts VALUES (1, 's3cret-1'), (2, 's3cret-2');
+    CREATE VIEW open_book AS SELECT id, secret FROM accounts;
+    CREATE FUNCTION tell() RETURNS text LANGUAGE sql SECURITY DEFINER AS 'SELECT secret FROM accounts LIMIT 1';
+    CREATE FUNCTION tell_of(transactions) RETURNS text LANGUAGE sql AS 'SELECT secret FROM accounts LIMIT 1';
+    CREATE FUNCTION lower(int) RETURNS text LANGUAGE sql AS 'SELECT secret FROM accounts LIMIT 1';";
+
+async fn vault() -> Bank {
+    let both = access(&["transactions", "accounts"], &["transactions", "accounts"]);
+    bank_for(SCHEMA, &both, PostgresOptions::default()).await
+}
+
+fn everything(bank: &Bank) -> String {
+    let tables = ["transactions", "accounts", "wflo_effects", "wflo_changes", "pg_class", "pg_proc"];
+    let rows =
+        tables.map(|table| format!("SELECT md5(string_agg(t::text, ';' ORDER BY t::text)) FROM {table} t;"));
+    bank.pg.superuser(&rows.concat())
+}
+
+/// Each is refused, as a query, as one in a transaction and as a write; nothing changes and no secret is told.
+async fn refused(statements: &[&str], granted: &DbAccess) {
+    let bank = vault().await;
+    let before = everything(&bank);
+    let mut through = Vec::new();
+    for sql in statements {
+        let guest = statement(sql, &[]);
+        let limits = QueryLimits::default();
+        let mut ends = vec![bank.db.query(&guest, granted, limits).await.map(|rows| format!("{rows:?}"))];
+        let mut transaction = begin(&bank.db, 1, Capture::On).await;
+        ends.push(transaction.query(&guest, granted, limits).await.map(|rows| format!("{rows:?}")));
+        ends.push(transaction.execute(&guest, granted).await.map(|done| format!("{done:?}")));
+        transaction.commit().await.unwrap();
+        bank.pg.sql("DELETE FROM wflo_effects");
+        for end in ends {
+            match end {
+                Err(DbError::Denied(text) | DbError::Invalid(text)) if !text.contains("s3cret") => {}
+                other => through.push(format!("{sql}\n    {other:?}")),
+            }
+        }
+    }
+    assert!(through.is_empty(), "went through:\n{}", through.join("\n"));
+    assert_eq!(everything(&bank), before, "something changed");
+}
+
+#[tokio::test]
+#[rustfmt::skip]
+async fn nothing_leads_out_of_a_grant() {
+    let granted = access(&["transactions"], &["transactions"]);
+    refused(&[
+        // Other tables, by every way SQL has.
+        "SELECT secret FROM accounts", "SELECT secret FROM public.accounts", "SELECT \"secret\" FROM \"accounts\"",
+        "SELECT count(*) FROM accounts", "SELECT * FROM open_book", "TABLE accounts", "SELECT a FROM accounts a",
+        "SELECT t.id FROM transactions t NATURAL JOIN accounts", "SELECT id FROM transactions JOIN accounts USING (id)",
+        "SELECT (SELECT secret FROM accounts LIMIT 1) FROM transactions", "SELECT id FROM transactions UNION SELECT id FROM accounts",
+        "SELECT id FROM transactions WHERE EXISTS (SELECT 1 FROM accounts WHERE secret LIKE 's%')",
+        "WITH accounts AS (SELECT * FROM accounts) SELECT * FROM accounts",
+        "WITH transactions AS (SELECT secret FROM accounts) SELECT * FROM transactions",
+        "WITH RECURSIVE x AS (SELECT id FROM accounts UNION SELECT id FROM x) SELECT * FROM x",
+        "SELECT * FROM accounts\u{a0}", "SELECT $$;$$, secret FROM accounts", "SELECT 1 /* ' */ FROM accounts -- '",
+        "SELECT E'\\'', secret FROM accounts --'", "SELECT '\\', secret FROM accounts --'", "SELECT U&'\\0027', secret FROM accounts",
+        "SELECT 1 FROM transactions; SELECT secret FROM accounts", "SELECT * FROM ONLY accounts", "SELECT * FROM accounts *",
+        // Functions and types that look, wait, read or become somebody else.
+        "SELECT set_config('role', 'postgres', false)", "SELECT set_config('search_path', 'pg_temp', false)",
+        "SELECT pg_catalog.set_config('wflo.capture', 'off', true)", "SELECT current_setting('wflo.capture')",
+        "SELECT pg_read_file('/etc/passwd')", "SELECT pg_ls_dir('.')", "SELECT lo_import('/etc/passwd')", "SELECT pg_sleep(60)",
+        "SELECT * FROM dblink('dbname=postgres', 'SELECT 1') AS t(a int)", "SELECT tell()", "SELECT public.tell()", "SELECT lower(1)",
+        "SELECT query_to_xml('SELECT secret FROM accounts', true, true, '')", "SELECT table_to_xml('accounts', true, true, '')",
+        "SELECT ts_stat('SELECT secret::tsvector FROM accounts')", "SELECT pg_advisory_lock(1)", "SELECT pg_notify('a', 'b')",
+        "SELECT 'accounts'::regclass::oid", "SELECT current_user", "SELECT session_user", "SELECT inet_server_addr()",
+        "SELECT has_table_privilege('accounts', 'SELECT')", "SELECT pg_terminate_backend(1)", "SELECT txid_current()",
+        "SELECT nextval('x')", "SELECT pg_stat_file('x')", "SELECT * FROM pg_settings", "SELECT * FROM pg_stat_activity",
+        // Kinds of statements.
+        "SET ROLE postgres", "SET SESSION AUTHORIZATION postgres", "RESET ROLE", "SET search_path = pg_temp", "SHOW search_path",
+        "COPY accounts TO STDOUT", "COPY accounts TO PROGRAM 'id'", "COPY transactions FROM PROGRAM 'id'",
+        "DO $$ BEGIN PERFORM 1; END $$", "CALL tell()", "EXPLAIN ANALYZE DELETE FROM transactions", "LISTEN a", "NOTIFY a",
+        "BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT a", "ROLLBACK TO wflo_statement", "RELEASE wflo_statement", "PREPARE TRANSACTION 'a'",
+        "CREATE TEMP TABLE transactions (id int)", "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'", "DROP TABLE transactions",
+        "ALTER TABLE transactions DISABLE TRIGGER ALL", "TRUNCATE transactions", "LOCK transactions", "DECLARE c CURSOR FOR SELECT 1",
+        "PREPARE p AS SELECT 1", "EXECUTE p", "DEALLOCATE ALL", "DISCARD ALL", "GRANT ALL ON accounts TO public", "SECURITY LABEL ON ROLE a IS 'b'",
+        // The host's own.
+        "SELECT * FROM wflo_effects", "DELETE FROM wflo_effects", "INSERT INTO wflo_changes VALUES (DEFAULT, 1, 'a', 'b')", "DELETE FROM wflo_changes",
+        "UPDATE wflo_effects SET marker = 'x'", "SELECT wflo_capture()",
+    ], &granted).await;
+}
+
+#[tokio::test]
+async fn writes_reach_what_is_granted_and_nothing_else() {
+    let granted = access(&["transactions"], &["transactions"]);
+    refused(
+        &[
+            "INSERT INTO accounts VALUES (3, 'x')",
+            "UPDATE accounts SET secret = 'x'",
+            "DELETE FROM accounts",
+            "DELETE FROM transactions USING accounts a WHERE a.id = transactions.id",
+            "UPDATE transactions SET note = a.secret FROM accounts a",
+            "UPDATE transactions SET note = (SELECT secret FROM accounts LIMIT 1)",
+            "INSERT INTO transactions SELECT id, 1, 1, secret FROM accounts",
+            "INSERT INTO transactions VALUES (9, 1, 1, (SELECT secret FROM accounts LIMIT 1))",
+            "INSERT INTO transactions VALUES (1) ON CONFLICT (id) DO UPDATE SET note = (SELECT secret FROM accounts LIMIT 1)",
+            "WITH x AS (DELETE FROM accounts RETURNING *) SELECT * FROM x",
+            "WITH x AS (DELETE FROM accounts RETURNING *) INSERT INTO transactions SELECT id FROM x",
+            "WITH accounts AS (SELECT 1) DELETE FROM accounts",
+            "MERGE INTO accounts USING transactions t ON t.id = accounts.id WHEN MATCHED THEN DELETE",
+            "INSERT INTO transactions VALUES (9) RETURNING (SELECT secret FROM accounts LIMIT 1)",
+        ],
+        &granted,
+    )
+    .await;
+    let writes_alone = access(&[], &["transactions"]);
+    refused(
+        &[
+            "UPDATE transactions SET note = 'z' WHERE note = 'x'",
+            "UPDATE transactions SET amount = amount + 1",
+            "DELETE FROM transactions WHERE note LIKE 'x%'",
+            "INSERT INTO transactions VALUES (9) RETURNING note",
+        ],
+        &writes_alone,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn columns_that_are_not_granted_are_not_there() {
+    let bank = vault().await;
+    let columns = TableAccess::Columns(["id".to_owned()].into());
+    let granted = DbAccess { read: [("accounts".to_owned(), columns)].into(), ..DbAccess::default() };
+    let query = async |sql: &str| bank.db.query(&statement(sql, &[]), &granted, QueryLimits::default()).await;
+    assert_eq!(query("SELECT * FROM accounts ORDER BY id").await.unwrap().columns, ["id"]);
+    assert_eq!(query("SELECT count(*) FROM accounts a WHERE a.id > 1").await.unwrap().rows.len(), 1);
+    for sql in [
+        "SELECT secret FROM accounts",
+        "SELECT accounts.secret FROM accounts",
+        "SELECT id FROM accounts WHERE secret LIKE 's%'",
+        "SELECT id FROM accounts ORDER BY secret",
+        "SELECT id FROM accounts JOIN (VALUES ('s3cret-1')) v (secret) USING (secret)",
+        "SELECT id FROM accounts GROUP BY id HAVING max(secret) > 's'",
+        "SELECT a.tell_of FROM accounts a",
+    ] {
+        let told = query(sql).await;
+        assert!(matches!(&told, Err(DbError::Invalid(text)) if !text.contains("s3cret")), "{sql}: {told:?}");
+    }
+    let natural =
+        query("SELECT id FROM accounts NATURAL JOIN (VALUES ('s3cret-1')) v (secret)").await.unwrap();
+    assert_eq!(natural.rows.len(), 2, "the column took part in the join");
+    for row in
+        [query("SELECT a FROM accounts a").await, query("SELECT to_json(accounts) FROM accounts").await]
+    {
+        assert!(!format!("{:?}", row.unwrap()).contains("s3cret"));
+    }
+}
+
+#[tokio::test]
+async fn the_roles_themselves_hold_where_nothing_is_judged() {
+    let bank = vault().await;
+    let (read, write) = bank.db.roles();
+    for (role, sql) in [
+        (read, "UPDATE accounts SET secret = 'x'"),
+        (read, "SELECT * FROM wflo_effects"),
+        (write.unwrap(), "SELECT * FROM wflo_effects"),
+        (write.unwrap(), "DELETE FROM wflo_effects"),
+        (write.unwrap(), "TRUNCATE accounts"),
+        (write.unwrap(), "ALTER TABLE accounts DISABLE TRIGGER ALL"),
+        (write.unwrap(), "CREATE TABLE t (a int)"),
+        (write.unwrap(), "SET session_replication_role = 'replica'"),
+    ] {
+        let said = bank.pg.try_as(role, sql).unwrap_err();
+        assert!(said.contains("permission denied") || said.contains("must be owner"), "{sql}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn a_role_that_may_do_more_is_refused_with_a_sentence() {
+    let bank = vault().await;
+    let granted = access(&["transactions", "accounts"], &["transactions", "accounts"]);
+    let walls = |found: Vec<wflo_backends::db::postgres::Wall>, refused: bool| -> Vec<String> {
+        found.into_iter().filter(|wall| wall.refused == refused).map(|wall| wall.why).collect()
+    };
+    bank.pg.sql("REVOKE EXECUTE ON FUNCTION tell() FROM public");
+    assert_eq!(walls(bank.db.walls(&granted).await.unwrap(), true), Vec::<String>::new());
+    let narrow = access(&["transactions"], &["transactions"]);
+    let hints = walls(bank.db.walls(&narrow).await.unwrap(), false);
+    assert!(hints.iter().any(|why| why.contains("may write `accounts`")), "{hints:?}");
+    let (read, write) = (bank.pg.name().to_owned() + "_read", bank.pg.name().to_owned() + "_write");
+    let other = bank.pg.name().to_owned() + "_other";
+    for (make, unmake, says) in [
+        (
+            format!("GRANT pg_read_all_data TO {read}"),
+            format!("REVOKE pg_read_all_data FROM {read}"),
+            "is a member of `pg_read_all_data`",
+        ),
+        (
+            format!(
+                "CREATE ROLE {other}; CREATE TABLE salaries (a int); GRANT SELECT ON salaries TO {other}; GRANT {other} TO {write}"
+            ),
+            format!("DROP TABLE salaries; DROP ROLE {other}"),
+            "may read `salaries` as a member of another role",
+        ),
+        (
+            format!("GRANT UPDATE ON accounts TO {read}"),
+            format!("REVOKE UPDATE ON accounts FROM {read}"),
+            "is for reading, and may write `accounts`",
+        ),
+        (
+            format!("GRANT EXECUTE ON FUNCTION tell() TO {write}"),
+            format!("REVOKE EXECUTE ON FUNCTION tell() FROM {write}"),
+            "may call `tell()`",
+        ),
+        (
+            format!("GRANT CREATE ON SCHEMA public TO {write}"),
+            format!("REVOKE CREATE ON SCHEMA public FROM {write}"),
+            "in schema `public`",
+        ),
+        (
+            format!("ALTER TABLE accounts OWNER TO {write}"),
+            format!("ALTER TABLE accounts OWNER TO {}_owner", bank.pg.name()),
+            "owns `accounts`",
+        ),
+    ] {
+        bank.pg.superuser(&make);
+        let refused = walls(bank.db.walls(&granted).await.unwrap(), true);
+        assert!(refused.iter().any(|why| why.contains(says)), "{make}: {refused:?}");
+        bank.pg.superuser(&unmake);
+    }
+    for (attribute, says) in [
+        ("SUPERUSER", "is a superuser"),
+        ("BYPASSRLS", "passes by row level security"),
+        ("CREATEROLE", "may make roles"),
+        ("REPLICATION", "may replicate"),
+    ] {
+        bank.pg.superuser(&format!("ALTER ROLE {write} {attribute}"));
+        // Connections that are kept were looked at when they were made.
+        let db = Postgres::new(&bank.pg.url("read"), Some(&bank.pg.url("write")), PostgresOptions::default())
+            .unwrap();
+        let refused = walls(db.walls(&granted).await.unwrap(), true);
+        assert!(refused.iter().any(|why| why.contains(says)), "{attribute}: {refused:?}");
+        let denied = db.begin(&marker(1), Capture::Off).await.err();
+        assert!(matches!(&denied, Some(DbError::Denied(why)) if why.contains(says)), "{denied:?}");
+        bank.pg.superuser(&format!("ALTER ROLE {write} NO{attribute}"));
+    }
+}

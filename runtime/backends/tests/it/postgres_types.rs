@@ -1,0 +1,156 @@
+//! Every type of PostgreSQL, in and out without loss.
+
+use wflo_backends::db::postgres::{Postgres, PostgresOptions};
+use wflo_model::{DbAccess, SqlValue};
+use wflo_ports::{Database as _, DbError, QueryLimits};
+
+use crate::sqlite::statement;
+
+struct Types {
+    pg: wflo_test_postgres::Database,
+    db: Postgres,
+}
+
+impl Types {
+    fn new() -> Self {
+        let pg = wflo_test_postgres::database();
+        let db = Postgres::new(&pg.url("read"), None, PostgresOptions::default()).unwrap();
+        Self { pg, db }
+    }
+
+    async fn row(&self, sql: &str, params: &[SqlValue]) -> Result<Vec<SqlValue>, DbError> {
+        let whole = DbAccess::whole();
+        let mut rows = self.db.query(&statement(sql, params), &whole, QueryLimits::default()).await?;
+        assert_eq!(rows.rows.len(), 1);
+        Ok(rows.rows.remove(0))
+    }
+
+    /// A value goes in as a type, comes out as `expect`, and goes in again as the same.
+    async fn check(&self, of: &str, given: SqlValue, expect: SqlValue) {
+        let sql = format!("SELECT $1::{of} AS v");
+        let out = self.row(&sql, std::slice::from_ref(&given)).await;
+        let out = out.unwrap_or_else(|error| panic!("{of} of {given:?}: {error}")).remove(0);
+        assert_eq!(format!("{out:?}"), format!("{expect:?}"), "{of} of {given:?}");
+        let again = self.row(&sql, std::slice::from_ref(&out)).await;
+        let again = again.unwrap_or_else(|error| panic!("{of} of {out:?} again: {error}")).remove(0);
+        assert_eq!(format!("{again:?}"), format!("{expect:?}"), "{of} of {out:?} again");
+    }
+}
+
+fn text(text: &str) -> SqlValue {
+    SqlValue::Text(text.into())
+}
+
+#[tokio::test]
+async fn values_go_in_and_come_out_as_they_were() {
+    let types = Types::new();
+    types.pg.sql(
+        "CREATE TYPE mood AS ENUM ('glad', 'sad'); CREATE DOMAIN cents AS bigint CHECK (VALUE >= 0);
+                  GRANT USAGE ON SCHEMA public TO public",
+    );
+    let decimal = |text: &str| SqlValue::Decimal(text.into());
+    let json = |text: &str| SqlValue::Json(text.into());
+    let instant = |text: &str| SqlValue::Timestamp(text.into());
+    for (of, value) in [
+        ("boolean", SqlValue::Boolean(true)),
+        ("smallint", SqlValue::Integer(-32768)),
+        ("integer", SqlValue::Integer(i32::MIN.into())),
+        ("bigint", SqlValue::Integer(i64::MIN)),
+        ("bigint", SqlValue::Integer(9_007_199_254_740_993)),
+        ("cents", SqlValue::Integer(5)),
+        ("real", SqlValue::Real(f64::from(0.1_f32))),
+        ("double precision", SqlValue::Real(0.1)),
+        ("double precision", SqlValue::Real(-0.0)),
+        ("double precision", SqlValue::Real(5e-324)),
+        ("double precision", SqlValue::Real(f64::MAX)),
+        ("double precision", SqlValue::Real(f64::NAN)),
+        ("double precision", SqlValue::Real(f64::NEG_INFINITY)),
+        ("numeric", decimal("12.50")),
+        ("numeric", decimal("-0.000000000000000000000000000123456789")),
+        ("numeric", decimal("123456789012345678901234567890.00010")),
+        ("numeric", decimal("10000")),
+        ("numeric", decimal("0.00")),
+        ("numeric", decimal("NaN")),
+        ("text", text("é\u{1F600}'\"\\ x\n")),
+        ("text", text("")),
+        ("varchar(5)", text("abc")),
+        ("char(5)", text("ab   ")),
+        ("name", text("ab")),
+        ("mood", text("glad")),
+        ("bytea", SqlValue::Blob(vec![0, 255, 92])),
+        ("bytea", SqlValue::Blob(vec![])),
+        ("uuid", SqlValue::Uuid("67e55044-10b1-426f-9247-bb680e5fe0c8".into())),
+        ("json", json("{\"b\" : 1, \"a\": [1.0, 9007199254740993],\"b\":2}")),
+        ("jsonb", json("{\"a\": [1.0, 9007199254740993]}")),
+        ("date", text("2026-02-28")),
+        ("date", text("0044-03-15 BC")),
+        ("date", text("infinity")),
+        ("date", text("5874897-12-31")),
+        ("timestamp", text("2026-01-01T12:34:56.000001")),
+        ("timestamp", text("4713-01-01T00:00:00 BC")),
+        ("timestamptz", instant("2026-01-01T00:00:00Z")),
+        ("timestamptz", instant("1969-12-31T23:59:59.999999Z")),
+        ("timestamptz", instant("0044-03-15T00:00:00Z BC")),
+        ("timestamptz", instant("294276-12-31T23:59:59.999999Z")),
+        ("timestamptz", instant("-infinity")),
+        ("time", text("12:34:56.789")),
+        ("timetz", text("12:34:56+02")),
+        ("interval", text("1 year 2 mons 3 days -04:05:06.789")),
+        ("inet", text("192.168.0.1/24")),
+        ("macaddr", text("08:00:2b:01:02:03")),
+        ("bit varying", text("10101")),
+        ("int4range", text("[1,5)")),
+        ("point", text("(1.5,2)")),
+        ("tsvector", text("'a':1 'b':2")),
+        ("xml", text("<a>1</a>")),
+        ("money", text("$12.50")),
+        ("integer[]", json("[1,null,3]")),
+        ("text[]", json("[\"a\\\"b\",\"NULL\",null,\"{}\",\"\"]")),
+        ("numeric[]", json("[1.50,12345678901234567890.1]")),
+        ("integer[]", json("[[1,2],[3,4]]")),
+        ("integer[]", json("[]")),
+    ] {
+        types.check(of, value.clone(), value).await;
+        types.check(of, SqlValue::Null, SqlValue::Null).await;
+    }
+    // What is written in another way comes out in one.
+    types.check("timestamptz", instant("2026-01-01T02:00:00+02:00"), instant("2026-01-01T00:00:00Z")).await;
+    types.check("timestamp", instant("2026-01-01T02:00:00+02:00"), text("2026-01-01T00:00:00")).await;
+    types.check("numeric", SqlValue::Integer(7), decimal("7")).await;
+    types.check("numeric(10,2)", decimal("1.005"), decimal("1.01")).await;
+    types.check("bigint", decimal("7"), SqlValue::Integer(7)).await;
+    types.check("integer", SqlValue::Real(7.0), SqlValue::Integer(7)).await;
+    types.check("text", SqlValue::Integer(7), text("7")).await;
+    types.check("boolean", text("yes"), SqlValue::Boolean(true)).await;
+}
+
+#[tokio::test]
+async fn types_are_inferred_and_parameters_are_never_text_of_the_statement() {
+    let types = Types::new();
+    let evil = text("'; DROP TABLE accounts; --");
+    assert_eq!(types.row("SELECT $1", std::slice::from_ref(&evil)).await.unwrap(), [evil]);
+    let row = types.row("SELECT ?2 || :a", &[]).await;
+    assert!(matches!(&row, Err(DbError::Invalid(text)) if text.contains("not both")), "{row:?}");
+    let row = types.row("SELECT :b || '-' || :a || '-' || :b", &[text("1"), text("2")]).await.unwrap();
+    assert_eq!(row, [text("1-2-1")]);
+    let among = [SqlValue::Json("[1,3,99]".into())];
+    let row =
+        types.row("SELECT count(*) FROM generate_series(1, 9) n WHERE n = ANY($1)", &among).await.unwrap();
+    assert_eq!(row, [SqlValue::Integer(2)]);
+    let given = [SqlValue::Integer(1), SqlValue::Timestamp("2000-01-01T00:00:00Z".into())];
+    let row = types.row("SELECT '2026-01-01'::date + $1::int, now() > $2", &given).await.unwrap();
+    assert_eq!(row, [text("2026-01-02"), SqlValue::Boolean(true)]);
+}
+
+#[tokio::test]
+async fn columns_keep_their_names_and_order_whatever_has_to_be_cast() {
+    let types = Types::new();
+    let sql = "SELECT n AS \"a b\", ARRAY[n], '1 day'::interval AS a, n AS a FROM generate_series(3, 1, -1) AS n ORDER BY n DESC LIMIT 2";
+    let rows =
+        types.db.query(&statement(sql, &[]), &DbAccess::default(), QueryLimits::default()).await.unwrap();
+    assert_eq!(rows.columns, ["a b", "array", "a", "a"]);
+    let row = |n: i64| {
+        vec![SqlValue::Integer(n), SqlValue::Json(format!("[{n}]")), text("1 day"), SqlValue::Integer(n)]
+    };
+    assert_eq!(rows.rows, [row(3), row(2)]);
+}

@@ -1,0 +1,158 @@
+//! Steps in JavaScript and TypeScript: a package that esbuild makes one module of, and componentize-qjs a component.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::Job;
+use super::stamp::Ingredients;
+use super::tool::Tool;
+use super::wit::{self, WORLD};
+use crate::failure::Failure;
+
+/// The tools, and the packages of npm that they come with.
+const BUNDLER: &str = "esbuild";
+const COMPONENTIZER: &str = "componentize-qjs";
+
+/// What a step may have, in the words of the bundler. The engine has no event loop: asynchronous functions become
+/// generators, which go on with the promises of the SDK.
+const BUNDLING: &[&str] = &[
+    "--bundle",
+    "--format=esm",
+    "--platform=neutral",
+    "--main-fields=module,main",
+    "--target=es2022",
+    "--supported:async-await=false",
+    "--supported:async-generator=false",
+    "--supported:for-await=false",
+    "--external:wflo:*",
+    "--external:wasi:*",
+    "--log-level=warning",
+    "--metafile=bundle.json",
+    "--outfile=bundle.js",
+];
+
+/// Bundles the package and makes a component of it, unless there is one of the same bundle.
+pub(super) fn build(job: &Job<'_>) -> Result<bool, Failure> {
+    job.make_work()?;
+    if job.install {
+        Tool::named("npm", "install Node.js from https://nodejs.org")
+            .command()
+            .run(&job.steps, &["install"])?;
+    }
+    let bundler = tool(job, BUNDLER)?;
+    let componentizer = tool(job, COMPONENTIZER)?;
+    let entry = entry(job)?;
+    job.write(&job.work.join("entry.js"), &entry)?;
+    bundler.command().run(&job.work, &[&["entry.js"], BUNDLING].concat())?;
+
+    let imports = imports(&job.work.join("bundle.json"))?;
+    let (folder, wit) = wit::write(job, &imports)?;
+    let bundle = job.work.join("bundle.js");
+    let mut ingredients = Ingredients::default();
+    ingredients.add("wit", wit.as_bytes());
+    ingredients.add(COMPONENTIZER, version(job, COMPONENTIZER).as_bytes());
+    ingredients.add("bundle", &read(&bundle)?);
+    let stamp = job.work.join("stamp.json");
+    let built = job.work.join("component.wasm");
+    if ingredients.made(&stamp, &built) {
+        return job.put(&built).map(|()| true);
+    }
+    let folder = folder.to_string_lossy();
+    let args =
+        ["--wit", &folder, "--world", WORLD, "--js", "bundle.js", "--sync", "--output", "component.wasm"];
+    componentizer.command().run(&job.work, &args)?;
+    ingredients.seal(&stamp, &built)?;
+    job.put(&built).map(|()| false)
+}
+
+/// A tool of the package, or of a workspace that it is part of.
+fn tool(job: &Job<'_>, name: &str) -> Result<Tool, Failure> {
+    if let Some(module) = module(job, ".bin")
+        .into_iter()
+        .chain(modules(job, ".bin"))
+        .map(|bin| bin.join(name))
+        .find(|tool| tool.is_file())
+    {
+        return Ok(Tool::at(module));
+    }
+    let failure = Failure::usage(format!("`{name}` is not there, which steps in JavaScript are built with"));
+    let steps = job.steps.display();
+    let package = std::fs::read_to_string(job.steps.join("package.json")).unwrap_or_default();
+    Err(if package.contains(name) {
+        failure.hint(format!("`wflo build --install` gets it: `npm install` in `{steps}`"))
+    } else {
+        failure.hint(format!("`npm install --save-dev {BUNDLER} {COMPONENTIZER}` in `{steps}` gets it"))
+    })
+}
+
+fn module(job: &Job<'_>, name: &str) -> Option<PathBuf> {
+    modules(job, name).next()
+}
+
+/// Where Node.js looks for a module.
+fn modules(job: &Job<'_>, name: &str) -> impl Iterator<Item = PathBuf> {
+    let name = name.to_owned();
+    let folders = job.steps.ancestors().map(move |folder| folder.join("node_modules").join(&name));
+    folders.filter(|module| module.exists()).collect::<Vec<_>>().into_iter()
+}
+
+fn version(job: &Job<'_>, package: &str) -> String {
+    let text =
+        module(job, package).and_then(|module| std::fs::read_to_string(module.join("package.json")).ok());
+    let package: Option<Value> = text.and_then(|text| serde_json::from_str(&text).ok());
+    package.and_then(|package| package["version"].as_str().map(ToOwned::to_owned)).unwrap_or_default()
+}
+
+/// The module that the component is made of: the globals of the SDK, the package, the exports.
+fn entry(job: &Job<'_>) -> Result<String, Failure> {
+    let file = job.steps.join("package.json");
+    let bad = |error: &dyn std::fmt::Display| Failure::usage(format!("`{}`: {error}", file.display()));
+    let package: Value = serde_json::from_slice(&read(&file)?).map_err(|error| bad(&error))?;
+    let main = package["main"].as_str().unwrap_or("index.js");
+    if !job.steps.join(main).is_file() {
+        return Err(
+            bad(&format!("its `main`, `{main}`, is not there")).hint("`main` is the file with the steps")
+        );
+    }
+    let main = serde_json::to_string(&relative(main)).expect("text is JSON");
+    Ok(format!(
+        "import \"@wflo/sdk/install\";\nimport {main};\nexport {{ handler }} from \"@wflo/sdk/component\";\n"
+    ))
+}
+
+/// A file of the package, seen from where the entry is.
+fn relative(main: &str) -> String {
+    let up = super::WORK.split('/').map(|_| "..").collect::<Vec<_>>().join("/");
+    format!("{up}/{}", main.trim_start_matches("./"))
+}
+
+/// What the bundler writes about a bundle, as far as it is of interest.
+#[derive(Deserialize)]
+struct Metafile {
+    outputs: std::collections::BTreeMap<String, Output>,
+}
+
+#[derive(Deserialize)]
+struct Output {
+    imports: Vec<Import>,
+}
+
+#[derive(Deserialize)]
+struct Import {
+    path: String,
+}
+
+/// The interfaces that are left in a bundle: those that its steps use.
+fn imports(metafile: &Path) -> Result<BTreeSet<String>, Failure> {
+    let metafile: Metafile = serde_json::from_slice(&read(metafile)?)
+        .map_err(|error| Failure::bug(format!("what `{BUNDLER}` writes about a bundle: {error}")))?;
+    let outputs = metafile.outputs.into_values();
+    Ok(outputs.flat_map(|output| output.imports).map(|import| import.path).collect())
+}
+
+fn read(file: &Path) -> Result<Vec<u8>, Failure> {
+    std::fs::read(file).map_err(|error| Failure::usage(format!("`{}`: {error}", file.display())))
+}

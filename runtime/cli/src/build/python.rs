@@ -1,0 +1,162 @@
+//! Steps in Python: a module that componentize-py makes a component of, with the interpreter in it.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use super::Job;
+use super::granted::Granted;
+use super::stamp::Ingredients;
+use super::tool::Tool;
+use super::wit::{self, WORLD};
+use crate::failure::Failure;
+use crate::project;
+
+const COMPONENTIZER: &str = "componentize-py";
+/// The file that says what is needed, and the folder that it is installed in.
+const REQUIREMENTS: &str = "requirements.txt";
+const ENVIRONMENT: &str = ".venv";
+/// The module with the steps.
+const MODULE: &str = "steps";
+/// What the SDK's event loop waits with.
+const LOOP: [&str; 2] = ["wasi:clocks/monotonic-clock@0.2.12", "wasi:io/poll@0.2.12"];
+
+/// Makes a component of the module, unless there is one of the same files.
+pub(super) fn build(job: &Job<'_>) -> Result<bool, Failure> {
+    job.make_work()?;
+    if job.install {
+        install(job)?;
+    }
+    let environment = environment(job);
+    let tool = tool(job, environment.as_deref())?;
+    let packages = environment.as_deref().map(packages).transpose()?.flatten();
+    let module = job.steps.join(MODULE);
+    if !module.with_extension("py").is_file() && !module.is_dir() {
+        let failure = Failure::usage(format!("there is no `{MODULE}.py` in `{}`", job.steps.display()));
+        return Err(failure.hint("it is the module with the steps"));
+    }
+    let granted = Granted::of(job.manifest);
+    let app = job.work.join("app");
+    std::fs::create_dir_all(&app).map_err(|error| job.unwritable(&app, &error))?;
+    let entry = entry(&granted);
+    job.write(&app.join("wflo_built.py"), &entry)?;
+    let mut imports: BTreeSet<_> = granted.interfaces();
+    imports.extend(LOOP.map(ToOwned::to_owned));
+    let (folder, wit) = wit::write(job, &imports)?;
+
+    let mut ingredients = Ingredients::default();
+    ingredients.add("wit", wit.as_bytes());
+    ingredients.add("entry", entry.as_bytes());
+    ingredients.add_folder(&job.steps, &is_source)?;
+    if let Some(packages) = &packages {
+        ingredients.add_folder(packages, &is_source)?;
+    }
+    let stamp = job.work.join("stamp.json");
+    let built = job.work.join("component.wasm");
+    if ingredients.made(&stamp, &built) {
+        return job.put(&built).map(|()| true);
+    }
+    crate::say("making a component of Python takes about ten seconds");
+    let mut command = tool.command().start(&job.work);
+    command.arg("--wit-path").arg(&folder).args(["--world", WORLD, "componentize", "wflo_built"]);
+    for path in [Some(&app), Some(&job.steps), packages.as_ref()].into_iter().flatten() {
+        command.arg("--python-path").arg(path);
+    }
+    command.arg("--output").arg(&built);
+    let output = command.output().map_err(|error| tool.missing(&error))?;
+    if !output.status.success() {
+        // It prints a traceback of the module, and then one of its own.
+        crate::say(&String::from_utf8_lossy(&[output.stdout, output.stderr].concat()));
+        return Err(Failure::usage(format!("`{COMPONENTIZER}` in `{}` failed", job.steps.display())).hint(
+            "the module is imported while the component is made: what it does at its top must need no host",
+        ));
+    }
+    ingredients.seal(&stamp, &built)?;
+    job.put(&built).map(|()| false)
+}
+
+/// Makes the environment, and gets what the requirements name.
+fn install(job: &Job<'_>) -> Result<(), Failure> {
+    let python = Tool::named("python3", "install Python 3.11 or later from https://python.org");
+    if !job.steps.join(ENVIRONMENT).is_dir() {
+        python.command().run(&job.steps, &["-m", "venv", ENVIRONMENT])?;
+    }
+    let pip = Tool::at(job.steps.join(ENVIRONMENT).join("bin/python"));
+    pip.command().run(&job.steps, &["-m", "pip", "install", "--quiet", "--requirement", REQUIREMENTS])
+}
+
+/// The environment of the steps, or the one that is active.
+fn environment(job: &Job<'_>) -> Option<PathBuf> {
+    let own = Some(job.steps.join(ENVIRONMENT)).filter(|own| own.is_dir());
+    own.or_else(|| project::variable("VIRTUAL_ENV").map(PathBuf::from))
+}
+
+fn tool(job: &Job<'_>, environment: Option<&Path>) -> Result<Tool, Failure> {
+    let inside = environment.map(|environment| environment.join("bin").join(COMPONENTIZER));
+    if let Some(inside) = inside.filter(|inside| inside.is_file()) {
+        return Ok(Tool::at(inside));
+    }
+    let path = project::variable("PATH").unwrap_or_default();
+    let found =
+        std::env::split_paths(&path).map(|folder| folder.join(COMPONENTIZER)).find(|tool| tool.is_file());
+    found.map(Tool::at).ok_or_else(|| {
+        let steps = job.steps.display();
+        Failure::usage(format!("`{COMPONENTIZER}` is not there, which steps in Python are built with")).hint(
+            format!(
+                "`wflo build --install` gets it: `python3 -m venv {ENVIRONMENT} && {ENVIRONMENT}/bin/pip install -r \
+                 {REQUIREMENTS}` in `{steps}`"
+            ),
+        )
+    })
+}
+
+/// Where an environment has its packages.
+fn packages(environment: &Path) -> Result<Option<PathBuf>, Failure> {
+    let lib = environment.join("lib");
+    let entries = lib.read_dir().map_err(|error| {
+        Failure::usage(format!("`{}` is no environment of Python: {error}", environment.display()))
+    })?;
+    let folders = entries.filter_map(Result::ok).map(|entry| entry.path().join("site-packages"));
+    Ok(folders.into_iter().find(|folder| folder.is_dir()))
+}
+
+/// The module that the component is made of: what the workflow grants, the steps, and the exports.
+fn entry(granted: &Granted) -> String {
+    let databases = serde_json::to_string(&granted.databases).expect("labels are text");
+    let statements = serde_json::to_string(&granted.statements).expect("names are text");
+    format!(
+        "from wflo import log\nfrom wflo.component import Handler\nfrom wflo.context import Context\n\n\
+         Context.databases = {databases}\nContext.statements = {statements}\nlog.install()\n\n\
+         import {MODULE}\n\n__all__ = [\"Handler\", \"{MODULE}\"]\n"
+    )
+}
+
+/// Whether a file may be part of the component, or a folder may have such files.
+fn is_source(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    if path.is_dir() {
+        let is_tool =
+            ["__pycache__", "target", "tests", "pip", "setuptools", "pkg_resources"].contains(&&*name);
+        return !name.starts_with('.') && !is_tool;
+    }
+    // What was installed, and in which version, stands in `METADATA`.
+    path.extension().is_some_and(|end| end == "py" || end == "so" || end == "pth") || name == "METADATA"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Granted, entry};
+
+    #[test]
+    fn the_entry_knows_what_is_granted() {
+        let granted = Granted::of(
+            "[[step]]\nname = \"a\"\ngrants.db.shop = { call = [\"refund\"] }\n\
+             [db.shop.statement.refund]\nsql = \"...\"\nparams = { order_id = \"integer\", amount = \"decimal\" }\n",
+        );
+        let entry = entry(&granted);
+        assert!(entry.contains(r#"Context.databases = {"a":["shop"]}"#), "{entry}");
+        assert!(
+            entry.contains(r#"Context.statements = {"shop":{"refund":["order_id","amount"]}}"#),
+            "{entry}"
+        );
+    }
+}

@@ -1,0 +1,72 @@
+//! The tools of languages, and what to say where one is missing.
+
+use std::ffi::OsStr;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::failure::Failure;
+
+/// A program of a language.
+#[derive(Clone, Debug)]
+pub(super) struct Tool {
+    program: PathBuf,
+    hint: String,
+}
+
+impl Tool {
+    /// A program that is found where the system's are.
+    pub(super) fn named(program: &str, hint: &str) -> Self {
+        Self { program: program.into(), hint: hint.to_owned() }
+    }
+
+    /// A program at its path.
+    pub(super) fn at(program: PathBuf) -> Self {
+        Self { program, hint: String::new() }
+    }
+
+    pub(super) const fn command(&self) -> Started<'_> {
+        Started { tool: self }
+    }
+
+    /// The failure to start it, with how to get it.
+    pub(super) fn missing(&self, error: &io::Error) -> Failure {
+        let failure = Failure::usage(format!("`{}`: {error}", self.program.display()));
+        if self.hint.is_empty() { failure } else { failure.hint(&self.hint) }
+    }
+
+    fn name(&self) -> String {
+        self.program.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+}
+
+/// A tool, about to run.
+pub(super) struct Started<'a> {
+    tool: &'a Tool,
+}
+
+impl Started<'_> {
+    /// In a folder, with nothing to read.
+    pub(super) fn start(&self, folder: &Path) -> Command {
+        let mut command = Command::new(&self.tool.program);
+        command.current_dir(folder).stdin(Stdio::null());
+        command
+    }
+
+    /// Runs it to its end. What it says is for people; `wflo`'s own standard output is data.
+    pub(super) fn run<S: AsRef<OsStr>>(&self, folder: &Path, args: &[S]) -> Result<(), Failure> {
+        let mut command = self.start(folder);
+        let output = command
+            .args(args)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .output()
+            .map_err(|error| self.tool.missing(&error))?;
+        if output.status.success() {
+            return Ok(());
+        }
+        let said = String::from_utf8_lossy(&output.stdout);
+        crate::say(said.trim_end());
+        Err(Failure::usage(format!("`{}` in `{}` failed", self.tool.name(), folder.display())))
+    }
+}

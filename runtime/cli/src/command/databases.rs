@@ -1,0 +1,178 @@
+//! What `wflo check` says of databases, and `wflo db prepare`.
+
+use wflo_backends::db::postgres::{Postgres, Preparation};
+use wflo_backends::db::sqlite::Sqlite;
+use wflo_manifest::{DbBinding, Diagnostics, Plan};
+use wflo_model::{DbAccess, Label};
+use wflo_ports::{Database as _, Uncapturable};
+
+use super::check::known;
+use crate::args::Global;
+use crate::failure::{Code, Failure};
+use crate::project::{Pinned, Project, variable};
+use crate::{print, say};
+
+/// The variable with the address by which the owner of a database logs in.
+const OWNER: &str = "WFLO_OWNER_URL";
+
+/// Holds the steps against the databases they use, where these are there to be looked at: whether what is to be undone can
+/// be, and whether a login role may do more than steps are granted.
+pub(super) async fn check(
+    project: &Project,
+    pinned: &Pinned,
+    found: &mut Diagnostics,
+) -> Result<(), Failure> {
+    let deploy = project.deploy()?;
+    for (label, binding) in &project.deployment.db {
+        if !pinned.plan.steps.iter().any(|step| step.grants.db.contains_key(label)) {
+            continue;
+        }
+        let failed = |error| Failure::usage(format!("database `{label}`: {error}"));
+        match binding {
+            DbBinding::Sqlite { path } => {
+                let path = deploy.beside(path);
+                if path.is_file() {
+                    for (step, tables) in undoing(&pinned.plan, label) {
+                        let tables = tables.iter().map(String::as_str);
+                        let kept = tokio::task::block_in_place(|| Sqlite::uncapturable_at(&path, tables));
+                        say_unkept(pinned, label, step, &kept.map_err(failed)?, found);
+                    }
+                    for (step, access) in filtering(&pinned.plan, label) {
+                        let against = tokio::task::block_in_place(|| Sqlite::unfilterable_at(&path, access));
+                        for (table, why) in against.map_err(failed)? {
+                            found.extend(pinned.workflow.unfiltered(step, label, &table, &why));
+                        }
+                    }
+                }
+            }
+            DbBinding::Postgres { read_url, write_url } => {
+                for (step, access) in filtering(&pinned.plan, label) {
+                    for (table, _) in access.filters() {
+                        let why = "is in a PostgreSQL database, where no step can be kept to some rows";
+                        found.extend(pinned.workflow.unfiltered(step, label, table, why));
+                    }
+                }
+                // A check needs no secrets: what cannot be looked at is said.
+                let looked = match deploy.postgres(label, read_url, write_url.as_ref()) {
+                    Ok(database) => {
+                        look(&database, pinned, label, found).await.map_err(|error| error.to_string())
+                    }
+                    Err(failure) => Err(failure.to_string()),
+                };
+                if let Err(why) = looked {
+                    let why = why.trim_start_matches("error: ").lines().next().unwrap_or_default().to_owned();
+                    let why = format!("it was not looked at: {why}");
+                    found.extend(pinned.workflow.bound(label, false, &why));
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+async fn look(
+    database: &Postgres,
+    pinned: &Pinned,
+    label: &Label,
+    found: &mut Diagnostics,
+) -> Result<(), wflo_ports::DbError> {
+    let mut grants = DbAccess::default();
+    for step in &pinned.plan.steps {
+        if let Some(access) = step.grants.db.get(label) {
+            grants.widen(access);
+        }
+    }
+    // Named statements reach what they say.
+    grants.whole = !grants.call.is_empty();
+    for wall in database.walls(&grants).await? {
+        found.extend(pinned.workflow.bound(label, wall.refused, &wall.why));
+    }
+    for (step, tables) in undoing(&pinned.plan, label) {
+        let kept = database.uncapturable(&tables).await?;
+        say_unkept(pinned, label, step, &kept, found);
+    }
+    Ok(())
+}
+
+/// The steps whose writes are to be undone, with the tables they write.
+fn undoing<'p>(
+    plan: &'p Plan,
+    label: &'p Label,
+) -> impl Iterator<Item = (&'p wflo_model::StepName, Vec<String>)> {
+    plan.steps.iter().filter(|step| step.rollback).filter_map(move |step| {
+        let access = step.grants.db.get(label)?;
+        Some((&step.name, access.write.keys().cloned().collect()))
+    })
+}
+
+/// The steps that were granted some rows of a table only.
+fn filtering<'p>(
+    plan: &'p Plan,
+    label: &'p Label,
+) -> impl Iterator<Item = (&'p wflo_model::StepName, &'p DbAccess)> {
+    let accesses = plan.steps.iter().filter_map(move |step| Some((&step.name, step.grants.db.get(label)?)));
+    accesses.filter(|(_, access)| access.filters().next().is_some())
+}
+
+fn say_unkept(
+    pinned: &Pinned,
+    label: &Label,
+    step: &wflo_model::StepName,
+    unkept: &[Uncapturable],
+    found: &mut Diagnostics,
+) {
+    for it in unkept {
+        found.extend(pinned.workflow.unkept(step, label, &it.table, &it.why));
+    }
+}
+
+/// `wflo db prepare`: what the owner of a PostgreSQL database does once, printed or done.
+pub(super) async fn prepare(global: &Global, label: &Label, prints: bool) -> Result<Code, Failure> {
+    let project = Project::find(global, None)?;
+    let plan = project.pin(&known(&project).await?)?.map_err(|found| Failure::usage(found.to_string()))?.plan;
+    let (read_url, write_url) = match project.deployment.db.get(label) {
+        Some(DbBinding::Postgres { read_url, write_url }) => (read_url, write_url.as_ref()),
+        Some(_) => {
+            return Err(Failure::usage(format!(
+                "database `{label}` needs no preparation: it is no PostgreSQL database"
+            )));
+        }
+        None => return Err(Failure::usage(format!("the deployment binds no database `{label}`"))),
+    };
+    let database = project.deploy()?.postgres(label, read_url, write_url)?;
+    let (reads_as, writes_as) = database.roles();
+    let preparation = preparation(&plan, label, Preparation::new(reads_as, writes_as))?;
+    if prints {
+        print(preparation.script().trim_end());
+        return Ok(Code::Succeeded);
+    }
+    let owner = variable(OWNER).ok_or_else(|| {
+        Failure::usage(format!("`{OWNER}` is not set")).hint(
+            "set it to the address by which the owner of the database logs in, or have the owner run what `--print` prints",
+        )
+    })?;
+    preparation
+        .run(&owner)
+        .await
+        .map_err(|error| Failure::usage(format!("database `{label}` is as it was: {error}")))?;
+    say(&format!("database `{label}` is prepared"));
+    Ok(Code::Succeeded)
+}
+
+/// What the steps of a plan need in a database.
+fn preparation(plan: &Plan, label: &Label, mut preparation: Preparation) -> Result<Preparation, Failure> {
+    for step in &plan.steps {
+        let Some(access) = step.grants.db.get(label) else { continue };
+        preparation.grant(access);
+        for name in &access.call {
+            let Some(statement) = plan.statements.get(label).and_then(|named| named.get(name)) else {
+                continue;
+            };
+            preparation.statement(&statement.sql, statement.only_reads()).map_err(|error| {
+                Failure::usage(format!("statement `{name}` of database `{label}`: {error}"))
+            })?;
+        }
+    }
+    Ok(preparation)
+}

@@ -1,0 +1,3 @@
+// What the step computes. It needs no host, so its tests need none.
+
+export const greeting = (name: string): string => `Hello, ${name.trim()}!`;

@@ -1,0 +1,4 @@
+CREATE TABLE kept (id INTEGER PRIMARY KEY, n INTEGER, safe INTEGER, r REAL, t TEXT, b BLOB, d TEXT, x TEXT, yes INTEGER);
+CREATE TABLE once (id TEXT PRIMARY KEY);
+CREATE TABLE secrets (id TEXT);
+CREATE TABLE undone (step TEXT, output TEXT, certain INTEGER);

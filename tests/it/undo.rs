@@ -1,0 +1,175 @@
+//! What undoes steps, in a compiled guest and through the command: compensators, and the money and people they need.
+
+use serde_json::Value;
+
+use crate::harness::{Project, Provider, approval_of};
+use crate::http::{Answer, Site};
+
+/// The workflow, with an empty book and a model that answers: one token of it costs a tenth of a cent.
+fn project() -> (Project, Provider) {
+    let project = Project::workflow("undo");
+    book(&project)
+        .execute_batch("CREATE TABLE letters (id INTEGER PRIMARY KEY, text TEXT)")
+        .expect("the book");
+    let provider = Provider::start(&project, &[]);
+    project.use_provider(&provider);
+    let text = std::fs::read_to_string(project.path("wflo.toml")).expect("wflo.toml");
+    let price = "[prices]\n\"gpt-4\" = { input_per_million = \"1000\", output_per_million = \"1000\" }\n";
+    project.write("wflo.toml", &format!("{text}\n{price}"));
+    (project, provider)
+}
+
+fn book(project: &Project) -> rusqlite::Connection {
+    rusqlite::Connection::open(project.path("book.db")).expect("the book")
+}
+
+fn letters(project: &Project) -> i64 {
+    book(project).query_row("SELECT count(*) FROM letters", [], |row| row.get(0)).expect("the book")
+}
+
+fn input(site: &Site) -> String {
+    format!("url=http://127.0.0.1:{}", site.port)
+}
+
+/// The first lines of what a site was asked.
+fn asked(site: &Site) -> Vec<String> {
+    site.asked().iter().map(|request| request.lines().next().unwrap_or_default().to_owned()).collect()
+}
+
+fn id(run: &Value) -> String {
+    run["run"].as_str().expect("a run has an id").to_owned()
+}
+
+#[test]
+fn compensators_of_a_compiled_guest_undo_what_no_database_can() {
+    let (project, _provider) = project();
+    let site = Site::start(&[Answer::Hello]);
+    let run = project.wflo(&["run", "--json", "--input", &input(&site)]).expect_code(0).json();
+    assert_eq!((run["steps"][1]["output"].as_str(), letters(&project)), (Some("hello"), 1));
+
+    let planned = project.wflo(&["rollback", &id(&run), "--dry-run", "--json"]).expect_code(0).json();
+    let steps = |list: &str| -> Vec<String> {
+        let list = planned[list].as_array().into_iter().flatten();
+        list.map(|it| it["step"].as_str().expect("a step").to_owned()).collect()
+    };
+    assert_eq!((steps("compensate"), steps("undo")), (vec!["order".into()], vec!["write".into()]));
+
+    let undone = project.wflo(&["rollback", &id(&run), "--json"]).expect_code(0).json();
+    assert_eq!((undone["status"].as_str(), letters(&project)), (Some("rolled_back"), 0));
+    let cancelled = "POST /shop/cancel?certain=true&number=hello HTTP/1.1".to_owned();
+    assert_eq!(asked(&site), ["POST /shop/order HTTP/1.1".to_owned(), cancelled]);
+    let logs = project.wflo(&["logs", &id(&run)]).expect_code(0).stdout;
+    assert!(logs.contains("You said: Apologise for it"), "{logs}");
+    project.wflo(&["replay", &id(&run)]).expect_code(0);
+}
+
+/// The answer to an order is lost, and nobody will ever know. What may have happened is undone as if it had, and the
+/// compensator is told that it is not certain.
+#[test]
+fn an_unknown_outcome_can_be_compensated() {
+    let (project, _provider) = project();
+    let site = Site::start(&[Answer::Close, Answer::Hello]);
+    let run = project.wflo(&["run", "--json", "--input", &input(&site)]).expect_code(11).json();
+    let waits = &run["waiting_for"][0];
+    assert_eq!(waits["kind"], "unknown", "{run}");
+    let intent = waits["intent"].as_u64().expect("the call has a number").to_string();
+    assert_eq!(letters(&project), 1, "what came before has committed");
+
+    let ended =
+        project.wflo(&["resolve", &id(&run), &intent, "--compensate", "--json"]).expect_code(1).json();
+    assert_eq!((ended["status"].as_str(), letters(&project)), (Some("rolled_back"), 0));
+    let cancelled = "POST /shop/cancel?certain=false&number=unknown HTTP/1.1".to_owned();
+    assert_eq!(asked(&site), ["POST /shop/order HTTP/1.1".to_owned(), cancelled]);
+    let report = project.wflo(&["audit", "report", "--run", &id(&run)]).expect_code(0).stdout;
+    assert!(report.contains("overrode"), "{report}");
+    project.wflo(&["replay", &id(&run)]).expect_code(0);
+}
+
+/// One that says itself that it would not know can be compensated also where the run would keep what it did.
+#[test]
+fn what_is_compensated_does_not_need_a_workflow_that_rolls_back() {
+    let (project, _provider) = project();
+    project.edit("workflow.toml", "on_failure = \"rollback\"\n", "");
+    let site = Site::start(&[Answer::Close, Answer::Hello]);
+    let run = project.wflo(&["run", "--json", "--input", &input(&site)]).expect_code(11).json();
+    let intent = run["waiting_for"][0]["intent"].as_u64().expect("the call has a number").to_string();
+    let ended =
+        project.wflo(&["resolve", &id(&run), &intent, "--compensate", "--json"]).expect_code(1).json();
+    assert_eq!(ended["status"], "rolled_back");
+    assert_eq!(asked(&site).len(), 2);
+}
+
+#[test]
+fn money_that_is_kept_for_undoing_is_there_when_nothing_else_is() {
+    let play = |head: &str| {
+        let (project, provider) = project();
+        let head = format!("version = \"1.0.0\"\non_exceeded = \"fail\"\n{head}");
+        project.edit("workflow.toml", "version = \"1.0.0\"", &head);
+        let site = Site::start(&[Answer::Hello]);
+        let url = input(&site);
+        let run =
+            project.wflo(&["run", "--json", "--input", &url, "--input", "spend=true"]).expect_code(1).json();
+        let error = run["error"].as_str().unwrap_or_default().to_owned();
+        assert!(error.contains("spend"), "it is `spend` that has spent it all: {run}");
+        (run, provider.requests(), asked(&site).len())
+    };
+    // The last money goes to a step, and its apology cannot be paid.
+    let (run, without, orders) = play("budget_usd = \"0.50\"");
+    assert_eq!((run["status"].as_str(), orders), (Some("rollback_failed"), 1), "{run}");
+    // As much for the steps, and something for what undoes them.
+    let (run, with, orders) = play("budget_usd = \"0.85\"\nrollback_reserve_usd = \"0.35\"");
+    assert_eq!((run["status"].as_str(), orders), (Some("rolled_back"), 2), "{run}");
+    let cost: f64 = run["cost_usd"].as_str().expect("a cost").parse().expect("an amount");
+    assert!(cost <= 0.85, "the reserve is part of the budget: {cost}");
+    assert_eq!(with, without + 1, "the steps have spent the same, and the apology was paid");
+}
+
+#[test]
+fn a_rollback_that_somebody_asks_for_may_need_the_agreement_of_others() {
+    let (project, people) = Project::fraud();
+    project.edit(
+        "workflow.toml",
+        "version = \"1.0.0\"",
+        "version = \"1.0.0\"\nrollback_approvers = [\"compliance\"]",
+    );
+    let run = project.wflo(&["run", "--json"]).expect_code(10).json();
+    let approval = approval_of(&run);
+    project.wflo_as("alice", &people.alice, &["approve", &approval]).expect_code(10);
+    project.wflo_as("carol", &people.carol, &["approve", &approval]).expect_code(0);
+    let (run, blocked) = (id(&run), project.blocked());
+    assert!(blocked.len() > 1);
+
+    // Rejected: nothing is undone, and the run is what it was.
+    let asked = project.wflo_as("alice", &people.alice, &["rollback", &run, "--json"]).expect_code(10).json();
+    assert_eq!((asked["status"].as_str(), project.blocked()), (Some("waiting"), blocked.clone()));
+    let first = approval_of(&asked);
+    let shown = project.wflo(&["approvals", "show", &first, "--json"]).expect_code(0).json();
+    assert_eq!(
+        (shown["at"].as_str(), shown["shows"]["asked_by"].as_str()),
+        (Some("rollback"), Some("alice"))
+    );
+    let planned = &shown["shows"]["rollback"]["undo"][0];
+    assert_eq!(planned["databases"]["bank"].as_u64(), Some(blocked.len() as u64), "{shown}");
+    let listed = project.wflo(&["approvals"]).expect_code(0).stdout;
+    assert!(listed.contains("rollback of run"), "{listed}");
+    project.wflo_as("mallory", &people.mallory, &["approve", &first]).expect_code(3);
+    let kept = project.wflo_as("carol", &people.carol, &["reject", &first, "--json"]).expect_code(0).json();
+    assert_eq!((kept["status"].as_str(), project.blocked()), (Some("succeeded"), blocked.clone()));
+
+    // Approved: another question, since another person may have asked, and then it is done.
+    let asked = project.wflo_as("alice", &people.alice, &["rollback", &run, "--json"]).expect_code(10).json();
+    let second = approval_of(&asked);
+    assert_ne!(first, second);
+    let done = project.wflo_as("carol", &people.carol, &["approve", &second, "--json"]).expect_code(0).json();
+    assert_eq!((done["status"].as_str(), project.blocked()), (Some("rolled_back"), Vec::new()));
+    project.wflo(&["replay", &run]).expect_code(0);
+
+    // Whoever asks does not decide.
+    let run = project.wflo(&["run", "--json"]).expect_code(10).json();
+    let approval = approval_of(&run);
+    project.wflo_as("alice", &people.alice, &["approve", &approval]).expect_code(10);
+    project.wflo_as("carol", &people.carol, &["approve", &approval]).expect_code(0);
+    let asked =
+        project.wflo_as("carol", &people.carol, &["rollback", &id(&run), "--json"]).expect_code(10).json();
+    project.wflo_as("carol", &people.carol, &["approve", &approval_of(&asked)]).expect_code(3);
+}
