@@ -42,7 +42,8 @@ fn collect_wit() {
                 let file = file.expect("a package is a folder").path();
                 let file = file.canonicalize().expect("it is there");
                 let of_others = if folder.ends_with("deps") { "wasi-" } else { "" };
-                let path = format!("{of_others}{name}/{}", file.file_name().unwrap_or_default().to_string_lossy());
+                let path =
+                    format!("{of_others}{name}/{}", file.file_name().unwrap_or_default().to_string_lossy());
                 packages.push((path, file));
             }
         }

@@ -146,7 +146,7 @@ fn conforms(language: Language) {
     let (port, provider) = (site().to_string(), Provider::start(&project, &[]));
     for file in ["workflow.toml", "wflo.toml"] {
         let text = std::fs::read_to_string(conformance().join(file)).expect("the suite has it");
-        project.write(file, &text.replace("PORT", &port).replace("PROVIDER", &provider.address));
+        project.write(file, &text.replace("61616", &port).replace("PROVIDER", &provider.address));
     }
     let schema = std::fs::read_to_string(conformance().join("schema.sql")).expect("the suite has it");
     let data = rusqlite::Connection::open(project.path("data.db")).expect("a database");
@@ -175,7 +175,9 @@ fn conforms(language: Language) {
             output["text"] = length.into();
         }
         // What a language says of its own errors is its own.
-        if let Some(err) = output.pointer_mut("/3/err").filter(|err| err.as_str().is_some_and(|err| !err.is_empty())) {
+        if let Some(err) =
+            output.pointer_mut("/3/err").filter(|err| err.as_str().is_some_and(|err| !err.is_empty()))
+        {
             *err = true.into();
         }
         let real = if output.is_null() { step_shown["error"].clone() } else { output };

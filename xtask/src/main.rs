@@ -5,6 +5,7 @@ mod bench;
 mod browser;
 mod fuzz;
 mod guests;
+mod languages;
 mod sim;
 mod tool;
 mod torture;
@@ -83,15 +84,19 @@ fn test(names: &[&str]) -> Result<()> {
     Step::new("building wflo and its tests (the first time takes some minutes)")
         .loud()
         .run(cargo().args(["build", "--quiet", "--workspace", "--all-targets"]))?;
-    guests::build_all(&tool::beside("wflo")?)?;
+    let wflo = tool::beside("wflo")?;
+    guests::build_all(&wflo)?;
     let mut tests = cargo();
     tests.args(["test", "--workspace", "--no-fail-fast"]).args(names);
     tests.envs(browser::ready());
+    tests.envs(languages::ready(&wflo));
+    languages::forget();
     let tested = Step::new("testing").loud().run(&mut tests);
+    languages::matrix();
     // A workspace of its own, as every guest is.
     let mut sdk = cargo();
     sdk.args(["test", "--quiet", "--no-fail-fast", "--target-dir", "target"]).args(names);
     sdk.current_dir(root().join("guest-sdk/rust"));
     let sdk_tested = Step::new("testing the Rust SDK").loud().run(&mut sdk);
-    tested.and(sdk_tested)
+    tested.and(sdk_tested).and(languages::test_sdks(names))
 }

@@ -88,7 +88,10 @@ mod tests {
         Request {
             method: method.into(),
             url: url.into(),
-            headers: headers.iter().map(|(name, value)| ((*name).into(), value.as_bytes().to_vec())).collect(),
+            headers: headers
+                .iter()
+                .map(|(name, value)| ((*name).into(), value.as_bytes().to_vec()))
+                .collect(),
             body: b"body".to_vec(),
             first_byte_ms: Some(5),
         }
@@ -99,7 +102,11 @@ mod tests {
         let mut table = ResourceTable::new();
         let view = HttpView { gate: None, table: &mut table, body_limit: 100 };
         let made = view
-            .request_of(request("POST", "https://x.example:8443/a?b", &[("X-One", "1"), ("content-length", "4")]))
+            .request_of(request(
+                "POST",
+                "https://x.example:8443/a?b",
+                &[("X-One", "1"), ("content-length", "4")],
+            ))
             .unwrap();
         assert_eq!((made.url.origin().as_str(), made.url.path()), ("https://x.example:8443", "/a"));
         assert_eq!((made.first_byte_ms, made.body.into_bytes()), (Some(5), b"body".to_vec()));

@@ -22,6 +22,10 @@ pub(super) fn write(job: &Job<'_>, imports: &BTreeSet<String>) -> Result<(PathBu
         std::fs::create_dir_all(path)
             .map_err(|error| Failure::usage(format!("`{}`: {error}", path.display())))
     };
+    // Packages of another version of `wflo` must not stay beside these.
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder).map_err(|error| job.unwritable(&folder, &error))?;
+    }
     make(&folder)?;
     job.write(&folder.join("world.wit"), &all)?;
     for (path, text) in PACKAGES {
@@ -49,7 +53,9 @@ mod tests {
     #[test]
     fn every_package_is_there_but_the_hosts_own() {
         let paths: Vec<_> = PACKAGES.iter().map(|(path, _)| *path).collect();
-        for path in ["step/step.wit", "db/db.wit", "http/http.wit", "wasi-http/http.wit", "wasi-logging/logging.wit"] {
+        for path in
+            ["step/step.wit", "db/db.wit", "http/http.wit", "wasi-http/http.wit", "wasi-logging/logging.wit"]
+        {
             assert!(paths.contains(&path), "{paths:?}");
         }
         assert!(!paths.contains(&"host/host.wit"), "{paths:?}");
