@@ -33,23 +33,25 @@ impl Language {
         conformance().join(self.name())
     }
 
-    /// What holds the tools of a project: the one folder that package managers make.
-    const fn tools(self) -> Option<&'static str> {
+    /// What holds what a project is built with: for Rust the libraries, compiled, and else the tools.
+    const fn tools(self) -> &'static str {
         match self {
-            Self::Rust => None,
-            Self::JavaScript => Some("node_modules"),
-            Self::Python => Some(".venv"),
+            Self::Rust => "target",
+            Self::JavaScript => "node_modules",
+            Self::Python => ".venv",
         }
     }
 
     /// Whether its tools are here; a failure of the test if they should be.
     fn is_here(self) -> bool {
-        let Some(tools) = self.tools() else { return true };
+        if self == Self::Rust {
+            return true;
+        }
         let variable = format!("WFLO_TEST_{}", self.name().to_uppercase());
         if std::env::var(&variable).is_ok_and(|value| value == "none") {
             return false;
         }
-        let tools = self.folder().join(tools);
+        let tools = self.folder().join(self.tools());
         assert!(
             tools.is_dir(),
             "`{}` is not there: run `cargo xtask test`, or set {variable}=none",
@@ -60,10 +62,9 @@ impl Language {
 
     /// Lends the tools to a project's steps, so that nothing is installed twice.
     fn lend(self, steps: &Path) {
-        if let Some(tools) = self.tools() {
-            std::os::unix::fs::symlink(self.folder().join(tools), steps.join(tools))
-                .expect("a link to the tools");
-        }
+        let tools = self.folder().join(self.tools());
+        std::fs::create_dir_all(&tools).expect("a folder for what is compiled");
+        std::os::unix::fs::symlink(tools, steps.join(self.tools())).expect("a link to the tools");
     }
 }
 
@@ -316,5 +317,8 @@ fn a_new_project_in_python_runs() {
 
 #[test]
 fn a_new_project_in_rust_runs() {
-    begins("rust", Language::Rust, &[env!("CARGO"), "test", "--quiet", "--target-dir", "target"]);
+    // Where the SDK itself is tested: its libraries are compiled there.
+    let target = root().join("guest-sdk/rust/target");
+    let target = target.to_str().expect("a path of text");
+    begins("rust", Language::Rust, &[env!("CARGO"), "test", "--target-dir", target]);
 }

@@ -18,7 +18,11 @@ struct Language {
 }
 
 const LANGUAGES: [Language; 2] = [
-    Language { name: "javascript", variable: "WFLO_TEST_JAVASCRIPT", tools: "node_modules/.bin/componentize-qjs" },
+    Language {
+        name: "javascript",
+        variable: "WFLO_TEST_JAVASCRIPT",
+        tools: "node_modules/.bin/componentize-qjs",
+    },
     Language { name: "python", variable: "WFLO_TEST_PYTHON", tools: ".venv/bin/componentize-py" },
 ];
 
@@ -47,7 +51,9 @@ pub(crate) fn test_sdks(names: &[&str]) -> Result<()> {
     if !names.is_empty() {
         return Ok(());
     }
-    let is_there = |program: &str| command(program).arg("--version").output().is_ok_and(|output| output.status.success());
+    let is_there = |program: &str| {
+        command(program).arg("--version").output().is_ok_and(|output| output.status.success())
+    };
     let mut tested = Ok(());
     if is_there("npm") {
         let mut sdk = command("npm");
@@ -57,7 +63,9 @@ pub(crate) fn test_sdks(names: &[&str]) -> Result<()> {
     if is_there("python3") {
         let mut sdk = command("python3");
         let folder = root().join("guest-sdk/python");
-        sdk.args(["-m", "unittest", "discover", "tests"]).env("PYTHONPATH", folder.join("src")).current_dir(folder);
+        sdk.args(["-m", "unittest", "discover", "tests"])
+            .env("PYTHONPATH", folder.join("src"))
+            .current_dir(folder);
         tested = tested.and(Step::new("testing the Python SDK").run(&mut sdk));
     }
     tested
