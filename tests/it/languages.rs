@@ -68,6 +68,12 @@ impl Language {
     }
 }
 
+/// Where many tests run at once, Python's ten seconds of compiling may take minutes.
+fn be_patient(deployment: &Path) {
+    let text = std::fs::read_to_string(deployment).expect("a deployment");
+    std::fs::write(deployment, format!("{text}\n[sandbox]\ncompile_seconds = 600\n")).expect("a deployment");
+}
+
 fn conformance() -> PathBuf {
     root().join("tests/conformance")
 }
@@ -243,6 +249,7 @@ fn finds_the_same_fraud(language: Language) {
         }
     }
     language.lend(&steps);
+    be_patient(&project.path("wflo.toml"));
     project.wflo(&["build", "--steps", language.name()]).expect_code(0);
     let again = project.wflo(&["build", "--json", "--steps", language.name()]).expect_code(0).json();
     assert_eq!(again["fresh"], true, "{again}");
@@ -289,6 +296,7 @@ fn begins(lang: &str, language: Language, test: &[&str]) {
         assert!(lacking.stderr.contains("`wflo build --install` gets it"), "{}", lacking.stderr);
     }
     language.lend(&steps);
+    be_patient(&folder.path().join("first/wflo.toml"));
     wflo(&["build", "first"]).expect_code(0);
     wflo(&["check", "first"]).expect_code(0);
     let run = wflo(&["run", "first", "--json", "--input", "name=Ada"]).expect_code(0).json();
@@ -320,5 +328,5 @@ fn a_new_project_in_rust_runs() {
     // Where the SDK itself is tested: its libraries are compiled there.
     let target = root().join("guest-sdk/rust/target");
     let target = target.to_str().expect("a path of text");
-    begins("rust", Language::Rust, &[env!("CARGO"), "test", "--target-dir", target]);
+    begins("rust", Language::Rust, &[env!("CARGO"), "test", "--lib", "--target-dir", target]);
 }
