@@ -88,7 +88,10 @@ fn a_guest_that_writes_to_others_reaches_nobody() {
 
 #[test]
 fn a_guest_that_goes_for_more_than_infrastructure_is_stopped_before_terraform_sees_it() {
-    play("vandal", "grants.terraform = [{ label = \"prod\", allow = [\"plan\"] }]\n");
+    play(
+        "vandal",
+        "grants.terraform = [{ label = \"prod\", allow = [\"plan\"] }, { label = \"other\", allow = [\"apply\"] }]\n",
+    );
 }
 
 /// Plays every case of a program, and tells all that ended in another way than it must.

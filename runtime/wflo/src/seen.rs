@@ -72,7 +72,10 @@ pub(crate) fn subject(call: &Call) -> String {
         (Some(db), Some(statement), _) => format!("{db}.{statement}"),
         (Some(db), None, _) => db.to_owned(),
         (_, _, Some(model)) => model.to_owned(),
-        _ => call.to_string(),
+        _ => match args["terraform"].as_str() {
+            Some(folder) => format!("{folder}: {call}"),
+            None => call.to_string(),
+        },
     }
 }
 

@@ -243,7 +243,7 @@ mod tests {
             ("output \"a\" { value = \"x${filebase64(\"/etc/passwd\")}\" }", "filebase64"),
             ("output \"a\" { value = file /* here */ (\"/etc/passwd\") }", "`file`"),
             ("output \"a\" { value = [for x in fileset(\"/\", \"*\") : x] }", "fileset"),
-            ("output \"a\" { value = <<EOT\n${templatefile(\"/etc/passwd\", {})}\nEOT\n}", "templatefile"),
+            ("output \"a\" {\n value = <<EOT\n${templatefile(\"/etc/passwd\", {})}\nEOT\n}", "templatefile"),
             ("output \"a\" { value = templatestring(var.a, {}) }", "templatestring"),
             ("output \"a\" { value = nonsensitive(var.password) }", "nonsensitive"),
             ("output \"a\" { value = core::file(\"/etc/passwd\") }", "provider's own"),
