@@ -25,7 +25,6 @@ fn main() {
 
 /// Writes `wit.rs`: the path of each package below a folder of dependencies, and its text.
 fn collect_wit() {
-    #[expect(clippy::disallowed_methods, reason = "a build script is told things by its environment")]
     let variable = |name: &str| PathBuf::from(std::env::var_os(name).expect("cargo sets it"));
     let wit = variable("CARGO_MANIFEST_DIR").join("../../wit");
     println!("cargo::rerun-if-changed={}", wit.display());

@@ -133,7 +133,7 @@ fn a_hundred_papers_are_reviewed_and_published_when_the_investigator_has_approve
     project.wflo_as("mallory", &mallory, &["approve", &approval]).expect_code(3);
     assert!(university.publications().is_empty());
     let run = project.wflo_as("pia", &pia, &["approve", &approval, "--json"]).expect_code(0).json();
-    assert_eq!(university.publications(), [synthesis.clone()]);
+    assert_eq!(university.publications(), std::slice::from_ref(synthesis));
     assert_eq!(
         step(&run, "publish_findings")["output"],
         json!({ "published": true, "location": "/publications/1" })

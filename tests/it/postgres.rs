@@ -3,7 +3,7 @@
 use serde_json::Value;
 use wflo_test_postgres::Database;
 
-use crate::harness::{Output, Project, Provider, approval_of};
+use crate::harness::{Output, Project, Provider, approval_of, eventually};
 
 const BOOK: &str = "
     CREATE TABLE effects (run text, step text, item int, PRIMARY KEY (run, step, item));
@@ -161,4 +161,33 @@ fn what_is_not_prepared_or_too_mighty_is_found_before_anything_runs() {
     );
     let none = stage.project.wflo(&["db", "prepare", "nothing"]).expect_code(2).stderr;
     assert!(none.contains("the deployment binds no database `nothing`"), "{none}");
+}
+
+#[test]
+fn a_step_that_loses_against_somebody_else_is_done_again_by_itself() {
+    let stage = Stage::prepared("");
+    // Somebody changes a row, and lets go of it when a step waits for it.
+    let outside = "BEGIN; UPDATE tally SET n = n + 100 WHERE step = 'flaky' AND item = 0;
+        DO $$ BEGIN LOOP
+            EXIT WHEN EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database());
+            PERFORM pg_stat_clear_snapshot();
+            PERFORM pg_sleep(0.01);
+        END LOOP; END $$;
+        COMMIT;";
+    let run = std::thread::scope(|scope| {
+        let somebody = scope.spawn(|| stage.book.superuser(outside));
+        let locked =
+            "SELECT count(*) FROM pg_locks WHERE relation = 'tally'::regclass AND mode = 'RowExclusiveLock'";
+        eventually("somebody has changed the row", || stage.book.superuser(locked) != "0");
+        let (run, _) = stage.waiting();
+        somebody.join().expect("they have committed");
+        run
+    });
+    assert_eq!(stage.raised(), "each1,each1,flaky101", "neither write is lost");
+    let events = stage.project.wflo(&["audit", "show", &run, "--json"]).expect_code(0).stdout;
+    assert!(events.contains("interrupted"), "{events}");
+    let view = stage.project.wflo(&["show", &run, "--json"]).expect_code(0).json();
+    let flaky = view["steps"].as_array().expect("steps").iter().find(|step| step["name"] == "flaky");
+    assert_eq!(flaky.expect("a step")["status"], "succeeded");
+    stage.project.wflo(&["replay", &run]).expect_code(0);
 }

@@ -6,6 +6,7 @@ mod browser;
 mod examples;
 mod fuzz;
 mod guests;
+mod languages;
 mod postgres;
 mod sim;
 mod terraform;
@@ -93,17 +94,21 @@ fn test(names: &[&str]) -> Result<()> {
     Step::new("building wflo and its tests (the first time takes some minutes)")
         .loud()
         .run(cargo().args(["build", "--quiet", "--workspace", "--all-targets"]))?;
-    guests::build_all(&tool::beside("wflo")?)?;
+    let wflo = tool::beside("wflo")?;
+    guests::build_all(&wflo)?;
     let postgres = postgres::start()?;
     let mut tests = cargo();
     tests.args(["test", "--workspace", "--no-fail-fast"]).args(names);
     tests.envs(browser::ready()).env("WFLO_TEST_TERRAFORM", terraform::ready()?);
     tests.env(wflo_test_postgres::SOCKET, postgres.socket());
+    tests.envs(languages::ready(&wflo));
+    languages::forget();
     let tested = Step::new("testing").loud().run(&mut tests);
+    languages::matrix();
     // A workspace of its own, as every guest is.
     let mut sdk = cargo();
     sdk.args(["test", "--quiet", "--no-fail-fast", "--target-dir", "target"]).args(names);
     sdk.current_dir(root().join("guest-sdk/rust"));
     let sdk_tested = Step::new("testing the Rust SDK").loud().run(&mut sdk);
-    tested.and(sdk_tested)
+    tested.and(sdk_tested).and(languages::test_sdks(names))
 }

@@ -27,7 +27,7 @@ struct Args {
 /// ```
 /// use wflo_host_api::SavedAnswer;
 /// let answer: SavedAnswer = serde_json::from_value(serde_json::json!({"status": 404, "body": "no"})).unwrap();
-/// assert!(answer.artifact.is_none());
+/// assert!(answer.saved.is_none());
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SavedAnswer {

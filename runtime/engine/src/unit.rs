@@ -426,3 +426,60 @@ impl Items {
         Some(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+    use wflo_model::{Artifact, Digest, Failure, FailureKind, Timestamp};
+
+    use super::StepState;
+    use crate::{AttemptEnd, Event, Place, Recorded, Returned, UnitId};
+
+    fn artifact(name: &str) -> Artifact {
+        let (digest, index) = (Digest::ZERO, Digest::ZERO);
+        Artifact { artifact: name.parse().unwrap(), bytes: 1, digest, index, run: None }
+    }
+
+    fn apply(step: &mut StepState, attempt: u32, event: Event) {
+        let place = Place::attempt(&UnitId::step(&"make".parse().unwrap()), attempt);
+        step.unit.apply(&Recorded { seq: 1, time: Timestamp::default(), place, event });
+    }
+
+    fn makes(step: &mut StepState, attempt: u32, name: &str) {
+        apply(step, attempt, Event::AttemptStarted { component: Digest::ZERO, consumes: None });
+        let returned = Returned {
+            intent: None,
+            call: None,
+            args: Digest::ZERO,
+            result: Ok(Value::Null),
+            spend: None,
+            tentative: false,
+            reused: None,
+            consumes: None,
+            filters: Vec::new(),
+            performed: None,
+            reported: None,
+            artifact: Some(artifact(name)),
+        };
+        apply(step, attempt, Event::Returned(returned));
+    }
+
+    fn ends(step: &mut StepState, attempt: u32, end: AttemptEnd) {
+        let retry_at = matches!(end, AttemptEnd::Failed(_)).then(Timestamp::default);
+        apply(step, attempt, Event::AttemptEnded { end, fuel: 0, memory_peak: 0, ms: 0, retry_at });
+    }
+
+    #[test]
+    fn artifacts_are_those_of_the_attempt_that_succeeded() {
+        let mut step = StepState::default();
+        makes(&mut step, 1, "first");
+        let message = "no".to_owned();
+        ends(&mut step, 1, AttemptEnd::Failed(Failure { kind: FailureKind::Retryable, message }));
+        assert!(step.artifacts().is_empty() && step.unit.artifacts.is_empty());
+        makes(&mut step, 2, "second");
+        assert_eq!(step.unit.artifacts, [artifact("second")], "the attempt itself sees it");
+        assert!(step.artifacts().is_empty(), "others do not yet");
+        ends(&mut step, 2, AttemptEnd::Succeeded { output: Value::Null });
+        assert_eq!(step.artifacts(), [(None, &artifact("second"))]);
+    }
+}

@@ -63,6 +63,10 @@ fn play(args: &Args) -> Result<()> {
     let mut played = Vec::new();
     let mut failed = 0;
     for page in pages(&args.folder, &args.names)? {
+        if let Some(program) = page.needs.iter().find(|program| !is_there(program)) {
+            eprintln!("-- {}: not played, since there is no `{program}` here", page.name);
+            continue;
+        }
         eprintln!("-- {}", page.name);
         match one(&page, &args.folder, &bin, args.long).with_context(|| page.name.clone()) {
             Ok(one) => played.push(one),
@@ -89,6 +93,12 @@ fn play(args: &Args) -> Result<()> {
 fn one(page: &Page, folder: &Path, bin: &Path, long: bool) -> Result<Played> {
     let mut stage = Stage::new(&folder.join(&page.name), bin, page)?;
     stage.play(long)
+}
+
+/// Whether a program can be started.
+fn is_there(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
 /// The examples that have something to play, by name.

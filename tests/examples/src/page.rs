@@ -13,6 +13,8 @@ pub(crate) struct Page {
     pub(crate) shows: String,
     /// Ports on loopback that its files name; others take their place when it is played.
     pub(crate) ports: Vec<u16>,
+    /// Programs that it needs and that are not of this workspace.
+    pub(crate) needs: Vec<String>,
     /// What is played.
     pub(crate) blocks: Vec<Block>,
 }
@@ -43,6 +45,8 @@ impl Page {
         };
         let ports = comment(text, "ports").unwrap_or_default().split_whitespace();
         let ports = ports.map(str::parse).collect::<Result<_, _>>().context("`<!-- ports: ... -->`")?;
+        let needs = comment(text, "needs").unwrap_or_default().split_whitespace();
+        let needs = needs.map(str::to_owned).collect();
         let mut blocks = Vec::new();
         for (n, after) in text.split("<!-- output: ").skip(1).enumerate() {
             let bad = || format!("block {} under `<!-- output: ... -->`", n + 1);
@@ -51,7 +55,7 @@ impl Page {
             let (name, long) = said.strip_suffix(", long").map_or((said, false), |name| (name, true));
             blocks.push(Block { name: name.to_owned(), long, commands: commands(lines) });
         }
-        Ok(Self { name: name.to_owned(), use_case, shows, ports, blocks })
+        Ok(Self { name: name.to_owned(), use_case, shows, ports, needs, blocks })
     }
 }
 
@@ -97,12 +101,12 @@ mod tests {
 
     #[test]
     fn a_readme_is_read_block_by_block() {
-        let text = "# A thing\n\n<!-- example: Finance | that it works -->\n<!-- ports: 8093 8094 -->\n\nIt is.\n\n\
+        let text = "# A thing\n\n<!-- example: Finance | that it works -->\n<!-- ports: 8093 8094 -->\n<!-- needs: terraform -->\n\nIt is.\n\n\
                     <!-- output: run -->\n```console\n$ wflo build\n$ wflo run \\\n    --json\none\n\ntwo\n```\n\
                     <!-- output: many, long -->\n```console\n$ ./server.sh &\nhttp://x\n```\n";
         let page = Page::read("thing", text).unwrap();
         assert_eq!((page.use_case.as_str(), page.shows.as_str()), ("Finance", "that it works"));
-        assert_eq!(page.ports, [8093, 8094]);
+        assert_eq!((&page.ports[..], &page.needs[..]), (&[8093, 8094][..], &["terraform".to_owned()][..]));
         let command = |line: &str, shown: &str| Command { line: line.into(), shown: shown.into() };
         assert_eq!(
             page.blocks[0].commands,

@@ -74,6 +74,11 @@ impl<'p> Stage<'p> {
         }
         let (line, shown) = (self.here(line), self.here(shown));
         let line = renamed(&line, &self.names);
+        // Built already, and not from here.
+        let line = match line.strip_prefix("cargo run --package ").and_then(|rest| rest.split_once(" -- ")) {
+            Some((program, args)) => format!("{program} {args}"),
+            None => line,
+        };
         let printed = match line.strip_suffix(" &") {
             Some(line) => {
                 let shell = self.shell(line);
@@ -109,6 +114,8 @@ impl<'p> Stage<'p> {
         let paths = std::iter::once(self.bin.clone()).chain(std::env::split_paths(&path));
         let path = std::env::join_paths(paths).unwrap_or(path);
         process.current_dir(self.folder.path()).env("PATH", path).env("USER", "you").env("NO_COLOR", "1");
+        // What this machine's terraform is told is no part of an example.
+        process.env_remove("TF_CLI_CONFIG_FILE").env_remove("TF_DATA_DIR");
         process.env_remove("WFLO_TOKEN").env("WFLO", self.bin.join("wflo"));
         // `setup.sh` of an example asks for `BANK_DATA` where its program is called `bank-data`.
         for program in programs(&self.bin) {
@@ -120,15 +127,11 @@ impl<'p> Stage<'p> {
 
     /// What became of the runs, and what they cost together.
     fn outcome(&self) -> Result<(BTreeMap<String, usize>, PicoUsd)> {
-        let mut by_status = BTreeMap::new();
+        let (mut by_status, mut sum) = (BTreeMap::new(), PicoUsd::ZERO);
         for run in self.wflo(&["runs", "--json"])?.as_array().into_iter().flatten() {
             *by_status.entry(run["status"].as_str().unwrap_or_default().to_owned()).or_default() += 1;
-        }
-        let costs = self.wflo(&["cost", "--json"])?;
-        let costs = costs.as_array().map_or_else(|| vec![&costs], |all| all.iter().collect());
-        let mut sum = PicoUsd::ZERO;
-        for cost in costs {
-            let text = cost["cost_usd"].as_str().unwrap_or("0");
+            // The list has it of runs that were erased, too.
+            let text = run["cost_usd"].as_str().unwrap_or("0");
             sum += text.parse::<PicoUsd>().map_err(|error| anyhow!("`{text}`: {error}"))?;
         }
         Ok((by_status, sum))

@@ -44,11 +44,19 @@ fn markdown(played: &[Played]) -> String {
     out
 }
 
-/// Puts the table in the place of the one in a page.
+/// Puts the table in the place of the one in a page. Rows of what was not played stay.
 pub(crate) fn replace(path: &Path, played: &[Played]) -> Result<()> {
-    let (before, _, after) = parts(path)?;
+    let (before, old, after) = parts(path)?;
+    let new = markdown(played);
+    let (head, rows): (Vec<&str>, Vec<&str>) =
+        new.lines().partition(|line| line.starts_with("| use case") || line.starts_with("|---"));
+    let is_new = |row: &str| played.iter().any(|one| row.contains(&format!("]({}/README.md)", one.name)));
+    let kept = old.lines().filter(|line| line.starts_with("| [") && !is_new(line));
+    let mut rows: Vec<&str> = rows.into_iter().chain(kept).collect();
+    rows.sort_unstable();
+    let table = head.into_iter().chain(rows).map(|line| format!("{line}\n")).collect::<String>();
     let at = || format!("`{}`", path.display());
-    std::fs::write(path, format!("{before}{BEGIN}{}{END}{after}", markdown(played))).with_context(at)
+    std::fs::write(path, format!("{before}{BEGIN}{table}{END}{after}")).with_context(at)
 }
 
 /// Holds the table in a page against what happened, but for the times. A page may have more than was played.
@@ -115,5 +123,9 @@ mod tests {
         check(file.path(), &played).unwrap();
         played[0].cost = "0.6".parse().unwrap();
         check(file.path(), &played).unwrap_err();
+        let other = Played { name: "b".into(), use_case: "B".into(), ..played.remove(0) };
+        replace(file.path(), &[other]).unwrap();
+        let both = std::fs::read_to_string(file.path()).unwrap();
+        assert!(both.contains("[A](a/README.md)") && both.contains("[B](b/README.md)"), "{both}");
     }
 }

@@ -71,12 +71,12 @@ impl Stage {
         let commands = AtomicU32::new(0);
         let (folder, token) = (folder.to_owned(), String::new());
         let mut stage = Self { folder, wflo, provider, book, token, commands };
+        let added = stage.wflo(&["identity", "add", "olga", "--group", "ops"])?.expect(&[0])?;
+        added.stdout.trim().clone_into(&mut stage.token);
         if stage.book.owner().is_some() {
             stage.wflo(&["db", "prepare", "book"])?.expect(&[0])?;
             stage.wflo(&["check"])?.expect(&[0])?;
         }
-        let added = stage.wflo(&["identity", "add", "olga", "--group", "ops"])?.expect(&[0])?;
-        added.stdout.trim().clone_into(&mut stage.token);
         Ok(stage)
     }
 

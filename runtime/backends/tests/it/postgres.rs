@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use wflo_backends::db::postgres::{Postgres, PostgresOptions, Preparation};
 use wflo_model::{DbAccess, SqlRows, SqlValue};
-use wflo_ports::{Begun, Capture, Database, DbError, Marker, QueryLimits, Transaction};
+use wflo_ports::{
+    Begun, BulkInsert, Capture, Database, DbError, Marker, QueryLimits, RowSource, Transaction,
+};
 
 use crate::sqlite::{access, marker, statement};
 
@@ -297,4 +299,56 @@ async fn what_takes_too_long_is_stopped_and_leaves_its_transaction() {
         tokio::task::yield_now().await;
     }
     assert_eq!(bank.pg.sql("SELECT sum(balance) FROM accounts"), "60");
+}
+
+/// So many rows, and then perhaps one that does not fit.
+struct Rows {
+    next: i64,
+    last: i64,
+    bad: bool,
+}
+
+#[async_trait::async_trait]
+impl RowSource for Rows {
+    async fn next(&mut self) -> Result<Option<Vec<Vec<SqlValue>>>, DbError> {
+        if self.next > self.last {
+            let bad = std::mem::take(&mut self.bad);
+            return Ok(bad.then(|| vec![vec![SqlValue::Integer(1), SqlValue::Null, SqlValue::Null]]));
+        }
+        let until = self.last.min(self.next + 999);
+        let row = |n: i64| {
+            let text = format!("tab\t line\n \\N \\. {n}");
+            vec![SqlValue::Integer(n), SqlValue::Text(text), SqlValue::Null]
+        };
+        let rows = (self.next..=until).map(row).collect();
+        self.next = until + 1;
+        Ok(Some(rows))
+    }
+}
+
+#[tokio::test]
+async fn many_rows_are_inserted_as_they_come_all_or_none() {
+    let schema = "CREATE TABLE people (id int PRIMARY KEY, name text NOT NULL, born date); CREATE TABLE other (id int);";
+    let bank = bank(schema, &["people"]).await;
+    let granted = access(&["people"], &["people"]);
+    let columns = ["id", "name", "born"].map(str::to_owned).to_vec();
+    let into = BulkInsert { table: "people".into(), columns: columns.clone() };
+    let mut transaction = begin(&bank.db, 1, Capture::Off).await;
+    let mut rows = Rows { next: 1, last: 5_000, bad: true };
+    let refused = transaction.bulk_insert(&into, &mut rows, &granted).await;
+    assert!(matches!(&refused, Err(DbError::Constraint(_))), "{refused:?}");
+    let other = BulkInsert { table: "other".into(), columns };
+    let denied = transaction.bulk_insert(&other, &mut Rows { next: 1, last: 1, bad: false }, &granted).await;
+    assert!(matches!(&denied, Err(DbError::Denied(_))), "{denied:?}");
+    let mut rows = Rows { next: 1, last: 20_000, bad: false };
+    assert_eq!(transaction.bulk_insert(&into, &mut rows, &granted).await.unwrap(), 20_000);
+    transaction.commit().await.unwrap();
+    let counted = "SELECT count(*), count(*) FILTER (WHERE name = E'tab\\t line\\n \\\\N \\\\. ' || id), count(born) FROM people";
+    assert_eq!(bank.pg.sql(counted), "20000|20000|0");
+    // What is kept of a transaction has them too.
+    let mut transaction = begin(&bank.db, 2, Capture::On).await;
+    let mut rows = Rows { next: 20_001, last: 20_003, bad: false };
+    transaction.bulk_insert(&into, &mut rows, &granted).await.unwrap();
+    assert_eq!(transaction.changes(wflo_ports::ChangeLimits::default()).await.unwrap().row_count(), 3);
+    transaction.rollback().await;
 }

@@ -4,7 +4,6 @@
 //! It knows databases by their port and by [`Subject`] alone, so that each of them is held against the same model.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -387,12 +386,4 @@ fn undo(rows: &mut Rows, changes: &ChangeSet) -> (u64, Vec<i64>) {
         }
         waiting = still;
     }
-}
-
-/// What happened, for a person who has to find out why.
-pub(crate) fn story(happenings: &[Happening]) -> String {
-    happenings.iter().fold(String::new(), |mut text, it| {
-        let _ = writeln!(text, "{it:?}");
-        text
-    })
 }

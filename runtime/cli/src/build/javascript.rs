@@ -70,13 +70,9 @@ pub(super) fn build(job: &Job<'_>) -> Result<bool, Failure> {
 
 /// A tool of the package, or of a workspace that it is part of.
 fn tool(job: &Job<'_>, name: &str) -> Result<Tool, Failure> {
-    if let Some(module) = module(job, ".bin")
-        .into_iter()
-        .chain(modules(job, ".bin"))
-        .map(|bin| bin.join(name))
-        .find(|tool| tool.is_file())
-    {
-        return Ok(Tool::at(module));
+    let found = modules(job, ".bin").map(|bin| bin.join(name)).find(|tool| tool.is_file());
+    if let Some(found) = found {
+        return Ok(Tool::at(found));
     }
     let failure = Failure::usage(format!("`{name}` is not there, which steps in JavaScript are built with"));
     let steps = job.steps.display();
@@ -88,20 +84,14 @@ fn tool(job: &Job<'_>, name: &str) -> Result<Tool, Failure> {
     })
 }
 
-fn module(job: &Job<'_>, name: &str) -> Option<PathBuf> {
-    modules(job, name).next()
-}
-
-/// Where Node.js looks for a module.
+/// Where Node.js looks for a module of this name, the nearest first.
 fn modules(job: &Job<'_>, name: &str) -> impl Iterator<Item = PathBuf> {
-    let name = name.to_owned();
-    let folders = job.steps.ancestors().map(move |folder| folder.join("node_modules").join(&name));
-    folders.filter(|module| module.exists()).collect::<Vec<_>>().into_iter()
+    job.steps.ancestors().map(move |folder| folder.join("node_modules").join(name))
 }
 
 fn version(job: &Job<'_>, package: &str) -> String {
     let text =
-        module(job, package).and_then(|module| std::fs::read_to_string(module.join("package.json")).ok());
+        modules(job, package).find_map(|module| std::fs::read_to_string(module.join("package.json")).ok());
     let package: Option<Value> = text.and_then(|text| serde_json::from_str(&text).ok());
     package.and_then(|package| package["version"].as_str().map(ToOwned::to_owned)).unwrap_or_default()
 }

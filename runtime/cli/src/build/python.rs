@@ -46,6 +46,8 @@ pub(super) fn build(job: &Job<'_>) -> Result<bool, Failure> {
     let mut ingredients = Ingredients::default();
     ingredients.add("wit", wit.as_bytes());
     ingredients.add("entry", entry.as_bytes());
+    let version = tool.command().start(&job.work).arg("--version").output();
+    ingredients.add(COMPONENTIZER, &version.map_err(|error| tool.missing(&error))?.stdout);
     ingredients.add_folder(&job.steps, &is_source)?;
     if let Some(packages) = &packages {
         ingredients.add_folder(packages, &is_source)?;

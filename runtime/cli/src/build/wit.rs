@@ -22,6 +22,10 @@ pub(super) fn write(job: &Job<'_>, imports: &BTreeSet<String>) -> Result<(PathBu
         std::fs::create_dir_all(path)
             .map_err(|error| Failure::usage(format!("`{}`: {error}", path.display())))
     };
+    // Packages of another version of `wflo` must not stay beside these.
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder).map_err(|error| job.unwritable(&folder, &error))?;
+    }
     make(&folder)?;
     job.write(&folder.join("world.wit"), &all)?;
     for (path, text) in PACKAGES {

@@ -10,7 +10,7 @@ use super::check::known;
 use crate::args::Global;
 use crate::failure::{Code, Failure};
 use crate::project::{Pinned, Project, variable};
-use crate::{print, say};
+use crate::{print, say, terminal};
 
 /// The variable with the address by which the owner of a database logs in.
 const OWNER: &str = "WFLO_OWNER_URL";
@@ -47,8 +47,9 @@ pub(super) async fn check(
             }
             DbBinding::Postgres { read_url, write_url } => {
                 for (step, access) in filtering(&pinned.plan, label) {
-                    for (table, _) in access.filters() {
-                        let why = "is in a PostgreSQL database, where no step can be kept to some rows";
+                    for (table, _) in access.write.iter().filter(|(_, access)| access.filter().is_some()) {
+                        let why =
+                            "is in a PostgreSQL database, where no step can be kept to writing some rows";
                         found.extend(pinned.workflow.unfiltered(step, label, table, why));
                     }
                 }
@@ -130,7 +131,9 @@ fn say_unkept(
 /// `wflo db prepare`: what the owner of a PostgreSQL database does once, printed or done.
 pub(super) async fn prepare(global: &Global, label: &Label, prints: bool) -> Result<Code, Failure> {
     let project = Project::find(global, None)?;
-    let plan = project.pin(&known(&project).await?)?.map_err(|found| Failure::usage(found.to_string()))?.plan;
+    let pinned = project.pin(&known(&project).await?)?;
+    let wrong = |found: Diagnostics| Failure::rendered(Code::Usage, found.render(terminal::stderr_colors()));
+    let plan = pinned.map_err(wrong)?.plan;
     let (read_url, write_url) = match project.deployment.db.get(label) {
         Some(DbBinding::Postgres { read_url, write_url }) => (read_url, write_url.as_ref()),
         Some(_) => {

@@ -78,7 +78,8 @@ pub(super) const fn install(lang: Lang) -> &'static str {
 /// What runs the project's tests, in `steps/`.
 pub(super) const fn test(lang: Lang) -> &'static str {
     match lang {
-        Lang::Rust => "cargo test",
+        // What a component exports has names that no linker of the machine takes.
+        Lang::Rust => "cargo test --lib",
         Lang::Js | Lang::Ts => "npm test",
         Lang::Python => "python3 -m unittest",
     }

@@ -175,6 +175,11 @@ impl Database for Postgres {
         }
     }
 
+    /// For reading; a write to a table of which only some rows are granted is denied.
+    fn filters_rows(&self) -> bool {
+        true
+    }
+
     async fn uncapturable(&self, tables: &[String]) -> Result<Vec<Uncapturable>, DbError> {
         let lent = self.writer()?.get(self.options.transaction_timeout).await.map_err(unavailable)?;
         let mut found = Vec::new();

@@ -7,9 +7,11 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
 use wflo_model::{DbAccess, SqlRows};
 use wflo_ports::{
-    Capture, ChangeLimits, ChangeSet, DbError, Executed, Marker, QueryLimits, Statement, Transaction, Undone,
+    BulkInsert, Capture, ChangeLimits, ChangeSet, DbError, Executed, Marker, QueryLimits, RowSource,
+    Statement, Transaction, Undone,
 };
 
+use super::bulk;
 use super::capture;
 use super::cursor::collect;
 use super::database::PostgresOptions;
@@ -179,6 +181,40 @@ impl Transaction for Open {
         let executing = self.execute_in(&lent, &judged.sql, statement);
         let done = overdue(tokio::time::timeout(self.statement_timeout + GRACE, executing).await);
         self.after(lent, done).await
+    }
+
+    async fn bulk_insert(
+        &mut self,
+        into: &BulkInsert,
+        rows: &mut dyn RowSource,
+        access: &DbAccess,
+    ) -> Result<u64, DbError> {
+        if into.columns.is_empty() {
+            return Err(DbError::Invalid("a bulk insert needs at least one column".into()));
+        }
+        let judged = judge(&into.sql(), access, Purpose::Execute)?;
+        let lent = self.lent.take().ok_or_else(lost)?;
+        if self.captures
+            && let Err(error) = capture::watched(&lent, &judged.written).await
+        {
+            if !matches!(error, DbError::Interrupted(_)) {
+                self.lent = Some(lent);
+            }
+            return Err(error);
+        }
+        // It takes as long as its rows take to come; whoever waits for it may give up, which stops it.
+        let copied = match lent.batch("SAVEPOINT wflo_statement; SET LOCAL statement_timeout = 0").await {
+            Ok(()) => bulk::copy(&lent, into, &judged.sql, rows).await,
+            Err(error) => Err(error),
+        };
+        let copied = match copied {
+            Ok(copied) => {
+                let again = format!("SET LOCAL statement_timeout = {}", millis(self.statement_timeout));
+                lent.batch(&again).await.map(|()| copied)
+            }
+            Err(error) => Err(error),
+        };
+        self.after(lent, copied).await
     }
 
     async fn ready(&mut self) -> Result<(), DbError> {

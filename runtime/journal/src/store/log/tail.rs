@@ -16,6 +16,9 @@ use crate::store::sync::SyncHook;
 /// How far the file of a segment is filled with zeros ahead of its records: a sync then has bytes to write and nothing
 /// else, neither a length nor where new blocks are, for which a file system would write its own journal.
 const AHEAD: u64 = 256 << 10;
+/// The zeros are written in pieces of this size: of what was written at once, Linux keeps as large a piece in memory, and
+/// writes that as a whole, or counts it so, whenever a byte in it has changed.
+const PAGE: u64 = 4 << 10;
 /// As far at least, in a log that is as short.
 const LEAST_AHEAD: u64 = 16 << 10;
 
@@ -114,11 +117,7 @@ impl Tail {
         let (at, size) = (u64::from(self.at.byte()), bytes.len());
         let end = at + size as u64;
         if self.ahead && end > self.length {
-            let zeros = vec![0; end.clamp(LEAST_AHEAD, AHEAD) as usize];
-            // Where there is no room for more, there may be for this.
-            if write_all_at(&self.file, &zeros, end).is_ok() {
-                self.length = end + zeros.len() as u64;
-            }
+            self.fill(end, end.clamp(LEAST_AHEAD, AHEAD));
         }
         write_all_at(&self.file, bytes, at)?;
         self.length = self.length.max(end);
@@ -127,6 +126,19 @@ impl Tail {
         self.link = link;
         draft.clear();
         Ok(size)
+    }
+
+    /// Fills the file with zeros from a place on. Where there is no room for these, there may be for a record.
+    fn fill(&mut self, from: u64, bytes: u64) {
+        let to = (from + bytes).next_multiple_of(PAGE);
+        let mut at = from;
+        while at < to {
+            let next = (at + PAGE) / PAGE * PAGE;
+            if write_all_at(&self.file, &[0; PAGE as usize][..(next - at) as usize], at).is_err() {
+                return;
+            }
+            (at, self.length) = (next, next);
+        }
     }
 
     /// Makes everything that was written durable.

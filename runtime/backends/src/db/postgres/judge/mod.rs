@@ -7,12 +7,13 @@
 //! - **Tables**: every name where a table can stand needs a grant, unless it is that of a common table expression in
 //!   whose scope it stands. Grants name tables as PostgreSQL has them: an unquoted name is lower case, and a table of
 //!   another schema is granted as `schema.table`.
-//! - **Columns**: where a grant names columns, the table is replaced by a subquery of just these.
+//! - **Columns and rows**: where a grant names some, the table is replaced by a subquery of just these.
 //! - **Writes** are `INSERT`, `UPDATE` and `DELETE`, one a statement. `UPDATE` and `DELETE` that look at their table need
 //!   to read it as well.
 
 mod columns;
 mod functions;
+mod rows;
 pub(super) mod text;
 mod walk;
 
@@ -63,8 +64,8 @@ const STACK: usize = 128 << 20;
 pub(super) fn judge(sql: &str, access: &DbAccess, purpose: Purpose) -> Result<Judged, DbError> {
     let text = Text::read(sql)?;
     match text.depth() {
-        ..=SHALLOW => judge_text(&text, access, purpose),
-        ..=DEEPEST => {
+        depth if depth <= SHALLOW => judge_text(&text, access, purpose),
+        depth if depth <= DEEPEST => {
             let judging = || judge_text(&text, access, purpose);
             std::thread::scope(|scope| {
                 let thread = std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, judging);

@@ -16,6 +16,7 @@ use wflo_ports::DbError;
 use super::Purpose;
 use super::columns::{Columns, VisitColumns, assigned};
 use super::functions::{is_grammar, is_pure, is_random};
+use super::rows;
 use super::text::{Replacement, quoted};
 
 /// What stops a walk.
@@ -44,10 +45,11 @@ struct Frame {
     coming: Vec<(*const Query, String)>,
 }
 
-/// What nothing here keeps a step to.
+/// What nothing here keeps a step to: a condition of the statement would see other rows before ours has.
 fn some_rows<T>(name: &str) -> ControlFlow<DbError, T> {
     denied(format!(
-        "only some rows of table `{name}` are granted, and this database cannot keep the step to them"
+        "only some rows of table `{name}` are granted, and on PostgreSQL a write cannot be kept to them; a named statement \
+         can"
     ))
 }
 
@@ -105,7 +107,8 @@ impl<'a> Walk<'a> {
     fn granted_name(name: &ObjectName) -> Result<String, DbError> {
         let parts: Option<Vec<String>> = name.0.iter().map(|part| Some(folded(part.as_ident()?))).collect();
         match parts.as_deref() {
-            Some([table]) => Ok(table.clone()),
+            // With a point in it, a name would be taken for that of another schema's table.
+            Some([table]) if !table.contains('.') => Ok(table.clone()),
             Some([schema, table]) => Ok(format!("{schema}.{table}")),
             _ => Err(DbError::Denied(format!("`{name}` is no table of this database"))),
         }
@@ -130,9 +133,12 @@ impl<'a> Walk<'a> {
         Self::reserved(&name)?;
         match self.may_read(&name)? {
             TableAccess::All => {}
-            TableAccess::Rows { .. } => return some_rows(&name),
-            TableAccess::Columns(columns) => {
-                let columns: Vec<_> = columns.iter().map(|column| quoted(column)).collect();
+            access @ (TableAccess::Columns(_) | TableAccess::Rows { .. }) => {
+                let columns = match access.columns() {
+                    Some(columns) => columns.iter().map(|column| quoted(column)).collect(),
+                    None => vec!["*".to_owned()],
+                };
+                let rows = access.filter().map(rows::only).unwrap_or_default();
                 let table = match name.split_once('.') {
                     Some((schema, table)) => format!("{} . {}", quoted(schema), quoted(table)),
                     None => quoted(&name),
@@ -145,7 +151,7 @@ impl<'a> Walk<'a> {
                 self.instead.push(Replacement {
                     first,
                     last,
-                    sql: format!("( SELECT {} FROM {table} ){alias}", columns.join(" , ")),
+                    sql: format!("( SELECT {} FROM {table}{rows} ){alias}", columns.join(" , ")),
                 });
             }
         }

@@ -15,6 +15,13 @@ use crate::db::postgres::error::parameter_count;
 #[derive(Clone, Debug)]
 pub(in crate::db::postgres) struct Parameter(Option<String>);
 
+impl Parameter {
+    /// The text; none for null.
+    pub(in crate::db::postgres) fn text(&self) -> Option<&str> {
+        self.0.as_deref()
+    }
+}
+
 impl ToSql for Parameter {
     fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
         match &self.0 {

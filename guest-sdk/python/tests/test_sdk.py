@@ -1,0 +1,153 @@
+"""What needs no host: values, JSON, schemas, errors, steps, the event loop."""
+
+import asyncio
+import datetime
+import math
+import unittest
+import uuid
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import Enum
+from typing import Annotated, Any, Literal, NotRequired, TypedDict
+
+from wflo import BadOutput, Invalid, Record, WfloError, _json, _loop, _value, permanent, redo, retryable, schema, step
+from wflo.errors import HttpStatus, described
+from wflo.step import STEPS
+
+
+class Kind(Enum):
+    ONE = "one"
+    TWO = "two"
+
+
+@dataclass
+class Finding:
+    account: Annotated[str, "the account's id"]
+    kind: Kind
+    score: float | None
+    tags: list[str] = field(default_factory=list)
+
+
+class Row(TypedDict):
+    id: int
+    note: NotRequired[str]
+
+
+class Values(unittest.TestCase):
+    def test_values_of_a_database_keep_every_digit(self) -> None:
+        at = datetime.datetime(2026, 1, 2, 3, 4, 5, 678901, datetime.UTC)
+        values = [None, True, "", "ü", 0, -(2**63), 2**53 + 1, 1.5, 1e300, Decimal("12.50"), b"\x00\xff", at, uuid.UUID(int=7), [1, {"a": None}]]
+        for value in values:
+            back = _value.decode(_value.encode(value))
+            self.assertEqual(back, value)
+            self.assertIs(type(back), type(value))
+        self.assertEqual(_value.encode(2**64), {"decimal": "18446744073709551616"})
+        self.assertEqual(_value.encode(math.inf), {"real": "inf"})
+        self.assertTrue(math.isnan(_value.decode(_value.encode(math.nan))))
+        self.assertEqual(_value.encode(Kind.TWO), "two")
+        self.assertRaises(Invalid, _value.encode, datetime.datetime(2026, 1, 2))
+        self.assertRaises(Invalid, _value.encode, Decimal("NaN"))
+
+    def test_rows_have_their_columns_by_name(self) -> None:
+        (row,) = _value.rows('{"columns":["id","t"],"rows":[[{"integer":"7"},"ü"]]}')
+        self.assertEqual((row.id, row["t"], dict(row)), (7, "ü", {"id": 7, "t": "ü"}))
+        with self.assertRaisesRegex(AttributeError, "there is no `x`, only 'id', 't'"):
+            row.x  # noqa: B018
+
+
+class Json(unittest.TestCase):
+    def test_what_json_does_not_have_is_text(self) -> None:
+        value = {"big": 2**60, "money": Decimal("1.10"), "bytes": b"\x01", "f": Finding("A", Kind.ONE, None), "t": (1,)}
+        text = '{"big":"1152921504606846976","money":"1.10","bytes":[1],"f":{"account":"A","kind":"one","score":null,"tags":[]},"t":[1]}'
+        self.assertEqual(_json.dumps(value), text)
+        self.assertIsInstance(_json.loads(text)["f"], Record)
+        for bad in (object(), math.nan, {1: 2}):
+            self.assertRaises(Invalid, _json.dumps, bad)
+
+
+class Schemas(unittest.TestCase):
+    def test_a_type_has_a_schema(self) -> None:
+        expected = {
+            "type": "object",
+            "properties": {
+                "account": {"description": "the account's id", "type": "string"},
+                "kind": {"type": "string", "enum": ["one", "two"]},
+                "score": {"type": ["number", "null"]},
+                "tags": {"type": "array", "items": {"type": "string"}},
+            },
+            "required": ["account", "kind", "score"],
+            "additionalProperties": False,
+        }
+        self.assertEqual(schema.of(Finding), expected)
+        self.assertEqual(schema.of(list[Row])["items"]["required"], ["id"])
+        self.assertEqual(schema.of(Literal["a", "b"]), {"type": "string", "enum": ["a", "b"]})
+        self.assertEqual(schema.of(dict[str, int]), {"type": "object", "additionalProperties": {"type": "integer"}})
+        self.assertEqual(schema.of(int | str), {"anyOf": [{"type": "integer"}, {"type": "string"}]})
+        self.assertIsNone(schema.of(Any))
+
+    def test_an_answer_is_read_as_its_type(self) -> None:
+        answer = _json.loads('[{"account":"A","kind":"two","score":1}]')
+        self.assertEqual(schema.read(list[Finding], answer), [Finding("A", Kind.TWO, 1.0)])
+        self.assertEqual(schema.read(dict[str, Decimal], {"a": "1.10"}), {"a": Decimal("1.10")})
+        self.assertEqual(schema.read(int | str, "7"), "7")
+        for kind, value in ((Finding, {}), (Finding, {"account": 1, "kind": "one", "score": None}), (int, True), (list[int], ["x"]), (Kind, "three")):
+            self.assertRaises(BadOutput, schema.read, kind, value)
+
+
+class Errors(unittest.TestCase):
+    def test_an_error_says_what_another_attempt_could_do(self) -> None:
+        self.assertEqual(described(permanent("no")), ("permanent", "no"))
+        self.assertEqual(described(retryable("later")), ("retryable", "later"))
+        self.assertEqual(described(redo("again")), ("redo", "again"))
+        self.assertEqual(described(HttpStatus(503, ""))[0], "retryable")
+        self.assertEqual(described(HttpStatus(404, "x")), ("permanent", "the server answered 404: x"))
+        try:
+            try:
+                int("x")
+            except ValueError as error:
+                raise WfloError("no number") from error
+        except WfloError as error:
+            self.assertTrue(described(error)[1].startswith("no number: ValueError: invalid literal"))
+
+
+class Steps(unittest.TestCase):
+    def test_a_step_says_what_it_is(self) -> None:
+        @step
+        async def look(context: Any) -> Row:
+            """Looks at it.
+
+            More.
+            """
+            return {"id": 1}
+
+        @look.compensation
+        async def unlook(context: Any, undo: Any) -> None:
+            pass
+
+        self.assertIs(STEPS["look"], look)
+        self.assertEqual((look.summary, look.undo), ("Looks at it", unlook))
+        self.assertEqual(look.output_schema["required"], ["id"])
+        self.assertEqual(_loop.run(look(None)), {"id": 1})
+        with self.assertRaisesRegex(ValueError, "two steps"):
+            step(name="look")(unlook)
+        with self.assertRaisesRegex(ValueError, "a step's name"):
+            step(name="-x")(unlook)
+
+    def test_coroutines_run_on_the_loop_of_steps(self) -> None:
+        async def one(n: int) -> int:
+            await asyncio.sleep(0)
+            return n
+
+        async def all_() -> list[int]:
+            return await asyncio.gather(one(1), one(2))
+
+        async def never() -> None:
+            await asyncio.get_running_loop().create_future()
+
+        self.assertEqual(_loop.run(all_()), [1, 2])
+        with self.assertRaisesRegex(RuntimeError, "never comes"):
+            _loop.run(never())
+
+
+if __name__ == "__main__":
+    unittest.main()
