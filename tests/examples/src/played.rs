@@ -35,7 +35,7 @@ impl Played {
         let plural =
             |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
         let runs = self.runs.iter().map(|(status, count)| {
-            let status = if status == "waiting" { "waits" } else { status };
+            let status = if status == "waiting" { "waits".to_owned() } else { status.replace('_', " ") };
             format!("{} {status}", plural(*count, "run"))
         });
         let commands = format!("{} as shown", plural(self.commands, "command"));

@@ -114,6 +114,8 @@ impl<'p> Stage<'p> {
         let paths = std::iter::once(self.bin.clone()).chain(std::env::split_paths(&path));
         let path = std::env::join_paths(paths).unwrap_or(path);
         process.current_dir(self.folder.path()).env("PATH", path).env("USER", "you").env("NO_COLOR", "1");
+        // What this machine's terraform is told is no part of an example.
+        process.env_remove("TF_CLI_CONFIG_FILE").env_remove("TF_DATA_DIR");
         process.env_remove("WFLO_TOKEN").env("WFLO", self.bin.join("wflo"));
         // `setup.sh` of an example asks for `BANK_DATA` where its program is called `bank-data`.
         for program in programs(&self.bin) {

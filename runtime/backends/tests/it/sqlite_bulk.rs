@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use wflo_backends::db::sqlite::SqliteOptions;
-use wflo_model::{Inserted, InsertedRows, SqlValue};
+use wflo_model::{DbAccess, Inserted, InsertedRows, SqlValue, TableAccess};
 use wflo_ports::{
     Begun, BulkInsert, Capture, ChangeLimits, ConflictReason, Database, DbError, Marker, MarkerPurpose,
     RowSource, Transaction,
@@ -142,7 +142,9 @@ async fn a_row_that_is_not_taken_leaves_nothing_and_the_transaction_goes_on() {
 async fn only_a_grant_for_whole_rows_lets_rows_in() {
     let bank = bank(TABLES, SqliteOptions::default());
     let mut transaction = begin(&bank, 1, Capture::On).await;
-    for grant in [access(&["people"], &[]), access(&[], &["log"])] {
+    let some = TableAccess::new(None, Some("id = 10".parse().unwrap()));
+    let some = DbAccess { write: [("people".to_owned(), some)].into(), ..DbAccess::default() };
+    for grant in [access(&["people"], &[]), access(&[], &["log"]), some] {
         let denied = transaction.bulk_insert(&into(), &mut numbers(10, 20), &grant).await.unwrap_err();
         assert!(matches!(denied, DbError::Denied(_)), "{denied:?}");
     }

@@ -47,8 +47,9 @@ pub(super) async fn check(
             }
             DbBinding::Postgres { read_url, write_url } => {
                 for (step, access) in filtering(&pinned.plan, label) {
-                    for (table, _) in access.filters() {
-                        let why = "is in a PostgreSQL database, where no step can be kept to some rows";
+                    for (table, _) in access.write.iter().filter(|(_, access)| access.filter().is_some()) {
+                        let why =
+                            "is in a PostgreSQL database, where no step can be kept to writing some rows";
                         found.extend(pinned.workflow.unfiltered(step, label, table, why));
                     }
                 }

@@ -107,10 +107,13 @@ async fn every_function_that_reaches_outside_goes_through_the_gate() {
     let mut reached: Vec<_> =
         gate.calls.iter().map(|call| (call.interface.as_str(), call.function.as_str())).collect();
     reached.sort_unstable();
-    // Those of WASI are other guests', in `http.rs` and `files.rs`.
-    let outside = FUNCTIONS
-        .iter()
-        .filter(|(interface, _, reach)| *reach == Reach::Gate && !interface.starts_with("wasi:"));
+    // Those of WASI are other guests', in `http.rs` and `files.rs`. The rest is played through the whole command in
+    // `tests/it`: `artifacts.rs` and `etl.rs`, `languages.rs` for what other languages call, `infrastructure.rs`.
+    let elsewhere = ["wasi:", "wflo:artifact/", "wflo:db/sql-json", "wflo:http/", "wflo:infra/"];
+    let outside = FUNCTIONS.iter().filter(|(interface, function, reach)| {
+        let played = elsewhere.iter().any(|of| interface.starts_with(of)) || *function == "bulk-insert";
+        *reach == Reach::Gate && !played
+    });
     assert_eq!(reached, outside.map(|(interface, function, _)| (*interface, *function)).collect::<Vec<_>>());
 
     assert_eq!(
