@@ -459,6 +459,7 @@ mod tests {
             filters: Vec::new(),
             performed: None,
             reported: None,
+            queued: None,
             artifact: Some(artifact(name)),
         };
         apply(step, attempt, Event::Returned(returned));

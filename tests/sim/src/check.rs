@@ -334,7 +334,7 @@ impl<'a> Checker<'a> {
 
     /// An approval that was used before permits the same again.
     fn again(&self, recorded: &Recorded, approval: &Approval) {
-        if !approval.decided_at.is_some_and(|at| recorded.time.since(at) < approval.rule.valid) {
+        if approval.decided_at.is_none_or(|at| recorded.time.since(at) >= approval.rule.valid) {
             self.bad("approvals", recorded, "it has lapsed");
         }
         self.carried(recorded, approval);
