@@ -10,7 +10,7 @@ fn changed(deployment: &str, address: &str) -> Option<String> {
     let (before, rest) = deployment.split_once("[llm.recorded]\n")?;
     let end = rest.find("\n[").map_or(rest.len(), |at| at + 1);
     let (recorded, after) = rest.split_at(end);
-    let offered = recorded.lines().skip_while(|line| *line != "# [llm.openai]");
+    let offered = recorded.lines().skip_while(|line| !line.starts_with("# [llm."));
     let offered: Vec<&str> = offered.map_while(|line| line.strip_prefix("# ")).collect();
     assert!(!offered.is_empty(), "it offers no block: {recorded}");
     let at_server = |line: &str| match line.split_once(" = ") {

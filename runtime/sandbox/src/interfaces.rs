@@ -220,7 +220,8 @@ mod tests {
         check("wflo:knowledge/search@0.1.0", &[], Some(Some(Capability::Knowledge)));
         check("wflo:notify/mail@0.1.0", &[Capability::Notify], Some(Some(Capability::Mail)));
         check("wflo:notify/channel@0.1.0", &[Capability::Notify], None);
-        check("wflo:infra/terraform@0.1.0", &[Capability::Terraform], Some(None));
+        check("wflo:infra/terraform@0.1.0", &[], Some(Some(Capability::Terraform)));
+        check("wflo:infra/terraform@0.1.0", &[Capability::Terraform], None);
         check("evil:corp/spy@1.0.0", &[Capability::Db], Some(None));
         check("spy", &[], Some(None));
         check("clinic:ehr/records@0.1.3", &[], None);

@@ -210,14 +210,14 @@ impl Runtime {
             let About::Decided { approval } = waiting.notice.about else { continue };
             let asked = all.iter().find(|(_, other)| other.notice.about == About::Asked { approval });
             if let Some((asked, unheard)) = asked.map(|(key, asked)| (key, !asked.perhaps)) {
-                over.push(*asked);
-                over.extend(unheard.then_some(*key));
+                // In one piece: with the question alone gone, the answer would be told to whoever never heard it.
+                over.push([Some(*asked), unheard.then_some(*key)].into_iter().flatten().collect::<Vec<_>>());
             }
         }
-        for key in &over {
-            self.change_outbox(*key, None).await?;
+        for keys in &over {
+            self.replace_in_outbox(keys.clone(), None).await?;
         }
-        all.retain(|(key, _)| key.due <= now && !over.contains(key));
+        all.retain(|(key, _)| key.due <= now && !over.iter().flatten().any(|over| over == key));
         Ok(all)
     }
 
@@ -238,7 +238,15 @@ impl Runtime {
 
     /// Takes a row away, or puts another into its place. What somebody else has taken meanwhile is theirs.
     async fn change_outbox(&self, key: OutboxKey, put: Option<OutboxEntry>) -> Result<(), RuntimeError> {
-        match self.journal().change_outbox(vec![key], put.into_iter().collect()).await {
+        self.replace_in_outbox(vec![key], put).await
+    }
+
+    async fn replace_in_outbox(
+        &self,
+        keys: Vec<OutboxKey>,
+        put: Option<OutboxEntry>,
+    ) -> Result<(), RuntimeError> {
+        match self.journal().change_outbox(keys, put.into_iter().collect()).await {
             Ok(()) | Err(AppendError::Gone) => Ok(()),
             Err(error) => Err(error.into()),
         }
