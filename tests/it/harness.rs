@@ -39,14 +39,12 @@ impl Project {
         let component = from.join(component(from));
         assert!(component.is_file(), "`{}` is not built: run `cargo xtask guests`", component.display());
         copy(&component, &folder.path().join(component.file_name().expect("a component has a name")));
-        if from.join("cassettes").is_dir() {
-            std::fs::create_dir(folder.path().join("cassettes")).expect("a folder for cassettes");
-            for tape in from.join("cassettes").read_dir().expect("the cassettes") {
-                let tape = tape.expect("a cassette").path();
-                copy(
-                    &tape,
-                    &folder.path().join("cassettes").join(tape.file_name().expect("a cassette has a name")),
-                );
+        for name in ["cassettes", "kb"] {
+            let Ok(entries) = from.join(name).read_dir() else { continue };
+            std::fs::create_dir(folder.path().join(name)).expect("a folder");
+            for entry in entries {
+                let file = entry.expect("a file").path();
+                copy(&file, &folder.path().join(name).join(file.file_name().expect("it has a name")));
             }
         }
         Self { folder }

@@ -27,14 +27,12 @@ pub(crate) struct Desk {
 /// Copies what the harness leaves out.
 pub(crate) fn copy_rest(project: &Project) {
     let example = root().join("examples/customer-service");
-    for folder in ["kb", "record-rating"] {
-        std::fs::create_dir(project.path(folder)).expect("a folder");
-        for file in example.join(folder).read_dir().expect("the example has it") {
-            let file = file.expect("a file").path();
-            if file.is_file() {
-                let to = project.path(folder).join(file.file_name().expect("it has a name"));
-                std::fs::copy(&file, to).expect("it can be copied");
-            }
+    std::fs::create_dir(project.path("record-rating")).expect("a folder");
+    for file in example.join("record-rating").read_dir().expect("the example has it") {
+        let file = file.expect("a file").path();
+        if file.is_file() {
+            let to = project.path("record-rating").join(file.file_name().expect("it has a name"));
+            std::fs::copy(&file, to).expect("it can be copied");
         }
     }
     assert!(
