@@ -197,6 +197,9 @@ fn a_search_of_the_state_folder_finds_no_patient() {
         assert!(!std::fs::read_to_string(project.path("erased.audit")).expect("it").contains(PATIENT));
     }
     search(&state, "after the runs were erased");
+    let costs = project.wflo(&["cost", "--json"]).expect_code(0).json();
+    let of: Vec<_> = costs.as_array().expect("a list").iter().map(|cost| &cost["workflow"]).collect();
+    assert_eq!(of, ["hello", "hello"], "what an erased run has cost is not forgotten");
 }
 
 /// The lines of a report.

@@ -116,6 +116,8 @@ impl Attempt {
             None => self.program.run(self.step.function.as_str(), Box::new(gate), limits),
         };
         let ended = tokio::select! {
+            // In this order, so that a simulation does the same again; and what has ended is not cut off.
+            biased;
             ended = running => ended,
             // A guest that computes does not notice: it is dropped, as a crash would, and goes on by replay.
             () = halt.can_stop() => return Ok(None),

@@ -115,8 +115,9 @@ impl Runtime {
             tracing::error!(%error, "the outbox cannot be read; notifications wait");
             let mut stopping = self.stopping();
             tokio::select! {
-                () = tokio::time::sleep(LOOK) => {}
+                biased;
                 _ = stopping.changed() => {}
+                () = tokio::time::sleep(LOOK) => {}
             }
         }
     }
@@ -156,8 +157,9 @@ impl Runtime {
                 return Ok(());
             }
             tokio::select! {
-                Ok(()) = posted.changed() => {}
+                biased;
                 Ok(()) = stopping.changed() => {}
+                Ok(()) = posted.changed() => {}
                 () = sleep(left) => return Ok(()),
                 () = tokio::time::sleep(wait.map_or(LOOK, |wait| wait.min(LOOK))) => {}
             }

@@ -209,6 +209,25 @@ pub struct CostView {
     pub models: Vec<(ModelName, Totals)>,
 }
 
+impl From<RunLine> for CostView {
+    /// What is known of a run that was erased.
+    fn from(line: RunLine) -> Self {
+        Self {
+            run: line.run,
+            workflow: line.workflow,
+            requester: line.requester,
+            day: line.created_at.split('T').next().unwrap_or_default().to_owned(),
+            budget_usd: None,
+            cost_usd: line.cost_usd,
+            held_usd: PicoUsd::ZERO,
+            left_usd: None,
+            overrun_usd: PicoUsd::ZERO,
+            steps: Vec::new(),
+            models: Vec::new(),
+        }
+    }
+}
+
 /// One line of a run's log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogView {

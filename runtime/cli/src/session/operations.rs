@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use wflo::{ApprovalView, CostView, LogView, RunLine, RunStatus, RunView, RuntimeError, StepStatus, Verdict};
 use wflo_engine::{Event, Recorded, VoteRefused};
+use wflo_journal::ReadError;
 use wflo_manifest::Plan;
 use wflo_model::{ApprovalId, Digest, PrincipalName, RunId, StepName};
 
@@ -183,13 +184,16 @@ impl Operation for Costs {
 
     async fn perform(self, service: &Service, _: Sink) -> Result<Self::Answer, Refusal> {
         let runtime = service.runtime();
-        let runs = match self.run {
-            Some(run) => vec![run],
-            None => runtime.runs().await?.into_iter().map(|line| line.run).collect(),
-        };
-        let mut costs = Vec::with_capacity(runs.len());
-        for run in runs {
-            costs.push(runtime.cost(run).await?);
+        if let Some(run) = self.run {
+            return Ok(vec![runtime.cost(run).await?]);
+        }
+        let mut costs = Vec::new();
+        for line in runtime.runs().await? {
+            costs.push(match runtime.cost(line.run).await {
+                // What it was spent on is forgotten; how much it was is not.
+                Err(RuntimeError::Journal(ReadError::Erased { .. })) => CostView::from(line),
+                cost => cost?,
+            });
         }
         Ok(costs)
     }
