@@ -1,6 +1,6 @@
 //! What came of undoing.
 
-use crate::SqlValue;
+use crate::{RowChange, SqlValue, TableChange};
 use serde::{Deserialize, Serialize};
 
 /// What came of applying the inverse of a change set.
@@ -50,6 +50,37 @@ pub struct Conflict {
     pub wanted: Option<Vec<SqlValue>>,
     /// Why it was left.
     pub reason: ConflictReason,
+}
+
+impl Conflict {
+    /// The conflict over a row of a change set, which is now as `found`.
+    ///
+    /// ```
+    /// use wflo_model::{Conflict, ConflictReason, RowChange, SqlValue, TableChange};
+    /// let row = RowChange::Insert { key: vec![SqlValue::Integer(7)], after: vec![SqlValue::Integer(7)] };
+    /// let columns = vec!["id".to_owned()];
+    /// let table = TableChange { table: "t".into(), key_columns: columns.clone(), columns, rows: Vec::new() };
+    /// let conflict = Conflict::new(&table, &row, None, ConflictReason::Changed);
+    /// assert_eq!((conflict.expected, conflict.wanted), (Some(vec![SqlValue::Integer(7)]), None));
+    /// ```
+    #[must_use]
+    pub fn new(
+        table: &TableChange,
+        row: &RowChange,
+        found: Option<Vec<SqlValue>>,
+        reason: ConflictReason,
+    ) -> Self {
+        Self {
+            table: table.table.clone(),
+            key_columns: table.key_columns.clone(),
+            key: row.key().to_vec(),
+            columns: table.columns.clone(),
+            expected: row.after().map(<[_]>::to_vec),
+            found,
+            wanted: row.before().map(<[_]>::to_vec),
+            reason,
+        }
+    }
 }
 
 /// Why a row was left as it is.

@@ -219,16 +219,8 @@ impl Transaction for SimTransaction {
                     self.own.insert(key.clone(), value(row.before()));
                     undone.rows += 1;
                 } else {
-                    undone.conflicts.push(Conflict {
-                        table: table.table.clone(),
-                        key_columns: table.key_columns.clone(),
-                        key: row.key().to_vec(),
-                        columns: table.columns.clone(),
-                        expected: row.after().map(<[SqlValue]>::to_vec),
-                        found: found.map(|value| image(key, value)),
-                        wanted: row.before().map(<[SqlValue]>::to_vec),
-                        reason: ConflictReason::Changed,
-                    });
+                    let found = found.map(|value| image(key, value));
+                    undone.conflicts.push(Conflict::new(table, row, found, ConflictReason::Changed));
                 }
             }
         }

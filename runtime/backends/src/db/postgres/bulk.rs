@@ -8,8 +8,8 @@ use tokio_postgres::{Client, CopyInSink};
 use wflo_ports::{BulkInsert, DbError, RowSource};
 
 use super::error::translate;
-use super::judge::text::quoted;
 use super::value::{Parameter, parameters};
+use crate::db::names::quoted;
 
 /// Inserts rows as they come. `insert` is the statement that would insert one, and was judged; it tells the types.
 pub(super) async fn copy(

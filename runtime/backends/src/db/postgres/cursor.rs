@@ -6,8 +6,8 @@ use wflo_model::{SqlRows, SqlValue};
 use wflo_ports::{DbError, QueryLimits};
 
 use super::error::translate;
-use super::judge::text::quoted;
 use super::value::{Parameter, Read, Shape, parameters, size};
+use crate::db::names::quoted;
 
 /// Most rows of one piece.
 const MOST: usize = 4096;

@@ -12,8 +12,8 @@ use tokio_postgres::{CancelToken, Client, Config};
 use wflo_ports::DbError;
 
 use super::error::{translate, with_cause};
-use super::judge::text::quoted;
 use super::tls::Tls;
+use crate::db::names::quoted;
 
 /// How long a connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(10);

@@ -8,11 +8,11 @@ use wflo_model::{DbAccess, TableAccess};
 use wflo_ports::DbError;
 
 use super::error::with_cause;
-use super::judge::text::quoted;
 use super::judge::{Purpose, judge};
 use super::login::secure;
-use super::table::TRIGGER;
+use super::table::{TRIGGER, qualified};
 use super::tls::Tls;
+use crate::db::names::quoted;
 
 /// The host's own tables, and the trigger that keeps what changes.
 const OWN: &str = r#"
@@ -120,7 +120,7 @@ impl Preparation {
                 literal(role)
             ));
             for (table, access) in &self.read {
-                line(format!("GRANT SELECT{} ON {} TO {};", columns(access), name(table), quoted(role)));
+                line(format!("GRANT SELECT{} ON {} TO {};", columns(access), qualified(table), quoted(role)));
             }
         }
         let Some(role) = &self.write_role else {
@@ -130,7 +130,7 @@ impl Preparation {
         line(format!("GRANT INSERT ON wflo_effects TO {};", quoted(role)));
         line(format!("GRANT SELECT, DELETE ON wflo_changes TO {};", quoted(role)));
         for (table, access) in &self.write {
-            let (table, role) = (name(table), quoted(role));
+            let (table, role) = (qualified(table), quoted(role));
             line(String::new());
             match access {
                 TableAccess::All => line(format!("GRANT INSERT, UPDATE, DELETE ON {table} TO {role};")),
@@ -187,14 +187,6 @@ fn columns(access: &TableAccess) -> String {
     match access.columns() {
         None => String::new(),
         Some(names) => format!(" ({})", names.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(", ")),
-    }
-}
-
-/// A table's name for SQL, from that of a grant.
-fn name(table: &str) -> String {
-    match table.split_once('.') {
-        Some((schema, table)) => format!("{}.{}", quoted(schema), quoted(table)),
-        None => quoted(table),
     }
 }
 

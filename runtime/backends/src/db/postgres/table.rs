@@ -5,8 +5,8 @@ use tokio_postgres::types::Type;
 use wflo_ports::DbError;
 
 use super::error::translate;
-use super::judge::text::quoted;
 use super::value::Shape;
+use crate::db::names::quoted;
 
 /// The trigger that keeps a table's changes. `wflo db prepare` makes it.
 pub(super) const TRIGGER: &str = "wflo_capture";
@@ -94,12 +94,17 @@ const COLUMNS: &str = "
     FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
     WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '' ORDER BY a.attnum";
 
-/// Looks a table up by the name that a grant has.
-pub(super) async fn find(client: &Client, name: &str) -> Result<Found, DbError> {
-    let sql = match name.split_once('.') {
+/// A table's name for SQL, from that of a grant.
+pub(super) fn qualified(name: &str) -> String {
+    match name.split_once('.') {
         Some((schema, table)) => format!("{}.{}", quoted(schema), quoted(table)),
         None => quoted(name),
-    };
+    }
+}
+
+/// Looks a table up by the name that a grant has.
+pub(super) async fn find(client: &Client, name: &str) -> Result<Found, DbError> {
+    let sql = qualified(name);
     let relation = format!("{RELATION} pg_catalog.to_regclass($1)");
     found(client, &relation, &[(&sql, Type::TEXT), (&TRIGGER, Type::TEXT)]).await
 }

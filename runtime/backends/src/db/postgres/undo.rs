@@ -15,9 +15,9 @@ use wflo_ports::{ChangeSet, Conflict, ConflictReason, DbError, RowChange, TableC
 
 use super::capture::exactly;
 use super::error::translate;
-use super::judge::text::quoted;
 use super::table::{Found, Table, find};
 use super::value::{Parameter, Read, parameters};
+use crate::db::names::quoted;
 
 /// How often rows are set right that triggers have changed meanwhile.
 const ROUNDS: usize = 3;
@@ -35,7 +35,7 @@ pub(super) async fn undo(client: &Client, changes: &ChangeSet) -> Result<Undone,
                 let reason = ConflictReason::Schema { message };
                 undone
                     .conflicts
-                    .extend(change.rows.iter().map(|row| conflict(change, row, None, reason.clone())));
+                    .extend(change.rows.iter().map(|row| Conflict::new(change, row, None, reason.clone())));
                 continue;
             }
         };
@@ -45,7 +45,7 @@ pub(super) async fn undo(client: &Client, changes: &ChangeSet) -> Result<Undone,
             match () {
                 () if one.is(found.as_deref(), row.before()) => put_back.push(one),
                 () if one.is(found.as_deref(), row.after()) => left.push(one),
-                () => undone.conflicts.push(conflict(change, row, found, ConflictReason::Changed)),
+                () => undone.conflicts.push(Conflict::new(change, row, found, ConflictReason::Changed)),
             }
         }
     }
@@ -68,7 +68,7 @@ pub(super) async fn undo(client: &Client, changes: &ChangeSet) -> Result<Undone,
         if waiting.is_empty() || waiting.len() == before {
             for (one, reason) in waiting {
                 let found = one.found(client).await?;
-                undone.conflicts.push(conflict(one.change, one.row, found, reason));
+                undone.conflicts.push(Conflict::new(one.change, one.row, found, reason));
             }
             break;
         }
@@ -88,7 +88,7 @@ pub(super) async fn undo(client: &Client, changes: &ChangeSet) -> Result<Undone,
         } else {
             let reason =
                 ConflictReason::Constraint { message: "a trigger of the database changes it again".into() };
-            undone.conflicts.push(conflict(one.change, one.row, found, reason));
+            undone.conflicts.push(Conflict::new(one.change, one.row, found, reason));
         }
     }
     Ok(undone)
@@ -264,22 +264,4 @@ async fn run(client: &Client, sql: &str, values: &[&SqlValue]) -> Result<Vec<Row
     let params: Vec<Parameter> = parameters(values.iter().copied(), prepared.params())?;
     let params: Vec<_> = params.iter().map(|value| value as &(dyn ToSql + Sync)).collect();
     client.query(&prepared, &params).await.map_err(translate)
-}
-
-fn conflict(
-    table: &TableChange,
-    row: &RowChange,
-    found: Option<Vec<SqlValue>>,
-    reason: ConflictReason,
-) -> Conflict {
-    Conflict {
-        table: table.table.clone(),
-        key_columns: table.key_columns.clone(),
-        key: row.key().to_vec(),
-        columns: table.columns.clone(),
-        expected: row.after().map(<[_]>::to_vec),
-        found,
-        wanted: row.before().map(<[_]>::to_vec),
-        reason,
-    }
 }

@@ -30,9 +30,10 @@ use wflo_model::SqlValue;
 use wflo_ports::{ChangeLimits, ChangeSet, DbError, RowChange, TableChange};
 
 use super::error::translate;
-use super::names::{quoted, unguessable};
+use super::names::unguessable;
 use super::table::{Found, Table, find};
 use super::value::{from_sqlite, size};
+use crate::db::names::quoted;
 use crate::db::order::by_value;
 
 /// What a transaction keeps of its changes.

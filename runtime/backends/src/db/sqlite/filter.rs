@@ -31,10 +31,11 @@ use wflo_ports::DbError;
 
 use super::error::translate;
 use super::fence::Fence;
-use super::names::{quoted, unguessable};
+use super::names::unguessable;
 use super::stage::Stage;
 use super::table::columns_of;
 use super::text::may_name;
+use crate::db::names::quoted;
 
 /// The row filters of an access, as far as a statement may name their tables.
 #[derive(Debug)]

@@ -21,8 +21,3 @@ pub(super) fn unguessable() -> Result<String, DbError> {
         name
     }))
 }
-
-/// A name, quoted for SQL.
-pub(super) fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}

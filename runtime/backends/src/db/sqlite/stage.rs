@@ -22,8 +22,8 @@ use rusqlite::{Connection, OptionalExtension};
 use wflo_ports::DbError;
 
 use super::error::translate;
-use super::names::quoted;
 use super::table::{Found, Table, find, foreign_keys};
+use crate::db::names::quoted;
 
 /// What a statement did to a stage, as far as it says by itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

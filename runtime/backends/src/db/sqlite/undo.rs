@@ -20,9 +20,9 @@ use wflo_ports::{ChangeSet, Conflict, ConflictReason, DbError, RowChange, TableC
 
 use super::connection::Cancel;
 use super::error::translate;
-use super::names::quoted;
 use super::table::{ForeignKey, Found, find, foreign_keys};
 use super::value::{from_sqlite, to_sqlite};
+use crate::db::names::quoted;
 
 /// Applies the inverse of `changes` in the transaction that is open.
 pub(super) fn undo(sqlite: &Connection, changes: &ChangeSet, cancel: &Cancel) -> Result<Undone, DbError> {
@@ -66,7 +66,7 @@ impl<'c> Undo<'c> {
                     let reason = ConflictReason::Schema { message };
                     undone
                         .conflicts
-                        .extend(table.rows.iter().map(|row| conflict(table, row, None, reason.clone())));
+                        .extend(table.rows.iter().map(|row| Conflict::new(table, row, None, reason.clone())));
                 }
             }
         }
@@ -86,7 +86,7 @@ impl<'c> Undo<'c> {
                 let found = self.row(table, row.key())?;
                 match self.try_one(table, row, found.as_deref())? {
                     Tried::Done => undone.rows += 1,
-                    Tried::Never(reason) => undone.conflicts.push(conflict(table, row, found, reason)),
+                    Tried::Never(reason) => undone.conflicts.push(Conflict::new(table, row, found, reason)),
                     Tried::NotYet(reason) => waiting.push((table, row, found, reason)),
                 }
             }
@@ -94,7 +94,7 @@ impl<'c> Undo<'c> {
                 let stuck = waiting.into_iter();
                 undone
                     .conflicts
-                    .extend(stuck.map(|(table, row, found, why)| conflict(table, row, found, why)));
+                    .extend(stuck.map(|(table, row, found, why)| Conflict::new(table, row, found, why)));
                 return Ok(undone);
             }
             left = waiting.into_iter().map(|(table, row, _, _)| (table, row)).collect();
@@ -308,22 +308,4 @@ fn values_of(table: &TableChange, columns: &[String], row: &[SqlValue]) -> Optio
 /// A foreign key with a null in it refers to nothing.
 fn no_null(values: &[SqlValue]) -> bool {
     !values.contains(&SqlValue::Null)
-}
-
-fn conflict(
-    table: &TableChange,
-    row: &RowChange,
-    found: Option<Vec<SqlValue>>,
-    reason: ConflictReason,
-) -> Conflict {
-    Conflict {
-        table: table.table.clone(),
-        key_columns: table.key_columns.clone(),
-        key: row.key().to_vec(),
-        columns: table.columns.clone(),
-        expected: row.after().map(<[_]>::to_vec),
-        found,
-        wanted: row.before().map(<[_]>::to_vec),
-        reason,
-    }
 }

@@ -2,7 +2,7 @@
 
 use wflo_model::{Comparison, FilterOperand, FilterValue, RowCondition, RowFilter, RowTest};
 
-use super::text::quoted;
+use crate::db::names::quoted;
 
 /// What comes behind the name of a table, in a subquery, so that only these rows come out of it.
 ///

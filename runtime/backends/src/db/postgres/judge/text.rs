@@ -9,6 +9,8 @@ use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan, Tokenizer, Whitespace, Word};
 use wflo_ports::DbError;
 
+use crate::db::names::quoted;
+
 /// Longer statements are refused before anything looks at them.
 const MOST_BYTES: usize = 256 << 10;
 
@@ -216,11 +218,6 @@ fn written(token: &Token) -> String {
         Token::SingleQuotedString(text) => format!("'{}'", text.replace('\'', "''")),
         other => other.to_string(),
     }
-}
-
-/// A name, quoted for SQL.
-pub(crate) fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 #[cfg(test)]

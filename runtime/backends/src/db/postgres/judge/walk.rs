@@ -17,7 +17,8 @@ use super::Purpose;
 use super::columns::{Columns, VisitColumns, assigned};
 use super::functions::{is_grammar, is_pure, is_random};
 use super::rows;
-use super::text::{Replacement, quoted};
+use super::text::Replacement;
+use crate::db::names::quoted;
 
 /// What stops a walk.
 type Stop = ControlFlow<DbError>;

@@ -8,8 +8,8 @@ use wflo_model::{InsertedRows, RowDigest};
 use wflo_ports::DbError;
 
 use super::{Capture, Captured, same_row};
+use crate::db::names::quoted;
 use crate::db::sqlite::error::translate;
-use crate::db::sqlite::names::quoted;
 use crate::db::sqlite::value::from_sqlite;
 
 /// Rows of a batch.

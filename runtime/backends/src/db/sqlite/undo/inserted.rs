@@ -3,9 +3,9 @@
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 use wflo_model::{InsertedRows, RowDigest};
-use wflo_ports::{ConflictReason, DbError, RowChange, TableChange, Undone};
+use wflo_ports::{Conflict, ConflictReason, DbError, RowChange, TableChange, Undone};
 
-use super::{Tried, Undo, conflict};
+use super::{Tried, Undo};
 use crate::db::sqlite::connection::Cancel;
 use crate::db::sqlite::error::translate;
 
@@ -37,7 +37,7 @@ impl Undo<'_> {
             let gone = RowChange::Insert { key: key.clone(), after: Vec::new() };
             if let Some(message) = &missing {
                 let reason = ConflictReason::Schema { message: message.clone() };
-                undone.conflicts.push(conflict(&table, &gone, None, reason));
+                undone.conflicts.push(Conflict::new(&table, &gone, None, reason));
                 continue;
             }
             let Some(found) = self.row(&table, key)? else {
@@ -45,14 +45,14 @@ impl Undo<'_> {
                 continue;
             };
             if RowDigest::of(&found) != *digest {
-                undone.conflicts.push(conflict(&table, &gone, Some(found), ConflictReason::Changed));
+                undone.conflicts.push(Conflict::new(&table, &gone, Some(found), ConflictReason::Changed));
                 continue;
             }
             let row = RowChange::Insert { key: key.clone(), after: found.clone() };
             match self.try_one(&table, &row, Some(&found))? {
                 Tried::Done => undone.rows += 1,
                 Tried::Never(reason) | Tried::NotYet(reason) => {
-                    undone.conflicts.push(conflict(&table, &row, Some(found), reason));
+                    undone.conflicts.push(Conflict::new(&table, &row, Some(found), reason));
                 }
             }
         }
