@@ -124,6 +124,48 @@ impl Placeholders {
         Ok(())
     }
 
+    /// The arguments of a call as they are in every run: with the names of secrets in the place of their placeholders,
+    /// and without the names that blobs have in this one.
+    pub(crate) fn masked(&self, call: &Call) -> Value {
+        let mut args = self.masked_value(&call.args);
+        if (call.interface.as_str(), call.function.as_str()) == ("wflo:db/sql", "bulk-insert")
+            && let Some(rows) = args.get_mut("rows").and_then(Value::as_object_mut)
+        {
+            rows.shift_remove("index");
+            rows.shift_remove("run");
+        }
+        args
+    }
+
+    /// A value with the names of secrets in the place of their placeholders.
+    pub(crate) fn masked_value(&self, value: &Value) -> Value {
+        if self.0.is_empty() {
+            return value.clone();
+        }
+        match value {
+            Value::String(text) => Value::String(self.masked_text(text)),
+            Value::Array(all) => all.iter().map(|value| self.masked_value(value)).collect(),
+            Value::Object(all) => {
+                let masked =
+                    |(name, value): (&String, &Value)| (self.masked_text(name), self.masked_value(value));
+                Value::Object(all.iter().map(masked).collect())
+            }
+            other => other.clone(),
+        }
+    }
+
+    fn masked_text(&self, text: &str) -> String {
+        // Credentials that a guest has coded have the placeholder inside.
+        if let Some(credentials) = basic(&Octets::from(text))
+            && self.in_text(&credentials).is_some()
+        {
+            return format!("Basic ({})", self.masked_text(&credentials));
+        }
+        self.0.iter().fold(text.to_owned(), |text, (label, placeholder)| {
+            text.replace(placeholder, &format!("{{secret:{label}}}"))
+        })
+    }
+
     /// Puts secrets in the place of their placeholders; says whether there were any.
     ///
     /// # Errors
