@@ -137,11 +137,8 @@ impl Placeholders {
         args
     }
 
-    /// A value with the names of secrets in the place of their placeholders.
+    /// A value as it is in every run.
     pub(crate) fn masked_value(&self, value: &Value) -> Value {
-        if self.0.is_empty() {
-            return value.clone();
-        }
         match value {
             Value::String(text) => Value::String(self.masked_text(text)),
             Value::Array(all) => all.iter().map(|value| self.masked_value(value)).collect(),
@@ -154,14 +151,15 @@ impl Placeholders {
         }
     }
 
-    fn masked_text(&self, text: &str) -> String {
+    /// A text as it is in every run: an approval has an id of its own in each, which a guest is told when it is rejected.
+    pub(crate) fn masked_text(&self, text: &str) -> String {
         // Credentials that a guest has coded have the placeholder inside.
         if let Some(credentials) = basic(&Octets::from(text))
             && self.in_text(&credentials).is_some()
         {
             return format!("Basic ({})", self.masked_text(&credentials));
         }
-        self.0.iter().fold(text.to_owned(), |text, (label, placeholder)| {
+        self.0.iter().fold(without_approvals(text), |text, (label, placeholder)| {
             text.replace(placeholder, &format!("{{secret:{label}}}"))
         })
     }
@@ -205,6 +203,22 @@ impl Placeholders {
         }
         Ok(!carried.is_empty())
     }
+}
+
+/// A text without the ids of approvals.
+fn without_approvals(text: &str) -> String {
+    const PREFIX: &str = "apr_";
+    let mut pieces = text.split(PREFIX);
+    let mut out = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let end = piece.find(|sign: char| !sign.is_ascii_alphanumeric()).unwrap_or(piece.len());
+        let is_id = format!("{PREFIX}{}", &piece[..end]).parse::<wflo_model::ApprovalId>().is_ok();
+        match is_id {
+            true => out.extend(["{approval}", &piece[end..]]),
+            false => out.extend([PREFIX, piece]),
+        }
+    }
+    out
 }
 
 /// The credentials of a header that has them as base64 (RFC 7617), decoded.
@@ -265,6 +279,20 @@ mod tests {
 
     const KEY: &str = "wflo-secret-00112233445566778899aabbccddeeff";
     const VALUE: &str = "s\"k live&0123";
+
+    #[test]
+    fn what_is_of_one_run_alone_is_masked() {
+        let id = wflo_model::ApprovalId::derive(&wflo_model::Digest::ZERO, 1);
+        let coded = STANDARD.encode(format!("me:{KEY}"));
+        let text =
+            json!({"a": [format!("Bearer {KEY}"), format!("Basic {coded}")], "b": format!("`{id}` apr_ x")});
+        let masked = json!({"a": ["Bearer {secret:stripe}", "Basic (me:{secret:stripe})"], "b": "`{approval}` apr_ x"});
+        assert_eq!(placeholders().masked_value(&text), masked);
+        let rows = json!({"rows": {"artifact": "a", "index": 1, "run": 2, "bytes": 3}});
+        let masked = placeholders().masked(&Call::new("wflo:db/sql", "bulk-insert", rows.clone()));
+        assert_eq!(masked, json!({"rows": {"artifact": "a", "bytes": 3}}));
+        assert_eq!(placeholders().masked(&Call::new("wflo:db/sql", "query", rows.clone())), rows);
+    }
 
     fn placeholders() -> Placeholders {
         Placeholders(vec![("stripe".parse().unwrap(), KEY.to_owned())])

@@ -133,9 +133,10 @@ impl Runtime {
         test.expect.calls = Some(heard.calls.iter().map(|(call, _)| call.to_string()).collect());
         test.expect.end = match heard.end {
             AttemptEnd::Succeeded { output } => TestExpects::Output(placeholders.masked_value(&output)),
-            AttemptEnd::Failed(failure) => {
-                TestExpects::Failure { kind: Some(failure.kind), message: Some(failure.message) }
-            }
+            AttemptEnd::Failed(failure) => TestExpects::Failure {
+                kind: Some(failure.kind),
+                message: Some(placeholders.masked_text(&failure.message)),
+            },
             AttemptEnd::Fault(fault) if fault.kind == FaultKind::Deadline => {
                 return Err(not("the wall clock ended it, which nothing brings about again"));
             }
@@ -213,18 +214,17 @@ fn is_same(given: &GivenArtifact, found: &FoundArtifact) -> bool {
     (&given.step, given.item, &given.artifact) == (&found.step, found.item, &found.artifact.artifact)
 }
 
-/// The approval that permitted the first attempt of a step.
+/// What people were asked before the first attempt of a step. The items of one that fans out are not asked about.
 fn at_start(events: &[Recorded], unit: &UnitId, attempt: u32) -> Option<ApprovalId> {
-    events.iter().find_map(|recorded| match &recorded.event {
-        Event::AttemptStarted { consumes, .. }
-            if attempt == 1
-                && recorded.place.attempt == 1
-                && recorded.place.unit_id().as_ref() == Some(unit) =>
+    let asked = events.iter().rev().find_map(|recorded| match &recorded.event {
+        Event::ApprovalOpened { at: GateAt::Start, id, .. }
+            if recorded.place.unit_id().as_ref() == Some(unit) =>
         {
-            *consumes
+            Some(*id)
         }
         _ => None,
-    })
+    });
+    asked.filter(|_| attempt == 1 && unit.item.is_none())
 }
 
 /// What people were asked, and those before it in whose place it stands since nobody had decided them in time.

@@ -131,7 +131,9 @@ impl TestBench {
         runtime.accounts.load(runtime.journal(), &state, Day::of(started)).await?;
         let log = runtime.log(run, writer, state);
         self.put_in(&runtime, &log, test, step, &unit).await?;
-        runtime.open_runs().made(run, (Arc::clone(&log), shared));
+        // Held to the end, so that the log that is looked at stays the one that is written.
+        let writing = (Arc::clone(&log), shared);
+        runtime.open_runs().made(run, writing.clone());
 
         let tape = Arc::new(Tape::new(
             test.tape.clone(),
@@ -147,7 +149,7 @@ impl TestBench {
         let events = runtime.events(run).await?;
         let keys = runtime.journal().keys(run).await?;
         let placeholders = Placeholders::new(&keys, &step.grants);
-        let (end, fuel) = ended(&events, &unit, &log, &placeholders);
+        let (end, fuel) = ended(&events, &unit, &writing.0, &placeholders);
         let calls = calls(&events, &unit, test.attempt);
         let names: Vec<_> = calls.iter().map(ToString::to_string).collect();
         let differences = compare(test, &tape, &end, &names, &approvals, undecided);
@@ -347,7 +349,7 @@ fn ended(events: &[Recorded], unit: &UnitId, log: &RunLog, placeholders: &Placeh
             Some((TestEnd::Skipped(reason.clone()), 0))
         }
         Event::StepEnded { reason: message, .. } if is_whole(&recorded.place) && unit.item.is_none() => {
-            let (kind, message) = (FailureKind::Permanent, message.clone());
+            let (kind, message) = (FailureKind::Permanent, placeholders.masked_text(message));
             Some((TestEnd::Failure(Failure { kind, message }), 0))
         }
         _ => None,
@@ -364,7 +366,9 @@ fn ended(events: &[Recorded], unit: &UnitId, log: &RunLog, placeholders: &Placeh
 fn attempt_end(end: &AttemptEnd, placeholders: &Placeholders) -> TestEnd {
     match end {
         AttemptEnd::Succeeded { output } => TestEnd::Output(placeholders.masked_value(output)),
-        AttemptEnd::Failed(failure) => TestEnd::Failure(failure.clone()),
+        AttemptEnd::Failed(Failure { kind, message }) => {
+            TestEnd::Failure(Failure { kind: *kind, message: placeholders.masked_text(message) })
+        }
         AttemptEnd::Fault(fault) => TestEnd::Fault(fault.clone()),
         AttemptEnd::Skipped { reason } => TestEnd::Skipped(reason.clone()),
         AttemptEnd::Interrupted { message } => TestEnd::Stopped(format!("it was interrupted: {message}")),
