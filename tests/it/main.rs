@@ -40,6 +40,7 @@ mod serve_browser;
 mod service;
 mod shared;
 mod signals;
+mod step_tests;
 mod torture;
 mod undo;
 mod wire;

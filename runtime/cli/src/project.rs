@@ -165,7 +165,7 @@ fn read(path: &Path) -> Result<String, Failure> {
 }
 
 /// A path as people are shown it: from where they are, if it is below.
-fn shown(path: &Path) -> String {
+pub(crate) fn shown(path: &Path) -> String {
     let here = std::env::current_dir().ok();
     let below = here.and_then(|here| path.strip_prefix(here).ok()).unwrap_or(path);
     below.strip_prefix(".").unwrap_or(below).display().to_string()

@@ -6,7 +6,7 @@ use wflo::Record;
 
 use crate::args::Global;
 use crate::failure::{Code, Failure};
-use crate::project::Project;
+use crate::project::{Project, shown};
 use crate::session::{self, Session};
 use crate::{print, say, test_file};
 
@@ -31,7 +31,7 @@ pub(crate) async fn record(
             let item = item.map(|item| format!("-{item}")).unwrap_or_default();
             let file: PathBuf = project.dir.join("tests").join(format!("{step}{item}.toml"));
             if file.exists() {
-                return Err(Failure::usage(format!("`{}` is there already", file.display()))
+                return Err(Failure::usage(format!("`{}` is there already", shown(&file)))
                     .hint("`--out FILE` names another, or the same to write it anew"));
             }
             file
@@ -47,7 +47,7 @@ pub(crate) async fn record(
         return Ok(Code::Succeeded);
     }
     let name = file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-    say(&format!("wrote `{}`, with {}; `wflo test {name}` runs it", file.display(), calls(test.tape.len())));
+    say(&format!("wrote `{}`, with {}; `wflo test {name}` runs it", shown(&file), calls(test.tape.len())));
     Ok(Code::Succeeded)
 }
 

@@ -10,6 +10,7 @@ use wflo::{Outside, RuntimeError, StepTest, TestBench, TestEnd, Tested};
 use wflo_backends::SystemEntropy;
 use wflo_manifest::Directory;
 use wflo_model::StepName;
+use wflo_sandbox::Program;
 
 use super::check::known;
 use crate::args::Global;
@@ -50,7 +51,7 @@ pub(crate) async fn test(global: &Global, names: &[String]) -> Result<Code, Fail
     }
     let mut lines = Vec::new();
     if !files.is_empty() {
-        let bench = bench(&project).await?;
+        let (bench, _loaded) = bench(&project).await?;
         for (name, file) in files {
             let line = run(&bench, name, &file).await;
             if !global.json {
@@ -104,7 +105,7 @@ fn files(folder: &Path, names: &[String]) -> Result<BTreeMap<String, PathBuf>, F
 }
 
 /// What the tests are run with: the workflow, the names that its deployment binds, and a sandbox.
-async fn bench(project: &Project) -> Result<TestBench, Failure> {
+async fn bench(project: &Project) -> Result<(TestBench, Vec<Arc<Program>>), Failure> {
     // The people of the store are asked for only where the files of the workflow name somebody else.
     let pinned = match project.pin(&Directory::default())? {
         Ok(pinned) => pinned,
@@ -113,11 +114,18 @@ async fn bench(project: &Project) -> Result<TestBench, Failure> {
             .map_err(|wrong| Failure::rendered(Code::Usage, wrong.render(terminal::stderr_colors())))?,
     };
     let Pinned { plan, components, .. } = pinned;
-    let code = components.into_iter().map(|(digest, component)| (digest, component.bytes)).collect();
     // Of the state, only the compiled code is of use.
     let sandbox = sandbox(Some(&project.state), &project.room())?;
+    // Compiled once, before anything is timed, and held until all is done.
+    let mut loaded = Vec::new();
+    for component in components.values() {
+        let at = |error| Failure::usage(format!("component `{}`: {error}", component.named));
+        loaded.push(sandbox.load(&component.bytes).await.map_err(at)?);
+    }
     let outside = Outside::of_nothing(&project.deployment);
-    Ok(TestBench::new(plan, code, sandbox, Arc::new(SystemEntropy)).with_outside(outside))
+    let code = components.into_iter().map(|(digest, component)| (digest, component.bytes)).collect();
+    let bench = TestBench::new(plan, code, sandbox, Arc::new(SystemEntropy)).with_outside(outside);
+    Ok((bench, loaded))
 }
 
 async fn run(bench: &TestBench, name: String, file: &Path) -> Line {
