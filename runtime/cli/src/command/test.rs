@@ -8,11 +8,9 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use wflo::{Outside, RuntimeError, StepTest, TestBench, TestEnd, Tested};
 use wflo_backends::SystemEntropy;
-use wflo_manifest::Directory;
 use wflo_model::StepName;
 use wflo_sandbox::Program;
 
-use super::check::known;
 use crate::args::Global;
 use crate::failure::{Code, Failure};
 use crate::project::{Pinned, Project};
@@ -106,13 +104,9 @@ fn files(folder: &Path, names: &[String]) -> Result<BTreeMap<String, PathBuf>, F
 
 /// What the tests are run with: the workflow, the names that its deployment binds, and a sandbox.
 async fn bench(project: &Project) -> Result<(TestBench, Vec<Arc<Program>>), Failure> {
-    // The people of the store are asked for only where the files of the workflow name somebody else.
-    let pinned = match project.pin(&Directory::default())? {
-        Ok(pinned) => pinned,
-        Err(_) => project
-            .pin(&known(project).await?)?
-            .map_err(|wrong| Failure::rendered(Code::Usage, wrong.render(terminal::stderr_colors())))?,
-    };
+    let pinned = project.pin_for_tests()?;
+    let pinned =
+        pinned.map_err(|wrong| Failure::rendered(Code::Usage, wrong.render(terminal::stderr_colors())))?;
     let Pinned { plan, components, .. } = pinned;
     // Of the state, only the compiled code is of use.
     let sandbox = sandbox(Some(&project.state), &project.room())?;
@@ -183,8 +177,7 @@ fn words(line: &Line) -> String {
         text.push_str(&indented(error.trim_end()));
     }
     for wflo::Difference { at, expected, got } in &line.differences {
-        let difference = format!("{at}\n  expected  {expected}\n  got       {got}");
-        text.push_str(&indented(&terminal::tame(&difference)));
+        text.push_str(&indented(&format!("{at}\n  expected  {expected}\n  got       {got}")));
     }
     if !line.passed && !line.logs.is_empty() {
         let more = line.logs.len().saturating_sub(MOST_LINES);
@@ -192,11 +185,11 @@ fn words(line: &Line) -> String {
         let lines = last.map(|line| format!("{} {}", line.level, line.message));
         let head = if more > 0 { format!("log ({more} lines before)") } else { "log".to_owned() };
         let log = format!("{head}\n  {}", lines.collect::<Vec<_>>().join("\n  "));
-        text.push_str(&indented(&terminal::tame(&log)));
+        text.push_str(&indented(&log));
     }
     text
 }
 
 fn indented(text: &str) -> String {
-    text.lines().map(|line| format!("\n        {line}")).collect()
+    text.lines().map(|line| format!("\n        {}", terminal::tame(line))).collect()
 }

@@ -1,30 +1,38 @@
 //! The people of a test: they vote as it says.
 
-use wflo_engine::{Verdict, Voter};
+use wflo_engine::{Verdict, VoteRefused, Voter};
 use wflo_host_api::DecisionStatus;
 use wflo_model::{GroupName, PrincipalName};
 
 use super::{TestApproval, TestVote};
 use crate::{ApprovalView, Host, Principal, Runtime, RuntimeError};
 
-/// Has people decide what they are asked, and lets the host know them from then on.
+/// Has people decide what they are asked, and lets the host know them from then on. Gives the votes that do not count,
+/// and why not.
 pub(super) async fn decide(
     runtime: &Runtime,
     host: &mut Host,
     asked: &ApprovalView,
     says: &TestApproval,
-) -> Result<(), RuntimeError> {
+) -> Result<Vec<(PrincipalName, VoteRefused)>, RuntimeError> {
+    let mut refused = Vec::new();
     for TestVote { by, groups, approved, comment } in votes(asked, says) {
         let known = host.principals.0.entry(by.clone()).or_insert_with(Principal::default);
         known.groups.extend(groups);
-        let voter = Voter { name: by, groups: known.groups.clone() };
+        let voter = Voter { name: by.clone(), groups: known.groups.clone() };
         let verdict = if approved { Verdict::Approve } else { Verdict::Reject };
-        let now = runtime.vote(asked.id, &voter, verdict, comment).await?;
-        if now.status != "open" {
-            break;
+        match runtime.vote(asked.id, &voter, verdict, comment).await {
+            Ok(now) if now.status == "open" => {}
+            Ok(_) => break,
+            Err(RuntimeError::Vote(why)) => refused.push((by, why)),
+            Err(error) => return Err(error),
         }
     }
-    Ok(())
+    // Nobody in particular was meant.
+    if says.votes.is_empty() {
+        refused.clear();
+    }
+    Ok(refused)
 }
 
 /// The votes of an approval: those that the test names, or somebody's for each who is asked.

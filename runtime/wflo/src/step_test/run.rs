@@ -144,7 +144,7 @@ impl TestBench {
         ));
         let outside = Arc::new(self.outside.clone().with_tape(Arc::clone(&tape)));
         let host = Host { outside, principals: Principals::default() };
-        let Driven { approvals, undecided } = drive(&runtime, &log, host, test, &clock).await?;
+        let Driven { approvals, undecided, refusals } = drive(&runtime, &log, host, test, &clock).await?;
 
         let events = runtime.events(run).await?;
         let keys = runtime.journal().keys(run).await?;
@@ -152,7 +152,8 @@ impl TestBench {
         let (end, fuel) = ended(&events, &unit, &writing.0, &placeholders);
         let calls = calls(&events, &unit, test.attempt);
         let names: Vec<_> = calls.iter().map(ToString::to_string).collect();
-        let differences = compare(test, &tape, &end, &names, &approvals, undecided);
+        let compared = compare(test, &tape, &end, &names, &approvals, undecided);
+        let differences = refusals.into_iter().chain(compared).collect();
         Ok(Tested { end, calls, approvals, logs: LogView::of(events), fuel, differences })
     }
 
@@ -270,6 +271,8 @@ struct Driven {
     approvals: Vec<ApprovalView>,
     /// What keeps the step from its end, where the test does not say what comes of it.
     undecided: Option<Difference>,
+    /// Votes that do not count.
+    refusals: Vec<Difference>,
 }
 
 /// Drives the run to its end: people decide as the test says, and no timer is waited for.
@@ -283,6 +286,7 @@ async fn drive(
     let run = *log.run();
     let mut asked = Vec::new();
     let mut undecided = None;
+    let mut refusals = Vec::new();
     let timers = test.recorded.as_ref().map(|recorded| recorded.timers.clone()).unwrap_or_default();
     let mut timers = timers.into_iter();
     for _ in 0..MOST_WAITS {
@@ -300,7 +304,12 @@ async fn drive(
             };
             asked.push(id);
             let expires = log.read(|state| state.approval(&id).and_then(|approval| approval.expires_at));
-            decide(runtime, &mut host, &approval, says).await?;
+            let refused = decide(runtime, &mut host, &approval, says).await?;
+            refusals.extend(refused.into_iter().map(|(by, why)| Difference {
+                at: format!("approval {}, vote of `{by}`", asked.len()),
+                expected: "it counts".into(),
+                got: why.to_string(),
+            }));
             if says.decision == wflo_host_api::DecisionStatus::Expired {
                 let Some(expires) = expires else {
                     undecided = Some(Difference {
@@ -326,7 +335,7 @@ async fn drive(
     for id in asked {
         approvals.push(runtime.approval(id).await?);
     }
-    Ok(Driven { approvals, undecided })
+    Ok(Driven { approvals, undecided, refusals })
 }
 
 fn not_expected(number: usize, approval: &ApprovalView) -> Difference {
