@@ -17,7 +17,7 @@ pub(super) async fn decide(
 ) -> Result<Vec<(PrincipalName, VoteRefused)>, RuntimeError> {
     let mut refused = Vec::new();
     for TestVote { by, groups, approved, comment } in votes(asked, says) {
-        let known = host.principals.0.entry(by.clone()).or_insert_with(Principal::default);
+        let known = host.principals.0.entry(by.clone()).or_default();
         known.groups.extend(groups);
         let voter = Voter { name: by.clone(), groups: known.groups.clone() };
         let verdict = if approved { Verdict::Approve } else { Verdict::Reject };
