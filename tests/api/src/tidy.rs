@@ -54,7 +54,7 @@ pub(crate) fn text(tokens: &str) -> String {
         }
         out.push_str(piece);
     }
-    out.replace('\u{1}', "->").replace("(, ", "(").replace(": &", ": &").trim().to_owned()
+    out.replace('\u{1}', "->").replace("(, ", "(").trim().to_owned()
 }
 
 #[cfg(test)]

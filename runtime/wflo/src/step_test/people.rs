@@ -5,7 +5,7 @@ use wflo_host_api::DecisionStatus;
 use wflo_model::{GroupName, PrincipalName};
 
 use super::{TestApproval, TestVote};
-use crate::{ApprovalView, Host, Principal, Runtime, RuntimeError};
+use crate::{ApprovalView, Host, Runtime, RuntimeError};
 
 /// Has people decide what they are asked, and lets the host know them from then on. Gives the votes that do not count,
 /// and why not.
