@@ -41,6 +41,7 @@ mod serve_browser;
 mod service;
 mod shared;
 mod signals;
+mod step_tests;
 mod torture;
 mod undo;
 mod wire;

@@ -108,9 +108,12 @@ impl Attempt {
         let halt = Halt::new(self.stopping.clone());
         let run = self.log.run().to_string();
         let approval = history.approval;
-        let context = self
+        let mut context = self
             .log
             .read(|state| context(&run, &self.plan, state, &self.step, (&self.unit, self.attempt), approval));
+        if let Some(tape) = self.outside.tape() {
+            context.decision = context.decision.or_else(|| tape.decision().cloned());
+        }
         let gate = AttemptGate::new(Setup {
             log: Arc::clone(&self.log),
             journal: self.journal.clone(),

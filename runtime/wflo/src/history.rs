@@ -317,6 +317,18 @@ impl History {
         Some(at)
     }
 
+    /// When the timers fired, in order.
+    pub(crate) fn timers(&self) -> Vec<Timestamp> {
+        self.timers.iter().map(|timer| timer.at).collect()
+    }
+
+    /// What people were asked about its calls, in order, each once.
+    pub(crate) fn approvals(&self) -> Vec<ApprovalId> {
+        let mut asked: Vec<_> = self.calls.iter().filter_map(|call| call.approval).collect();
+        asked.dedup();
+        asked
+    }
+
     /// Whether the attempt is where it stood.
     pub(crate) fn is_over(&self) -> bool {
         self.calls.is_empty() && self.timers.is_empty()

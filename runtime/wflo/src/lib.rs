@@ -61,6 +61,7 @@ mod search;
 mod secret;
 mod seen;
 mod statement;
+mod step_test;
 mod system_event;
 mod system_log;
 mod tasks;
@@ -92,6 +93,10 @@ pub use run_log::{LogFailed, Summary};
 pub use runtime::{Host, Runtime, Start};
 pub use secret::{BadSecret, Secret};
 pub use seen::Seen;
+pub use step_test::{
+    GivenArtifact, Record, RecordedSetting, StepTest, TapeAnswer, TapeArgs, TapeEntry, TestApproval,
+    TestBench, TestEnd, TestExpectation, TestExpects, TestVote, Tested,
+};
 pub use system_event::{SystemEvent, SystemRecorded};
 pub use tasks::prompt_versions;
 pub use view::{ApprovalView, CostView, ItemsView, LogView, RunLine, RunView, StepView, VoteView, WaitView};

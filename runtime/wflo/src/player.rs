@@ -87,6 +87,11 @@ impl Player {
         }
     }
 
+    /// Has the randomness of another attempt, where a test is to come to what that came to.
+    pub(crate) fn seeded(self, seed: Option<[u8; 32]>) -> Self {
+        Self { seed: seed.unwrap_or(self.seed), ..self }
+    }
+
     /// Gives a call its place, and finds what the journal has there; nothing once the attempt is where it stood.
     ///
     /// # Errors
@@ -145,6 +150,11 @@ impl Player {
     /// Moves the clock to an event that the guest has seen.
     pub(crate) fn seen(&mut self, at: Timestamp) {
         self.clock = self.clock.max(at);
+    }
+
+    /// What the clock shows, without reading it.
+    pub(crate) const fn clock(&self) -> Timestamp {
+        self.clock
     }
 
     /// Reads the clock.

@@ -6,6 +6,7 @@ mod clock;
 mod interface;
 mod outbox;
 mod rollback;
+mod step_tests;
 mod support;
 mod sweep;
 mod use_cases;
