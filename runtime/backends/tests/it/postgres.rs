@@ -302,10 +302,10 @@ async fn what_takes_too_long_is_stopped_and_leaves_its_transaction() {
 }
 
 /// So many rows, and then perhaps one that does not fit.
-struct Rows {
-    next: i64,
-    last: i64,
-    bad: bool,
+pub(crate) struct Rows {
+    pub(crate) next: i64,
+    pub(crate) last: i64,
+    pub(crate) bad: bool,
 }
 
 #[async_trait::async_trait]

@@ -12,6 +12,7 @@ use super::error::unavailable;
 use super::judge::{Purpose, judge};
 use super::login::{Lent, Login};
 use super::roles::{self, Wall};
+use super::some_rows;
 use super::table;
 use super::transaction::{self, Open};
 
@@ -107,6 +108,18 @@ impl Postgres {
         Ok(found)
     }
 
+    /// What is wrong with the row filters of an access: the table, and why in words that follow its name. For `wflo check`.
+    ///
+    /// # Errors
+    /// When the database cannot be asked.
+    pub async fn unfilterable(&self, access: &DbAccess) -> Result<Vec<(String, String)>, DbError> {
+        let login = self.writer.as_ref().unwrap_or(&self.reader);
+        let lent = login.get(self.options.transaction_timeout).await.map_err(unavailable)?;
+        let found = some_rows::objections(&lent, access).await.map_err(unavailable)?;
+        lent.give_back();
+        Ok(found)
+    }
+
     fn writer(&self) -> Result<&Login, DbError> {
         self.writer.as_ref().ok_or_else(|| {
             DbError::Denied(
@@ -175,7 +188,6 @@ impl Database for Postgres {
         }
     }
 
-    /// For reading; a write to a table of which only some rows are granted is denied.
     fn filters_rows(&self) -> bool {
         true
     }

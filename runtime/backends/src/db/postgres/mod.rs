@@ -31,6 +31,7 @@ mod judge;
 mod login;
 mod prepare;
 mod roles;
+mod some_rows;
 mod table;
 mod tls;
 mod transaction;

@@ -132,13 +132,9 @@ impl Preparation {
         for (table, access) in &self.write {
             let (table, role) = (qualified(table), quoted(role));
             line(String::new());
-            match access {
-                TableAccess::All => line(format!("GRANT INSERT, UPDATE, DELETE ON {table} TO {role};")),
-                // No step is let at them: see `judge`.
-                TableAccess::Rows { .. } => continue,
-                TableAccess::Columns(_) => {
-                    line(format!("GRANT UPDATE{} ON {table} TO {role};", columns(access)))
-                }
+            match access.columns() {
+                None => line(format!("GRANT INSERT, UPDATE, DELETE ON {table} TO {role};")),
+                Some(_) => line(format!("GRANT UPDATE{} ON {table} TO {role};", columns(access))),
             }
             // A rollback looks whether a row is as the step has left it.
             line(format!("GRANT SELECT ON {table} TO {role};"));

@@ -16,8 +16,9 @@ use super::capture;
 use super::cursor::collect;
 use super::database::PostgresOptions;
 use super::error::{translate, unavailable};
-use super::judge::{Purpose, judge};
+use super::judge::{Judged, Purpose, judge};
 use super::login::{Lent, Login};
+use super::some_rows;
 use super::undo::undo;
 use super::value::{Parameter, parameters};
 
@@ -122,9 +123,17 @@ impl Open {
         done
     }
 
-    async fn execute_in(&self, lent: &Lent, sql: &str, statement: &Statement) -> Result<Executed, DbError> {
+    async fn execute_in(
+        &self,
+        lent: &Lent,
+        judged: &Judged,
+        statement: &Statement,
+    ) -> Result<Executed, DbError> {
         lent.batch("SAVEPOINT wflo_statement").await?;
-        let prepared = lent.prepare(sql).await.map_err(translate)?;
+        if let Some(some) = &judged.some_rows {
+            return some_rows::execute(lent, some, &statement.params).await;
+        }
+        let prepared = lent.prepare(&judged.sql).await.map_err(translate)?;
         let params: Vec<Parameter> = parameters(statement.params.iter(), prepared.params())?;
         let changed = lent.execute_raw(&prepared, &params).await.map_err(translate)?;
         Ok(Executed { changed })
@@ -178,7 +187,7 @@ impl Transaction for Open {
             }
             return Err(error);
         }
-        let executing = self.execute_in(&lent, &judged.sql, statement);
+        let executing = self.execute_in(&lent, &judged, statement);
         let done = overdue(tokio::time::timeout(self.statement_timeout + GRACE, executing).await);
         self.after(lent, done).await
     }
@@ -193,6 +202,10 @@ impl Transaction for Open {
             return Err(DbError::Invalid("a bulk insert needs at least one column".into()));
         }
         let judged = judge(&into.sql(), access, Purpose::Execute)?;
+        if judged.some_rows.is_some() {
+            let message = format!("only some rows of `{}` are granted; insert them one by one", into.table);
+            return Err(DbError::Denied(message));
+        }
         let lent = self.lent.take().ok_or_else(lost)?;
         if self.captures
             && let Err(error) = capture::watched(&lent, &judged.written).await
