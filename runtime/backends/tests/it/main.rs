@@ -9,6 +9,7 @@ mod mail;
 mod notify;
 mod openai;
 mod postgres;
+mod postgres_bulk;
 mod postgres_changes;
 mod postgres_escape;
 mod postgres_model;

@@ -27,6 +27,7 @@ mod capture;
 mod cursor;
 mod database;
 mod error;
+mod inserted;
 mod judge;
 mod login;
 mod prepare;
@@ -36,6 +37,7 @@ mod table;
 mod tls;
 mod transaction;
 mod undo;
+mod undo_inserted;
 mod value;
 
 pub use database::{Postgres, PostgresOptions};

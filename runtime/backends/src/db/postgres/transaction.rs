@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
-use wflo_model::{DbAccess, SqlRows};
+use wflo_model::{DbAccess, InsertedRows, SqlRows};
 use wflo_ports::{
     BulkInsert, Capture, ChangeLimits, ChangeSet, DbError, Executed, Marker, QueryLimits, RowSource,
     Statement, Transaction, Undone,
@@ -16,10 +16,12 @@ use super::capture;
 use super::cursor::collect;
 use super::database::PostgresOptions;
 use super::error::{translate, unavailable};
+use super::inserted::Inserted;
 use super::judge::{Judged, Purpose, judge};
 use super::login::{Lent, Login};
 use super::some_rows;
 use super::undo::undo;
+use super::undo_inserted::undo_inserted;
 use super::value::{Parameter, parameters};
 
 /// The first change of every transaction.
@@ -79,6 +81,7 @@ pub(super) async fn begin(
     let open = Open {
         lent: Some(lent),
         captures: capture == Capture::On,
+        inserted: Inserted::default(),
         statement_timeout: options.statement_timeout,
     };
     Ok(Some(open))
@@ -102,6 +105,7 @@ pub(super) struct Open {
     /// None while a statement runs, and for good once the transaction is lost.
     lent: Option<Lent>,
     captures: bool,
+    inserted: Inserted,
     statement_timeout: Duration,
 }
 
@@ -215,6 +219,9 @@ impl Transaction for Open {
             }
             return Err(error);
         }
+        if self.captures {
+            self.inserted.note(&lent, &into.table).await?;
+        }
         // It takes as long as its rows take to come; whoever waits for it may give up, which stops it.
         let copied = match lent.batch("SAVEPOINT wflo_statement; SET LOCAL statement_timeout = 0").await {
             Ok(()) => bulk::copy(&lent, into, &judged.sql, rows).await,
@@ -237,13 +244,27 @@ impl Transaction for Open {
         Ok(())
     }
 
+    async fn inserted(&mut self, from: u64) -> Result<Option<(InsertedRows, u64)>, DbError> {
+        let lent = self.lent.take().ok_or_else(lost)?;
+        let batch = self.inserted.next(&lent, from).await?;
+        self.lent = Some(lent);
+        Ok(batch)
+    }
+
+    async fn undo_inserted(&mut self, rows: &InsertedRows) -> Result<Undone, DbError> {
+        let lent = self.lent.take().ok_or_else(lost)?;
+        let undone = undo_inserted(&lent, rows).await.map_err(unavailable)?;
+        self.lent = Some(lent);
+        Ok(undone)
+    }
+
     async fn changes(&mut self, limits: ChangeLimits) -> Result<ChangeSet, DbError> {
         if !self.captures {
             return Err(DbError::Invalid("the transaction was begun without keeping its changes".into()));
         }
         let lent = self.lent.take().ok_or_else(lost)?;
         let changes = match lent.batch("SAVEPOINT wflo_statement").await {
-            Ok(()) => capture::changes(&lent, limits).await,
+            Ok(()) => capture::changes(&lent, limits, &self.inserted).await,
             Err(error) => Err(error),
         };
         self.after(lent, changes).await
