@@ -22,6 +22,7 @@
 //!
 //! PostgreSQL 13 is the oldest that has all this needs.
 
+mod address;
 mod bulk;
 mod capture;
 mod cursor;
