@@ -2,6 +2,7 @@
 
 mod anthropic;
 mod cassette;
+mod cursors;
 mod files;
 mod http;
 mod knowledge;

@@ -373,7 +373,7 @@ async fn step(
         let came_to = match transaction.execute(&statement, &access).await {
             Ok(Executed { changed }) => Some(changed),
             Err(DbError::Constraint(_) | DbError::Denied(_)) => None,
-            Err(DbError::Interrupted(_)) if !theirs.is_empty() => return None,
+            Err(DbError::Interrupted(_)) if beside.is_some() => return None,
             Err(error) => panic!("{write:?} of {only:?}: {error}"),
         };
         // What must be unique is held against rows that it does not see, too.

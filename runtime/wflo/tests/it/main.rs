@@ -5,6 +5,7 @@ mod budgets;
 mod clock;
 mod interface;
 mod outbox;
+mod pages;
 mod rollback;
 mod support;
 mod sweep;

@@ -307,6 +307,51 @@ async fn script(step: &str, gate: &mut dyn Gate) -> Result<Result<Value, Failure
                 Err(error) => json!({ "refused": error.to_string() }),
             }
         }
+        // Reads what there is two rows at a time, and waits in the middle.
+        "page" => {
+            let page = |from: usize| {
+                let mut args = sql("SELECT n FROM counter ORDER BY id", json!([]));
+                args["from"] = json!(from);
+                args["most"] = json!(2);
+                args
+            };
+            let mut all = Vec::new();
+            loop {
+                let rows = call(gate, "wflo:db/sql", "page", page(all.len())).await?;
+                let rows = rows["rows"].as_array().cloned().unwrap_or_default();
+                if rows.is_empty() {
+                    break;
+                }
+                all.extend(rows.into_iter().map(|row| row[0]["integer"].clone()));
+                if all.len() == 4 {
+                    let until = gate.now().after(std::time::Duration::from_secs(3600));
+                    gate.sleep(until).await?;
+                }
+            }
+            json!({ "all": all, "attempt": gate.context().attempt })
+        }
+        // Reads in parts in every order that there is none of.
+        "page-badly" => {
+            let mut said = Vec::new();
+            let insert = "INSERT INTO notes (text) VALUES ('x')";
+            for (from, other) in
+                [(2, false), (0, false), (1, false), (2, false), (0, true), (4, false), (0, false)]
+            {
+                if other {
+                    call(gate, "wflo:db/sql", "execute", sql(insert, json!([]))).await?;
+                    continue;
+                }
+                let mut args = sql("SELECT n FROM counter ORDER BY id", json!([]));
+                args["from"] = json!(from);
+                args["most"] = json!(2);
+                let answer = gate.call(Call::new("wflo:db/sql", "page", args)).await?;
+                said.push(match answer {
+                    Ok(rows) => rows["rows"].as_array().map(Vec::len).unwrap_or_default().to_string(),
+                    Err(error) => error.to_string(),
+                });
+            }
+            json!(said)
+        }
         "report" => {
             let args = json!({ "kind": "cloud", "usd": "0.7", "note": "an hour of a machine" });
             call(gate, "wflo:step/context", "report-cost", args).await?;

@@ -78,6 +78,22 @@ impl Cursor {
     }
 }
 
+/// Opens a guest's query in the transaction that is open: the names of its columns, and the rows.
+pub(super) async fn open(
+    client: &Client,
+    sql: &str,
+    params: &[SqlValue],
+) -> Result<(Vec<String>, Cursor), DbError> {
+    let prepared = client.prepare(sql).await.map_err(translate)?;
+    let params = parameters(params.iter(), prepared.params())?;
+    let columns: Vec<String> = prepared.columns().iter().map(|column| column.name().to_owned()).collect();
+    let shapes: Vec<Shape> = prepared.columns().iter().map(|column| Shape::of(column.type_())).collect();
+    let sql = in_shapes(sql, &shapes);
+    let types = prepared.params().to_vec();
+    let cursor = Cursor::open(client, "wflo_rows", &sql, &params, &types, shapes).await?;
+    Ok((columns, cursor))
+}
+
 /// The rows of a guest's query, in the transaction that is open.
 pub(super) async fn collect(
     client: &Client,
@@ -85,13 +101,7 @@ pub(super) async fn collect(
     params: &[SqlValue],
     limits: QueryLimits,
 ) -> Result<SqlRows, DbError> {
-    let prepared = client.prepare(sql).await.map_err(translate)?;
-    let params = parameters(params.iter(), prepared.params())?;
-    let columns: Vec<String> = prepared.columns().iter().map(|column| column.name().to_owned()).collect();
-    let shapes: Vec<Shape> = prepared.columns().iter().map(|column| Shape::of(column.type_())).collect();
-    let sql = in_shapes(sql, &shapes);
-    let types = prepared.params().to_vec();
-    let mut cursor = Cursor::open(client, "wflo_rows", &sql, &params, &types, shapes).await?;
+    let (columns, mut cursor) = open(client, sql, params).await?;
     let mut out = SqlRows { columns, rows: Vec::new() };
     let mut bytes = 0_usize;
     loop {

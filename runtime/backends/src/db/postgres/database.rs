@@ -1,16 +1,19 @@
 //! A PostgreSQL database as a [`Database`].
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::sync::Semaphore;
 use wflo_model::{DbAccess, SqlRows};
-use wflo_ports::{Begun, Capture, Database, DbError, Marker, QueryLimits, Statement, Uncapturable};
+use wflo_ports::{Begun, Capture, Cursor, Database, DbError, Marker, QueryLimits, Statement, Uncapturable};
 
 use super::cursor::collect;
 use super::error::unavailable;
 use super::judge::{Purpose, judge};
 use super::login::{Lent, Login};
+use super::paged::Paged;
 use super::roles::{self, Wall};
 use super::some_rows;
 use super::table;
@@ -64,6 +67,9 @@ pub struct Postgres {
     reader: Login,
     writer: Option<Login>,
     options: PostgresOptions,
+    /// Half of the connections for reading may be held by results that are read a part at a time: the others are for
+    /// those who would otherwise wait for one another.
+    staying: Arc<Semaphore>,
 }
 
 impl Postgres {
@@ -76,7 +82,8 @@ impl Postgres {
     pub fn new(read_url: &str, write_url: Option<&str>, options: PostgresOptions) -> Result<Self, DbError> {
         let reader = Login::new("read_url", read_url, options.readers)?;
         let writer = write_url.map(|url| Login::new("write_url", url, options.writers)).transpose()?;
-        Ok(Self { reader, writer, options })
+        let staying = Arc::new(Semaphore::new(options.readers / 2));
+        Ok(Self { reader, writer, options, staying })
     }
 
     /// The names of the login roles: for reading, and for writing.
@@ -163,6 +170,19 @@ impl Database for Postgres {
             lent.give_back();
         }
         rows.map_err(unavailable)
+    }
+
+    async fn cursor(
+        &self,
+        statement: &Statement,
+        access: &DbAccess,
+        time: Duration,
+    ) -> Result<Box<dyn Cursor>, DbError> {
+        let judged = judge(&statement.sql, access, Purpose::Query)?;
+        let stays = Arc::clone(&self.staying).try_acquire_owned().ok();
+        let lent = self.reader.get(time).await.map_err(unavailable)?;
+        let paged = Paged::open(lent, &judged.sql, statement, time, stays).await?;
+        Ok(Box::new(paged))
     }
 
     async fn begin(&self, marker: &Marker, capture: Capture) -> Result<Begun, DbError> {

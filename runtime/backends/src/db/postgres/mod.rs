@@ -31,6 +31,7 @@ mod error;
 mod inserted;
 mod judge;
 mod login;
+mod paged;
 mod prepare;
 mod roles;
 mod some_rows;
