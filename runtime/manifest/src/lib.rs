@@ -13,6 +13,7 @@ mod approval_union;
 mod channel;
 mod channel_toml;
 mod component;
+mod compute;
 mod db_toml;
 mod deployment;
 mod deployment_toml;
@@ -64,6 +65,7 @@ mod workflow_toml;
 pub use approval::{ApprovalAt, ApprovalRule, Approver, OnReject, OnTimeout, Quorum};
 pub use channel::{Channel, ChannelKind, MailServer, Urgency};
 pub use component::{BadComponent, ComponentRef};
+pub use compute::ComputePrice;
 pub use deployment::{
     AuditRules, BudgetRules, CassetteMode, Ceilings, DbBinding, Deployment, HostBinding, KnowledgeBinding,
     LlmBinding, LlmKind, LlmServer, MailAccepts, Principal, SecretBinding, Serve, Store,

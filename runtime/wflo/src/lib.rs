@@ -12,6 +12,7 @@ mod bulk;
 mod changes_view;
 mod checkpoints;
 mod compensate;
+mod compute;
 mod cost;
 mod edit;
 mod error;
