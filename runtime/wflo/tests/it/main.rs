@@ -9,4 +9,5 @@ mod pages;
 mod rollback;
 mod support;
 mod sweep;
+mod two_databases;
 mod use_cases;

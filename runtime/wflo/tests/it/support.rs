@@ -307,6 +307,24 @@ async fn script(step: &str, gate: &mut dyn Gate) -> Result<Result<Value, Failure
                 Err(error) => json!({ "refused": error.to_string() }),
             }
         }
+        // Writes to two databases, and looks at what it did.
+        "both" => {
+            let raise = |db: &str, table: &str| {
+                let mut args = sql(&format!("UPDATE {table} SET n = n + 1 WHERE id = 1"), json!([]));
+                args["db"] = json!(db);
+                args
+            };
+            call(gate, "wflo:db/sql", "execute", raise("ledger", "counter")).await?;
+            call(gate, "wflo:db/sql", "execute", raise("bank", "tally")).await?;
+            let look = |db: &str, table: &str| {
+                let mut args = sql(&format!("SELECT n FROM {table} WHERE id = 1"), json!([]));
+                args["db"] = json!(db);
+                args
+            };
+            let ledger = call(gate, "wflo:db/sql", "query", look("ledger", "counter")).await?;
+            let bank = call(gate, "wflo:db/sql", "query", look("bank", "tally")).await?;
+            json!([ledger["rows"][0][0]["integer"], bank["rows"][0][0]["integer"]])
+        }
         // Reads what there is two rows at a time, and waits in the middle.
         "page" => {
             let page = |from: usize| {

@@ -35,7 +35,8 @@ pub(crate) async fn measure(args: &Args) -> Result<Vec<Row>> {
     let server = wflo_test_postgres::try_database().map_err(anyhow::Error::msg)?;
     server.sql(TABLE);
     let (read, write) = (server.url("read"), server.url("write"));
-    let mut preparation = Preparation::new(&format!("{}_read", server.name()), Some(&format!("{}_write", server.name())));
+    let mut preparation =
+        Preparation::new(&format!("{}_read", server.name()), Some(&format!("{}_write", server.name())));
     preparation.grant(&granted());
     preparation.run(&server.url("owner")).await?;
     rows.extend(of("PostgreSQL", args, &[read, write])?);
