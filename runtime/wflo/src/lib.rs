@@ -37,6 +37,7 @@ mod operation;
 mod outbox;
 mod output_gate;
 mod outside;
+mod pages;
 mod placeholder;
 mod player;
 mod policy_gate;
