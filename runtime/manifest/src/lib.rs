@@ -10,6 +10,7 @@
 mod approval;
 mod approval_toml;
 mod approval_union;
+mod arguments;
 mod channel;
 mod channel_toml;
 mod component;
@@ -54,6 +55,7 @@ mod statement;
 mod terraform_toml;
 mod text;
 mod together;
+mod typed;
 mod unkept;
 mod unsupported;
 mod variables;
@@ -62,6 +64,7 @@ mod workflow;
 mod workflow_toml;
 
 pub use approval::{ApprovalAt, ApprovalRule, Approver, OnReject, OnTimeout, Quorum};
+pub use arguments::{Argument, ArgumentError};
 pub use channel::{Channel, ChannelKind, MailServer, Urgency};
 pub use component::{BadComponent, ComponentRef};
 pub use deployment::{
@@ -86,5 +89,6 @@ pub use spending::{Spending, WindowLimits};
 pub use statement::Statement;
 pub use terraform_toml::TerraformBinding;
 pub use text::{MissingVariable, Text};
+pub use typed::Signatures;
 pub use wflo_model::{Grants, Limits};
 pub use workflow::Workflow;
