@@ -41,5 +41,6 @@ mod service;
 mod shared;
 mod signals;
 mod torture;
+mod typed;
 mod undo;
 mod wire;

@@ -283,7 +283,7 @@ mod tests {
         wrong(HEAD, &["nothing gives `kind`, which the function takes as `string`\n --> workflow.toml:8:12"]);
         wrong(
             &format!("{HEAD}args = {{ kind = \"'a'\", knid = \"1\" }}\n"),
-            &["`knid` is no parameter of the function\n --> workflow.toml:9:30"],
+            &["`knid` is no parameter of the function\n --> workflow.toml:9:31"],
         );
         wrong(&format!("{HEAD}args = {{ kind = \"inputs.amount\" }}\n"), &["`kind` must be a text"]);
         wrong(&format!("{HEAD}args = {{ kind = \"budget.left_usd\" }}\n"), &["`budget` cannot be read here"]);

@@ -49,7 +49,8 @@ impl Pre {
             ),
             Exports { functions: true, .. } => None,
             Exports { .. } => {
-                return Err(LinkError::Exports { message: "it exports no function at all".to_owned() });
+                let message = "neither `wflo:step/handler` nor any other function is exported".to_owned();
+                return Err(LinkError::Exports { message });
             }
         };
         Ok(Self { instance, steps })
@@ -243,7 +244,7 @@ pub enum LinkError {
         message: String,
     },
     /// It is no component of steps, and exports no function that could be one.
-    #[error("the component does not export `wflo:step/handler`: {message}")]
+    #[error("the component has no steps: {message}")]
     Exports {
         /// wasmtime's words.
         message: String,
