@@ -327,6 +327,22 @@ pub enum Event {
         /// What came of it.
         came_to: Reapplied,
     },
+    /// Money is held for the fuel and the time of a stretch of an attempt, where the deployment prices them.
+    ComputeHeld {
+        /// What the stretch costs if it runs into its limits.
+        amount: PicoUsd,
+    },
+    /// A stretch of an attempt is over, and what it took is charged.
+    ComputeCharged {
+        /// The event that held money for it.
+        hold: u64,
+        /// Fuel that was not charged before: a replay uses it up again, and is not charged for that.
+        fuel: u64,
+        /// Wall-clock time of the stretch, in milliseconds.
+        ms: u64,
+        /// What they cost.
+        usd: PicoUsd,
+    },
 }
 
 /// Where a fork comes from.
@@ -586,6 +602,11 @@ pub enum AttemptEnd {
     },
     /// The run was cancelled, or failed elsewhere, before it ended.
     Cancelled,
+    /// The money for its fuel and time was not there, and the workflow says that it fails then.
+    Unpaid {
+        /// What it needs, and what is left.
+        message: String,
+    },
 }
 
 /// What a parked attempt waits for.

@@ -40,4 +40,4 @@ pub use rollback::{
 };
 pub use state::{BadHistory, Cancel, Created, RunState};
 pub use status::{RunStatus, StepStatus};
-pub use unit::{Items, OpenCall, StepState, Unit};
+pub use unit::{Compute, Items, OpenCall, StepState, Unit};

@@ -272,6 +272,8 @@ impl RunState {
             | Event::Parked { .. }
             | Event::Unparked { .. }
             | Event::TimerFired
+            | Event::ComputeHeld { .. }
+            | Event::ComputeCharged { .. }
             | Event::StepEnded { .. } => self.apply_to_unit(recorded).map_err(bad)?,
         }
         Ok(())
@@ -338,6 +340,14 @@ impl RunState {
             Event::Resolved { intent, resolution, .. } => {
                 self.compensates |= *resolution == Resolution::Compensate;
                 self.ledger.settle(place, *time, Some(*intent), PicoUsd::ZERO, None);
+            }
+            Event::ComputeHeld { amount } => self.ledger.hold(*seq, *amount, place, *time),
+            Event::ComputeCharged { hold, usd, .. } => self.ledger.charge_compute(place, *time, *hold, *usd),
+            Event::AttemptEnded { .. } => {
+                // A process died between the two: what nobody can tell is not charged.
+                if let Some(hold) = place.unit_id().and_then(|id| self.unit(&id).compute.held) {
+                    self.ledger.settle(place, *time, Some(hold), PicoUsd::ZERO, None);
+                }
             }
             Event::AttemptStarted { consumes, .. } => {
                 consumes.iter().try_for_each(|id| self.consume(id))?;

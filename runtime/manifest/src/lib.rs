@@ -14,6 +14,7 @@ mod arguments;
 mod channel;
 mod channel_toml;
 mod component;
+mod compute;
 mod db_toml;
 mod deployment;
 mod deployment_toml;
@@ -67,6 +68,7 @@ pub use approval::{ApprovalAt, ApprovalRule, Approver, OnReject, OnTimeout, Quor
 pub use arguments::{Argument, ArgumentError};
 pub use channel::{Channel, ChannelKind, MailServer, Urgency};
 pub use component::{BadComponent, ComponentRef};
+pub use compute::ComputePrice;
 pub use deployment::{
     AuditRules, BudgetRules, CassetteMode, Ceilings, DbBinding, Deployment, HostBinding, KnowledgeBinding,
     LlmBinding, LlmKind, LlmServer, MailAccepts, Principal, SecretBinding, Serve, Store,

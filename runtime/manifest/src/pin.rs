@@ -75,6 +75,7 @@ impl Plan {
             price_table: to.deployment.prices.digest(),
             on_unknown_price: to.deployment.budget.on_unknown_price,
             min_output_tokens: to.deployment.budget.min_output_tokens,
+            compute: to.deployment.compute,
             prompts: to.prompts.clone(),
             statements: workflow
                 .statements

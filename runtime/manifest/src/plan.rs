@@ -9,6 +9,7 @@ use wflo_model::{
 };
 
 use crate::approval::{ApprovalRule, Approver};
+use crate::compute::ComputePrice;
 use crate::expression::Expression;
 use crate::policy::Policy;
 use crate::policy_value::{BareName, ValueType};
@@ -91,6 +92,9 @@ pub struct Plan {
     pub on_unknown_price: UnknownPrice,
     /// A call whose answer could have fewer tokens than this, given the money left, is refused unmade.
     pub min_output_tokens: u32,
+    /// What it costs that steps compute.
+    #[serde(default, skip_serializing_if = "ComputePrice::is_free")]
+    pub compute: ComputePrice,
     /// Versions of the prompts that the host's own task verbs use, by task.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub prompts: BTreeMap<String, Digest>,

@@ -12,7 +12,7 @@ use wflo_engine::{Command, Event, Outcome, Place, RunState, RunStatus, UnitId, d
 use wflo_manifest::Plan;
 use wflo_model::ApprovalId;
 
-use crate::attempt::{Attempt, AttemptFailed};
+use crate::attempt::{Attempt, AttemptFailed, Meters};
 use crate::compensate::step_of;
 use crate::history::History;
 use crate::observing::Observing;
@@ -241,6 +241,7 @@ impl Executor<'_> {
             program,
             history,
             stopping,
+            meters: Meters::default(),
         })
     }
 }

@@ -13,6 +13,7 @@ mod bulk;
 mod changes_view;
 mod checkpoints;
 mod compensate;
+mod compute;
 mod cost;
 mod edit;
 mod error;

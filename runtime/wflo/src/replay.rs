@@ -191,7 +191,13 @@ impl Runtime {
 
 /// Whether an attempt ended by what its component did: what was cut off from outside cannot be shown again.
 const fn has_end_of_its_own(end: &AttemptEnd) -> bool {
-    !matches!(end, AttemptEnd::Interrupted { .. } | AttemptEnd::Skipped { .. } | AttemptEnd::Cancelled)
+    !matches!(
+        end,
+        AttemptEnd::Interrupted { .. }
+            | AttemptEnd::Skipped { .. }
+            | AttemptEnd::Cancelled
+            | AttemptEnd::Unpaid { .. }
+    )
 }
 
 /// Whether the wall clock ended an attempt.
