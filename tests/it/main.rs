@@ -43,5 +43,6 @@ mod shared;
 mod signals;
 mod step_tests;
 mod torture;
+mod typed;
 mod undo;
 mod wire;

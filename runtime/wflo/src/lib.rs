@@ -5,6 +5,7 @@
 //! [votes](Runtime::vote), and shows what happened. What steps can reach is what the [`Host`] lends.
 
 mod accounts;
+mod arguments;
 mod artifact;
 mod ask;
 mod attempt;
