@@ -42,4 +42,5 @@ mod shared;
 mod signals;
 mod torture;
 mod undo;
+mod verbs;
 mod wire;
