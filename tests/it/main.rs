@@ -45,4 +45,5 @@ mod step_tests;
 mod torture;
 mod typed;
 mod undo;
+mod verbs;
 mod wire;
