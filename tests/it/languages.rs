@@ -67,7 +67,9 @@ fn begins(lang: &str, language: Language, test: &[&str]) {
     wflo(&["new", "first", "--lang", lang]).expect_code(2);
     let steps = folder.path().join("first/steps");
     if language != Language::Rust {
-        let lacking = wflo(&["build", "first"]).expect_code(2);
+        let mut lacking = Command::new(binary("wflo"));
+        lacking.args(["build", "first"]).current_dir(folder.path()).env("PATH", "").env_remove("VIRTUAL_ENV");
+        let lacking = Output::of(&mut lacking).expect_code(2);
         assert!(lacking.stderr.contains("`wflo build --install` gets it"), "{}", lacking.stderr);
     }
     language.lend(&steps);
@@ -76,11 +78,15 @@ fn begins(lang: &str, language: Language, test: &[&str]) {
     wflo(&["check", "first"]).expect_code(0);
     let run = wflo(&["run", "first", "--json", "--input", "name=Ada"]).expect_code(0).json();
     assert_eq!(run["steps"][0]["output"], json!({ "text": "Hello, Ada!" }));
-    let mut tests = Command::new(test[0]);
+    // `.venv/bin/go` is the project's own.
+    let mut tests = Command::new(steps.join(test[0]));
+    if !test[0].contains('/') {
+        tests = Command::new(test[0]);
+    }
     tests.args(&test[1..]).current_dir(&steps).env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
     let tested = Output::of(&mut tests).expect_code(0);
     let said = tested.stdout + &tested.stderr;
-    assert!(["1 passed", "# pass 1", "Ran 1 test"].iter().any(|words| said.contains(words)), "{said}");
+    assert!(["1 passed", "# pass 1", "Ran 1 test", "--- PASS: TestANameIsGreeted"].iter().any(|words| said.contains(words)), "{said}");
 }
 
 #[test]
@@ -96,6 +102,16 @@ fn a_new_project_in_typescript_runs() {
 #[test]
 fn a_new_project_in_python_runs() {
     begins("python", Language::Python, &["python3", "-m", "unittest"]);
+}
+
+#[test]
+fn a_new_project_in_go_runs() {
+    begins("go", Language::Go, &[".venv/bin/go", "test", "-v"]);
+}
+
+#[test]
+fn a_new_project_in_c_runs() {
+    begins("c", Language::C, &["make", "test"]);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Bindings for Go, with what they need at run time.
+//! Bindings for Go, with the types that they need.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -13,11 +13,13 @@ use crate::{Made, interfaces};
 pub(crate) const FOLDER: &str = "go/internal/wit";
 /// What that is to Go.
 const PACKAGE: &str = "github.com/wflo-ai/wflo/guest-sdk/go/internal/wit";
-/// Where the generator thinks its own library is. It is committed beside the bindings: a step then needs no other module.
-const LIBRARY: &str = "go.bytecodealliance.org/pkg/wit/";
-/// What of that library bindings without asynchronous functions need.
-const RUNTIME: [&str; 6] =
-    ["runtime/runtime.go", "runtime/empty.s", "types/option.go", "types/result.go", "types/tuple.go", "types/unit.go"];
+/// Where the generator thinks its own library is. What of its types bindings without asynchronous functions need is committed
+/// beside them: a step then needs no other module.
+const LIBRARY: &str = "go.bytecodealliance.org/pkg/wit/types";
+const TYPES: [&str; 4] = ["types/option.go", "types/result.go", "types/tuple.go", "types/unit.go"];
+/// The rest of that library, which the SDK has its own of: this one collects no garbage while the host waits for memory.
+const RUNTIME: &str = "go.bytecodealliance.org/pkg/wit/runtime";
+const RUNTIME_PACKAGE: &str = "github.com/wflo-ai/wflo/guest-sdk/go/internal/wit_runtime";
 /// Where the exports find what they are to do: a package of the SDK's own, and no generated one.
 const EXPORTS: &str = "export_wflo_step_handler";
 const EXPORTS_PACKAGE: &str = "github.com/wflo-ai/wflo/guest-sdk/go/internal/export_wflo_step_handler";
@@ -39,10 +41,11 @@ pub(crate) fn make() -> Result<Made> {
             continue;
         }
         let text = String::from_utf8(text.to_vec())?
-            .replace(LIBRARY, &format!("{PACKAGE}/"))
+            .replace(LIBRARY, &format!("{PACKAGE}/types"))
+            .replace(RUNTIME, RUNTIME_PACKAGE)
             .replace(&format!("{PACKAGE}/exports/{EXPORTS}"), EXPORTS_PACKAGE);
         let package = package(&text)?.to_owned();
-        let (text, imports) = without_imports(&text);
+        let (text, imports) = without_imports(&without_cleanups(&text));
         made.insert(path.clone(), text.into_bytes());
         if !imports.is_empty() {
             made.insert(path.with_file_name("host.go"), of_host(&package, &imports).into_bytes());
@@ -50,11 +53,27 @@ pub(crate) fn make() -> Result<Made> {
         }
     }
     let library = library()?;
-    for file in RUNTIME {
+    for file in TYPES {
         made.insert(Path::new(FOLDER).join(file), read(&library.join("wit").join(file))?);
     }
     made.insert(Path::new(FOLDER).join("LICENSE"), read(&library.join("LICENSE"))?);
     Ok(made)
+}
+
+/// The code without what would drop handles when the garbage of Go is collected. That happens at any time, also while the
+/// host waits for memory to put a result in, and nothing may call the host then: the component would trap. Readers are
+/// closed by who opened them, or end with the step.
+fn without_cleanups(text: &str) -> String {
+    let (mut rest, mut is_within) = (String::new(), false);
+    for line in text.lines() {
+        is_within = is_within || line.contains("runtime.AddCleanup(");
+        if !is_within {
+            rest.push_str(line);
+            rest.push('\n');
+        }
+        is_within = is_within && line.trim() != "}, 0)";
+    }
+    rest
 }
 
 /// A function of the host: the line that says so, and the one that declares it.

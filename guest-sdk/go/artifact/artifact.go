@@ -113,7 +113,7 @@ func Read(reference string) (Artifact, error) {
 	return artifact, nil
 }
 
-// Reader is an artifact that is being read. Close it where many are open at a time.
+// Reader is an artifact that is being read. Close it when it has been: only so many may be open at a time.
 type Reader struct{ host *host.Reader }
 
 // Size is its size in bytes.

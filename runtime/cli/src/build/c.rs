@@ -99,7 +99,7 @@ fn sources(job: &Job<'_>) -> Result<Vec<PathBuf>, Failure> {
 fn missing(job: &Job<'_>) -> Failure {
     let steps = job.steps.display();
     Failure::usage("there is no compiler of C for WebAssembly, which steps in C are built with").hint(format!(
-        "`wflo build --install` gets one: `python3 -m venv {ENVIRONMENT} && {ENVIRONMENT}/bin/pip install {PACKAGE}` in \
+        "`wflo build --install` gets it: `python3 -m venv {ENVIRONMENT} && {ENVIRONMENT}/bin/pip install {PACKAGE}` in \
          `{steps}`; or set {WASI_SDK} to a WASI SDK"
     ))
 }

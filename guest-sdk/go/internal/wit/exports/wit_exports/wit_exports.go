@@ -25,7 +25,7 @@ import (
         "github.com/wflo-ai/wflo/guest-sdk/go/internal/export_wflo_step_handler"
 "github.com/wflo-ai/wflo/guest-sdk/go/internal/wit/imports/wflo_step_handler"
 "github.com/wflo-ai/wflo/guest-sdk/go/internal/wit/imports/wflo_step_types"
-witRuntime "github.com/wflo-ai/wflo/guest-sdk/go/internal/wit/runtime"
+witRuntime "github.com/wflo-ai/wflo/guest-sdk/go/internal/wit_runtime"
 witTypes "github.com/wflo-ai/wflo/guest-sdk/go/internal/wit/types"
 "unsafe"
 )

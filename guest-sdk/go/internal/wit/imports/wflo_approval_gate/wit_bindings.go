@@ -21,7 +21,7 @@
 package wflo_approval_gate
 
 import (
-        witRuntime "github.com/wflo-ai/wflo/guest-sdk/go/internal/wit/runtime"
+        witRuntime "github.com/wflo-ai/wflo/guest-sdk/go/internal/wit_runtime"
 witTypes "github.com/wflo-ai/wflo/guest-sdk/go/internal/wit/types"
 "unsafe"
 "runtime"

@@ -22,7 +22,7 @@ package wflo_artifact_store
 
 import (
         "github.com/wflo-ai/wflo/guest-sdk/go/internal/wit/imports/wflo_artifact_types"
-witRuntime "github.com/wflo-ai/wflo/guest-sdk/go/internal/wit/runtime"
+witRuntime "github.com/wflo-ai/wflo/guest-sdk/go/internal/wit_runtime"
 witTypes "github.com/wflo-ai/wflo/guest-sdk/go/internal/wit/types"
 "unsafe"
 "runtime"
@@ -60,12 +60,6 @@ func (self *Writer) Drop() {
 func WriterFromOwnHandle(handleValue int32) *Writer {
         handle := witRuntime.MakeHandle(handleValue)
         value := &Writer{handle}
-        runtime.AddCleanup(value, func(_ int) {
-                handleValue := handle.TakeOrNil()
-                if handleValue != 0 {
-                        resourceDropWriter(handleValue)
-                }
-        }, 0)
         return value
 }
 
@@ -103,12 +97,6 @@ func (self *Reader) Drop() {
 func ReaderFromOwnHandle(handleValue int32) *Reader {
         handle := witRuntime.MakeHandle(handleValue)
         value := &Reader{handle}
-        runtime.AddCleanup(value, func(_ int) {
-                handleValue := handle.TakeOrNil()
-                if handleValue != 0 {
-                        resourceDropReader(handleValue)
-                }
-        }, 0)
         return value
 }
 

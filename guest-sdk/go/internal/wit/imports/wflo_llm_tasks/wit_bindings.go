@@ -22,7 +22,7 @@ package wflo_llm_tasks
 
 import (
         "github.com/wflo-ai/wflo/guest-sdk/go/internal/wit/imports/wflo_llm_types"
-witRuntime "github.com/wflo-ai/wflo/guest-sdk/go/internal/wit/runtime"
+witRuntime "github.com/wflo-ai/wflo/guest-sdk/go/internal/wit_runtime"
 witTypes "github.com/wflo-ai/wflo/guest-sdk/go/internal/wit/types"
 "unsafe"
 "runtime"
