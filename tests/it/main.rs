@@ -15,6 +15,7 @@ mod decisions;
 mod deny;
 mod etl;
 mod examples;
+mod fork;
 mod fraud;
 mod gate;
 mod harness;

@@ -184,10 +184,11 @@ pub(crate) enum Command {
     Fork {
         /// The parent; it must have ended, or wait.
         run: RunId,
-        /// Its event up to which the new run is as it was: steps that had ended by then keep their outputs.
+        /// Its event up to which the new run is as it was: steps that had ended by then keep their outputs, and what
+        /// others had been answered by then is not asked or done again.
         #[arg(long, value_name = "SEQ")]
         at: u64,
-        /// Also where steps that begin anew have had effects already.
+        /// Also where steps that begin anew have had effects after that, or writes committed, already.
         #[arg(long)]
         keep: bool,
     },

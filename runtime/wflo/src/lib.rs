@@ -31,6 +31,7 @@ mod identities;
 mod interface;
 mod intervene;
 mod label_gate;
+mod lend;
 mod message;
 mod model_call;
 mod named;
