@@ -76,7 +76,7 @@ pub(crate) enum Command {
         /// The workflow's folder.
         folder: Option<PathBuf>,
         /// The folder of the steps, seen from the workflow's: Rust has a `Cargo.toml` there, JavaScript and TypeScript
-        /// a `package.json`, Python a `requirements.txt`. By default `steps`, else the workflow's own.
+        /// a `package.json`, Python a `requirements.txt`, Go a `go.mod`, C a `steps.c`. By default `steps`, else the workflow's own.
         #[arg(long, value_name = "DIR")]
         steps: Option<PathBuf>,
         /// First get the tools and libraries that the steps name, by the package manager of their language.
@@ -294,6 +294,8 @@ pub(crate) enum Lang {
     Js,
     Ts,
     Python,
+    Go,
+    C,
 }
 
 /// A run to start.

@@ -5,6 +5,7 @@ mod build;
 mod changes;
 mod command;
 mod failure;
+mod functions;
 mod new;
 mod progress;
 mod project;

@@ -9,6 +9,7 @@ use wflo_model::Digest;
 
 use crate::args::Global;
 use crate::failure::{Code, Failure};
+use crate::functions;
 use crate::session::{Deploy, Keeping, Place, Room};
 use crate::terminal;
 
@@ -132,21 +133,23 @@ impl Project {
     }
 
     /// Reads, checks and pins the workflow. All that is wrong with it is said at once.
-    pub(crate) fn pin(&self, known: &Directory) -> Result<Result<Pinned, Diagnostics>, Failure> {
-        self.pin_with(|_| self.everybody(known))
+    pub(crate) async fn pin(&self, known: &Directory) -> Result<Result<Pinned, Diagnostics>, Failure> {
+        self.pin_with(|_| self.everybody(known)).await
     }
 
     /// The same for tests: people who are asked and whom nobody knows yet are no reason not to run any.
-    pub(crate) fn pin_for_tests(&self) -> Result<Result<Pinned, Diagnostics>, Failure> {
-        self.pin_with(|workflow| self.everybody(&workflow.stand_ins()))
+    pub(crate) async fn pin_for_tests(&self) -> Result<Result<Pinned, Diagnostics>, Failure> {
+        self.pin_with(|workflow| self.everybody(&workflow.stand_ins())).await
     }
 
-    fn pin_with(
+    async fn pin_with(
         &self,
         known: impl FnOnce(&Workflow) -> Directory,
     ) -> Result<Result<Pinned, Diagnostics>, Failure> {
         let file = self.dir.join("workflow.toml");
-        let workflow = match Workflow::parse(&shown(&file), &read(&file)?) {
+        let text = read(&file)?;
+        let signatures = functions::signatures(self, &text).await?;
+        let workflow = match Workflow::parse_with(&shown(&file), &text, &signatures) {
             Ok(workflow) => workflow,
             Err(wrong) => return Ok(Err(wrong)),
         };

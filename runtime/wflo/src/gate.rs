@@ -23,6 +23,7 @@ use crate::artifact::{self, Desk, Save, Shelf};
 use crate::history::History;
 use crate::operation::Operation;
 use crate::output_gate::keeps;
+use crate::pages::Pages;
 use crate::placeholder::{Placeholders, placeholder};
 use crate::player::{Asked, Divergence, Player, Wait};
 use crate::policy_gate::Passage;
@@ -47,6 +48,8 @@ pub(crate) struct AttemptGate {
     pub(crate) context: StepContext,
     pub(crate) player: Player,
     pub(crate) transactions: Transactions,
+    /// The results that are read a part at a time.
+    pub(crate) pages: Pages,
     pub(crate) transcripts: Transcripts,
     /// The intent of the call under way and what it holds.
     pub(crate) in_flight: Option<(u64, PicoUsd)>,
@@ -147,6 +150,7 @@ impl AttemptGate {
             redactor: Redactor::new(!step.labels.is_empty()),
             player,
             transactions,
+            pages: Pages::default(),
             transcripts,
             in_flight: None,
             in_doubt: None,
@@ -247,6 +251,7 @@ impl AttemptGate {
                 self.has_read(Returned { filters, ..returned(None, call, &result) }).await?;
                 Ok(result)
             }
+            Operation::Page(ref page) => self.page(call, page).await,
             Operation::Query(_) | Operation::Execute(_) | Operation::BulkInsert(_) => {
                 self.statement(call, bound, None).await
             }

@@ -8,6 +8,7 @@
 #![warn(missing_debug_implementations)]
 
 mod accounts;
+mod arguments;
 mod artifact;
 mod ask;
 mod attempt;
@@ -40,6 +41,7 @@ mod operation;
 mod outbox;
 mod output_gate;
 mod outside;
+mod pages;
 mod placeholder;
 mod player;
 mod policy_gate;

@@ -121,7 +121,8 @@ impl Runtime {
                         || RuntimeError::Bug { message: format!("the plan has no step `{}`", key.0.step) };
                     let step = &step_of(plan, &key.0).ok_or_else(missing)?;
                     let approval = state.unit(&key.0).approval;
-                    let known = context(&run.to_string(), plan, &state, step, (&key.0, key.1), approval);
+                    let program = self.program(&step.component).await?;
+                    let known = context(&*program, &run, plan, &state, step, (&key.0, key.1), approval);
                     let undo = undo_of(step, &key.0, &state);
                     begun.insert(key, (known, undo));
                 }

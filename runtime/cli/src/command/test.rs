@@ -104,7 +104,7 @@ fn files(folder: &Path, names: &[String]) -> Result<BTreeMap<String, PathBuf>, F
 
 /// What the tests are run with: the workflow, the names that its deployment binds, and a sandbox.
 async fn bench(project: &Project) -> Result<(TestBench, Vec<Arc<Program>>), Failure> {
-    let pinned = project.pin_for_tests()?;
+    let pinned = project.pin_for_tests().await?;
     let pinned =
         pinned.map_err(|wrong| Failure::rendered(Code::Usage, wrong.render(terminal::stderr_colors())))?;
     let Pinned { plan, components, .. } = pinned;
