@@ -12,6 +12,7 @@ mod sim;
 mod terraform;
 mod tool;
 mod torture;
+mod wit;
 
 use std::process::ExitCode;
 
@@ -29,6 +30,7 @@ usage: cargo xtask COMMAND
                 play what the READMEs of the examples show and print what happened; --doc writes examples/README.md,
                 --short leaves out what takes long
   guests        build every guest to a WebAssembly component
+  wit           write docs/wit.md from wit/, and freeze what is new there
   terraform     get the real terraform that the tests use
   sim           random workflows, faults and crashes in virtual time; [--seeds N] [--from S] [--seed S]
   torture       kill wflo at random moments and check that nothing is lost;
@@ -52,6 +54,7 @@ fn main() -> ExitCode {
         ["fuzz", args @ ..] => fuzz::fuzz(args),
         ["terraform"] => terraform::ready().map(|path| eprintln!("{}", path.display())),
         ["guests"] => wflo().and_then(|wflo| guests::build_all(&wflo)),
+        ["wit"] => wit::write(),
         ["help" | "--help" | "-h"] | [] => {
             eprintln!("{HELP}");
             Ok(())

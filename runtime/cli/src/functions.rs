@@ -1,15 +1,12 @@
 //! What the functions of components' own types take and give, as far as steps are such functions.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use wasmparser::{BinaryReaderError, Parser, Payload};
 use wflo_manifest::{ComponentRef, Signatures, Workflow};
-use wflo_sandbox::Sandbox;
 
 use crate::failure::Failure;
 use crate::project::Project;
-use crate::session::sandbox;
 
 /// What steps of a manifest are called with, and what they give.
 ///
@@ -18,7 +15,6 @@ use crate::session::sandbox;
 pub(crate) async fn signatures(project: &Project, manifest: &str) -> Result<Signatures, Failure> {
     let mut known = Signatures::new();
     let mut files = BTreeMap::new();
-    let mut room: Option<Arc<Sandbox>> = None;
     for (component, name) in Workflow::functions(manifest) {
         let ComponentRef::Path(path) = &component else { continue };
         let file = files.entry(component.clone()).or_insert_with(|| {
@@ -30,14 +26,7 @@ pub(crate) async fn signatures(project: &Project, manifest: &str) -> Result<Sign
         if *holds_steps && name.interface().is_none() {
             continue;
         }
-        let sandbox = match &room {
-            Some(sandbox) => sandbox,
-            None => {
-                let state = project.state.is_dir().then_some(project.state.as_path());
-                room.insert(sandbox(state, &project.room())?)
-            }
-        };
-        let Ok(program) = sandbox.load(bytes).await else { continue };
+        let Ok(program) = project.sandbox()?.load(bytes).await else { continue };
         if let Some(signature) = program.signature(name.as_str()) {
             known.insert((component, name), signature.map_err(|error| error.to_string()));
         }
