@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use wasmparser::{BinaryReaderError, Parser, Payload};
+use wasmparser::{BinaryReaderError, Chunk, Parser, Payload};
 use wflo_manifest::{ComponentRef, Signatures, Workflow};
 
 use crate::failure::Failure;
@@ -34,21 +34,24 @@ pub(crate) async fn signatures(project: &Project, manifest: &str) -> Result<Sign
     Ok(known)
 }
 
-/// Whether a component exports steps of wflo's own kind.
+/// Whether a component exports steps of wflo's own kind. What lies within it is skipped: it may be large, and only the
+/// outermost's exports are the whole's.
 fn holds_steps(bytes: &[u8]) -> Result<bool, BinaryReaderError> {
-    // Components lie within components, and modules within those: only the outermost's exports are the whole's.
-    let mut depth = 0_u32;
-    for payload in Parser::new(0).parse_all(bytes) {
-        match payload? {
-            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
-            Payload::End(_) => depth = depth.saturating_sub(1),
-            Payload::ComponentExportSection(section) if depth == 0 => {
+    let (mut parser, mut at) = (Parser::new(0), 0);
+    while let Some(rest) = bytes.get(at..) {
+        let Chunk::Parsed { consumed, payload } = parser.parse(rest, true)? else { break };
+        at += consumed;
+        match payload {
+            Payload::ModuleSection { unchecked_range, .. }
+            | Payload::ComponentSection { unchecked_range, .. } => at = unchecked_range.end,
+            Payload::ComponentExportSection(section) => {
                 for export in section {
                     if export?.name.name.starts_with("wflo:step/handler@") {
                         return Ok(true);
                     }
                 }
             }
+            Payload::End(_) => break,
             _ => {}
         }
     }
