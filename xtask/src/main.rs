@@ -29,6 +29,7 @@ usage: cargo xtask COMMAND
   examples [NAME] [--doc] [--short]
                 play what the READMEs of the examples show and print what happened; --doc writes examples/README.md,
                 --short leaves out what takes long
+  bindings      make the bindings of the Go and C SDKs again, after a change of wit/
   guests        build every guest to a WebAssembly component
   wit           write docs/wit.md from wit/, and freeze what is new there
   terraform     get the real terraform that the tests use
@@ -53,6 +54,7 @@ fn main() -> ExitCode {
         ["examples", args @ ..] => examples::examples(args),
         ["fuzz", args @ ..] => fuzz::fuzz(args),
         ["terraform"] => terraform::ready().map(|path| eprintln!("{}", path.display())),
+        ["bindings"] => languages::bindings(&["run", "--quiet"]),
         ["guests"] => wflo().and_then(|wflo| guests::build_all(&wflo)),
         ["wit"] => wit::write(),
         ["help" | "--help" | "-h"] | [] => {

@@ -12,6 +12,7 @@ mod project;
 mod session;
 mod show;
 mod terminal;
+mod test_file;
 mod trace;
 mod undoing;
 mod words;

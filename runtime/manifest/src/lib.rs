@@ -52,6 +52,7 @@ mod sandbox_rules;
 mod schema;
 mod size;
 mod spending;
+mod stand_ins;
 mod statement;
 mod terraform_toml;
 mod text;

@@ -109,9 +109,12 @@ impl Attempt {
         let halt = Halt::new(self.stopping.clone());
         let (run, program) = (self.log.run(), &*self.program);
         let approval = history.approval;
-        let context = self.log.read(|state| {
+        let mut context = self.log.read(|state| {
             context(program, run, &self.plan, state, &self.step, (&self.unit, self.attempt), approval)
         });
+        if let Some(tape) = self.outside.tape() {
+            context.decision = context.decision.or_else(|| tape.decision().cloned());
+        }
         let gate = AttemptGate::new(Setup {
             log: Arc::clone(&self.log),
             journal: self.journal.clone(),

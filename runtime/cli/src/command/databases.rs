@@ -46,13 +46,6 @@ pub(super) async fn check(
                 }
             }
             DbBinding::Postgres { read_url, write_url } => {
-                for (step, access) in filtering(&pinned.plan, label) {
-                    for (table, _) in access.write.iter().filter(|(_, access)| access.filter().is_some()) {
-                        let why =
-                            "is in a PostgreSQL database, where no step can be kept to writing some rows";
-                        found.extend(pinned.workflow.unfiltered(step, label, table, why));
-                    }
-                }
                 // A check needs no secrets: what cannot be looked at is said.
                 let looked = match deploy.postgres(label, read_url, write_url.as_ref()) {
                     Ok(database) => {
@@ -92,6 +85,11 @@ async fn look(
     for (step, tables) in undoing(&pinned.plan, label) {
         let kept = database.uncapturable(&tables).await?;
         say_unkept(pinned, label, step, &kept, found);
+    }
+    for (step, access) in filtering(&pinned.plan, label) {
+        for (table, why) in database.unfilterable(access).await? {
+            found.extend(pinned.workflow.unfiltered(step, label, &table, &why));
+        }
     }
     Ok(())
 }
