@@ -389,7 +389,7 @@ async fn a_type_that_unfolds_without_end_is_no_step() {
               (type $inner (tuple {}))
               (type $outer (tuple {}))
               (func $f (param "x" $outer)
-                (canon lift (core func $i "f") (memory $i "memory") (realloc (func $i "realloc"))))
+                (canon lift (core func $i "f") (memory (core memory $i "memory")) (realloc (core func $i "realloc"))))
               (export "f" (func $f)))"#,
             of("u8", 100),
             of("$inner", parts),
