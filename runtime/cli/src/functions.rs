@@ -8,11 +8,14 @@ use wflo_manifest::{ComponentRef, Signatures, Workflow};
 use crate::failure::Failure;
 use crate::project::Project;
 
-/// What steps of a manifest are called with, and what they give.
+/// What steps of a manifest are called with, and what they give; and the files that were read for it.
 ///
 /// Nothing is compiled for steps of wflo's own kind, which most are. What is wrong with a file that is no component is
 /// said where it is run.
-pub(crate) async fn signatures(project: &Project, manifest: &str) -> Result<Signatures, Failure> {
+pub(crate) async fn signatures(
+    project: &Project,
+    manifest: &str,
+) -> Result<(Signatures, BTreeMap<ComponentRef, Vec<u8>>), Failure> {
     let mut known = Signatures::new();
     let mut files = BTreeMap::new();
     for (component, name) in Workflow::functions(manifest) {
@@ -31,7 +34,8 @@ pub(crate) async fn signatures(project: &Project, manifest: &str) -> Result<Sign
             known.insert((component, name), signature.map_err(|error| error.to_string()));
         }
     }
-    Ok(known)
+    let files = files.into_iter().filter_map(|(name, file)| Some((name, file?.0)));
+    Ok((known, files.collect()))
 }
 
 /// Whether a component exports steps of wflo's own kind. What lies within it is skipped: it may be large, and only the

@@ -161,7 +161,7 @@ impl Project {
     ) -> Result<Result<Pinned, Diagnostics>, Failure> {
         let file = self.dir.join("workflow.toml");
         let text = read(&file)?;
-        let signatures = functions::signatures(self, &text).await?;
+        let (signatures, mut files) = functions::signatures(self, &text).await?;
         let workflow = match Workflow::parse_with(&shown(&file), &text, &signatures) {
             Ok(workflow) => workflow,
             Err(wrong) => return Ok(Err(wrong)),
@@ -171,7 +171,9 @@ impl Project {
         for named in workflow.components() {
             let ComponentRef::Path(path) = named else { continue };
             let path = std::path::absolute(self.dir.join(path)).map_err(Failure::usage)?;
-            if let Ok(bytes) = std::fs::read(&path) {
+            // A component may be large: it is read once.
+            let read = files.remove(named).map_or_else(|| std::fs::read(&path), Ok);
+            if let Ok(bytes) = read {
                 let digest = Digest::of(&bytes);
                 digests.insert(named.clone(), digest);
                 components.insert(digest, Component { named: named.clone(), path, bytes });
