@@ -12,6 +12,7 @@ mod sim;
 mod terraform;
 mod tool;
 mod torture;
+mod wit;
 
 use std::process::ExitCode;
 
@@ -30,6 +31,7 @@ usage: cargo xtask COMMAND
                 --short leaves out what takes long
   bindings      make the bindings of the Go and C SDKs again, after a change of wit/
   guests        build every guest to a WebAssembly component
+  wit           write docs/wit.md from wit/, and freeze what is new there
   terraform     get the real terraform that the tests use
   sim           random workflows, faults and crashes in virtual time; [--seeds N] [--from S] [--seed S]
   torture       kill wflo at random moments and check that nothing is lost;
@@ -54,6 +56,7 @@ fn main() -> ExitCode {
         ["terraform"] => terraform::ready().map(|path| eprintln!("{}", path.display())),
         ["bindings"] => languages::bindings(&["run", "--quiet"]),
         ["guests"] => wflo().and_then(|wflo| guests::build_all(&wflo)),
+        ["wit"] => wit::write(),
         ["help" | "--help" | "-h"] | [] => {
             eprintln!("{HELP}");
             Ok(())
