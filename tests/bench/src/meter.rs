@@ -32,6 +32,11 @@ pub(crate) fn resident() -> Result<u64> {
     Ok(field("/proc/self/status", "VmRSS:")? << 10)
 }
 
+/// Most bytes of memory that another process has had so far; none once it has ended.
+pub(crate) fn peak_of(process: u32) -> Option<u64> {
+    field(&format!("/proc/{process}/status"), "VmHWM:").ok().map(|kib| kib << 10)
+}
+
 /// Time that the processors worked for this process, in microseconds. Unlike time by the clock, it says much the same
 /// whatever else the machine does.
 pub(crate) fn cpu() -> Result<f64> {

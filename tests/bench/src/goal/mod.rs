@@ -6,6 +6,7 @@ mod command;
 mod crowd;
 mod decay;
 mod memory;
+mod moderation;
 mod neighbours;
 mod parked;
 mod recovery;
@@ -51,6 +52,7 @@ pub(crate) const ALL: &[Goal] = goals! {
     recovery: "kill -9 with 200 runs in flight",
     audit: "an audit file is verified",
     command: "`wflo run`, from its start to its end",
+    moderation: "10,000 items moderated in one run",
 };
 
 /// Plays a part in another process's measurement.
