@@ -130,19 +130,18 @@ fn every_verb_comes_to_an_answer_that_keeps_to_its_schema_or_is_given_up() {
 fn what_no_answer_can_satisfy_is_sent_back_once_and_given_up() {
     let server = Server::start(&[]);
     let project = asking("openai", &server);
-    // The server holds the model to the first part, and does not know the second.
+    // The server holds the model to the first part of the schema, and knows nothing of the second.
     let schema = json!({ "type": "object", "properties": { "n": { "type": "integer", "not": { "type": "integer" } } },
         "required": ["n"], "additionalProperties": false });
-    let (came_to, run) = ask(&project, &["verb=analyze", &format!("schema={schema}")]);
-    assert_eq!(came_to["error"], "BadOutput", "{came_to}");
-    assert!(came_to["message"].as_str().is_some_and(|why| why.contains("at /n")), "{came_to}");
-    let (input, output, calls) = charged(&project, &run);
-    assert_eq!((calls, output), (2, server.count("tokens_predicted_total")), "both answers are paid");
-    // The second request is the first one, the answer to it and what is wrong with that.
-    let requests =
-        project.wflo(&["audit", "show", run["run"].as_str().expect("an id")]).expect_code(0).stdout;
-    assert_eq!(requests.matches("calls wflo:llm/chat.complete").count(), 2, "{requests}");
-    assert!(input > server.count("prompt_tokens_total") / 2, "{input}");
+    let mut paid = 0;
+    for verb in ["json", "analyze"] {
+        let (came_to, run) = ask(&project, &[&format!("verb={verb}"), &format!("schema={schema}")]);
+        assert_eq!(came_to["error"], "BadOutput", "{came_to}");
+        assert!(came_to["message"].as_str().is_some_and(|why| why.contains("at /n")), "{came_to}");
+        let (_, output, calls) = charged(&project, &run);
+        paid += output;
+        assert_eq!((calls, paid), (2, server.count("tokens_predicted_total")), "both answers are paid");
+    }
 }
 
 #[test]
@@ -183,17 +182,9 @@ fn what_the_server_refuses_is_told_apart() {
     let (too_long, cost) = came_to(&["verb=complete", &long]);
     assert_eq!((&too_long["error"], cost), (&json!("ContextTooLong"), json!("0")), "{too_long}");
 
-    // What is a schema here need not be one that the server can hold a model to.
     let schema = json!({ "type": "object", "properties": { "n": { "type": "string", "pattern": "(" } } });
     let (none, cost) = came_to(&["verb=json", &format!("schema={schema}")]);
     assert_eq!((&none["error"], cost), (&json!("Invalid"), json!("0")), "{none}");
-    let schema = json!({ "type": "object", "properties": { "n": { "type": "string", "pattern": "[a-z]" } } });
-    let (refused, cost) = came_to(&["verb=json", &format!("schema={schema}")]);
-    assert_eq!((&refused["error"], cost), (&json!("Upstream"), json!("0")), "{refused}");
-    assert!(
-        refused["message"].as_str().is_some_and(|it| it.contains("refused the request (400)")),
-        "{refused}"
-    );
 }
 
 #[test]
