@@ -33,6 +33,7 @@ usage: cargo xtask COMMAND
   examples [NAME] [--doc] [--short]
                 play what the READMEs of the examples show and print what happened; --doc writes examples/README.md,
                 --short leaves out what takes long
+  bindings      make the bindings of the Go and C SDKs again, after a change of wit/
   guests        build every guest to a WebAssembly component
   terraform     get the real terraforms that the tests use
   sim           random workflows, faults and crashes in virtual time; [--seeds N] [--from S] [--seed S]
@@ -59,6 +60,7 @@ fn main() -> ExitCode {
         ["terraform"] => [terraform::ready(), terraform::newest()]
             .into_iter()
             .try_for_each(|ready| ready.map(|path| eprintln!("{}", path.display()))),
+        ["bindings"] => languages::bindings(&["run", "--quiet"]),
         ["guests"] => wflo().and_then(|wflo| guests::build_all(&wflo)),
         ["help" | "--help" | "-h"] | [] => {
             eprintln!("{HELP}");
