@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use serde_json::Value;
 
-use crate::tool::{Step, command, root};
+use crate::tool::{Step, cargo, command, root};
 
 /// A language whose tools come from a registry.
 struct Language {
@@ -17,13 +17,18 @@ struct Language {
     tools: &'static str,
 }
 
-const LANGUAGES: [Language; 2] = [
+/// The Go compiler, in the folder of the suite.
+const GO: &str = ".venv/bin/go";
+
+const LANGUAGES: [Language; 4] = [
     Language {
         name: "javascript",
         variable: "WFLO_TEST_JAVASCRIPT",
         tools: "node_modules/.bin/componentize-qjs",
     },
     Language { name: "python", variable: "WFLO_TEST_PYTHON", tools: ".venv/bin/componentize-py" },
+    Language { name: "go", variable: "WFLO_TEST_GO", tools: GO },
+    Language { name: "c", variable: "WFLO_TEST_C", tools: ".venv/bin/python-zig" },
 ];
 
 /// Makes sure that the tools are there, by `wflo build --install` itself. Where they cannot be had, says so, and gives
@@ -68,7 +73,26 @@ pub(crate) fn test_sdks(names: &[&str]) -> Result<()> {
             .current_dir(folder);
         tested = tested.and(Step::new("testing the Python SDK").run(&mut sdk));
     }
-    tested
+    let go = suite().join("go").join(GO);
+    if go.is_file() {
+        let mut sdk = command(go);
+        sdk.args(["test", "./..."]).current_dir(root().join("guest-sdk/go")).env("GOTOOLCHAIN", "local");
+        tested = tested.and(Step::new("testing the Go SDK").run(&mut sdk));
+    }
+    if is_there("cc") {
+        let folder = root().join("guest-sdk/c");
+        let mut sdk = command("sh");
+        sdk.arg("tests/run.sh").current_dir(folder);
+        tested = tested.and(Step::new("testing the C SDK").run(&mut sdk));
+    }
+    tested.and(bindings(&["test", "--quiet"]))
+}
+
+/// Runs cargo on what makes the bindings of Go and C: a workspace of its own.
+pub(crate) fn bindings(args: &[&str]) -> Result<()> {
+    let mut made = cargo();
+    made.args(args).args(["--target-dir", "target"]).current_dir(root().join("guest-sdk/bindings"));
+    Step::new("holding the bindings of Go and C against the interfaces").run(&mut made)
 }
 
 /// Forgets what came of the suite before.
@@ -80,10 +104,15 @@ pub(crate) fn forget() {
 /// Prints what came of the suite: a row for each thing an SDK must do, a column for each language.
 #[expect(clippy::print_stderr, reason = "a tool for a terminal")]
 pub(crate) fn matrix() {
-    let names = ["rust", "javascript", "python"];
+    let names = ["rust", "javascript", "python", "go", "c"];
     let results = names.map(results);
     let Some(rows) = results.iter().flatten().next() else { return };
-    eprintln!("\n{:<16}{:>12}{:>12}{:>12}", "", names[0], names[1], names[2]);
+    let line = |first: &str, cells: [&str; 5]| {
+        let cells: String = cells.iter().map(|cell| format!("{cell:>12}")).collect();
+        eprintln!("{first:<18}{cells}");
+    };
+    eprintln!();
+    line("", names);
     for (what, _) in rows {
         let cell = |results: &Option<Vec<(String, bool)>>| {
             let Some(results) = results else { return "not run" };
@@ -92,7 +121,7 @@ pub(crate) fn matrix() {
                 _ => "FAILED",
             }
         };
-        eprintln!("{what:<16}{:>12}{:>12}{:>12}", cell(&results[0]), cell(&results[1]), cell(&results[2]));
+        line(what, results.each_ref().map(cell));
     }
     eprintln!();
 }

@@ -28,6 +28,7 @@ usage: cargo xtask COMMAND
   examples [NAME] [--doc] [--short]
                 play what the READMEs of the examples show and print what happened; --doc writes examples/README.md,
                 --short leaves out what takes long
+  bindings      make the bindings of the Go and C SDKs again, after a change of wit/
   guests        build every guest to a WebAssembly component
   terraform     get the real terraform that the tests use
   sim           random workflows, faults and crashes in virtual time; [--seeds N] [--from S] [--seed S]
@@ -51,6 +52,7 @@ fn main() -> ExitCode {
         ["examples", args @ ..] => examples::examples(args),
         ["fuzz", args @ ..] => fuzz::fuzz(args),
         ["terraform"] => terraform::ready().map(|path| eprintln!("{}", path.display())),
+        ["bindings"] => languages::bindings(&["run", "--quiet"]),
         ["guests"] => wflo().and_then(|wflo| guests::build_all(&wflo)),
         ["help" | "--help" | "-h"] | [] => {
             eprintln!("{HELP}");

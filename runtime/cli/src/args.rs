@@ -15,7 +15,7 @@ use wflo_model::{
 const CODES: &str = "\
 Exit codes:
   0   succeeded
-  1   the run failed; an audit file does not verify; a replay differs
+  1   the run failed; an audit file does not verify; a replay differs; a test fails
   2   usage or manifest
   3   denied before anything ran: load, vote, start
   4   no such run, approval or step
@@ -76,7 +76,7 @@ pub(crate) enum Command {
         /// The workflow's folder.
         folder: Option<PathBuf>,
         /// The folder of the steps, seen from the workflow's: Rust has a `Cargo.toml` there, JavaScript and TypeScript
-        /// a `package.json`, Python a `requirements.txt`. By default `steps`, else the workflow's own.
+        /// a `package.json`, Python a `requirements.txt`, Go a `go.mod`, C a `steps.c`. By default `steps`, else the workflow's own.
         #[arg(long, value_name = "DIR")]
         steps: Option<PathBuf>,
         /// First get the tools and libraries that the steps name, by the package manager of their language.
@@ -90,6 +90,28 @@ pub(crate) enum Command {
         /// Say in plain words what a step can do.
         #[arg(long, value_name = "STEP")]
         explain: Option<StepName>,
+    },
+    /// Run the steps against the files in `tests/`, in the sandbox, with nothing outside.
+    Test {
+        /// Only these, by the names of their files.
+        #[arg(value_name = "NAME")]
+        names: Vec<String>,
+    },
+    /// Make a file for `wflo test` of a step of a run.
+    Record {
+        /// The run.
+        run: RunId,
+        /// The step; the last of its attempts that has ended.
+        step: StepName,
+        /// The item, where the step fans out; counted from 0.
+        #[arg(long, value_name = "N")]
+        item: Option<u32>,
+        /// Where to, `-` for standard output; by default `tests/STEP.toml`.
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+        /// Also where the step handles labelled data: the file has it as plain text.
+        #[arg(long)]
+        labelled: bool,
     },
     /// Say what the policies would decide.
     Policy {
@@ -162,10 +184,11 @@ pub(crate) enum Command {
     Fork {
         /// The parent; it must have ended, or wait.
         run: RunId,
-        /// Its event up to which the new run is as it was: steps that had ended by then keep their outputs.
+        /// Its event up to which the new run is as it was: steps that had ended by then keep their outputs, and what
+        /// others had been answered by then is not asked or done again.
         #[arg(long, value_name = "SEQ")]
         at: u64,
-        /// Also where steps that begin anew have had effects already.
+        /// Also where steps that begin anew have had effects after that, or writes committed, already.
         #[arg(long)]
         keep: bool,
     },
@@ -271,6 +294,8 @@ pub(crate) enum Lang {
     Js,
     Ts,
     Python,
+    Go,
+    C,
 }
 
 /// A run to start.

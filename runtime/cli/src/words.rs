@@ -147,6 +147,7 @@ fn what(recorded: &Recorded) -> String {
         Event::Inherited { output: Some(output), .. } => {
             format!("has its output from the parent: {}", shape(output))
         }
+        Event::Lent(lent) => format!("has the answer to {} from the parent", call(&lent.call)),
         Event::Inherited { output: None, .. } => "was left out in the parent".to_owned(),
         Event::Superseded { by } => format!("run {by} goes on in its place"),
         Event::Joined => "all items have ended".to_owned(),

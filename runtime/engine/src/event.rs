@@ -44,6 +44,9 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         artifacts: Vec<InheritedArtifact>,
     },
+    /// What a call of a step or item that begins anew in a fork came to in the parent: one that makes the same call is
+    /// told so, and it is not made once more.
+    Lent(Box<Lent>),
     /// A fork goes on in the place of this run. Nothing happens to it any more.
     Superseded {
         /// The fork.
@@ -356,6 +359,22 @@ pub struct Forked {
     pub hash: Digest,
     /// What the parent had spent then. It counts in the budget of this run.
     pub spent: PicoUsd,
+}
+
+/// A call that the parent of a fork has made, and what it came to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Lent {
+    /// The call; of a chat request, only the messages behind those that `goes_on` names.
+    pub call: Call,
+    /// The lent chat request of the same step or item whose messages this one's begin with, all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub goes_on: Option<u64>,
+    /// Its number among the equal calls of its attempt, from 1.
+    pub n: u64,
+    /// What a crash would have meant for it.
+    pub class: CallClass,
+    /// What it returned.
+    pub value: Value,
 }
 
 /// A call's result.

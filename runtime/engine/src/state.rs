@@ -115,7 +115,7 @@ impl RunState {
             return Err(bad("a run begins with its creation and is created once"));
         }
         (self.seq, self.time) = (*seq, *time);
-        self.begun |= !matches!(event, Event::RunCreated { .. } | Event::Inherited { .. });
+        self.begun |= !matches!(event, Event::RunCreated { .. } | Event::Inherited { .. } | Event::Lent(_));
         match event {
             Event::RunCreated { workflow, version, plan, inputs, requester, budget, forked } => {
                 let spent = forked.as_ref().map(|forked| forked.spent).unwrap_or_default();
@@ -242,7 +242,11 @@ impl RunState {
             Event::Denied { call, .. } if GatedCall::is_output(call) => {
                 self.apply_to_unit(recorded).map_err(bad)?;
             }
-            Event::Denied { .. } | Event::Logged { .. } | Event::PolicyFired(_) | Event::Edited { .. } => {}
+            Event::Denied { .. }
+            | Event::Logged { .. }
+            | Event::PolicyFired(_)
+            | Event::Edited { .. }
+            | Event::Lent(_) => {}
             Event::RollbackStarted { .. }
             | Event::RollbackPlanned { .. }
             | Event::Undoing { .. }

@@ -113,6 +113,7 @@ impl Pin<'_> {
         Some(PlanStep {
             name: step.name.clone(),
             function: step.function.clone(),
+            args: step.args.iter().map(|(name, it)| (name.clone(), it.expression.clone())).collect(),
             component: component?,
             depends_on: step.depends_on.clone(),
             grants,

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use wflo_model::{Digest, InputName, Label, ModelName, PicoUsd, StatementName, StepName, WorkflowName};
+use wflo_model::{
+    Digest, FunctionName, InputName, Label, ModelName, PicoUsd, StatementName, StepName, WorkflowName,
+};
 
 use crate::approval::{ApprovalRule, Approver};
 use crate::compute::ComputePrice;
@@ -109,8 +111,11 @@ pub struct Plan {
 pub struct PlanStep {
     /// Its name, unique in the plan.
     pub name: StepName,
-    /// The name of the step inside the component.
-    pub function: StepName,
+    /// What it runs in the component: a step of it, or a function of its own types.
+    pub function: FunctionName,
+    /// What such a function is called with, by parameter, where [it is not what is called so](Plan::arguments).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub args: BTreeMap<String, Expression>,
     /// The component.
     pub component: Digest,
     /// The steps whose success it waits for.
@@ -231,7 +236,8 @@ impl PlanStep {
     #[must_use]
     pub fn new(name: StepName, component: Digest) -> Self {
         Self {
-            function: name.clone(),
+            function: name.clone().into(),
+            args: BTreeMap::new(),
             name,
             component,
             depends_on: BTreeSet::new(),

@@ -1,5 +1,7 @@
 //! The gate, with the limits of an attempt in front of it.
 
+use std::time::Duration;
+
 use serde_json::Value;
 use wflo_host_api::{Artifacts, Gate, LogLine, StepContext, Stop};
 use wflo_model::{Call, CallError, CallResult, Fault, FaultKind, Limits, Timestamp};
@@ -130,11 +132,14 @@ fn json_bytes(value: &Value) -> u64 {
 }
 
 /// The gate of a component that only describes itself: there is nothing behind it.
-pub(crate) struct NoGate(StepContext);
+pub(crate) struct NoGate {
+    context: StepContext,
+    now: Timestamp,
+}
 
 impl NoGate {
     pub(crate) fn boxed() -> Box<dyn Gate> {
-        Box::new(Self(StepContext::default()))
+        Box::new(Self { context: StepContext::default(), now: Timestamp::default() })
     }
 }
 
@@ -146,13 +151,15 @@ impl Gate for NoGate {
     }
 
     fn context(&self) -> &StepContext {
-        &self.0
+        &self.context
     }
 
     fn log(&mut self, _: LogLine) {}
 
+    /// As in an attempt, no two readings are the same, and none is 0: Go's runtime takes that for a broken clock.
     fn now(&mut self) -> Timestamp {
-        Timestamp::default()
+        self.now = self.now.after(Duration::from_micros(1));
+        self.now
     }
 
     async fn sleep(&mut self, _: Timestamp) -> Result<(), Stop> {

@@ -8,11 +8,12 @@ use wflo_engine::{AttemptEnd, Event, GateAt, ParkReason, Place, RunState, UnitId
 use wflo_host_api::{StepContext, Stop};
 use wflo_journal::{AuditKey, Journal};
 use wflo_manifest::{Plan, PlanStep};
-use wflo_model::{ApprovalId, Digest, Failure, FailureKind, Fault, FaultKind, Label, StepName};
+use wflo_model::{ApprovalId, Digest, Failure, FailureKind, Fault, FaultKind, Label, RunId, StepName};
 use wflo_ports::{Begun, Capture, ChangeLimits, DbError};
 use wflo_sandbox::End;
 
 use crate::Outside;
+use crate::arguments::arguments;
 use crate::artifact::Shelf;
 use crate::ask::decision;
 use crate::bulk::NotKept;
@@ -106,11 +107,14 @@ impl Attempt {
         }
         let undo = self.log.read(|state| undo_of(&self.step, &self.unit, state));
         let halt = Halt::new(self.stopping.clone());
-        let run = self.log.run().to_string();
+        let (run, program) = (self.log.run(), &*self.program);
         let approval = history.approval;
-        let context = self
-            .log
-            .read(|state| context(&run, &self.plan, state, &self.step, (&self.unit, self.attempt), approval));
+        let mut context = self.log.read(|state| {
+            context(program, run, &self.plan, state, &self.step, (&self.unit, self.attempt), approval)
+        });
+        if let Some(tape) = self.outside.tape() {
+            context.decision = context.decision.or_else(|| tape.decision().cloned());
+        }
         let gate = AttemptGate::new(Setup {
             log: Arc::clone(&self.log),
             journal: self.journal.clone(),
@@ -368,7 +372,8 @@ fn unkept(error: DbError) -> AttemptEnd {
 /// What the step may know about itself when an attempt begins, and each time it is resumed: `approval` is the last one
 /// that was opened for it before. What its own calls have come to since it is told by those calls.
 pub(crate) fn context(
-    run: &str,
+    program: &dyn StepProgram,
+    run: &RunId,
     plan: &Plan,
     state: &RunState,
     step: &PlanStep,
@@ -400,13 +405,16 @@ pub(crate) fn context(
     };
     let decision = of_units.or_else(of_run);
     let items = state.step(&step.name).items.as_ref();
+    let item = item.and_then(|item| items?.value(item).cloned());
+    let is_undone = of.is_some();
     StepContext {
-        run: run.to_owned(),
+        run: run.to_string(),
         step: step.name.to_string(),
         attempt,
         inputs: state.created().map(|created| created.inputs.clone()).unwrap_or_default(),
         outputs,
-        item: item.and_then(|item| items?.value(item).cloned()),
+        arguments: if is_undone { None } else { arguments(program, run, plan, state, step, item.as_ref()) },
+        item,
         decision,
         folders: step.grants.files.iter().map(|grant| grant.guest.clone()).collect(),
     }

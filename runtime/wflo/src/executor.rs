@@ -223,7 +223,9 @@ impl Executor<'_> {
             false => None,
         };
         let program = self.runtime.program(&step.component).await?;
-        let history = if is_fresh && *attempt == 1 {
+        // The first attempt of a fork has what the parent lends it.
+        let is_forked = |state: &RunState| state.created().is_some_and(|created| created.forked.is_some());
+        let history = if is_fresh && *attempt == 1 && !self.log.read(is_forked) {
             self.log.read(|state| History::begun(state.unit(unit)))
         } else {
             History::of(self.runtime.history(&self.log, unit).await?, unit, *attempt)

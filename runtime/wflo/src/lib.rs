@@ -5,6 +5,7 @@
 //! [votes](Runtime::vote), and shows what happened. What steps can reach is what the [`Host`] lends.
 
 mod accounts;
+mod arguments;
 mod artifact;
 mod ask;
 mod attempt;
@@ -28,6 +29,7 @@ mod identities;
 mod interface;
 mod intervene;
 mod label_gate;
+mod lend;
 mod message;
 mod model_call;
 mod named;
@@ -61,6 +63,7 @@ mod search;
 mod secret;
 mod seen;
 mod statement;
+mod step_test;
 mod system_event;
 mod system_log;
 mod tasks;
@@ -92,6 +95,10 @@ pub use run_log::{LogFailed, Summary};
 pub use runtime::{Host, Runtime, Start};
 pub use secret::{BadSecret, Secret};
 pub use seen::Seen;
+pub use step_test::{
+    GivenArtifact, Record, RecordedSetting, StepTest, TapeAnswer, TapeArgs, TapeEntry, TestApproval,
+    TestBench, TestEnd, TestExpectation, TestExpects, TestVote, Tested,
+};
 pub use system_event::{SystemEvent, SystemRecorded};
 pub use tasks::prompt_versions;
 pub use view::{ApprovalView, CostView, ItemsView, LogView, RunLine, RunView, StepView, VoteView, WaitView};

@@ -6,7 +6,7 @@ use std::{fs, io};
 use serde_json::{Value, json};
 
 use crate::http::Response;
-use crate::{fraud, moderation, papers, sample};
+use crate::{fraud, moderation, papers, passages, sample};
 
 /// Where answers come from.
 #[derive(Clone, Debug)]
@@ -80,12 +80,18 @@ impl Answers {
 
 fn by_rules(body: &Value) -> String {
     let asked = || messages(body).filter(|(role, _)| *role == "user").map(|(_, content)| content);
-    let rules = [fraud::findings, moderation::judgement, papers::reading];
+    let rules = [fraud::findings, moderation::judgement, papers::reading, passages::answer];
     if let Some(answer) = asked().find_map(|asked| rules.iter().find_map(|rule| rule(asked))) {
         return answer.to_string();
     }
     let asked = asked().last().unwrap_or_default();
-    match body.pointer("/response_format/json_schema/schema") {
+    let schema = body.pointer("/response_format/json_schema/schema");
+    // An answer from passages names one: the first, whatever it says.
+    if let Some(first) = schema.and_then(|schema| schema.pointer("/properties/citations/items/enum/0")) {
+        return json!({ "answered": true, "citations": [first], "answer": format!("It says so [{first}].") })
+            .to_string();
+    }
+    match schema {
         Some(schema) => sample::of(schema, asked).to_string(),
         None => format!("You said: {asked}"),
     }
@@ -148,6 +154,15 @@ mod tests {
         fs::write(&path, "{\"when\":\"refund\"}").unwrap();
         assert_eq!(Answers::read(&path).unwrap_err().to_string(), "line 1: there is no `content`");
         assert_eq!(Answers::Given(Vec::new()).to(&body("hello")), None);
+    }
+
+    #[test]
+    fn an_answer_from_passages_names_one() {
+        let mut body = body("why?");
+        body["response_format"]["json_schema"]["schema"] =
+            json!({ "properties": { "citations": { "items": { "enum": [1, 2] } } } });
+        let answer: Value = serde_json::from_str(&Answers::Rules.to(&body).unwrap()).unwrap();
+        assert_eq!(answer, json!({ "answered": true, "citations": [1], "answer": "It says so [1]." }));
     }
 
     #[test]

@@ -9,6 +9,8 @@ pub(super) enum Language {
     JavaScript,
     TypeScript,
     Python,
+    Go,
+    C,
 }
 
 impl Language {
@@ -19,6 +21,10 @@ impl Language {
             Some(Self::Rust)
         } else if has("package.json") {
             Some(if has("tsconfig.json") { Self::TypeScript } else { Self::JavaScript })
+        } else if has("go.mod") {
+            Some(Self::Go)
+        } else if has(super::c::MARK) {
+            Some(Self::C)
         } else if has("requirements.txt") || has("pyproject.toml") {
             Some(Self::Python)
         } else {
@@ -33,6 +39,8 @@ impl Language {
             Self::JavaScript => "JavaScript",
             Self::TypeScript => "TypeScript",
             Self::Python => "Python",
+            Self::Go => "Go",
+            Self::C => "C",
         }
     }
 }

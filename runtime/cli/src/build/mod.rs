@@ -1,6 +1,9 @@
 //! `wflo build`: the steps, compiled to a component by their language's own tools.
 
+mod c;
 mod component;
+mod encode;
+mod go;
 mod granted;
 mod javascript;
 mod language;
@@ -8,6 +11,7 @@ mod python;
 mod rust;
 mod stamp;
 mod tool;
+mod venv;
 mod wit;
 
 use std::path::{Path, PathBuf};
@@ -82,6 +86,8 @@ pub(crate) fn build(order: &Order<'_>) -> Result<Built, Failure> {
         Language::Rust => rust::build(&job),
         Language::JavaScript | Language::TypeScript => javascript::build(&job),
         Language::Python => python::build(&job),
+        Language::Go => go::build(&job),
+        Language::C => c::build(&job),
     }?;
     let component::Looked { bytes, imports } = component::look(&job.component)?;
     Ok(Built { component: job.component, language: language.name(), fresh, bytes, imports })
@@ -100,7 +106,8 @@ fn find(order: &Order<'_>) -> Result<(PathBuf, Language), Failure> {
         }
     }
     Err(Failure::usage(format!("there are no steps in `{}`", steps.display())).hint(
-        "steps are a folder with a `Cargo.toml`, a `package.json` or a `requirements.txt`; `wflo new` makes one",
+        "steps are a folder with a `Cargo.toml`, a `package.json`, a `requirements.txt`, a `go.mod` or a `steps.c`; `wflo new` \
+         makes one",
     ))
 }
 

@@ -6,15 +6,13 @@ use std::path::{Path, PathBuf};
 use super::Job;
 use super::granted::Granted;
 use super::stamp::Ingredients;
-use super::tool::Tool;
+use super::venv::{self, ENVIRONMENT};
 use super::wit::{self, WORLD};
 use crate::failure::Failure;
-use crate::project;
 
 const COMPONENTIZER: &str = "componentize-py";
-/// The file that says what is needed, and the folder that it is installed in.
+/// The file that says what is needed.
 const REQUIREMENTS: &str = "requirements.txt";
-const ENVIRONMENT: &str = ".venv";
 /// The module with the steps.
 const MODULE: &str = "steps";
 /// What the SDK's event loop waits with.
@@ -24,10 +22,10 @@ const LOOP: [&str; 2] = ["wasi:clocks/monotonic-clock@0.2.12", "wasi:io/poll@0.2
 pub(super) fn build(job: &Job<'_>) -> Result<bool, Failure> {
     job.make_work()?;
     if job.install {
-        install(job)?;
+        venv::install(job, &["--requirement", REQUIREMENTS])?;
     }
-    let environment = environment(job);
-    let tool = tool(job, environment.as_deref())?;
+    let environment = venv::environment(job);
+    let tool = venv::tool(job, COMPONENTIZER).ok_or_else(|| missing(job))?;
     let packages = environment.as_deref().map(packages).transpose()?.flatten();
     let module = job.steps.join(MODULE);
     if !module.with_extension("py").is_file() && !module.is_dir() {
@@ -76,39 +74,12 @@ pub(super) fn build(job: &Job<'_>) -> Result<bool, Failure> {
     job.put(&built).map(|()| false)
 }
 
-/// Makes the environment, and gets what the requirements name.
-fn install(job: &Job<'_>) -> Result<(), Failure> {
-    let python = Tool::named("python3", "install Python 3.11 or later from https://python.org");
-    if !job.steps.join(ENVIRONMENT).is_dir() {
-        python.command().run(&job.steps, &["-m", "venv", ENVIRONMENT])?;
-    }
-    let pip = Tool::at(job.steps.join(ENVIRONMENT).join("bin/python"));
-    pip.command().run(&job.steps, &["-m", "pip", "install", "--quiet", "--requirement", REQUIREMENTS])
-}
-
-/// The environment of the steps, or the one that is active.
-fn environment(job: &Job<'_>) -> Option<PathBuf> {
-    let own = Some(job.steps.join(ENVIRONMENT)).filter(|own| own.is_dir());
-    own.or_else(|| project::variable("VIRTUAL_ENV").map(PathBuf::from))
-}
-
-fn tool(job: &Job<'_>, environment: Option<&Path>) -> Result<Tool, Failure> {
-    let inside = environment.map(|environment| environment.join("bin").join(COMPONENTIZER));
-    if let Some(inside) = inside.filter(|inside| inside.is_file()) {
-        return Ok(Tool::at(inside));
-    }
-    let path = project::variable("PATH").unwrap_or_default();
-    let found =
-        std::env::split_paths(&path).map(|folder| folder.join(COMPONENTIZER)).find(|tool| tool.is_file());
-    found.map(Tool::at).ok_or_else(|| {
-        let steps = job.steps.display();
-        Failure::usage(format!("`{COMPONENTIZER}` is not there, which steps in Python are built with")).hint(
-            format!(
-                "`wflo build --install` gets it: `python3 -m venv {ENVIRONMENT} && {ENVIRONMENT}/bin/pip install -r \
-                 {REQUIREMENTS}` in `{steps}`"
-            ),
-        )
-    })
+fn missing(job: &Job<'_>) -> Failure {
+    let steps = job.steps.display();
+    Failure::usage(format!("`{COMPONENTIZER}` is not there, which steps in Python are built with")).hint(format!(
+        "`wflo build --install` gets it: `python3 -m venv {ENVIRONMENT} && {ENVIRONMENT}/bin/pip install -r {REQUIREMENTS}` \
+         in `{steps}`"
+    ))
 }
 
 /// Where an environment has its packages.

@@ -8,7 +8,7 @@ use super::Job;
 use crate::failure::Failure;
 
 /// The interfaces of this version: path below `deps`, text. `build.rs` collects them.
-const PACKAGES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/wit.rs"));
+pub(super) const PACKAGES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/wit.rs"));
 
 /// The name of the world that components are made for.
 pub(super) const WORLD: &str = "component";

@@ -129,7 +129,7 @@ fn say_unkept(
 /// `wflo db prepare`: what the owner of a PostgreSQL database does once, printed or done.
 pub(super) async fn prepare(global: &Global, label: &Label, prints: bool) -> Result<Code, Failure> {
     let project = Project::find(global, None)?;
-    let pinned = project.pin(&known(&project).await?)?;
+    let pinned = project.pin(&known(&project).await?).await?;
     let wrong = |found: Diagnostics| Failure::rendered(Code::Usage, found.render(terminal::stderr_colors()));
     let plan = pinned.map_err(wrong)?.plan;
     let (read_url, write_url) = match project.deployment.db.get(label) {

@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 use crate::args::Lang;
 use crate::failure::Failure;
 
+/// The SDK of Go, as a module.
+const GO: &str = "github.com/wflo-ai/wflo/guest-sdk/go";
+
 /// The SDKs: those of a checkout, or the published ones of this version.
 pub(super) enum Sdk {
     Folder(PathBuf),
@@ -33,9 +36,15 @@ impl Sdk {
             (Self::Published, Lang::Rust) => format!("version = \"{version}\""),
             (Self::Published, Lang::Js | Lang::Ts) => format!("^{version}"),
             (Self::Published, Lang::Python) => format!("wflo-sdk=={version}"),
+            (Self::Published, Lang::Go) => String::new(),
             (Self::Folder(folder), Lang::Rust) => format!("path = {:?}", folder.join("rust")),
             (Self::Folder(folder), Lang::Js | Lang::Ts) => format!("file:{}", folder.join("js").display()),
             (Self::Folder(folder), Lang::Python) => folder.join("python").display().to_string(),
+            (Self::Folder(folder), Lang::Go) => {
+                format!("\nreplace {GO} => {:?}\n", folder.join("go"))
+            }
+            // It comes with this command.
+            (_, Lang::C) => String::new(),
         }
     }
 
@@ -44,6 +53,8 @@ impl Sdk {
         let package = match lang {
             Lang::Rust | Lang::Python => "wflo-sdk",
             Lang::Js | Lang::Ts => "@wflo/sdk",
+            Lang::Go => GO,
+            Lang::C => return "that of this command".to_owned(),
         };
         match self {
             Self::Published => format!("`{package}` {}", env!("CARGO_PKG_VERSION")),

@@ -16,6 +16,7 @@ const COMMON: &[File] = files! {
     "common/wflo.toml" => "wflo.toml",
     "common/gitignore" => ".gitignore",
     "common/README.md" => "README.md",
+    "common/tests/first.toml" => "tests/first.toml",
 };
 
 const RUST: &[File] = files! {
@@ -46,6 +47,22 @@ const PYTHON: &[File] = files! {
     "python/test_greeting.py" => "steps/test_greeting.py",
 };
 
+const GO: &[File] = files! {
+    "go/go.mod" => "steps/go.mod",
+    "go/steps.go" => "steps/steps.go",
+    "go/greeting.go" => "steps/greeting.go",
+    "go/greeting_test.go" => "steps/greeting_test.go",
+};
+
+const C: &[File] = files! {
+    "c/compile_flags.txt" => "steps/compile_flags.txt",
+    "c/Makefile" => "steps/Makefile",
+    "c/steps.c" => "steps/steps.c",
+    "c/greeting.c" => "steps/greeting.c",
+    "c/greeting.h" => "steps/greeting.h",
+    "c/test_greeting.c" => "steps/test_greeting.c",
+};
+
 /// The files of a project in a language.
 pub(super) fn files(lang: Lang) -> impl Iterator<Item = File> {
     let own = match lang {
@@ -53,6 +70,8 @@ pub(super) fn files(lang: Lang) -> impl Iterator<Item = File> {
         Lang::Js => JAVASCRIPT,
         Lang::Ts => TYPESCRIPT,
         Lang::Python => PYTHON,
+        Lang::Go => GO,
+        Lang::C => C,
     };
     COMMON.iter().chain(own).copied()
 }
@@ -64,6 +83,8 @@ pub(super) const fn language(lang: Lang) -> &'static str {
         Lang::Js => "JavaScript",
         Lang::Ts => "TypeScript",
         Lang::Python => "Python",
+        Lang::Go => "Go",
+        Lang::C => "C",
     }
 }
 
@@ -71,7 +92,7 @@ pub(super) const fn language(lang: Lang) -> &'static str {
 pub(super) const fn install(lang: Lang) -> &'static str {
     match lang {
         Lang::Rust => "",
-        Lang::Js | Lang::Ts | Lang::Python => " --install",
+        Lang::Js | Lang::Ts | Lang::Python | Lang::Go | Lang::C => " --install",
     }
 }
 
@@ -82,5 +103,7 @@ pub(super) const fn test(lang: Lang) -> &'static str {
         Lang::Rust => "cargo test --lib",
         Lang::Js | Lang::Ts => "npm test",
         Lang::Python => "python3 -m unittest",
+        Lang::Go => "go test -v",
+        Lang::C => "make test",
     }
 }

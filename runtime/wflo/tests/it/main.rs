@@ -7,6 +7,7 @@ mod interface;
 mod outbox;
 mod pages;
 mod rollback;
+mod step_tests;
 mod support;
 mod sweep;
 mod two_databases;

@@ -211,6 +211,11 @@ pub(crate) fn grants() -> Grants {
     }
 }
 
+/// What runs the scripts below.
+pub(crate) fn scripts() -> Arc<dyn Components> {
+    Arc::new(Scripts)
+}
+
 /// Runs the scripts below in place of components.
 struct Scripts;
 

@@ -1,6 +1,7 @@
 //! What every SDK must do, in Rust.
 
 use wflo::db::Value as Sql;
+use wflo::artifact;
 use wflo::prelude::*;
 use wflo::{Ask, FactError, SecretError, Undo};
 
@@ -224,7 +225,157 @@ fn undo(_ctx: Context, undo: Undo) -> wflo::Result<()> {
     Ok(())
 }
 
+#[wflo::step]
+fn messages() -> wflo::Result<Value> {
+    use mail::Error;
+    let id = mail::to("ann@example.org").and_to("bob@example.org").subject("Grüße").text("Hello ü").answers("1@example.org");
+    let id = id.send()?;
+    wflo::notify("slack://team", "told ü", "what was done")?;
+    fn kind<T>(result: Result<T, Error>) -> &'static str {
+        match result {
+            Ok(_) => "none",
+            Err(Error::AccessDenied(_)) => "AccessDenied",
+            Err(Error::Invalid(_)) => "Invalid",
+            Err(_) => "other",
+        }
+    }
+    Ok(json!({
+        "id": id.as_str().contains('@'),
+        "denied": [kind(mail::send("ann@example.com", "s", "t")), kind(wflo::notify("slack://other", "s", "t"))],
+        "invalid": [kind(mail::send("ann@example.org", "s\ns", "t")), kind(wflo::notify("slack://team", "s\ns", "t"))],
+    }))
+}
+
+#[wflo::step]
+fn publish(ctx: Context) -> wflo::Result<Value> {
+    use http::Error;
+    let site = format!("http://127.0.0.1:{}", ctx.input::<u32>("port")?);
+    let posted: Value = wflo::publish(format!("{site}/api/echo"), &json!({ "title": "ü" }))?.json()?;
+    let denied = match wflo::publish(format!("{site}/private"), &json!(1)) {
+        Err(Error::AccessDenied(_)) => "AccessDenied",
+        _ => "other",
+    };
+    let missing = match wflo::publish(format!("{site}/api/missing"), &json!(1)) {
+        Err(Error::Status { status, .. }) => status,
+        _ => 0,
+    };
+    Ok(json!({ "posted": posted, "denied": denied, "missing": missing }))
+}
+
+#[wflo::step]
+fn knowledge() -> wflo::Result<Value> {
+    use wflo::KnowledgeError as Error;
+    let kind = |result: Result<_, Error>| match result {
+        Ok(_) => "none",
+        Err(Error::AccessDenied(_)) => "AccessDenied",
+        Err(Error::Invalid(_)) => "Invalid",
+        Err(_) => "other",
+    };
+    let found = wflo::knowledge("help").top(1).search("are worn shoes taken back?")?;
+    let answer = llm::answer("gpt-4").question("are worn shoes taken back?").top(1).from("help")?;
+    let none = llm::answer("gpt-4").question("zyzzyva").from("help")?;
+    Ok(json!({
+        "source": found[0].source, "title": found[0].title, "found": found.len(), "score": found[0].score > 0.0,
+        "denied": kind(wflo::knowledge("other").search("shoes")), "invalid": kind(wflo::knowledge("help").search("")),
+        "answered": answer.answered, "cited": answer.citations.iter().map(|it| &it.source).collect::<Vec<_>>(),
+        "unanswered": none.answered,
+    }))
+}
+
+#[wflo::data]
+struct Named {
+    id: u32,
+    name: Option<String>,
+}
+
+#[wflo::step]
+fn artifacts(ctx: Context) -> wflo::Result<Value> {
+    use artifact::Error;
+    use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+    let site = format!("http://127.0.0.1:{}", ctx.input::<u32>("port")?);
+    fn kind<T>(result: Result<T, Error>) -> &'static str {
+        match result {
+            Ok(_) => "none",
+            Err(Error::AccessDenied(_)) => "AccessDenied",
+            Err(Error::Unknown(_)) => "Unknown",
+            Err(Error::Invalid(_)) => "Invalid",
+            Err(_) => "other",
+        }
+    }
+    let mut writer = artifact::create("rows.jsonl")?;
+    for (id, name) in [(1, Some("ü")), (2, None), (3, Some("漢字"))] {
+        writer.row(&Named { id, name: name.map(Into::into) })?;
+    }
+    let rows = writer.finish()?;
+    let mut writer = artifact::create("rows.csv")?;
+    writer.write_all(b"id,name\r\n4,four\r\n5,\r\n")?;
+    let csv = writer.finish()?;
+    let names = rows.open()?.rows::<Named>().map(|row| row.map(|row| row.name)).collect::<Result<Vec<_>, _>>()?;
+    let (mut reader, mut middle) = (artifact::open("rows.jsonl")?, [0; 6]);
+    reader.seek(SeekFrom::Start(8))?;
+    reader.read_exact(&mut middle)?;
+    let bytes: Vec<u8> = (0..1_000_000_u32).map(|at| (at % 251) as u8).collect();
+    let mut writer = artifact::create("large.bin")?;
+    writer.write_all(&bytes)?;
+    let (mut reader, mut back) = (writer.finish()?.open()?, Vec::new());
+    reader.read_to_end(&mut back)?;
+    let large = json!([reader.size(), back.iter().map(|byte| u64::from(*byte)).sum::<u64>()]);
+    let saved = http::get(format!("{site}/api/json")).save("page.json")?;
+    let mut page = String::new();
+    saved.open()?.read_to_string(&mut page)?;
+    let page: Value = wflo::serde_json::from_str(&page)?;
+    Ok(json!({
+        "rows": rows, "csv": csv, "names": names, "middle": String::from_utf8_lossy(&middle), "large": large,
+        "saved": page["text"],
+        "errors": [
+            kind(artifact::open("nothing")), kind(artifact::create("rows.jsonl")),
+            kind(http::get(format!("{site}/private")).save("private")),
+        ],
+    }))
+}
+
+#[wflo::step]
+fn rows(ctx: Context) -> wflo::Result<Value> {
+    #[wflo::data]
+    struct Made {
+        rows: wflo::Artifact,
+        csv: wflo::Artifact,
+    }
+    let made: Made = ctx.output_of("artifacts")?;
+    let inserted = db("data").bulk_insert("bulk", &made.rows).json_lines()?;
+    let csv = db("data").bulk_insert("bulk", &made.csv).columns(["id", "name"]).csv()?;
+    let names: Vec<Option<String>> = db("data").query_as("SELECT name FROM bulk ORDER BY id", params![])?;
+    Ok(json!({
+        "inserted": inserted, "csv": csv, "names": names,
+        "denied": db_error(db("data").bulk_insert("secrets", &made.rows).json_lines()),
+        "wrong": db_error(db("data").bulk_insert("bulk", &made.csv).json_lines()),
+    }))
+}
+
+#[wflo::step]
+fn infra() -> wflo::Result<Value> {
+    use wflo::terraform::Error;
+    fn kind<T>(result: Result<T, Error>) -> &'static str {
+        match result {
+            Ok(_) => "none",
+            Err(Error::AccessDenied(_)) => "AccessDenied",
+            Err(Error::Invalid(_)) => "Invalid",
+            Err(_) => "other",
+        }
+    }
+    let prod = wflo::terraform("prod");
+    let before = prod.state()?;
+    let plan = prod.plan([("main.tf", "output \"size\" {\n  value = \"large\"\n}\n")])?;
+    let applied = prod.apply(&plan.digest)?;
+    let outputs: Vec<_> = plan.outputs.iter().map(|it| json!([it.address, format!("{:?}", it.action).to_lowercase()])).collect();
+    Ok(json!({
+        "before": before.outputs["size"], "outputs": outputs, "counts": [plan.adds, plan.changes, plan.destroys],
+        "after": applied.outputs["size"], "serial": applied.serial > before.serial,
+        "invalid": kind(prod.plan([("main.tf", "output {")])), "denied": kind(wflo::terraform("other").state()),
+    }))
+}
+
 wflo::export!(
     context, after, skipped, values, large, db_errors, named, models, model_errors, requests, people, facts, cost, fail,
-    effect
+    effect, messages, publish, knowledge, artifacts, rows, infra
 );

@@ -1,0 +1,3 @@
+module github.com/wflo-ai/wflo/guest-sdk/go
+
+go 1.24

@@ -1,0 +1,1 @@
+// With a file of assembly in the package, functions may have their bodies elsewhere.

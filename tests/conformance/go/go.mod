@@ -1,0 +1,7 @@
+module conformance
+
+go 1.24
+
+require github.com/wflo-ai/wflo/guest-sdk/go v0.1.0
+
+replace github.com/wflo-ai/wflo/guest-sdk/go => ../../../guest-sdk/go
