@@ -86,7 +86,12 @@ fn begins(lang: &str, language: Language, test: &[&str]) {
     tests.args(&test[1..]).current_dir(&steps).env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
     let tested = Output::of(&mut tests).expect_code(0);
     let said = tested.stdout + &tested.stderr;
-    assert!(["1 passed", "# pass 1", "Ran 1 test", "--- PASS: TestANameIsGreeted"].iter().any(|words| said.contains(words)), "{said}");
+    assert!(
+        ["1 passed", "# pass 1", "Ran 1 test", "--- PASS: TestANameIsGreeted"]
+            .iter()
+            .any(|words| said.contains(words)),
+        "{said}"
+    );
 }
 
 #[test]

@@ -52,7 +52,8 @@ fn component(mut module: Vec<u8>) -> Result<Vec<u8>, String> {
     let world = world.map_err(|(map, error)| error.render(&map))?;
     let package = resolve.push_groups(world, packages).map_err(|error| said(&error))?;
     let world = resolve.select_world(&[package], None).map_err(|error| said(&error))?;
-    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).map_err(|error| said(&error))?;
+    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)
+        .map_err(|error| said(&error))?;
     let (name, adapter) = (WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME, WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER);
     let encoder = ComponentEncoder::default().validate(true).module(&module).map_err(|error| said(&error))?;
     encoder.adapter(name, adapter).and_then(|mut encoder| encoder.encode()).map_err(|error| said(&error))
