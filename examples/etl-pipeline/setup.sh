@@ -35,9 +35,12 @@ fi
 umask 077
 mkdir -p tokens
 
-# person NAME [GROUP]: the token reaches its file whole or not at all. A token is good for the store it was made in.
+# A token is good for the store that it was made in: where that is gone, everybody gets a new one.
+[ -d .wflo ] || rm -f tokens/*
+
+# person NAME [GROUP]: the token reaches its file whole or not at all.
 person() {
-    if [ -s "tokens/$1" ] && [ -d .wflo ]; then
+    if [ -s "tokens/$1" ]; then
         return
     fi
     "$wflo" identity add "$1" ${2:+--group "$2"} >"tokens/.$1.new"

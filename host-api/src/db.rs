@@ -24,6 +24,15 @@ impl Args {
     }
 }
 
+/// The arguments of `page`, as the journal keeps them.
+#[derive(Serialize)]
+pub(crate) struct PageArgs {
+    #[serde(flatten)]
+    pub(crate) of: Args,
+    pub(crate) from: u64,
+    pub(crate) most: u32,
+}
+
 /// The arguments of `call`, as the journal keeps them.
 #[derive(Serialize)]
 pub(crate) struct CallArgs {
@@ -51,6 +60,19 @@ impl sql::Host for Host<'_> {
     ) -> wasmtime::Result<Result<Rows, Error>> {
         let answer = self.call::<_, SqlRows>(SQL, "query", &Args::new(db, statement, params)).await?;
         rows_to_guest("query", answer)
+    }
+
+    async fn page(
+        &mut self,
+        db: String,
+        statement: String,
+        params: Vec<Value>,
+        from: u64,
+        most: u32,
+    ) -> wasmtime::Result<Result<Rows, Error>> {
+        let args = PageArgs { of: Args::new(db, statement, params), from, most };
+        let answer = Host::call::<_, SqlRows>(self, SQL, "page", &args).await?;
+        rows_to_guest("page", answer)
     }
 
     async fn call(

@@ -7,7 +7,7 @@ use wflo_ports::Executed;
 
 use crate::bindings::wflo::db::sql::Error;
 use crate::bindings::wflo::db::sql_json;
-use crate::db::{Args, CallArgs, SQL, error_to_guest, whole_rows};
+use crate::db::{Args, CallArgs, PageArgs, SQL, error_to_guest, whole_rows};
 use crate::link::{Host, parse_json};
 
 impl sql_json::Host for Host<'_> {
@@ -22,6 +22,22 @@ impl sql_json::Host for Host<'_> {
             Err(error) => return Ok(Err(error)),
         };
         rows("query", Host::call::<_, SqlRows>(self, SQL, "query", &args).await?)
+    }
+
+    async fn page(
+        &mut self,
+        db: String,
+        statement: String,
+        params: String,
+        from: u64,
+        most: u32,
+    ) -> wasmtime::Result<Result<String, Error>> {
+        let of = match args(db, statement, &params) {
+            Ok(args) => args,
+            Err(error) => return Ok(Err(error)),
+        };
+        let args = PageArgs { of, from, most };
+        rows("page", Host::call::<_, SqlRows>(self, SQL, "page", &args).await?)
     }
 
     async fn execute(

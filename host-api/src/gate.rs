@@ -84,6 +84,9 @@ pub struct StepContext {
     pub decision: Option<Decision>,
     /// The folders it was granted, by its own names for them.
     pub folders: Vec<GuestPath>,
+    /// What it is called with, where it is a function of a component's own types: values by parameter, or why there are
+    /// none.
+    pub arguments: Option<Result<Map<String, Value>, String>>,
 }
 
 /// How an approval ended.

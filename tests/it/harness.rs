@@ -81,6 +81,12 @@ impl Project {
         std::fs::write(self.path(file), text.replace(from, to)).expect("a file of the project");
     }
 
+    /// Writes more at the end of a file.
+    pub(crate) fn append(&self, file: &str, text: &str) {
+        let before = std::fs::read_to_string(self.path(file)).expect("a file of the project");
+        self.write(file, &(before + text));
+    }
+
     pub(crate) fn write(&self, file: &str, text: &str) {
         std::fs::write(self.path(file), text).expect("a file of the project");
     }

@@ -69,7 +69,7 @@ impl Site {
     }
 
     /// A project with one step of the courier's, and this grant; `PORT` in it is the site's.
-    fn project(&self, step: &str, grant: &str) -> Project {
+    pub(crate) fn project(&self, step: &str, grant: &str) -> Project {
         let project = Project::new("hello");
         std::fs::copy(&*COURIER, project.path("courier.wasm")).expect("the guest is there");
         let (port, grant) = (self.port, grant.replace("PORT", &self.port.to_string()));
@@ -112,7 +112,7 @@ fn key(request: &str) -> &str {
 
 const GET: &str = "\"GET http://127.0.0.1:PORT/api/*\"";
 const POST: &str = "\"POST http://127.0.0.1:PORT/api/*\"";
-const KEYED: &str = "{ allow = \"POST http://127.0.0.1:PORT/api/*\", idempotency_header = \"Idempotency-Key\", ttl = \"1h\" }";
+pub(crate) const KEYED: &str = "{ allow = \"POST http://127.0.0.1:PORT/api/*\", idempotency_header = \"Idempotency-Key\", ttl = \"1h\" }";
 
 #[test]
 fn a_granted_request_is_made_once() {

@@ -78,6 +78,8 @@ fn begins(lang: &str, language: Language, test: &[&str]) {
     wflo(&["check", "first"]).expect_code(0);
     let run = wflo(&["run", "first", "--json", "--input", "name=Ada"]).expect_code(0).json();
     assert_eq!(run["steps"][0]["output"], json!({ "text": "Hello, Ada!" }));
+    let tested = wflo(&["test", "--dir", "first"]).expect_code(0);
+    assert!(tested.stdout.starts_with("passed  first "), "{}", tested.stdout);
     // `.venv/bin/go` is the project's own.
     let mut tests = Command::new(steps.join(test[0]));
     if !test[0].contains('/') {
@@ -92,6 +94,21 @@ fn begins(lang: &str, language: Language, test: &[&str]) {
             .any(|words| said.contains(words)),
         "{said}"
     );
+
+    // What was recorded passes at once, and shows the difference when the code is another.
+    let id = run["run"].as_str().expect("a run has an id");
+    wflo(&["record", id, "hello", "--dir", "first"]).expect_code(0);
+    wflo(&["test", "hello", "--dir", "first"]).expect_code(0);
+    let greeting =
+        ["src/greeting.rs", "greeting.js", "greeting.ts", "greeting.py", "greeting.go", "greeting.c"]
+            .map(|name| steps.join(name));
+    let greeting = greeting.iter().find(|path| path.is_file()).expect("a file with the greeting");
+    let code = std::fs::read_to_string(greeting).expect("the greeting");
+    std::fs::write(greeting, code.replacen("Hello", "Good day", 1)).expect("the greeting");
+    wflo(&["build", "first"]).expect_code(0);
+    let differs = wflo(&["test", "hello", "--dir", "first"]).expect_code(1);
+    let shown = "expected  \"Hello, Ada!\"\n          got       \"Good day, Ada!\"";
+    assert!(differs.stdout.contains(shown), "{}", differs.stdout);
 }
 
 #[test]

@@ -15,7 +15,7 @@ use wflo_model::{
 const CODES: &str = "\
 Exit codes:
   0   succeeded
-  1   the run failed; an audit file does not verify; a replay differs
+  1   the run failed; an audit file does not verify; a replay differs; a test fails
   2   usage or manifest
   3   denied before anything ran: load, vote, start
   4   no such run, approval or step
@@ -91,6 +91,28 @@ pub(crate) enum Command {
         #[arg(long, value_name = "STEP")]
         explain: Option<StepName>,
     },
+    /// Run the steps against the files in `tests/`, in the sandbox, with nothing outside.
+    Test {
+        /// Only these, by the names of their files.
+        #[arg(value_name = "NAME")]
+        names: Vec<String>,
+    },
+    /// Make a file for `wflo test` of a step of a run.
+    Record {
+        /// The run.
+        run: RunId,
+        /// The step; the last of its attempts that has ended.
+        step: StepName,
+        /// The item, where the step fans out; counted from 0.
+        #[arg(long, value_name = "N")]
+        item: Option<u32>,
+        /// Where to, `-` for standard output; by default `tests/STEP.toml`.
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+        /// Also where the step handles labelled data: the file has it as plain text.
+        #[arg(long)]
+        labelled: bool,
+    },
     /// Say what the policies would decide.
     Policy {
         #[command(subcommand)]
@@ -162,10 +184,11 @@ pub(crate) enum Command {
     Fork {
         /// The parent; it must have ended, or wait.
         run: RunId,
-        /// Its event up to which the new run is as it was: steps that had ended by then keep their outputs.
+        /// Its event up to which the new run is as it was: steps that had ended by then keep their outputs, and what
+        /// others had been answered by then is not asked or done again.
         #[arg(long, value_name = "SEQ")]
         at: u64,
-        /// Also where steps that begin anew have had effects already.
+        /// Also where steps that begin anew have had effects after that, or writes committed, already.
         #[arg(long)]
         keep: bool,
     },

@@ -159,6 +159,11 @@ impl From<RuntimeError> for Failure {
             RuntimeError::NoSuchApproval { .. } => {
                 Self::new(Code::NotFound, &error).hint("`wflo approvals` lists those that are open")
             }
+            RuntimeError::BadTest { .. } => Self::usage(&error),
+            RuntimeError::NotRecordable { .. } => Self::usage(&error)
+                .hint("`wflo show RUN` lists the steps of a run, and how their attempts have ended"),
+            RuntimeError::Labelled { .. } => Self::new(Code::Denied, &error)
+                .hint("`--labelled` makes it all the same; whoever reads the file then reads the data"),
             _ if full(&error.to_string()).is_some() => Self::bug(&error).hint(FULL_HINT),
             RuntimeError::Attempt(_) => Self::bug(&error).hint("`wflo resume` goes on where the run was"),
             _ => Self::bug(&error),

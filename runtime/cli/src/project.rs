@@ -9,6 +9,7 @@ use wflo_model::Digest;
 
 use crate::args::Global;
 use crate::failure::{Code, Failure};
+use crate::functions;
 use crate::session::{Deploy, Keeping, Place, Room};
 use crate::terminal;
 
@@ -132,9 +133,23 @@ impl Project {
     }
 
     /// Reads, checks and pins the workflow. All that is wrong with it is said at once.
-    pub(crate) fn pin(&self, known: &Directory) -> Result<Result<Pinned, Diagnostics>, Failure> {
+    pub(crate) async fn pin(&self, known: &Directory) -> Result<Result<Pinned, Diagnostics>, Failure> {
+        self.pin_with(|_| self.everybody(known)).await
+    }
+
+    /// The same for tests: people who are asked and whom nobody knows yet are no reason not to run any.
+    pub(crate) async fn pin_for_tests(&self) -> Result<Result<Pinned, Diagnostics>, Failure> {
+        self.pin_with(|workflow| self.everybody(&workflow.stand_ins())).await
+    }
+
+    async fn pin_with(
+        &self,
+        known: impl FnOnce(&Workflow) -> Directory,
+    ) -> Result<Result<Pinned, Diagnostics>, Failure> {
         let file = self.dir.join("workflow.toml");
-        let workflow = match Workflow::parse(&shown(&file), &read(&file)?) {
+        let text = read(&file)?;
+        let signatures = functions::signatures(self, &text).await?;
+        let workflow = match Workflow::parse_with(&shown(&file), &text, &signatures) {
             Ok(workflow) => workflow,
             Err(wrong) => return Ok(Err(wrong)),
         };
@@ -149,7 +164,7 @@ impl Project {
                 components.insert(digest, Component { named: named.clone(), path, bytes });
             }
         }
-        let everybody = self.everybody(known);
+        let everybody = known(&workflow);
         let pinning = Pinning {
             components: &digests,
             deployment: &self.deployment,
@@ -165,7 +180,7 @@ fn read(path: &Path) -> Result<String, Failure> {
 }
 
 /// A path as people are shown it: from where they are, if it is below.
-fn shown(path: &Path) -> String {
+pub(crate) fn shown(path: &Path) -> String {
     let here = std::env::current_dir().ok();
     let below = here.and_then(|here| path.strip_prefix(here).ok()).unwrap_or(path);
     below.strip_prefix(".").unwrap_or(below).display().to_string()

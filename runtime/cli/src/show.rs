@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use wflo::{AccountView, ApprovalView, CostView, ItemsView, RunLine, RunStatus, RunView};
-use wflo_model::StepName;
+use wflo_model::{PicoUsd, StepName};
 
 use crate::changes;
 use crate::command::CostLine;
@@ -237,6 +237,9 @@ pub(crate) fn cost(costs: &[CostView]) -> String {
                 "  model {model}  {} USD  {calls} {word}, {input} + {output} tokens",
                 totals.cost_usd
             );
+        }
+        if it.compute_usd > PicoUsd::ZERO {
+            let _ = writeln!(text, "  fuel and time  {} USD", it.compute_usd);
         }
         text
     })

@@ -40,6 +40,10 @@ fn what(recorded: &Recorded) -> String {
         Event::ToppedUp { amount, consumes } => {
             format!("its budget is raised by {amount} USD, as {consumes} permits")
         }
+        Event::ComputeHeld { amount } => format!("holds {amount} USD for its fuel and time"),
+        Event::ComputeCharged { fuel, ms, usd, .. } => {
+            format!("is charged {usd} USD for {fuel} units of fuel and {ms} ms")
+        }
         Event::Voted { approval, by, verdict, comment, late, .. } => {
             let comment = comment.as_ref().map(|text| format!(": {text}")).unwrap_or_default();
             let late = if *late { ", too late" } else { "" };
@@ -128,6 +132,7 @@ fn what(recorded: &Recorded) -> String {
             AttemptEnd::Fault(fault) => format!("stopped: {fault}"),
             AttemptEnd::Interrupted { message } => format!("interrupted: {message}"),
             AttemptEnd::Skipped { reason } => format!("skipped: {reason}"),
+            AttemptEnd::Unpaid { message } => message.clone(),
             AttemptEnd::Cancelled => "stopped".to_owned(),
             other => format!("{other:?}"),
         },
@@ -142,6 +147,7 @@ fn what(recorded: &Recorded) -> String {
         Event::Inherited { output: Some(output), .. } => {
             format!("has its output from the parent: {}", shape(output))
         }
+        Event::Lent(lent) => format!("has the answer to {} from the parent", call(&lent.call)),
         Event::Inherited { output: None, .. } => "was left out in the parent".to_owned(),
         Event::Superseded { by } => format!("run {by} goes on in its place"),
         Event::Joined => "all items have ended".to_owned(),

@@ -44,6 +44,9 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         artifacts: Vec<InheritedArtifact>,
     },
+    /// What a call of a step or item that begins anew in a fork came to in the parent: one that makes the same call is
+    /// told so, and it is not made once more.
+    Lent(Box<Lent>),
     /// A fork goes on in the place of this run. Nothing happens to it any more.
     Superseded {
         /// The fork.
@@ -327,6 +330,22 @@ pub enum Event {
         /// What came of it.
         came_to: Reapplied,
     },
+    /// Money is held for the fuel and the time of a stretch of an attempt, where the deployment prices them.
+    ComputeHeld {
+        /// What the stretch costs if it runs into its limits.
+        amount: PicoUsd,
+    },
+    /// A stretch of an attempt is over, and what it took is charged.
+    ComputeCharged {
+        /// The event that held money for it.
+        hold: u64,
+        /// Fuel that was not charged before: a replay uses it up again, and is not charged for that.
+        fuel: u64,
+        /// Wall-clock time of the stretch, in milliseconds.
+        ms: u64,
+        /// What they cost.
+        usd: PicoUsd,
+    },
 }
 
 /// Where a fork comes from.
@@ -340,6 +359,22 @@ pub struct Forked {
     pub hash: Digest,
     /// What the parent had spent then. It counts in the budget of this run.
     pub spent: PicoUsd,
+}
+
+/// A call that the parent of a fork has made, and what it came to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Lent {
+    /// The call; of a chat request, only the messages behind those that `goes_on` names.
+    pub call: Call,
+    /// The lent chat request of the same step or item whose messages this one's begin with, all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub goes_on: Option<u64>,
+    /// Its number among the equal calls of its attempt, from 1.
+    pub n: u64,
+    /// What a crash would have meant for it.
+    pub class: CallClass,
+    /// What it returned.
+    pub value: Value,
 }
 
 /// A call's result.
@@ -586,6 +621,11 @@ pub enum AttemptEnd {
     },
     /// The run was cancelled, or failed elsewhere, before it ended.
     Cancelled,
+    /// The money for its fuel and time was not there, and the workflow says that it fails then.
+    Unpaid {
+        /// What it needs, and what is left.
+        message: String,
+    },
 }
 
 /// What a parked attempt waits for.

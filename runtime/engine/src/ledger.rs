@@ -39,6 +39,7 @@ pub struct Ledger {
     days: BTreeMap<Day, Charged>,
     by_step: BTreeMap<StepName, PicoUsd>,
     by_model: BTreeMap<ModelName, Totals>,
+    compute: PicoUsd,
 }
 
 /// What an account was charged.
@@ -203,6 +204,12 @@ impl Ledger {
         &self.by_model
     }
 
+    /// What the fuel and the time of its attempts cost, where the deployment prices them.
+    #[must_use]
+    pub const fn compute(&self) -> PicoUsd {
+        self.compute
+    }
+
     /// Whether the run may hold so much.
     ///
     /// # Errors
@@ -255,6 +262,12 @@ impl Ledger {
             totals.output_tokens += spend.output_tokens;
             totals.cost_usd += cost;
         }
+    }
+
+    /// Charges fuel and time that `hold` was held for.
+    pub(crate) fn charge_compute(&mut self, place: &Place, at: Timestamp, hold: u64, cost: PicoUsd) {
+        self.compute += cost;
+        self.settle(place, at, Some(hold), cost, None);
     }
 
     /// Charges what nothing was held for, of which `overrun` was not there any more.

@@ -25,8 +25,8 @@ pub use alert::budget_alert;
 pub use approval::{Approval, ApprovalState, Ballot, Edit, Permitted, VoteRefused, Voter, cast, edit};
 pub use decide::{Command, decide, next_due};
 pub use event::{
-    AttemptEnd, CallClass, Event, Filter, Forked, GateAt, GatedCall, InheritedArtifact, Outcome, ParkReason,
-    Reported, Resolution, Returned, Subject, Transcript, Verdict,
+    AttemptEnd, CallClass, Event, Filter, Forked, GateAt, GatedCall, InheritedArtifact, Lent, Outcome,
+    ParkReason, Reported, Resolution, Returned, Subject, Transcript, Verdict,
 };
 pub use kind::{EventKind, UnknownKind};
 pub use ledger::{Account, Day, Ledger, Quote, Refusal, Spend, Sums, Tokens, Totals};
@@ -40,4 +40,4 @@ pub use rollback::{
 };
 pub use state::{BadHistory, Cancel, Created, RunState};
 pub use status::{RunStatus, StepStatus};
-pub use unit::{Items, OpenCall, StepState, Unit};
+pub use unit::{Compute, Items, OpenCall, StepState, Unit};

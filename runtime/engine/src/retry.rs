@@ -26,7 +26,10 @@ pub fn retry_at(
     now: Timestamp,
 ) -> Option<Timestamp> {
     match end {
-        AttemptEnd::Succeeded { .. } | AttemptEnd::Skipped { .. } | AttemptEnd::Cancelled => None,
+        AttemptEnd::Succeeded { .. }
+        | AttemptEnd::Skipped { .. }
+        | AttemptEnd::Cancelled
+        | AttemptEnd::Unpaid { .. } => None,
         AttemptEnd::Interrupted { .. } => (unit.interrupted < MAX_INTERRUPTED).then_some(now),
         AttemptEnd::Failed(failure) if failure.kind == FailureKind::Permanent => None,
         AttemptEnd::Failed(_) | AttemptEnd::Fault(_) => (unit.counted < retry.max_attempts)

@@ -115,7 +115,7 @@ impl RunState {
             return Err(bad("a run begins with its creation and is created once"));
         }
         (self.seq, self.time) = (*seq, *time);
-        self.begun |= !matches!(event, Event::RunCreated { .. } | Event::Inherited { .. });
+        self.begun |= !matches!(event, Event::RunCreated { .. } | Event::Inherited { .. } | Event::Lent(_));
         match event {
             Event::RunCreated { workflow, version, plan, inputs, requester, budget, forked } => {
                 let spent = forked.as_ref().map(|forked| forked.spent).unwrap_or_default();
@@ -242,7 +242,11 @@ impl RunState {
             Event::Denied { call, .. } if GatedCall::is_output(call) => {
                 self.apply_to_unit(recorded).map_err(bad)?;
             }
-            Event::Denied { .. } | Event::Logged { .. } | Event::PolicyFired(_) | Event::Edited { .. } => {}
+            Event::Denied { .. }
+            | Event::Logged { .. }
+            | Event::PolicyFired(_)
+            | Event::Edited { .. }
+            | Event::Lent(_) => {}
             Event::RollbackStarted { .. }
             | Event::RollbackPlanned { .. }
             | Event::Undoing { .. }
@@ -272,6 +276,8 @@ impl RunState {
             | Event::Parked { .. }
             | Event::Unparked { .. }
             | Event::TimerFired
+            | Event::ComputeHeld { .. }
+            | Event::ComputeCharged { .. }
             | Event::StepEnded { .. } => self.apply_to_unit(recorded).map_err(bad)?,
         }
         Ok(())
@@ -338,6 +344,14 @@ impl RunState {
             Event::Resolved { intent, resolution, .. } => {
                 self.compensates |= *resolution == Resolution::Compensate;
                 self.ledger.settle(place, *time, Some(*intent), PicoUsd::ZERO, None);
+            }
+            Event::ComputeHeld { amount } => self.ledger.hold(*seq, *amount, place, *time),
+            Event::ComputeCharged { hold, usd, .. } => self.ledger.charge_compute(place, *time, *hold, *usd),
+            Event::AttemptEnded { .. } => {
+                // A process died between the two: what nobody can tell is not charged.
+                if let Some(hold) = place.unit_id().and_then(|id| self.unit(&id).compute.held) {
+                    self.ledger.settle(place, *time, Some(hold), PicoUsd::ZERO, None);
+                }
             }
             Event::AttemptStarted { consumes, .. } => {
                 consumes.iter().try_for_each(|id| self.consume(id))?;

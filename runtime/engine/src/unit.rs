@@ -50,6 +50,17 @@ pub struct Unit {
     pub queued: Vec<(u64, String)>,
     /// The artifacts of the newest attempt, in the order in which it made them; none of one that did not succeed.
     pub artifacts: Vec<Artifact>,
+    /// What the newest attempt was charged for its fuel and time, where those are priced.
+    pub compute: Compute,
+}
+
+/// What an attempt holds, and was charged for, where the deployment prices fuel and time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Compute {
+    /// The event that holds money for the stretch under way.
+    pub held: Option<u64>,
+    /// Fuel that stretches before it were charged for. A replay uses it up again.
+    pub fuel: u64,
 }
 
 /// A call whose outcome is not journaled.
@@ -79,7 +90,6 @@ pub struct StepState {
 pub struct Items {
     values: Vec<Value>,
     units: Vec<Unit>,
-    /// Begun and not ended.
     /// Those that have begun and not ended.
     active: BTreeSet<u32>,
     /// Of those, the ones that run. Thousands may wait for people meanwhile: what goes on is not looked for among them.
@@ -118,6 +128,7 @@ impl Unit {
             open: BTreeMap::new(),
             queued: Vec::new(),
             artifacts: Vec::new(),
+            compute: Compute { held: None, fuel: 0 },
         }
     }
 
@@ -148,7 +159,12 @@ impl Unit {
                 self.open.clear();
                 self.queued.clear();
                 self.artifacts.clear();
+                self.compute = Compute::default();
                 self.started_at.get_or_insert(*time);
+            }
+            Event::ComputeHeld { .. } => self.compute.held = Some(*seq),
+            Event::ComputeCharged { fuel, .. } => {
+                self.compute = Compute { held: None, fuel: self.compute.fuel + fuel };
             }
             Event::Intent { class, asked, .. } => {
                 let (class, call, ordinal) = (*class, asked.to_string(), place.ordinal);
@@ -174,7 +190,7 @@ impl Unit {
             }
             Event::AttemptEnded { end, fuel, memory_peak, ms, retry_at } => {
                 self.meter(*fuel, *memory_peak, *ms);
-                (self.in_attempt, self.committing) = (false, false);
+                (self.in_attempt, self.committing, self.compute.held) = (false, false, None);
                 (self.retry_at, self.parked) = (*retry_at, None);
                 // What was not settled with the attempt was undone with it.
                 self.open.clear();
@@ -192,6 +208,7 @@ impl Unit {
                         (None, Some(message.clone()))
                     }
                     AttemptEnd::Skipped { reason } => (None, Some(reason.clone())),
+                    AttemptEnd::Unpaid { message } => (None, Some(message.clone())),
                     AttemptEnd::Cancelled => (None, None),
                 };
                 self.status = match (end, retry_at) {

@@ -135,6 +135,7 @@ fn plan(steps: Vec<PlanStep>) -> Plan {
         price_table: Digest::ZERO,
         on_unknown_price: UnknownPrice::Deny,
         min_output_tokens: 64,
+        compute: Default::default(),
         prompts: BTreeMap::new(),
         statements: BTreeMap::new(),
         policies: Vec::new(),

@@ -124,6 +124,7 @@ fn plan(steps: &[StepSpec], max_parallel: Option<u32>, budget: Option<PicoUsd>) 
         price_table: Digest::ZERO,
         on_unknown_price: UnknownPrice::Deny,
         min_output_tokens: 64,
+        compute: Default::default(),
         prompts: BTreeMap::new(),
         statements: BTreeMap::new(),
         policies: Vec::new(),

@@ -11,6 +11,7 @@ use wflo_model::{
 };
 
 use crate::channel::{Channel, MailServer};
+use crate::compute::ComputePrice;
 use crate::deployment_toml;
 use crate::diagnostic::{Diagnostics, Source, Span};
 use crate::directory::Directory;
@@ -62,6 +63,8 @@ pub struct Deployment {
     pub budget: BudgetRules,
     /// What may be spent above single runs.
     pub spending: Spending,
+    /// What it costs that steps compute.
+    pub compute: ComputePrice,
     /// What no step may exceed.
     pub ceilings: Ceilings,
     /// What the sandbox of a process has room for.
@@ -324,6 +327,7 @@ impl Default for Deployment {
             principals: BTreeMap::new(),
             budget: BudgetRules::default(),
             spending: Spending::default(),
+            compute: ComputePrice::default(),
             ceilings: Ceilings::default(),
             sandbox: SandboxRules::default(),
             audit: AuditRules::default(),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use wflo_model::{Label, ModelName, PicoUsd, PrincipalName, Role};
 
 use crate::channel_toml;
+use crate::compute;
 use crate::db_toml;
 use crate::deployment::{
     AuditRules, BudgetRules, CassetteMode, Ceilings, Deployment, LlmBinding, LlmKind, LlmServer, Principal,
@@ -80,6 +81,9 @@ pub(crate) fn read(reader: &mut Reader) -> Option<Deployment> {
     }
     if let Some(section) = section(reader, &mut root, "budget", "[budget]") {
         (this.budget, this.spending) = read_budget(reader, section);
+    }
+    if let Some(section) = section(reader, &mut root, "compute", "[compute]") {
+        this.compute = compute::read(reader, section);
     }
     if let Some(section) = section(reader, &mut root, "secret", "[secret]") {
         this.secrets = reach_toml::read_secrets(reader, &section);

@@ -50,7 +50,7 @@ impl<'a> Known<'a> {
     }
 
     /// Every step that `step` depends on, directly or through others.
-    fn before(&self, step: &StepToml) -> BTreeSet<&'a StepName> {
+    pub(crate) fn before(&self, step: &StepToml) -> BTreeSet<&'a StepName> {
         let mut all = BTreeSet::new();
         let mut open: Vec<_> = step.depends_on.iter().map(|name| &name.value).collect();
         while let Some(next) = open.pop() {
@@ -171,7 +171,7 @@ pub(crate) fn check(
     }
 }
 
-/// `when` and `for_each` of all steps.
+/// `when`, `for_each` and `args` of all steps.
 pub(crate) fn check_steps(reader: &mut Reader, toml: &WorkflowToml) {
     let known = Known::new(toml);
     for step in &toml.steps {
@@ -190,6 +190,18 @@ pub(crate) fn check_steps(reader: &mut Reader, toml: &WorkflowToml) {
         }
         if let Some(list) = &step.items.for_each {
             check(reader, list, ValueKind::List, &kind);
+        }
+        // They are evaluated anew when an attempt goes on after a crash, and in `wflo replay`.
+        let kind = |name: &Name| match name.root() {
+            "item" if step.items.for_each.is_some() => Ok(ValueKind::Any),
+            "budget" => {
+                Err(("`budget` cannot be read here: it changes while the step runs".to_owned(), None))
+            }
+            _ => kind(name),
+        };
+        for (name, argument) in &step.args {
+            let wanted = step.typed.as_ref().map_or(ValueKind::Any, |typed| typed.takes(name));
+            check(reader, argument, wanted, &kind);
         }
     }
 }

@@ -10,9 +10,11 @@
 mod approval;
 mod approval_toml;
 mod approval_union;
+mod arguments;
 mod channel;
 mod channel_toml;
 mod component;
+mod compute;
 mod db_toml;
 mod deployment;
 mod deployment_toml;
@@ -50,10 +52,12 @@ mod sandbox_rules;
 mod schema;
 mod size;
 mod spending;
+mod stand_ins;
 mod statement;
 mod terraform_toml;
 mod text;
 mod together;
+mod typed;
 mod unkept;
 mod unsupported;
 mod variables;
@@ -62,8 +66,10 @@ mod workflow;
 mod workflow_toml;
 
 pub use approval::{ApprovalAt, ApprovalRule, Approver, OnReject, OnTimeout, Quorum};
+pub use arguments::{Argument, ArgumentError};
 pub use channel::{Channel, ChannelKind, MailServer, Urgency};
 pub use component::{BadComponent, ComponentRef};
+pub use compute::ComputePrice;
 pub use deployment::{
     AuditRules, BudgetRules, CassetteMode, Ceilings, DbBinding, Deployment, HostBinding, KnowledgeBinding,
     LlmBinding, LlmKind, LlmServer, MailAccepts, Principal, SecretBinding, Serve, Store,
@@ -86,5 +92,6 @@ pub use spending::{Spending, WindowLimits};
 pub use statement::Statement;
 pub use terraform_toml::TerraformBinding;
 pub use text::{MissingVariable, Text};
+pub use typed::Signatures;
 pub use wflo_model::{Grants, Limits};
 pub use workflow::Workflow;

@@ -75,6 +75,7 @@ impl Plan {
             price_table: to.deployment.prices.digest(),
             on_unknown_price: to.deployment.budget.on_unknown_price,
             min_output_tokens: to.deployment.budget.min_output_tokens,
+            compute: to.deployment.compute,
             prompts: to.prompts.clone(),
             statements: workflow
                 .statements
@@ -112,6 +113,7 @@ impl Pin<'_> {
         Some(PlanStep {
             name: step.name.clone(),
             function: step.function.clone(),
+            args: step.args.iter().map(|(name, it)| (name.clone(), it.expression.clone())).collect(),
             component: component?,
             depends_on: step.depends_on.clone(),
             grants,

@@ -4,9 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use wflo_model::{Digest, InputName, Label, ModelName, PicoUsd, StatementName, StepName, WorkflowName};
+use wflo_model::{
+    Digest, FunctionName, InputName, Label, ModelName, PicoUsd, StatementName, StepName, WorkflowName,
+};
 
 use crate::approval::{ApprovalRule, Approver};
+use crate::compute::ComputePrice;
 use crate::expression::Expression;
 use crate::policy::Policy;
 use crate::policy_value::{BareName, ValueType};
@@ -89,6 +92,9 @@ pub struct Plan {
     pub on_unknown_price: UnknownPrice,
     /// A call whose answer could have fewer tokens than this, given the money left, is refused unmade.
     pub min_output_tokens: u32,
+    /// What it costs that steps compute.
+    #[serde(default, skip_serializing_if = "ComputePrice::is_free")]
+    pub compute: ComputePrice,
     /// Versions of the prompts that the host's own task verbs use, by task.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub prompts: BTreeMap<String, Digest>,
@@ -105,8 +111,11 @@ pub struct Plan {
 pub struct PlanStep {
     /// Its name, unique in the plan.
     pub name: StepName,
-    /// The name of the step inside the component.
-    pub function: StepName,
+    /// What it runs in the component: a step of it, or a function of its own types.
+    pub function: FunctionName,
+    /// What such a function is called with, by parameter, where [it is not what is called so](Plan::arguments).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub args: BTreeMap<String, Expression>,
     /// The component.
     pub component: Digest,
     /// The steps whose success it waits for.
@@ -227,7 +236,8 @@ impl PlanStep {
     #[must_use]
     pub fn new(name: StepName, component: Digest) -> Self {
         Self {
-            function: name.clone(),
+            function: name.clone().into(),
+            args: BTreeMap::new(),
             name,
             component,
             depends_on: BTreeSet::new(),

@@ -67,6 +67,16 @@ struct Review {
 impl Review {
     fn step(&mut self, number: usize, step: &Step, described: &Described) {
         let (component, function) = (&step.component.value, &step.function);
+        // Functions of the component's own types were held against them when the file was read.
+        if step.typed.is_some() || function.interface().is_some() {
+            self.grants(number, step, described);
+            return;
+        }
+        if let Some(first) = step.args.values().next() {
+            let message = format!("step `{function}` of component `{component}` takes no `args`");
+            let hint = "it asks for what it needs; only a function of the component's own types is called with values";
+            self.reader.error(first.span.clone(), message).hint(hint);
+        }
         let Some(promised) = described.steps.get(function.as_str()) else {
             let names = described.steps.keys().map(String::as_str);
             let hint = did_you_mean(function.as_str(), "it has", names)
@@ -79,6 +89,12 @@ impl Review {
         if let Some(promised) = promised {
             self.output(number, step, promised);
         }
+        self.grants(number, step, described);
+    }
+
+    /// What was granted has a use.
+    fn grants(&mut self, number: usize, step: &Step, described: &Described) {
+        let component = &step.component.value;
         // Models answer from a knowledge base without an import of its own: `wflo:llm/tasks`.
         let answers = described.capabilities.contains(&Capability::Llm);
         let used = |it: &&Capability| **it == Capability::Knowledge && answers;

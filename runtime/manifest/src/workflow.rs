@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use wflo_model::{
-    DbAccess, GroupName, HttpGrant, InputName, Label, ModelName, PicoUsd, StepName, WorkflowName,
+    DbAccess, FunctionName, GroupName, HttpGrant, InputName, Label, ModelName, PicoUsd, StepName,
+    WorkflowName,
 };
 
 use crate::approval_toml::ApprovalToml;
@@ -26,6 +27,7 @@ use crate::retry::Retry;
 use crate::row_filter::check_filters;
 use crate::schema::{compile, violations};
 use crate::statement::{Statements, check_calls};
+use crate::typed::{self, Signatures, Typed};
 use crate::workflow_toml::{InputToml, ItemsToml, StepToml, WorkflowToml};
 
 /// A validated `workflow.toml`: names are unique, dependencies exist and form no cycle, schemas are schemas.
@@ -72,7 +74,10 @@ pub struct Workflow {
 #[derive(Clone, Debug)]
 pub(crate) struct Step {
     pub(crate) name: StepName,
-    pub(crate) function: StepName,
+    pub(crate) function: FunctionName,
+    pub(crate) args: BTreeMap<String, ExpressionToml>,
+    /// Where it is known to be a function of the component's own types.
+    pub(crate) typed: Option<Typed>,
     pub(crate) component: Spanned<ComponentRef>,
     pub(crate) depends_on: BTreeSet<StepName>,
     pub(crate) db: BTreeMap<Label, Spanned<DbAccess>>,
@@ -101,8 +106,15 @@ impl Workflow {
         Self::read(Reader::new(&Source::new(file, text)))
     }
 
-    pub(crate) fn read(mut reader: Reader) -> Result<Self, Diagnostics> {
-        let workflow = WorkflowToml::read(&mut reader).and_then(|toml| Self::check(&mut reader, toml));
+    pub(crate) fn read(reader: Reader) -> Result<Self, Diagnostics> {
+        Self::read_with(reader, &Signatures::new())
+    }
+
+    pub(crate) fn read_with(mut reader: Reader, known: &Signatures) -> Result<Self, Diagnostics> {
+        let workflow = WorkflowToml::read(&mut reader).and_then(|mut toml| {
+            typed::apply(&mut reader, &mut toml, known);
+            Self::check(&mut reader, toml)
+        });
         let source = reader.source.clone();
         let found = reader.finish();
         match workflow {
@@ -140,9 +152,9 @@ impl Workflow {
         self.steps.iter().map(|step| &step.component.value).collect()
     }
 
-    /// The component that a step is in, and the function it is there.
+    /// The component that a step is in, and what it runs there.
     #[must_use]
-    pub fn component(&self, step: &StepName) -> Option<(&ComponentRef, &StepName)> {
+    pub fn component(&self, step: &StepName) -> Option<(&ComponentRef, &FunctionName)> {
         let step = self.steps.iter().find(|other| other.name == *step)?;
         Some((&step.component.value, &step.function))
     }
@@ -173,7 +185,9 @@ impl Workflow {
             }
             let (Some(name), Some(component)) = (step.name, component) else { continue };
             steps.push(Step {
-                function: step.function.unwrap_or_else(|| name.value.clone()),
+                function: step.function.map_or_else(|| name.value.clone().into(), |name| name.value),
+                args: step.args,
+                typed: step.typed,
                 name: name.value,
                 component,
                 depends_on: step.depends_on.into_iter().map(|name| name.value).collect(),

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 use wflo_model::{
-    DbAccess, GroupName, HttpGrant, InputName, Label, ModelName, PicoUsd, RowFilter, StatementName, StepName,
-    TableAccess, WorkflowName,
+    DbAccess, FunctionName, GroupName, HttpGrant, InputName, Label, ModelName, PicoUsd, RowFilter,
+    StatementName, StepName, TableAccess, WorkflowName,
 };
 
 use crate::approval_toml::{ApprovalToml, read_approval};
@@ -25,6 +25,7 @@ use crate::retry::Retry;
 use crate::row_filter::read_filter;
 use crate::schema::{schema, schema_with};
 use crate::statement::{Statements, read_statements};
+use crate::typed::Typed;
 
 /// Ten years: what is longer is a slip of the pen.
 pub(crate) const LONGEST: u64 = 315_360_000;
@@ -61,7 +62,11 @@ pub(crate) struct StepToml {
     /// Where the table begins.
     pub(crate) span: Span,
     pub(crate) name: Option<Spanned<StepName>>,
-    pub(crate) function: Option<StepName>,
+    pub(crate) function: Option<Spanned<FunctionName>>,
+    /// What it is called with, by parameter, where it is a function of the component's own types.
+    pub(crate) args: BTreeMap<String, ExpressionToml>,
+    /// That function, where it is known.
+    pub(crate) typed: Option<Typed>,
     pub(crate) component: Option<Spanned<ComponentRef>>,
     pub(crate) depends_on: Vec<Spanned<StepName>>,
     pub(crate) db: BTreeMap<Label, Spanned<DbAccess>>,
@@ -259,6 +264,8 @@ fn read_step(reader: &mut Reader, mut step: Section<'_>) -> StepToml {
         span: step.span.clone(),
         name,
         function: None,
+        args: BTreeMap::new(),
+        typed: None,
         component: None,
         depends_on: Vec::new(),
         db: BTreeMap::new(),
@@ -279,8 +286,11 @@ fn read_step(reader: &mut Reader, mut step: Section<'_>) -> StepToml {
         reach: ReachToml::default(),
         labels: BTreeSet::new(),
     };
-    let function = step.take("function").and_then(|node| node.parse(reader));
-    this.function = function.map(|name: Spanned<_>| name.value);
+    this.function = step.take("function").and_then(|node| node.parse(reader));
+    if let Some(args) = step.take("args").and_then(|node| node.section(reader, "`args`")) {
+        let read = |node: Node<'_>| Some((node.name.clone(), ExpressionToml::read(reader, &node)?));
+        this.args = args.all().into_iter().filter_map(read).collect();
+    }
     this.component = step.take("component").and_then(|node| node.parse(reader));
     this.depends_on = step.take("depends_on").map(|node| node.names(reader)).unwrap_or_default();
     if let Some(mut grants) = step.take("grants").and_then(|node| node.section(reader, "`grants`")) {

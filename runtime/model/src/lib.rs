@@ -10,6 +10,7 @@ mod canonical;
 mod changes;
 mod digest;
 mod fault;
+mod function;
 mod grants;
 mod hasher;
 mod http;
@@ -32,6 +33,7 @@ pub use canonical::{NotCanonical, canonical};
 pub use changes::{ChangeSet, RowChange, TableChange};
 pub use digest::{BadDigest, Digest, MacKey};
 pub use fault::{Failure, FailureKind, Fault, FaultKind};
+pub use function::{BadFunctionName, FunctionName, Parameter, Signature};
 pub use grants::{
     BadGrant, BadMailAddress, BadMailPattern, BadPath, Capability, FileGrant, Grants, GuestPath, HostPath,
     MailAddress, MailPattern, TerraformGrants, TerraformVerb, interface_capability,

@@ -2,6 +2,7 @@
 
 mod bulk;
 mod capture;
+mod cursor;
 
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use wflo_model::{DbAccess, Digest, InsertedRows, RunId, SqlRows, SqlValue, StepN
 
 pub use bulk::{BulkInsert, RowSource};
 pub use capture::{Capture, ChangeLimits, Uncapturable};
+pub use cursor::Cursor;
 pub use wflo_model::{ChangeSet, Conflict, ConflictReason, RowChange, TableChange, Undone};
 
 /// One database, as the deployment binds it.
@@ -29,6 +31,22 @@ pub trait Database: Send + Sync {
         access: &DbAccess,
         limits: QueryLimits,
     ) -> Result<SqlRows, DbError>;
+
+    /// Reads a part at a time, in a snapshot of its own; each part takes at most `time`.
+    ///
+    /// A database that cannot do that says so, which is what this does unless it is written anew.
+    ///
+    /// # Errors
+    /// As [`query`](Self::query).
+    async fn cursor(
+        &self,
+        statement: &Statement,
+        access: &DbAccess,
+        time: Duration,
+    ) -> Result<Box<dyn Cursor>, DbError> {
+        let _ = (statement, access, time);
+        Err(DbError::Invalid("this database gives no result a part at a time".into()))
+    }
 
     /// Begins the one writing transaction of a step and inserts `marker` as its first change.
     ///

@@ -17,7 +17,7 @@ mod terraform;
 
 pub use clock::{Clock, Entropy, SystemEntropyError};
 pub use db::{
-    Begun, BulkInsert, Capture, ChangeLimits, ChangeSet, Conflict, ConflictReason, Database, DbError,
+    Begun, BulkInsert, Capture, ChangeLimits, ChangeSet, Conflict, ConflictReason, Cursor, Database, DbError,
     Executed, Marker, MarkerPurpose, QueryLimits, RowChange, RowSource, Statement, TableChange, Transaction,
     Uncapturable, Undone,
 };

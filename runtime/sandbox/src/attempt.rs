@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
+use wasmtime::component::{InstancePre, Val};
 use wasmtime::{Store, UpdateDeadline};
 use wflo_host_api::{Gate, StepInfo, StepPre, Stop, Undo};
 use wflo_model::{Failure, Fault, FaultKind, Limits};
@@ -11,6 +12,7 @@ use wflo_model::{Failure, Fault, FaultKind, Limits};
 use crate::fault::{Halt, LimitHit};
 use crate::sandbox::Pool;
 use crate::state::State;
+use crate::typed::TypedFunction;
 
 /// A time no attempt lives to see, for limits that are longer than the clock can count.
 const FAR: Duration = Duration::from_secs(30 * 365 * 86_400);
@@ -51,9 +53,11 @@ pub struct Usage {
 
 /// What to call.
 pub(crate) enum Work<'a> {
-    Describe,
-    Run(&'a str),
-    Compensate(&'a Undo),
+    Describe(&'a StepPre<State>),
+    Run(&'a StepPre<State>, &'a str),
+    Compensate(&'a StepPre<State>, &'a Undo),
+    /// A function of the component's own types.
+    Call(&'a InstancePre<State>, &'a TypedFunction, Vec<Val>),
 }
 
 /// What a call that came back came back with.
@@ -66,7 +70,6 @@ pub(crate) enum Done {
 /// Makes an instance, calls it, and drops it.
 pub(crate) async fn perform(
     pool: &Pool,
-    pre: &StepPre<State>,
     work: Work<'_>,
     gate: Box<dyn Gate>,
     limits: &Limits,
@@ -74,11 +77,11 @@ pub(crate) async fn perform(
     let _room = pool.permits.acquire().await.expect("the semaphore is never closed");
     let started = Instant::now();
     let deadline = started.checked_add(limits.timeout).unwrap_or_else(|| started + FAR);
-    let mut store = store(pool, matches!(work, Work::Describe), gate, limits, deadline);
+    let mut store = store(pool, matches!(work, Work::Describe(_)), gate, limits, deadline);
 
     // The guest's code notices the deadline by itself; this is for a call to the host that does not come back.
     // Dropping that future is all it takes: the store is dropped next.
-    let called = match timeout_at(deadline, call(pre, &mut store, work)).await {
+    let called = match timeout_at(deadline, call(&mut store, work, limits)).await {
         Ok(called) => called,
         Err(_) => Err(LimitHit::Deadline { limit: limits.timeout }.into()),
     };
@@ -121,14 +124,24 @@ fn store(
     store
 }
 
-async fn call(pre: &StepPre<State>, store: &mut Store<State>, work: Work<'_>) -> wasmtime::Result<Done> {
-    let instance = pre.instantiate(store).await?;
+async fn call(store: &mut Store<State>, work: Work<'_>, limits: &Limits) -> wasmtime::Result<Done> {
     match work {
-        Work::Describe => Ok(Done::Described(instance.describe(store).await?)),
-        Work::Run(step) => Ok(Done::Returned(instance.run(store, step).await?)),
-        Work::Compensate(what) => {
+        Work::Describe(pre) => {
+            let instance = pre.instantiate(store).await?;
+            Ok(Done::Described(instance.describe(store).await?))
+        }
+        Work::Run(pre, step) => {
+            let instance = pre.instantiate(store).await?;
+            Ok(Done::Returned(instance.run(store, step).await?))
+        }
+        Work::Compensate(pre, what) => {
+            let instance = pre.instantiate(store).await?;
             let result = instance.compensate(store, what).await?;
             Ok(Done::Returned(result.map(|()| "null".to_owned())))
+        }
+        Work::Call(pre, function, arguments) => {
+            let instance = pre.instantiate_async(&mut *store).await?;
+            Ok(Done::Returned(function.call(&instance, store, &arguments, limits.output).await?))
         }
     }
 }

@@ -5,6 +5,9 @@
 //! [`Limits`](wflo_model::Limits), in an instance of its own that is dropped when the attempt [ends](Ended),
 //! however it ends.
 //!
+//! A step is one of those that the component says it holds, or a function that it exports with types of its own: what it
+//! takes and gives is then JSON that follows from these types ([`Program::signature`]).
+//!
 //! What a guest gets without the gate is virtual: its clock is the gate's, its randomness comes from the gate's
 //! seed, it has no environment, no arguments, no files, no network, and what it prints becomes lines of log.
 //! So the same component with the same answers of the gate does the same again, byte for byte.
@@ -26,6 +29,7 @@ mod random;
 mod sandbox;
 mod state;
 mod ticker;
+mod typed;
 
 pub use apart::{Apart, WorkerFailed, compile_worker};
 pub use attempt::{End, Ended, Usage};
@@ -36,3 +40,4 @@ pub use linked::Linked;
 pub use program::{DescribeError, LinkError, Program};
 pub use sandbox::{LoadError, Sandbox, SandboxError};
 pub use state::State as Guest;
+pub use typed::FunctionError;

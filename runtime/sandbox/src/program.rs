@@ -1,12 +1,14 @@
 //! A component, ready to run.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use wasmtime::component::{Component, Linker};
+use wasmtime::component::{Component, InstancePre, Linker};
 use wflo_host_api::{Gate, StepInfo, StepPre, Stop, Undo};
-use wflo_model::{Capability, Digest, Fault, InterfaceName, Limits};
+use wflo_model::{
+    Capability, Digest, Failure, FailureKind, Fault, FunctionName, InterfaceName, Limits, Signature,
+};
 
 use crate::attempt::{self, Done, End, Ended, Usage, Work};
 use crate::fault::Halt;
@@ -14,14 +16,45 @@ use crate::interfaces::{self, Missing};
 use crate::metered::NoGate;
 use crate::sandbox::Pool;
 use crate::state::State;
+use crate::typed::{Exports, FunctionError, TypedFunction};
 
-/// A component of steps, compiled and linked.
+/// A component, compiled and linked: the steps that it holds, or functions of its own that can be steps.
 pub struct Program {
     pool: Arc<Pool>,
     digest: Digest,
     imports: Vec<String>,
-    pre: Result<StepPre<State>, LinkError>,
+    component: Component,
+    exports: Exports,
+    pre: Result<Pre, LinkError>,
     from_cache: bool,
+    /// The functions that were asked for: those of steps.
+    functions: Mutex<BTreeMap<FunctionName, Found>>,
+}
+
+type Found = Result<Arc<TypedFunction>, FunctionError>;
+
+/// A component that is linked.
+struct Pre {
+    instance: InstancePre<State>,
+    /// What it exports as steps; functions of its own are looked up when they are asked for.
+    steps: Option<StepPre<State>>,
+}
+
+impl Pre {
+    fn new(instance: InstancePre<State>, exports: Exports) -> Result<Self, LinkError> {
+        let steps = match exports {
+            Exports { steps: true, .. } => Some(
+                StepPre::new(instance.clone())
+                    .map_err(|error| LinkError::Exports { message: format!("{error:#}") })?,
+            ),
+            Exports { functions: true, .. } => None,
+            Exports { .. } => {
+                let message = "neither `wflo:step/handler` nor any other function is exported".to_owned();
+                return Err(LinkError::Exports { message });
+            }
+        };
+        Ok(Self { instance, steps })
+    }
 }
 
 impl Program {
@@ -34,13 +67,13 @@ impl Program {
     ) -> Self {
         let ty = component.component_type();
         let imports = ty.imports(&pool.engine).map(|(name, _)| name.to_owned()).collect();
+        let exports = Exports::of(component, &pool.engine);
         let pre = linker
             .instantiate_pre(component)
             .map_err(|error| LinkError::Imports { message: format!("{error:#}") })
-            .and_then(|pre| {
-                StepPre::new(pre).map_err(|error| LinkError::Exports { message: format!("{error:#}") })
-            });
-        Self { pool, digest, imports, pre, from_cache }
+            .and_then(|pre| Pre::new(pre, exports));
+        let component = component.clone();
+        Self { pool, digest, imports, component, exports, pre, from_cache, functions: Mutex::default() }
     }
 
     /// The digest of the component's bytes.
@@ -74,7 +107,7 @@ impl Program {
         own.filter_map(|import| Some((import.as_str(), InterfaceName::of_import(import)?)))
     }
 
-    /// Whether it can run at all: its imports exist here and it exports `wflo:step/handler`.
+    /// Whether it can run at all: its imports exist here, and it exports `wflo:step/handler` or functions of its own.
     ///
     /// # Errors
     /// What stands in the way.
@@ -82,13 +115,25 @@ impl Program {
         self.pre.as_ref().map(|_| ()).map_err(Clone::clone)
     }
 
-    /// The steps the component says it holds. Nothing is granted meanwhile: a call to the host ends it.
+    /// What the function of that name takes and gives; none where it is one of the steps that the component holds, which
+    /// ask for what they need.
+    ///
+    /// A name with an interface is a function. One without is a step, or of a component that holds no steps a function
+    /// that it exports beside its interfaces; `_` stands for `-` there.
+    #[must_use]
+    pub fn signature(&self, name: &str) -> Option<Result<Arc<Signature>, FunctionError>> {
+        Some(self.function(name)?.map(|function| Arc::clone(function.signature())))
+    }
+
+    /// The steps the component says it holds; none of one that exports functions of its own instead. Nothing is granted
+    /// meanwhile: a call to the host ends it.
     ///
     /// # Errors
     /// When it cannot be linked, or ends with a fault.
     pub async fn describe(&self) -> Result<Vec<StepInfo>, DescribeError> {
         self.linked()?;
-        let (done, ..) = self.perform(Work::Describe, NoGate::boxed(), &describing()).await;
+        let Some(steps) = self.steps() else { return Ok(Vec::new()) };
+        let (done, ..) = self.perform(Work::Describe(steps), NoGate::boxed(), &describing()).await;
         match done {
             Ok(Done::Described(steps)) => Ok(steps),
             Ok(Done::Returned(_)) => unreachable!("only `describe` was called"),
@@ -99,15 +144,55 @@ impl Program {
 
     /// Runs a step in an instance of its own and gives the gate back with how it ended.
     ///
+    /// A function of the component's own types is given the [arguments](wflo_host_api::StepContext::arguments) that its
+    /// context has. If they do not fit its types the step has failed, before there is an instance; so it has if its
+    /// result is an error.
+    ///
     /// Waits for room first; that does not count against the time limit. Dropping the future abandons the
     /// attempt, and the gate with it.
     pub async fn run(&self, step: &str, gate: Box<dyn Gate>, limits: &Limits) -> Ended {
-        self.end(Work::Run(step), gate, limits).await
+        let pre = match &self.pre {
+            Ok(pre) => pre,
+            Err(error) => return stopped(gate, error.to_string()),
+        };
+        let arguments = gate.context().arguments.as_ref();
+        if let Some(Err(why)) = arguments {
+            let why = why.clone();
+            return failed(gate, why);
+        }
+        let function = match (self.function(step), &pre.steps) {
+            (None, Some(steps)) => return self.end(Work::Run(steps, step), gate, limits).await,
+            (None, None) => return stopped(gate, format!("`{step}` is no step of the component")),
+            (Some(Err(error)), _) => return failed(gate, error.to_string()),
+            (Some(Ok(function)), _) => function,
+        };
+        let given = arguments.and_then(|arguments| arguments.as_ref().ok());
+        match function.arguments(given.unwrap_or(&serde_json::Map::new())) {
+            Ok(arguments) => self.end(Work::Call(&pre.instance, &function, arguments), gate, limits).await,
+            Err(why) => failed(gate, why),
+        }
     }
 
     /// Undoes a step, as [`run`](Self::run) runs one; the output is null.
     pub async fn compensate(&self, what: &Undo, gate: Box<dyn Gate>, limits: &Limits) -> Ended {
-        self.end(Work::Compensate(what), gate, limits).await
+        match (&self.pre, self.steps()) {
+            (Err(error), _) => stopped(gate, error.to_string()),
+            (Ok(_), Some(steps)) => self.end(Work::Compensate(steps, what), gate, limits).await,
+            (Ok(_), None) => stopped(gate, format!("`{}` has nothing that undoes it", what.step)),
+        }
+    }
+
+    fn steps(&self) -> Option<&StepPre<State>> {
+        self.pre.as_ref().ok()?.steps.as_ref()
+    }
+
+    /// The function of its own that a step is.
+    fn function(&self, name: &str) -> Option<Found> {
+        let is_step = self.exports.steps && !name.contains('.');
+        let name: FunctionName = if is_step { None } else { name.parse().ok() }?;
+        let mut functions = self.functions.lock().unwrap_or_else(PoisonError::into_inner);
+        let find = || TypedFunction::find(&self.component, &self.pool.engine, &name).map(Arc::new);
+        Some(functions.entry(name.clone()).or_insert_with(find).clone())
     }
 
     async fn end(&self, work: Work<'_>, gate: Box<dyn Gate>, limits: &Limits) -> Ended {
@@ -127,11 +212,19 @@ impl Program {
         gate: Box<dyn Gate>,
         limits: &Limits,
     ) -> (Result<Done, Halt>, Box<dyn Gate>, Usage) {
-        match &self.pre {
-            Ok(pre) => Box::pin(attempt::perform(&self.pool, pre, work, gate, limits)).await,
-            Err(error) => (Err(Halt::Stop(Stop::Host(error.to_string()))), gate, Usage::default()),
-        }
+        Box::pin(attempt::perform(&self.pool, work, gate, limits)).await
     }
+}
+
+/// How a step ends that did not begin: what it is given is wrong, and another attempt would be given the same.
+fn failed(gate: Box<dyn Gate>, message: String) -> Ended {
+    let failure = Failure { kind: FailureKind::Permanent, message };
+    Ended { gate, end: End::Failed(failure), usage: Usage::default() }
+}
+
+/// How a step ends that the host cannot run.
+fn stopped(gate: Box<dyn Gate>, why: String) -> Ended {
+    Ended { gate, end: End::Stopped(Stop::Host(why)), usage: Usage::default() }
 }
 
 /// What a component may use to say what it holds. A list of names and schemas is no work, and nobody has been asked
@@ -150,8 +243,8 @@ pub enum LinkError {
         /// wasmtime's words.
         message: String,
     },
-    /// It is no component of steps.
-    #[error("the component does not export `wflo:step/handler`: {message}")]
+    /// It is no component of steps, and exports no function that could be one.
+    #[error("the component has no steps: {message}")]
     Exports {
         /// wasmtime's words.
         message: String,

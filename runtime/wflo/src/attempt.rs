@@ -8,11 +8,12 @@ use wflo_engine::{AttemptEnd, Event, GateAt, ParkReason, Place, RunState, UnitId
 use wflo_host_api::{StepContext, Stop};
 use wflo_journal::{AuditKey, Journal};
 use wflo_manifest::{Plan, PlanStep};
-use wflo_model::{ApprovalId, Digest, Failure, FailureKind, Fault, FaultKind, Label, StepName};
+use wflo_model::{ApprovalId, Digest, Failure, FailureKind, Fault, FaultKind, Label, RunId, StepName};
 use wflo_ports::{Begun, Capture, ChangeLimits, DbError};
 use wflo_sandbox::End;
 
 use crate::Outside;
+use crate::arguments::arguments;
 use crate::artifact::Shelf;
 use crate::ask::decision;
 use crate::bulk::NotKept;
@@ -41,6 +42,8 @@ pub(crate) struct Attempt {
     pub(crate) program: Arc<dyn StepProgram>,
     pub(crate) history: History,
     pub(crate) stopping: tokio::sync::watch::Receiver<bool>,
+    /// What this stretch of it has used so far.
+    pub(crate) meters: Meters,
 }
 
 /// Why an attempt could not be brought to an end; it goes on when the run is resumed.
@@ -72,30 +75,46 @@ pub enum AttemptFailed {
 
 /// What an attempt used.
 #[derive(Clone, Copy, Default)]
-struct Meters {
-    fuel: u64,
-    memory_peak: u64,
-    ms: u64,
+pub(crate) struct Meters {
+    pub(crate) fuel: u64,
+    pub(crate) memory_peak: u64,
+    pub(crate) ms: u64,
 }
 
 /// What an attempt leaves to be journaled; nothing where it goes on later.
-type Left = Option<(Place, Event)>;
+pub(crate) type Left = Option<(Place, Event)>;
 
 impl Attempt {
     /// Runs it to its end, or until it parks, and gives the event of its end: the commit point is the append of
     /// that event, together with what follows from it.
     pub(crate) async fn run(mut self) -> Result<Left, AttemptFailed> {
+        // Past its commit point a step only goes forward.
+        if self.history.committing.is_none()
+            && let Some(refused) = self.hold_compute()?
+        {
+            return Ok(refused);
+        }
+        let left = self.stretch().await;
+        self.charge_compute()?;
+        left
+    }
+
+    /// From where it stands to its end, or until it parks.
+    async fn stretch(&mut self) -> Result<Left, AttemptFailed> {
         let history = std::mem::take(&mut self.history);
         if let Some(committing) = history.committing.clone() {
             return self.finish_commit(committing, &history).await;
         }
         let undo = self.log.read(|state| undo_of(&self.step, &self.unit, state));
         let halt = Halt::new(self.stopping.clone());
-        let run = self.log.run().to_string();
+        let (run, program) = (self.log.run(), &*self.program);
         let approval = history.approval;
-        let context = self
-            .log
-            .read(|state| context(&run, &self.plan, state, &self.step, (&self.unit, self.attempt), approval));
+        let mut context = self.log.read(|state| {
+            context(program, run, &self.plan, state, &self.step, (&self.unit, self.attempt), approval)
+        });
+        if let Some(tape) = self.outside.tape() {
+            context.decision = context.decision.or_else(|| tape.decision().cloned());
+        }
         let gate = AttemptGate::new(Setup {
             log: Arc::clone(&self.log),
             journal: self.journal.clone(),
@@ -111,6 +130,7 @@ impl Attempt {
             halt: halt.clone(),
         });
         let limits = &self.step.limits;
+        let began = self.log.now();
         let running = match &undo {
             Some(undo) => self.program.compensate(undo, Box::new(gate), limits),
             None => self.program.run(self.step.function.as_str(), Box::new(gate), limits),
@@ -120,7 +140,10 @@ impl Attempt {
             biased;
             ended = running => ended,
             // A guest that computes does not notice: it is dropped, as a crash would, and goes on by replay.
-            () = halt.can_stop() => return Ok(None),
+            () = halt.can_stop() => {
+                self.meters.ms = u64::try_from(self.log.now().since(began).as_millis()).unwrap_or(u64::MAX);
+                return Ok(None);
+            }
         };
         let gate: Box<dyn Any> = ended.gate;
         let mut gate = gate.downcast::<AttemptGate>().expect("the sandbox gives back the gate it was given");
@@ -129,6 +152,7 @@ impl Attempt {
             memory_peak: ended.usage.memory_peak,
             ms: u64::try_from(ended.usage.wall.as_millis()).unwrap_or(u64::MAX),
         };
+        self.meters = meters;
         let mut ended = ended.end;
         if let End::Output(output) = &ended
             && undo.is_none()
@@ -235,10 +259,15 @@ impl Attempt {
 
     /// A crash came between `committing` and `succeeded`: each database that has not committed is redone and
     /// committed. The guest does not run again.
-    async fn finish_commit(&self, committing: Committing, history: &History) -> Result<Left, AttemptFailed> {
+    async fn finish_commit(
+        &mut self,
+        committing: Committing,
+        history: &History,
+    ) -> Result<Left, AttemptFailed> {
         let Committing { output, databases, mut changes, mut inserted, fuel, memory_peak, seq, is_settled } =
             committing;
         let meters = Meters { fuel, memory_peak, ms: 0 };
+        self.meters = meters;
         if is_settled {
             return Ok(Some(self.end(AttemptEnd::Succeeded { output }, meters)));
         }
@@ -302,7 +331,7 @@ impl Attempt {
     }
 
     /// The end of the attempt, and when the next one may begin.
-    fn end(&self, end: AttemptEnd, meters: Meters) -> (Place, Event) {
+    pub(crate) fn end(&self, end: AttemptEnd, meters: Meters) -> (Place, Event) {
         // An attempt that succeeded is followed by none: most do, and need no jitter.
         let seed = match end {
             AttemptEnd::Succeeded { .. } => 0,
@@ -320,10 +349,6 @@ impl Attempt {
         let seed = self.log.keys().seed(self.unit.step.as_str(), self.unit.item, self.attempt);
         let digest = Digest::of(&seed);
         u64::from_be_bytes(digest.as_bytes()[..8].try_into().expect("a digest has more than 8 bytes"))
-    }
-
-    fn place(&self) -> Place {
-        Place::attempt(&self.unit, self.attempt)
     }
 
     fn commit_failed(&self, db: &Label, source: DbError) -> AttemptFailed {
@@ -347,7 +372,8 @@ fn unkept(error: DbError) -> AttemptEnd {
 /// What the step may know about itself when an attempt begins, and each time it is resumed: `approval` is the last one
 /// that was opened for it before. What its own calls have come to since it is told by those calls.
 pub(crate) fn context(
-    run: &str,
+    program: &dyn StepProgram,
+    run: &RunId,
     plan: &Plan,
     state: &RunState,
     step: &PlanStep,
@@ -379,13 +405,16 @@ pub(crate) fn context(
     };
     let decision = of_units.or_else(of_run);
     let items = state.step(&step.name).items.as_ref();
+    let item = item.and_then(|item| items?.value(item).cloned());
+    let is_undone = of.is_some();
     StepContext {
-        run: run.to_owned(),
+        run: run.to_string(),
         step: step.name.to_string(),
         attempt,
         inputs: state.created().map(|created| created.inputs.clone()).unwrap_or_default(),
         outputs,
-        item: item.and_then(|item| items?.value(item).cloned()),
+        arguments: if is_undone { None } else { arguments(program, run, plan, state, step, item.as_ref()) },
+        item,
         decision,
         folders: step.grants.files.iter().map(|grant| grant.guest.clone()).collect(),
     }

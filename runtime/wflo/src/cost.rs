@@ -55,7 +55,7 @@ impl AttemptGate {
             Ok((written, ())) => self.player.seen(written.time),
             Err(never) => match never {},
         }
-        self.alert()?;
+        self.log.alert(&self.plan).map_err(host)?;
         Ok(result)
     }
 }

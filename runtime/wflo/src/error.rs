@@ -1,7 +1,9 @@
 //! Why the runtime could not do what it was asked.
 
+use std::collections::BTreeSet;
+
 use wflo_engine::{RunStatus, UnitId, VoteRefused};
-use wflo_model::{ApprovalId, Digest, PrincipalName, RunId};
+use wflo_model::{ApprovalId, Digest, Label, PrincipalName, RunId, StepName};
 use wflo_ports::SystemEntropyError;
 use wflo_sandbox::{LoadError, Missing};
 
@@ -188,12 +190,38 @@ pub enum RuntimeError {
     /// The system has no randomness.
     #[error(transparent)]
     Entropy(#[from] SystemEntropyError),
+    /// A test does not fit the workflow it is of.
+    #[error("{why}")]
+    BadTest {
+        /// Why not.
+        why: String,
+    },
+    /// No test can be made of an attempt.
+    #[error("no test can be made of step `{step}`: {why}")]
+    NotRecordable {
+        /// The step.
+        step: StepName,
+        /// Why.
+        why: String,
+    },
+    /// A test would have labelled data as plain text.
+    #[error("step `{step}` handles data labelled {}, which a test would have as plain text", quoted(.labels))]
+    Labelled {
+        /// The step.
+        step: StepName,
+        /// The labels.
+        labels: BTreeSet<Label>,
+    },
     /// wflo is wrong about something.
     #[error("a bug in wflo: {message}")]
     Bug {
         /// What.
         message: String,
     },
+}
+
+fn quoted(labels: &BTreeSet<Label>) -> String {
+    labels.iter().map(|label| format!("`{label}`")).collect::<Vec<_>>().join(", ")
 }
 
 fn list(missing: &[Missing]) -> String {

@@ -12,7 +12,7 @@ use wflo_engine::{Command, Event, Outcome, Place, RunState, RunStatus, UnitId, d
 use wflo_manifest::Plan;
 use wflo_model::ApprovalId;
 
-use crate::attempt::{Attempt, AttemptFailed};
+use crate::attempt::{Attempt, AttemptFailed, Meters};
 use crate::compensate::step_of;
 use crate::history::History;
 use crate::observing::Observing;
@@ -223,7 +223,9 @@ impl Executor<'_> {
             false => None,
         };
         let program = self.runtime.program(&step.component).await?;
-        let history = if is_fresh && *attempt == 1 {
+        // The first attempt of a fork has what the parent lends it.
+        let is_forked = |state: &RunState| state.created().is_some_and(|created| created.forked.is_some());
+        let history = if is_fresh && *attempt == 1 && !self.log.read(is_forked) {
             self.log.read(|state| History::begun(state.unit(unit)))
         } else {
             History::of(self.runtime.history(&self.log, unit).await?, unit, *attempt)
@@ -241,6 +243,7 @@ impl Executor<'_> {
             program,
             history,
             stopping,
+            meters: Meters::default(),
         })
     }
 }

@@ -1,6 +1,6 @@
 //! Forks: a run that goes on from where another stood.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use wflo_engine::{
     AttemptEnd, CallClass, Event, Forked, InheritedArtifact, Place, Recorded, Returned, RunState, RunStatus,
@@ -8,7 +8,9 @@ use wflo_engine::{
 };
 use wflo_journal::Created;
 use wflo_model::{Artifact, PrincipalName, RunId, StepName};
+use wflo_ports::{Marker, MarkerPurpose};
 
+use crate::lend::{Loan, lend};
 use crate::run_log::{draft, encoded_summary};
 use crate::{LogFailed, Runtime, RuntimeError};
 
@@ -24,8 +26,8 @@ use crate::{LogFailed, Runtime, RuntimeError};
 pub struct Fork {
     /// The parent; it must have ended, or wait.
     pub run: RunId,
-    /// The parent's event up to which the fork is as the parent was. Steps that had ended by then keep their outputs;
-    /// all others begin anew.
+    /// The parent's event up to which the fork is as the parent was. Steps that had ended by then keep their outputs; all
+    /// others begin anew, and are given what their calls had been answered by then instead of making them again.
     pub at: u64,
     /// Make it although steps that begin anew have had effects already.
     pub keep: bool,
@@ -60,7 +62,26 @@ impl Runtime {
         if now.active().any(|(_, unit)| unit.is_unknown()) {
             return Err(not("it has a call whose outcome is unknown; `wflo resolve` settles it"));
         }
-        let effects = effects(&events, &inherited);
+        let store = self.journal().store_id();
+        let mut anew: BTreeMap<UnitId, Vec<&Recorded>> = BTreeMap::new();
+        for recorded in upto {
+            let unit = recorded.place.unit_id();
+            if let Some(unit) = unit.filter(|it| !inherited.contains(&it.step) && it.compensates().is_none())
+            {
+                anew.entry(unit).or_default().push(recorded);
+            }
+        }
+        let mut loans: Vec<(UnitId, Loan)> = Vec::new();
+        let mut next = 2 + inherited.len() as u64;
+        for (unit, events) in anew {
+            let (step, item) = (unit.step.clone(), unit.item);
+            let marker = Marker { store, run, step, item, purpose: MarkerPurpose::Step };
+            let loan = lend(&events, &unit, &marker, next);
+            next += loan.lent.len() as u64;
+            loans.push((unit, loan));
+        }
+        let lent: BTreeSet<u64> = loans.iter().flat_map(|(_, loan)| loan.intents.iter().copied()).collect();
+        let effects = effects(&events, &inherited, &lent);
         if !effects.is_empty() && !keep {
             return Err(RuntimeError::Effects { run, units: effects });
         }
@@ -93,6 +114,10 @@ impl Runtime {
             });
             let (output, artifacts) = (then.output(name).cloned(), artifacts.collect());
             (Place::step(name), Event::Inherited { output, artifacts })
+        }));
+        drafted.extend(loans.into_iter().flat_map(|(unit, loan)| {
+            let place = Place::unit(&unit);
+            loan.lent.into_iter().map(move |lent| (place.clone(), Event::Lent(Box::new(lent))))
         }));
         let records: Vec<_> = (1..)
             .zip(&drafted)
@@ -134,9 +159,9 @@ impl Runtime {
     }
 }
 
-/// Steps and items that begin anew in the fork and have had effects: writes that were committed, calls that were made,
-/// messages that have left.
-fn effects(events: &[Recorded], inherited: &BTreeSet<&StepName>) -> Vec<UnitId> {
+/// Steps and items that begin anew in the fork and have had effects that they would have once more: writes that were
+/// committed, messages that have left, calls that were made and are not lent.
+fn effects(events: &[Recorded], inherited: &BTreeSet<&StepName>, lent: &BTreeSet<u64>) -> Vec<UnitId> {
     let mut intents = std::collections::HashMap::new();
     let mut found = BTreeSet::new();
     // Those whose attempt has queued a message, which leaves when it succeeds.
@@ -152,7 +177,9 @@ fn effects(events: &[Recorded], inherited: &BTreeSet<&StepName>) -> Vec<UnitId> 
             }
             Event::Returned(Returned { queued: Some(_), .. }) => _ = queues.insert(unit),
             Event::AttemptStarted { .. } => _ = queues.remove(&unit),
-            Event::Intent { class, .. } if *class != CallClass::Transactional => {
+            Event::Intent { class, .. }
+                if *class != CallClass::Transactional && !lent.contains(&recorded.seq) =>
+            {
                 intents.insert(recorded.seq, *class);
             }
             Event::Returned(returned) if returned.result.is_ok() => {

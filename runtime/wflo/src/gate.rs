@@ -23,6 +23,7 @@ use crate::artifact::{self, Desk, Save, Shelf};
 use crate::history::History;
 use crate::operation::Operation;
 use crate::output_gate::keeps;
+use crate::pages::Pages;
 use crate::placeholder::{Placeholders, placeholder};
 use crate::player::{Asked, Divergence, Player, Wait};
 use crate::policy_gate::Passage;
@@ -47,6 +48,8 @@ pub(crate) struct AttemptGate {
     pub(crate) context: StepContext,
     pub(crate) player: Player,
     pub(crate) transactions: Transactions,
+    /// The results that are read a part at a time.
+    pub(crate) pages: Pages,
     pub(crate) transcripts: Transcripts,
     /// The intent of the call under way and what it holds.
     pub(crate) in_flight: Option<(u64, PicoUsd)>,
@@ -138,13 +141,16 @@ impl AttemptGate {
         let written = history.tentative();
         let queued = history.queued();
         let transactions = Transactions::resuming(written.clone(), keeps(&plan, &step));
+        let player = Player::new(log.keys(), log.marker(&unit), attempt, history);
+        let player = player.seeded(outside.tape().and_then(|tape| tape.seed()));
         Self {
             place: Place::attempt(&unit, attempt),
             placeholders: Placeholders::new(&log.keys(), &step.grants),
             desk: Desk::new(Shelf::new(journal, *log.run(), log.keys()), &step.limits, true),
             redactor: Redactor::new(!step.labels.is_empty()),
-            player: Player::new(log.keys(), log.marker(&unit), attempt, history),
+            player,
             transactions,
+            pages: Pages::default(),
             transcripts,
             in_flight: None,
             in_doubt: None,
@@ -186,6 +192,10 @@ impl AttemptGate {
 
     async fn perform(&mut self, call: Asked, operation: Operation) -> Result<CallResult, Stop> {
         let permit = self.permit.take();
+        let tape = self.outside.tape().cloned();
+        if let Some(tape) = &tape {
+            tape.tick(self.player.ordinal());
+        }
         self.redo().await?;
         if let Err(error) = self.admitted(self.performed.as_ref().unwrap_or(&call.call), &operation) {
             return self.deny(call, error);
@@ -230,6 +240,9 @@ impl AttemptGate {
                 };
             }
         }
+        if let Some(tape) = tape.filter(|_| !bound.is_the_gates_own()) {
+            return self.taped(call, &bound, &tape).await;
+        }
         match bound {
             Operation::Complete(request) => self.complete(call, request).await,
             Operation::Query(ref sql) if self.transactions.get(&sql.db).is_none() => {
@@ -238,6 +251,7 @@ impl AttemptGate {
                 self.has_read(Returned { filters, ..returned(None, call, &result) }).await?;
                 Ok(result)
             }
+            Operation::Page(ref page) => self.page(call, page).await,
             Operation::Query(_) | Operation::Execute(_) | Operation::BulkInsert(_) => {
                 self.statement(call, bound, None).await
             }
@@ -333,6 +347,9 @@ impl AttemptGate {
     }
 
     pub(crate) fn deny(&mut self, call: Asked, error: CallError) -> Result<CallResult, Stop> {
+        if let Some(tape) = self.outside.tape() {
+            tape.denied(&Call { args: self.placeholders.masked(&call.call), ..call.call.clone() });
+        }
         let Asked { call, args, .. } = call;
         self.append(Event::Denied { call, args, error: error.clone() })?;
         Ok(Err(error))
@@ -457,6 +474,8 @@ impl Gate for AttemptGate {
     async fn sleep(&mut self, until: Timestamp) -> Result<(), Stop> {
         match self.player.wait(until) {
             Wait::Over => Ok(()),
+            // A test waits for nothing.
+            Wait::Nap(_) if self.outside.tape().is_some() => Ok(()),
             Wait::Nap(wait) => tokio::select! {
                 biased;
                 () = tokio::time::sleep(wait) => Ok(()),

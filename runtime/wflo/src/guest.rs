@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use wflo_host_api::{Gate, Stop, Undo};
-use wflo_model::{Capability, Digest, InterfaceName, Limits};
+use wflo_model::{Capability, Digest, InterfaceName, Limits, Signature};
 use wflo_sandbox::{DescribeError, End, Ended, LoadError, Missing, Program, Sandbox, Usage};
 
 /// Makes programs of components.
@@ -36,6 +36,13 @@ pub trait StepProgram: Send + Sync {
     /// Those of its imports that the host brings itself, each with the name it is granted under.
     fn own_imports(&self) -> Vec<(String, InterfaceName)> {
         Vec::new()
+    }
+
+    /// What the function of that name takes and gives, or why it cannot be a step; none where it is a step that asks for
+    /// what it needs. It is the same each time.
+    fn signature(&self, function: &str) -> Option<Result<Arc<Signature>, String>> {
+        let _ = function;
+        None
     }
 
     /// Runs a step from its beginning and gives the gate back with how it ended.
@@ -79,6 +86,10 @@ impl StepProgram for Program {
 
     fn own_imports(&self) -> Vec<(String, InterfaceName)> {
         Self::own_imports(self).map(|(import, name)| (import.to_owned(), name)).collect()
+    }
+
+    fn signature(&self, function: &str) -> Option<Result<Arc<Signature>, String>> {
+        Some(Self::signature(self, function)?.map_err(|error| error.to_string()))
     }
 
     async fn run(&self, step: &str, gate: Box<dyn Gate>, limits: &Limits) -> Ended {

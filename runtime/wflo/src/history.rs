@@ -32,6 +32,8 @@ pub(crate) struct History {
     pub(crate) approval: Option<ApprovalId>,
     /// What earlier attempts were answered, by call key.
     pub(crate) reusable: HashMap<Digest, Reusable>,
+    /// What the parent of a fork was answered.
+    pub(crate) lent: Vec<LentCall>,
     /// Output and meters, once the attempt is past its commit point.
     pub(crate) committing: Option<Committing>,
     /// The conversations of all attempts.
@@ -60,6 +62,24 @@ pub(crate) struct Reusable {
     pub(crate) seq: u64,
     pub(crate) value: Value,
     is_model: bool,
+}
+
+#[cfg(test)]
+impl Reusable {
+    /// An empty answer of a model.
+    pub(crate) const fn model(seq: u64) -> Self {
+        Self { seq, value: Value::Null, is_model: true }
+    }
+}
+
+/// A call that the parent of a fork has made, and what it came to.
+#[derive(Clone, Debug)]
+pub(crate) struct LentCall {
+    pub(crate) call: Call,
+    /// Its number among the equal calls of its attempt.
+    pub(crate) n: u64,
+    pub(crate) class: CallClass,
+    pub(crate) reusable: Reusable,
 }
 
 /// One recorded call.
@@ -158,6 +178,13 @@ impl History {
                 if failure.kind == FailureKind::Redo =>
             {
                 self.reusable.retain(|_, reusable| !reusable.is_model);
+                self.lent.retain(|lent| !lent.reusable.is_model);
+            }
+            Event::Lent(lent) => {
+                let is_model = lent.class == CallClass::Repeatable;
+                let reusable = Reusable { seq: recorded.seq, value: lent.value.clone(), is_model };
+                let call = crate::lend::whole(lent, &self.lent);
+                self.lent.push(LentCall { call, n: lent.n, class: lent.class, reusable });
             }
             _ => {}
         }
@@ -288,6 +315,18 @@ impl History {
         let at = timer.at;
         self.timers.pop_front();
         Some(at)
+    }
+
+    /// When the timers fired, in order.
+    pub(crate) fn timers(&self) -> Vec<Timestamp> {
+        self.timers.iter().map(|timer| timer.at).collect()
+    }
+
+    /// What people were asked about its calls, in order, each once.
+    pub(crate) fn approvals(&self) -> Vec<ApprovalId> {
+        let mut asked: Vec<_> = self.calls.iter().filter_map(|call| call.approval).collect();
+        asked.dedup();
+        asked
     }
 
     /// Whether the attempt is where it stood.

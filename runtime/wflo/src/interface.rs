@@ -296,7 +296,7 @@ impl AttemptGate {
             }
         };
         self.append(Event::Returned(Returned { spend, ..returned(intent, asked, &result) }))?;
-        self.alert()?;
+        self.log.alert(&self.plan).map_err(host)?;
         Ok(result)
     }
 

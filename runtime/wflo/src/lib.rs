@@ -5,6 +5,7 @@
 //! [votes](Runtime::vote), and shows what happened. What steps can reach is what the [`Host`] lends.
 
 mod accounts;
+mod arguments;
 mod artifact;
 mod ask;
 mod attempt;
@@ -12,6 +13,7 @@ mod bulk;
 mod changes_view;
 mod checkpoints;
 mod compensate;
+mod compute;
 mod cost;
 mod edit;
 mod error;
@@ -27,6 +29,7 @@ mod identities;
 mod interface;
 mod intervene;
 mod label_gate;
+mod lend;
 mod message;
 mod model_call;
 mod named;
@@ -35,6 +38,7 @@ mod operation;
 mod outbox;
 mod output_gate;
 mod outside;
+mod pages;
 mod placeholder;
 mod player;
 mod policy_gate;
@@ -59,6 +63,7 @@ mod search;
 mod secret;
 mod seen;
 mod statement;
+mod step_test;
 mod system_event;
 mod system_log;
 mod tasks;
@@ -90,6 +95,10 @@ pub use run_log::{LogFailed, Summary};
 pub use runtime::{Host, Runtime, Start};
 pub use secret::{BadSecret, Secret};
 pub use seen::Seen;
+pub use step_test::{
+    GivenArtifact, Record, RecordedSetting, StepTest, TapeAnswer, TapeArgs, TapeEntry, TestApproval,
+    TestBench, TestEnd, TestExpectation, TestExpects, TestVote, Tested,
+};
 pub use system_event::{SystemEvent, SystemRecorded};
 pub use tasks::prompt_versions;
 pub use view::{ApprovalView, CostView, ItemsView, LogView, RunLine, RunView, StepView, VoteView, WaitView};

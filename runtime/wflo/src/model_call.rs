@@ -1,7 +1,7 @@
 //! A call of a model: priced, held for, asked, and settled.
 
 use serde_json::json;
-use wflo_engine::{Account, CallClass, Event, ParkReason, Quote, Returned, Spend, Tokens, budget_alert};
+use wflo_engine::{Account, CallClass, Event, ParkReason, Quote, Returned, Spend, Tokens};
 use wflo_host_api::Stop;
 use wflo_manifest::{OnExceeded, UnknownPrice};
 use wflo_model::{CallError, CallResult, PicoUsd};
@@ -65,7 +65,7 @@ impl AttemptGate {
         let returned = Returned { spend, ..returned(Some(intent), call, &result) };
         self.append(Event::Returned(returned))?;
         self.in_flight = None;
-        self.alert()?;
+        self.log.alert(&self.plan).map_err(host)?;
         Ok(result)
     }
 
@@ -76,16 +76,6 @@ impl AttemptGate {
             }
             UnknownPrice::Deny => None,
         })
-    }
-
-    /// Tells when a part of the budget is spent, once.
-    pub(crate) fn alert(&mut self) -> Result<(), Stop> {
-        // It is no event of the call, and the step's clock does not show it.
-        let alerted = self.log.transact(|state| match budget_alert(&self.plan, state) {
-            Some(alert) => Ok((vec![alert], ())),
-            None => Err(()),
-        });
-        alerted.map(|_| ()).map_err(host)
     }
 
     pub(crate) fn over_budget(

@@ -19,6 +19,7 @@ use crate::files::FileCall;
 use crate::interface::OwnCall;
 use crate::message::{MailCall, SayCall};
 use crate::named::NamedCall;
+use crate::pages::PageCall;
 use crate::placeholder::SecretCall;
 use crate::search::SearchCall;
 use crate::terraform::TerraformCall;
@@ -31,6 +32,8 @@ pub(crate) enum Operation {
     Complete(ChatRequest),
     /// `wflo:db/sql.query`
     Query(SqlCall),
+    /// `wflo:db/sql.page`
+    Page(PageCall),
     /// `wflo:db/sql.execute`
     Execute(SqlCall),
     /// `wflo:db/sql.bulk-insert`
@@ -122,6 +125,7 @@ impl Operation {
                 Ok(Self::Complete(request))
             }
             ("wflo:db/sql", "query") => arguments(call).map(Self::Query),
+            ("wflo:db/sql", "page") => arguments(call).map(Self::Page),
             ("wflo:db/sql", "execute") => arguments(call).map(Self::Execute),
             ("wflo:db/sql", "bulk-insert") => arguments(call).map(Self::BulkInsert),
             ("wflo:db/sql", "call") => arguments(call).map(Self::Call),
@@ -150,6 +154,7 @@ impl Operation {
         match self {
             Self::Complete(_) => CallClass::Repeatable,
             Self::Query(_)
+            | Self::Page(_)
             | Self::Ask(_)
             | Self::Fact(_)
             | Self::File(_)
@@ -197,6 +202,7 @@ impl Operation {
                 })
             }
             Self::Query(SqlCall { db, .. })
+            | Self::Page(PageCall { sql: SqlCall { db, .. }, .. })
             | Self::Execute(SqlCall { db, .. })
             | Self::BulkInsert(BulkCall { db, .. }) => {
                 let Some(access) = grants.db.get(db) else {

@@ -11,6 +11,7 @@ use wflo_ports::{ChatModel, Database, Files, HttpClient, HttpRequest, Knowledge,
 use crate::interface::{Interface, Lent, WithCeiling, name_of};
 use crate::scrub::Scrubber;
 use crate::secret::{Secret, Secrets};
+use crate::step_test::Tape;
 
 /// The models and databases that the deployment binds now, its HTTP, and what interfaces of the host's own lead to.
 ///
@@ -40,6 +41,8 @@ pub struct Outside {
     models_accept: BTreeMap<ModelName, BTreeSet<Label>>,
     /// Labels of data that servers may be told.
     hosts_accept: Vec<(HttpPattern, BTreeSet<Label>)>,
+    /// What answers in the place of all of it, in a test of a step.
+    tape: Option<Arc<Tape>>,
 }
 
 /// The HTTP that a host lends: who makes requests, and which at most.
@@ -347,6 +350,17 @@ impl Outside {
     #[must_use]
     pub fn pages(&self) -> Option<&str> {
         self.pages.as_deref()
+    }
+
+    /// Has a tape answer in the place of everything outside.
+    pub(crate) fn with_tape(mut self, tape: Arc<Tape>) -> Self {
+        self.tape = Some(tape);
+        self
+    }
+
+    /// What answers in the place of everything outside; none but in a test of a step.
+    pub(crate) const fn tape(&self) -> Option<&Arc<Tape>> {
+        self.tape.as_ref()
     }
 
     /// The HTTP there is.

@@ -124,6 +124,46 @@ impl Placeholders {
         Ok(())
     }
 
+    /// The arguments of a call as they are in every run: with the names of secrets in the place of their placeholders,
+    /// and without the names that blobs have in this one.
+    pub(crate) fn masked(&self, call: &Call) -> Value {
+        let mut args = self.masked_value(&call.args);
+        if (call.interface.as_str(), call.function.as_str()) == ("wflo:db/sql", "bulk-insert")
+            && let Some(rows) = args.get_mut("rows").and_then(Value::as_object_mut)
+        {
+            rows.shift_remove("index");
+            rows.shift_remove("run");
+        }
+        args
+    }
+
+    /// A value as it is in every run.
+    pub(crate) fn masked_value(&self, value: &Value) -> Value {
+        match value {
+            Value::String(text) => Value::String(self.masked_text(text)),
+            Value::Array(all) => all.iter().map(|value| self.masked_value(value)).collect(),
+            Value::Object(all) => {
+                let masked =
+                    |(name, value): (&String, &Value)| (self.masked_text(name), self.masked_value(value));
+                Value::Object(all.iter().map(masked).collect())
+            }
+            other => other.clone(),
+        }
+    }
+
+    /// A text as it is in every run: an approval has an id of its own in each, which a guest is told when it is rejected.
+    pub(crate) fn masked_text(&self, text: &str) -> String {
+        // Credentials that a guest has coded have the placeholder inside.
+        if let Some(credentials) = basic(&Octets::from(text))
+            && self.in_text(&credentials).is_some()
+        {
+            return format!("Basic ({})", self.masked_text(&credentials));
+        }
+        self.0.iter().fold(without_approvals(text), |text, (label, placeholder)| {
+            text.replace(placeholder, &format!("{{secret:{label}}}"))
+        })
+    }
+
     /// Puts secrets in the place of their placeholders; says whether there were any.
     ///
     /// # Errors
@@ -163,6 +203,22 @@ impl Placeholders {
         }
         Ok(!carried.is_empty())
     }
+}
+
+/// A text without the ids of approvals.
+fn without_approvals(text: &str) -> String {
+    const PREFIX: &str = "apr_";
+    let mut pieces = text.split(PREFIX);
+    let mut out = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let end = piece.find(|sign: char| !sign.is_ascii_alphanumeric()).unwrap_or(piece.len());
+        let is_id = format!("{PREFIX}{}", &piece[..end]).parse::<wflo_model::ApprovalId>().is_ok();
+        match is_id {
+            true => out.extend(["{approval}", &piece[end..]]),
+            false => out.extend([PREFIX, piece]),
+        }
+    }
+    out
 }
 
 /// The credentials of a header that has them as base64 (RFC 7617), decoded.
@@ -223,6 +279,20 @@ mod tests {
 
     const KEY: &str = "wflo-secret-00112233445566778899aabbccddeeff";
     const VALUE: &str = "s\"k live&0123";
+
+    #[test]
+    fn what_is_of_one_run_alone_is_masked() {
+        let id = wflo_model::ApprovalId::derive(&wflo_model::Digest::ZERO, 1);
+        let coded = STANDARD.encode(format!("me:{KEY}"));
+        let text =
+            json!({"a": [format!("Bearer {KEY}"), format!("Basic {coded}")], "b": format!("`{id}` apr_ x")});
+        let masked = json!({"a": ["Bearer {secret:stripe}", "Basic (me:{secret:stripe})"], "b": "`{approval}` apr_ x"});
+        assert_eq!(placeholders().masked_value(&text), masked);
+        let rows = json!({"rows": {"artifact": "a", "index": 1, "run": 2, "bytes": 3}});
+        let masked = placeholders().masked(&Call::new("wflo:db/sql", "bulk-insert", rows.clone()));
+        assert_eq!(masked, json!({"rows": {"artifact": "a", "bytes": 3}}));
+        assert_eq!(placeholders().masked(&Call::new("wflo:db/sql", "query", rows.clone())), rows);
+    }
 
     fn placeholders() -> Placeholders {
         Placeholders(vec![("stripe".parse().unwrap(), KEY.to_owned())])

@@ -9,7 +9,7 @@ use wflo_journal::RunKeys;
 use wflo_model::{ApprovalId, Call, Digest, Timestamp, canonical};
 use wflo_ports::Marker;
 
-use crate::history::{CameTo, History, RecordedCall};
+use crate::history::{CameTo, History, LentCall, RecordedCall};
 
 /// What a reading of the step's clock moves it on by, so that a guest that waits for time to pass gets there.
 const TICK: Duration = Duration::from_micros(1);
@@ -65,7 +65,13 @@ pub(crate) enum Wait {
 }
 
 impl Player {
-    pub(crate) fn new(keys: Arc<RunKeys>, marker: Marker, attempt: u32, history: History) -> Self {
+    pub(crate) fn new(keys: Arc<RunKeys>, marker: Marker, attempt: u32, mut history: History) -> Self {
+        let marked = marker.digest();
+        for LentCall { call, n, reusable, .. } in std::mem::take(&mut history.lent) {
+            let key = call_key(&marked, &args_digest(&keys, &call), n);
+            // What an attempt here was answered since is newer.
+            history.reusable.entry(key).or_insert(reusable);
+        }
         Self {
             seed: keys.seed(marker.step.as_str(), marker.item, attempt),
             clock: history.started,
@@ -75,10 +81,15 @@ impl Player {
             approval: None,
             performed: None,
             keys,
-            marked: marker.digest(),
+            marked,
             marker,
             history,
         }
+    }
+
+    /// Has the randomness of another attempt, where a test is to come to what that came to.
+    pub(crate) fn seeded(self, seed: Option<[u8; 32]>) -> Self {
+        Self { seed: seed.unwrap_or(self.seed), ..self }
     }
 
     /// Gives a call its place, and finds what the journal has there; nothing once the attempt is where it stood.
@@ -86,10 +97,10 @@ impl Player {
     /// # Errors
     /// When the journal has another call there.
     pub(crate) fn ask(&mut self, call: Call) -> Result<(Asked, Option<CameTo>), Divergence> {
-        let arguments = canonical(&call.args).expect("a JSON value has text keys and finite numbers only");
-        let args =
-            self.keys.args().digest(&[call.interface.as_bytes(), call.function.as_bytes(), &arguments]);
-        let key = self.call_key(&args);
+        let args = args_digest(&self.keys, &call);
+        let n = self.equal_calls.entry(args).or_default();
+        *n += 1;
+        let key = call_key(&self.marked, &args, *n);
         self.ordinal += 1;
         let asked = Asked { call, args, key };
         match self.history.next() {
@@ -106,14 +117,6 @@ impl Player {
             }
             Some(recorded) => Err(self.divergence(&recorded, &asked.call)),
         }
-    }
-
-    /// (store, run, step, item, operation and arguments, n): equal calls of an attempt differ by n alone. The
-    /// attempt is not in it, so that a second one finds what the first one did.
-    fn call_key(&mut self, args: &Digest) -> Digest {
-        let n = self.equal_calls.entry(*args).or_default();
-        *n += 1;
-        Digest::of_parts(&[b"wflo call key", self.marked.as_bytes(), args.as_bytes(), &n.to_be_bytes()])
     }
 
     fn divergence(&self, recorded: &RecordedCall, got: &Call) -> Divergence {
@@ -147,6 +150,11 @@ impl Player {
     /// Moves the clock to an event that the guest has seen.
     pub(crate) fn seen(&mut self, at: Timestamp) {
         self.clock = self.clock.max(at);
+    }
+
+    /// What the clock shows, without reading it.
+    pub(crate) const fn clock(&self) -> Timestamp {
+        self.clock
     }
 
     /// Reads the clock.
@@ -191,6 +199,18 @@ impl Player {
     pub(crate) const fn history(&self) -> &History {
         &self.history
     }
+}
+
+/// Keyed digest of function and arguments.
+fn args_digest(keys: &RunKeys, call: &Call) -> Digest {
+    let arguments = canonical(&call.args).expect("a JSON value has text keys and finite numbers only");
+    keys.args().digest(&[call.interface.as_bytes(), call.function.as_bytes(), &arguments])
+}
+
+/// (store, run, step, item, operation and arguments, n): equal calls of an attempt differ by n alone. The attempt is not
+/// in it, so that a second one finds what the first one did.
+pub(crate) fn call_key(marked: &Digest, args: &Digest, n: u64) -> Digest {
+    Digest::of_parts(&[b"wflo call key", marked.as_bytes(), args.as_bytes(), &n.to_be_bytes()])
 }
 
 impl From<Divergence> for ParkReason {

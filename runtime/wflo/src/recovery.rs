@@ -37,8 +37,10 @@ impl AttemptGate {
                 if let Some(decision) = told(&call.call.to_string(), &result) {
                     self.context.decision = Some(decision);
                 }
-                if let (Operation::Fact(fact), Ok(_)) = (operation, &result) {
-                    self.facts.insert(fact.name, fact.value);
+                match (operation, &result) {
+                    (Operation::Fact(fact), Ok(_)) => _ = self.facts.insert(fact.name, fact.value),
+                    (Operation::Page(page), Ok(rows)) => self.pages.told(&page, rows),
+                    _ => {}
                 }
                 self.recall_decision();
                 Ok(result)

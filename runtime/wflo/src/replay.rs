@@ -27,6 +27,7 @@ use crate::history::{CameTo, History};
 use crate::output_gate::{is_output, output_call};
 use crate::player::{Divergence, Player, Wait};
 use crate::redact::Redactor;
+use crate::step_test::Heard;
 use crate::tasks::{Caller, Task};
 use crate::{Runtime, RuntimeError};
 
@@ -77,6 +78,19 @@ impl Runtime {
     /// # Errors
     /// [`RuntimeError::NoSuchRun`]; when the journal or a component cannot be read.
     pub async fn replay(&self, run: RunId) -> Result<ReplayView, RuntimeError> {
+        let attempts = self.replay_units(run, &|_| true, false).await?;
+        let attempts: Vec<_> = attempts.into_iter().map(|(attempt, _)| attempt).collect();
+        let identical = attempts.iter().all(|attempt| attempt.difference.is_none());
+        Ok(ReplayView { run, identical, attempts })
+    }
+
+    /// Runs the attempts of some steps and items again; with `hears`, what went through their gates is written down.
+    pub(crate) async fn replay_units(
+        &self,
+        run: RunId,
+        wanted: &(dyn Fn(&UnitId) -> bool + Sync),
+        hears: bool,
+    ) -> Result<Vec<(AttemptReplay, Option<Heard>)>, RuntimeError> {
         let events = self.events(run).await?;
         let whole = RunState::replay(&events).map_err(crate::LogFailed::from)?;
         let decided = whole.approvals().filter_map(|approval| Some((approval.id, decision(approval)?)));
@@ -97,6 +111,9 @@ impl Runtime {
                 plan = Some(self.plan(&state).await?);
             }
             let (Some(unit), Some(plan)) = (recorded.place.unit_id(), plan.as_deref()) else { continue };
+            if !wanted(&unit) {
+                continue;
+            }
             let key = (unit, recorded.place.attempt);
             match &recorded.event {
                 Event::AttemptStarted { .. } => {
@@ -104,13 +121,14 @@ impl Runtime {
                         || RuntimeError::Bug { message: format!("the plan has no step `{}`", key.0.step) };
                     let step = &step_of(plan, &key.0).ok_or_else(missing)?;
                     let approval = state.unit(&key.0).approval;
-                    let known = context(&run.to_string(), plan, &state, step, (&key.0, key.1), approval);
+                    let program = self.program(&step.component).await?;
+                    let known = context(&*program, &run, plan, &state, step, (&key.0, key.1), approval);
                     let undo = undo_of(step, &key.0, &state);
                     begun.insert(key, (known, undo));
                 }
                 Event::AttemptEnded { end, .. } if has_end_of_its_own(end) => {
                     let Some((context, undo)) = begun.remove(&key) else { continue };
-                    let known = Known { context, undo, decided: Arc::clone(&decided) };
+                    let known = Known { context, undo, decided: Arc::clone(&decided), hears };
                     let events = of_unit.get(&key.0).into_iter().flatten().cloned();
                     let history = History::of(events, &key.0, key.1);
                     attempts.push(self.replay_attempt(run, plan, key, known, history, end).await?);
@@ -118,8 +136,7 @@ impl Runtime {
                 _ => {}
             }
         }
-        let identical = attempts.iter().all(|attempt| attempt.difference.is_none());
-        Ok(ReplayView { run, identical, attempts })
+        Ok(attempts)
     }
 
     async fn replay_attempt(
@@ -127,10 +144,10 @@ impl Runtime {
         run: RunId,
         plan: &Plan,
         (unit, attempt): (UnitId, u32),
-        Known { context, undo, decided }: Known,
+        Known { context, undo, decided, hears }: Known,
         history: History,
         recorded: &AttemptEnd,
-    ) -> Result<AttemptReplay, RuntimeError> {
+    ) -> Result<(AttemptReplay, Option<Heard>), RuntimeError> {
         let missing = || RuntimeError::Bug { message: format!("the plan has no step `{}`", unit.step) };
         let step = step_of(plan, &unit).ok_or_else(missing)?;
         let program = self.program(&step.component).await?;
@@ -140,12 +157,28 @@ impl Runtime {
             Marker { store, run, step: unit.step.clone(), item: unit.item, purpose: MarkerPurpose::Step };
         let shelf = Shelf::new(self.journal().clone(), run, Arc::clone(&keys));
         let desk = Desk::new(shelf, &step.limits, false);
+        let heard = hears.then(|| {
+            let (started, seed) = (history.started, keys.seed(unit.step.as_str(), unit.item, attempt));
+            let (calls, clock, looked, context) = (Vec::new(), Vec::new(), false, context.clone());
+            let (timers, approvals, end) = (history.timers(), history.approvals(), recorded.clone());
+            Heard { context, calls, clock, looked, timers, started, seed, approvals, end }
+        });
         let player = Player::new(keys, marker, attempt, history);
         let (cut_off, grants) = (is_deadline(recorded), step.grants.clone());
         let redactor = Redactor::new(!step.labels.is_empty());
         let (difference, is_cut) = Default::default();
-        let gate =
-            ReplayGate { player, desk, context, decided, grants, redactor, cut_off, difference, is_cut };
+        let gate = ReplayGate {
+            player,
+            desk,
+            context,
+            decided,
+            grants,
+            redactor,
+            cut_off,
+            difference,
+            is_cut,
+            heard,
+        };
         let ended = match &undo {
             Some(undo) => program.compensate(undo, Box::new(gate), &step.limits).await,
             None => program.run(step.function.as_str(), Box::new(gate), &step.limits).await,
@@ -184,13 +217,20 @@ impl Runtime {
             },
         };
         let calls = gate.player.ordinal();
-        Ok(AttemptReplay { step: unit.step, item: unit.item, attempt, calls, difference })
+        let replayed = AttemptReplay { step: unit.step, item: unit.item, attempt, calls, difference };
+        Ok((replayed, gate.heard))
     }
 }
 
 /// Whether an attempt ended by what its component did: what was cut off from outside cannot be shown again.
 const fn has_end_of_its_own(end: &AttemptEnd) -> bool {
-    !matches!(end, AttemptEnd::Interrupted { .. } | AttemptEnd::Skipped { .. } | AttemptEnd::Cancelled)
+    !matches!(
+        end,
+        AttemptEnd::Interrupted { .. }
+            | AttemptEnd::Skipped { .. }
+            | AttemptEnd::Cancelled
+            | AttemptEnd::Unpaid { .. }
+    )
 }
 
 /// Whether the wall clock ended an attempt.
@@ -255,6 +295,8 @@ struct Known {
     undo: Option<Undo>,
     /// With the calls that people decided about.
     decided: Arc<HashMap<ApprovalId, Decision>>,
+    /// Whether what goes through the gate is written down.
+    hears: bool,
 }
 
 /// A gate that has nothing behind it but a journal.
@@ -271,9 +313,19 @@ struct ReplayGate {
     /// Whether the journal of the attempt ends in the middle of a call: people were asked about it and nothing came
     /// after that, or somebody said that nobody will know what it came to.
     is_cut: bool,
+    /// What went through it, for whoever writes it down.
+    heard: Option<Heard>,
 }
 
 impl ReplayGate {
+    /// Writes down a call, and what it came to.
+    fn hears(&mut self, call: Call, result: &CallResult) {
+        if let Some(heard) = &mut self.heard {
+            heard.calls.push((call, result.clone()));
+            heard.clock.push(self.player.clock());
+        }
+    }
+
     fn differs(&mut self, difference: Difference) -> Stop {
         self.difference.get_or_insert(difference);
         Stop::Diverged
@@ -295,16 +347,19 @@ impl Caller for ReplayGate {
         }
         let name = call.to_string();
         match self.player.ask(call) {
-            Ok((_, Some(CameTo::Returned { result, .. }))) => {
+            Ok((asked, Some(CameTo::Returned { result, .. }))) => {
+                self.hears(asked.call, &result);
                 if let Some(decision) = crate::ask::told(&name, &result) {
                     self.context.decision = Some(decision);
                 }
                 self.recall_decision();
                 Ok(result)
             }
-            Ok((_, Some(CameTo::Denied { error, .. }))) => {
+            Ok((asked, Some(CameTo::Denied { error, .. }))) => {
+                let result = Err(error);
+                self.hears(asked.call, &result);
                 self.recall_decision();
-                Ok(Err(error))
+                Ok(result)
             }
             // The journal ends in the middle of this call: the attempt was ended there, from outside.
             Ok((_, Some(CameTo::Asked { .. } | CameTo::Open(_)))) => {
@@ -352,6 +407,9 @@ impl Gate for ReplayGate {
     fn log(&mut self, _line: LogLine) {}
 
     fn now(&mut self) -> Timestamp {
+        if let Some(heard) = &mut self.heard {
+            heard.looked = true;
+        }
         self.player.now()
     }
 

@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, watch};
 use wflo_engine::{
     BadHistory, Day, Event, Notices, Place, Recorded, RunState, RunStatus, Sums, UnitId, UnknownKind,
-    next_due,
+    budget_alert, next_due,
 };
 use wflo_journal::{AppendError, Debit, Draft, Entry, Extras, RunKeys, RunWriter, Ticket};
+use wflo_manifest::Plan;
 use wflo_model::{PicoUsd, PrincipalName, RunId, StoreId, Timestamp};
 use wflo_ports::{Clock, Marker, MarkerPurpose};
 
@@ -223,6 +224,15 @@ impl RunLog {
         Ok(Ok((inner.append(now, events, &self.accounts, Some(books))?, value)))
     }
 
+    /// Tells when a part of the budget is spent, once. It is no event of a call, and a step's clock does not show it.
+    pub(crate) fn alert(&self, plan: &Plan) -> Result<(), LogFailed> {
+        let alerted = self.transact(|state| match budget_alert(plan, state) {
+            Some(alert) => Ok((vec![alert], ())),
+            None => Err(()),
+        });
+        alerted.map(|_| ())
+    }
+
     /// Waits until everything appended so far is durable.
     pub(crate) async fn flush(&self) -> Result<(), LogFailed> {
         let last = {
@@ -265,7 +275,10 @@ impl Inner {
         let time = now.max(self.state.time());
         self.make_room(time, events.len())?;
         let seq = self.state.seq() + 1;
-        let before = events.iter().any(|(_, event)| is_money(event)).then(|| self.state.ledger().days());
+        let before = events
+            .iter()
+            .any(|(place, event)| is_money(&self.state, place, event))
+            .then(|| self.state.ledger().days());
         let mut drafts = Vec::with_capacity(events.len());
         for (place, event) in events {
             self.take(time, place, event, &mut drafts)?;
@@ -326,7 +339,7 @@ impl Inner {
         let mut events = if events.is_empty() { next(&self.state, time) } else { events };
         while !events.is_empty() && drafts.len() < MOST_AT_ONCE {
             for (place, event) in events {
-                if before.is_none() && is_money(&event) {
+                if before.is_none() && is_money(&self.state, &place, &event) {
                     before = Some(self.state.ledger().days());
                 }
                 appended.push((place.clone(), event.clone()));
@@ -392,11 +405,20 @@ impl Inner {
 }
 
 /// Whether an event may change what the run has spent or holds.
-const fn is_money(event: &Event) -> bool {
-    matches!(
-        event,
-        Event::Intent { .. } | Event::Returned(_) | Event::Abandoned { .. } | Event::Resolved { .. }
-    )
+fn is_money(state: &RunState, place: &Place, event: &Event) -> bool {
+    match event {
+        Event::Intent { .. }
+        | Event::Returned(_)
+        | Event::Abandoned { .. }
+        | Event::Resolved { .. }
+        | Event::ComputeHeld { .. }
+        | Event::ComputeCharged { .. } => true,
+        // It releases what was held for a stretch that no process lived to charge.
+        Event::AttemptEnded { .. } => {
+            place.unit_id().is_some_and(|unit| state.unit(&unit).compute.held.is_some())
+        }
+        _ => false,
+    }
 }
 
 fn summary(state: &RunState) -> Option<Summary> {

@@ -207,6 +207,9 @@ pub struct CostView {
     pub steps: Vec<(StepName, PicoUsd)>,
     /// By model.
     pub models: Vec<(ModelName, Totals)>,
+    /// What fuel and time cost, where the deployment prices them.
+    #[serde(default)]
+    pub compute_usd: PicoUsd,
 }
 
 impl From<RunLine> for CostView {
@@ -224,6 +227,7 @@ impl From<RunLine> for CostView {
             overrun_usd: PicoUsd::ZERO,
             steps: Vec::new(),
             models: Vec::new(),
+            compute_usd: PicoUsd::ZERO,
         }
     }
 }
@@ -415,6 +419,7 @@ impl CostView {
             overrun_usd: ledger.overrun(),
             steps: ledger.by_step().iter().map(|(step, cost)| (step.clone(), *cost)).collect(),
             models: ledger.by_model().iter().map(|(model, totals)| (model.clone(), *totals)).collect(),
+            compute_usd: ledger.compute(),
         }
     }
 }

@@ -32,6 +32,16 @@ pub(crate) fn resident() -> Result<u64> {
     Ok(field("/proc/self/status", "VmRSS:")? << 10)
 }
 
+/// Most bytes of memory that this process has had since [`forget_peak`].
+pub(crate) fn peak() -> Result<u64> {
+    Ok(field("/proc/self/status", "VmHWM:")? << 10)
+}
+
+/// Has [`peak`] begin with what there is now.
+pub(crate) fn forget_peak() -> Result<()> {
+    Ok(std::fs::write("/proc/self/clear_refs", "5")?)
+}
+
 /// Time that the processors worked for this process, in microseconds. Unlike time by the clock, it says much the same
 /// whatever else the machine does.
 pub(crate) fn cpu() -> Result<f64> {

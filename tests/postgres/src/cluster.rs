@@ -2,6 +2,7 @@
 
 use std::fs::{self, Permissions};
 use std::io::{self, BufRead as _, BufReader};
+use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -35,6 +36,8 @@ const KEEPER: &str = r#"
 #[derive(Debug)]
 pub struct Cluster {
     socket: PathBuf,
+    /// The port on loopback, where it has one.
+    pub(crate) port: Option<u16>,
     pub(crate) programs: Programs,
     pub(crate) databases: AtomicU32,
     keeper: Option<Keeper>,
@@ -58,7 +61,7 @@ impl Cluster {
         match std::env::var_os(SOCKET) {
             Some(socket) => {
                 let databases = AtomicU32::new(0);
-                Ok(Self { socket: socket.into(), programs, databases, keeper: None })
+                Ok(Self { socket: socket.into(), port: None, programs, databases, keeper: None })
             }
             None => Self::start(programs),
         }
@@ -69,19 +72,51 @@ impl Cluster {
     /// # Errors
     /// When it does not start: what its programs said.
     pub fn start(programs: Programs) -> Result<Self, String> {
-        Self::try_start(programs).map_err(|error| format!("it does not start: {error}"))
+        Self::try_start(programs, None).map_err(|error| format!("it does not start: {error}"))
     }
 
-    fn try_start(programs: Programs) -> io::Result<Self> {
+    /// Starts one that listens on loopback as well, and proves by this certificate who it is, where it is asked to. Both
+    /// are PEM.
+    ///
+    /// # Errors
+    /// When it does not start: what its programs said.
+    pub fn start_with_tls(programs: Programs, certificate: &str, key: &str) -> Result<Self, String> {
+        let failed = |error| format!("it does not start: {error}");
+        Self::try_start(programs, Some((certificate, key))).map_err(failed)
+    }
+
+    fn try_start(programs: Programs, tls: Option<(&str, &str)>) -> io::Result<Self> {
         // It is removed by whoever keeps the server, also when this process is killed.
         let folder = tempfile::Builder::new().prefix("wflo-pg-").tempdir()?.keep();
-        let settings = format!(
-            "unix_socket_directories = '{}'\nlisten_addresses = ''\nmax_connections = 200\nfsync = off\n\
+        let mut settings = format!(
+            "unix_socket_directories = '{}'\nmax_connections = 200\nfsync = off\n\
              full_page_writes = off\njit = off\nlog_min_messages = error\n",
             folder.display()
         );
-        fs::write(folder.join("settings"), settings)?;
         let is_root = fs::metadata(&folder)?.uid() == 0;
+        let mut port = None;
+        match tls {
+            None => settings.push_str("listen_addresses = ''\n"),
+            Some((certificate, key)) => {
+                // Free now; whoever takes it meanwhile makes the start fail, and says so.
+                let free = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+                port = Some(free);
+                settings += &format!(
+                    "listen_addresses = '127.0.0.1'\nport = {free}\nssl = on\nssl_cert_file = '{0}/cert.pem'\n\
+                     ssl_key_file = '{0}/key.pem'\n",
+                    folder.display()
+                );
+                for (name, text) in [("cert.pem", certificate), ("key.pem", key)] {
+                    let path = folder.join(name);
+                    fs::write(&path, text)?;
+                    fs::set_permissions(&path, Permissions::from_mode(0o600))?;
+                    if is_root {
+                        chown(&path, Some(NOBODY), Some(NOBODY))?;
+                    }
+                }
+            }
+        }
+        fs::write(folder.join("settings"), settings)?;
         let mut command = match is_root {
             true => {
                 chown(&folder, Some(NOBODY), Some(NOBODY))?;
@@ -100,7 +135,7 @@ impl Cluster {
         let mut child = command.spawn()?;
         let input = child.stdin.take();
         let keeper = Keeper { child, input };
-        keeper.started(folder, programs)
+        keeper.started(folder, port, programs)
     }
 
     /// The folder of its socket.
@@ -117,7 +152,7 @@ impl Cluster {
 }
 
 impl Keeper {
-    fn started(mut self, folder: PathBuf, programs: Programs) -> io::Result<Cluster> {
+    fn started(mut self, folder: PathBuf, port: Option<u16>, programs: Programs) -> io::Result<Cluster> {
         let mut line = String::new();
         if let Some(output) = self.child.stdout.take() {
             BufReader::new(output).read_line(&mut line)?;
@@ -125,7 +160,7 @@ impl Keeper {
         match line.trim() {
             "ready" => {
                 let databases = AtomicU32::new(0);
-                Ok(Cluster { socket: folder, programs, databases, keeper: Some(self) })
+                Ok(Cluster { socket: folder, port, programs, databases, keeper: Some(self) })
             }
             said => Err(io::Error::other(said.to_owned())),
         }

@@ -14,6 +14,7 @@ use crate::programs::Programs;
 pub struct Database {
     name: String,
     socket: PathBuf,
+    port: Option<u16>,
     programs: Programs,
 }
 
@@ -22,7 +23,7 @@ impl Database {
         let n = cluster.databases.fetch_add(1, Ordering::Relaxed);
         let name = format!("t{}_{n}", std::process::id());
         let socket = cluster.socket().to_owned();
-        let this = Self { name, socket, programs: cluster.programs.clone() };
+        let this = Self { name, socket, port: cluster.port, programs: cluster.programs.clone() };
         let Self { name, .. } = &this;
         let made = this.psql(
             "postgres",
@@ -53,7 +54,18 @@ impl Database {
     #[must_use]
     pub fn url_of(&self, role: &str) -> String {
         let socket = self.socket.to_string_lossy().replace('/', "%2F");
-        format!("postgres://{role}@{socket}/{}", self.name)
+        let port = self.port.map(|port| format!(":{port}")).unwrap_or_default();
+        format!("postgres://{role}@{socket}{port}/{}", self.name)
+    }
+
+    /// The address by which a role logs in over TCP, at this name or address; nothing says of TLS.
+    ///
+    /// # Panics
+    /// Where the cluster does not listen on loopback.
+    #[must_use]
+    pub fn url_at(&self, role: &str, host: &str) -> String {
+        let port = self.port.expect("the cluster was started with TLS");
+        format!("postgres://{0}_{role}@{host}:{port}/{0}", self.name)
     }
 
     /// Runs statements as the owner, and gives what they print: a row a line, `|` between values.
@@ -88,7 +100,11 @@ impl Database {
         let failed = |error: io::Error| format!("`psql` does not start: {error}");
         let mut command = self.programs.command("psql");
         command.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-U", role, "-d", database, "-h"]);
-        command.arg(&self.socket).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.arg(&self.socket);
+        if let Some(port) = self.port {
+            command.arg("-p").arg(port.to_string());
+        }
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(failed)?;
         // Not by an argument: all statements of one are one transaction. It stops reading when a statement has failed.
         let mut input = child.stdin.take().expect("it is piped");

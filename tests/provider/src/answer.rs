@@ -6,7 +6,7 @@ use std::{fs, io};
 use serde_json::{Value, json};
 
 use crate::http::Response;
-use crate::{fraud, moderation, papers, sample};
+use crate::{fraud, moderation, papers, passages, sample};
 
 /// Where answers come from.
 #[derive(Clone, Debug)]
@@ -80,7 +80,7 @@ impl Answers {
 
 fn by_rules(body: &Value) -> String {
     let asked = || messages(body).filter(|(role, _)| *role == "user").map(|(_, content)| content);
-    let rules = [fraud::findings, moderation::judgement, papers::reading];
+    let rules = [fraud::findings, moderation::judgement, papers::reading, passages::answer];
     if let Some(answer) = asked().find_map(|asked| rules.iter().find_map(|rule| rule(asked))) {
         return answer.to_string();
     }

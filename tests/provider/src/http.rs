@@ -65,13 +65,21 @@ impl Request {
 
 pub(crate) struct Response {
     status: u16,
-    body: String,
+    body: Value,
     pub(crate) retry_after: Option<u32>,
 }
 
 impl Response {
     pub(crate) fn json(status: u16, body: &Value) -> Self {
-        Self { status, body: body.to_string(), retry_after: None }
+        Self { status, body: body.clone(), retry_after: None }
+    }
+
+    /// What answers, in other words; an error stays as it is.
+    pub(crate) fn map(mut self, words: impl FnOnce(&Value) -> Value) -> Self {
+        if self.status == 200 {
+            self.body = words(&self.body);
+        }
+        self
     }
 
     /// An error, in the form of the API.
@@ -98,7 +106,8 @@ impl Response {
         if let Some(seconds) = self.retry_after {
             text.push_str(&format!("Retry-After: {seconds}\r\n"));
         }
-        text.push_str(&format!("Content-Length: {}\r\n\r\n{}", self.body.len(), self.body));
+        let body = self.body.to_string();
+        text.push_str(&format!("Content-Length: {}\r\n\r\n{body}", body.len()));
         writer.write_all(text.as_bytes())?;
         writer.flush()
     }

@@ -1,13 +1,15 @@
-//! A server that speaks the OpenAI chat API on loopback: what tests ask in place of a model, and what tapes of the
-//! examples are recorded from.
+//! A server that speaks the OpenAI chat API, and Anthropic's, on loopback: what tests ask in place of a model, and what
+//! tapes of the examples are recorded from.
 //!
 //! It is honest about being no model. For the examples it applies written rules to the data in the request; for anything else it answers from a file, or makes up the simplest answer that satisfies the schema.
 
 mod answer;
 mod fraud;
 mod http;
+mod messages;
 mod moderation;
 mod papers;
+mod passages;
 mod sample;
 
 use std::fs::{File, OpenOptions};
@@ -177,6 +179,7 @@ impl Shared {
     fn respond(&self, request: &Request) -> io::Result<Response> {
         match (request.method.as_str(), request.path.as_str()) {
             ("POST", "/v1/chat/completions") => self.chat(request),
+            ("POST", "/v1/messages") => self.messages(request),
             ("GET", "/v1/models") => Ok(Response::json(200, &json!({ "object": "list", "data": [] }))),
             (method, path) => Ok(Response::error(404, &format!("there is no {method} {path}"))),
         }
@@ -194,13 +197,23 @@ impl Shared {
         Ok(self.answer(n, &body))
     }
 
+    /// The same by another protocol.
+    fn messages(&self, request: &Request) -> io::Result<Response> {
+        let Ok(body) = serde_json::from_slice::<Value>(&request.body) else {
+            return Ok(Response::error(400, "the body is not JSON"));
+        };
+        let n = self.record(request, &body)?;
+        thread::sleep(self.options.delay);
+        Ok(self.answer(n, &messages::chat(&body)).map(|answer| messages::message(&body, answer)))
+    }
+
     /// Keeps a request, and gives its number, from 1.
     fn record(&self, request: &Request, body: &Value) -> io::Result<u32> {
         let mut requests = lock(&self.requests);
         let n = u32::try_from(requests.len()).unwrap_or(u32::MAX).saturating_add(1);
         let line = json!({
             "n": n,
-            "authorized": request.header("authorization").is_some(),
+            "authorized": request.header("authorization").or(request.header("x-api-key")).is_some(),
             "idempotency_key": request.header("idempotency-key"),
             "body": body,
         });

@@ -154,6 +154,23 @@ impl<'a> Checker<'a> {
                     self.bad("approvals", recorded, "no call is gated here");
                 }
             }
+            Event::ComputeHeld { amount } => {
+                let ledger = self.state.ledger();
+                let after = ledger.settled() + ledger.held() + *amount;
+                if ledger.limit().is_some_and(|limit| after > limit) {
+                    self.bad("money", recorded, "a stretch is begun that there is no money for");
+                }
+            }
+            Event::ComputeCharged { hold, fuel, usd, .. } => {
+                if *usd > self.state.ledger().held_by(*hold) {
+                    self.bad("money", recorded, "a stretch costs more than was held for it");
+                }
+                // A script uses one unit of fuel, however often it is replayed.
+                let before = place.unit_id().map_or(0, |unit| self.state.unit(&unit).compute.fuel);
+                if before + fuel > 1 {
+                    self.bad("money", recorded, "fuel is charged twice");
+                }
+            }
             Event::Returned(Returned { intent: Some(intent), result, consumes, .. }) => {
                 let key = self.intents.get(intent).copied();
                 if let (Some(key), Ok(_), Some(unit)) = (key, result, place.unit_id()) {
@@ -251,7 +268,10 @@ impl<'a> Checker<'a> {
             if !unit.in_attempt || unit.attempt != attempt {
                 self.bad(property, recorded, "no such attempt is under way");
             }
-            let settles = matches!(recorded.event, Event::Parked { .. } | Event::Resolved { .. });
+            let settles = matches!(
+                recorded.event,
+                Event::Parked { .. } | Event::Resolved { .. } | Event::ComputeCharged { .. }
+            );
             // A transaction that was refused is done again, and may change other rows then: that is durable first.
             let again = matches!(&recorded.event, Event::Committing { changes, .. } if !changes.is_empty());
             if unit.committing && !again && !settles && !matches!(recorded.event, Event::AttemptEnded { .. })

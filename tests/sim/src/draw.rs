@@ -38,6 +38,8 @@ impl Scenario {
             let what = rng.pick(&[Wrong::ChannelAway, Wrong::ChannelRefuses]);
             this.faults.push(Fault { nth: u32::try_from(rng.below(4)).unwrap_or_default(), what });
         }
+        // Last, so that the seeds that once failed are what they were in all else.
+        this.meters = rng.percent(30);
         this
     }
 
@@ -62,6 +64,7 @@ impl Scenario {
             undoes: false,
             tells: false,
             day: None,
+            meters: false,
             actions,
             faults,
             crashes,

@@ -9,7 +9,7 @@
 //! |---|---|
 //! | the journal is whole | every event reads back, in an unbroken chain, and folds |
 //! | indexes follow the log | what a run's row says is what its events say |
-//! | money | `settled - overrun + held <= limit` after every event, of the run and of the day; no call is admitted over the limit; nothing is held in the end |
+//! | money | `settled - overrun + held <= limit` after every event, of the run and of the day; no call is admitted over the limit; nothing is held in the end, and fuel is charged once |
 //! | nothing finished runs again | attempts follow one another, begin when they may, and nothing happens to what has ended |
 //! | approvals | eligible votes in time decide; what is consumed was given, is good, and is still carried |
 //! | no outcome twice | a model is not asked again after a recorded answer, and never without a durable intent |

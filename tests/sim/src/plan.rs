@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use wflo_manifest::{
-    ApprovalAt, ApprovalRule, Approver, OnCancel, OnExceeded, OnFailure, OnItemFailure, OnReject, Plan,
-    PlanStep, Policy, PolicyAction, PolicyEvent, Price, Quorum, Retry, Spending, UnknownPrice, ValueType,
-    WindowLimits,
+    ApprovalAt, ApprovalRule, Approver, ComputePrice, OnCancel, OnExceeded, OnFailure, OnItemFailure,
+    OnReject, Plan, PlanStep, Policy, PolicyAction, PolicyEvent, Price, Quorum, Retry, Spending,
+    UnknownPrice, ValueType, WindowLimits,
 };
 use wflo_model::{DbAccess, Digest, Grants, Limits, PicoUsd};
 
@@ -19,6 +19,10 @@ use crate::world::name_of;
 
 /// A thousandth of a USD.
 const MILLI: i128 = 1_000_000_000;
+
+/// An attempt is 10 thousandths of a USD for its fuel at most, and a tenth of one for each second.
+const COMPUTE: ComputePrice =
+    ComputePrice { billion_fuel: PicoUsd::from_pico(MILLI), hour: PicoUsd::from_pico(360 * MILLI) };
 
 /// What is pinned for the runs of a scenario.
 pub(crate) fn plan(scenario: &Scenario) -> Plan {
@@ -46,6 +50,7 @@ pub(crate) fn plan(scenario: &Scenario) -> Plan {
         price_table: Digest::ZERO,
         on_unknown_price: UnknownPrice::Deny,
         min_output_tokens: 5,
+        compute: if scenario.meters { COMPUTE } else { ComputePrice::default() },
         prompts: wflo::prompt_versions(),
         statements: BTreeMap::new(),
         policies: (0..).zip(&scenario.policies).map(|(at, rule)| policy(at, rule, scenario)).collect(),

@@ -23,6 +23,8 @@ pub struct Scenario {
     pub tells: bool,
     /// What all runs together may spend in a day, in thousandths of a USD.
     pub day: Option<u64>,
+    /// Whether fuel and time cost something.
+    pub meters: bool,
     /// What happens meanwhile, one after another.
     pub actions: Vec<Timed>,
     /// What goes wrong outside.

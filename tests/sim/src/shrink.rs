@@ -70,6 +70,7 @@ fn smaller(from: &Scenario) -> Vec<Scenario> {
     with(&|it| it.undoes = false);
     with(&|it| it.tells = false);
     with(&|it| it.day = None);
+    with(&|it| it.meters = false);
     with(&|it| it.actions.clear());
     with(&|it| it.faults.clear());
     with(&|it| it.crashes.clear());

@@ -17,6 +17,9 @@ impl fmt::Display for Scenario {
         if let Some(day) = self.day {
             write!(f, ", 0.{day:03} USD a day")?;
         }
+        if self.meters {
+            write!(f, ", fuel and time priced")?;
+        }
         if self.undoes {
             write!(f, ", rolled back when it fails or is cancelled")?;
         }

@@ -99,8 +99,7 @@ fn synthesize_findings(ctx: Context) -> wflo::Result<Synthesis> {
 #[wflo::step]
 fn publish_findings(ctx: Context) -> wflo::Result<Published> {
     let synthesis: Synthesis = ctx.output_of("synthesize_findings")?;
-    let response =
-        http::post(ctx.input::<String>("publications")?).body_json(&synthesis)?.send()?.success()?;
+    let response = wflo::publish(ctx.input::<String>("publications")?, &synthesis)?;
     let location = response.header("location").unwrap_or_default().to_owned();
     Ok(Published { published: true, location })
 }

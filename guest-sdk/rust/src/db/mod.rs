@@ -22,6 +22,7 @@
 
 mod bulk;
 mod error;
+mod pages;
 mod row;
 mod value;
 
@@ -33,6 +34,7 @@ use crate::bindings::wflo::db::sql as host;
 
 pub use bulk::BulkInsert;
 pub use error::Error;
+pub use pages::Pages;
 pub use row::{Row, Rows};
 pub use value::{ToValue, Value};
 
@@ -69,6 +71,23 @@ impl Db {
         params: impl AsRef<[Value]>,
     ) -> Result<Vec<T>, Error> {
         self.query(statement, params)?.read()
+    }
+
+    /// Reads a result that may be larger than memory, `most` rows at a time, all of one snapshot: that of the first part,
+    /// whatever is written meanwhile. It is begun before the step's first write to this database.
+    ///
+    /// ```no_run
+    /// # use wflo::prelude::*;
+    /// # fn step() -> wflo::Result<()> {
+    /// let mut sum = 0;
+    /// for page in db("bank").pages("SELECT amount FROM transactions ORDER BY id", params![], 10_000) {
+    ///     sum += page?.read::<i64>()?.iter().sum::<i64>();
+    /// }
+    /// # let _ = sum;
+    /// # Ok(()) }
+    /// ```
+    pub fn pages(&self, statement: &str, params: impl AsRef<[Value]>, most: u32) -> Pages {
+        Pages::new(self.label.clone(), statement, params.as_ref(), most)
     }
 
     /// Reads the first row, if there is one, as a value of `T`.

@@ -2,6 +2,7 @@
 
 mod anthropic;
 mod cassette;
+mod cursors;
 mod files;
 mod http;
 mod knowledge;
@@ -9,8 +10,12 @@ mod mail;
 mod notify;
 mod openai;
 mod postgres;
+mod postgres_bulk;
 mod postgres_changes;
 mod postgres_escape;
+mod postgres_model;
+mod postgres_rows;
+mod postgres_tls;
 mod postgres_types;
 mod row_model;
 mod server;

@@ -292,17 +292,6 @@ async fn rows_that_are_not_granted_are_not_there() {
         [""; 0]
     );
     let mut transaction = begin(&bank.db, 1, Capture::Off).await;
-    for sql in [
-        "UPDATE visits SET note = 'x'",
-        "DELETE FROM visits WHERE id = 2",
-        "INSERT INTO visits VALUES (9, 17, '3', 'x')",
-    ] {
-        let refused = transaction.execute(&statement(sql, &[]), &mine).await;
-        assert!(
-            matches!(&refused, Err(DbError::Denied(why)) if why.contains("only some rows")),
-            "{sql}: {refused:?}"
-        );
-    }
     let copied =
         transaction.execute(&statement("INSERT INTO log SELECT note FROM visits", &[]), &mine).await.unwrap();
     assert_eq!(copied.changed, 1);

@@ -1,5 +1,7 @@
 //! Every type of PostgreSQL, in and out without loss.
 
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
 use wflo_backends::db::postgres::{Postgres, PostgresOptions};
 use wflo_model::{DbAccess, SqlValue};
 use wflo_ports::{Database as _, DbError, QueryLimits};
@@ -153,4 +155,64 @@ async fn columns_keep_their_names_and_order_whatever_has_to_be_cast() {
         vec![SqlValue::Integer(n), SqlValue::Json(format!("[{n}]")), text("1 day"), SqlValue::Integer(n)]
     };
     assert_eq!(rows.rows, [row(3), row(2)]);
+}
+
+/// Values of a type, as they come out.
+fn values() -> impl Strategy<Value = (&'static str, SqlValue)> {
+    let of = |of: &'static str| move |value: SqlValue| (of, value);
+    // What a text of PostgreSQL can hold.
+    let written = || ".*".prop_filter("it has no NUL", |text: &String| !text.contains('\0'));
+    let seconds = -62_000_000_000_i64..250_000_000_000;
+    let clock = (seconds, 0..1_000_000_i32).prop_map(|(second, micro)| {
+        jiff::Timestamp::new(second, micro * 1000).expect("it is within the years that there are")
+    });
+    prop_oneof![
+        any::<bool>().prop_map(SqlValue::Boolean).prop_map(of("boolean")),
+        any::<i16>().prop_map(|n| SqlValue::Integer(n.into())).prop_map(of("smallint")),
+        any::<i32>().prop_map(|n| SqlValue::Integer(n.into())).prop_map(of("integer")),
+        any::<i64>().prop_map(SqlValue::Integer).prop_map(of("bigint")),
+        any::<f32>().prop_map(|n| SqlValue::Real(n.into())).prop_map(of("real")),
+        any::<f64>().prop_map(SqlValue::Real).prop_map(of("double precision")),
+        (any::<i128>(), 0..30_usize).prop_map(|(n, part)| numeric(n, part)).prop_map(of("numeric")),
+        written().prop_map(SqlValue::Text).prop_map(of("text")),
+        proptest::collection::vec(any::<u8>(), 0..60).prop_map(SqlValue::Blob).prop_map(of("bytea")),
+        any::<u128>().prop_map(uuid).prop_map(of("uuid")),
+        written()
+            .prop_map(|text| SqlValue::Json(format!(" {} ", serde_json::json!([text, { "a": text }]))))
+            .prop_map(of("json")),
+        clock.clone().prop_map(|at| SqlValue::Timestamp(at.to_string())).prop_map(of("timestamptz")),
+        clock
+            .prop_map(|at| SqlValue::Text(at.to_string().trim_end_matches('Z').to_owned()))
+            .prop_map(of("timestamp")),
+        proptest::collection::vec(proptest::option::of(any::<i64>()), 0..5)
+            .prop_map(|all| SqlValue::Json(serde_json::json!(all).to_string()))
+            .prop_map(of("bigint[]")),
+        proptest::collection::vec(proptest::option::of(written()), 0..5)
+            .prop_map(|all| SqlValue::Json(serde_json::json!(all).to_string()))
+            .prop_map(of("text[]")),
+    ]
+}
+
+fn numeric(n: i128, part: usize) -> SqlValue {
+    let digits = format!("{:0>width$}", n.unsigned_abs(), width = part + 1);
+    let (whole, rest) = digits.split_at(digits.len() - part);
+    let sign = if n < 0 { "-" } else { "" };
+    SqlValue::Decimal(if part == 0 { format!("{sign}{whole}") } else { format!("{sign}{whole}.{rest}") })
+}
+
+fn uuid(n: u128) -> SqlValue {
+    let hex = format!("{n:032x}");
+    SqlValue::Uuid([&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-"))
+}
+
+#[test]
+fn any_value_is_the_same_when_it_comes_back() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let types = Types::new();
+    let config = Config { cases: 400, failure_persistence: None, ..Config::default() };
+    let checked = TestRunner::new(config).run(&values(), |(of, value)| {
+        runtime.block_on(types.check(of, value.clone(), value));
+        Ok(())
+    });
+    checked.unwrap_or_else(|failed| panic!("{failed}"));
 }

@@ -29,6 +29,8 @@ pub(crate) trait Subject: Send {
     async fn outside(&mut self, sql: &str) -> bool;
     /// What a process that is killed leaves: everything it had open is gone.
     async fn kill(&mut self);
+    /// Whether others can write while a step does. Where they cannot, they have before it began.
+    fn is_shared(&self) -> bool;
 }
 
 /// A row, by its id: owner, name, n.
@@ -155,6 +157,8 @@ pub(crate) enum Happening {
     Step {
         only: Option<i64>,
         writes: Vec<Write>,
+        /// What somebody else writes when it has begun.
+        beside: Option<Write>,
         end: End,
     },
     Outside(Write),
@@ -188,8 +192,9 @@ pub(crate) fn happenings() -> impl Strategy<Value = Vec<Happening>> {
         1 => Just(End::KilledAfter)
     ];
     let only = prop_oneof![Just(None), (1..3_i64).prop_map(Some)];
-    let step =
-        (only, vec(write(), 1..6), end).prop_map(|(only, writes, end)| Happening::Step { only, writes, end });
+    let beside = prop_oneof![2 => Just(None), 1 => write().prop_map(Some)];
+    let step = (only, vec(write(), 1..6), beside, end)
+        .prop_map(|(only, writes, beside, end)| Happening::Step { only, writes, beside, end });
     let rollback =
         (0..4_usize, any::<bool>()).prop_map(|(back, killed)| Happening::Rollback { back, killed });
     vec(prop_oneof![5 => step, 2 => write().prop_map(Happening::Outside), 3 => rollback], 1..14)
@@ -208,23 +213,26 @@ pub(crate) async fn play(subject: &mut dyn Subject, happenings: &[Happening]) {
     let mut undos = 0;
     for (number, happening) in (1_u8..).zip(happenings) {
         match happening {
-            Happening::Outside(write) => {
-                let mut after = rows.clone();
-                let expected = write.apply(&mut after, None).is_some();
-                assert_eq!(subject.outside(&write.sql()).await, expected, "{write:?}");
-                if expected {
-                    rows = after;
-                }
-            }
-            Happening::Step { only, writes, end } => {
-                let mut after = rows.clone();
-                let (mut transaction, results) = step(subject, number, *only, writes, &mut after).await;
+            Happening::Outside(write) => outside(subject, write, &mut rows).await,
+            Happening::Step { only, writes, beside, end } => {
+                let Ran { mut transaction, results, before, mut after } =
+                    run(subject, number, *only, writes, beside.as_ref(), &mut rows).await;
                 let changes = transaction.changes(ChangeLimits::default()).await.expect("it was captured");
                 assert_eq!(
                     told(&changes),
-                    difference(&rows, &after),
+                    difference(&before, &after),
                     "what step {number} tells: {happening:?}"
                 );
+                // Who wrote beside it and was not in its way has written what it did not see.
+                let theirs = difference(&before, &rows);
+                let both = theirs.keys().filter(|id| difference(&before, &after).contains_key(id)).count();
+                assert_eq!(both, 0, "a write of somebody else's is overwritten: {happening:?}");
+                for (id, (_, row)) in theirs {
+                    match row {
+                        Some(row) => _ = after.insert(id, row),
+                        None => _ = after.remove(&id),
+                    }
+                }
                 match end {
                     End::Fails => {
                         transaction.rollback().await;
@@ -240,15 +248,22 @@ pub(crate) async fn play(subject: &mut dyn Subject, happenings: &[Happening]) {
                     End::KilledBefore => {
                         drop(transaction);
                         subject.kill().await;
-                        let mut again = rows.clone();
-                        let (transaction, redone) = step(subject, number, *only, writes, &mut again).await;
-                        assert_eq!((redone, again == after), (results, true), "a redo comes to the same");
-                        transaction.commit().await.expect("nobody is in its way");
+                        let redone = run(subject, number, *only, writes, None, &mut rows).await;
+                        // Where somebody else has written, it may come to something else, and a new attempt does that.
+                        if before == rows {
+                            assert_eq!((&redone.results, &redone.after), (&results, &after), "a redo");
+                        }
+                        after = redone.after;
+                        redone.transaction.commit().await.expect("nobody is in its way");
                     }
                 }
-                if *end != End::Fails {
-                    committed.push(Committed { run: number, changes });
-                }
+                // That of a step which was redone is what the redo says.
+                let changes = match end {
+                    End::KilledBefore if before != rows => None,
+                    End::Fails => None,
+                    _ => Some(changes),
+                };
+                committed.extend(changes.map(|changes| Committed { run: number, changes }));
                 rows = after;
             }
             Happening::Rollback { back, killed } => {
@@ -284,16 +299,65 @@ pub(crate) async fn play(subject: &mut dyn Subject, happenings: &[Happening]) {
     }
 }
 
-/// Runs the writes of a step, and holds each against the model.
+/// A step that has done its writes.
+struct Ran {
+    transaction: Box<dyn Transaction>,
+    /// What each write came to.
+    results: Vec<Option<u64>>,
+    /// The rows that it saw at its beginning.
+    before: Rows,
+    /// Those rows after its writes.
+    after: Rows,
+}
+
+/// Runs the writes of a step, and again where it is interrupted by what was written beside it. `rows` are those that
+/// others see.
+async fn run(
+    subject: &mut dyn Subject,
+    number: u8,
+    only: Option<i64>,
+    writes: &[Write],
+    beside: Option<&Write>,
+    rows: &mut Rows,
+) -> Ran {
+    if !subject.is_shared()
+        && let Some(write) = beside
+    {
+        outside(subject, write, rows).await;
+    }
+    let beside = beside.filter(|_| subject.is_shared());
+    match step(subject, number, only, writes, beside, rows).await {
+        Some(ran) => ran,
+        None => step(subject, number, only, writes, None, rows).await.expect("nobody is in its way"),
+    }
+}
+
+/// Writes as somebody who is no step.
+async fn outside(subject: &mut dyn Subject, write: &Write, rows: &mut Rows) {
+    let mut after = rows.clone();
+    let expected = write.apply(&mut after, None).is_some();
+    assert_eq!(subject.outside(&write.sql()).await, expected, "{write:?} on {rows:?}");
+    if expected {
+        *rows = after;
+    }
+}
+
+/// Runs the writes of a step, and holds each against the model; none where it is interrupted.
 async fn step(
     subject: &mut dyn Subject,
     number: u8,
     only: Option<i64>,
     writes: &[Write],
+    beside: Option<&Write>,
     rows: &mut Rows,
-) -> (Box<dyn Transaction>, Vec<Option<u64>>) {
+) -> Option<Ran> {
     let begun = subject.database().begin(&marker(number), Capture::On).await.expect("it begins");
     let Begun::Open(mut transaction) = begun else { panic!("step {number} has not committed") };
+    let before = rows.clone();
+    if let Some(write) = beside {
+        outside(subject, write, rows).await;
+    }
+    let theirs = difference(&before, rows);
     let granted =
         TableAccess::new(None, only.map(|owner| format!("owner = {owner}").parse().expect("a filter")));
     let access = DbAccess {
@@ -301,23 +365,39 @@ async fn step(
         write: [("t".to_owned(), granted)].into(),
         ..DbAccess::default()
     };
-    let mut results = Vec::new();
+    let (mut results, mut after) = (Vec::new(), before.clone());
     for write in writes {
-        let mut after = rows.clone();
-        let expected = write.apply(&mut after, only);
+        let mut next = after.clone();
+        let mut expected = write.apply(&mut next, only);
         let statement = Statement { sql: write.sql(), params: Vec::new() };
         let came_to = match transaction.execute(&statement, &access).await {
             Ok(Executed { changed }) => Some(changed),
             Err(DbError::Constraint(_) | DbError::Denied(_)) => None,
+            Err(DbError::Interrupted(_)) if beside.is_some() => return None,
             Err(error) => panic!("{write:?} of {only:?}: {error}"),
         };
-        assert_eq!(came_to, expected, "{write:?} of {only:?} on {rows:?}");
+        // What must be unique is held against the rows that are there, which it does not see.
+        if came_to != expected && !theirs.is_empty() {
+            let mut all = after.clone();
+            for (id, (_, row)) in &theirs {
+                match row {
+                    Some(row) => _ = all.insert(*id, row.clone()),
+                    None => _ = all.remove(id),
+                }
+            }
+            (expected, next) = (write.apply(&mut all, only), after.clone());
+            // It has taken the place that somebody else made free. Its snapshot has both rows; the model has no such.
+            if came_to.is_some() && came_to == expected {
+                return None;
+            }
+        }
+        assert_eq!(came_to, expected, "{write:?} of {only:?} on {after:?}, beside {theirs:?}");
         if expected.is_some() {
-            *rows = after;
+            after = next;
         }
         results.push(came_to);
     }
-    (transaction, results)
+    Some(Ran { transaction, results, before, after })
 }
 
 /// Every row, as somebody who may read all of them sees it.

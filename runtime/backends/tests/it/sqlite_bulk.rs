@@ -17,14 +17,14 @@ const TABLES: &str = "
     INSERT INTO people (id, name) VALUES (1, 'owner');";
 
 /// Rows `from..to`, a hundred at a time; one of them may be what the table does not take.
-struct Numbers {
-    next: i64,
-    to: i64,
-    bad: Option<i64>,
-    boss: Option<i64>,
+pub(crate) struct Numbers {
+    pub(crate) next: i64,
+    pub(crate) to: i64,
+    pub(crate) bad: Option<i64>,
+    pub(crate) boss: Option<i64>,
 }
 
-fn numbers(next: i64, to: i64) -> Numbers {
+pub(crate) fn numbers(next: i64, to: i64) -> Numbers {
     Numbers { next, to, bad: None, boss: None }
 }
 
@@ -45,7 +45,7 @@ impl RowSource for Numbers {
     }
 }
 
-fn into() -> BulkInsert {
+pub(crate) fn into() -> BulkInsert {
     BulkInsert { table: "people".into(), columns: vec!["id".into(), "name".into(), "boss".into()] }
 }
 
@@ -56,7 +56,7 @@ async fn begin(bank: &Bank, run: u8, capture: Capture) -> Box<dyn Transaction> {
     }
 }
 
-async fn told(transaction: &mut dyn Transaction) -> Vec<InsertedRows> {
+pub(crate) async fn told(transaction: &mut dyn Transaction) -> Vec<InsertedRows> {
     let (mut all, mut from) = (Vec::new(), 0);
     while let Some((rows, next)) = transaction.inserted(from).await.unwrap() {
         all.push(rows);
@@ -82,7 +82,7 @@ fn count(bank: &Bank) -> i64 {
     bank.owner.query_row("SELECT count(*) FROM people", [], |row| row.get(0)).unwrap()
 }
 
-fn rows(batches: &[InsertedRows]) -> usize {
+pub(crate) fn rows(batches: &[InsertedRows]) -> usize {
     batches.iter().map(|batch| batch.rows.len()).sum()
 }
 

@@ -49,6 +49,11 @@ impl Subject for File {
         }
     }
 
+    fn is_shared(&self) -> bool {
+        // Whoever writes has the file to itself.
+        false
+    }
+
     async fn kill(&mut self) {
         // Its connections close, as those of a process do: what was not committed is rolled back.
         self.db = Arc::new(Sqlite::open(&self.path, SqliteOptions::default()).unwrap());

@@ -39,7 +39,7 @@ pub(crate) async fn check(
     let known = known(&project).await?;
     let mut found = project.deployment.hints.clone();
     documents(&project, &mut found)?;
-    let pinned = match project.pin(&known)? {
+    let pinned = match project.pin(&known).await? {
         Ok(pinned) => pinned,
         Err(wrong) => {
             found.extend(wrong);
@@ -53,12 +53,17 @@ pub(crate) async fn check(
     let code = match explain {
         Some(step) if !found.has_errors() && missing.is_empty() => {
             let words = pinned.plan.explain(step);
-            print(&words.ok_or_else(|| Failure::new(Code::NotFound, format!("there is no step `{step}`")))?);
+            let words =
+                words.ok_or_else(|| Failure::new(Code::NotFound, format!("there is no step `{step}`")))?;
+            print(&(words + &pinned.workflow.explain_function(step).unwrap_or_default()));
             Code::Succeeded
         }
         _ => report(global, &found, &missing),
     };
     if code == Code::Succeeded && explain.is_none() {
+        for (step, signature) in pinned.workflow.typed() {
+            say(&format!("step `{step}` is {}", signature.wit));
+        }
         say(&format!("`{}` {} can run", pinned.plan.workflow, pinned.plan.version));
     }
     Ok(code)

@@ -46,13 +46,6 @@ pub(super) async fn check(
                 }
             }
             DbBinding::Postgres { read_url, write_url } => {
-                for (step, access) in filtering(&pinned.plan, label) {
-                    for (table, _) in access.write.iter().filter(|(_, access)| access.filter().is_some()) {
-                        let why =
-                            "is in a PostgreSQL database, where no step can be kept to writing some rows";
-                        found.extend(pinned.workflow.unfiltered(step, label, table, why));
-                    }
-                }
                 // A check needs no secrets: what cannot be looked at is said.
                 let looked = match deploy.postgres(label, read_url, write_url.as_ref()) {
                     Ok(database) => {
@@ -93,6 +86,11 @@ async fn look(
         let kept = database.uncapturable(&tables).await?;
         say_unkept(pinned, label, step, &kept, found);
     }
+    for (step, access) in filtering(&pinned.plan, label) {
+        for (table, why) in database.unfilterable(access).await? {
+            found.extend(pinned.workflow.unfiltered(step, label, &table, &why));
+        }
+    }
     Ok(())
 }
 
@@ -131,7 +129,7 @@ fn say_unkept(
 /// `wflo db prepare`: what the owner of a PostgreSQL database does once, printed or done.
 pub(super) async fn prepare(global: &Global, label: &Label, prints: bool) -> Result<Code, Failure> {
     let project = Project::find(global, None)?;
-    let pinned = project.pin(&known(&project).await?)?;
+    let pinned = project.pin(&known(&project).await?).await?;
     let wrong = |found: Diagnostics| Failure::rendered(Code::Usage, found.render(terminal::stderr_colors()));
     let plan = pinned.map_err(wrong)?.plan;
     let (read_url, write_url) = match project.deployment.db.get(label) {

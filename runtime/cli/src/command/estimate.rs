@@ -42,6 +42,10 @@ struct StepEstimate {
     /// The most one of its items can cost.
     #[serde(skip_serializing_if = "Option::is_none")]
     item_budget_usd: Option<PicoUsd>,
+    /// The most that the fuel and time of one attempt can cost, from one place where it waits to the next, where the
+    /// deployment prices them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    compute_usd: Option<PicoUsd>,
     past: Option<Past>,
     models: Vec<ModelPrice>,
 }
@@ -80,6 +84,7 @@ pub(crate) async fn estimate(session: &mut Session, plan: &Plan) -> Result<Estim
             name: step.name.clone(),
             budget_usd: step.budget,
             item_budget_usd: step.item_budget,
+            compute_usd: (!plan.compute.is_free()).then(|| plan.compute.quote(&step.limits)),
             past: past(spent),
             models: models.collect(),
         }
@@ -119,6 +124,9 @@ pub(crate) fn show(it: &Estimate) -> String {
         let item = step.item_budget_usd.map(|budget| format!(", {budget} USD an item")).unwrap_or_default();
         let past = step.past.as_ref().map(|past| format!("  {}", words(past))).unwrap_or_default();
         let _ = writeln!(text, "step {}{budget}{item}{past}", step.name);
+        if let Some(most) = step.compute_usd {
+            let _ = writeln!(text, "  fuel and time of an attempt  at most {most} USD");
+        }
         for price in &step.models {
             let ModelPrice { model, input_per_million_usd, output_per_million_usd, source } = price;
             let _ = writeln!(

@@ -15,9 +15,11 @@ mod knowledge;
 mod logs;
 mod outbox;
 mod policy;
+mod record;
 mod rollback;
 mod run;
 mod serve;
+mod test;
 
 use serde::Serialize;
 
@@ -61,6 +63,7 @@ pub(crate) async fn perform(cli: Cli) -> Result<Code, Failure> {
         Command::Check { folder, explain } => {
             check::check(&global, folder.as_deref(), explain.as_ref()).await
         }
+        Command::Test { names } => test::test(&global, &names).await,
         Command::Policy { command: Policy::Test { facts, input } } => {
             policy::test(&global, &facts, &input).await
         }
@@ -130,6 +133,10 @@ async fn stored(
         }
         Command::Show { run, changes: true } => rollback::changes(global, session, run).await?,
         Command::Replay { run } => return intervene::replay(global, session, run).await,
+        Command::Record { run, step, item, out, labelled } => {
+            let what = wflo::Record { run, step, item, labelled };
+            return record::record(global, project, session, what, out.as_deref()).await;
+        }
         Command::Runs { workflow, status, limit } => {
             let runs = session.ask(session::Runs { workflow, status, limit }).await?;
             output(global, &runs, || show::runs(&runs, terminal::stdout_colors()));
@@ -180,6 +187,7 @@ async fn stored(
         Command::New { .. }
         | Command::Build { .. }
         | Command::Check { .. }
+        | Command::Test { .. }
         | Command::Run(_)
         | Command::Serve { .. }
         | Command::Demo { .. }

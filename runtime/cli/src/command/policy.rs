@@ -33,7 +33,7 @@ struct Said {
 pub(crate) async fn test(global: &Global, facts: &[String], given: &[String]) -> Result<Code, Failure> {
     let project = Project::find(global, None)?;
     let known = known(&project).await?;
-    let plan = project.pin(&known)?.map_err(|found| Failure::usage(found.to_string()))?.plan;
+    let plan = project.pin(&known).await?.map_err(|found| Failure::usage(found.to_string()))?.plan;
     let mut values = Map::new();
     for fact in facts {
         let (name, text) = pair(fact)?;

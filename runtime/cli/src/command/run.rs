@@ -27,7 +27,8 @@ pub(crate) async fn run(
 ) -> Result<Code, Failure> {
     let known = directory(session).await?;
     let pinned = project
-        .pin(&known)?
+        .pin(&known)
+        .await?
         .map_err(|wrong| Failure::rendered(Code::Usage, wrong.render(terminal::stderr_colors())))?;
     let inputs = inputs(&pinned, &args.input, args.input_file.as_deref())?;
     if args.estimate {

@@ -77,7 +77,7 @@ impl Folder {
         for (name, principal) in self.service.runtime().principals(&wflo::Host::default()).await?.0 {
             known.add(name, principal.groups);
         }
-        let pinned = tokio::task::block_in_place(|| self.project.pin(&known));
+        let pinned = self.project.pin(&known).await;
         pinned.map_err(|failure| refused(failure.to_string()))?.map_err(|wrong| refused(wrong.render(false)))
     }
 }

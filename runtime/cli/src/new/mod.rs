@@ -65,7 +65,7 @@ impl Made {
         let Self { project, language, sdk, lang } = self;
         format!(
             "made `{project}`, with a step in {language}; the SDK is {sdk}\n\n  cd {project}\n  wflo build{}\n  \
-             wflo run --input name=Ada\n",
+             wflo test\n  wflo run --input name=Ada\n",
             template::install(*lang)
         )
     }

@@ -16,6 +16,7 @@ const COMMON: &[File] = files! {
     "common/wflo.toml" => "wflo.toml",
     "common/gitignore" => ".gitignore",
     "common/README.md" => "README.md",
+    "common/tests/first.toml" => "tests/first.toml",
 };
 
 const RUST: &[File] = files! {

@@ -25,6 +25,7 @@ mod keeping;
 mod operation;
 mod operations;
 mod people;
+mod recording;
 mod rollback;
 mod room;
 mod service;
@@ -55,6 +56,7 @@ pub(crate) use self::operations::{
     SystemEventView, SystemEvents, Vote, Who,
 };
 pub(crate) use self::people::{Expire, Identities, IdentityView, Keep, Known, Revoke, Rotate};
+pub(crate) use self::recording::RecordTest;
 pub(crate) use self::rollback::{Changes, Rollback, RollbackPlan};
 pub(crate) use self::room::{Room, sandbox};
 use self::service::Refusal;

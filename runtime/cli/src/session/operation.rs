@@ -18,6 +18,7 @@ use super::operations::{
     SystemEvents, Vote,
 };
 use super::people::{Expire, Identities, Keep, Known, Revoke, Rotate};
+use super::recording::RecordTest;
 use super::rollback::{Changes, Rollback, RollbackPlan};
 use super::service::{Refusal, Service};
 use super::telling::{Outbox, Tell};
@@ -118,6 +119,7 @@ requests! {
     Logs,
     NoteMasterKey,
     Outbox,
+    RecordTest,
     Replay,
     Report,
     Resolve,

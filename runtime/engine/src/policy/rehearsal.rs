@@ -194,6 +194,7 @@ mod tests {
             price_table: Digest::ZERO,
             on_unknown_price: UnknownPrice::Deny,
             min_output_tokens: 64,
+            compute: Default::default(),
             prompts: BTreeMap::new(),
             statements: [("shop".parse().unwrap(), [("process_refund".parse().unwrap(), statement)].into())]
                 .into(),

@@ -123,6 +123,15 @@ fn take(
                 done.began = recorded.seq;
             }
         }
+        // The parent of this fork has made it, and it is this run's to take back now.
+        Event::Lent(lent) if has_effect(lent.class) => {
+            let done = units.entry(unit).or_default();
+            if done.began == 0 {
+                done.began = recorded.seq;
+            }
+            let effect = Effect { what: words(&lent.call), certain: true, applied: None };
+            done.effects.insert(Digest::of(&recorded.seq.to_be_bytes()), effect);
+        }
         Event::Intent { asked, class, key, .. } if has_effect(*class) => {
             calls.insert(recorded.seq, (unit.clone(), *key));
             let done = units.entry(unit).or_default();

@@ -228,6 +228,7 @@ async fn a_step_knows_what_its_context_says() {
         outputs: [("before".parse().unwrap(), json!({"risk": "high"}).into())].into(),
         item: Some(json!("item")),
         folders: Vec::new(),
+        arguments: None,
         decision: Some(Decision {
             status: DecisionStatus::Approved,
             votes: vec![DecisionVote { by: "alice".into(), approved: true, comment: Some("fine".into()) }],

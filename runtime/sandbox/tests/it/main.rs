@@ -9,6 +9,7 @@ mod grants;
 mod guests;
 mod hostile;
 mod http;
+mod typed;
 mod virtual_world;
 
 use std::sync::{Arc, LazyLock};

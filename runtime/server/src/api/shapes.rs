@@ -119,6 +119,8 @@ pub(crate) struct Cost {
     /// Each a model and what it was asked.
     #[schema(value_type = Vec<Object>)]
     pub(crate) models: Vec<(String, Value)>,
+    /// What fuel and time cost, where the deployment prices them.
+    pub(crate) compute_usd: String,
 }
 
 /// One line of a run's log.

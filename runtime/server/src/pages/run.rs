@@ -6,7 +6,7 @@ use axum::extract::{Path, State};
 use axum::response::Html;
 use maud::{Markup, html};
 use wflo::{CostView, RunView, StepView};
-use wflo_model::RunId;
+use wflo_model::{PicoUsd, RunId};
 
 use super::data::data;
 use super::layout::{moment, status};
@@ -69,6 +69,7 @@ fn facts(run: &RunView, cost: &CostView) -> Markup {
             div { dt { "Created" } dd { (moment(&run.created_at)) } }
             div { dt { "Spent" } dd { (cost.cost_usd) " USD" @if let Some(budget) = cost.budget_usd { " of " (budget) } } }
             div { dt { "Held" } dd { (cost.held_usd) " USD" } }
+            @if cost.compute_usd > PicoUsd::ZERO { div { dt { "Fuel and time" } dd { (cost.compute_usd) " USD" } } }
             @if let Some(left) = cost.left_usd { div { dt { "Left" } dd { (left) " USD" } } }
         }
     }

@@ -13,6 +13,7 @@ use wflo_manifest::{
 };
 use wflo_model::{ApprovalId, Digest, RunId};
 
+use crate::step_tests::hold;
 use crate::support::{COMPONENT, Process, World, effects};
 use crate::sweep::{plan, step};
 
@@ -20,6 +21,7 @@ use crate::sweep::{plan, step};
 struct Run {
     world: World,
     process: Process,
+    plan: Plan,
     run: RunId,
 }
 
@@ -28,10 +30,16 @@ impl Run {
         let world = World::new();
         let process = world.process(Arc::new(FaultSync::at(0))).await.unwrap();
         let components = [(Digest::of(COMPONENT), COMPONENT.to_vec())].into();
-        let start =
-            Start { plan, components, inputs: Map::new(), requester: "rita".parse().unwrap(), key: None };
+        let pinned = plan.clone();
+        let start = Start {
+            plan: pinned,
+            components,
+            inputs: Map::new(),
+            requester: "rita".parse().unwrap(),
+            key: None,
+        };
         let run = process.runtime.start(start).await.unwrap();
-        let this = Self { world, process, run };
+        let this = Self { world, process, plan, run };
         let view = this.drive().await;
         (this, view)
     }
@@ -41,6 +49,7 @@ impl Run {
         if view.status.is_final() {
             let replayed = self.process.runtime.replay(self.run).await.unwrap();
             assert!(replayed.identical, "{replayed:?}");
+            hold(&self.process, &self.plan, &view).await;
         }
         view
     }

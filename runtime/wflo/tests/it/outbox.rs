@@ -149,7 +149,7 @@ async fn a_channel_that_hangs_delays_neither_the_run_nor_the_others() {
     let host = host(&process, &[("slack://dead", &dead), ("slack://alive", &alive)]);
     let began = tokio::time::Instant::now();
     let driven = asks(&process, &host, &["slack://dead", "slack://alive"]);
-    let (run, view) = process.runtime.telling(&host, driven).await.unwrap();
+    let (run, view) = Box::pin(process.runtime.telling(&host, driven)).await.unwrap();
     let left = process.runtime.tell_for(&host, Duration::from_millis(300)).await.unwrap();
     assert_eq!(alive.told(), ["asked"]);
     assert_eq!(left.iter().map(|line| line.channel.as_str()).collect::<Vec<_>>(), ["slack://dead"]);

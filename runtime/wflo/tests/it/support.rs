@@ -211,6 +211,11 @@ pub(crate) fn grants() -> Grants {
     }
 }
 
+/// What runs the scripts below.
+pub(crate) fn scripts() -> Arc<dyn Components> {
+    Arc::new(Scripts)
+}
+
 /// Runs the scripts below in place of components.
 struct Scripts;
 
@@ -306,6 +311,69 @@ async fn script(step: &str, gate: &mut dyn Gate) -> Result<Result<Value, Failure
                 Ok(_) => json!({ "paid": 150, "attempt": gate.context().attempt }),
                 Err(error) => json!({ "refused": error.to_string() }),
             }
+        }
+        // Writes to two databases, and looks at what it did.
+        "both" => {
+            let raise = |db: &str, table: &str| {
+                let mut args = sql(&format!("UPDATE {table} SET n = n + 1 WHERE id = 1"), json!([]));
+                args["db"] = json!(db);
+                args
+            };
+            call(gate, "wflo:db/sql", "execute", raise("ledger", "counter")).await?;
+            call(gate, "wflo:db/sql", "execute", raise("bank", "tally")).await?;
+            let look = |db: &str, table: &str| {
+                let mut args = sql(&format!("SELECT n FROM {table} WHERE id = 1"), json!([]));
+                args["db"] = json!(db);
+                args
+            };
+            let ledger = call(gate, "wflo:db/sql", "query", look("ledger", "counter")).await?;
+            let bank = call(gate, "wflo:db/sql", "query", look("bank", "tally")).await?;
+            json!([ledger["rows"][0][0]["integer"], bank["rows"][0][0]["integer"]])
+        }
+        // Reads what there is two rows at a time, and waits in the middle.
+        "page" => {
+            let page = |from: usize| {
+                let mut args = sql("SELECT n FROM counter ORDER BY id", json!([]));
+                args["from"] = json!(from);
+                args["most"] = json!(2);
+                args
+            };
+            let mut all = Vec::new();
+            loop {
+                let rows = call(gate, "wflo:db/sql", "page", page(all.len())).await?;
+                let rows = rows["rows"].as_array().cloned().unwrap_or_default();
+                if rows.is_empty() {
+                    break;
+                }
+                all.extend(rows.into_iter().map(|row| row[0]["integer"].clone()));
+                if all.len() == 4 {
+                    let until = gate.now().after(std::time::Duration::from_secs(3600));
+                    gate.sleep(until).await?;
+                }
+            }
+            json!({ "all": all, "attempt": gate.context().attempt })
+        }
+        // Reads in parts in every order that there is none of.
+        "page-badly" => {
+            let mut said = Vec::new();
+            let insert = "INSERT INTO notes (text) VALUES ('x')";
+            for (from, other) in
+                [(2, false), (0, false), (1, false), (2, false), (0, true), (4, false), (0, false)]
+            {
+                if other {
+                    call(gate, "wflo:db/sql", "execute", sql(insert, json!([]))).await?;
+                    continue;
+                }
+                let mut args = sql("SELECT n FROM counter ORDER BY id", json!([]));
+                args["from"] = json!(from);
+                args["most"] = json!(2);
+                let answer = gate.call(Call::new("wflo:db/sql", "page", args)).await?;
+                said.push(match answer {
+                    Ok(rows) => rows["rows"].as_array().map(Vec::len).unwrap_or_default().to_string(),
+                    Err(error) => error.to_string(),
+                });
+            }
+            json!(said)
         }
         "report" => {
             let args = json!({ "kind": "cloud", "usd": "0.7", "note": "an hour of a machine" });

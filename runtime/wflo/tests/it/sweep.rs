@@ -48,6 +48,7 @@ pub(crate) fn plan(steps: Vec<PlanStep>, budget: Option<&str>) -> Plan {
         price_table: Digest::ZERO,
         on_unknown_price: UnknownPrice::Deny,
         min_output_tokens: 1,
+        compute: Default::default(),
         prompts: BTreeMap::new(),
         statements: BTreeMap::new(),
         policies: Vec::new(),

@@ -9,6 +9,7 @@ use wflo_journal::FaultSync;
 use wflo_manifest::{Deployment, Pinning, Plan, Workflow};
 use wflo_model::{ApprovalId, Digest, RunId};
 
+use crate::step_tests::hold;
 use crate::support::{COMPONENT, Process, World, effects};
 
 const DEPLOYMENT: &str = r#"
@@ -90,7 +91,11 @@ impl Case {
     }
 
     async fn drive(&self, run: RunId) -> RunView {
-        self.process.runtime.drive(run, &self.process.host, None).await.unwrap()
+        let view = self.process.runtime.drive(run, &self.process.host, None).await.unwrap();
+        if view.status.is_final() {
+            hold(&self.process, &self.plan, &view).await;
+        }
+        view
     }
 
     async fn asked(&self, view: &RunView) -> ApprovalView {

@@ -1,6 +1,7 @@
 //! The goals, one file each.
 
 mod audit;
+mod bulk;
 mod calls;
 mod command;
 mod crowd;
@@ -50,12 +51,14 @@ pub(crate) const ALL: &[Goal] = goals! {
     parked: "100,000 parked runs",
     recovery: "kill -9 with 200 runs in flight",
     audit: "an audit file is verified",
+    bulk: "1,000,000 rows inserted, read and taken away again",
     command: "`wflo run`, from its start to its end",
 };
 
 /// Plays a part in another process's measurement.
 pub(crate) async fn child(what: &str, rest: &[String]) -> Result<()> {
     match what {
+        "bulk" => bulk::child(rest).await,
         "parked" => parked::child(rest).await,
         "recovery-before" => recovery::before(rest).await,
         "recovery-after" => recovery::after(rest).await,

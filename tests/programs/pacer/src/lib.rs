@@ -6,17 +6,19 @@ wit_bindgen::generate!({
         world pacer {
             import wflo:llm/chat@0.1.0;
             import wflo:db/sql@0.1.0;
+            import wflo:artifact/store@0.1.0;
             import wflo:approval/gate@0.1.0;
             export wflo:step/handler@0.1.0;
         }
     "#,
-    path: ["../../../wit/deps/logging", "../../../wit/step", "../../../wit/llm", "../../../wit/db", "../../../wit/approval"],
+    path: ["../../../wit/deps/logging", "../../../wit/step", "../../../wit/llm", "../../../wit/db", "../../../wit/artifact", "../../../wit/approval"],
     world: "test:pacer/pacer",
     generate_all,
 });
 
 use exports::wflo::step::handler::{Failure, Guest, StepInfo, Undo};
 use wflo::approval::gate;
+use wflo::artifact::store;
 use wflo::db::sql;
 use wflo::llm::chat;
 
@@ -37,6 +39,9 @@ impl Guest for Pacer {
             step("reads-N"),
             step("asks-N"),
             step("pauses-N"),
+            step("makes-N"),
+            step("loads"),
+            step("pages-N"),
             step("spins"),
             step("grows"),
             step("floods"),
@@ -54,6 +59,9 @@ impl Guest for Pacer {
                 reads(times)?;
                 pause()?;
             }
+            "makes" => makes(times)?,
+            "loads" => return loads(),
+            "pages" => return pages(times),
             "spins" => loop {
                 std::hint::black_box(());
             },
@@ -89,6 +97,39 @@ fn reads(times: u32) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// Makes an artifact with so many rows.
+fn makes(rows: u32) -> Result<(), Failure> {
+    let writer = store::create("rows.jsonl").map_err(failure)?;
+    let mut text = String::new();
+    for n in 0..rows {
+        text += &format!("{{\"id\":{n},\"name\":\"row {n}\",\"amount\":{{\"decimal\":\"{n}.50\"}}}}\n");
+        if text.len() > 60 << 10 || n + 1 == rows {
+            writer.write(text.as_bytes()).map_err(failure)?;
+            text.clear();
+        }
+    }
+    store::Writer::finish(writer).map(drop).map_err(failure)
+}
+
+/// Inserts the rows of that artifact: their number.
+fn loads() -> Result<String, Failure> {
+    let format = sql::RowFormat::JsonLines;
+    let rows = sql::RowSource { name: "rows.jsonl".into(), step: None, item: None, format };
+    sql::bulk_insert("bank", "rows", &[], &rows).map(|inserted| inserted.to_string()).map_err(failure)
+}
+
+/// Reads those rows so many at a time: their number.
+fn pages(most: u32) -> Result<String, Failure> {
+    let mut read = 0;
+    loop {
+        let page = sql::page("bank", "SELECT id, name, amount FROM rows ORDER BY id", &[], read, most);
+        match page.map_err(failure)?.rows.len() {
+            0 => return Ok(read.to_string()),
+            rows => read += rows as u64,
+        }
+    }
 }
 
 /// Asks a model so many times.

@@ -17,6 +17,7 @@ use wflo_ports::{ChangeLimits, ChangeSet, DbError, RowChange, TableChange};
 
 use super::cursor::Cursor;
 use super::error::translate;
+use super::inserted::{Inserted, came, images, is_insert_alone, is_of};
 use super::table::{Found, Table, find, find_by_oid};
 use super::value::{Shape, size};
 use crate::db::order::by_value;
@@ -52,12 +53,16 @@ fn refused(table: &str, why: &str) -> DbError {
     ))
 }
 
-/// What has changed.
+/// What has changed, but for the rows that were inserted in bulk.
 ///
 /// # Errors
 /// [`DbError::Limit`] for more than `limits` allow, [`DbError::Invalid`] where a trigger of the owner has written to a
 /// table whose changes are not kept.
-pub(super) async fn changes(client: &Client, limits: ChangeLimits) -> Result<ChangeSet, DbError> {
+pub(super) async fn changes(
+    client: &Client,
+    limits: ChangeLimits,
+    inserted: &Inserted,
+) -> Result<ChangeSet, DbError> {
     for row in client.query_typed(TOUCHED, &[]).await.map_err(translate)? {
         if let Some(why) = find_by_oid(client, row.get(0)).await?.unkept() {
             return Err(refused(row.get(1), &why));
@@ -67,7 +72,11 @@ pub(super) async fn changes(client: &Client, limits: ChangeLimits) -> Result<Cha
     let mut tables = Vec::new();
     for row in client.query_typed(CAPTURED, &[]).await.map_err(translate)? {
         if let Found::Table(table) = find_by_oid(client, row.get(0)).await? {
-            let mut rows = changed_rows(client, &table, &mut left).await?;
+            let in_bulk = inserted.has(table.oid);
+            if in_bulk && is_insert_alone(client, &table).await? {
+                continue;
+            }
+            let mut rows = changed_rows(client, &table, in_bulk, &mut left).await?;
             rows.sort_by(|a, b| by_value(a.key(), b.key()));
             if !rows.is_empty() {
                 let (key_columns, columns) = (table.key_names(), table.column_names());
@@ -115,25 +124,34 @@ impl Path {
     }
 }
 
-async fn changed_rows(client: &Client, table: &Table, left: &mut Left) -> Result<Vec<RowChange>, DbError> {
+async fn changed_rows(
+    client: &Client,
+    table: &Table,
+    in_bulk: bool,
+    left: &mut Left,
+) -> Result<Vec<RowChange>, DbError> {
     let values = |row: &str| table.values_of(row).join(", ");
-    // PostgreSQL would take each column out of the text anew; this way each row is read once.
-    let sql = format!(
-        "SELECT w.had, w.has, {}, {} FROM (SELECT c.old_row IS NOT NULL AS had, c.new_row IS NOT NULL AS has, \
-         c.old_row::{table} AS o, c.new_row::{table} AS n FROM wflo_changes c WHERE c.relation = {} \
-         AND c.txid = pg_catalog.pg_current_xact_id() OFFSET 0) AS w",
-        values("(w.o)"),
-        values("(w.n)"),
-        table.oid,
-        table = table.sql,
-    );
+    let (old, new) = (values("(w.o)"), values("(w.n)"));
+    let sql = match in_bulk {
+        false => format!("WITH {} SELECT w.had, w.has, {old}, {new} FROM wflo_w AS w", images(table)),
+        // Rows that have come are told by themselves, and an image that is of one for a half is that of another row.
+        true => format!(
+            "WITH {}, {} SELECT w.had AND o.k0 IS NULL, w.has AND n.k0 IS NULL, {old}, {new} FROM wflo_w AS w \
+             LEFT JOIN wflo_came AS o ON {} LEFT JOIN wflo_came AS n ON {} \
+             WHERE (w.had AND o.k0 IS NULL) OR (w.has AND n.k0 IS NULL)",
+            images(table),
+            came(table),
+            is_of(table, "(w.o)", "o"),
+            is_of(table, "(w.n)", "n")
+        ),
+    };
     let width = table.columns.len();
     let shapes = vec![Shape::Plain; 2 + 2 * width];
-    let mut cursor = Cursor::open(client, &sql, &[], &[], shapes).await?;
+    let mut cursor = Cursor::open(client, "wflo_images", &sql, &[], &[], shapes).await?;
     let mut rows: BTreeMap<String, (Vec<SqlValue>, Path)> = BTreeMap::new();
     let mut kept = 0_usize;
     loop {
-        let images = cursor.fetch(usize::MAX).await?;
+        let images = cursor.fetch(client, usize::MAX).await?;
         if images.is_empty() {
             break;
         }
@@ -178,7 +196,7 @@ async fn changed_rows(client: &Client, table: &Table, left: &mut Left) -> Result
         }
         left.holds(rows.len())?;
     }
-    cursor.close().await?;
+    cursor.close(client).await?;
     let mut changed = Vec::new();
     for (key, path) in rows.into_values() {
         let mut ends = [None, None];

@@ -18,16 +18,18 @@ const PIECE_BYTES: usize = 1 << 20;
 
 /// A cursor of the server, in the transaction that is open. It ends with the transaction or savepoint, or when it is
 /// closed.
-pub(super) struct Cursor<'c> {
-    client: &'c Client,
+#[derive(Debug)]
+pub(super) struct Cursor {
+    name: &'static str,
     shapes: Vec<Shape>,
     next: usize,
 }
 
-impl<'c> Cursor<'c> {
-    /// Opens one for a statement whose columns are asked for in these shapes.
+impl Cursor {
+    /// Opens one for a statement whose columns are asked for in these shapes. No other of its name is open.
     pub(super) async fn open(
-        client: &'c Client,
+        client: &Client,
+        name: &'static str,
         sql: &str,
         params: &[Parameter],
         types: &[Type],
@@ -35,16 +37,20 @@ impl<'c> Cursor<'c> {
     ) -> Result<Self, DbError> {
         let params: Vec<(&(dyn ToSql + Sync), Type)> =
             params.iter().zip(types).map(|(value, of)| (value as &(dyn ToSql + Sync), of.clone())).collect();
-        let declare = format!("DECLARE wflo_rows NO SCROLL CURSOR FOR {sql}");
+        let declare = format!("DECLARE {name} NO SCROLL CURSOR FOR {sql}");
         client.execute_typed(&declare, &params).await.map_err(translate)?;
-        Ok(Self { client, shapes, next: FIRST })
+        Ok(Self { name, shapes, next: FIRST })
     }
 
     /// The next rows; none at the end. No more than `most`.
-    pub(super) async fn fetch(&mut self, most: usize) -> Result<Vec<Vec<SqlValue>>, DbError> {
+    pub(super) async fn fetch(
+        &mut self,
+        client: &Client,
+        most: usize,
+    ) -> Result<Vec<Vec<SqlValue>>, DbError> {
         let wanted = self.next.min(most).max(1);
-        let fetch = format!("FETCH FORWARD {wanted} FROM wflo_rows");
-        let rows = self.client.query_typed(&fetch, &[]).await.map_err(translate)?;
+        let fetch = format!("FETCH FORWARD {wanted} FROM {}", self.name);
+        let rows = client.query_typed(&fetch, &[]).await.map_err(translate)?;
         let mut out = Vec::with_capacity(rows.len());
         let mut bytes = 0;
         for row in rows {
@@ -67,9 +73,25 @@ impl<'c> Cursor<'c> {
     }
 
     /// Closes it.
-    pub(super) async fn close(self) -> Result<(), DbError> {
-        self.client.batch_execute("CLOSE wflo_rows").await.map_err(translate)
+    pub(super) async fn close(self, client: &Client) -> Result<(), DbError> {
+        client.batch_execute(&format!("CLOSE {}", self.name)).await.map_err(translate)
     }
+}
+
+/// Opens a guest's query in the transaction that is open: the names of its columns, and the rows.
+pub(super) async fn open(
+    client: &Client,
+    sql: &str,
+    params: &[SqlValue],
+) -> Result<(Vec<String>, Cursor), DbError> {
+    let prepared = client.prepare(sql).await.map_err(translate)?;
+    let params = parameters(params.iter(), prepared.params())?;
+    let columns: Vec<String> = prepared.columns().iter().map(|column| column.name().to_owned()).collect();
+    let shapes: Vec<Shape> = prepared.columns().iter().map(|column| Shape::of(column.type_())).collect();
+    let sql = in_shapes(sql, &shapes);
+    let types = prepared.params().to_vec();
+    let cursor = Cursor::open(client, "wflo_rows", &sql, &params, &types, shapes).await?;
+    Ok((columns, cursor))
 }
 
 /// The rows of a guest's query, in the transaction that is open.
@@ -79,18 +101,12 @@ pub(super) async fn collect(
     params: &[SqlValue],
     limits: QueryLimits,
 ) -> Result<SqlRows, DbError> {
-    let prepared = client.prepare(sql).await.map_err(translate)?;
-    let params = parameters(params.iter(), prepared.params())?;
-    let columns: Vec<String> = prepared.columns().iter().map(|column| column.name().to_owned()).collect();
-    let shapes: Vec<Shape> = prepared.columns().iter().map(|column| Shape::of(column.type_())).collect();
-    let sql = in_shapes(sql, &shapes);
-    let types = prepared.params().to_vec();
-    let mut cursor = Cursor::open(client, &sql, &params, &types, shapes).await?;
+    let (columns, mut cursor) = open(client, sql, params).await?;
     let mut out = SqlRows { columns, rows: Vec::new() };
     let mut bytes = 0_usize;
     loop {
         // One more than there may be, to see that there are more.
-        let rows = cursor.fetch(limits.rows.saturating_add(1).saturating_sub(out.rows.len())).await?;
+        let rows = cursor.fetch(client, limits.rows.saturating_add(1).saturating_sub(out.rows.len())).await?;
         if rows.is_empty() {
             break;
         }
@@ -109,7 +125,7 @@ pub(super) async fn collect(
             )));
         }
     }
-    cursor.close().await?;
+    cursor.close(client).await?;
     Ok(out)
 }
 

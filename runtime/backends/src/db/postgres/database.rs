@@ -1,17 +1,21 @@
 //! A PostgreSQL database as a [`Database`].
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::sync::Semaphore;
 use wflo_model::{DbAccess, SqlRows};
-use wflo_ports::{Begun, Capture, Database, DbError, Marker, QueryLimits, Statement, Uncapturable};
+use wflo_ports::{Begun, Capture, Cursor, Database, DbError, Marker, QueryLimits, Statement, Uncapturable};
 
 use super::cursor::collect;
 use super::error::unavailable;
 use super::judge::{Purpose, judge};
 use super::login::{Lent, Login};
+use super::paged::Paged;
 use super::roles::{self, Wall};
+use super::some_rows;
 use super::table;
 use super::transaction::{self, Open};
 
@@ -63,6 +67,9 @@ pub struct Postgres {
     reader: Login,
     writer: Option<Login>,
     options: PostgresOptions,
+    /// Half of the connections for reading may be held by results that are read a part at a time: the others are for
+    /// those who would otherwise wait for one another.
+    staying: Arc<Semaphore>,
 }
 
 impl Postgres {
@@ -75,7 +82,8 @@ impl Postgres {
     pub fn new(read_url: &str, write_url: Option<&str>, options: PostgresOptions) -> Result<Self, DbError> {
         let reader = Login::new("read_url", read_url, options.readers)?;
         let writer = write_url.map(|url| Login::new("write_url", url, options.writers)).transpose()?;
-        Ok(Self { reader, writer, options })
+        let staying = Arc::new(Semaphore::new(options.readers / 2));
+        Ok(Self { reader, writer, options, staying })
     }
 
     /// The names of the login roles: for reading, and for writing.
@@ -104,6 +112,18 @@ impl Postgres {
             found.extend(roles::examine(&lent, login.user(), is_reader, grants).await.map_err(unavailable)?);
             lent.give_back();
         }
+        Ok(found)
+    }
+
+    /// What is wrong with the row filters of an access: the table, and why in words that follow its name. For `wflo check`.
+    ///
+    /// # Errors
+    /// When the database cannot be asked.
+    pub async fn unfilterable(&self, access: &DbAccess) -> Result<Vec<(String, String)>, DbError> {
+        let login = self.writer.as_ref().unwrap_or(&self.reader);
+        let lent = login.get(self.options.transaction_timeout).await.map_err(unavailable)?;
+        let found = some_rows::objections(&lent, access).await.map_err(unavailable)?;
+        lent.give_back();
         Ok(found)
     }
 
@@ -152,6 +172,19 @@ impl Database for Postgres {
         rows.map_err(unavailable)
     }
 
+    async fn cursor(
+        &self,
+        statement: &Statement,
+        access: &DbAccess,
+        time: Duration,
+    ) -> Result<Box<dyn Cursor>, DbError> {
+        let judged = judge(&statement.sql, access, Purpose::Query)?;
+        let stays = Arc::clone(&self.staying).try_acquire_owned().ok();
+        let lent = self.reader.get(time).await.map_err(unavailable)?;
+        let paged = Paged::open(lent, &judged.sql, statement, time, stays).await?;
+        Ok(Box::new(paged))
+    }
+
     async fn begin(&self, marker: &Marker, capture: Capture) -> Result<Begun, DbError> {
         let begun = transaction::begin(self.writer()?, marker, capture, &self.options).await;
         Ok(match begun.map_err(unavailable)? {
@@ -175,7 +208,6 @@ impl Database for Postgres {
         }
     }
 
-    /// For reading; a write to a table of which only some rows are granted is denied.
     fn filters_rows(&self) -> bool {
         true
     }

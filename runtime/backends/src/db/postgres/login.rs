@@ -7,16 +7,13 @@ use deadpool_postgres::{
     ClientWrapper, Hook, HookError, Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod,
     Runtime, TimeoutType, Timeouts,
 };
-use tokio_postgres::config::{Host, SslMode};
-use tokio_postgres::{CancelToken, Client, Config};
+use tokio_postgres::{CancelToken, Client};
 use wflo_ports::DbError;
 
+use super::address::{Address, CONNECT};
 use super::error::{translate, with_cause};
 use super::tls::Tls;
 use crate::db::names::quoted;
-
-/// How long a connection may take to be made.
-const CONNECT: Duration = Duration::from_secs(10);
 
 /// What every value depends on, set whatever the role's own settings are: results have to be the same each time, and
 /// what commits has to be durable.
@@ -42,22 +39,10 @@ pub(super) struct Login {
 impl Login {
     /// Takes the address apart; nothing is connected yet. `key` is what it is called where it was written.
     pub(super) fn new(key: &str, url: &str, connections: usize) -> Result<Self, DbError> {
-        // The parser's own words may repeat a piece of the address, and so of the password.
-        let wrong = || {
-            DbError::Invalid(format!(
-                "`{key}` is no address of a PostgreSQL database; it is written such as \
-                 `postgres://wflo_read:password@db.example.org/bank`"
-            ))
-        };
-        let mut config: Config = url.parse().map_err(|_| wrong())?;
-        let user =
-            config.get_user().filter(|user| !user.is_empty()).map(ToOwned::to_owned).ok_or_else(wrong)?;
-        if config.get_hosts().is_empty() {
-            return Err(wrong());
-        }
-        config.application_name("wflo");
-        secure(&mut config);
-        let tls = Tls::of(&config)?;
+        let address = Address::of(key, url)?;
+        let tls = Tls::of(&address)?;
+        let config = address.config;
+        let user = config.get_user().unwrap_or_default().to_owned();
         let manager = Manager::from_config(
             config,
             tls.clone(),
@@ -98,25 +83,6 @@ impl Login {
             PoolError::PostCreateHook(HookError::Backend(error)) => translate(error),
             other => DbError::Other(other.to_string()),
         }
-    }
-}
-
-/// Has a connection that leaves the machine be secret, unless its address says that it is not to be.
-pub(super) fn secure(config: &mut Config) {
-    config.connect_timeout(CONNECT);
-    if config.get_ssl_mode() == SslMode::Prefer {
-        let is_near = config.get_hosts().iter().all(is_near);
-        config.ssl_mode(if is_near { SslMode::Disable } else { SslMode::Require });
-    }
-}
-
-/// Whether what is said to a host stays on this machine.
-fn is_near(host: &Host) -> bool {
-    match host {
-        Host::Tcp(name) => {
-            name == "localhost" || name.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())
-        }
-        Host::Unix(_) => true,
     }
 }
 

@@ -22,19 +22,24 @@
 //!
 //! PostgreSQL 13 is the oldest that has all this needs.
 
+mod address;
 mod bulk;
 mod capture;
 mod cursor;
 mod database;
 mod error;
+mod inserted;
 mod judge;
 mod login;
+mod paged;
 mod prepare;
 mod roles;
+mod some_rows;
 mod table;
 mod tls;
 mod transaction;
 mod undo;
+mod undo_inserted;
 mod value;
 
 pub use database::{Postgres, PostgresOptions};

@@ -3,13 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use tokio_postgres::Config;
 use wflo_model::{DbAccess, TableAccess};
 use wflo_ports::DbError;
 
+use super::address::Address;
 use super::error::with_cause;
 use super::judge::{Purpose, judge};
-use super::login::secure;
 use super::table::{TRIGGER, qualified};
 use super::tls::Tls;
 use crate::db::names::quoted;
@@ -132,13 +131,9 @@ impl Preparation {
         for (table, access) in &self.write {
             let (table, role) = (qualified(table), quoted(role));
             line(String::new());
-            match access {
-                TableAccess::All => line(format!("GRANT INSERT, UPDATE, DELETE ON {table} TO {role};")),
-                // No step is let at them: see `judge`.
-                TableAccess::Rows { .. } => continue,
-                TableAccess::Columns(_) => {
-                    line(format!("GRANT UPDATE{} ON {table} TO {role};", columns(access)))
-                }
+            match access.columns() {
+                None => line(format!("GRANT INSERT, UPDATE, DELETE ON {table} TO {role};")),
+                Some(_) => line(format!("GRANT UPDATE{} ON {table} TO {role};", columns(access))),
             }
             // A rollback looks whether a row is as the step has left it.
             line(format!("GRANT SELECT ON {table} TO {role};"));
@@ -169,11 +164,10 @@ impl Preparation {
     /// # Errors
     /// When the database cannot be reached, or a statement fails; nothing is done then.
     pub async fn run(&self, owner_url: &str) -> Result<(), DbError> {
-        let wrong = |_| DbError::Invalid("the owner's address is none of a PostgreSQL database".into());
-        let mut config: Config = owner_url.parse().map_err(wrong)?;
-        secure(&mut config);
+        let address = Address::read(owner_url)
+            .ok_or_else(|| DbError::Invalid("the owner's address is none of a PostgreSQL database".into()))?;
         let failed = |error: tokio_postgres::Error| DbError::Other(with_cause(&error));
-        let (client, connection) = config.connect(Tls::of(&config)?).await.map_err(failed)?;
+        let (client, connection) = address.config.connect(Tls::of(&address)?).await.map_err(failed)?;
         let speaking = tokio::spawn(connection);
         let done = client.batch_execute(&self.script()).await.map_err(failed);
         drop(client);

@@ -51,6 +51,15 @@ impl Table {
     }
 }
 
+impl Table {
+    /// Expressions for those of the columns of `row` that have these names.
+    pub(super) fn values_of_named(&self, row: &str, names: &[String]) -> Vec<String> {
+        let column = |name: &String| self.columns.iter().find(|column| column.name == *name);
+        let columns = names.iter().filter_map(column);
+        columns.map(|it| it.shape.of_expression(&format!("{row}.{}", quoted(&it.name)))).collect()
+    }
+}
+
 /// What a name stands for.
 #[derive(Clone, Debug)]
 pub(super) enum Found {

@@ -1,40 +1,58 @@
-//! TLS by rustls, with the certificates that the system trusts.
+//! TLS by rustls, with the certificates that the system trusts or that the address names.
 
 use std::future::Future;
 use std::io;
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use rustls::ClientConfig;
 use rustls::crypto::ring;
-use rustls::pki_types::ServerName;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::BuilderVerifierExt as _;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio_postgres::Config;
 use tokio_postgres::config::SslMode;
 use tokio_postgres::tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream};
 use tokio_rustls::TlsConnector;
 use wflo_ports::DbError;
+
+use super::address::Address;
 
 /// Makes connections secret, where that was asked for. The server has to prove its name.
 #[derive(Clone)]
 pub(super) struct Tls(Option<Arc<ClientConfig>>);
 
 impl Tls {
-    /// For connections with this configuration: a machine without certificates can still use its own sockets.
-    pub(super) fn of(config: &Config) -> Result<Self, DbError> {
-        if config.get_ssl_mode() == SslMode::Disable {
+    /// For connections to this address: a machine without certificates can still use its own sockets.
+    pub(super) fn of(address: &Address) -> Result<Self, DbError> {
+        if address.config.get_ssl_mode() == SslMode::Disable {
             return Ok(Self(None));
         }
         let failed = |error: rustls::Error| DbError::Other(format!("TLS cannot be set up: {error}"));
-        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
-            .and_then(|builder| builder.with_platform_verifier())
-            .map_err(failed)?
-            .with_no_client_auth();
-        Ok(Self(Some(Arc::new(config))))
+            .map_err(failed)?;
+        let config = match &address.trusted {
+            Some(path) => builder.with_root_certificates(certificates(path)?),
+            None => builder.with_platform_verifier().map_err(failed)?,
+        };
+        Ok(Self(Some(Arc::new(config.with_no_client_auth()))))
     }
+}
+
+/// The certificates in a file.
+fn certificates(path: &Path) -> Result<RootCertStore, DbError> {
+    let unread = |why: &dyn std::fmt::Display| {
+        DbError::Invalid(format!("`sslrootcert`: `{}` cannot be read: {why}", path.display()))
+    };
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(path).map_err(|error| unread(&error))? {
+        let certificate = certificate.map_err(|error| unread(&error))?;
+        roots.add(certificate).map_err(|error| unread(&error))?;
+    }
+    if roots.is_empty() { Err(unread(&"there is no certificate in it")) } else { Ok(roots) }
 }
 
 /// One connection that is being made secret.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
-use wflo_model::{DbAccess, SqlRows};
+use wflo_model::{DbAccess, InsertedRows, SqlRows};
 use wflo_ports::{
     BulkInsert, Capture, ChangeLimits, ChangeSet, DbError, Executed, Marker, QueryLimits, RowSource,
     Statement, Transaction, Undone,
@@ -16,9 +16,12 @@ use super::capture;
 use super::cursor::collect;
 use super::database::PostgresOptions;
 use super::error::{translate, unavailable};
-use super::judge::{Purpose, judge};
+use super::inserted::Inserted;
+use super::judge::{Judged, Purpose, judge};
 use super::login::{Lent, Login};
+use super::some_rows;
 use super::undo::undo;
+use super::undo_inserted::undo_inserted;
 use super::value::{Parameter, parameters};
 
 /// The first change of every transaction.
@@ -78,6 +81,7 @@ pub(super) async fn begin(
     let open = Open {
         lent: Some(lent),
         captures: capture == Capture::On,
+        inserted: Inserted::default(),
         statement_timeout: options.statement_timeout,
     };
     Ok(Some(open))
@@ -101,6 +105,7 @@ pub(super) struct Open {
     /// None while a statement runs, and for good once the transaction is lost.
     lent: Option<Lent>,
     captures: bool,
+    inserted: Inserted,
     statement_timeout: Duration,
 }
 
@@ -122,9 +127,17 @@ impl Open {
         done
     }
 
-    async fn execute_in(&self, lent: &Lent, sql: &str, statement: &Statement) -> Result<Executed, DbError> {
+    async fn execute_in(
+        &self,
+        lent: &Lent,
+        judged: &Judged,
+        statement: &Statement,
+    ) -> Result<Executed, DbError> {
         lent.batch("SAVEPOINT wflo_statement").await?;
-        let prepared = lent.prepare(sql).await.map_err(translate)?;
+        if let Some(some) = &judged.some_rows {
+            return some_rows::execute(lent, some, &statement.params).await;
+        }
+        let prepared = lent.prepare(&judged.sql).await.map_err(translate)?;
         let params: Vec<Parameter> = parameters(statement.params.iter(), prepared.params())?;
         let changed = lent.execute_raw(&prepared, &params).await.map_err(translate)?;
         Ok(Executed { changed })
@@ -178,7 +191,7 @@ impl Transaction for Open {
             }
             return Err(error);
         }
-        let executing = self.execute_in(&lent, &judged.sql, statement);
+        let executing = self.execute_in(&lent, &judged, statement);
         let done = overdue(tokio::time::timeout(self.statement_timeout + GRACE, executing).await);
         self.after(lent, done).await
     }
@@ -193,6 +206,10 @@ impl Transaction for Open {
             return Err(DbError::Invalid("a bulk insert needs at least one column".into()));
         }
         let judged = judge(&into.sql(), access, Purpose::Execute)?;
+        if judged.some_rows.is_some() {
+            let message = format!("only some rows of `{}` are granted; insert them one by one", into.table);
+            return Err(DbError::Denied(message));
+        }
         let lent = self.lent.take().ok_or_else(lost)?;
         if self.captures
             && let Err(error) = capture::watched(&lent, &judged.written).await
@@ -201,6 +218,9 @@ impl Transaction for Open {
                 self.lent = Some(lent);
             }
             return Err(error);
+        }
+        if self.captures {
+            self.inserted.note(&lent, &into.table).await?;
         }
         // It takes as long as its rows take to come; whoever waits for it may give up, which stops it.
         let copied = match lent.batch("SAVEPOINT wflo_statement; SET LOCAL statement_timeout = 0").await {
@@ -224,13 +244,27 @@ impl Transaction for Open {
         Ok(())
     }
 
+    async fn inserted(&mut self, from: u64) -> Result<Option<(InsertedRows, u64)>, DbError> {
+        let lent = self.lent.take().ok_or_else(lost)?;
+        let batch = self.inserted.next(&lent, from).await?;
+        self.lent = Some(lent);
+        Ok(batch)
+    }
+
+    async fn undo_inserted(&mut self, rows: &InsertedRows) -> Result<Undone, DbError> {
+        let lent = self.lent.take().ok_or_else(lost)?;
+        let undone = undo_inserted(&lent, rows).await.map_err(unavailable)?;
+        self.lent = Some(lent);
+        Ok(undone)
+    }
+
     async fn changes(&mut self, limits: ChangeLimits) -> Result<ChangeSet, DbError> {
         if !self.captures {
             return Err(DbError::Invalid("the transaction was begun without keeping its changes".into()));
         }
         let lent = self.lent.take().ok_or_else(lost)?;
         let changes = match lent.batch("SAVEPOINT wflo_statement").await {
-            Ok(()) => capture::changes(&lent, limits).await,
+            Ok(()) => capture::changes(&lent, limits, &self.inserted).await,
             Err(error) => Err(error),
         };
         self.after(lent, changes).await

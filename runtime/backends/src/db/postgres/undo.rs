@@ -95,7 +95,7 @@ pub(super) async fn undo(client: &Client, changes: &ChangeSet) -> Result<Undone,
 }
 
 /// The table of a change, if it still has what the change is made of; else what it has not.
-async fn usable(client: &Client, change: &TableChange) -> Result<Result<Table, String>, DbError> {
+pub(super) async fn usable(client: &Client, change: &TableChange) -> Result<Result<Table, String>, DbError> {
     Ok(match find(client, &change.table).await? {
         Found::Nothing => Err("it is not there".into()),
         Found::Uncapturable(why) => Err(why),
@@ -111,10 +111,10 @@ async fn usable(client: &Client, change: &TableChange) -> Result<Result<Table, S
 }
 
 /// One row that is to be put back.
-struct One<'c> {
-    table: Table,
-    change: &'c TableChange,
-    row: &'c RowChange,
+pub(super) struct One<'c> {
+    pub(super) table: Table,
+    pub(super) change: &'c TableChange,
+    pub(super) row: &'c RowChange,
 }
 
 impl One<'_> {
@@ -123,28 +123,20 @@ impl One<'_> {
     }
 
     /// The row as it is now, locked.
-    async fn found(&self, client: &Client) -> Result<Option<Vec<SqlValue>>, DbError> {
-        let shape = |name: &String| self.table.columns.iter().find(|column| column.name == *name);
-        let columns: Vec<String> = self
-            .change
-            .columns
-            .iter()
-            .filter_map(|name| Some(shape(name)?.shape.of_expression(&quoted(name))))
-            .collect();
+    pub(super) async fn found(&self, client: &Client) -> Result<Option<Vec<SqlValue>>, DbError> {
+        let columns = self.table.values_of_named("t", &self.change.columns);
         let sql = format!(
-            "SELECT {} FROM {} WHERE {} FOR UPDATE",
+            "SELECT {} FROM {} AS t WHERE {} FOR UPDATE",
             columns.join(", "),
             self.table.sql,
             self.by_key(0)
         );
         let rows = run(client, &sql, &self.row.key().iter().collect::<Vec<_>>()).await?;
-        let Some(row) = rows.first() else { return Ok(None) };
-        let value = |at| row.try_get::<_, Read>(at).map(|Read(value)| value).map_err(translate);
-        (0..columns.len()).map(value).collect::<Result<_, _>>().map(Some)
+        Ok(rows_of(rows, columns.len())?.pop())
     }
 
     /// Makes the row what it was; if that cannot be, why. Nothing is left of a try that has failed.
-    async fn put_back(&self, client: &Client) -> Result<Option<ConflictReason>, DbError> {
+    pub(super) async fn put_back(&self, client: &Client) -> Result<Option<ConflictReason>, DbError> {
         client.batch_execute("SAVEPOINT wflo_undo").await.map_err(translate)?;
         let tried = self.try_put_back(client).await;
         match &tried {
@@ -247,6 +239,18 @@ impl One<'_> {
     }
 }
 
+/// Whether another row may refer to one of a table.
+pub(super) async fn is_referred_to(client: &Client, table: &Table) -> Result<bool, DbError> {
+    let keys = client.query_typed(REFERRING, &[(&table.oid, Type::OID)]).await.map_err(translate)?;
+    Ok(!keys.is_empty())
+}
+
+/// The values of rows with so many columns.
+pub(super) fn rows_of(rows: Vec<Row>, columns: usize) -> Result<Vec<Vec<SqlValue>>, DbError> {
+    let value = |row: &Row, at| row.try_get::<_, Read>(at).map(|Read(value)| value).map_err(translate);
+    rows.iter().map(|row| (0..columns).map(|at| value(row, at)).collect()).collect()
+}
+
 /// The foreign keys to a table: where they are, and which columns refer to which.
 const REFERRING: &str = "
     SELECT format('%I.%I', n.nspname, c.relname), c.relname::text,
@@ -259,7 +263,7 @@ const REFERRING: &str = "
     WHERE f.contype = 'f' AND f.confrelid = $1 ORDER BY 1, f.conname";
 
 /// Runs a statement of the host with values.
-async fn run(client: &Client, sql: &str, values: &[&SqlValue]) -> Result<Vec<Row>, DbError> {
+pub(super) async fn run(client: &Client, sql: &str, values: &[&SqlValue]) -> Result<Vec<Row>, DbError> {
     let prepared = client.prepare(sql).await.map_err(translate)?;
     let params: Vec<Parameter> = parameters(values.iter().copied(), prepared.params())?;
     let params: Vec<_> = params.iter().map(|value| value as &(dyn ToSql + Sync)).collect();

@@ -176,15 +176,42 @@ impl Connection {
         limits: QueryLimits,
         cancel: &Cancel,
     ) -> Result<SqlRows, DbError> {
+        self.in_snapshot(|this| this.query(statement, access, Purpose::Query, limits, cancel))
+    }
+
+    /// Runs a guest's query in a snapshot of its own, whose rows `work` takes a part at a time. Before each part it calls
+    /// what it is given, so that the part has all of `time`.
+    pub(super) fn snapshot_rows(
+        &mut self,
+        statement: &Statement,
+        access: &DbAccess,
+        time: Duration,
+        cancel: &Cancel,
+        work: impl FnOnce(&mut Prepared<'_>, &dyn Fn()) -> Result<(), DbError>,
+    ) -> Result<(), DbError> {
+        let watch = Arc::clone(&self.watch);
+        let again = move || watch.set(Some((cancel.clone(), Instant::now() + time)));
+        let run = Allowance { access, purpose: Purpose::Query, time, cancel };
+        self.in_snapshot(|this| {
+            this.as_guest(statement, run, |prepared, _| {
+                if !prepared.readonly() {
+                    return Err(DbError::Denied("a query only reads; use `execute`".into()));
+                }
+                work(prepared, &again)
+            })
+        })
+    }
+
+    fn in_snapshot<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, DbError>) -> Result<T, DbError> {
         self.sqlite.prepare_cached("BEGIN").and_then(|mut begin| begin.execute([])).map_err(translate)?;
-        let rows = self.query(statement, access, Purpose::Query, limits, cancel);
+        let done = work(self);
         // An error of the disk ends it by itself. A connection that stays in it is thrown away by the caller.
         if !self.sqlite.is_autocommit()
             && let Err(error) = self.sqlite.prepare_cached("ROLLBACK").and_then(|mut end| end.execute([]))
         {
             tracing::warn!(%error, "a snapshot did not end");
         }
-        rows
+        done
     }
 
     /// Runs a guest's query in the transaction that is open.

@@ -7,14 +7,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use rusqlite::OptionalExtension;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wflo_model::{DbAccess, SqlRows};
-use wflo_ports::{Begun, Capture, Database, DbError, Marker, QueryLimits, Statement, Uncapturable};
+use wflo_ports::{Begun, Capture, Cursor, Database, DbError, Marker, QueryLimits, Statement, Uncapturable};
 
 use super::authorize::EFFECTS_TABLE;
 use super::connection::{Cancel, Connection, Mode};
 use super::error::translate;
 use super::filter::objections;
+use super::paged::Opening;
 use super::table::{Found, find};
 use super::transaction::{self, Writer};
 
@@ -104,6 +105,9 @@ pub struct Sqlite {
     path: PathBuf,
     options: SqliteOptions,
     readers: Arc<Semaphore>,
+    /// Half of the connections for reading may be held by results that are read a part at a time: the others are for
+    /// those who would otherwise wait for one another.
+    staying: Arc<Semaphore>,
     idle: Arc<Mutex<Vec<Connection>>>,
     writer: Writer,
 }
@@ -133,8 +137,9 @@ impl Sqlite {
         let writer = options.connect(&full, Mode::Write, options.transaction_timeout).map_err(about)?;
         prepare_effects(writer.host()).map_err(|error| about(translate(error)))?;
         let readers = Arc::new(Semaphore::new(options.readers.max(1)));
+        let staying = Arc::new(Semaphore::new(options.readers / 2));
         let writer = Writer::new(full.clone(), options.clone(), writer);
-        Ok(Self { path: full, options, readers, idle: Arc::default(), writer })
+        Ok(Self { path: full, options, readers, staying, idle: Arc::default(), writer })
     }
 
     /// Those of `tables` whose changes cannot be kept, in a database file of which nothing is changed. A table that is
@@ -179,27 +184,44 @@ impl Sqlite {
         patience: Duration,
         work: impl FnOnce(&mut Connection, &Cancel) -> Result<T, DbError> + Send + 'static,
     ) -> Result<T, DbError> {
+        let reader = self.reader(patience).await?;
+        blocking(move |cancel| reader.lend(|connection| work(connection, cancel))?).await
+    }
+
+    /// A connection for reading, when it is its turn.
+    async fn reader(&self, patience: Duration) -> Result<Reader, DbError> {
         let turn = tokio::time::timeout(patience, Arc::clone(&self.readers).acquire_owned()).await;
         let permit = turn
             .map_err(|_| DbError::Unavailable("the database is busy with other queries; try again".into()))?
             .expect("the semaphore is never closed");
         let (idle, path, options) = (Arc::clone(&self.idle), self.path.clone(), self.options.clone());
-        blocking(move |cancel| {
-            let _permit = permit;
-            let lock = || idle.lock().unwrap_or_else(PoisonError::into_inner);
-            let kept = lock().pop();
-            let mut connection = match kept {
-                Some(connection) => connection,
-                None => options.connect(&path, Mode::Read, options.transaction_timeout)?,
-            };
-            let done = work(&mut connection, cancel);
-            // One that is stuck within a transaction is thrown away.
-            if connection.host().is_autocommit() {
-                lock().push(connection);
-            }
-            done
-        })
-        .await
+        Ok(Reader { _permit: permit, idle, path, options })
+    }
+}
+
+/// Somebody's turn with a connection for reading.
+struct Reader {
+    _permit: OwnedSemaphorePermit,
+    idle: Arc<Mutex<Vec<Connection>>>,
+    path: PathBuf,
+    options: SqliteOptions,
+}
+
+impl Reader {
+    /// Has `work` use the connection. Blocks.
+    fn lend<T>(self, work: impl FnOnce(&mut Connection) -> T) -> Result<T, DbError> {
+        let lock = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = lock().pop();
+        let mut connection = match kept {
+            Some(connection) => connection,
+            None => self.options.connect(&self.path, Mode::Read, self.options.transaction_timeout)?,
+        };
+        let done = work(&mut connection);
+        // One that is stuck within a transaction is thrown away.
+        if connection.host().is_autocommit() {
+            lock().push(connection);
+        }
+        Ok(done)
     }
 }
 
@@ -241,6 +263,31 @@ impl Database for Sqlite {
             connection.snapshot_query(&statement, &access, limits, cancel)
         })
         .await
+    }
+
+    async fn cursor(
+        &self,
+        statement: &Statement,
+        access: &DbAccess,
+        time: Duration,
+    ) -> Result<Box<dyn Cursor>, DbError> {
+        let stays = Arc::clone(&self.staying).try_acquire_owned().ok();
+        let reader = self.reader(time).await?;
+        let (opening, paging) = Opening::new(stays);
+        let (statement, access) = (statement.clone(), access.clone());
+        // It ends when the result is dropped, whoever waits for it until then.
+        tokio::task::spawn_blocking(move || {
+            let mut paging = Some(paging);
+            let lent = reader.lend(|connection| {
+                if let Some(paging) = paging.take() {
+                    paging.serve(connection, &statement, &access, time);
+                }
+            });
+            if let (Err(error), Some(paging)) = (lent, paging) {
+                paging.fails(error);
+            }
+        });
+        Ok(Box::new(opening.opened().await?))
     }
 
     async fn begin(&self, marker: &Marker, capture: Capture) -> Result<Begun, DbError> {

@@ -54,6 +54,7 @@ mod fence;
 mod filter;
 mod functions;
 mod names;
+mod paged;
 mod schema;
 mod stage;
 mod table;

@@ -7,12 +7,14 @@
 //! - **Tables**: every name where a table can stand needs a grant, unless it is that of a common table expression in
 //!   whose scope it stands. Grants name tables as PostgreSQL has them: an unquoted name is lower case, and a table of
 //!   another schema is granted as `schema.table`.
-//! - **Columns and rows**: where a grant names some, the table is replaced by a subquery of just these.
+//! - **Columns and rows**: where a grant names some, the table is replaced by a subquery of just these. A write of some
+//!   rows is cut into [`pieces`], of which another statement is made.
 //! - **Writes** are `INSERT`, `UPDATE` and `DELETE`, one a statement. `UPDATE` and `DELETE` that look at their table need
 //!   to read it as well.
 
 mod columns;
 mod functions;
+mod pieces;
 mod rows;
 pub(super) mod text;
 mod walk;
@@ -26,7 +28,10 @@ use wflo_model::DbAccess;
 use wflo_ports::DbError;
 
 use text::Text;
-use walk::Walk;
+use walk::{Found, Walk};
+
+pub(super) use pieces::{Reach, SomeRows, SomeWrite};
+pub(super) use rows::all_of;
 
 /// What a statement is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +53,8 @@ pub(super) struct Judged {
     pub(super) read: BTreeSet<String>,
     /// The table it writes, as a grant names it.
     pub(super) written: BTreeSet<String>,
+    /// Where it may touch some rows only, what is to be sent instead.
+    pub(super) some_rows: Option<SomeRows>,
 }
 
 /// What is judged where it was asked for; more has a stack of its own. A chain such as `1 + 1 + ..` is a tree as deep as it
@@ -96,7 +103,7 @@ fn judge_text(text: &Text, access: &DbAccess, purpose: Purpose) -> Result<Judged
     }
     let mut walk = Walk::new(access, purpose);
     walk.statement(statement)?;
-    let (read, written, instead) = walk.finish();
+    let Found { read, written, reach, instead } = walk.finish();
     match (purpose, written.is_empty()) {
         (Purpose::Execute, true) => {
             return Err(DbError::Invalid("the statement changes nothing; use `query`".into()));
@@ -106,7 +113,8 @@ fn judge_text(text: &Text, access: &DbAccess, purpose: Purpose) -> Result<Judged
         }
         _ => {}
     }
-    Ok(Judged { sql: text.write(&instead), read, written })
+    let some_rows = reach.map(|reach| pieces::cut(text, &instead, statement, reach)).transpose()?;
+    Ok(Judged { sql: text.write(&instead), read, written, some_rows })
 }
 
 /// What the parser says, without places that are none of the guest's text. Statements that no grant opens are often none

@@ -9,12 +9,27 @@ use crate::db::names::quoted;
 /// `OFFSET 0` is a fence: PostgreSQL filters before any expression of the guest sees a row. Without it a condition of the
 /// statement could run on every row of the table, and tell by an error what is in it.
 pub(super) fn only(filter: &RowFilter) -> String {
-    let conditions: Vec<String> = filter.conditions().map(condition).collect();
-    format!(" WHERE {} OFFSET 0", conditions.join(" AND "))
+    format!(" WHERE {} OFFSET 0", all_of([filter], ""))
 }
 
-fn condition(condition: &RowCondition) -> String {
-    let column = quoted(&condition.column);
+/// A condition that a row passes all of these filters; true for none. `of` stands before each column.
+pub(in crate::db::postgres) fn all_of<'f>(
+    filters: impl IntoIterator<Item = &'f RowFilter>,
+    of: &str,
+) -> String {
+    // Both filters of a table often say the same.
+    let mut conditions: Vec<String> = Vec::new();
+    for condition in filters.into_iter().flat_map(RowFilter::conditions) {
+        let condition = self::condition(condition, of);
+        if !conditions.contains(&condition) {
+            conditions.push(condition);
+        }
+    }
+    if conditions.is_empty() { "true".to_owned() } else { conditions.join(" AND ") }
+}
+
+fn condition(condition: &RowCondition, of: &str) -> String {
+    let column = format!("{of}{}", quoted(&condition.column));
     match &condition.test {
         RowTest::Null => format!("{column} IS NULL"),
         RowTest::NotNull => format!("{column} IS NOT NULL"),

@@ -4,6 +4,8 @@
 //! server: it is cut into tokens once, and the tokens are written out in a form that both can only read in one way.
 //! Comments are left out, every string is a plain one, and a space stands between any two tokens.
 
+use std::ops::Range;
+
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan, Tokenizer, Whitespace, Word};
@@ -89,9 +91,14 @@ impl Text {
 
     /// Writes the tokens out; what stands at a place of `instead`, from its first token to its last, is replaced.
     pub(super) fn write(&self, instead: &[Replacement]) -> String {
+        self.write_some(1..self.0.len() + 1, instead)
+    }
+
+    /// Writes the tokens at some places out.
+    pub(super) fn write_some(&self, places: Range<usize>, instead: &[Replacement]) -> String {
         let mut sql = String::new();
-        let mut at = 1;
-        while at <= self.0.len() {
+        let mut at = places.start;
+        while at < places.end {
             let (text, next) = match instead.iter().find(|it| it.first == at) {
                 Some(it) => (it.sql.clone(), it.last + 1),
                 None => (written(&self.0[at - 1]), at + 1),
@@ -103,6 +110,60 @@ impl Text {
             at = next;
         }
         sql
+    }
+}
+
+/// Looking at tokens, by their places.
+impl Text {
+    /// Whether each token stands outside of all brackets. There is none at place 0.
+    pub(super) fn outside(&self) -> Vec<bool> {
+        let mut depth = 0_usize;
+        let mut outside = vec![false];
+        for token in &self.0 {
+            match token {
+                Token::LParen | Token::LBracket => depth += 1,
+                Token::RParen | Token::RBracket => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            outside.push(depth == 0 && !matches!(token, Token::RParen | Token::RBracket));
+        }
+        outside
+    }
+
+    /// The tokens at some places.
+    pub(super) fn some(&self, places: Range<usize>) -> Vec<Token> {
+        places.filter_map(|at| self.at(at).cloned()).collect()
+    }
+
+    fn at(&self, place: usize) -> Option<&Token> {
+        place.checked_sub(1).and_then(|at| self.0.get(at))
+    }
+
+    /// The word at a place, where it is no quoted name.
+    pub(super) fn word(&self, place: usize) -> Option<&str> {
+        match self.at(place) {
+            Some(Token::Word(Word { value, quote_style: None, .. })) => Some(value),
+            _ => None,
+        }
+    }
+
+    pub(super) fn is_period(&self, place: usize) -> bool {
+        self.at(place) == Some(&Token::Period)
+    }
+
+    pub(super) fn is_comma(&self, place: usize) -> bool {
+        self.at(place) == Some(&Token::Comma)
+    }
+
+    pub(super) fn is_equals(&self, place: usize) -> bool {
+        self.at(place) == Some(&Token::Eq)
+    }
+
+    /// Whether a name begins as the host's own do.
+    pub(super) fn names_anything_of_the_hosts(&self) -> bool {
+        self.0.iter().any(|token| {
+            matches!(token, Token::Word(word) if word.value.to_ascii_lowercase().starts_with("wflo_"))
+        })
     }
 }
 

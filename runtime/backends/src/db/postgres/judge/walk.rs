@@ -16,6 +16,7 @@ use wflo_ports::DbError;
 use super::Purpose;
 use super::columns::{Columns, VisitColumns, assigned};
 use super::functions::{is_grammar, is_pure, is_random};
+use super::pieces::Reach;
 use super::rows;
 use super::text::Replacement;
 use crate::db::names::quoted;
@@ -37,21 +38,27 @@ pub(super) struct Walk<'a> {
     aliased: Vec<*const ObjectName>,
     read: BTreeSet<String>,
     written: BTreeSet<String>,
+    /// The rows of the written table that may be touched, if not all.
+    reach: Option<Reach>,
     instead: Vec<Replacement>,
+}
+
+/// What a walk has found.
+pub(super) struct Found {
+    /// The tables that are read, as grants name them.
+    pub(super) read: BTreeSet<String>,
+    /// The table that is written.
+    pub(super) written: BTreeSet<String>,
+    /// Which of its rows may be touched, if not all.
+    pub(super) reach: Option<Reach>,
+    /// What stands for tables of which columns or rows are granted, and for functions.
+    pub(super) instead: Vec<Replacement>,
 }
 
 struct Frame {
     names: Vec<String>,
     /// Expressions whose query has not been walked through: their names are not in scope yet.
     coming: Vec<(*const Query, String)>,
-}
-
-/// What nothing here keeps a step to: a condition of the statement would see other rows before ours has.
-fn some_rows<T>(name: &str) -> ControlFlow<DbError, T> {
-    denied(format!(
-        "only some rows of table `{name}` are granted, and on PostgreSQL a write cannot be kept to them; a named statement \
-         can"
-    ))
 }
 
 fn denied<T>(why: impl Into<String>) -> ControlFlow<DbError, T> {
@@ -69,6 +76,7 @@ impl<'a> Walk<'a> {
             aliased: Vec::new(),
             read: BTreeSet::new(),
             written: BTreeSet::new(),
+            reach: None,
             instead: Vec::new(),
         }
     }
@@ -81,9 +89,10 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// The tables read, the tables written, and what stands for tables of which columns are granted.
-    pub(super) fn finish(self) -> (BTreeSet<String>, BTreeSet<String>, Vec<Replacement>) {
-        (self.read, self.written, self.instead)
+    /// What was found on the way.
+    pub(super) fn finish(self) -> Found {
+        let Self { read, written, reach, instead, .. } = self;
+        Found { read, written, reach, instead }
     }
 
     /// What a query is made of, down to the queries in it.
@@ -193,15 +202,14 @@ impl<'a> Walk<'a> {
                 "the step may not {verb} table `{name}`; a grant would be `write = [\"{name}\"]`"
             ));
         };
-        match (granted, columns) {
-            (TableAccess::All, _) => {}
-            (TableAccess::Rows { .. }, _) => return some_rows(&name),
-            (TableAccess::Columns(_), None) => {
+        match (granted.columns(), columns) {
+            (None, _) => {}
+            (Some(_), None) => {
                 return denied(format!(
                     "the step may not {verb} table `{name}`: its grant names columns, which allows updates only"
                 ));
             }
-            (TableAccess::Columns(may), Some(assignments)) => {
+            (Some(may), Some(assignments)) => {
                 for column in assignments.iter().flat_map(assigned) {
                     if !column.as_ref().is_some_and(|column| may.contains(column)) {
                         let column = column.unwrap_or_default();
@@ -212,9 +220,26 @@ impl<'a> Walk<'a> {
                 }
             }
         }
+        self.reach = self.reach_of(&name, granted);
         self.target = Some(ptr::from_ref(at));
         self.written.insert(name);
         ControlFlow::Continue(())
+    }
+
+    /// The rows of a table that a write may touch: those that may be written and, where it may be read, also seen.
+    fn reach_of(&self, table: &str, written: &TableAccess) -> Option<Reach> {
+        let read = if self.access.whole { None } else { self.access.read.get(table) };
+        let rows: Vec<_> =
+            [read, Some(written)].into_iter().flatten().filter_map(TableAccess::filter).collect();
+        if rows.is_empty() {
+            return None;
+        }
+        Some(Reach {
+            table: table.to_owned(),
+            rows: rows.into_iter().cloned().collect(),
+            kept: written.filter().cloned(),
+            seen: read.map_or_else(|| Some(BTreeSet::new()), |read| read.columns().cloned()),
+        })
     }
 
     /// A write that looks at its table, as far as can be told: it is read too.
@@ -230,18 +255,14 @@ impl<'a> Walk<'a> {
             Ok(name) => name,
             Err(error) => return ControlFlow::Break(error),
         };
-        match self.may_read(&name)? {
-            TableAccess::All => {}
-            TableAccess::Rows { .. } => return some_rows(&name),
-            TableAccess::Columns(may) => {
-                if let Some(other) = seen.0.iter().find(|column| !may.contains(*column)) {
-                    return denied(format!("the step may not read column `{other}` of table `{name}`"));
-                }
-                if tells {
-                    return denied(format!(
-                        "the step may not read all of table `{name}`, which `RETURNING` may do"
-                    ));
-                }
+        if let Some(may) = self.may_read(&name)?.columns() {
+            if let Some(other) = seen.0.iter().find(|column| !may.contains(*column)) {
+                return denied(format!("the step may not read column `{other}` of table `{name}`"));
+            }
+            if tells {
+                return denied(format!(
+                    "the step may not read all of table `{name}`, which `RETURNING` may do"
+                ));
             }
         }
         self.read.insert(name);
@@ -583,7 +604,7 @@ impl Visitor for Walk<'_> {
 }
 
 /// The first and the last token of a name.
-fn place(at: &ObjectName) -> (usize, usize) {
+pub(super) fn place(at: &ObjectName) -> (usize, usize) {
     let span = at.span();
     let place = |line: u64| usize::try_from(line).unwrap_or(usize::MAX);
     (place(span.start.line), place(span.end.line))

@@ -1,0 +1,172 @@
+//! Bulk inserts on PostgreSQL: told by their keys, and deleted again.
+
+use wflo_model::{Conflict, InsertedRows, SqlValue};
+use wflo_ports::{
+    Begun, Capture, ChangeLimits, ConflictReason, Database as _, DbError, Marker, MarkerPurpose,
+};
+
+use crate::postgres::{Bank, bank, begin};
+use crate::sqlite::{access, marker, statement};
+use crate::sqlite_bulk::{Numbers, into, numbers, rows, told};
+
+const TABLES: &str = "
+    CREATE TABLE people (id bigint PRIMARY KEY, name text NOT NULL, n int DEFAULT 5, boss bigint REFERENCES people);
+    INSERT INTO people (id, name) VALUES (1, 'owner');
+    CREATE TABLE marks (id bigint, day date, said text, PRIMARY KEY (day, id));";
+
+async fn undone(bank: &Bank, batches: &[InsertedRows]) -> (u64, Vec<Conflict>) {
+    let marker = Marker { purpose: MarkerPurpose::Undo { rollback: 9 }, ..marker(1) };
+    let Begun::Open(mut transaction) = bank.db.begin(&marker, Capture::Off).await.unwrap() else { panic!() };
+    let (mut rows, mut conflicts) = (0, Vec::new());
+    for batch in batches.iter().rev() {
+        let undone = transaction.undo_inserted(batch).await.unwrap();
+        rows += undone.rows;
+        conflicts.extend(undone.conflicts);
+    }
+    transaction.commit().await.unwrap();
+    (rows, conflicts)
+}
+
+#[tokio::test]
+async fn what_was_inserted_is_told_in_batches_and_deleted_again_but_what_changed_since() {
+    let bank = bank(TABLES, &["people"]).await;
+    let both = access(&["people"], &["people"]);
+    // Also where the table has other changes, of which those of new rows are none.
+    for others in [false, true] {
+        let run = 1 + u8::from(others);
+        let mut transaction = begin(&bank.db, run, Capture::On).await;
+        assert_eq!(transaction.bulk_insert(&into(), &mut numbers(10, 3010), &both).await.unwrap(), 3000);
+        if others {
+            for sql in [
+                "UPDATE people SET n = 6 WHERE id = 1",
+                "UPDATE people SET n = 6 WHERE id = 100",
+                "UPDATE people SET id = 3010 WHERE id = 11",
+                "DELETE FROM people WHERE id = 12",
+            ] {
+                transaction.execute(&statement(sql, &[]), &both).await.unwrap();
+            }
+        }
+        let few = ChangeLimits { rows: 10, bytes: 1000 };
+        let changes = transaction.changes(few).await.unwrap();
+        assert_eq!(
+            changes.row_count(),
+            u64::from(others) as usize,
+            "what was inserted in bulk is not among the changes"
+        );
+        let batches = told(transaction.as_mut()).await;
+        assert_eq!(rows(&batches), if others { 2999 } else { 3000 });
+        assert!(batches.iter().all(|batch| batch.rows.len() <= 500 && batch.columns.len() == 4));
+        assert_eq!(batches[0].rows[0].0, [SqlValue::Integer(10)]);
+        // It is told again in the same way, as a redo has to.
+        assert_eq!(told(transaction.as_mut()).await, batches);
+        transaction.commit().await.unwrap();
+        assert_eq!(
+            bank.pg.sql("SELECT count(*), (SELECT count(*) FROM wflo_changes) FROM people"),
+            format!("{}|0", rows(&batches) + 1)
+        );
+
+        bank.pg.sql(
+            "UPDATE people SET n = 7 WHERE id = 20; DELETE FROM people WHERE id = 30;
+             INSERT INTO people (id, name, boss) VALUES (5000, 'new', 40)",
+        );
+        let (gone, conflicts) = undone(&bank, &batches).await;
+        assert_eq!(gone as usize, rows(&batches) - 2, "one that somebody has deleted is gone as well");
+        let mut left: Vec<_> = conflicts.iter().map(|it| (it.key.clone(), it.reason.clone())).collect();
+        left.sort_by_key(|(key, _)| format!("{key:?}"));
+        let referenced = ConflictReason::Referenced { table: "people".into() };
+        assert_eq!(
+            left,
+            [
+                (vec![SqlValue::Integer(20)], ConflictReason::Changed),
+                (vec![SqlValue::Integer(40)], referenced)
+            ]
+        );
+        assert_eq!(bank.pg.sql("SELECT string_agg(id::text, ' ' ORDER BY id) FROM people"), "1 20 40 5000");
+        bank.pg.sql("DELETE FROM people WHERE id > 1; DELETE FROM wflo_effects");
+    }
+}
+
+#[tokio::test]
+async fn a_row_that_is_not_taken_leaves_nothing_and_the_transaction_goes_on() {
+    let bank = bank(TABLES, &["people"]).await;
+    let both = access(&["people"], &["people"]);
+    for capture in [Capture::On, Capture::Off] {
+        let mut transaction = begin(&bank.db, 1, capture).await;
+        let mut bad = Numbers { bad: Some(250), ..numbers(10, 400) };
+        let refused = transaction.bulk_insert(&into(), &mut bad, &both).await.unwrap_err();
+        assert!(matches!(&refused, DbError::Constraint(why) if why.contains("not-null")), "{refused:?}");
+        assert_eq!(transaction.bulk_insert(&into(), &mut numbers(1000, 1010), &both).await.unwrap(), 10);
+        assert_eq!(rows(&told(transaction.as_mut()).await), if capture == Capture::On { 10 } else { 0 });
+        transaction.rollback().await;
+    }
+    assert_eq!(bank.pg.sql("SELECT count(*) FROM people"), "1");
+}
+
+#[tokio::test]
+async fn rows_that_take_the_place_of_others_are_changes_and_those_that_refer_to_one_another_go_too() {
+    let bank = bank(TABLES, &["people"]).await;
+    let mut transaction = begin(&bank.db, 1, Capture::On).await;
+    let all = access(&["people"], &["people"]);
+    // The whole table is loaded anew: the owner's row comes back with another name.
+    transaction.execute(&statement("DELETE FROM people", &[]), &all).await.unwrap();
+    transaction.bulk_insert(&into(), &mut numbers(1, 2), &all).await.unwrap();
+    // Each row refers to the one before it.
+    let mut chain = Numbers { boss: Some(-1), ..numbers(2, 1200) };
+    transaction.bulk_insert(&into(), &mut chain, &all).await.unwrap();
+    let changes = transaction.changes(ChangeLimits::default()).await.unwrap();
+    assert_eq!(changes.tables[0].rows[0].kind(), "update");
+    let batches = told(transaction.as_mut()).await;
+    assert_eq!(rows(&batches), 1198);
+    transaction.commit().await.unwrap();
+
+    let marker = Marker { purpose: MarkerPurpose::Undo { rollback: 3 }, ..marker(1) };
+    let Begun::Open(mut transaction) = bank.db.begin(&marker, Capture::Off).await.unwrap() else { panic!() };
+    let undone = transaction.undo(&changes).await.unwrap();
+    assert_eq!((undone.rows, undone.conflicts), (1, vec![]));
+    for batch in batches.iter().rev() {
+        let undone = transaction.undo_inserted(batch).await.unwrap();
+        assert_eq!((undone.rows as usize, undone.conflicts), (batch.rows.len(), vec![]));
+    }
+    transaction.commit().await.unwrap();
+    assert_eq!(bank.pg.sql("SELECT id, name FROM people"), "1|owner");
+}
+
+#[tokio::test]
+async fn a_key_of_several_columns_and_a_trigger_that_minds() {
+    let bank = bank(TABLES, &["marks"]).await;
+    let both = access(&["marks"], &["marks"]);
+    bank.pg.sql(
+        "CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+             IF OLD.id = 14 THEN RAISE EXCEPTION 'kept' USING ERRCODE = 'check_violation'; END IF;
+             IF OLD.id = 15 THEN RETURN NULL; END IF; RETURN OLD; END $$;
+         CREATE TRIGGER keep BEFORE DELETE ON marks FOR EACH ROW EXECUTE FUNCTION keep()",
+    );
+    let into = wflo_ports::BulkInsert {
+        table: "marks".into(),
+        columns: ["id", "said", "day"].map(str::to_owned).to_vec(),
+    };
+    let mut transaction = begin(&bank.db, 1, Capture::On).await;
+    struct Marks(bool);
+    #[async_trait::async_trait]
+    impl wflo_ports::RowSource for Marks {
+        async fn next(&mut self) -> Result<Option<Vec<Vec<SqlValue>>>, DbError> {
+            let row = |n: i64| {
+                let day = SqlValue::Text(format!("2026-01-{:02}", 1 + n % 3));
+                vec![SqlValue::Integer(n), SqlValue::Text("a\t\\b".into()), day]
+            };
+            Ok(std::mem::take(&mut self.0).then(|| (10..30).map(row).collect()))
+        }
+    }
+    assert_eq!(transaction.bulk_insert(&into, &mut Marks(true), &both).await.unwrap(), 20);
+    let batches = told(transaction.as_mut()).await;
+    assert_eq!(batches[0].key_columns, ["day", "id"]);
+    transaction.commit().await.unwrap();
+    let (gone, conflicts) = undone(&bank, &batches).await;
+    let mut left: Vec<_> = conflicts.iter().map(|it| format!("{}: {}", it.key[1], it.reason)).collect();
+    left.sort();
+    assert_eq!(
+        (gone, left),
+        (18, vec!["14: kept".to_owned(), "15: a trigger of the database keeps it".to_owned()])
+    );
+    assert_eq!(bank.pg.sql("SELECT count(*) FROM marks"), "2");
+}

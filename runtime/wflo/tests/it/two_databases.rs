@@ -1,0 +1,232 @@
+//! A step that writes to SQLite and to PostgreSQL, cut off at each side of each commit.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
+use serde_json::{Map, json};
+use wflo::{Host, Outside, RunStatus, RunView, RuntimeError, Start};
+use wflo_backends::db::postgres::{Postgres, PostgresOptions, Preparation};
+use wflo_backends::db::sqlite::{Sqlite, SqliteOptions};
+use wflo_journal::FaultSync;
+use wflo_manifest::PlanStep;
+use wflo_model::{ChangeSet, DbAccess, Digest, Grants, RunId, SqlRows, TableAccess, Undone};
+use wflo_ports::{
+    Begun, Capture, ChangeLimits, Database, DbError, Executed, Marker, QueryLimits, Statement, Transaction,
+    Uncapturable,
+};
+
+use crate::support::{COMPONENT, Process, World, effects, grants};
+use crate::sweep::{plan, step};
+
+/// Where a process is killed: before or after a commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Killed {
+    Before,
+    After,
+}
+
+/// A database whose first commit is the last thing that its process does.
+struct Last {
+    inner: Arc<dyn Database>,
+    killed: Killed,
+    is_dead: Arc<AtomicBool>,
+}
+
+fn dead() -> DbError {
+    DbError::Unavailable("the process was killed".into())
+}
+
+#[async_trait]
+impl Database for Last {
+    async fn query(&self, it: &Statement, to: &DbAccess, limits: QueryLimits) -> Result<SqlRows, DbError> {
+        self.inner.query(it, to, limits).await
+    }
+
+    async fn begin(&self, marker: &Marker, capture: Capture) -> Result<Begun, DbError> {
+        Ok(match self.inner.begin(marker, capture).await? {
+            Begun::AlreadyCommitted => Begun::AlreadyCommitted,
+            Begun::Open(inner) => {
+                let (killed, is_dead) = (self.killed, Arc::clone(&self.is_dead));
+                Begun::Open(Box::new(LastTransaction { inner, killed, is_dead }))
+            }
+        })
+    }
+
+    async fn committed(&self, marker: &Marker) -> Result<bool, DbError> {
+        if self.is_dead.load(Ordering::SeqCst) { Err(dead()) } else { self.inner.committed(marker).await }
+    }
+
+    async fn uncapturable(&self, tables: &[String]) -> Result<Vec<Uncapturable>, DbError> {
+        self.inner.uncapturable(tables).await
+    }
+}
+
+struct LastTransaction {
+    inner: Box<dyn Transaction>,
+    killed: Killed,
+    is_dead: Arc<AtomicBool>,
+}
+
+#[async_trait]
+impl Transaction for LastTransaction {
+    async fn query(
+        &mut self,
+        it: &Statement,
+        to: &DbAccess,
+        limits: QueryLimits,
+    ) -> Result<SqlRows, DbError> {
+        self.inner.query(it, to, limits).await
+    }
+
+    async fn execute(&mut self, it: &Statement, to: &DbAccess) -> Result<Executed, DbError> {
+        self.inner.execute(it, to).await
+    }
+
+    async fn changes(&mut self, limits: ChangeLimits) -> Result<ChangeSet, DbError> {
+        self.inner.changes(limits).await
+    }
+
+    async fn undo(&mut self, changes: &ChangeSet) -> Result<Undone, DbError> {
+        self.inner.undo(changes).await
+    }
+
+    async fn ready(&mut self) -> Result<(), DbError> {
+        self.inner.ready().await
+    }
+
+    async fn commit(self: Box<Self>) -> Result<(), DbError> {
+        self.is_dead.store(true, Ordering::SeqCst);
+        if self.killed == Killed::After {
+            self.inner.commit().await?;
+        }
+        Err(dead())
+    }
+
+    async fn rollback(self: Box<Self>) {
+        self.inner.rollback().await;
+    }
+}
+
+/// The world of other tests, with a bank in PostgreSQL.
+struct Both {
+    world: World,
+    bank: wflo_test_postgres::Database,
+}
+
+impl Both {
+    async fn new() -> Self {
+        let bank = wflo_test_postgres::database();
+        bank.sql("CREATE TABLE tally (id int PRIMARY KEY, n int NOT NULL); INSERT INTO tally VALUES (1, 0)");
+        let (read, write) = (format!("{}_read", bank.name()), format!("{}_write", bank.name()));
+        let mut preparation = Preparation::new(&read, Some(&write));
+        preparation.grant(&tally());
+        preparation.run(&bank.url("owner")).await.unwrap();
+        Self { world: World::new(), bank }
+    }
+
+    /// A process that is killed at the commit of a database, if one is named.
+    async fn process(&self, killed: Option<(&str, Killed)>) -> Process {
+        let process = self.world.process(Arc::new(FaultSync::at(0))).await.unwrap();
+        let (read, write) = (self.bank.url("read"), self.bank.url("write"));
+        let bank = Postgres::new(&read, Some(&write), PostgresOptions::default()).unwrap();
+        let ledger = Sqlite::open(self.world.database(), SqliteOptions::default()).unwrap();
+        let lend = |name: &str, inner: Arc<dyn Database>| match killed {
+            Some((at, killed)) if at == name => Arc::new(Last { inner, killed, is_dead: Arc::default() }),
+            _ => inner,
+        };
+        let outside = Outside::default()
+            .with_database("bank".parse().unwrap(), lend("bank", Arc::new(bank)))
+            .with_database("ledger".parse().unwrap(), lend("ledger", Arc::new(ledger)));
+        let host = Host { outside: Arc::new(outside), ..process.host };
+        Process { host, ..process }
+    }
+
+    /// Runs the step in a process that is killed: the run, which has not ended.
+    async fn cut_off(&self, at: &str, killed: Killed) -> RunId {
+        let process = self.process(Some((at, killed))).await;
+        let db =
+            [("bank".parse().unwrap(), tally()), ("ledger".parse().unwrap(), grants().db["ledger"].clone())];
+        let grants = Grants { db: db.into(), ..Grants::default() };
+        let start = Start {
+            plan: plan(vec![PlanStep { grants, rollback: true, ..step("both", &[]) }], None),
+            components: BTreeMap::from([(Digest::of(COMPONENT), COMPONENT.to_vec())]),
+            inputs: Map::new(),
+            requester: "rita".parse().unwrap(),
+            key: None,
+        };
+        let run = process.runtime.start(start).await.unwrap();
+        let died = process.runtime.drive(run, &process.host, None).await;
+        assert!(matches!(died, Err(RuntimeError::Attempt(_))), "{died:?}");
+        run
+    }
+
+    /// Goes on with it in another process.
+    async fn go_on(&self, run: RunId) -> RunView {
+        let process = self.process(None).await;
+        let view = process.runtime.drive(run, &process.host, None).await.unwrap();
+        assert!(process.runtime.replay(run).await.unwrap().identical, "{view:?}");
+        view
+    }
+
+    /// What both databases hold.
+    fn counts(&self) -> (i64, String) {
+        (effects(&self.world.database()).0, self.bank.sql("SELECT n FROM tally"))
+    }
+}
+
+fn tally() -> DbAccess {
+    let tally = || [("tally".to_owned(), TableAccess::All)].into();
+    DbAccess { read: tally(), write: tally(), ..DbAccess::default() }
+}
+
+#[tokio::test]
+async fn each_has_it_once_wherever_the_process_is_killed() {
+    for (at, killed) in [
+        ("bank", Killed::Before),
+        ("bank", Killed::After),
+        ("ledger", Killed::Before),
+        ("ledger", Killed::After),
+    ] {
+        let both = Both::new().await;
+        let run = both.cut_off(at, killed).await;
+        let view = both.go_on(run).await;
+        assert_eq!(view.status, RunStatus::Succeeded, "{at} {killed:?}");
+        assert_eq!(
+            (view.steps[0].attempts, &view.steps[0].output),
+            (1, &Some(json!(["1", "1"]))),
+            "{at} {killed:?}"
+        );
+        assert_eq!(both.counts(), (1, "1".to_owned()), "{at} {killed:?}");
+        // What was changed in both is kept, and undone in both.
+        let process = both.process(None).await;
+        process.runtime.rollback(run, None, &"rita".parse().unwrap()).await.unwrap();
+        let view = process.runtime.drive(run, &process.host, None).await.unwrap();
+        assert_eq!(view.status, RunStatus::RolledBack, "{at} {killed:?}");
+        assert_eq!(both.counts(), (0, "0".to_owned()), "{at} {killed:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_go_forward_alone_waits_for_a_person() {
+    let changed = |both: &Both| {
+        let ledger = rusqlite::Connection::open(both.world.database()).unwrap();
+        ledger.execute("UPDATE counter SET n = 10", []).unwrap();
+    };
+    // Neither has committed: it is done again, on what there is now.
+    let both = Both::new().await;
+    let run = both.cut_off("bank", Killed::Before).await;
+    changed(&both);
+    let view = both.go_on(run).await;
+    assert_eq!((view.status, view.steps[0].attempts), (RunStatus::Succeeded, 2));
+    assert_eq!(both.counts(), (11, "1".to_owned()));
+    // One has, and the other would come to something else.
+    let both = Both::new().await;
+    let run = both.cut_off("bank", Killed::After).await;
+    changed(&both);
+    let view = both.go_on(run).await;
+    assert_eq!(view.status, RunStatus::Parked);
+    assert_eq!(view.waiting_for[0].kind, "unknown", "{view:?}");
+    assert_eq!(both.counts(), (10, "1".to_owned()));
+}
