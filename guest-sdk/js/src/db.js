@@ -14,7 +14,7 @@ import {
   WfloError,
   hosted,
 } from "./errors.js";
-import { stringify, text, texts } from "./json.js";
+import { count, stringify, text, texts } from "./json.js";
 import { decode, encode } from "./value.js";
 
 /** Names a database. */
@@ -22,6 +22,8 @@ export function db(label) {
   return new Db(text(label, "the label of a database"));
 }
 
+/** Rows that are read at a time, where nobody says how many. */
+const PAGE = 10_000;
 const FORMATS = ["json-lines", "csv"];
 
 class Db {
@@ -35,6 +37,18 @@ class Db {
   async query(statement, params = []) {
     const values = encoded(params);
     return rows(hosted(() => host.query(this.#label, text(statement, "a statement"), values), translate));
+  }
+
+  /** Reads a result that may be larger than memory, `most` rows at a time, all of one snapshot. */
+  async *pages(statement, params = [], { most = PAGE } = {}) {
+    const values = encoded(params);
+    const asked = [text(statement, "a statement"), values];
+    for (let from = 0; ; ) {
+      const page = rows(hosted(() => host.page(this.#label, ...asked, from, count(most, "`most`")), translate));
+      if (page.length === 0) return;
+      yield page;
+      from += page.length;
+    }
   }
 
   /** Reads the first row, if there is one. */

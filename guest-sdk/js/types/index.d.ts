@@ -112,6 +112,11 @@ export type Row = { [column: string]: any };
 export interface Db {
   /** Reads rows. Parameters are bound in their order (`?1` or `?` on SQLite), never pasted in. */
   query<T = Row>(statement: string, params?: readonly Param[]): Promise<T[]>;
+  /**
+   * Reads a result that may be larger than memory, at most `most` rows at a time, all of one snapshot: that of the first
+   * part, which is begun before the step's first write to this database.
+   */
+  pages<T = Row>(statement: string, params?: readonly Param[], options?: { most?: number }): AsyncIterable<T[]>;
   /** Reads the first row, if there is one. */
   first<T = Row>(statement: string, params?: readonly Param[]): Promise<T | undefined>;
   /** Writes, and gives the number of rows changed. */

@@ -83,6 +83,17 @@ step("large", async () => {
   return { length: t.length, sent: n, sum, text: "é".repeat(100_000) };
 });
 
+step("pages", async () => {
+  const numbers = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 5000) SELECT n FROM c ORDER BY n";
+  const sizes = [];
+  let sum = 0;
+  for await (const page of data.pages(numbers, [], { most: 2000 })) {
+    sizes.push(page.length);
+    sum += page.reduce((sum, { n }) => sum + n, 0);
+  }
+  return { sizes, sum, denied: await error(data.pages("SELECT id FROM secrets").next()) };
+});
+
 step("db_errors", async () => {
   const insert = () => data.execute("INSERT INTO once (id) VALUES (?1)", ["a"]);
   return [

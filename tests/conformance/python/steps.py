@@ -85,6 +85,17 @@ async def large(context: Context):
 
 
 @step
+async def pages(context: Context):
+    numbers = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 5000) SELECT n FROM c ORDER BY n"
+    sizes, sum_ = [], 0
+    async for page in context.db.pages(numbers, most=2000):
+        sizes.append(len(page))
+        sum_ += sum(row.n for row in page)
+    denied = await error(anext(context.db.pages("SELECT id FROM secrets")))
+    return {"sizes": sizes, "sum": sum_, "denied": denied}
+
+
+@step
 async def db_errors(context: Context):
     def insert():
         return context.db.execute("INSERT INTO once (id) VALUES (?1)", "a")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from typing import Any, Literal
 
 from wflo import _host, _json, _value, artifact
@@ -22,6 +22,16 @@ class Database:
         """Reads rows. Parameters are bound in their order (``?1`` or ``?`` on SQLite), never pasted in."""
         sql = _host.need(_host.sql, "a database")
         return _value.rows(_host.call(sql.query, self._label, statement, _encoded(params), error=_error))
+
+    async def pages(self, statement: str, *params: Any, most: int = 10_000) -> AsyncIterator[list[Record]]:
+        """Reads a result that may be larger than memory, at most ``most`` rows at a time.
+
+        All parts are of one snapshot: that of the first, which is begun before the step's first write to this database.
+        """
+        sql, values, from_ = _host.need(_host.sql, "a database"), _encoded(params), 0
+        while page := _value.rows(_host.call(sql.page, self._label, statement, values, from_, most, error=_error)):
+            yield page
+            from_ += len(page)
 
     async def first(self, statement: str, *params: Any) -> Record | None:
         """Reads the first row, if there is one."""
