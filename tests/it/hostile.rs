@@ -84,7 +84,7 @@ fn a_guest_that_goes_for_other_data_gets_none_from_postgresql() {
     let bound = format!("read_url = \"{read}\"\nwrite_url = \"{write}\"");
     stage.project.edit("wflo.toml", "url = \"sqlite:bank.db\"", &bound);
     let grants = "grants.db.bank = { read = [\"accounts\", \"notes\", { table = \"patients\", where = \"id = 17\" }], \
-                  write = [\"notes\", { table = \"patients\", where = \"id = 17\" }] }\n";
+                  write = [\"notes\", { table = \"patients\", where = \"id = 17\" }] }\ngrants.llm = [\"gpt-4\"]\n";
     let table = expectations();
     let is_of_sql = |case: &&Case| {
         let is_of_bank = !case.inputs.contains_key("db") && case.step != "call";
