@@ -77,6 +77,7 @@ impl Guest for Greedy {
             format!("{:?}", gate::request(&ask("not json"))),
             format!("{:?}", sql::call("bank", "pay", "[]")),
             format!("{:?}", policy::fact("amount", "not json")),
+            format!("{:?}", sql::page("bank", "SELECT 1", &[], 0, 1)),
         ];
         let lines: Vec<String> = said.iter().map(|text| format!("{text:?}")).collect();
         Ok(format!("[{}]", lines.join(",")))
