@@ -3,6 +3,7 @@
 //! A host function here does three things: it turns the guest's arguments into a [`Call`](wflo_model::Call),
 //! asks the [`Gate`], and turns what the gate answers into the interface's own result. Whether a call may be
 //! made, what it costs and who performs it is decided behind the gate and nowhere else.
+#![warn(missing_debug_implementations)]
 
 mod answer;
 mod approval;
@@ -21,6 +22,7 @@ mod link;
 mod llm;
 mod logging;
 mod notify;
+mod opaque;
 mod secret;
 mod step;
 

@@ -57,6 +57,7 @@ pub fn host<T: HostView>(data: &mut T) -> Host<'_> {
 }
 
 /// Tells wasmtime that the implementations work on a [`Host`].
+#[derive(Debug)]
 pub struct HasHost;
 
 impl HasData for HasHost {

@@ -12,7 +12,7 @@ use crate::mailbox::Mailbox;
 use crate::notify::Inbox;
 
 /// A server on loopback that answers what the steps of the conformance suite ask.
-fn site() -> u16 {
+pub(crate) fn site() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port of loopback");
     let port = listener.local_addr().expect("it has an address").port();
     std::thread::spawn(move || {

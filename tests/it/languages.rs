@@ -104,10 +104,10 @@ fn begins(lang: &str, language: Language, test: &[&str]) {
             .map(|name| steps.join(name));
     let greeting = greeting.iter().find(|path| path.is_file()).expect("a file with the greeting");
     let code = std::fs::read_to_string(greeting).expect("the greeting");
-    std::fs::write(greeting, code.replacen("Hello", "Good day", 1)).expect("the greeting");
+    std::fs::write(greeting, code.replace("Hello", "Howdy")).expect("the greeting");
     wflo(&["build", "first"]).expect_code(0);
     let differs = wflo(&["test", "hello", "--dir", "first"]).expect_code(1);
-    let shown = "expected  \"Hello, Ada!\"\n          got       \"Good day, Ada!\"";
+    let shown = "expected  \"Hello, Ada!\"\n          got       \"Howdy, Ada!\"";
     assert!(differs.stdout.contains(shown), "{}", differs.stdout);
 }
 

@@ -8,6 +8,7 @@ mod browser;
 mod budget;
 mod check;
 mod chores;
+mod clients;
 mod clinical;
 mod compile;
 mod conformance;

@@ -120,6 +120,13 @@ fn a_component_that_knows_nothing_of_wflo_is_a_workflow() {
     assert!(replayed.stdout.contains("identical"), "{}", replayed.stdout);
     let logs = project.wflo(&["logs", id]).expect_code(0).stdout;
     assert!(logs.contains("scoring 9007199254740993"), "{logs}");
+
+    // A test of such a step is like any other.
+    for step in ["limit", "add_up"] {
+        project.wflo(&["record", id, step]).expect_code(0);
+    }
+    let tested = project.wflo(&["test"]).expect_code(0);
+    assert!(tested.stderr.contains("2 of 2 passed"), "{tested:?}");
 }
 
 #[test]

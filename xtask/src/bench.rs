@@ -36,6 +36,10 @@ pub(crate) fn bench(args: &[&str]) -> Result<()> {
         "wflo-cli",
         "--package",
         "wflo-bench",
+        "--package",
+        "moderation-data",
+        "--package",
+        "wflo-test-provider",
     ]))?;
     let built = |name: &str| -> Result<PathBuf> {
         let here = std::env::current_exe().context("where xtask itself is")?;
@@ -43,11 +47,14 @@ pub(crate) fn bench(args: &[&str]) -> Result<()> {
         Ok(target.join("release").join(format!("{name}{}", std::env::consts::EXE_SUFFIX)))
     };
     let wflo = built("wflo")?;
-    let hello = root().join("examples/hello");
+    let (hello, moderation) = (root().join("examples/hello"), root().join("examples/content-moderation"));
     Step::new("building the guests").run(&mut guests::program("pacer"))?;
-    Step::new("building the steps of `hello`").run(command(&wflo).arg("build").arg(&hello))?;
+    for workflow in [&hello, &moderation] {
+        Step::new("building the steps of a workflow").run(command(&wflo).arg("build").arg(workflow))?;
+    }
     let mut bench = command(built("wflo-bench")?);
     bench.arg("--guest").arg(guests::program_file("pacer"));
-    bench.arg("--wflo").arg(&wflo).arg("--hello").arg(&hello).args(passed);
+    bench.arg("--wflo").arg(&wflo).arg("--hello").arg(&hello);
+    bench.arg("--moderation").arg(&moderation).args(passed);
     Step::new("measuring (some minutes; leave the machine alone)").loud().run(&mut bench)
 }

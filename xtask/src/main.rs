@@ -8,11 +8,15 @@ mod fuzz;
 mod guests;
 mod languages;
 mod postgres;
+mod pypi;
+mod real_model;
 mod sim;
 mod terraform;
 mod tool;
 mod torture;
+mod wit;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -24,13 +28,16 @@ usage: cargo xtask COMMAND
 
   demo          set up and play the fraud-detection example, from an empty checkout to blocked accounts
   test [NAME]   build what the tests need, then run all tests, or those whose name has NAME in it
+  test --real-model [NAME]
+                ask a real model, of llama.cpp, what the tests otherwise ask a stand-in; gets both, 260 MB
   install       install the wflo command, with the demo inside
   examples [NAME] [--doc] [--short]
                 play what the READMEs of the examples show and print what happened; --doc writes examples/README.md,
                 --short leaves out what takes long
   bindings      make the bindings of the Go and C SDKs again, after a change of wit/
   guests        build every guest to a WebAssembly component
-  terraform     get the real terraform that the tests use
+  wit           write docs/wit.md from wit/, and freeze what is new there
+  terraform     get the real terraforms that the tests use
   sim           random workflows, faults and crashes in virtual time; [--seeds N] [--from S] [--seed S]
   torture       kill wflo at random moments and check that nothing is lost;
                 [--rounds N] [--seed S] [--database sqlite|postgres]
@@ -45,15 +52,19 @@ fn main() -> ExitCode {
     let done = match args.as_slice() {
         ["demo"] => demo(),
         ["install"] => install(),
+        ["test", "--real-model", names @ ..] => test_real_model(names),
         ["test", names @ ..] => test(names),
         ["sim", args @ ..] => sim::run(args),
         ["torture", args @ ..] => torture::torture(args),
         ["bench", args @ ..] => bench::bench(args),
         ["examples", args @ ..] => examples::examples(args),
         ["fuzz", args @ ..] => fuzz::fuzz(args),
-        ["terraform"] => terraform::ready().map(|path| eprintln!("{}", path.display())),
+        ["terraform"] => [terraform::ready(), terraform::newest()]
+            .into_iter()
+            .try_for_each(|ready| ready.map(|path| eprintln!("{}", path.display()))),
         ["bindings"] => languages::bindings(&["run", "--quiet"]),
         ["guests"] => wflo().and_then(|wflo| guests::build_all(&wflo)),
+        ["wit"] => wit::write(),
         ["help" | "--help" | "-h"] | [] => {
             eprintln!("{HELP}");
             Ok(())
@@ -90,14 +101,25 @@ fn install() -> Result<()> {
     )
 }
 
-/// Everything the tests need, then all tests.
-fn test(names: &[&str]) -> Result<()> {
-    // All of it at once, so that the commands the tests start are built the way the tests are.
+/// What all tests need: all of it at once, so that the commands the tests start are built the way the tests are.
+fn build() -> Result<PathBuf> {
     Step::new("building wflo and its tests (the first time takes some minutes)")
         .loud()
         .run(cargo().args(["build", "--quiet", "--workspace", "--all-targets"]))?;
     let wflo = tool::beside("wflo")?;
     guests::build_all(&wflo)?;
+    Ok(wflo)
+}
+
+/// What the tests need, and a real model for those that ask one.
+fn test_real_model(names: &[&str]) -> Result<()> {
+    build()?;
+    real_model::test(names)
+}
+
+/// Everything the tests need, then all tests.
+fn test(names: &[&str]) -> Result<()> {
+    let wflo = build()?;
     let postgres = postgres::start()?;
     let mut tests = cargo();
     tests.args(["test", "--workspace", "--no-fail-fast"]).args(names);
@@ -105,8 +127,24 @@ fn test(names: &[&str]) -> Result<()> {
     tests.env(wflo_test_postgres::SOCKET, postgres.socket());
     tests.envs(languages::ready(&wflo));
     languages::forget();
-    let tested = Step::new("testing").loud().run(&mut tests);
+    let mut tested = Step::new("testing").loud().run(&mut tests);
     languages::matrix();
+    if names.is_empty() {
+        // What asks a terraform has asked the oldest; it holds of the newest, too.
+        let mut newest = cargo();
+        newest.args([
+            "test",
+            "--workspace",
+            "--no-fail-fast",
+            "--test",
+            "it",
+            "--",
+            "terraform::",
+            "infrastructure::",
+        ]);
+        newest.env("WFLO_TEST_TERRAFORM", terraform::newest()?);
+        tested = tested.and(Step::new("testing with the newest terraform").loud().run(&mut newest));
+    }
     // A workspace of its own, as every guest is.
     let mut sdk = cargo();
     sdk.args(["test", "--quiet", "--no-fail-fast", "--target-dir", "target"]).args(names);

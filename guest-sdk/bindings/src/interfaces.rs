@@ -22,7 +22,8 @@ pub(crate) fn resolve() -> Result<(Resolve, WorldId)> {
             packages.push(UnresolvedPackageGroup::parse_dir(folder)?);
         }
     }
-    let world = UnresolvedPackageGroup::parse("guest.wit", WORLD).map_err(|(map, error)| anyhow!(error.render(&map)))?;
+    let world = UnresolvedPackageGroup::parse("guest.wit", WORLD)
+        .map_err(|(map, error)| anyhow!(error.render(&map)))?;
     let mut resolve = Resolve::default();
     let package = resolve.push_groups(world, packages).map_err(|error| anyhow!("{error:?}"))?;
     let world = resolve.select_world(&[package], Some("guest"))?;

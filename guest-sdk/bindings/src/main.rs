@@ -58,7 +58,11 @@ mod tests {
         let made = make().unwrap();
         for (path, text) in &made {
             let committed = std::fs::read(sdks().join(path)).unwrap_or_default();
-            assert!(committed == *text, "`{}` is not what `wit/` says: run `cargo xtask bindings`", path.display());
+            assert!(
+                committed == *text,
+                "`{}` is not what `wit/` says: run `cargo xtask bindings`",
+                path.display()
+            );
         }
         let expected: BTreeSet<PathBuf> = made.into_keys().collect();
         let mut there = BTreeSet::new();

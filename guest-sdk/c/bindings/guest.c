@@ -70,6 +70,9 @@ extern void __wasm_import_wflo_llm_tasks_synthesize(uint8_t *, size_t, uint8_t *
 __attribute__((__import_module__("wflo:db/sql@0.1.0"), __import_name__("query")))
 extern void __wasm_import_wflo_db_sql_query(uint8_t *, size_t, uint8_t *, size_t, uint8_t *, size_t, uint8_t *);
 
+__attribute__((__import_module__("wflo:db/sql@0.1.0"), __import_name__("page")))
+extern void __wasm_import_wflo_db_sql_page(uint8_t *, size_t, uint8_t *, size_t, uint8_t *, size_t, int64_t, int32_t, uint8_t *);
+
 __attribute__((__import_module__("wflo:db/sql@0.1.0"), __import_name__("execute")))
 extern void __wasm_import_wflo_db_sql_execute(uint8_t *, size_t, uint8_t *, size_t, uint8_t *, size_t, uint8_t *);
 
@@ -2366,6 +2369,73 @@ bool wflo_db_sql_query(guest_string_t *db, guest_string_t *statement, wflo_db_sq
   uint8_t ret_area[(5*sizeof(void*))];
   uint8_t *ptr = (uint8_t *) &ret_area;
   __wasm_import_wflo_db_sql_query((uint8_t *) (*db).ptr, (*db).len, (uint8_t *) (*statement).ptr, (*statement).len, (uint8_t *) (*params).ptr, (*params).len, ptr);
+  wflo_db_sql_result_rows_error_t result;
+  switch ((int32_t) *((uint8_t*) (ptr + 0))) {
+    case 0: {
+      result.is_err = false;
+      result.val.ok = (wflo_db_sql_rows_t) {
+        (guest_list_string_t) (guest_list_string_t) { (guest_string_t*)(*((uint8_t **) (ptr + sizeof(void*)))), (*((size_t*) (ptr + (2*sizeof(void*))))) },
+        (wflo_db_sql_list_list_value_t) (wflo_db_sql_list_list_value_t) { (wflo_db_sql_list_value_t*)(*((uint8_t **) (ptr + (3*sizeof(void*))))), (*((size_t*) (ptr + (4*sizeof(void*))))) },
+      };
+      break;
+    }
+    case 1: {
+      result.is_err = true;
+      wflo_db_sql_error_t variant9;
+      variant9.tag = (int32_t) *((uint8_t*) (ptr + sizeof(void*)));
+      switch ((int32_t) variant9.tag) {
+        case 0: {
+          variant9.val.access_denied = (guest_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (2*sizeof(void*))))), (*((size_t*) (ptr + (3*sizeof(void*))))) };
+          break;
+        }
+        case 1: {
+          variant9.val.invalid = (guest_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (2*sizeof(void*))))), (*((size_t*) (ptr + (3*sizeof(void*))))) };
+          break;
+        }
+        case 2: {
+          variant9.val.constraint = (guest_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (2*sizeof(void*))))), (*((size_t*) (ptr + (3*sizeof(void*))))) };
+          break;
+        }
+        case 3: {
+          variant9.val.limit = (guest_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (2*sizeof(void*))))), (*((size_t*) (ptr + (3*sizeof(void*))))) };
+          break;
+        }
+        case 4: {
+          variant9.val.refused_by_policy = (guest_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (2*sizeof(void*))))), (*((size_t*) (ptr + (3*sizeof(void*))))) };
+          break;
+        }
+        case 5: {
+          variant9.val.rejected = (guest_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (2*sizeof(void*))))), (*((size_t*) (ptr + (3*sizeof(void*))))) };
+          break;
+        }
+        case 6: {
+          variant9.val.unavailable = (guest_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (2*sizeof(void*))))), (*((size_t*) (ptr + (3*sizeof(void*))))) };
+          break;
+        }
+        case 7: {
+          variant9.val.other = (guest_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (2*sizeof(void*))))), (*((size_t*) (ptr + (3*sizeof(void*))))) };
+          break;
+        }
+      }
+
+      result.val.err = variant9;
+      break;
+    }
+  }
+  if (!result.is_err) {
+    *ret = result.val.ok;
+    return 1;
+  } else {
+    *err = result.val.err;
+    return 0;
+  }
+}
+
+bool wflo_db_sql_page(guest_string_t *db, guest_string_t *statement, wflo_db_sql_list_value_t *params, uint64_t from, uint32_t most, wflo_db_sql_rows_t *ret, wflo_db_sql_error_t *err) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(5*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_wflo_db_sql_page((uint8_t *) (*db).ptr, (*db).len, (uint8_t *) (*statement).ptr, (*statement).len, (uint8_t *) (*params).ptr, (*params).len, (int64_t) (from), (int32_t) (most), ptr);
   wflo_db_sql_result_rows_error_t result;
   switch ((int32_t) *((uint8_t*) (ptr + 0))) {
     case 0: {

@@ -1202,6 +1202,16 @@ extern bool wflo_llm_tasks_synthesize(guest_string_t *model, wflo_llm_tasks_json
 // Before the first write of the step each query sees its own snapshot; after it, the step's transaction.
 // Journaled: the statement, its parameters and the rows. No cost.
 extern bool wflo_db_sql_query(guest_string_t *db, guest_string_t *statement, wflo_db_sql_list_value_t *params, wflo_db_sql_rows_t *ret, wflo_db_sql_error_t *err);
+// Reads a part of a result that may be larger than what `query` gives: rows from number `from` on, at least one and at
+// most `most`, and no more where they have some megabytes; none at the end, and only there.
+// 
+// The first part is that from 0, and each other begins where the one before it ended. All of them are of one snapshot:
+// that of the first, whatever is written meanwhile, by the step too. Where it is lost, by a crash or a wait, the
+// statement is run again; if what was read before is not the same then, the attempt ends and a new one begins by
+// itself. So the statement has an order (`ORDER BY`), or none is meant.
+// 
+// It is begun before the step's first write to this database. Journaled as `query`, each part by itself. No cost.
+extern bool wflo_db_sql_page(guest_string_t *db, guest_string_t *statement, wflo_db_sql_list_value_t *params, uint64_t from, uint32_t most, wflo_db_sql_rows_t *ret, wflo_db_sql_error_t *err);
 // Writes: the number of rows changed.
 // 
 // One statement. The first write of a step opens one transaction per database; it commits when the step

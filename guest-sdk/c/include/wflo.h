@@ -201,6 +201,10 @@ typedef struct wflo_rows {
 } wflo_rows;
 
 const wflo_rows *wflo_query(const char *db, const char *statement, const wflo_value *params, size_t size, wflo_error *error);
+/* Reads a part of a result that may be larger than memory: rows from number `from` on, at least one and at most `most`; none
+ * at the end. All parts are of one snapshot, that of the first, which is begun before the step's first write. */
+const wflo_rows *wflo_page(const char *db, const char *statement, const wflo_value *params, size_t size, uint64_t from,
+                           uint32_t most, wflo_error *error);
 /* Writes; gives the number of rows changed. */
 bool wflo_execute(const char *db, const char *statement, const wflo_value *params, size_t size, uint64_t *changed,
                   wflo_error *error);

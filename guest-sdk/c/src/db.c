@@ -86,6 +86,16 @@ const wflo_rows *wflo_query(const char *db, const char *statement, const wflo_va
   return wflo_db_sql_query(&label, &text, &values, &rows, &why) ? rows_of(&rows) : failed(error, &why);
 }
 
+const wflo_rows *wflo_page(const char *db, const char *statement, const wflo_value *params, size_t size, uint64_t from,
+                           uint32_t most, wflo_error *error) {
+  guest_string_t label = wflo_to_host(db), text = wflo_to_host(statement);
+  wflo_db_sql_list_value_t values = sent(params, size);
+  wflo_db_sql_rows_t rows;
+  wflo_db_sql_error_t why;
+  bool is_ok = wflo_db_sql_page(&label, &text, &values, from, most, &rows, &why);
+  return is_ok ? rows_of(&rows) : failed(error, &why);
+}
+
 bool wflo_execute(const char *db, const char *statement, const wflo_value *params, size_t size, uint64_t *changed,
                   wflo_error *error) {
   guest_string_t label = wflo_to_host(db), text = wflo_to_host(statement);

@@ -6,6 +6,7 @@ package db
 
 import (
 	"encoding/json"
+	"iter"
 
 	"github.com/wflo-ai/wflo/guest-sdk/go"
 	"github.com/wflo-ai/wflo/guest-sdk/go/artifact"
@@ -33,6 +34,28 @@ func (db DB) Query(statement string, params ...any) (*Rows, error) {
 // value of the only column.
 func QueryAs[T any](db DB, statement string, params ...any) ([]T, error) {
 	return As[T](db.Query(statement, params...))
+}
+
+// Pages reads a result that may be larger than memory, most rows at a time and each time at least one, all of one snapshot:
+// that of the first part, whatever is written meanwhile. It is begun before the step's first write to this database. After
+// an error there is nothing more.
+//
+//	for page, err := range db.Open("bank").Pages("SELECT amount FROM transactions ORDER BY id", 10_000) {
+func (db DB) Pages(statement string, most uint32, params ...any) iter.Seq2[*Rows, error] {
+	return func(yield func(*Rows, error) bool) {
+		values, err := encoded(params)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		for from := uint64(0); ; {
+			page, err := rows(host.Page(db.label, statement, values, from, most))
+			if err == nil && page.Len() == 0 || !yield(page, err) || err != nil {
+				return
+			}
+			from += uint64(page.Len())
+		}
+	}
 }
 
 // Execute writes, and gives the number of rows changed.

@@ -1,6 +1,8 @@
 // SQL databases, by the labels that `workflow.toml` grants.
 
+import { bulkInsert } from "wflo:db/sql@0.1.0";
 import * as host from "wflo:db/sql-json@0.1.0";
+import { source } from "./artifact/reference.js";
 import {
   AccessDenied,
   Constraint,
@@ -12,13 +14,17 @@ import {
   WfloError,
   hosted,
 } from "./errors.js";
-import { stringify, text } from "./json.js";
+import { count, stringify, text, texts } from "./json.js";
 import { decode, encode } from "./value.js";
 
 /** Names a database. */
 export function db(label) {
   return new Db(text(label, "the label of a database"));
 }
+
+/** Rows that are read at a time, where nobody says how many. */
+const PAGE = 10_000;
+const FORMATS = ["json-lines", "csv"];
 
 class Db {
   #label;
@@ -31,6 +37,18 @@ class Db {
   async query(statement, params = []) {
     const values = encoded(params);
     return rows(hosted(() => host.query(this.#label, text(statement, "a statement"), values), translate));
+  }
+
+  /** Reads a result that may be larger than memory, `most` rows at a time, all of one snapshot. */
+  async *pages(statement, params = [], { most = PAGE } = {}) {
+    const values = encoded(params);
+    const asked = [text(statement, "a statement"), values];
+    for (let from = 0; ; ) {
+      const page = rows(hosted(() => host.page(this.#label, ...asked, from, count(most, "`most`")), translate));
+      if (page.length === 0) return;
+      yield page;
+      from += page.length;
+    }
   }
 
   /** Reads the first row, if there is one. */
@@ -48,6 +66,14 @@ class Db {
   async call(statement, params = {}) {
     const values = named(params);
     return rows(hosted(() => host.call(this.#label, text(statement, "the name of a statement"), values), translate));
+  }
+
+  /** Inserts the rows of an artifact, all of them or none, and gives their number. */
+  async bulkInsert(table, artifact, { columns = [], format = "json-lines" } = {}) {
+    if (!FORMATS.includes(format)) throw new Invalid(`the format of rows is one of ${FORMATS.join(", ")}`);
+    const from = { ...source(artifact), format };
+    const into = [this.#label, text(table, "the name of a table"), texts(columns, "`columns`")];
+    return Number(hosted(() => bulkInsert(...into, from), translate));
   }
 }
 

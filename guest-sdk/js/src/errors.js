@@ -27,6 +27,19 @@ export class UnknownModel extends WfloError {}
 /** The deployment binds no secret of this label. */
 export class UnknownSecret extends WfloError {}
 
+/** The deployment has nothing of that name: no mail, channel, knowledge base; or there is no such artifact. */
+export class Unknown extends WfloError {}
+
+/** What a terraform plan starts from has changed since it was made; another attempt plans again. */
+export class Stale extends WfloError {
+  constructor(message) {
+    super(message, { kind: "retryable" });
+  }
+}
+
+/** A terraform plan could not be applied, and everything is as it was before. */
+export class NotApplied extends WfloError {}
+
 /** A policy denied it. */
 export class RefusedByPolicy extends WfloError {
   constructor(policy, what) {

@@ -8,7 +8,13 @@ export { db } from "./db.js";
 export { Decimal, Timestamp, Uuid, decimal, timestamp, uuid } from "./value.js";
 export * as llm from "./llm.js";
 export { fetch } from "./http/fetch.js";
+export { publish } from "./publish.js";
 export { secret } from "./secret.js";
+export { mail } from "./mail.js";
+export { notify } from "./notify.js";
+export { knowledge } from "./knowledge.js";
+export * as artifact from "./artifact/index.js";
+export { terraform } from "./terraform.js";
 export { log } from "./log.js";
 export {
   AccessDenied,
@@ -19,10 +25,13 @@ export {
   HttpStatus,
   Invalid,
   Limit,
+  NotApplied,
   RateLimited,
   RefusedByPolicy,
   Rejected,
+  Stale,
   Unavailable,
+  Unknown,
   UnknownModel,
   UnknownSecret,
   WfloError,

@@ -69,6 +69,16 @@ export const analyze = task(({ model, data, prompt, schema }) =>
   ),
 );
 
+/** Has a model answer a question from a knowledge base and nothing else, and say where the answer stands. */
+export const answer = task(({ model, question, knowledge, top = 5 }) =>
+  tasks.answer(
+    text(model, "`model`"),
+    text(question, "`question`"),
+    text(knowledge, "`knowledge`, the label of a knowledge base,"),
+    count(top, "`top`"),
+  ),
+);
+
 /** Has a model sort a text into exactly one of several categories. */
 export const classify = task(({ model, text: sorted, categories }) =>
   tasks.classify(text(model, "`model`"), text(sorted, "`text`"), texts(categories, "`categories`")),

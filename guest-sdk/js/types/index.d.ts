@@ -112,6 +112,11 @@ export type Row = { [column: string]: any };
 export interface Db {
   /** Reads rows. Parameters are bound in their order (`?1` or `?` on SQLite), never pasted in. */
   query<T = Row>(statement: string, params?: readonly Param[]): Promise<T[]>;
+  /**
+   * Reads a result that may be larger than memory, at most `most` rows at a time, all of one snapshot: that of the first
+   * part, which is begun before the step's first write to this database.
+   */
+  pages<T = Row>(statement: string, params?: readonly Param[], options?: { most?: number }): AsyncIterable<T[]>;
   /** Reads the first row, if there is one. */
   first<T = Row>(statement: string, params?: readonly Param[]): Promise<T | undefined>;
   /** Writes, and gives the number of rows changed. */
@@ -121,6 +126,15 @@ export interface Db {
    * number of rows it `changed`. A policy may have people asked first; the step then waits for them.
    */
   call<T = Row>(statement: string, params?: { readonly [name: string]: Param }): Promise<T[]>;
+  /**
+   * Inserts the rows of an artifact, all of them or none, and gives their number. They go from the artifact to the database
+   * and not through the step. `columns` are those that get values; without any, those of the first row.
+   */
+  bulkInsert(
+    table: string,
+    rows: Artifact,
+    options?: { columns?: readonly string[]; format?: "json-lines" | "csv" },
+  ): Promise<number>;
 }
 
 /** Names a database. */
@@ -169,6 +183,11 @@ export namespace llm {
   }): Promise<Completion>;
   /** Has a model analyse data. */
   const analyze: Task<{ model: string; data: unknown; prompt: string; schema?: Schema }, any>;
+  /** Has a model answer a question from at most `top` passages of a knowledge base and nothing else, and say where it stands. */
+  const answer: Task<
+    { model: string; question: string; knowledge: string; top?: number },
+    { answered: boolean; answer: string; citations: { source: string; title: string; text: string }[] }
+  >;
   /** Has a model sort a text into exactly one of several categories. */
   const classify: Task<
     { model: string; text: string; categories: readonly string[] },
@@ -224,6 +243,121 @@ export function fetch(
     redirect?: "follow" | "manual";
   },
 ): Promise<Response>;
+
+/**
+ * Posts a value as JSON, and gives the answer of success. Use a grant that names the header in which the server takes an
+ * idempotency key: what is published again after a crash or in another attempt is then published once.
+ */
+export function publish(url: string | URL, value: unknown): Promise<Response>;
+
+/** Queues a mail, which leaves when the step has succeeded; gives the `Message-ID` that it will have. */
+export function mail(message: {
+  /** Addresses such as `ann@example.org`, without a display name. Everybody sees the others. */
+  to: string | readonly string[];
+  /** One line. */
+  subject: string;
+  text: string;
+  /** The `Message-ID` of the message that it answers, without angle brackets. */
+  answers?: string;
+}): Promise<string>;
+
+/** Queues a message for a channel such as `slack://cs-managers`, which leaves when the step has succeeded. */
+export function notify(address: string, title: string, text: string): Promise<void>;
+
+/** A passage of a document. */
+export interface Passage {
+  /** The document, and after a `#` the number of the passage in it. */
+  readonly source: string;
+  /** The title of the document and the headings above the passage. */
+  readonly title: string;
+  readonly text: string;
+  /** How well it fits: above 0, the more the better. */
+  readonly score: number;
+}
+
+/** Names a knowledge base that the step was granted. */
+export function knowledge(label: string): {
+  /** Finds the passages that fit a question best, the best first; 5 of them, 1 to 50. */
+  search(question: string, options?: { top?: number }): Promise<Passage[]>;
+};
+
+/** The reference to an artifact: put it into an output, and take it from one. */
+export interface Artifact {
+  readonly artifact: string;
+  /** The step that made it. */
+  readonly step: string;
+  /** The item that made it, where that step fans out. */
+  readonly item?: number;
+  readonly bytes: number;
+  /** SHA-256 of its bytes. */
+  readonly digest: string;
+}
+
+/** An artifact that is being written. One that is not finished never was. */
+export interface ArtifactWriter {
+  write(said: string | Uint8Array): Promise<void>;
+  /** Writes a value as one line of JSON. */
+  row(value: unknown): Promise<void>;
+  /** Makes the artifact. */
+  finish(): Promise<Artifact>;
+}
+
+/** An artifact that is being read, from its beginning. */
+export interface ArtifactReader {
+  readonly size: number;
+  readonly artifact: Artifact;
+  /** The next bytes, at least one; none at the end. */
+  read(most?: number): Promise<Uint8Array>;
+  /** Goes on at another byte. */
+  seek(at: number): void;
+  /** All that is left. */
+  bytes(): Promise<Uint8Array>;
+  text(): Promise<string>;
+  lines(): AsyncIterable<string>;
+  /** Its lines of JSON. */
+  rows<T = any>(): AsyncIterable<T>;
+}
+
+/** Bytes of any size that a step makes or fetches, and hands on by reference. They need no grant. */
+export namespace artifact {
+  /** Begins an artifact. The name is of letters, digits and `_-.`, and new in this attempt. */
+  function create(name: string): Promise<ArtifactWriter>;
+  /** Opens an artifact: by its reference, or one of this step, else of the only step before it, by its name. */
+  function open(which: string | Artifact): Promise<ArtifactReader>;
+  /** Sends a request as {@link fetch} does, and keeps the body of a successful answer, which does not come through the step. */
+  function save(url: string | URL, name: string, options?: Parameters<typeof fetch>[1]): Promise<Artifact>;
+}
+
+/** What becomes of one resource or output. */
+export interface Change {
+  readonly address: string;
+  readonly action: "create" | "update" | "replace" | "delete";
+}
+
+/** Names a working copy of a terraform configuration that the step was granted. */
+export function terraform(label: string): {
+  /** What there is. Values that are sensitive, or named like a secret, are null. */
+  state(): Promise<{
+    serial: number;
+    outputs: Record<string, any>;
+    resources: { address: string; kind: string; values: Record<string, any> }[];
+  }>;
+  /** Works out what these files, by their paths, would change. Nothing is changed; the plan is kept. */
+  plan(files: { readonly [path: string]: string }): Promise<{
+    /** Names the plan. */
+    digest: string;
+    adds: number;
+    changes: number;
+    destroys: number;
+    resources: Change[];
+    outputs: Change[];
+    /** As terraform shows it to people. */
+    text: string;
+    detail: Record<string, any>;
+  }>;
+  /** Applies a plan, by its digest. Where that fails, the previous configuration is applied again. */
+  apply(digest: string): Promise<{ serial: number; outputs: Record<string, any>; resources: string[] }>;
+};
 
 /** What people decided. */
 export interface Decision {
@@ -303,6 +437,12 @@ export class RefusedByPolicy extends WfloError {
 }
 /** People were asked about it, and decided against it or not in time. */
 export class Rejected extends WfloError {}
+/** A terraform plan could not be applied, and everything is as it was before. */
+export class NotApplied extends WfloError {}
+/** What a terraform plan starts from has changed since it was made. */
+export class Stale extends WfloError {}
+/** The deployment has nothing of that name: no mail, channel, knowledge base; or there is no such artifact. */
+export class Unknown extends WfloError {}
 /** The other side is away, busy or broken. */
 export class Unavailable extends WfloError {}
 /** No binding of the deployment serves a model of this name. */

@@ -129,8 +129,7 @@ impl From<RuntimeError> for Failure {
             RuntimeError::NoSuchPrincipal { .. } => Self::new(Code::NotFound, &error)
                 .hint("`wflo identity list` lists those there are; a token that stands in `wflo.toml` is changed there"),
             RuntimeError::Load(_) | RuntimeError::NoComponent { .. } => Self::usage(&error),
-            RuntimeError::NoSuchRun { .. }
-            | RuntimeError::Journal(wflo_journal::ReadError::UnknownRun { .. }) => {
+            RuntimeError::NoSuchRun { .. } => {
                 Self::new(Code::NotFound, &error).hint("`wflo runs` lists those there are")
             }
             RuntimeError::Effects { .. } => Self::new(Code::Denied, &error)

@@ -2,15 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 use wflo_journal::{MasterKey, MasterSource};
 use wflo_manifest::{AuditRules, ComponentRef, Deployment, Diagnostics, Directory, Pinning, Plan, Workflow};
 use wflo_model::Digest;
+use wflo_sandbox::Sandbox;
 
 use crate::args::Global;
 use crate::failure::{Code, Failure};
 use crate::functions;
-use crate::session::{Deploy, Keeping, Place, Room};
+use crate::session::{Deploy, Keeping, Place, Room, sandbox};
 use crate::terminal;
 
 /// A workflow's folder.
@@ -21,6 +23,8 @@ pub(crate) struct Project {
     /// The text of the deployment's file, if there is one.
     text: Option<String>,
     pub(crate) deployment: Deployment,
+    /// Where components are looked at, once one is.
+    sandbox: OnceLock<Arc<Sandbox>>,
 }
 
 /// A workflow ready to run.
@@ -86,7 +90,7 @@ impl Project {
         };
         let beside = config.parent().map(Path::to_owned).unwrap_or_default();
         let state = global.state.clone().unwrap_or_else(|| beside.join(&deployment.store.path));
-        Ok(Self { dir, config, state, text, deployment })
+        Ok(Self { dir, config, state, text, deployment, sandbox: OnceLock::new() })
     }
 
     /// Where the store is. Its key is this deployment's, should this command be the one that opens it.
@@ -101,6 +105,15 @@ impl Project {
     /// What the sandbox of a process has room for.
     pub(crate) fn room(&self) -> Room {
         Room::of(&self.deployment)
+    }
+
+    /// A sandbox to look at components in: the same each time, so that each is loaded once.
+    pub(crate) fn sandbox(&self) -> Result<&Arc<Sandbox>, Failure> {
+        if let Some(sandbox) = self.sandbox.get() {
+            return Ok(sandbox);
+        }
+        let made = sandbox(self.state.is_dir().then_some(self.state.as_path()), &self.room())?;
+        Ok(self.sandbox.get_or_init(|| made))
     }
 
     /// The master key, where the deployment says where it is.
@@ -148,7 +161,7 @@ impl Project {
     ) -> Result<Result<Pinned, Diagnostics>, Failure> {
         let file = self.dir.join("workflow.toml");
         let text = read(&file)?;
-        let signatures = functions::signatures(self, &text).await?;
+        let (signatures, mut files) = functions::signatures(self, &text).await?;
         let workflow = match Workflow::parse_with(&shown(&file), &text, &signatures) {
             Ok(workflow) => workflow,
             Err(wrong) => return Ok(Err(wrong)),
@@ -158,7 +171,9 @@ impl Project {
         for named in workflow.components() {
             let ComponentRef::Path(path) = named else { continue };
             let path = std::path::absolute(self.dir.join(path)).map_err(Failure::usage)?;
-            if let Ok(bytes) = std::fs::read(&path) {
+            // A component may be large: it is read once.
+            let read = files.remove(named).map_or_else(|| std::fs::read(&path), Ok);
+            if let Ok(bytes) = read {
                 let digest = Digest::of(&bytes);
                 digests.insert(named.clone(), digest);
                 components.insert(digest, Component { named: named.clone(), path, bytes });

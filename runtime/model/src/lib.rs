@@ -2,6 +2,7 @@
 //!
 //! Nothing here does I/O, reads a clock or draws randomness; ids are made from bytes that the caller
 //! supplies.
+#![warn(missing_debug_implementations)]
 
 mod access;
 mod artifact;

@@ -90,6 +90,15 @@ pub enum Begun {
     AlreadyCommitted,
 }
 
+impl std::fmt::Debug for Begun {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Open(_) => "Open(..)",
+            Self::AlreadyCommitted => "AlreadyCommitted",
+        })
+    }
+}
+
 /// An open transaction. Dropping it rolls it back.
 #[async_trait]
 pub trait Transaction: Send {

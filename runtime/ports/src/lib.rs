@@ -4,6 +4,7 @@
 //! The runtime calls these only from its gate: by then the call is authorised, priced, approved and
 //! journaled. An implementation does one thing: it performs. It retries what it knows to be safe, and it
 //! never decides whether a call may be made.
+#![warn(missing_debug_implementations)]
 
 mod clock;
 mod db;

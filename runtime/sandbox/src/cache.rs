@@ -8,14 +8,14 @@
 //! the folder is full, and code of other engines after a month.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read as _, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use wasmtime::Engine;
 use wasmtime::component::Component;
-use wflo_model::Digest;
+use wflo_model::{Digest, Hasher};
 
 use crate::compiler::fingerprint;
 
@@ -67,13 +67,12 @@ impl CodeCache {
     /// The code of the component with this digest; none if there is no entry, or a damaged one.
     pub(crate) fn load(&self, engine: &Engine, component: Digest) -> Option<Component> {
         let path = self.path(component, "cwasm");
-        let code = fs::read(&path).ok()?;
+        let found = digest_of(&path).ok()?;
         let checksum = fs::read_to_string(self.path(component, "sha256")).ok()?;
-        if checksum != Digest::of(&code).to_string() {
+        if checksum != found.to_string() {
             tracing::warn!(path = %path.display(), "compiled code is damaged; compiling anew");
             return None;
         }
-        drop(code);
         #[expect(unsafe_code, reason = "the one way to load compiled code; see below")]
         // SAFETY: the file is native code, and what we wrote: the folder is its owner's alone, the name holds the
         // engine's compatibility hash, the checksum was right, and files here are replaced but never changed.
@@ -153,6 +152,20 @@ impl CodeCache {
             drop(fs::remove_file(&temporary));
         }
         written
+    }
+}
+
+/// The digest of a file. Code of Python is tens of megabytes: most of the time of reading it at once would go into making
+/// room for it.
+fn digest_of(path: &Path) -> io::Result<Digest> {
+    let mut file = File::open(path)?;
+    let mut hasher = Hasher::default();
+    let mut piece = vec![0; 256 << 10];
+    loop {
+        match file.read(&mut piece)? {
+            0 => return Ok(hasher.finish()),
+            read => hasher.update(&piece[..read]),
+        }
     }
 }
 

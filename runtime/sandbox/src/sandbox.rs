@@ -120,13 +120,17 @@ impl Sandbox {
             let mut programs = self.programs.lock().unwrap_or_else(PoisonError::into_inner);
             programs.entry(digest).or_default().clone()
         };
-        let compile = || {
+        let interrupted = |source| LoadError::Interrupted { source };
+        let compile = || async {
             let sandbox = self.clone();
-            let bytes = component.to_vec();
-            async move {
-                let compiled = tokio::task::spawn_blocking(move || sandbox.compile(digest, &bytes)).await;
-                compiled.map_err(|source| LoadError::Interrupted { source })?
+            let cached = tokio::task::spawn_blocking(move || sandbox.cached(digest)).await;
+            if let Some(program) = cached.map_err(interrupted)? {
+                return Ok(program);
             }
+            // Its bytes are not copied unless there is something to be done with them.
+            let (sandbox, bytes) = (self.clone(), component.to_vec());
+            let compiled = tokio::task::spawn_blocking(move || sandbox.compile(digest, &bytes)).await;
+            compiled.map_err(interrupted)?
         };
         cell.get_or_try_init(compile).await.cloned()
     }
@@ -138,15 +142,15 @@ impl Sandbox {
         programs.get(digest)?.get().cloned()
     }
 
+    /// The program of code that is on disk.
+    fn cached(&self, digest: Digest) -> Option<Arc<Program>> {
+        let component = self.cache.as_ref()?.load(&self.pool.engine, digest)?;
+        Some(Arc::new(Program::new(self.pool.clone(), &self.linker, digest, &component, true)))
+    }
+
     fn compile(&self, digest: Digest, bytes: &[u8]) -> Result<Arc<Program>, LoadError> {
-        let engine = &self.pool.engine;
-        let cached = self.cache.as_ref().and_then(|cache| cache.load(engine, digest));
-        let from_cache = cached.is_some();
-        let component = match cached {
-            Some(component) => component,
-            None => self.compile_anew(digest, bytes)?,
-        };
-        Ok(Arc::new(Program::new(self.pool.clone(), &self.linker, digest, &component, from_cache)))
+        let component = self.compile_anew(digest, bytes)?;
+        Ok(Arc::new(Program::new(self.pool.clone(), &self.linker, digest, &component, false)))
     }
 }
 

@@ -81,8 +81,7 @@ impl From<RuntimeError> for ApiError {
         let status = match &error {
             RuntimeError::NoSuchRun { .. }
             | RuntimeError::NoSuchApproval { .. }
-            | RuntimeError::NoSuchArtifact { .. }
-            | RuntimeError::Journal(ReadError::UnknownRun { .. }) => StatusCode::NOT_FOUND,
+            | RuntimeError::NoSuchArtifact { .. } => StatusCode::NOT_FOUND,
             RuntimeError::Journal(ReadError::Erased { .. }) => StatusCode::GONE,
             RuntimeError::Vote(_) | RuntimeError::Denied { .. } | RuntimeError::NotPermitted(_) => {
                 StatusCode::FORBIDDEN

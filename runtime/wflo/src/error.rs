@@ -174,7 +174,7 @@ pub enum RuntimeError {
     Log(#[from] LogFailed),
     /// The store could not be read.
     #[error(transparent)]
-    Journal(#[from] wflo_journal::ReadError),
+    Journal(wflo_journal::ReadError),
     /// The store could not be written.
     #[error(transparent)]
     Write(#[from] wflo_journal::AppendError),
@@ -218,6 +218,15 @@ pub enum RuntimeError {
         /// What.
         message: String,
     },
+}
+
+impl From<wflo_journal::ReadError> for RuntimeError {
+    fn from(error: wflo_journal::ReadError) -> Self {
+        match error {
+            wflo_journal::ReadError::UnknownRun { run } => Self::NoSuchRun { run },
+            error => Self::Journal(error),
+        }
+    }
 }
 
 fn quoted(labels: &BTreeSet<Label>) -> String {

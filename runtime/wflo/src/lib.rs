@@ -3,6 +3,9 @@
 //! A [`Runtime`] holds a journal and a sandbox, or whatever else runs [`Components`]. It [starts](Runtime::start) runs of a pinned
 //! [`Plan`](wflo_manifest::Plan), [drives](Runtime::drive) them until they end or wait, takes
 //! [votes](Runtime::vote), and shows what happened. What steps can reach is what the [`Host`] lends.
+//!
+#![doc = include_str!("../docs/embedding.md")]
+#![warn(missing_debug_implementations)]
 
 mod accounts;
 mod arguments;

@@ -15,6 +15,10 @@ use crate::run_log::RunLog;
 /// for each event of a step that fans out over thousands of items would cost more than the items do.
 const STALE: Duration = Duration::from_millis(100);
 
+/// How many times as long as a view took to make and tell it may be out of date: so much of the time at most goes into
+/// looking, however much there is to look at.
+const WORTH: u32 = 20;
+
 /// Tells an observer at once when the run or a step of it stands somewhere else, and soon when anything else changes.
 pub(crate) struct Observing {
     observer: Option<Arc<dyn Observer>>,
@@ -22,32 +26,35 @@ pub(crate) struct Observing {
     stood: Option<(RunStatus, Vec<StepStatus>)>,
     /// The newest event that it was told of.
     events: u64,
-    told_at: Instant,
+    /// When it is to be told of other changes.
+    next: Instant,
 }
 
 impl Observing {
     pub(crate) fn new(observer: Option<Arc<dyn Observer>>) -> Self {
-        Self { observer, stood: None, events: 0, told_at: Instant::now() }
+        Self { observer, stood: None, events: 0, next: Instant::now() + STALE }
     }
 
     /// Looks at the run, and tells what there is to tell by now. Gives the time to look again, if not all was told.
     pub(crate) fn look(&mut self, log: &RunLog, plan: &Plan) -> Option<Instant> {
         let observer = self.observer.as_ref()?;
-        let soon = self.told_at + STALE;
+        let (began, soon) = (Instant::now(), self.next);
         let told = log.read(|state| {
             if state.seq() == self.events {
                 return Err(None);
             }
             let stands = stands(plan, state);
-            if self.stood.as_ref() == Some(&stands) && Instant::now() < soon {
+            if self.stood.as_ref() == Some(&stands) && began < soon {
                 return Err(Some(soon));
             }
             Ok((stands, state.seq(), RunView::new(log.run(), plan, state)))
         });
         match told {
             Ok((stands, events, view)) => {
-                (self.stood, self.events, self.told_at) = (Some(stands), events, Instant::now());
                 observer.changed(&view);
+                (self.stood, self.events) = (Some(stands), events);
+                let now = Instant::now();
+                self.next = now + STALE.max((now - began) * WORTH);
                 None
             }
             Err(again) => again,

@@ -382,6 +382,34 @@ impl Outside {
     }
 }
 
+impl std::fmt::Debug for OutsideHttp {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OutsideHttp").field("ceiling", &self.ceiling).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for OutsideFiles {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OutsideFiles").field("ceiling", &self.ceiling).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for OutsideMail {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OutsideMail")
+            .field("error", &self.server().err())
+            .field("ceiling", &self.ceiling)
+            .field("accepts", &self.accepts)
+            .finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for OutsideTerraform {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OutsideTerraform").field("accepts", &self.accepts).finish_non_exhaustive()
+    }
+}
+
 impl std::fmt::Debug for Outside {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Outside")

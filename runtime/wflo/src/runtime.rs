@@ -298,6 +298,15 @@ impl Runtime {
     }
 }
 
+impl std::fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Runtime")
+            .field("store", &self.journal.store_id())
+            .field("is_stopping", &self.is_stopping())
+            .finish_non_exhaustive()
+    }
+}
+
 impl From<VoteRefused> for RuntimeError {
     fn from(refused: VoteRefused) -> Self {
         Self::Vote(refused)

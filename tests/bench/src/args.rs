@@ -32,6 +32,8 @@ pub(crate) struct Args {
     pub(crate) wflo: PathBuf,
     /// A folder with the workflow `hello`, built.
     pub(crate) hello: PathBuf,
+    /// A folder with the example of content moderation, built.
+    pub(crate) moderation: PathBuf,
 }
 
 impl Args {
@@ -49,6 +51,7 @@ impl Args {
                 "--guest" => out.guest = value()?.into(),
                 "--wflo" => out.wflo = value()?.into(),
                 "--hello" => out.hello = value()?.into(),
+                "--moderation" => out.moderation = value()?.into(),
                 name if !name.starts_with('-') && out.name.is_none() => out.name = Some(arg),
                 other => bail!("`{other}` is not expected"),
             }

@@ -32,6 +32,11 @@ pub(crate) fn resident() -> Result<u64> {
     Ok(field("/proc/self/status", "VmRSS:")? << 10)
 }
 
+/// Most bytes of memory that another process has had so far; none once it has ended.
+pub(crate) fn peak_of(process: u32) -> Option<u64> {
+    field(&format!("/proc/{process}/status"), "VmHWM:").ok().map(|kib| kib << 10)
+}
+
 /// Most bytes of memory that this process has had since [`forget_peak`].
 pub(crate) fn peak() -> Result<u64> {
     Ok(field("/proc/self/status", "VmHWM:")? << 10)

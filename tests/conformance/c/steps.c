@@ -106,6 +106,25 @@ static wflo_json *large(wflo_error *error) {
   return set(made, "text", wflo_json_string(repeated("é", 100000)));
 }
 
+static wflo_json *pages(wflo_error *error) {
+  const char *numbers =
+      "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 5000) SELECT n FROM c ORDER BY n";
+  wflo_json *sizes = wflo_json_array();
+  int64_t sum = 0;
+  for (uint64_t from = 0;;) {
+    const wflo_rows *page = wflo_page("data", numbers, WFLO_NO_PARAMS, from, 2000, error);
+    if (page == NULL) return NULL;
+    if (page->rows == 0) break;
+    for (size_t at = 0; at < page->rows; at++) sum += wflo_at(page, at, "n")->integer;
+    wflo_json_push(sizes, wflo_json_integer((int64_t)page->rows));
+    from += page->rows;
+  }
+  wflo_error denied = {0};
+  wflo_page("data", "SELECT id FROM secrets", WFLO_NO_PARAMS, 0, 10, &denied);
+  wflo_json *made = set(wflo_json_object(), "sizes", sizes);
+  return set(set(made, "sum", wflo_json_integer(sum)), "denied", kind(&denied));
+}
+
 static wflo_json *db_errors(wflo_error *unused) {
   (void)unused;
   wflo_json *made = wflo_json_array();
@@ -288,6 +307,7 @@ const wflo_step wflo_steps[] = {
     {.name = "skipped", .run = skipped},
     {.name = "values", .run = values},
     {.name = "large", .run = large},
+    {.name = "pages", .run = pages},
     {.name = "db_errors", .run = db_errors},
     {.name = "named", .run = named},
     {.name = "models", .run = models},

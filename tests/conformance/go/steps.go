@@ -41,6 +41,7 @@ func init() {
 	wflo.Step("skipped", func(*wflo.Context, struct{}) (any, error) { return nil, nil })
 	wflo.Step("values", values)
 	wflo.Step("large", large)
+	wflo.Step("pages", pages)
 	wflo.Step("db_errors", dbErrors)
 	wflo.Step("named", named)
 	wflo.Step("models", models)
@@ -134,6 +135,25 @@ func large(*wflo.Context, struct{}) (object, error) {
 		sum += row.N
 	}
 	return object{"length": len(texts[0]), "sent": sent[0], "sum": sum, "text": strings.Repeat("é", 100_000)}, err
+}
+
+func pages(*wflo.Context, struct{}) (object, error) {
+	const numbers = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 5000) SELECT n FROM c ORDER BY n"
+	sizes, sum := []int{}, int64(0)
+	for page, err := range db.Open("data").Pages(numbers, 2000) {
+		if err != nil {
+			return nil, err
+		}
+		sizes = append(sizes, page.Len())
+		for at := range page.Len() {
+			sum += page.Get(at, "n").(int64)
+		}
+	}
+	denied := "none"
+	for _, err := range db.Open("data").Pages("SELECT id FROM secrets", 10) {
+		denied = kind(err)
+	}
+	return object{"sizes": sizes, "sum": sum, "denied": denied}, nil
 }
 
 func dbErrors(*wflo.Context, struct{}) ([]string, error) {

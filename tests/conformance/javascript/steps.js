@@ -3,17 +3,23 @@
 import {
   HttpStatus,
   WfloError,
+  artifact,
   ask,
   db,
   decimal,
   fact,
   fetch,
+  knowledge,
   llm,
+  mail,
+  notify,
   permanent,
+  publish,
   redo,
   retryable,
   secret,
   step,
+  terraform,
 } from "@wflo/sdk";
 
 const data = db("data");
@@ -75,6 +81,17 @@ step("large", async () => {
   );
   const sum = rows.reduce((sum, row) => sum + row.n, 0);
   return { length: t.length, sent: n, sum, text: "é".repeat(100_000) };
+});
+
+step("pages", async () => {
+  const numbers = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 5000) SELECT n FROM c ORDER BY n";
+  const sizes = [];
+  let sum = 0;
+  for await (const page of data.pages(numbers, [], { most: 2000 })) {
+    sizes.push(page.length);
+    sum += page.reduce((sum, { n }) => sum + n, 0);
+  }
+  return { sizes, sum, denied: await error(data.pages("SELECT id FROM secrets").next()) };
 });
 
 step("db_errors", async () => {
@@ -221,3 +238,103 @@ step(
     return { id: "e-1", text: "ü" };
   },
 );
+
+step("messages", async () => {
+  const id = await mail({ to: ["ann@example.org", "bob@example.org"], subject: "Grüße", text: "Hello ü", answers: "1@example.org" });
+  await notify("slack://team", "told ü", "what was done");
+  return {
+    id: id.includes("@"),
+    denied: [await error(mail({ to: "ann@example.com", subject: "s", text: "t" })), await error(notify("slack://other", "s", "t"))],
+    invalid: [await error(mail({ to: "ann@example.org", subject: "s\ns", text: "t" })), await error(notify("slack://team", "s\ns", "t"))],
+  };
+});
+
+step("publish", async ({ inputs: { port } }) => {
+  const site = `http://127.0.0.1:${port}`;
+  const posted = await (await publish(`${site}/api/echo`, { title: "ü" })).json();
+  let missing;
+  try {
+    await publish(`${site}/api/missing`, 1);
+  } catch (error) {
+    missing = error.status;
+  }
+  return { posted, denied: await error(publish(`${site}/private`, 1)), missing };
+});
+
+step("knowledge", async () => {
+  const question = "are worn shoes taken back?";
+  const found = await knowledge("help").search(question, { top: 1 });
+  const answer = await llm.answer({ model: "gpt-4", question, knowledge: "help", top: 1 });
+  const none = await llm.answer({ model: "gpt-4", question: "zyzzyva", knowledge: "help" });
+  return {
+    source: found[0].source,
+    title: found[0].title,
+    found: found.length,
+    score: found[0].score > 0,
+    denied: await error(knowledge("other").search("shoes")),
+    invalid: await error(knowledge("help").search("")),
+    answered: answer.answered,
+    cited: answer.citations.map(({ source }) => source),
+    unanswered: none.answered,
+  };
+});
+
+step("artifacts", async ({ inputs: { port } }) => {
+  const site = `http://127.0.0.1:${port}`;
+  const lines = await artifact.create("rows.jsonl");
+  for (const [id, name] of [[1, "ü"], [2, null], [3, "漢字"]]) await lines.row({ id, name });
+  const rows = await lines.finish();
+  const text = await artifact.create("rows.csv");
+  await text.write("id,name\r\n4,four\r\n5,\r\n");
+  const csv = await text.finish();
+  const names = [];
+  for await (const { name } of (await artifact.open(rows)).rows()) names.push(name);
+  const reader = await artifact.open("rows.jsonl");
+  reader.seek(8);
+  const middle = new TextDecoder().decode(await reader.read(6));
+  const bytes = await artifact.create("large.bin");
+  await bytes.write(Uint8Array.from({ length: 1_000_000 }, (_, at) => at % 251));
+  const large = await artifact.open(await bytes.finish());
+  const sum = (await large.bytes()).reduce((sum, byte) => sum + byte, 0);
+  const page = await artifact.open(await artifact.save(`${site}/api/json`, "page.json"));
+  return {
+    rows,
+    csv,
+    names,
+    middle,
+    large: [large.size, sum],
+    saved: JSON.parse(await page.text()).text,
+    errors: [
+      await error(artifact.open("nothing")),
+      await error(artifact.create("rows.jsonl")),
+      await error(artifact.save(`${site}/private`, "private")),
+    ],
+  };
+});
+
+step("rows", async (context) => {
+  const { rows, csv } = context.steps.artifacts.output;
+  return {
+    inserted: await data.bulkInsert("bulk", rows),
+    csv: await data.bulkInsert("bulk", csv, { format: "csv", columns: ["id", "name"] }),
+    names: (await data.query("SELECT name FROM bulk ORDER BY id")).map(({ name }) => name),
+    denied: await error(data.bulkInsert("secrets", rows)),
+    wrong: await error(data.bulkInsert("bulk", csv)),
+  };
+});
+
+step("infra", async () => {
+  const prod = terraform("prod");
+  const before = await prod.state();
+  const plan = await prod.plan({ "main.tf": 'output "size" {\n  value = "large"\n}\n' });
+  const applied = await prod.apply(plan.digest);
+  return {
+    before: before.outputs.size,
+    outputs: plan.outputs.map(({ address, action }) => [address, action]),
+    counts: [plan.adds, plan.changes, plan.destroys],
+    after: applied.outputs.size,
+    serial: applied.serial > before.serial,
+    invalid: await error(prod.plan({ "main.tf": "output {" })),
+    denied: await error(terraform("other").state()),
+  };
+});

@@ -1,6 +1,7 @@
 """What every SDK must do, in Python."""
 
 import asyncio
+import json
 import logging
 from dataclasses import dataclass
 from decimal import Decimal
@@ -81,6 +82,17 @@ async def large(context: Context):
         "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 5000) SELECT n FROM c"
     )
     return {"length": len(row.t), "sent": sent.n, "sum": sum(row.n for row in rows), "text": "é" * 100_000}
+
+
+@step
+async def pages(context: Context):
+    numbers = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 5000) SELECT n FROM c ORDER BY n"
+    sizes, sum_ = [], 0
+    async for page in context.db.pages(numbers, most=2000):
+        sizes.append(len(page))
+        sum_ += sum(row.n for row in page)
+    denied = await error(anext(context.db.pages("SELECT id FROM secrets")))
+    return {"sizes": sizes, "sum": sum_, "denied": denied}
 
 
 @step
@@ -230,3 +242,126 @@ async def undo(context: Context, undo: Undo):
     await context.db.execute(
         "INSERT INTO undone (step, output, certain) VALUES (?1, ?2, ?3)", undo.step, undo.output.id, undo.certain
     )
+
+
+@step
+async def messages(context: Context):
+    to = ["ann@example.org", "bob@example.org"]
+    id = await context.mail(to, subject="Grüße", text="Hello ü", answers="1@example.org")
+    await context.notify("slack://team", "told ü", "what was done")
+    return {
+        "id": "@" in id,
+        "denied": [
+            await error(context.mail("ann@example.com", subject="s", text="t")),
+            await error(context.notify("slack://other", "s", "t")),
+        ],
+        "invalid": [
+            await error(context.mail("ann@example.org", subject="s\ns", text="t")),
+            await error(context.notify("slack://team", "s\ns", "t")),
+        ],
+    }
+
+
+@step
+async def publish(context: Context):
+    site = f"http://127.0.0.1:{context.inputs['port']}"
+    posted = await context.http.publish(f"{site}/api/echo", {"title": "ü"})
+    try:
+        await context.http.publish(f"{site}/api/missing", 1)
+    except HttpStatus as raised:
+        missing = raised.status
+    denied = await error(context.http.publish(f"{site}/private", 1))
+    return {"posted": posted.json(), "denied": denied, "missing": missing}
+
+
+@step
+async def knowledge(context: Context):
+    question = "are worn shoes taken back?"
+    found = await context.search("help", question, top=1)
+    answer = await context.llm.answer(model="gpt-4", question=question, knowledge="help", top=1)
+    none = await context.llm.answer(model="gpt-4", question="zyzzyva", knowledge="help")
+    return {
+        "source": found[0].source,
+        "title": found[0].title,
+        "found": len(found),
+        "score": found[0].score > 0,
+        "denied": await error(context.search("other", "shoes")),
+        "invalid": await error(context.search("help", "")),
+        "answered": answer.answered,
+        "cited": [citation.source for citation in answer.citations],
+        "unanswered": none.answered,
+    }
+
+
+async def opened(context: Context, which):
+    context.artifacts.open(which)
+
+
+async def created(context: Context, name):
+    context.artifacts.create(name)
+
+
+@step
+async def artifacts(context: Context):
+    site = f"http://127.0.0.1:{context.inputs['port']}"
+    writer = context.artifacts.create("rows.jsonl")
+    for id, name in ((1, "ü"), (2, None), (3, "漢字")):
+        writer.row({"id": id, "name": name})
+    rows = writer.finish()
+    writer = context.artifacts.create("rows.csv")
+    writer.write("id,name\r\n4,four\r\n5,\r\n")
+    csv = writer.finish()
+    with context.artifacts.open(rows) as reader:
+        names = [row.name for row in reader.rows()]
+    with context.artifacts.open("rows.jsonl") as reader:
+        reader.seek(8)
+        middle = reader.read(6).decode()
+    writer = context.artifacts.create("large.bin")
+    writer.write(bytes(at % 251 for at in range(1_000_000)))
+    with context.artifacts.open(writer.finish()) as reader:
+        large = [reader.size, sum(reader.readall())]
+    with context.artifacts.open(await context.http.save(f"{site}/api/json", "page.json")) as reader:
+        saved = json.loads(reader.readall())
+    return {
+        "rows": rows,
+        "csv": csv,
+        "names": names,
+        "middle": middle,
+        "large": large,
+        "saved": saved["text"],
+        "errors": [
+            await error(opened(context, "nothing")),
+            await error(created(context, "rows.jsonl")),
+            await error(context.http.save(f"{site}/private", "private")),
+        ],
+    }
+
+
+@step
+async def rows(context: Context):
+    made = context.steps["artifacts"].output
+    db = context.db
+    return {
+        "inserted": await db.bulk_insert("bulk", made.rows),
+        "csv": await db.bulk_insert("bulk", made.csv, format="csv", columns=["id", "name"]),
+        "names": [row.name for row in await db.query("SELECT name FROM bulk ORDER BY id")],
+        "denied": await error(db.bulk_insert("secrets", made.rows)),
+        "wrong": await error(db.bulk_insert("bulk", made.csv)),
+    }
+
+
+@step
+async def infra(context: Context):
+    prod = context.terraform("prod")
+    before = await prod.state()
+    plan = await prod.plan({"main.tf": 'output "size" {\n  value = "large"\n}\n'})
+    applied = await prod.apply(plan.digest)
+    return {
+        "before": before.outputs.size,
+        "outputs": [[change.address, change.action] for change in plan.outputs],
+        "counts": [plan.adds, plan.changes, plan.destroys],
+        "after": applied.outputs.size,
+        "serial": applied.serial > before.serial,
+        "invalid": await error(prod.plan({"main.tf": "output {"})),
+        "denied": await error(context.terraform("other").state()),
+    }

@@ -21,6 +21,8 @@ use bindings::clinic::ehr::records::{self, Error};
 struct Review {
     seen: usize,
     noted: String,
+    /// What the clinic goes by.
+    rule: Option<String>,
 }
 
 /// Read the notes of a patient, and add one that says how many there are
@@ -29,6 +31,9 @@ fn review(ctx: Context) -> wflo::Result<Review> {
     let ward: String = ctx.input("ward")?;
     let patient: String = ctx.input("patient")?;
     let notes = records::read(&ward, &patient).map_err(failed)?;
+    let rules = wflo::knowledge("guidelines").top(1).search("ward round");
+    let rules = rules.map_err(|error| wflo::permanent(error.to_string()))?;
+    let rule = rules.into_iter().next().map(|passage| passage.text);
     let text = format!("reviewed: {} notes", notes.len());
     let noted = match records::add_note(&ward, &patient, &text) {
         Ok(id) => format!("as note {id}"),
@@ -36,7 +41,7 @@ fn review(ctx: Context) -> wflo::Result<Review> {
         Err(Error::Rejected(why)) => format!("not: {why}"),
         Err(error) => return Err(failed(error)),
     };
-    Ok(Review { seen: notes.len(), noted })
+    Ok(Review { seen: notes.len(), noted, rule })
 }
 
 fn failed(error: Error) -> wflo::Error {

@@ -12,41 +12,19 @@ import {
   WfloError,
   hosted,
 } from "../errors.js";
-import { count, stringify } from "../json.js";
-import { decode, encode } from "../text.js";
-import { follow, sameOrigin } from "./url.js";
-
-/** How many redirects are followed: of `GET` and `HEAD` alone. */
-const REDIRECTS = 5;
-const CREDENTIALS = ["authorization", "cookie", "x-api-key"];
-/** Most of a body that an error shows. */
-const SHOWN = 500;
+import { count } from "../json.js";
+import { decode } from "../text.js";
+import { bytesOf, following, prepared, shown } from "./request.js";
 
 /**
  * Sends a request, and gives the answer, whatever its status. Every redirect is a request of its own that needs a grant;
  * credentials are not sent on to another host.
  */
-export async function fetch(url, { method = "GET", headers = {}, body, json, timeoutSeconds, redirect = "follow" } = {}) {
-  const request = {
-    url: String(url),
-    method: String(method).toUpperCase(),
-    headers: listed(headers),
-    body: body === undefined || body === null ? new Uint8Array() : bytesOf(body),
-    timeout: timeoutSeconds,
-  };
-  if (json !== undefined) {
-    request.body = encode(stringify(json, "body"));
-    if (!request.headers.some(([name]) => name === "content-type")) request.headers.push(["content-type", encode("application/json")]);
-  }
-  let left = redirect === "follow" && ["GET", "HEAD"].includes(request.method) ? REDIRECTS : 0;
+export async function fetch(url, options = {}) {
+  const request = prepared(url, options);
   for (;;) {
     const response = await send(request);
-    const next = [301, 302, 303, 307, 308].includes(response.status) ? response.headers.get("location") : null;
-    if (next === null || left === 0) return response;
-    const to = follow(request.url, next);
-    if (!sameOrigin(request.url, to)) request.headers = request.headers.filter(([name]) => !CREDENTIALS.includes(name));
-    request.url = to;
-    left--;
+    if (!following(request, response.status, response.headers.get("location"))) return response;
   }
 }
 
@@ -65,7 +43,7 @@ class Response {
   /** The answer, if it is one of success; else throws `HttpStatus` with the beginning of the body. */
   success() {
     if (this.ok) return this;
-    throw new HttpStatus(this.status, decode(this.#body.subarray(0, SHOWN)).trim());
+    throw new HttpStatus(this.status, shown(this.#body));
   }
 
   async bytes() {
@@ -122,18 +100,6 @@ async function send({ url, method, headers, body, timeout }) {
   const answer = hosted(() => host(request), translate);
   const entries = answer.headers.map(([name, value]) => [name, decode(bytesOf(value))]);
   return new Response(url, answer.status, new Headers(entries), bytesOf(answer.body));
-}
-
-function listed(headers) {
-  const entries = Symbol.iterator in headers ? Array.from(headers) : Object.entries(headers);
-  return entries.map(([name, value]) => [String(name).toLowerCase(), bytesOf(typeof value === "number" ? String(value) : value)]);
-}
-
-function bytesOf(value) {
-  if (value instanceof Uint8Array) return value;
-  if (value instanceof ArrayBuffer || Array.isArray(value)) return new Uint8Array(value);
-  if (typeof value === "string") return encode(value);
-  throw new Invalid("a body and the value of a header are text or bytes; `json` takes anything else for a body");
 }
 
 function translate(tag, val) {

@@ -34,10 +34,13 @@ from wflo.errors import (
     HttpStatus,
     Invalid,
     Limit,
+    NotApplied,
     RateLimited,
     RefusedByPolicy,
     Rejected,
+    Stale,
     Unavailable,
+    Unknown,
     UnknownModel,
     UnknownSecret,
     WfloError,
@@ -45,6 +48,7 @@ from wflo.errors import (
     redo,
     retryable,
 )
+from wflo.knowledge import Passage
 from wflo.llm import Completion, Usage
 from wflo.record import Record
 from wflo.step import Step, step
@@ -61,13 +65,17 @@ __all__ = [
     "HttpStatus",
     "Invalid",
     "Limit",
+    "NotApplied",
+    "Passage",
     "RateLimited",
     "Record",
     "RefusedByPolicy",
     "Rejected",
+    "Stale",
     "Step",
     "Unavailable",
     "Undo",
+    "Unknown",
     "UnknownModel",
     "UnknownSecret",
     "Usage",

@@ -8,14 +8,17 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from wflo import _host, _json, approval
+from wflo import _host, _json, approval, knowledge, notify
 from wflo.approval import Decision, Verdict
+from wflo.artifact import Artifacts
 from wflo.db import Databases
 from wflo.errors import Invalid
 from wflo.http import Http
+from wflo.knowledge import Passage
 from wflo.llm import Llm
 from wflo.log import Logger
 from wflo.secret import secret
+from wflo.terraform import Terraform
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,8 @@ class Context:
         self.llm = Llm()
         #: Requests over HTTP.
         self.http = Http()
+        #: Bytes of any size, which are handed on by reference.
+        self.artifacts = Artifacts()
         #: Logs messages with fields.
         self.logger = Logger()
 
@@ -124,6 +129,22 @@ class Context:
     async def secret(self, label: str) -> str:
         """What stands for a secret in the headers and bodies of requests."""
         return await secret(label)
+
+    async def mail(self, to: str | Iterable[str], *, subject: str, text: str, answers: str | None = None) -> str:
+        """Queues a mail, which leaves when the step has succeeded; gives the ``Message-ID`` that it will have."""
+        return await notify.mail(to, subject=subject, text=text, answers=answers)
+
+    async def notify(self, address: str, title: str, text: str) -> None:
+        """Queues a message for a channel such as ``slack://cs-managers``, which leaves when the step has succeeded."""
+        await notify.notify(address, title, text)
+
+    async def search(self, knowledge_base: str, question: str, *, top: int = 5) -> list[Passage]:
+        """Finds the passages of a knowledge base that fit a question best, the best first."""
+        return await knowledge.search(knowledge_base, question, top)
+
+    def terraform(self, label: str) -> Terraform:
+        """Names a working copy of a terraform configuration."""
+        return Terraform(label)
 
     async def report_cost(self, kind: str, usd: str | Decimal, note: str = "") -> None:
         """Reports a cost that wflo does not see: in a cloud, at an API."""

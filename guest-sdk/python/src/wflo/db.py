@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from typing import Any, Literal
 
-from wflo import _host, _json, _value
+from wflo import _host, _json, _value, artifact
 from wflo.errors import AccessDenied, Constraint, Invalid, Limit, RefusedByPolicy, Rejected, Unavailable, WfloError
 from wflo.record import Record
 
@@ -22,6 +22,16 @@ class Database:
         """Reads rows. Parameters are bound in their order (``?1`` or ``?`` on SQLite), never pasted in."""
         sql = _host.need(_host.sql, "a database")
         return _value.rows(_host.call(sql.query, self._label, statement, _encoded(params), error=_error))
+
+    async def pages(self, statement: str, *params: Any, most: int = 10_000) -> AsyncIterator[list[Record]]:
+        """Reads a result that may be larger than memory, at most ``most`` rows at a time.
+
+        All parts are of one snapshot: that of the first, which is begun before the step's first write to this database.
+        """
+        sql, values, from_ = _host.need(_host.sql, "a database"), _encoded(params), 0
+        while page := _value.rows(_host.call(sql.page, self._label, statement, values, from_, most, error=_error)):
+            yield page
+            from_ += len(page)
 
     async def first(self, statement: str, *params: Any) -> Record | None:
         """Reads the first row, if there is one."""
@@ -42,6 +52,24 @@ class Database:
         sql = _host.need(_host.sql, "a database")
         text = _json.dumps({name: _named(value) for name, value in params.items()}, "parameters")
         return _value.rows(_host.call(sql.call, self._label, statement, text, error=_error))
+
+    async def bulk_insert(
+        self,
+        table: str,
+        rows: Mapping[str, Any],
+        *,
+        columns: Iterable[str] = (),
+        format: Literal["json_lines", "csv"] = "json_lines",
+    ) -> int:
+        """Inserts the rows of an artifact, by its reference: all of them or none; gives their number.
+
+        They go from the artifact to the database and not through the step. ``columns`` are those that get values; without
+        any, those of the first row.
+        """
+        sql = _host.need(_host.sql_typed, "a database")
+        name, step, item = artifact.source(rows)
+        source = sql.RowSource(name=name, step=step, item=item, format=sql.RowFormat[format.upper()])
+        return _host.call(sql.bulk_insert, self._label, table, list(columns), source, error=_error)
 
     def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
         """A named statement as a method: its parameters in their order or by name; one value is given as it is."""

@@ -43,6 +43,20 @@ class UnknownSecret(WfloError):
     """The deployment binds no secret of this label."""
 
 
+class Unknown(WfloError):
+    """The deployment has nothing of that name: no mail, channel, knowledge base; or there is no such artifact."""
+
+
+class Stale(WfloError):
+    """What a terraform plan starts from has changed since it was made; another attempt plans again."""
+
+    kind: Kind = "retryable"
+
+
+class NotApplied(WfloError):
+    """A terraform plan could not be applied, and everything is as it was before."""
+
+
 class RefusedByPolicy(WfloError):
     """A policy denied it."""
 

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urldefrag, urljoin, urlsplit
 
 from wflo import _host, _json
+from wflo import artifact as _artifact
 from wflo.errors import (
     AccessDenied,
     HttpStatus,
@@ -18,6 +19,7 @@ from wflo.errors import (
     Unavailable,
     WfloError,
 )
+from wflo.record import Record
 
 #: How many redirects are followed: of GET and HEAD alone.
 _REDIRECTS = 5
@@ -86,27 +88,94 @@ class Http:
 
         Every redirect is a request of its own that needs a grant; credentials are not sent on to another host.
         """
-        method = method.upper()
-        sent = [(name.lower(), value.encode() if isinstance(value, str) else value) for name, value in (headers or {}).items()]
-        if params:
-            from_ = "&" if "?" in url else "?"
-            url += from_ + "&".join(f"{_quoted(name)}={_quoted(str(value))}" for name, value in params.items())
-        content = body.encode() if isinstance(body, str) else body or b""
-        if json is not None:
-            content = _json.dumps(json, "body").encode()
-            if not any(name == "content-type" for name, _ in sent):
-                sent.append(("content-type", b"application/json"))
-        left = _REDIRECTS if follow and method in ("GET", "HEAD") else 0
+        request = _Request(url, method, headers, params, body, json, follow)
         while True:
-            response = _send(method, url, sent, content, timeout_seconds)
-            location = response.header("location") if response.status in (301, 302, 303, 307, 308) else None
-            if location is None or left == 0:
+            response = _send(request, timeout_seconds)
+            if not request.follows(response.status, response.header("location")):
                 return response
-            next_ = urljoin(url, location)
-            if _origin(url) != _origin(next_):
-                sent = [(name, value) for name, value in sent if name not in _CREDENTIALS]
-            url = next_
-            left -= 1
+
+    async def save(
+        self,
+        url: str,
+        artifact: str,
+        *,
+        method: str = "GET",
+        headers: Mapping[str, str | bytes] | None = None,
+        params: Mapping[str, Any] | None = None,
+        body: str | bytes | None = None,
+        json: Any = None,
+        follow: bool = True,
+    ) -> Record:
+        """Sends a request, and keeps the body of a successful answer as an artifact of that name; gives its reference.
+
+        The bytes go from the server to the artifact and not through the step. Any answer but success is raised, as
+        :class:`~wflo.HttpStatus`.
+        """
+        host = _host.need(_host.save, "requests over HTTP")
+        request = _Request(url, method, headers, params, body, json, follow)
+        while True:
+            sent = host.Request(method=request.method, url=urldefrag(request.url).url, headers=request.headers, body=request.body)
+            saved = _host.call(host.save, sent, artifact, error=_artifact.error)
+            if saved.artifact is not None:
+                return _json.loads(saved.artifact)
+            location = next((value.decode("latin-1") for name, value in saved.headers if name == "location"), None)
+            if not request.follows(saved.status, location):
+                raise HttpStatus(saved.status, saved.body[:_SHOWN].decode(errors="replace").strip())
+
+    async def publish(self, url: str, value: Any) -> Response:
+        """Posts a value as JSON, and gives the answer of success.
+
+        With a grant that names the header in which the server takes an idempotency key, what is published again after a
+        crash or in another attempt is published once.
+        """
+        return (await self.fetch(url, method="POST", json=_Given(value))).success()
+
+
+class _Given:
+    """A value that is written as JSON also where it is None."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+class _Request:
+    """A request, ready to be sent."""
+
+    def __init__(
+        self,
+        url: str,
+        method: str,
+        headers: Mapping[str, str | bytes] | None,
+        params: Mapping[str, Any] | None,
+        body: str | bytes | None,
+        json: Any,
+        follow: bool,
+    ) -> None:
+        self.method = method.upper()
+        self.headers = [
+            (name.lower(), value.encode() if isinstance(value, str) else value) for name, value in (headers or {}).items()
+        ]
+        if params:
+            url += "&" if "?" in url else "?"
+            url += "&".join(f"{_quoted(name)}={_quoted(str(value))}" for name, value in params.items())
+        self.url = url
+        self.body = body.encode() if isinstance(body, str) else body or b""
+        if json is not None:
+            self.body = _json.dumps(json.value if isinstance(json, _Given) else json, "body").encode()
+            if not any(name == "content-type" for name, _ in self.headers):
+                self.headers.append(("content-type", b"application/json"))
+        self.redirects = _REDIRECTS if follow and self.method in ("GET", "HEAD") else 0
+
+    def follows(self, status: int, location: str | None) -> bool:
+        """Whether an answer sends it elsewhere, where it is ready to go then."""
+        if status not in (301, 302, 303, 307, 308) or location is None or self.redirects == 0:
+            return False
+        to = urljoin(self.url, location)
+        if _origin(self.url) != _origin(to):
+            self.headers = [(name, value) for name, value in self.headers if name not in _CREDENTIALS]
+        self.url = to
+        self.redirects -= 1
+        return True
 
 
 def _quoted(text: str) -> str:
@@ -119,18 +188,18 @@ def _origin(url: str) -> tuple[str, str]:
     return parts.scheme.lower(), parts.netloc.lower()
 
 
-def _send(method: str, url: str, headers: list[tuple[str, bytes]], content: bytes, timeout: float | None) -> Response:
+def _send(request: _Request, timeout: float | None) -> Response:
     client = _host.need(_host.client, "requests over HTTP")
-    request = client.Request(
-        method=method,
-        url=urldefrag(url).url,
-        headers=headers,
-        body=content,
+    sent = client.Request(
+        method=request.method,
+        url=urldefrag(request.url).url,
+        headers=request.headers,
+        body=request.body,
         first_byte_ms=None if timeout is None else math.ceil(timeout * 1000),
     )
-    answer = _host.call(client.send, request, error=_error)
+    answer = _host.call(client.send, sent, error=_error)
     entries = [(name, value.decode("latin-1")) for name, value in answer.headers]
-    return Response(url, answer.status, entries, answer.body)
+    return Response(request.url, answer.status, entries, answer.body)
 
 
 def _error(case: str, value: Any) -> Exception:

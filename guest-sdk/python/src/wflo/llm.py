@@ -106,6 +106,14 @@ class Llm:
         text = _json.dumps(_written(schema), "schema")
         return self._task("analyze", schema, model, _json.dumps(data, "data"), prompt, text)
 
+    async def answer(self, *, model: str, question: str, knowledge: str, top: int = 5) -> Record:
+        """Has a model answer a question from at most ``top`` passages of a knowledge base, and from nothing else.
+
+        Gives ``answered``, ``answer`` and ``citations``, each with its ``source``, ``title`` and ``text``. Where nothing is
+        found, no model is asked.
+        """
+        return self._task("answer", None, model, question, knowledge, top)
+
     async def classify(self, *, model: str, text: str, categories: Iterable[str]) -> Record:
         """Has a model sort a text into exactly one of ``categories``: ``category``, ``confidence``, ``details``."""
         return self._task("classify", None, model, text, list(categories))

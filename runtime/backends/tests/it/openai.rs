@@ -120,6 +120,19 @@ async fn retries_end() {
 }
 
 #[tokio::test]
+async fn what_was_never_taken_is_not_sent_unless_an_earlier_try_was() {
+    let loading = || Reply::Json(503, NOW, error("Loading model", ""));
+    let message = "the provider takes no requests now (503): Loading model".to_owned();
+    let (answered, server) = ask(vec![loading(), loading(), loading(), loading()]).await;
+    assert_eq!(answered, Err(ModelError::NotSent { message: message.clone() }));
+    assert_eq!(server.asked().len(), 4);
+    // The first may have been worked on, and be charged.
+    let oops = Reply::Json(500, NOW, error("oops", ""));
+    let (answered, _) = ask(vec![oops, loading(), loading(), loading()]).await;
+    assert_eq!(answered, Err(ModelError::Upstream { message }));
+}
+
+#[tokio::test]
 async fn a_wait_longer_than_the_cap_is_the_callers() {
     let started = Instant::now();
     let (answered, server) = ask(vec![Reply::Json(429, &[("Retry-After", "3600")], json!({}))]).await;

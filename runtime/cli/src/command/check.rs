@@ -14,7 +14,7 @@ use super::run::directory;
 use crate::args::Global;
 use crate::failure::{Code, Failure};
 use crate::project::{Pinned, Project};
-use crate::session::{Session, sandbox};
+use crate::session::Session;
 use crate::{print, say, terminal};
 
 /// One thing to say, as `--json` has it.
@@ -86,7 +86,7 @@ async fn components(
     pinned: &Pinned,
     found: &mut Diagnostics,
 ) -> Result<Vec<Missing>, Failure> {
-    let sandbox = sandbox(project.state.is_dir().then_some(project.state.as_path()), &project.room())?;
+    let sandbox = project.sandbox()?;
     let mut missing = Vec::new();
     let mut described = BTreeMap::new();
     for (digest, component) in &pinned.components {

@@ -296,12 +296,13 @@ impl Operation for Drive {
 /// tells that one only.
 async fn looking<T>(service: &Service, run: RunId, sink: &Sink, driving: impl Future<Output = T>) -> T {
     let looks = async {
-        let mut ticks = tokio::time::interval(LOOK);
         loop {
-            ticks.tick().await;
+            let began = tokio::time::Instant::now();
             if let Ok(view) = service.runtime().show(run).await {
                 let _ = sink.try_send(Streamed::Run(Box::new(view)));
             }
+            // A run of thousands of items takes a while to look at, and they have something better to do.
+            tokio::time::sleep(LOOK.max(began.elapsed() * 20)).await;
         }
     };
     // Both at once: the one may hold what the other waits for.

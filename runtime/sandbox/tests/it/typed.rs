@@ -374,3 +374,37 @@ async fn a_signature_says_what_it_takes_and_gives() {
     let ended = scorer.run("nowhere.at-all", Box::new(Recorder::default()), &Limits::default()).await;
     assert!(!matches!(ended.end, End::Stopped(Stop::Host(_))), "it is nobody's fault but the manifest's");
 }
+
+#[tokio::test]
+async fn a_type_that_unfolds_without_end_is_no_step() {
+    let sized = |parts: usize| {
+        let of = |ty: &str, many: usize| [ty].repeat(many).join(" ");
+        format!(
+            r#"(component
+              (core module $m
+                (memory (export "memory") 1)
+                (func (export "realloc") (param i32 i32 i32 i32) (result i32) i32.const 0)
+                (func (export "f") (param i32)))
+              (core instance $i (instantiate $m))
+              (type $inner (tuple {}))
+              (type $outer (tuple {}))
+              (func $f (param "x" $outer)
+                (canon lift (core func $i "f") (memory (core memory $i "memory")) (realloc (core func $i "realloc"))))
+              (export "f" (func $f)))"#,
+            of("u8", 100),
+            of("$inner", parts),
+        )
+    };
+    for (parts, fits) in [(99, true), (100, false)] {
+        let component = wat::parse_str(sized(parts)).expect("it is a component");
+        let program = crate::SANDBOX.load(&component).await.expect("it is a component");
+        match program.signature("f").expect("it is a function") {
+            Ok(signature) => assert!(fits, "{} parts", signature.parameters[0].wit.matches("u8").count()),
+            Err(error) => {
+                assert!(!fits, "{error}");
+                let expect = "parameter `x` has more types within types than a step may have";
+                assert!(error.to_string().ends_with(expect), "{error}");
+            }
+        }
+    }
+}

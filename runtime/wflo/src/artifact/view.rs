@@ -124,6 +124,15 @@ impl ArtifactReader {
     }
 }
 
+impl std::fmt::Debug for ArtifactReader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ArtifactReader")
+            .field("run", &self.run)
+            .field("found", &self.found)
+            .finish_non_exhaustive()
+    }
+}
+
 fn unreadable(run: RunId, error: &Unreadable) -> RuntimeError {
     RuntimeError::NoSuchArtifact { run, why: error.to_string() }
 }

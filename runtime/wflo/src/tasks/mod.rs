@@ -7,6 +7,7 @@
 mod answer;
 mod apply;
 mod batch;
+mod chat;
 mod once;
 mod question;
 mod synthesize;
@@ -23,6 +24,7 @@ use wflo_model::{Call, CallError, CallResult, Digest};
 
 use answer::Answer;
 use apply::Apply;
+use chat::Chat;
 use question::{Question, Total};
 use synthesize::Synthesize;
 use transform::Transform;
@@ -81,6 +83,8 @@ pub(crate) enum Task {
     Validate(Validate),
     /// One question, and before it as many as condense what is too much for one.
     Synthesize(Synthesize),
+    /// A conversation whose answer must keep to a schema.
+    Chat(Chat),
     /// A plan of infrastructure: what there is, and then the change.
     Apply(Apply),
 }
@@ -90,6 +94,9 @@ impl Task {
     pub(crate) fn of(call: &Call) -> Option<Result<Self, CallError>> {
         if call.interface == "wflo:infra/terraform" && call.function == "apply" {
             return Some(arguments(call).map(Self::Apply));
+        }
+        if call.interface == "wflo:llm/chat" && call.function == "complete" {
+            return Chat::of(call).map(|chat| chat.map(Self::Chat));
         }
         if call.interface != "wflo:llm/tasks" {
             return None;
@@ -112,6 +119,7 @@ impl Task {
         let mut total = Total::default();
         let value = match self {
             Self::Apply(apply) => return apply.perform(caller).await,
+            Self::Chat(chat) => return chat.perform(caller).await,
             Self::Once(question, read) => question.ask(caller, &mut total).await?.map(read),
             Self::Answer(answer) => answer.perform(caller, &mut total).await?,
             Self::Transform(transform) => transform.perform(caller, &mut total).await?,

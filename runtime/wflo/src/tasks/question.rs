@@ -32,17 +32,32 @@ impl Question {
         Self { request, schema, check: |_| Vec::new() }
     }
 
+    /// A request that was made elsewhere, and the schema in it.
+    pub(super) fn of(request: ChatRequest) -> Self {
+        let schema = request.schema.clone().unwrap_or(Value::Bool(true));
+        Self { request, schema, check: |_| Vec::new() }
+    }
+
     /// Holds the answer to more than its schema: `check` says what is wrong with it.
     pub(super) fn held_to(self, check: fn(&Value) -> Vec<String>) -> Self {
         Self { check, ..self }
     }
 
-    /// Asks, checks, and asks once more with what is wrong.
+    /// Asks, checks, and asks once more with what is wrong. Gives the value that was answered.
     pub(super) async fn ask(
-        mut self,
+        self,
         caller: &mut dyn Caller,
         total: &mut Total,
     ) -> Result<Result<Value, CallError>, Stop> {
+        Ok(self.ask_all(caller, total).await?.map(|(_, value)| value))
+    }
+
+    /// The same with the answer around the value.
+    pub(super) async fn ask_all(
+        mut self,
+        caller: &mut dyn Caller,
+        total: &mut Total,
+    ) -> Result<Result<(Value, Value), CallError>, Stop> {
         let validator = match jsonschema::validator_for(&self.schema) {
             Ok(validator) => validator,
             Err(error) => {
@@ -66,7 +81,7 @@ impl Question {
                         errors = (self.check)(&value);
                     }
                     if errors.is_empty() {
-                        return Ok(Ok(value));
+                        return Ok(Ok((answer, value)));
                     }
                     errors.join("\n")
                 }
@@ -119,12 +134,15 @@ impl Total {
 
     /// The answer of the task.
     pub(super) fn answer(&self, value: &Value) -> Value {
-        json!({
-            "value": value,
-            "usage": { "input": self.input, "output": self.output },
-            "cost_usd": self.cost,
-            "estimated": self.estimated,
-        })
+        self.within(json!({ "value": value }))
+    }
+
+    /// An answer, with these in the place of what its own request used.
+    pub(super) fn within(&self, mut answer: Value) -> Value {
+        answer["usage"] = json!({ "input": self.input, "output": self.output });
+        answer["cost_usd"] = json!(self.cost);
+        answer["estimated"] = json!(self.estimated);
+        answer
     }
 }
 

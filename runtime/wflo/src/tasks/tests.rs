@@ -60,6 +60,37 @@ async fn a_task_becomes_a_request_with_its_schema() {
     assert_eq!(result, Ok(expect));
 }
 
+#[tokio::test]
+async fn a_conversation_with_a_schema_is_held_to_it_here() {
+    let messages = json!([{ "role": "user", "content": "Which word?" }]);
+    let schema = json!({ "type": "object", "properties": { "word": { "type": "string", "pattern": "^[a-z]+$" } },
+        "required": ["word"] });
+    let args = json!({ "model": "gpt-4", "messages": messages, "schema": schema, "max_tokens": 8,
+        "temperature": null, "seed": null });
+    let call = |args: Value| Task::of(&Call::new("wflo:llm/chat", "complete", args));
+    let mut plain = args.clone();
+    plain["schema"] = Value::Null;
+    assert!(call(plain).is_none(), "an answer that may be anything is no task");
+
+    let ask = async |answers: [Value; 2]| {
+        let mut answers = answers.into_iter();
+        let mut caller = Scripted { answer: |_: &Value| answers.next().unwrap(), asked: Vec::new() };
+        let result = call(args.clone()).unwrap().unwrap().perform(&mut caller).await.unwrap();
+        (result, caller.asked)
+    };
+    let (result, asked) = ask([json!({ "word": "," }), json!({ "word": "sea" })]).await;
+    let answer = result.unwrap();
+    assert_eq!(answer["text"], "{\"word\":\"sea\"}");
+    // Both were asked for, and both are told.
+    assert_eq!((&answer["cost_usd"], &answer["usage"]["input"]), (&json!("1"), &json!(20)), "{answer}");
+    assert_eq!(asked[0], args, "what the step asked is asked as it is");
+    let last = asked[1]["messages"][2]["content"].as_str().unwrap();
+    assert!(last.contains("does not satisfy") && last.contains("at /word"), "{last}");
+    let (result, asked) = ask([json!({ "word": "," }), json!("sea")]).await;
+    assert!(matches!(result, Err(CallError::BadOutput { .. })), "{result:?}");
+    assert_eq!(asked.len(), 2);
+}
+
 #[test]
 fn what_is_no_task_is_refused() {
     let of = |function: &str, args| Task::of(&Call::new("wflo:llm/tasks", function, args)).unwrap().err();

@@ -7,6 +7,7 @@ mod command;
 mod crowd;
 mod decay;
 mod memory;
+mod moderation;
 mod neighbours;
 mod parked;
 mod recovery;
@@ -53,6 +54,7 @@ pub(crate) const ALL: &[Goal] = goals! {
     audit: "an audit file is verified",
     bulk: "1,000,000 rows inserted, read and taken away again",
     command: "`wflo run`, from its start to its end",
+    moderation: "10,000 items moderated in one run",
 };
 
 /// Plays a part in another process's measurement.

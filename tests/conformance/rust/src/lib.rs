@@ -67,6 +67,19 @@ fn large() -> wflo::Result<Value> {
     Ok(json!({ "length": rows[0].len(), "sent": lengths[0], "sum": many.iter().sum::<u64>(), "text": "é".repeat(100_000) }))
 }
 
+#[wflo::step]
+fn pages() -> wflo::Result<Value> {
+    let numbers = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 5000) SELECT n FROM c ORDER BY n";
+    let (mut sizes, mut sum) = (Vec::new(), 0);
+    for page in db("data").pages(numbers, params![], 2000) {
+        let page: Vec<u64> = page?.read()?;
+        sizes.push(page.len());
+        sum += page.iter().sum::<u64>();
+    }
+    let denied = db("data").pages("SELECT id FROM secrets", params![], 10).next().expect("an error");
+    Ok(json!({ "sizes": sizes, "sum": sum, "denied": db_error(denied) }))
+}
+
 fn db_error<T>(result: Result<T, wflo::db::Error>) -> &'static str {
     use wflo::db::Error;
     match result {
@@ -376,6 +389,6 @@ fn infra() -> wflo::Result<Value> {
 }
 
 wflo::export!(
-    context, after, skipped, values, large, db_errors, named, models, model_errors, requests, people, facts, cost, fail,
+    context, after, skipped, values, large, pages, db_errors, named, models, model_errors, requests, people, facts, cost, fail,
     effect, messages, publish, knowledge, artifacts, rows, infra
 );

@@ -165,6 +165,8 @@ impl<D: Dialect> ChatModel for Server<D> {
         }
         let mut body = D::request(request);
         let mut rewritten = false;
+        // Whether the provider may have done the work of a try that it then failed.
+        let mut worked = false;
         let mut retries = 0;
         loop {
             let failed = match self.send(&body, key).await {
@@ -184,13 +186,14 @@ impl<D: Dialect> ChatModel for Server<D> {
             }
             let wait = match failed.wait() {
                 Some(asked) if retries < self.config.max_retries => match asked {
-                    Some(asked) if asked > LONGEST => return Err(failed.into_error()),
+                    Some(asked) if asked > LONGEST => return Err(failed.into_error(worked)),
                     Some(asked) => asked,
                     None => backoff(retries, &SystemEntropy)
                         .map_err(|error| ModelError::NotSent { message: error.to_string() })?,
                 },
-                _ => return Err(failed.into_error()),
+                _ => return Err(failed.into_error(worked)),
             };
+            worked |= matches!(&failed, Failed::Refused(refusal) if refusal.may_have_worked());
             retries += 1;
             tracing::debug!(model = asked, retries, ?wait, "the model is asked again");
             tokio::time::sleep(wait).await;
@@ -224,11 +227,17 @@ impl Failed {
         }
     }
 
-    fn into_error(self) -> ModelError {
-        match self {
+    /// What it means to the caller, after tries of which one may have been worked on: what was spent then is not unspent
+    /// because the last one was not taken.
+    fn into_error(self, worked: bool) -> ModelError {
+        let error = match self {
             Self::NotConnected(message) => ModelError::NotSent { message },
             Self::Refused(refusal) => refusal.into_error(),
             Self::Done(error) => error,
+        };
+        match error {
+            ModelError::NotSent { message } if worked => ModelError::Upstream { message },
+            error => error,
         }
     }
 }

@@ -9,6 +9,9 @@ use wflo_ports::ModelError;
 /// Most characters of a provider's message that are passed on.
 const LONGEST_MESSAGE: usize = 500;
 
+/// What Anthropic answers when it has more to do than it can.
+const OVERLOADED: u16 = 529;
+
 /// An answer that is none.
 #[derive(Debug)]
 pub(in crate::llm) struct Refusal {
@@ -79,6 +82,17 @@ impl Refusal {
                     .any(|words| message.contains(words)))
     }
 
+    /// Whether the provider may have done, and may charge, what it was asked.
+    pub(super) fn may_have_worked(&self) -> bool {
+        let not_taken = self.status == StatusCode::SERVICE_UNAVAILABLE || self.status.as_u16() == OVERLOADED;
+        self.status == StatusCode::REQUEST_TIMEOUT || (self.status.is_server_error() && !not_taken)
+    }
+
+    fn not_taken(&self, message: &str) -> ModelError {
+        let status = self.status.as_u16();
+        ModelError::NotSent { message: format!("the provider takes no requests now ({status}): {message}") }
+    }
+
     /// What it means to the caller.
     pub(super) fn into_error(self) -> ModelError {
         let status = self.status.as_u16();
@@ -103,6 +117,9 @@ impl Refusal {
             StatusCode::REQUEST_TIMEOUT => {
                 ModelError::Upstream { message: format!("the provider took too long (408): {message}") }
             }
+            // It says that it has not taken the request: llama.cpp while it loads its model, others when they are
+            // overloaded (529 is Anthropic's). So nothing was used that could be charged.
+            status if status.is_server_error() && !self.may_have_worked() => self.not_taken(&message),
             status if status.is_server_error() => ModelError::Upstream {
                 message: format!("the provider failed ({}): {message}", status.as_u16()),
             },
@@ -166,13 +183,23 @@ mod tests {
             (307, "", "sent the request elsewhere (307)"),
             (422, r#"{"error": "bad field"}"#, "refused the request (422): bad field"),
             (400, "<html>\n bad </html>", "(400): <html> bad </html>"),
+            (
+                503,
+                r#"{"error": {"code": 503, "message": "Loading model"}}"#,
+                "no requests now (503): Loading model",
+            ),
+            (
+                529,
+                r#"{"type": "error", "error": {"message": "Overloaded"}}"#,
+                "no requests now (529): Overloaded",
+            ),
         ] {
             match error(status, body) {
                 ModelError::NotSent { message } => assert!(message.contains(expect), "{message}"),
                 other => panic!("{status} {body}: {other:?}"),
             }
         }
-        for status in [408, 500, 501, 503] {
+        for status in [408, 500, 501, 502, 504] {
             assert!(matches!(error(status, "x"), ModelError::Upstream { .. }), "{status}");
         }
     }

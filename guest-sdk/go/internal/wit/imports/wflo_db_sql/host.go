@@ -7,6 +7,9 @@ package wflo_db_sql
 //go:wasmimport wflo:db/sql@0.1.0 query
 func wasm_import_query(arg0 uintptr, arg1 uint32, arg2 uintptr, arg3 uint32, arg4 uintptr, arg5 uint32, arg6 uintptr)
 
+//go:wasmimport wflo:db/sql@0.1.0 page
+func wasm_import_page(arg0 uintptr, arg1 uint32, arg2 uintptr, arg3 uint32, arg4 uintptr, arg5 uint32, arg6 int64, arg7 int32, arg8 uintptr)
+
 //go:wasmimport wflo:db/sql@0.1.0 execute
 func wasm_import_execute(arg0 uintptr, arg1 uint32, arg2 uintptr, arg3 uint32, arg4 uintptr, arg5 uint32, arg6 uintptr)
 

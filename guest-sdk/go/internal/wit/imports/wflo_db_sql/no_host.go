@@ -8,6 +8,8 @@ const noHost = "there is no host here: a step reaches it when wflo runs it"
 
 func wasm_import_query(arg0 uintptr, arg1 uint32, arg2 uintptr, arg3 uint32, arg4 uintptr, arg5 uint32, arg6 uintptr) { panic(noHost) }
 
+func wasm_import_page(arg0 uintptr, arg1 uint32, arg2 uintptr, arg3 uint32, arg4 uintptr, arg5 uint32, arg6 int64, arg7 int32, arg8 uintptr) { panic(noHost) }
+
 func wasm_import_execute(arg0 uintptr, arg1 uint32, arg2 uintptr, arg3 uint32, arg4 uintptr, arg5 uint32, arg6 uintptr) { panic(noHost) }
 
 func wasm_import_bulk_insert(arg0 uintptr, arg1 uint32, arg2 uintptr, arg3 uint32, arg4 uintptr, arg5 uint32, arg6 uintptr, arg7 uint32, arg8 int32, arg9 uintptr, arg10 uint32, arg11 int32, arg12 int32, arg13 int32, arg14 uintptr) { panic(noHost) }

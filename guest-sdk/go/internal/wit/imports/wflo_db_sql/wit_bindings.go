@@ -560,6 +560,258 @@ return result26
 
 
 
+func Page(db string, statement string, params []Value, from uint64, most uint32) witTypes.Result[Rows, Error] {
+        pinner := &runtime.Pinner{}
+defer pinner.Unpin()
+
+        returnArea := uintptr(witRuntime.Allocate(pinner, (5*4), 4))
+        utf8 := unsafe.Pointer(unsafe.StringData(db))
+pinner.Pin(utf8)
+utf80 := unsafe.Pointer(unsafe.StringData(statement))
+pinner.Pin(utf80)
+slice := params
+length := uint32(len(slice))
+result6 := witRuntime.Allocate(pinner, uintptr(length * (8+2*4)), 8)
+for index, element := range slice {
+        base := unsafe.Add(result6, index * (8+2*4))
+        
+switch element.Tag() {
+case Value_Null:
+        
+        *(*int8)(unsafe.Add(unsafe.Pointer(base), 0)) = int8(int32(0))
+
+        
+
+case Value_Boolean:
+        payload := element.Boolean()
+        *(*int8)(unsafe.Add(unsafe.Pointer(base), 0)) = int8(int32(1))
+var result int32
+if payload {
+        result = 1
+} else {
+        result = 0
+}
+*(*int8)(unsafe.Add(unsafe.Pointer(base), 8)) = int8(result)
+
+        
+
+case Value_Integer:
+        payload := element.Integer()
+        *(*int8)(unsafe.Add(unsafe.Pointer(base), 0)) = int8(int32(2))
+*(*int64)(unsafe.Add(unsafe.Pointer(base), 8)) = payload
+
+        
+
+case Value_Real:
+        payload := element.Real()
+        *(*int8)(unsafe.Add(unsafe.Pointer(base), 0)) = int8(int32(3))
+*(*float64)(unsafe.Add(unsafe.Pointer(base), 8)) = payload
+
+        
+
+case Value_Decimal:
+        payload := element.Decimal()
+        *(*int8)(unsafe.Add(unsafe.Pointer(base), 0)) = int8(int32(4))
+utf81 := unsafe.Pointer(unsafe.StringData(payload))
+pinner.Pin(utf81)
+*(*uint32)(unsafe.Add(unsafe.Pointer(base), (8+1*4))) = uint32(uint32(len(payload)))
+*(*uint32)(unsafe.Add(unsafe.Pointer(base), 8)) = uint32(uintptr(uintptr(utf81)))
+
+        
+
+case Value_Text:
+        payload := element.Text()
+        *(*int8)(unsafe.Add(unsafe.Pointer(base), 0)) = int8(int32(5))
+utf82 := unsafe.Pointer(unsafe.StringData(payload))
+pinner.Pin(utf82)
+*(*uint32)(unsafe.Add(unsafe.Pointer(base), (8+1*4))) = uint32(uint32(len(payload)))
+*(*uint32)(unsafe.Add(unsafe.Pointer(base), 8)) = uint32(uintptr(uintptr(utf82)))
+
+        
+
+case Value_Blob:
+        payload := element.Blob()
+        *(*int8)(unsafe.Add(unsafe.Pointer(base), 0)) = int8(int32(6))
+data := unsafe.Pointer(unsafe.SliceData(payload))
+pinner.Pin(data)
+*(*uint32)(unsafe.Add(unsafe.Pointer(base), (8+1*4))) = uint32(uint32(len(payload)))
+*(*uint32)(unsafe.Add(unsafe.Pointer(base), 8)) = uint32(uintptr(uintptr(data)))
+
+        
+
+case Value_Timestamp:
+        payload := element.Timestamp()
+        *(*int8)(unsafe.Add(unsafe.Pointer(base), 0)) = int8(int32(7))
+utf83 := unsafe.Pointer(unsafe.StringData(payload))
+pinner.Pin(utf83)
+*(*uint32)(unsafe.Add(unsafe.Pointer(base), (8+1*4))) = uint32(uint32(len(payload)))
+*(*uint32)(unsafe.Add(unsafe.Pointer(base), 8)) = uint32(uintptr(uintptr(utf83)))
+
+        
+
+case Value_Json:
+        payload := element.Json()
+        *(*int8)(unsafe.Add(unsafe.Pointer(base), 0)) = int8(int32(8))
+utf84 := unsafe.Pointer(unsafe.StringData(payload))
+pinner.Pin(utf84)
+*(*uint32)(unsafe.Add(unsafe.Pointer(base), (8+1*4))) = uint32(uint32(len(payload)))
+*(*uint32)(unsafe.Add(unsafe.Pointer(base), 8)) = uint32(uintptr(uintptr(utf84)))
+
+        
+
+case Value_Uuid:
+        payload := element.Uuid()
+        *(*int8)(unsafe.Add(unsafe.Pointer(base), 0)) = int8(int32(9))
+utf85 := unsafe.Pointer(unsafe.StringData(payload))
+pinner.Pin(utf85)
+*(*uint32)(unsafe.Add(unsafe.Pointer(base), (8+1*4))) = uint32(uint32(len(payload)))
+*(*uint32)(unsafe.Add(unsafe.Pointer(base), 8)) = uint32(uintptr(uintptr(utf85)))
+
+        
+
+default:
+        panic("unreachable")
+}
+
+}
+
+wasm_import_page(uintptr(utf8), uint32(len(db)), uintptr(utf80), uint32(len(statement)), uintptr(result6), length, int64(from), int32(most), returnArea)
+var result25 witTypes.Result[Rows, Error]
+switch uint8(*(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), 0))) {
+case 0:
+        result7 := make([]string, 0, *(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), (2*4))))
+for index := 0; index < int(*(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), (2*4)))); index++ {
+        base := unsafe.Add(unsafe.Pointer(uintptr(*(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), 4)))), index * (2*4))
+        value := unsafe.String((*uint8)(unsafe.Pointer(uintptr(*(*uint32)(unsafe.Add(unsafe.Pointer(base), 0))))), *(*uint32)(unsafe.Add(unsafe.Pointer(base), 4)))
+
+        result7 = append(result7, value)
+}
+
+result15 := make([][]Value, 0, *(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), (4*4))))
+for index := 0; index < int(*(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), (4*4)))); index++ {
+        base := unsafe.Add(unsafe.Pointer(uintptr(*(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), (3*4))))), index * (2*4))
+        result14 := make([]Value, 0, *(*uint32)(unsafe.Add(unsafe.Pointer(base), 4)))
+for index := 0; index < int(*(*uint32)(unsafe.Add(unsafe.Pointer(base), 4))); index++ {
+        base := unsafe.Add(unsafe.Pointer(uintptr(*(*uint32)(unsafe.Add(unsafe.Pointer(base), 0)))), index * (8+2*4))
+        var variant Value
+switch uint8(*(*uint32)(unsafe.Add(unsafe.Pointer(base), 0))) {
+case 0:
+        
+        variant = MakeValueNull()
+
+case 1:
+        
+        variant = MakeValueBoolean((uint8(*(*uint32)(unsafe.Add(unsafe.Pointer(base), 8))) != 0))
+
+case 2:
+        
+        variant = MakeValueInteger(*(*int64)(unsafe.Add(unsafe.Pointer(base), 8)))
+
+case 3:
+        
+        variant = MakeValueReal(*(*float64)(unsafe.Add(unsafe.Pointer(base), 8)))
+
+case 4:
+        value8 := unsafe.String((*uint8)(unsafe.Pointer(uintptr(*(*uint32)(unsafe.Add(unsafe.Pointer(base), 8))))), *(*uint32)(unsafe.Add(unsafe.Pointer(base), (8+1*4))))
+
+        variant = MakeValueDecimal(value8)
+
+case 5:
+        value9 := unsafe.String((*uint8)(unsafe.Pointer(uintptr(*(*uint32)(unsafe.Add(unsafe.Pointer(base), 8))))), *(*uint32)(unsafe.Add(unsafe.Pointer(base), (8+1*4))))
+
+        variant = MakeValueText(value9)
+
+case 6:
+        value10 := unsafe.Slice((*uint8)(unsafe.Pointer(uintptr(*(*uint32)(unsafe.Add(unsafe.Pointer(base), 8))))), *(*uint32)(unsafe.Add(unsafe.Pointer(base), (8+1*4))))
+
+        variant = MakeValueBlob(value10)
+
+case 7:
+        value11 := unsafe.String((*uint8)(unsafe.Pointer(uintptr(*(*uint32)(unsafe.Add(unsafe.Pointer(base), 8))))), *(*uint32)(unsafe.Add(unsafe.Pointer(base), (8+1*4))))
+
+        variant = MakeValueTimestamp(value11)
+
+case 8:
+        value12 := unsafe.String((*uint8)(unsafe.Pointer(uintptr(*(*uint32)(unsafe.Add(unsafe.Pointer(base), 8))))), *(*uint32)(unsafe.Add(unsafe.Pointer(base), (8+1*4))))
+
+        variant = MakeValueJson(value12)
+
+case 9:
+        value13 := unsafe.String((*uint8)(unsafe.Pointer(uintptr(*(*uint32)(unsafe.Add(unsafe.Pointer(base), 8))))), *(*uint32)(unsafe.Add(unsafe.Pointer(base), (8+1*4))))
+
+        variant = MakeValueUuid(value13)
+
+default:
+        panic("unreachable")
+}
+
+        result14 = append(result14, variant)
+}
+
+
+        result15 = append(result15, result14)
+}
+
+
+        result25 = witTypes.Ok[Rows, Error](Rows{Columns: result7, Rows: result15})
+case 1:
+        var variant24 Error
+switch uint8(*(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), 4))) {
+case 0:
+        value16 := unsafe.String((*uint8)(unsafe.Pointer(uintptr(*(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), (2*4)))))), *(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), (3*4))))
+
+        variant24 = MakeErrorAccessDenied(value16)
+
+case 1:
+        value17 := unsafe.String((*uint8)(unsafe.Pointer(uintptr(*(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), (2*4)))))), *(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), (3*4))))
+
+        variant24 = MakeErrorInvalid(value17)
+
+case 2:
+        value18 := unsafe.String((*uint8)(unsafe.Pointer(uintptr(*(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), (2*4)))))), *(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), (3*4))))
+
+        variant24 = MakeErrorConstraint(value18)
+
+case 3:
+        value19 := unsafe.String((*uint8)(unsafe.Pointer(uintptr(*(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), (2*4)))))), *(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), (3*4))))
+
+        variant24 = MakeErrorLimit(value19)
+
+case 4:
+        value20 := unsafe.String((*uint8)(unsafe.Pointer(uintptr(*(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), (2*4)))))), *(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), (3*4))))
+
+        variant24 = MakeErrorRefusedByPolicy(value20)
+
+case 5:
+        value21 := unsafe.String((*uint8)(unsafe.Pointer(uintptr(*(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), (2*4)))))), *(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), (3*4))))
+
+        variant24 = MakeErrorRejected(value21)
+
+case 6:
+        value22 := unsafe.String((*uint8)(unsafe.Pointer(uintptr(*(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), (2*4)))))), *(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), (3*4))))
+
+        variant24 = MakeErrorUnavailable(value22)
+
+case 7:
+        value23 := unsafe.String((*uint8)(unsafe.Pointer(uintptr(*(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), (2*4)))))), *(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), (3*4))))
+
+        variant24 = MakeErrorOther(value23)
+
+default:
+        panic("unreachable")
+}
+
+        result25 = witTypes.Err[Rows, Error](variant24)
+default:
+        panic("unreachable")
+}
+result26 := result25;
+return result26
+
+}
+
+
+
 func Execute(db string, statement string, params []Value) witTypes.Result[uint64, Error] {
         pinner := &runtime.Pinner{}
 defer pinner.Unpin()

@@ -1,0 +1,5 @@
+//! The clinic, as its programs are used.
+
+mod built;
+mod clinic;
+mod service;

@@ -1,0 +1,2 @@
+export { create, open } from "./store.js";
+export { save } from "./save.js";
