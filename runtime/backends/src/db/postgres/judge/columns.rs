@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use sqlparser::ast::{Assignment, AssignmentTarget, Expr, ObjectName, ObjectNamePart, Visit as _, Visitor};
 
-use super::walk::folded;
+use super::name::folded;
 
 /// The columns that are named in a part of a statement, and whole rows as the names of their tables.
 #[derive(Default)]

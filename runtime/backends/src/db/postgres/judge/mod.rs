@@ -14,6 +14,7 @@
 
 mod columns;
 mod functions;
+mod name;
 mod pieces;
 mod rows;
 pub(super) mod text;

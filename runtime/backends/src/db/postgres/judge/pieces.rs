@@ -21,8 +21,8 @@ use sqlparser::tokenizer::Token;
 use wflo_model::RowFilter;
 use wflo_ports::DbError;
 
+use super::name::{folded, place};
 use super::text::{Replacement, Text};
-use super::walk::{folded, place};
 
 /// A write of a table of which the step may touch some rows only.
 #[derive(Clone, Debug)]

@@ -5,10 +5,9 @@ use std::ops::ControlFlow;
 use std::ptr;
 
 use sqlparser::ast::{
-    Assignment, BinaryOperator, DataType, Delete, Expr, FromTable, Function, FunctionArguments, Ident,
-    Insert, ObjectName, ObjectNamePart, OnConflictAction, OnInsert, OrderByExpr, OrderBySort, Query, Select,
-    SelectFlavor, SetExpr, Spanned as _, Statement, TableFactor, TableObject, TableWithJoins, Update, Visit,
-    Visitor,
+    Assignment, BinaryOperator, DataType, Delete, Expr, FromTable, Function, FunctionArguments, Insert,
+    ObjectName, ObjectNamePart, OnConflictAction, OnInsert, OrderByExpr, OrderBySort, Query, Select,
+    SelectFlavor, SetExpr, Statement, TableFactor, TableObject, TableWithJoins, Update, Visit, Visitor,
 };
 use wflo_model::{DbAccess, TableAccess};
 use wflo_ports::DbError;
@@ -16,6 +15,7 @@ use wflo_ports::DbError;
 use super::Purpose;
 use super::columns::{Columns, VisitColumns, assigned};
 use super::functions::{is_grammar, is_pure, is_random};
+use super::name::{folded, place, reserved};
 use super::pieces::Reach;
 use super::rows;
 use super::text::Replacement;
@@ -124,23 +124,13 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Refuses what is the host's or the server's own.
-    fn reserved(name: &str) -> Stop {
-        let (schema, table) = name.rsplit_once('.').unwrap_or(("", name));
-        let own = |name: &str| name.starts_with("pg_") || name.starts_with("wflo_");
-        if own(schema) || schema == "information_schema" || own(table) {
-            return denied(format!("table `{name}` is never open to a step"));
-        }
-        ControlFlow::Continue(())
-    }
-
     /// A table that is read.
     fn reads(&mut self, at: &ObjectName) -> Stop {
         let name = match Self::granted_name(at) {
             Ok(name) => name,
             Err(error) => return ControlFlow::Break(error),
         };
-        Self::reserved(&name)?;
+        reserved(&name)?;
         match self.may_read(&name)? {
             TableAccess::All => {}
             access @ (TableAccess::Columns(_) | TableAccess::Rows { .. }) => {
@@ -187,7 +177,7 @@ impl<'a> Walk<'a> {
             Ok(name) => name,
             Err(error) => return ControlFlow::Break(error),
         };
-        Self::reserved(&name)?;
+        reserved(&name)?;
         if self.purpose != Purpose::Execute {
             return denied(format!(
                 "a query only reads, and this one would {verb} table `{name}`; use `execute`"
@@ -600,20 +590,5 @@ impl Visitor for Walk<'_> {
             | Expr::QualifiedWildcard(..) => ControlFlow::Continue(()),
             _ => denied("an expression of this kind is never open to a step"),
         }
-    }
-}
-
-/// The first and the last token of a name.
-pub(super) fn place(at: &ObjectName) -> (usize, usize) {
-    let span = at.span();
-    let place = |line: u64| usize::try_from(line).unwrap_or(usize::MAX);
-    (place(span.start.line), place(span.end.line))
-}
-
-/// A name as PostgreSQL has it: lower case, unless it is quoted.
-pub(super) fn folded(ident: &Ident) -> String {
-    match ident.quote_style {
-        Some(_) => ident.value.clone(),
-        None => ident.value.to_ascii_lowercase(),
     }
 }
