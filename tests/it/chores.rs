@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::harness::{Project, approval_of, eventually};
 
 /// The chores, with a book to write into.
-pub(crate) fn chores() -> Project {
+fn chores() -> Project {
     let project = Project::workflow("chores");
     book(&project).execute_batch("CREATE TABLE squares (number INTEGER, square INTEGER)").expect("the book");
     project

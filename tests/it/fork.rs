@@ -2,7 +2,6 @@
 
 use serde_json::Value;
 
-use crate::chores::chores;
 use crate::harness::{Project, Provider};
 use crate::http::{Answer, KEYED, Site};
 
@@ -18,13 +17,24 @@ fn id(run: &Value) -> String {
     run["run"].as_str().expect("an id").to_owned()
 }
 
+/// A step that has a conversation of three questions, and nothing else.
+fn talk() -> Project {
+    let project = Project::workflow("torture");
+    rusqlite::Connection::open(project.path("book.db"))
+        .and_then(|book| book.execute_batch("CREATE TABLE tally (step TEXT, item INTEGER, n INTEGER)"))
+        .expect("the book");
+    let step = "[workflow]\nname = \"talk\"\ncomponent = \"torture.wasm\"\n\
+                [[step]]\nname = \"talk\"\ngrants.llm = [\"gpt-4\"]\ngrants.db.book = { read = [\"tally\"] }\n";
+    project.write("workflow.toml", step);
+    project
+}
+
 #[test]
 fn models_are_asked_only_what_the_parent_had_not_asked_yet() {
-    let project = chores();
-    project.append("workflow.toml", "\n[[step]]\nname = \"talk\"\ngrants.llm = [\"gpt-4\"]\n");
+    let project = talk();
     let provider = Provider::start(&project, &[]);
     project.use_provider(&provider);
-    let parent = project.wflo(&["run", "--json", "--input", "count=0"]).expect_code(0).json();
+    let parent = project.wflo(&["run", "--json"]).expect_code(0).json();
     let said = |run: &Value| {
         let steps = run["steps"].as_array().expect("steps").iter();
         steps
@@ -34,20 +44,20 @@ fn models_are_asked_only_what_the_parent_had_not_asked_yet() {
             .expect("it has it")
     };
     let asks = |run: &Value| events(&project, &id(run), "calls wflo:llm");
-    assert_eq!((asks(&parent).len(), provider.requests()), (6, 6));
-    // Before the third question.
-    let at = (asks(&parent)[2] - 1).to_string();
+    assert_eq!((asks(&parent).len(), provider.requests()), (3, 3));
+    // Before the second question.
+    let at = (asks(&parent)[1] - 1).to_string();
     let child = project.wflo(&["fork", &id(&parent), "--at", &at, "--json"]).expect_code(0).json();
-    assert_eq!((asks(&child).len(), provider.requests()), (4, 10), "two answers are the parent's");
+    assert_eq!((asks(&child).len(), provider.requests()), (2, 5), "one answer is the parent's");
     assert_eq!(said(&child), said(&parent));
     assert_ne!(child["cost_usd"], "0");
     project.wflo(&["replay", &id(&child)]).expect_code(0);
 
     // A fork of the fork, before the last question, has those of both.
-    let at = (asks(&child)[3] - 1).to_string();
+    let at = (asks(&child)[1] - 1).to_string();
     let grandchild = project.wflo(&["fork", &id(&child), "--at", &at, "--json"]).expect_code(0).json();
-    assert_eq!((asks(&grandchild).len(), provider.requests()), (1, 11));
-    assert_eq!(events(&project, &id(&grandchild), "has the answer to").len(), 5);
+    assert_eq!((asks(&grandchild).len(), provider.requests()), (1, 6));
+    assert_eq!(events(&project, &id(&grandchild), "has the answer to").len(), 2);
     assert_eq!(said(&grandchild), said(&parent));
     project.wflo(&["replay", &id(&grandchild)]).expect_code(0);
 }

@@ -43,10 +43,9 @@ struct Blocked {
 #[wflo::step]
 fn analyze_transactions(ctx: Context) -> wflo::Result<Flagged> {
     let signals = signals::collect(&ctx.input::<String>("since")?)?;
-    let analysis: Analysis = llm::analyze("gpt-4").data(&signals).prompt(signals::PROMPT).json()?;
+    let Analysis { mut findings } = llm::analyze("gpt-4").data(&signals).prompt(signals::PROMPT).json()?;
 
     // A model may name what is not in its data. Nobody is blocked on its word alone.
-    let mut findings = analysis.findings;
     findings.retain(|finding| signals.mention(&finding.account));
     findings.sort_by(|a, b| a.account.cmp(&b.account));
     findings.dedup_by(|a, b| a.account == b.account);

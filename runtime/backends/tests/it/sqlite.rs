@@ -264,6 +264,26 @@ async fn writers_take_their_turns_in_order() {
 }
 
 #[tokio::test]
+async fn what_others_write_between_a_read_and_the_first_write_is_in_nobodys_way() {
+    // A read that went on in the transaction of the write would be of an old snapshot by then: SQLITE_BUSY_SNAPSHOT.
+    let wal = "PRAGMA journal_mode = WAL; CREATE TABLE log (n INTEGER); INSERT INTO log VALUES (1);";
+    let bank = bank(wal, SqliteOptions::default());
+    let mode: String = bank.owner.query_row("PRAGMA journal_mode", [], |row| row.get(0)).unwrap();
+    assert_eq!(mode, "wal");
+    let log = access(&["log"], &["log"]);
+    let count = statement("SELECT count(*) FROM log", &[]);
+    let seen = bank.db.query(&count, &log, QueryLimits::default()).await.unwrap();
+    assert_eq!(seen.rows, [[SqlValue::Integer(1)]]);
+    // The model takes its time.
+    bank.owner.execute_batch("INSERT INTO log VALUES (2)").unwrap();
+    let mut transaction = begin(&bank.db, 1).await;
+    let insert = statement("INSERT INTO log SELECT count(*) + 1 FROM log", &[]);
+    transaction.execute(&insert, &log).await.unwrap();
+    transaction.commit().await.unwrap();
+    assert_eq!(integer(&bank, "SELECT max(n) FROM log"), 3);
+}
+
+#[tokio::test]
 async fn a_turn_that_does_not_come_is_unavailable() {
     let options =
         SqliteOptions { transaction_timeout: Duration::from_millis(50), ..SqliteOptions::default() };

@@ -65,8 +65,7 @@ async fn a_conversation_with_a_schema_is_held_to_it_here() {
     let messages = json!([{ "role": "user", "content": "Which word?" }]);
     let schema = json!({ "type": "object", "properties": { "word": { "type": "string", "pattern": "^[a-z]+$" } },
         "required": ["word"] });
-    let args = json!({ "model": "gpt-4", "messages": messages, "schema": schema, "max_tokens": 8,
-        "temperature": null, "seed": null });
+    let args = json!({ "model": "gpt-4", "messages": messages, "schema": schema, "max_tokens": 8 });
     let call = |args: Value| Task::of(&Call::new("wflo:llm/chat", "complete", args));
     let mut plain = args.clone();
     plain["schema"] = Value::Null;

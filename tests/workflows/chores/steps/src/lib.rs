@@ -75,18 +75,4 @@ fn total(_ctx: Context) -> wflo::Result<i64> {
     Ok(db("book").query_as::<(i64,)>("SELECT coalesce(sum(square), 0) FROM squares", params![])?[0].0)
 }
 
-/// Talk with a model, each time about all that was said before
-#[wflo::step]
-fn talk(_ctx: Context) -> wflo::Result<Vec<String>> {
-    let mut chat = llm::chat("gpt-4").system("You are terse.").max_tokens(50);
-    let mut said = Vec::new();
-    for turn in 0..6 {
-        chat = chat.user(format!("turn {turn}"));
-        let answer = chat.clone().text()?;
-        chat = chat.assistant(answer.clone());
-        said.push(answer);
-    }
-    Ok(said)
-}
-
-wflo::export!(list, square, nap, ask, spin, total, talk);
+wflo::export!(list, square, nap, ask, spin, total);
