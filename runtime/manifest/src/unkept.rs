@@ -28,9 +28,13 @@ impl Workflow {
             let message = format!(
                 "table `{table}` of database `{label}` {why}, so what step `{step}` changes in it cannot be undone"
             );
-            reader
-                .error(grant.span.clone(), message)
-                .hint("give the table a primary key, or take `rollback = true` away from the step");
+            let mend = match why.contains("primary key") {
+                true => "give the table a primary key",
+                // The words say what makes it.
+                false => "see to that",
+            };
+            let hint = format!("{mend}, or take `rollback = true` away from the step");
+            reader.error(grant.span.clone(), message).hint(hint);
         }
         reader.finish()
     }

@@ -80,7 +80,7 @@ impl Found {
             Self::Uncapturable(why) => Some(why),
             Self::Table(table) if table.captured => None,
             Self::Table(_) => {
-                Some("has no trigger that keeps its changes, which `wflo db prepare` makes".into())
+                Some("has no trigger that keeps its changes (`wflo db prepare` makes it)".into())
             }
         }
     }
