@@ -94,6 +94,8 @@ fn a_step_whose_fuel_is_not_paid_for_does_not_begin() {
     let run = project.wflo(&["run", "--json"]).expect_code(11).json();
     let id = run["run"].as_str().expect("an id");
     assert_eq!((&run["waiting_for"][0]["kind"], provider.requests()), (&"budget".into(), 0));
+    let why = run["waiting_for"][0]["message"].as_str().expect("why");
+    assert_eq!(why, "within its limits, fuel and time cost up to 50 USD and 49 USD are left");
     let asked = project.wflo(&["top-up", id, "25.00", "--json"]).expect_code(10).json();
     let approval = asked["id"].as_str().expect("an id");
     let run =

@@ -41,7 +41,7 @@ impl Attempt {
             OnExceeded::Park => {
                 let Refusal { needed_usd, left_usd } = refusal;
                 let account = Some(account).filter(|account| *account != Account::Run.to_string());
-                let reason = ParkReason::Budget { needed_usd, left_usd, account };
+                let reason = ParkReason::Budget { needed_usd, left_usd, account, compute: true };
                 self.log.append(vec![(place, Event::Parked { reason })])?;
                 Ok(Some(None))
             }

@@ -89,7 +89,7 @@ impl AttemptGate {
             OnExceeded::Fail => self.deny(call, CallError::BudgetExceeded { left_usd }),
             OnExceeded::Park => {
                 let account = Some(account).filter(|account| *account != Account::Run.to_string());
-                let reason = ParkReason::Budget { needed_usd, left_usd, account };
+                let reason = ParkReason::Budget { needed_usd, left_usd, account, compute: false };
                 Err(self.park(reason))
             }
         }

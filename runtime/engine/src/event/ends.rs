@@ -44,15 +44,18 @@ pub enum AttemptEnd {
 #[non_exhaustive]
 pub enum ParkReason {
     /// Money.
-    #[error("the next call needs up to {needed_usd} USD and {left_usd} USD are left{}", of_account(.account.as_deref()))]
+    #[error("{} up to {needed_usd} USD and {left_usd} USD are left{}", what_needs(*.compute), of_account(.account.as_deref()))]
     Budget {
-        /// What the call would hold.
+        /// What would be held.
         needed_usd: PicoUsd,
         /// What is left.
         left_usd: PicoUsd,
         /// The account that leaves no more, in words; the run's if absent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         account: Option<String>,
+        /// Whether it is for the fuel and time of the attempt, and not for a call.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        compute: bool,
     },
     /// Its journal has another call at this place; nothing was executed.
     #[error("call {ordinal} is not the recorded one: expected {expected}, got {got}")]
@@ -78,6 +81,10 @@ pub enum ParkReason {
         /// The call, in words.
         call: String,
     },
+}
+
+const fn what_needs(compute: bool) -> &'static str {
+    if compute { "within its limits, fuel and time cost" } else { "the next call needs" }
 }
 
 fn of_account(account: Option<&str>) -> String {
