@@ -138,7 +138,8 @@ impl Executor<'_> {
                         }
                         next = attempts.try_join_next();
                     }
-                    if !stops && broken.is_none() {
+                    // It may have been told to stop since the round began: then nothing follows from what has ended.
+                    if !*stopping.borrow() && broken.is_none() {
                         fresh.extend(self.advance(ended, !attempts.is_empty()).await?);
                     } else if !ended.is_empty() {
                         self.log.append(ended)?;
