@@ -8,7 +8,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use wflo_engine::{Day, Place, RunState, Sums};
+use wflo_engine::{Account, Day, ParkReason, Place, Refusal, RunState, Sums};
 use wflo_journal::{AccountRow, Debit, Journal, ReadError};
 use wflo_manifest::{Plan, PlanStep, Spending, WindowLimits};
 use wflo_model::{PicoUsd, WorkflowName};
@@ -53,6 +53,14 @@ pub struct AccountView {
     pub limit_usd: Option<PicoUsd>,
     /// What is left of it.
     pub left_usd: Option<PicoUsd>,
+}
+
+/// Why an attempt parks that this was refused to; `compute` where it is for its fuel and time. The account of the run
+/// goes without saying.
+pub(crate) fn out_of_money(refusal: Refusal, account: String, compute: bool) -> ParkReason {
+    let Refusal { needed_usd, left_usd } = refusal;
+    let account = Some(account).filter(|account| *account != Account::Run.to_string());
+    ParkReason::Budget { needed_usd, left_usd, account, compute }
 }
 
 fn of_workflow(workflow: &str) -> String {

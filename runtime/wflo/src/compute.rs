@@ -4,11 +4,11 @@
 //! costs at most is held, in every account that it is in, as for a call of a model; after it, what it has used is
 //! charged. Replay uses fuel up again: what was charged before is not charged again.
 
-use wflo_engine::{Account, AttemptEnd, Event, ParkReason, Place, Refusal};
+use wflo_engine::{AttemptEnd, Event, Place, Refusal};
 use wflo_manifest::OnExceeded;
 use wflo_model::Limits;
 
-use crate::accounts::Room;
+use crate::accounts::{Room, out_of_money};
 use crate::attempt::{Attempt, AttemptFailed, Left};
 use crate::run_log::LogFailed;
 
@@ -39,9 +39,7 @@ impl Attempt {
         let Err((refusal, account)) = admitted else { return Ok(None) };
         match self.plan.on_exceeded {
             OnExceeded::Park => {
-                let Refusal { needed_usd, left_usd } = refusal;
-                let account = Some(account).filter(|account| *account != Account::Run.to_string());
-                let reason = ParkReason::Budget { needed_usd, left_usd, account, compute: true };
+                let reason = out_of_money(refusal, account, true);
                 self.log.append(vec![(place, Event::Parked { reason })])?;
                 Ok(Some(None))
             }

@@ -1,13 +1,13 @@
 //! A call of a model: priced, held for, asked, and settled.
 
 use serde_json::json;
-use wflo_engine::{Account, CallClass, Event, ParkReason, Quote, Returned, Spend, Tokens};
+use wflo_engine::{CallClass, Event, Quote, Returned, Spend, Tokens};
 use wflo_host_api::Stop;
 use wflo_manifest::{OnExceeded, UnknownPrice};
 use wflo_model::{CallError, CallResult, PicoUsd};
 use wflo_ports::{ChatRequest, Completion, IdempotencyKey, ModelError};
 
-use crate::accounts::Room;
+use crate::accounts::{Room, out_of_money};
 use crate::gate::{AttemptGate, host, returned};
 use crate::player::Asked;
 
@@ -84,14 +84,9 @@ impl AttemptGate {
         refusal: wflo_engine::Refusal,
         account: String,
     ) -> Result<CallResult, Stop> {
-        let wflo_engine::Refusal { needed_usd, left_usd } = refusal;
         match self.plan.on_exceeded {
-            OnExceeded::Fail => self.deny(call, CallError::BudgetExceeded { left_usd }),
-            OnExceeded::Park => {
-                let account = Some(account).filter(|account| *account != Account::Run.to_string());
-                let reason = ParkReason::Budget { needed_usd, left_usd, account, compute: false };
-                Err(self.park(reason))
-            }
+            OnExceeded::Fail => self.deny(call, CallError::BudgetExceeded { left_usd: refusal.left_usd }),
+            OnExceeded::Park => Err(self.park(out_of_money(refusal, account, false))),
         }
     }
 }
