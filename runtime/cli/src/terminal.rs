@@ -66,14 +66,26 @@ pub(crate) fn dim(text: &str, colors: bool) -> String {
     if colors { format!("\x1b[2m{text}\x1b[0m") } else { text.to_owned() }
 }
 
-/// A text without what could steer the terminal: it comes from a guest.
+/// A text on one line, without what could steer the terminal: it comes from a guest.
 pub(crate) fn tame(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).collect()
+    let tamed = |c: char| match c {
+        '\n' => ' ',
+        '\t' => c,
+        c if c.is_control() => '\u{fffd}',
+        c => c,
+    };
+    text.trim_end_matches('\n').chars().map(tamed).collect()
+}
+
+/// The lines of such a text, those after the first as far to the right as it.
+pub(crate) fn tame_lines(text: &str, indent: usize) -> String {
+    let lines: Vec<_> = text.lines().filter(|line| !line.trim().is_empty()).map(tame).collect();
+    lines.join(&format!("\n{:indent$}", ""))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{status, tame};
+    use super::{status, tame, tame_lines};
 
     #[test]
     fn a_status_has_its_width_with_and_without_colour() {
@@ -84,6 +96,8 @@ mod tests {
 
     #[test]
     fn a_guest_does_not_steer_the_terminal() {
-        assert_eq!(tame("a\x1b[2Jb\r\n"), "a\u{fffd}[2Jb\u{fffd}\u{fffd}");
+        assert_eq!(tame("a\x1b[2Jb\rc\n"), "a\u{fffd}[2Jb\u{fffd}c");
+        assert_eq!(tame("a\nsucceeded"), "a succeeded");
+        assert_eq!(tame_lines("trap:\n\n  at \x07main\n", 2), "trap:\n    at \u{fffd}main");
     }
 }
