@@ -244,6 +244,7 @@ impl RunState {
             }
             Event::Denied { .. }
             | Event::Logged { .. }
+            | Event::Woke { .. }
             | Event::PolicyFired(_)
             | Event::Edited { .. }
             | Event::Lent(_) => {}
