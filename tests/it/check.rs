@@ -27,7 +27,17 @@ fn a_step_that_the_component_does_not_have_is_a_located_error() {
     let line = line.lines().position(|line| line == "name = \"helo\"").expect("the step") + 1;
     assert_eq!(found["line"], line);
     assert!(found["file"].as_str().expect("a file").ends_with("workflow.toml"));
-    assert!(!project.path(".wflo").exists(), "a check is no reason to make a store");
+    assert!(!project.path(".wflo/FORMAT").exists(), "a check is no reason to make a store");
+}
+
+#[test]
+fn what_a_check_has_compiled_is_there_for_the_run() {
+    let project = Project::new("hello");
+    project.wflo(&["check"]).expect_code(0);
+    let kept = project.path(".wflo/compiled").read_dir().expect("a folder of compiled code");
+    assert!(kept.count() > 0, "nothing is kept");
+    // Where nothing can be kept, it is no reason not to look.
+    project.wflo(&["check", "--state", "workflow.toml/below"]).expect_code(0);
 }
 
 #[test]

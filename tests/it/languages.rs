@@ -97,6 +97,7 @@ fn begins(lang: &str, language: Language, test: &[&str]) {
 
     // What was recorded passes at once, and shows the difference when the code is another.
     let id = run["run"].as_str().expect("a run has an id");
+    wflo(&["record", id, "helo", "--dir", "first"]).expect_code(4);
     wflo(&["record", id, "hello", "--dir", "first"]).expect_code(0);
     wflo(&["test", "hello", "--dir", "first"]).expect_code(0);
     let greeting =

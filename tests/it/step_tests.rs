@@ -131,7 +131,7 @@ fn labelled_data_is_recorded_only_where_somebody_says_so() {
     assert!(!project.path("tests").exists());
     project.wflo(&["record", run, "analyze_transactions", "--labelled"]).expect_code(0);
     project.wflo(&["test"]).expect_code(0);
-    let none = record(&project, run, "other").expect_code(2);
-    assert!(none.stderr.contains("the workflow has no such step"), "{}", none.stderr);
+    let none = record(&project, run, "other").expect_code(4);
+    assert!(none.stderr.contains("has no step `other`"), "{}", none.stderr);
     record(&project, "01ARZ3NDEKTSV4RRFFQ69G5FAV", "other").expect_code(4);
 }

@@ -3,9 +3,9 @@
 import * as host from "wflo:step/context@0.1.0";
 import { last } from "./approval.js";
 import { Invalid, hosted } from "./errors.js";
-import { text } from "./json.js";
+import { parse, text } from "./json.js";
 
-const read = (json) => (json === null || json === undefined ? undefined : JSON.parse(json));
+const read = (json) => (json === null || json === undefined ? undefined : parse(json));
 
 /** The run that a step is part of, as the step sees it. */
 export class Context {
@@ -13,7 +13,7 @@ export class Context {
 
   /** The inputs of the run, with their defaults. */
   get inputs() {
-    return (this.#inputs ??= JSON.parse(host.inputs()));
+    return (this.#inputs ??= parse(host.inputs()));
   }
 
   /** The steps that this one depends on, directly or through others: `context.steps.NAME.output`. */
@@ -61,7 +61,7 @@ const STEPS = new Proxy(Object.freeze({}), {
   get(_, name) {
     if (typeof name !== "string") return undefined;
     const output = host.outputOf(name);
-    return output === null || output === undefined ? undefined : { output: JSON.parse(output) };
+    return output === null || output === undefined ? undefined : { output: parse(output) };
   },
   has: (_, name) => typeof name === "string" && (host.outputOf(name) ?? null) !== null,
 });

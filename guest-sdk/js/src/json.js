@@ -2,8 +2,31 @@
 
 import { Invalid } from "./errors.js";
 
-/** Reads JSON. */
-export const parse = JSON.parse;
+/** An integer with so many digits may be beyond 2^53. */
+const LONG = /\d{16}/;
+/** A text, or a number. */
+const TOKENS = /"[^"\\]*(?:\\[^][^"\\]*)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
+const INTEGER = /^-?\d+$/;
+
+/** Reads JSON. Where a number would lose a digit of an integer, it is a `bigint`. */
+export function parse(json) {
+  if (!LONG.test(json)) return JSON.parse(json);
+  // Such an integer is read as a text that no other in it begins like, however that is written.
+  const plain = (token) => (token.includes("\\u0023") ? JSON.stringify(JSON.parse(token)) : token);
+  if (json.includes("\\u0023")) json = json.replace(TOKENS, plain);
+  let mark = "#";
+  while (json.includes(`"${mark}`)) mark += "#";
+  let some = false;
+  const marked = json.replace(TOKENS, (token) => {
+    if (token[0] === '"' || !INTEGER.test(token) || Number.isSafeInteger(Number(token))) return token;
+    some = true;
+    return `"${mark}${token}"`;
+  });
+  if (!some) return JSON.parse(json);
+  return JSON.parse(marked, (_key, value) =>
+    typeof value === "string" && value.startsWith(mark) ? BigInt(value.slice(mark.length)) : value,
+  );
+}
 
 /**
  * Writes JSON. Integers beyond 2^53 are text, bytes are a list of numbers, dates are RFC 3339; `undefined` is null.

@@ -16,7 +16,7 @@ import {
   WfloError,
   hosted,
 } from "./errors.js";
-import { count, stringify, text, texts } from "./json.js";
+import { count, parse, stringify, text, texts } from "./json.js";
 
 /** Asks a model once. */
 export async function complete({ model, prompt, system, messages = [], schema, maxTokens, temperature, seed }) {
@@ -130,7 +130,7 @@ function task(call) {
 
 function read(json) {
   try {
-    return JSON.parse(json);
+    return parse(json);
   } catch (error) {
     throw new BadOutput(`the model's answer is no use: ${error.message}`);
   }

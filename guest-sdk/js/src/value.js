@@ -1,7 +1,7 @@
 // Values of databases, exact: as `wflo:db/sql-json` has them, and as JavaScript does.
 
 import { Invalid } from "./errors.js";
-import { stringify } from "./json.js";
+import { parse, stringify } from "./json.js";
 
 /** Text that means something: shown, compared and written as JSON as its text. */
 class Exact {
@@ -103,7 +103,7 @@ export function decode(value) {
       case "timestamp":
         return new Timestamp(text);
       case "json":
-        return JSON.parse(text);
+        return parse(text);
       case "uuid":
         return new Uuid(text);
     }

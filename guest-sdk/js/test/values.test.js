@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { HttpStatus, WfloError, failure, permanent, redo } from "../src/errors.js";
-import { stringify } from "../src/json.js";
+import { parse, stringify } from "../src/json.js";
 import { follow, parts, sameOrigin } from "../src/http/url.js";
 import { step, steps } from "../src/step.js";
 import { TextDecoder as Decoder, TextEncoder as Encoder } from "../src/text.js";
@@ -21,6 +21,25 @@ test("values of a database keep every digit", () => {
   assert.equal(String(decode(encode(new Decimal("12.50")))), "12.50");
   assert.throws(() => new Decimal("12,50"), /is no decimal/);
   assert.throws(() => new Uuid("x"), /is no UUID/);
+});
+
+test("integers of JSON keep every digit", () => {
+  const json = String.raw`{"big":9007199254740993,"low":-9223372036854775808,"safe":9007199254740991,"real":1e22,"long":0.12345678901234567,
+    "text":"9007199254740993 \\","#\"":["\"",12345678901234567890,"#1"],"at":1.0}`;
+  assert.deepEqual(parse(json), {
+    big: 9007199254740993n,
+    low: -9223372036854775808n,
+    safe: 9007199254740991,
+    real: 1e22,
+    long: 0.12345678901234567,
+    text: "9007199254740993 \\",
+    '#"': ['"', 12345678901234567890n, "#1"],
+    at: 1,
+  });
+  assert.equal(parse("9007199254740993"), 9007199254740993n);
+  assert.deepEqual(parse('{"a":[1,null,"1234567890123456"]}'), { a: [1, null, "1234567890123456"] });
+  assert.deepEqual(parse('["\\u00231","#\\u0023b",9007199254740993]'), ["#1", "##b", 9007199254740993n]);
+  assert.throws(() => parse('{"a":9007199254740993,}'), SyntaxError);
 });
 
 test("what JSON does not have is text", () => {

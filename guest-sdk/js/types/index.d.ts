@@ -24,7 +24,7 @@ export type Schema = { readonly [key: string]: unknown };
 
 /** The run that a step is part of, as the step sees it. */
 export interface Context<Inputs = Record<string, any>> {
-  /** The inputs of the run, with their defaults. */
+  /** The inputs of the run, with their defaults. An integer that a number cannot hold exactly is a `bigint`. */
   readonly inputs: Inputs;
   /** The steps that this one depends on, directly or through others; a step that was skipped has no output. */
   readonly steps: { readonly [name: string]: { readonly output: any } | undefined };

@@ -158,6 +158,9 @@ impl From<RuntimeError> for Failure {
             RuntimeError::NoSuchApproval { .. } => {
                 Self::new(Code::NotFound, &error).hint("`wflo approvals` lists those that are open")
             }
+            RuntimeError::NoSuchStep { .. } => {
+                Self::new(Code::NotFound, &error).hint("`wflo show RUN` lists those there are")
+            }
             RuntimeError::BadTest { .. } => Self::usage(&error),
             RuntimeError::NotRecordable { .. } => Self::usage(&error)
                 .hint("`wflo show RUN` lists the steps of a run, and how their attempts have ended"),

@@ -108,11 +108,14 @@ impl Project {
     }
 
     /// A sandbox to look at components in: the same each time, so that each is loaded once.
+    ///
+    /// What it compiles is kept for the run that comes next: a component of Python takes ten seconds. Where nothing can
+    /// be kept, as in a folder of somebody else's, it can be looked at all the same.
     pub(crate) fn sandbox(&self) -> Result<&Arc<Sandbox>, Failure> {
         if let Some(sandbox) = self.sandbox.get() {
             return Ok(sandbox);
         }
-        let made = sandbox(self.state.is_dir().then_some(self.state.as_path()), &self.room())?;
+        let made = sandbox(Some(&self.state), &self.room()).or_else(|_| sandbox(None, &self.room()))?;
         Ok(self.sandbox.get_or_init(|| made))
     }
 

@@ -10,7 +10,7 @@ use wflo_model::{PicoUsd, StepName};
 use crate::changes;
 use crate::command::CostLine;
 use crate::session::{EventView, ReportView, SystemEventView};
-use crate::terminal::{self, tame};
+use crate::terminal::{self, tame, tame_lines};
 use crate::undoing;
 
 /// Characters of an output that are shown.
@@ -35,7 +35,7 @@ pub(crate) fn run(run: &RunView, colors: bool) -> String {
         }
         text.push('\n');
         if let Some(error) = &step.error {
-            let _ = writeln!(text, "  {:width$}  {}", "", tame(error));
+            let _ = writeln!(text, "  {:width$}  {}", "", tame_lines(error, width + 4));
         }
     }
     text.push('\n');
@@ -45,7 +45,7 @@ pub(crate) fn run(run: &RunView, colors: bool) -> String {
     let budget = run.budget_usd.map(|budget| format!(" of {budget}")).unwrap_or_default();
     let _ = writeln!(text, "cost  {}{budget} USD", run.cost_usd);
     if let Some(error) = &run.error {
-        let _ = writeln!(text, "error  {}", tame(error));
+        let _ = writeln!(text, "error  {}", tame_lines(error, "error  ".len()));
     }
     if let Some(rollback) = &run.rollback {
         let _ = write!(text, "\n{}", undoing::rolled_back(rollback, colors));
@@ -92,7 +92,7 @@ fn unit(step: Option<&StepName>, item: Option<u32>) -> Option<String> {
 
 /// How far the items of a step have come.
 fn counted(items: &ItemsView) -> String {
-    let ItemsView { total, succeeded, waiting, failed } = items;
+    let ItemsView { total, succeeded, waiting, failed, .. } = items;
     let rest = [(waiting, "waiting"), (failed, "failed")].into_iter().filter(|(count, _)| **count > 0);
     rest.fold(format!("{succeeded} of {total} items"), |text, (count, what)| {
         format!("{text}, {count} {what}")

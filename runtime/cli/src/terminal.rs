@@ -70,9 +70,21 @@ pub(crate) fn dim(text: &str, colors: bool) -> String {
     if colors { format!("\x1b[2m{text}\x1b[0m") } else { text.to_owned() }
 }
 
-/// A text without what could steer the terminal, or have it read as another: it comes from a guest.
+/// A text on one line, without what could steer the terminal, or have it read as another: it comes from a guest.
 pub(crate) fn tame(text: &str) -> String {
-    text.chars().map(|c| if steers(c) && c != '\t' { '\u{fffd}' } else { c }).collect()
+    let tamed = |c: char| match c {
+        '\n' => ' ',
+        '\t' => c,
+        c if steers(c) => '\u{fffd}',
+        c => c,
+    };
+    text.trim_end_matches('\n').chars().map(tamed).collect()
+}
+
+/// The lines of such a text, those after the first as far to the right as it.
+pub(crate) fn tame_lines(text: &str, indent: usize) -> String {
+    let lines: Vec<_> = text.lines().filter(|line| !line.trim().is_empty()).map(tame).collect();
+    lines.join(&format!("\n{:indent$}", ""))
 }
 
 /// JSON over several lines, with escapes in the place of what [`tame`] takes out: it is the same JSON.
@@ -104,9 +116,13 @@ fn escaped(text: String) -> String {
 
 #[cfg(test)]
 mod tests {
+<<<<<<< HEAD
     use serde_json::{Value, json};
 
     use super::{status, tame};
+=======
+    use super::{status, tame, tame_lines};
+>>>>>>> walk8
 
     #[test]
     fn a_status_has_its_width_with_and_without_colour() {
@@ -117,6 +133,7 @@ mod tests {
 
     #[test]
     fn a_guest_does_not_steer_the_terminal() {
+<<<<<<< HEAD
         assert_eq!(tame("a\x1b[2Jb\r\n"), "a\u{fffd}[2Jb\u{fffd}\u{fffd}");
         assert_eq!(tame("a\u{202e}b\u{9b}2J"), "a\u{fffd}b\u{fffd}2J");
         let said = json!({ "a\u{9b}": ["\u{7f}\u{202e}\u{e0041}", "\n\t\u{1b} ä"] });
@@ -124,5 +141,10 @@ mod tests {
         assert_eq!(serde_json::from_str::<Value>(&shown).unwrap(), said);
         assert!(shown.contains(r#""a\u009b""#) && shown.contains(r#""\u007f\u202e\udb40\udc41""#), "{shown}");
         assert!(shown.contains(r#""\n\t\u001b ä""#), "{shown}");
+=======
+        assert_eq!(tame("a\x1b[2Jb\rc\n"), "a\u{fffd}[2Jb\u{fffd}c");
+        assert_eq!(tame("a\nsucceeded"), "a succeeded");
+        assert_eq!(tame_lines("trap:\n\n  at \x07main\n", 2), "trap:\n    at \u{fffd}main");
+>>>>>>> walk8
     }
 }

@@ -80,6 +80,7 @@ impl From<RuntimeError> for ApiError {
     fn from(error: RuntimeError) -> Self {
         let status = match &error {
             RuntimeError::NoSuchRun { .. }
+            | RuntimeError::NoSuchStep { .. }
             | RuntimeError::NoSuchApproval { .. }
             | RuntimeError::NoSuchArtifact { .. } => StatusCode::NOT_FOUND,
             RuntimeError::Journal(ReadError::Erased { .. }) => StatusCode::GONE,

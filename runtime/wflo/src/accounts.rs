@@ -38,6 +38,7 @@ pub(crate) struct Room {
 
 /// An account above the runs and what it stands at, for people.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[non_exhaustive]
 pub struct AccountView {
     /// `deployment`, or the name of a workflow behind `workflow/`.
     pub account: String,

@@ -6,6 +6,7 @@ use wflo_model::{ChangeSet, Inserted, Label, StepName};
 
 /// What one step or item changed in one database.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ChangesView {
     /// The step.
     pub step: StepName,

@@ -212,6 +212,14 @@ pub enum RuntimeError {
         /// The labels.
         labels: BTreeSet<Label>,
     },
+    /// A run has no step of that name.
+    #[error("run `{run}` has no step `{step}`")]
+    NoSuchStep {
+        /// The run.
+        run: RunId,
+        /// The step.
+        step: StepName,
+    },
     /// wflo is wrong about something.
     #[error("a bug in wflo: {message}")]
     Bug {

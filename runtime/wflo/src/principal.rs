@@ -50,6 +50,7 @@ impl Principal {
 
 /// Somebody who has proven who they are, as they stand now.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Standing {
     /// Who.
     pub name: PrincipalName,

@@ -34,6 +34,7 @@ use crate::{Runtime, RuntimeError};
 
 /// What replaying a run found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ReplayView {
     /// The run.
     pub run: RunId,
@@ -45,6 +46,7 @@ pub struct ReplayView {
 
 /// What replaying one attempt found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct AttemptReplay {
     /// The step.
     pub step: StepName,
@@ -61,6 +63,7 @@ pub struct AttemptReplay {
 /// Where a replay first differs from the journal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("at {at}: expected {expected}, got {got}")]
+#[non_exhaustive]
 pub struct Difference {
     /// `call N`, or `the end`.
     pub at: String,

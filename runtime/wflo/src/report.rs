@@ -144,6 +144,7 @@ impl fmt::Display for ReportAction {
 
 /// One thing that somebody did.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ReportLine {
     /// When.
     pub at: Timestamp,

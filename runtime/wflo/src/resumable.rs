@@ -8,6 +8,7 @@ use crate::{Runtime, RuntimeError};
 
 /// The runs that can go on, and what the others stand at.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Resumable {
     /// Those that a crash or a signal interrupted, that somebody has decided about, or whose timer is due; oldest
     /// first.

@@ -35,6 +35,7 @@ impl Default for Retention {
 
 /// What was taken away, or would be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct GcView {
     /// Runs that were dropped.
     pub runs: u64,

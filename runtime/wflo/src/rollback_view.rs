@@ -8,6 +8,7 @@ use wflo_model::{Conflict, Label, PrincipalName, StepName};
 
 /// What a rollback did, and what it left.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct RollbackView {
     /// Who asked for it; none where the workflow says so itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -34,6 +35,7 @@ pub struct RollbackView {
 
 /// What became of the infrastructure that one step or item had applied.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ReappliedView {
     /// The terraform folder.
     pub terraform: Label,
@@ -49,6 +51,7 @@ pub struct ReappliedView {
 
 /// A compensator, and what became of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct CompensatedView {
     /// The step it undoes.
     pub step: StepName,
@@ -70,6 +73,7 @@ pub struct CompensatedView {
 
 /// What was undone of one step or item in one database.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct UndoneView {
     /// The database.
     pub database: Label,

@@ -60,6 +60,7 @@ struct Inner {
 /// assert_eq!(RunStatus::Waiting.to_string(), "waiting");
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Summary {
     /// Name of the workflow.
     pub workflow: String,

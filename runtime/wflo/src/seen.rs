@@ -12,6 +12,7 @@ use wflo_model::{Call, PrincipalName, StepName, Timestamp};
 /// statement. The values stand as digests under the audit key of the store, so that it can be told whether it was
 /// patient 17, and not who it was.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Seen {
     /// When first.
     pub at: Timestamp,

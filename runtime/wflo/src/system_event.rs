@@ -154,6 +154,7 @@ const fn is_zero(n: &u32) -> bool {
 
 /// A record of the store's own log.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SystemRecorded {
     /// Its number.
     pub seq: u64,

@@ -13,6 +13,7 @@ use crate::RollbackView;
 
 /// One run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct RunView {
     /// Its id.
     pub run: RunId,
@@ -47,6 +48,7 @@ pub struct RunView {
 
 /// One thing a run waits for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct WaitView {
     /// `approval`, `timer`, `budget`, `unknown` or `diverged`.
     pub kind: String,
@@ -71,6 +73,7 @@ pub struct WaitView {
 
 /// One step of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct StepView {
     /// Its name.
     pub name: StepName,
@@ -96,6 +99,7 @@ pub struct StepView {
 
 /// The items of a step that fans out, counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ItemsView {
     /// How many there are.
     pub total: u32,
@@ -109,6 +113,7 @@ pub struct ItemsView {
 
 /// One approval.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ApprovalView {
     /// Its id.
     pub id: ApprovalId,
@@ -152,6 +157,7 @@ pub struct ApprovalView {
 
 /// One vote.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct VoteView {
     /// Who.
     pub principal: PrincipalName,
@@ -165,6 +171,7 @@ pub struct VoteView {
 
 /// One run in a list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct RunLine {
     /// Its id.
     pub run: RunId,
@@ -184,6 +191,7 @@ pub struct RunLine {
 
 /// What a run, or many, cost.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct CostView {
     /// The run.
     pub run: RunId,
@@ -234,6 +242,7 @@ impl From<RunLine> for CostView {
 
 /// One line of a run's log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct LogView {
     /// The event's number.
     pub seq: u64,

@@ -2,7 +2,7 @@
 
 import { Writer as HostWriter, create as begin, open as find } from "wflo:artifact/store@0.1.0";
 import { Invalid, hosted } from "../errors.js";
-import { stringify, text } from "../json.js";
+import { parse, stringify, text } from "../json.js";
 import { decode, encode } from "../text.js";
 import { translate } from "./error.js";
 import { source } from "./reference.js";
@@ -126,7 +126,7 @@ class Reader {
       number++;
       if (line === "") continue;
       try {
-        yield JSON.parse(line);
+        yield parse(line);
       } catch (error) {
         throw new Invalid(`line ${number}: ${error.message}`);
       }

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::Job;
 use super::stamp::Ingredients;
 use super::tool::Tool;
 use super::wit::{self, WORLD};
+use super::{Job, WORK};
 use crate::failure::Failure;
 
 /// The tools, and the packages of npm that they come with.
@@ -30,8 +30,6 @@ const BUNDLING: &[&str] = &[
     "--external:wflo:*",
     "--external:wasi:*",
     "--log-level=warning",
-    "--metafile=bundle.json",
-    "--outfile=bundle.js",
 ];
 
 /// Bundles the package and makes a component of it, unless there is one of the same bundle.
@@ -46,7 +44,14 @@ pub(super) fn build(job: &Job<'_>) -> Result<bool, Failure> {
     let componentizer = tool(job, COMPONENTIZER)?;
     let entry = entry(job)?;
     job.write(&job.work.join("entry.js"), &entry)?;
-    bundler.command().run(&job.work, &[&["entry.js"], BUNDLING].concat())?;
+    // From the folder of the steps, so that it names files as people do.
+    let made = [
+        format!("{WORK}/entry.js"),
+        format!("--metafile={WORK}/bundle.json"),
+        format!("--outfile={WORK}/bundle.js"),
+    ];
+    let args: Vec<&str> = BUNDLING.iter().copied().chain(made.iter().map(String::as_str)).collect();
+    bundler.command().run(&job.steps, &args)?;
 
     let imports = imports(&job.work.join("bundle.json"))?;
     let (folder, wit) = wit::write(job, &imports)?;
@@ -115,7 +120,7 @@ fn entry(job: &Job<'_>) -> Result<String, Failure> {
 
 /// A file of the package, seen from where the entry is.
 fn relative(main: &str) -> String {
-    let up = super::WORK.split('/').map(|_| "..").collect::<Vec<_>>().join("/");
+    let up = WORK.split('/').map(|_| "..").collect::<Vec<_>>().join("/");
     format!("{up}/{}", main.trim_start_matches("./"))
 }
 

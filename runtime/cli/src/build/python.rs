@@ -57,6 +57,8 @@ pub(super) fn build(job: &Job<'_>) -> Result<bool, Failure> {
     }
     crate::say("making a component of Python takes about ten seconds");
     let mut command = tool.command().start(&job.work);
+    // A backtrace of the tool itself helps nobody here.
+    command.env("RUST_BACKTRACE", "0");
     command.arg("--wit-path").arg(&folder).args(["--world", WORLD, "componentize", "wflo_built"]);
     for path in [Some(&app), Some(&job.steps), packages.as_ref()].into_iter().flatten() {
         command.arg("--python-path").arg(path);
@@ -64,14 +66,29 @@ pub(super) fn build(job: &Job<'_>) -> Result<bool, Failure> {
     command.arg("--output").arg(&built);
     let output = command.output().map_err(|error| tool.missing(&error))?;
     if !output.status.success() {
-        // It prints a traceback of the module, and then one of its own.
-        crate::say(&String::from_utf8_lossy(&[output.stdout, output.stderr].concat()));
-        return Err(Failure::usage(format!("`{COMPONENTIZER}` in `{}` failed", job.steps.display())).hint(
-            "the module is imported while the component is made: what it does at its top must need no host",
-        ));
+        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        let said = traceback(&said, &job.steps);
+        crate::say(&said);
+        let failure = Failure::usage(format!("`{COMPONENTIZER}` in `{}` failed", job.steps.display()));
+        return Err(match said.contains("SyntaxError: ") {
+            true => failure,
+            false => failure.hint(
+                "the module is imported while the component is made: what it does at its top must need no host",
+            ),
+        });
     }
     ingredients.seal(&stamp, &built)?;
     job.put(&built).map(|()| false)
+}
+
+/// What the module raised when it was imported, as Python itself would have it. The tool prints it within an error of its
+/// own, and names the folders of the path by their number.
+fn traceback(said: &str, steps: &Path) -> String {
+    const BEGIN: &str = "Traceback (most recent call last):";
+    let Some((_, raised)) = said.rsplit_once(BEGIN) else { return said.trim_end().to_owned() };
+    let raised = raised.split_once("\n\nCaused by:").map_or(raised, |(raised, _)| raised);
+    let named = raised.replace("File \"/1/", &format!("File \"{}/", steps.display()));
+    format!("{BEGIN}{}", named.trim_end())
 }
 
 fn missing(job: &Job<'_>) -> Failure {
@@ -117,7 +134,21 @@ fn is_source(path: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Granted, entry};
+    use std::path::Path;
+
+    use super::{Granted, entry, traceback};
+
+    #[test]
+    fn only_what_the_module_raised_is_shown() {
+        let said = "Traceback (most recent call last):\n  File \"/x/bin/componentize-py\", line 8, in <module>\n\
+                    AssertionError: Traceback (most recent call last):\n  File \"/0/wflo_built.py\", line 9, in <module>\n    \
+                    import steps\n  File \"/1/steps.py\", line 49\n    fn let\n       ^^^\nSyntaxError: invalid syntax\n\n\n\
+                    Caused by:\n    SyntaxError: invalid syntax (steps.py, line 49)\n";
+        let raised = "Traceback (most recent call last):\n  File \"/0/wflo_built.py\", line 9, in <module>\n    \
+                      import steps\n  File \"/p/steps/steps.py\", line 49\n    fn let\n       ^^^\nSyntaxError: invalid syntax";
+        assert_eq!(traceback(said, Path::new("/p/steps")), raised);
+        assert_eq!(traceback("error: no such world\n", Path::new("/p")), "error: no such world");
+    }
 
     #[test]
     fn the_entry_knows_what_is_granted() {

@@ -1,5 +1,6 @@
 //! Steps in Rust: a crate that cargo makes a component of.
 
+use std::path::Path;
 use std::process::Stdio;
 
 use super::Job;
@@ -7,15 +8,14 @@ use super::tool::Tool;
 use crate::failure::Failure;
 
 const TARGET: &str = "wasm32-wasip2";
+const GET_RUST: &str = "install Rust from https://rustup.rs";
 
 /// Compiles the crate. Cargo itself knows what has to be built again.
 pub(super) fn build(job: &Job<'_>) -> Result<bool, Failure> {
     if job.install {
-        Tool::named("rustup", "install Rust from https://rustup.rs")
-            .command()
-            .run(&job.steps, &["target", "add", TARGET])?;
+        Tool::named("rustup", GET_RUST).command().run(&job.steps, &["target", "add", TARGET])?;
     }
-    let cargo = Tool::named("cargo", "install Rust from https://rustup.rs");
+    let cargo = Tool::named("cargo", GET_RUST);
     let output = cargo
         .command()
         .start(&job.steps)
@@ -25,8 +25,14 @@ pub(super) fn build(job: &Job<'_>) -> Result<bool, Failure> {
         .output()
         .map_err(|error| cargo.missing(&error))?;
     if !output.status.success() {
-        return Err(Failure::usage(format!("`cargo build` in `{}` failed", job.steps.display()))
-            .hint(format!("if the target is missing, `rustup target add {TARGET}` installs it")));
+        let failure = Failure::usage(format!("`cargo build` in `{}` failed", job.steps.display()));
+        // The compiler said that as one of many errors about `core`.
+        return Err(match lacks_target(job) {
+            true => failure.hint(format!(
+                "`{TARGET}` is not there: `wflo build --install` gets it: `rustup target add {TARGET}`"
+            )),
+            false => failure,
+        });
     }
     let text = String::from_utf8_lossy(&output.stdout);
     let built = text
@@ -42,4 +48,14 @@ pub(super) fn build(job: &Job<'_>) -> Result<bool, Failure> {
         })?;
     job.put(built.as_ref())?;
     Ok(false)
+}
+
+/// Whether the compiler has no standard library for components.
+fn lacks_target(job: &Job<'_>) -> bool {
+    let rustc = Tool::named("rustc", GET_RUST);
+    let asked =
+        rustc.command().start(&job.steps).args(["--print", "target-libdir", "--target", TARGET]).output();
+    asked.is_ok_and(|asked| {
+        asked.status.success() && !Path::new(String::from_utf8_lossy(&asked.stdout).trim()).is_dir()
+    })
 }

@@ -31,7 +31,11 @@ impl Tool {
 
     /// The failure to start it, with how to get it.
     pub(super) fn missing(&self, error: &io::Error) -> Failure {
-        let failure = Failure::usage(format!("`{}`: {error}", self.program.display()));
+        let program = self.program.display();
+        let failure = Failure::usage(match error.kind() {
+            io::ErrorKind::NotFound => format!("`{program}` is not there"),
+            _ => format!("`{program}`: {error}"),
+        });
         if self.hint.is_empty() { failure } else { failure.hint(&self.hint) }
     }
 

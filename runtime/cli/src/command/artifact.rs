@@ -25,7 +25,7 @@ pub(crate) async fn list(global: &Global, session: &mut Session, run: RunId) -> 
 
 /// One line an artifact: who made it, its name, its size and digest.
 fn lines(artifacts: &[ArtifactView]) -> String {
-    let lines = artifacts.iter().map(|ArtifactView { step, item, artifact, bytes, digest }| {
+    let lines = artifacts.iter().map(|ArtifactView { step, item, artifact, bytes, digest, .. }| {
         let item = item.map(|item| format!("[{item}]")).unwrap_or_default();
         format!("{step}{item}  {artifact}  {bytes} bytes  {digest}")
     });

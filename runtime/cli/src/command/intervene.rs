@@ -90,7 +90,7 @@ pub(crate) async fn gc(
 }
 
 fn gone(went: &GcView) -> String {
-    let GcView { runs, events, blobs, public, bytes, dry_run } = went;
+    let GcView { runs, events, blobs, public, bytes, dry_run, .. } = went;
     if *dry_run {
         return format!("{runs} runs with {events} events would go");
     }

@@ -66,7 +66,7 @@ pub(crate) async fn resume(
         let resume = session::Resume { run, who: who(global)?, deploy: deploy.clone() };
         return follow(global, session, resume, deploy, run).await;
     }
-    let wflo::Resumable { runs, waiting, parked } = session.ask(session::Resumable {}).await?;
+    let wflo::Resumable { runs, waiting, parked, .. } = session.ask(session::Resumable {}).await?;
     // Where nothing can go on, the code says what there is to be waited for.
     let mut code = match (waiting, parked) {
         (0, 0) => Code::Succeeded,

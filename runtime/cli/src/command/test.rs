@@ -176,7 +176,7 @@ fn words(line: &Line) -> String {
     if let Some(error) = &line.error {
         text.push_str(&indented(error.trim_end()));
     }
-    for wflo::Difference { at, expected, got } in &line.differences {
+    for wflo::Difference { at, expected, got, .. } in &line.differences {
         text.push_str(&indented(&format!("{at}\n  expected  {expected}\n  got       {got}")));
     }
     if !line.passed && !line.logs.is_empty() {

@@ -101,9 +101,11 @@ pub(super) const fn test(lang: Lang) -> &'static str {
     match lang {
         // What a component exports has names that no linker of the machine takes.
         Lang::Rust => "cargo test --lib",
-        Lang::Js | Lang::Ts => "npm test",
+        Lang::Js => "npm test",
+        // The bundler drops the types; it does not check them.
+        Lang::Ts => "npm run check && npm test",
         Lang::Python => "python3 -m unittest",
-        Lang::Go => "go test -v",
+        Lang::Go => "go test -v             # or `.venv/bin/go`, where `wflo build --install` got it",
         Lang::C => "make test",
     }
 }

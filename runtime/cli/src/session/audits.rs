@@ -84,7 +84,7 @@ impl Operation for Report {
     async fn perform(self, service: &Service, _: Sink) -> Result<Self::Answer, Refusal> {
         let by = service.permitted(&self.deploy, self.who, Act::Look).await?;
         let view = |line: ReportLine| {
-            let ReportLine { at, person, action, run, workflow, step, what, note, by } = line;
+            let ReportLine { at, person, action, run, workflow, step, what, note, by, .. } = line;
             let at = at.to_string();
             ReportView { at, person, action, run, workflow, step, what, note, by }
         };

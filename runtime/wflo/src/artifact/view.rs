@@ -10,6 +10,7 @@ use crate::{Runtime, RuntimeError, SystemEvent};
 
 /// An artifact of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ArtifactView {
     /// The step that made it.
     pub step: StepName,

@@ -37,6 +37,7 @@ pub(crate) struct Waiting {
 
 /// Something that waits to be told.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct OutboxLine {
     /// Names it: what the channel gets as its id.
     pub id: String,

@@ -75,7 +75,7 @@ impl Runtime {
     /// none.
     ///
     /// # Errors
-    /// [`RuntimeError::NoSuchRun`]; [`RuntimeError::Labelled`] for a step that handles labelled data;
+    /// [`RuntimeError::NoSuchRun`]; [`RuntimeError::NoSuchStep`]; [`RuntimeError::Labelled`] for a step that handles labelled data;
     /// [`RuntimeError::NotRecordable`] where there is no such attempt, or nothing would make another one come to the
     /// same.
     pub async fn record(&self, what: &Record) -> Result<StepTest, RuntimeError> {
@@ -84,7 +84,8 @@ impl Runtime {
         let events = self.events(*run).await?;
         let state = RunState::replay(&events).map_err(LogFailed::from)?;
         let plan = self.plan(&state).await?;
-        let step = plan.step(name).ok_or_else(|| not("the workflow has no such step"))?;
+        let no_step = || RuntimeError::NoSuchStep { run: *run, step: name.clone() };
+        let step = plan.step(name).ok_or_else(no_step)?;
         let unit = match (&step.for_each, item) {
             (Some(_), Some(item)) => UnitId::step(name).with_item(*item),
             (None, None) => UnitId::step(name),
