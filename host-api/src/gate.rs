@@ -21,6 +21,31 @@ pub trait Gate: Any + Send {
     /// [`Stop`] ends the attempt by a trap: no code of the guest runs after it.
     async fn call(&mut self, call: Call) -> Result<CallResult, Stop>;
 
+    /// Makes a call as [`call`](Self::call) does, and does not wait for what it comes to where the guest need not: that
+    /// is an [`arrival`](Self::arrival) then. A call that is authorised, and whose intent is durable where it has one,
+    /// counts as made.
+    ///
+    /// A gate for which calls are made one after another makes it here and now, which is what this does unless it is
+    /// written anew.
+    ///
+    /// # Errors
+    /// [`Stop`] as for [`call`](Self::call).
+    async fn begin(&mut self, call: Call) -> Result<Begun, Stop> {
+        Ok(Begun::Done(self.call(call).await?))
+    }
+
+    /// Waits for the first of the calls under way to come to something, and no longer than until the step's clock
+    /// shows `until`: none, where that comes first. Which of them it is, live, is what it is in every replay.
+    ///
+    /// It is asked only while there are calls under way.
+    ///
+    /// # Errors
+    /// [`Stop`] as for [`call`](Self::call).
+    async fn arrival(&mut self, until: Option<Timestamp>) -> Result<Option<Arrival>, Stop> {
+        let _ = until;
+        Err(Stop::Host("no call is under way".to_owned()))
+    }
+
     /// Refuses a call whose arguments are not complete yet, if no grant of the step allows it whatever they will
     /// be: journaled like any denial. Otherwise nothing is decided, and [`call`](Self::call) follows.
     ///
@@ -63,6 +88,24 @@ pub trait Gate: Any + Send {
 
     /// The seed of the step's randomness: the same for every replay of this attempt.
     fn seed(&self) -> [u8; 32];
+}
+
+/// What beginning a call comes to.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Begun {
+    /// It is over, and this is what it came to.
+    Done(CallResult),
+    /// It is under way, and this is its number among those of the attempt.
+    UnderWay(u32),
+}
+
+/// What a call that was under way came to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Arrival {
+    /// Its number among those of the attempt.
+    pub call: u32,
+    /// What it came to.
+    pub result: CallResult,
 }
 
 /// What a step may know about itself.

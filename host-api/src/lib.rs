@@ -31,7 +31,9 @@ pub use approval::FactVerdict;
 pub use artifact::{ArtifactView, Artifacts, SavedAnswer};
 pub use files::{FileAnswer, FilesView};
 pub use functions::{FUNCTIONS, INTERFACES, Reach};
-pub use gate::{Decision, DecisionStatus, DecisionVote, Gate, LogLevel, LogLine, StepContext, Stop};
-pub use http::HttpView;
+pub use gate::{
+    Arrival, Begun, Decision, DecisionStatus, DecisionVote, Gate, LogLevel, LogLine, StepContext, Stop,
+};
+pub use http::{HttpView, UnderWay};
 pub use link::{HasHost, Host, HostView, add_to_linker, host};
 pub use step::{StepInfo, StepInstance, StepPre, Undo};

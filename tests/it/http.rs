@@ -70,24 +70,29 @@ impl Site {
 
     /// A project with one step of the courier's, and this grant; `PORT` in it is the site's.
     pub(crate) fn project(&self, step: &str, grant: &str) -> Project {
-        let project = Project::new("hello");
-        std::fs::copy(&*COURIER, project.path("courier.wasm")).expect("the guest is there");
-        let (port, grant) = (self.port, grant.replace("PORT", &self.port.to_string()));
-        project.write(
-            "workflow.toml",
-            &format!(
-                "[workflow]\nname = \"courier\"\ncomponent = \"courier.wasm\"\n\
-                 [inputs.url]\ntype = \"string\"\ndefault = \"http://127.0.0.1:{port}/api/a?b=c\"\n\
-                 [[step]]\nname = \"{step}\"\ngrants.http = [{grant}]\n"
-            ),
-        );
-        project.write("wflo.toml", "");
-        project
+        courier(self.port, step, grant)
     }
 }
 
+/// A project with one step of the courier's, and this grant; `PORT` in it is that of a server on loopback.
+pub(crate) fn courier(port: u16, step: &str, grant: &str) -> Project {
+    let project = Project::new("hello");
+    std::fs::copy(&*COURIER, project.path("courier.wasm")).expect("the guest is there");
+    let grant = grant.replace("PORT", &port.to_string());
+    project.write(
+        "workflow.toml",
+        &format!(
+            "[workflow]\nname = \"courier\"\ncomponent = \"courier.wasm\"\n\
+             [inputs.url]\ntype = \"string\"\ndefault = \"http://127.0.0.1:{port}/api/a?b=c\"\n\
+             [[step]]\nname = \"{step}\"\ngrants.http = [{grant}]\n"
+        ),
+    );
+    project.write("wflo.toml", "");
+    project
+}
+
 /// A request in whole; none if the client is gone before.
-fn read(client: &mut TcpStream) -> Option<String> {
+pub(crate) fn read(client: &mut TcpStream) -> Option<String> {
     let mut bytes = Vec::new();
     loop {
         let text = String::from_utf8_lossy(&bytes).into_owned();
@@ -105,7 +110,7 @@ fn read(client: &mut TcpStream) -> Option<String> {
     }
 }
 
-fn key(request: &str) -> &str {
+pub(crate) fn key(request: &str) -> &str {
     let line = request.lines().find_map(|line| line.strip_prefix("idempotency-key: "));
     line.unwrap_or_else(|| panic!("no key in {request}"))
 }

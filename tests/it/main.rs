@@ -45,6 +45,7 @@ mod service;
 mod shared;
 mod signals;
 mod step_tests;
+mod together;
 mod torture;
 mod typed;
 mod undo;

@@ -81,7 +81,7 @@ fn refused(error: CallError) -> Error {
 mod tests {
     use wasmtime::component::ResourceTable;
 
-    use super::super::HttpView;
+    use super::super::{HttpView, UnderWay};
     use super::{Error, Request};
 
     fn request(method: &str, url: &str, headers: &[(&str, &str)]) -> Request {
@@ -99,8 +99,8 @@ mod tests {
 
     #[test]
     fn a_request_is_what_wasi_would_make_of_it() {
-        let mut table = ResourceTable::new();
-        let view = HttpView { gate: None, table: &mut table, body_limit: 100 };
+        let (mut table, mut under_way) = (ResourceTable::new(), UnderWay::default());
+        let view = HttpView { gate: None, table: &mut table, under_way: &mut under_way, body_limit: 100 };
         let made = view
             .request_of(request(
                 "POST",
@@ -115,8 +115,8 @@ mod tests {
 
     #[test]
     fn what_wasi_would_refuse_is_refused() {
-        let mut table = ResourceTable::new();
-        let view = HttpView { gate: None, table: &mut table, body_limit: 4 };
+        let (mut table, mut under_way) = (ResourceTable::new(), UnderWay::default());
+        let view = HttpView { gate: None, table: &mut table, under_way: &mut under_way, body_limit: 4 };
         for (url, headers) in [
             ("x.example/", &[][..]),
             ("https://", &[]),

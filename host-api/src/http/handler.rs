@@ -2,16 +2,17 @@
 
 use wasmtime::component::Resource;
 use wasmtime_wasi::p2::IoError;
-use wflo_model::{Call, CallError, Octets};
+use wflo_model::{Call, CallError, CallResult, Octets};
 use wflo_ports::{HttpRequest, HttpResponse};
 
 use super::body::lock;
 use super::request::Exchange;
+use super::response::Slot;
 use super::{FutureResponse, HttpView, OutgoingRequest, RequestOptions};
 use crate::bindings::wasi::http::outgoing_handler;
 use crate::bindings::wasi::http::types::{self, ErrorCode};
 use crate::link::unexpected;
-use crate::{Gate, LogLevel, LogLine};
+use crate::{Begun, Gate, LogLevel, LogLine};
 
 pub(super) const INTERFACE: &str = "wasi:http/outgoing-handler";
 pub(super) const FUNCTION: &str = "handle";
@@ -38,9 +39,12 @@ impl outgoing_handler::Host for HttpView<'_> {
                     Err(code) => return Ok(Err(code)),
                 };
                 // A denial is told here and now; other errors come with the response.
-                match self.call(exchange.request).await? {
-                    Err(ErrorCode::HttpRequestDenied) => return Ok(Err(ErrorCode::HttpRequestDenied)),
-                    answer => slot.fill(answer),
+                match self.begin(exchange.request, &slot).await? {
+                    Some(Err(ErrorCode::HttpRequestDenied)) => {
+                        return Ok(Err(ErrorCode::HttpRequestDenied));
+                    }
+                    Some(answer) => slot.fill(answer),
+                    None => {}
                 }
             }
             Ok(None) => {
@@ -78,20 +82,27 @@ impl HttpView<'_> {
     pub(super) async fn complete(&mut self, exchange: Exchange, body: Vec<u8>) -> wasmtime::Result<()> {
         let Exchange { mut request, slot, .. } = exchange;
         request.body = Octets::from(body);
-        slot.fill(self.call(request).await?);
+        if let Some(answer) = self.begin(request, &slot).await? {
+            slot.fill(answer);
+        }
         Ok(())
     }
 
-    async fn call(&mut self, request: HttpRequest) -> wasmtime::Result<Result<HttpResponse, ErrorCode>> {
+    /// Hands a complete request over, and gives its answer if it is there at once. Else `slot` gets it in time.
+    async fn begin(
+        &mut self,
+        request: HttpRequest,
+        slot: &Slot,
+    ) -> wasmtime::Result<Option<Result<HttpResponse, ErrorCode>>> {
         let shown = shown(&request);
         let call = call_of(&request);
         let gate = self.gate()?;
-        match gate.call(call).await? {
-            Ok(value) => match serde_json::from_value(value) {
-                Ok(response) => Ok(Ok(response)),
-                Err(error) => Err(unexpected(INTERFACE, FUNCTION, &error.to_string())),
-            },
-            Err(error) => Ok(Err(told(gate, &shown, error))),
+        match gate.begin(call).await? {
+            Begun::Done(result) => Ok(Some(answered(gate, &shown, result)?)),
+            Begun::UnderWay(call) => {
+                self.under_way.add(call, slot.clone(), shown);
+                Ok(None)
+            }
         }
     }
 
@@ -114,7 +125,22 @@ fn shown(request: &HttpRequest) -> String {
     format!("{} {}{}", request.method, request.url.origin(), request.url.path())
 }
 
-/// What the guest is told. Most codes say no more than their name, so the log says the rest.
+/// What the guest is told of what its request came to.
+pub(super) fn answered(
+    gate: &mut dyn Gate,
+    request: &str,
+    result: CallResult,
+) -> wasmtime::Result<Result<HttpResponse, ErrorCode>> {
+    match result {
+        Ok(value) => match serde_json::from_value(value) {
+            Ok(response) => Ok(Ok(response)),
+            Err(error) => Err(unexpected(INTERFACE, FUNCTION, &error.to_string())),
+        },
+        Err(error) => Ok(Err(told(gate, request, error))),
+    }
+}
+
+/// What the guest is told of an error. Most codes say no more than their name, so the log says the rest.
 fn told(gate: &mut dyn Gate, request: &str, error: CallError) -> ErrorCode {
     let message = format!("{request}: {error}");
     gate.log(LogLine { level: LogLevel::Warn, context: "wasi:http".to_owned(), message });

@@ -1,17 +1,13 @@
 //! `wasi:http`: requests over HTTP, each a call of the gate.
 //!
 //! A request reaches the gate when `handle` was called *and* its body is finished, or was never taken,
-//! whichever is later: real clients write the body before `handle` or after it. The call is made there and then,
-//! and what the gate answers is there before the guest goes on: a future of a response is ready as soon as its
-//! request is complete. So the order in which responses come is the order in which requests were completed, in
-//! every replay.
+//! whichever is later: real clients write the body before `handle` or after it. The gate begins it there and then,
+//! and the guest goes on: as many requests as it likes are [under way](UnderWay) beside it. What they come to it is
+//! told where it waits, by `wasi:io/poll`: one answer at a time, in an order that the journal keeps, so that it is the
+//! same in every replay. A future of a response is ready once its answer was told, and not before.
 //!
-//! Nothing here waits for anything but the gate. Bodies are bytes in memory: a request's can always be written,
-//! up to a limit, and a response's is there in whole. That is what keeps streams from telling real time.
-//!
-//! Requests are therefore made one after another. For several under way at a time, the gate would have to take
-//! a call without being waited for; the place is [`Exchange`](request::Exchange), whose slot would then be
-//! filled by `wasi:io/poll`, one answer at a time, in an order that the journal keeps.
+//! Bodies are bytes in memory: a request's can always be written, up to a limit, and a response's is there in whole.
+//! That is what keeps streams from telling real time.
 
 #![expect(
     unreachable_pub,
@@ -25,6 +21,7 @@ mod handler;
 mod request;
 mod response;
 mod served;
+mod under_way;
 
 use wasmtime::component::{HasData, Linker, ResourceTable};
 
@@ -37,6 +34,7 @@ pub use fields::Fields;
 pub use request::{OutgoingRequest, RequestOptions};
 pub use response::{FutureResponse, FutureTrailers, IncomingBody, IncomingResponse};
 pub use served::Served;
+pub use under_way::UnderWay;
 
 /// What `wasi:http` works on.
 pub struct HttpView<'a> {
@@ -44,6 +42,8 @@ pub struct HttpView<'a> {
     pub gate: Option<&'a mut dyn Gate>,
     /// The guest's handles, those on streams included.
     pub table: &'a mut ResourceTable,
+    /// The requests that the gate has under way.
+    pub under_way: &'a mut UnderWay,
     /// Most bytes of a request's body.
     pub body_limit: u64,
 }

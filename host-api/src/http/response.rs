@@ -17,7 +17,7 @@ pub(super) struct Slot(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
 enum State {
-    /// The guest has not finished the request's body.
+    /// The guest has not finished the request's body, or has not been told the answer.
     #[default]
     Incomplete,
     Answered(Result<HttpResponse, ErrorCode>),
@@ -41,8 +41,8 @@ pub struct FutureResponse(pub(super) Slot);
 
 #[async_trait]
 impl Pollable for FutureResponse {
-    /// Ready when it is answered. It does not become so while the guest waits: it is the guest that completes
-    /// the request.
+    /// Ready when it is answered. It does not become so while this is waited for: whoever polls for the guest has the
+    /// gate tell it what has come.
     async fn ready(&mut self) {
         let incomplete = matches!(*self.0.lock(), State::Incomplete);
         if incomplete {

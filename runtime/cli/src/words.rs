@@ -74,7 +74,12 @@ fn what(recorded: &Recorded) -> String {
             format!("makes artifact {}, {} bytes", made.artifact, made.bytes)
         }
         Event::Returned(returned) => {
-            let name = returned.call.as_ref().map_or_else(|| "it".to_owned(), call);
+            let name = match (&returned.call, returned.intent) {
+                (Some(asked), _) => call(asked),
+                // Others may have been made since.
+                (None, Some(intent)) if returned.beside => format!("call {intent}"),
+                (None, _) => "it".to_owned(),
+            };
             let cost = returned.spend.as_ref().map_or_else(String::new, |spend| {
                 let estimated = if spend.estimated { " (estimated)" } else { "" };
                 let (input, output) = (spend.input_tokens, spend.output_tokens);
@@ -152,6 +157,7 @@ fn what(recorded: &Recorded) -> String {
         Event::Superseded { by } => format!("run {by} goes on in its place"),
         Event::Joined => "all items have ended".to_owned(),
         Event::TimerFired => "its time has come".to_owned(),
+        Event::Woke { .. } => "goes on while its requests are under way".to_owned(),
         Event::CancelRequested { by, reason } => {
             let reason = reason.as_ref().map(|text| format!(": {text}")).unwrap_or_default();
             format!("{by} cancels the run{reason}")

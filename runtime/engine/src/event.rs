@@ -243,6 +243,11 @@ pub enum Event {
     },
     /// The time a parked attempt waited for has come.
     TimerFired,
+    /// A guest that had requests under way went on because a timer of its own was due before any of them was answered.
+    Woke {
+        /// When it was due, by the clock of its step.
+        at: Timestamp,
+    },
     /// Somebody asked for the end of the run: nothing new starts, and what is under way is stopped.
     CancelRequested {
         /// Who.

@@ -236,6 +236,7 @@ mod tests {
                 reported: None,
                 queued: Some(channel.to_owned()),
                 artifact: None,
+                beside: false,
             })
         };
         let ends = |end| Event::AttemptEnded { end, fuel: 0, memory_peak: 0, ms: 0, retry_at: None };

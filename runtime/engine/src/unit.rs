@@ -478,6 +478,7 @@ mod tests {
             reported: None,
             queued: None,
             artifact: Some(artifact(name)),
+            beside: false,
         };
         apply(step, attempt, Event::Returned(returned));
     }

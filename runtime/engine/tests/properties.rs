@@ -282,6 +282,7 @@ impl History {
                     reported: None,
                     queued: None,
                     artifact: None,
+                    beside: false,
                 };
                 self.append(place, Event::Returned(returned));
             }

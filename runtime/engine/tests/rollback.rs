@@ -69,6 +69,7 @@ impl Journal {
             queued: None,
             filters: Vec::new(),
             artifact: None,
+            beside: false,
         };
         self.add(Place::attempt(unit, 1), Event::Returned(returned));
     }
@@ -111,6 +112,7 @@ impl Journal {
                 reported: None,
                 queued: None,
                 artifact: None,
+                beside: false,
                 filters: Vec::new(),
             })
         };
@@ -164,6 +166,7 @@ fn a_mail_that_has_left_is_undone_by_a_compensator_or_stays() {
             performed: None,
             reported: None,
             artifact: None,
+            beside: false,
             queued: Some(wflo_engine::MAIL.to_owned()),
             filters: Vec::new(),
         };

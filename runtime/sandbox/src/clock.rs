@@ -2,7 +2,8 @@
 //!
 //! Both clocks are the gate's: the wall clock shows its time, the monotonic one the same instant as nanoseconds
 //! since 1970. A timer is ready when that clock has passed it. `poll` gives what is ready in the order of its
-//! arguments; where nothing is, it lets the gate sleep until the earliest timer and gives the timers then due.
+//! arguments; where nothing is, it lets the gate sleep until the earliest timer and gives the timers then due. While
+//! requests are under way the gate waits for them too, and tells of one at a time: whatever that makes ready is given.
 //! Live, the gate really waits; in replay it returns at once; and the guest cannot tell.
 
 use std::collections::BTreeMap;
@@ -14,7 +15,7 @@ use wasmtime_wasi::p2::bindings::clocks::{monotonic_clock, wall_clock};
 use wasmtime_wasi::p2::bindings::io::poll;
 use wasmtime_wasi::p2::{DynPollable, Pollable, subscribe};
 use wasmtime_wasi::{HostMonotonicClock, HostWallClock};
-use wflo_host_api::{Gate, Stop};
+use wflo_host_api::{Gate, Stop, UnderWay};
 use wflo_model::{Fault, FaultKind, Timestamp};
 
 use crate::metered::Metered;
@@ -44,6 +45,7 @@ pub(crate) struct Clock<'a> {
     pub(crate) gate: &'a mut Metered,
     pub(crate) table: &'a mut ResourceTable,
     pub(crate) timers: &'a mut Timers,
+    pub(crate) under_way: &'a mut UnderWay,
 }
 
 /// One reading moves the gate's clock by this much.
@@ -123,23 +125,38 @@ impl Clock<'_> {
     }
 }
 
+impl Clock<'_> {
+    /// Waits until something of `pollables` is ready, and gives the positions of what then is.
+    async fn wait(&mut self, pollables: &[u32]) -> wasmtime::Result<Vec<u32>> {
+        let now = self.gate.now();
+        let mut ready = self.ready_at(pollables, now).await?;
+        let earliest = pollables.iter().filter_map(|number| self.timers.get(number)).min().copied();
+        while ready.is_empty() {
+            // What comes is told in the order in which it came, whether it is waited for here or not.
+            if !self.under_way.is_empty()
+                && let Some(arrival) = self.gate.arrival(earliest).await?
+            {
+                self.under_way.arrived(self.gate, arrival)?;
+                let now = self.gate.now();
+                ready = self.ready_at(pollables, now).await?;
+                continue;
+            }
+            let Some(earliest) = earliest else { return Err(nothing_comes().into()) };
+            self.gate.sleep(earliest).await?;
+            ready = self.ready_at(pollables, earliest).await?;
+        }
+        Ok(ready)
+    }
+}
+
 impl poll::Host for Clock<'_> {
     async fn poll(&mut self, pollables: Vec<Resource<DynPollable>>) -> wasmtime::Result<Vec<u32>> {
+        // The guest's mistake, for which wasmtime has the words.
+        if pollables.is_empty() {
+            return poll::Host::poll(self.table, pollables).await;
+        }
         let numbers: Vec<u32> = pollables.iter().map(Resource::rep).collect();
-        let now = self.gate.now();
-        let ready = self.ready_at(&numbers, now).await?;
-        if !ready.is_empty() {
-            return Ok(ready);
-        }
-        match numbers.iter().filter_map(|number| self.timers.get(number)).min().copied() {
-            Some(earliest) => {
-                self.gate.sleep(earliest).await?;
-                self.ready_at(&numbers, earliest).await
-            }
-            // The guest's mistake, for which wasmtime has the words.
-            None if pollables.is_empty() => poll::Host::poll(self.table, pollables).await,
-            None => Err(nothing_comes().into()),
-        }
+        self.wait(&numbers).await
     }
 }
 
@@ -150,12 +167,12 @@ impl poll::HostPollable for Clock<'_> {
     }
 
     async fn block(&mut self, pollable: Resource<DynPollable>) -> wasmtime::Result<()> {
-        match self.timers.get(&pollable.rep()).copied() {
-            Some(at) if at <= self.gate.now() => Ok(()),
-            Some(at) => Ok(self.gate.sleep(at).await?),
-            None if self.is_ready(pollable.rep(), Timestamp::default()).await? => Ok(()),
-            None => Err(nothing_comes().into()),
+        let number = pollable.rep();
+        // Only a timer needs the clock to be read.
+        if !self.timers.contains_key(&number) && self.is_ready(number, Timestamp::default()).await? {
+            return Ok(());
         }
+        self.wait(&[number]).await.map(|_| ())
     }
 
     fn drop(&mut self, pollable: Resource<DynPollable>) -> wasmtime::Result<()> {

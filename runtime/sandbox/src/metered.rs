@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::Value;
-use wflo_host_api::{Artifacts, Gate, LogLine, StepContext, Stop};
+use wflo_host_api::{Arrival, Artifacts, Begun, Gate, LogLine, StepContext, Stop};
 use wflo_model::{Call, CallError, CallResult, Fault, FaultKind, Limits, Timestamp};
 
 use crate::fault::LimitHit;
@@ -49,6 +49,21 @@ impl Metered {
         Err(LimitHit::Calls { limit: self.max_calls }.into())
     }
 
+    /// Counts a call that is about to be made, after what was printed before it.
+    fn count_call(&mut self, call: &Call) -> Result<(), Stop> {
+        self.flush();
+        self.check_calls()?;
+        self.calls += 1;
+        self.count_bytes(&call.args, || format!("a call of `{call}`"))
+    }
+
+    fn count_result(&mut self, result: &CallResult, what: impl FnOnce() -> String) -> Result<(), Stop> {
+        match result {
+            Ok(value) => self.count_bytes(value, what),
+            Err(_) => Ok(()),
+        }
+    }
+
     fn count_bytes(&mut self, value: &Value, what: impl FnOnce() -> String) -> Result<(), Stop> {
         let bytes = json_bytes(value);
         if bytes > self.call_bytes {
@@ -65,16 +80,30 @@ impl Metered {
 #[wasmtime_wasi::async_trait]
 impl Gate for Metered {
     async fn call(&mut self, call: Call) -> Result<CallResult, Stop> {
-        self.flush();
-        self.check_calls()?;
-        self.calls += 1;
-        self.count_bytes(&call.args, || format!("a call of `{call}`"))?;
-        let (interface, function) = (call.interface.clone(), call.function.clone());
+        self.count_call(&call)?;
+        let name = call.to_string();
         let result = self.gate.call(call).await?;
-        if let Ok(value) = &result {
-            self.count_bytes(value, || format!("the answer to `{interface}.{function}`"))?;
-        }
+        self.count_result(&result, || format!("the answer to `{name}`"))?;
         Ok(result)
+    }
+
+    async fn begin(&mut self, call: Call) -> Result<Begun, Stop> {
+        self.count_call(&call)?;
+        let name = call.to_string();
+        let begun = self.gate.begin(call).await?;
+        if let Begun::Done(result) = &begun {
+            self.count_result(result, || format!("the answer to `{name}`"))?;
+        }
+        Ok(begun)
+    }
+
+    async fn arrival(&mut self, until: Option<Timestamp>) -> Result<Option<Arrival>, Stop> {
+        self.flush();
+        let arrival = self.gate.arrival(until).await?;
+        if let Some(Arrival { call, result }) = &arrival {
+            self.count_result(result, || format!("the answer to call {call}"))?;
+        }
+        Ok(arrival)
     }
 
     async fn refuse(&mut self, call: &Call) -> Result<Option<CallError>, Stop> {

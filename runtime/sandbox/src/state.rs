@@ -2,7 +2,7 @@
 
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
-use wflo_host_api::{ArtifactView, FilesView, Gate, HostView, HttpView};
+use wflo_host_api::{ArtifactView, FilesView, Gate, HostView, HttpView, UnderWay};
 use wflo_model::Limits;
 
 use crate::clock::{Clock, Stopped, Timers};
@@ -25,6 +25,7 @@ pub struct State {
     wasi: WasiCtx,
     table: ResourceTable,
     timers: Timers,
+    under_way: UnderWay,
 }
 
 impl State {
@@ -53,11 +54,13 @@ impl State {
             wasi: wasi.build(),
             table,
             timers: Timers::new(),
+            under_way: UnderWay::default(),
         }
     }
 
     pub(crate) fn clock(&mut self) -> Clock<'_> {
-        Clock { gate: &mut self.gate, table: &mut self.table, timers: &mut self.timers }
+        let Self { gate, table, timers, under_way, .. } = self;
+        Clock { gate, table, timers, under_way }
     }
 }
 
@@ -84,6 +87,7 @@ impl HostView for State {
 
     fn http(&mut self) -> HttpView<'_> {
         let gate = (!self.describing).then_some(&mut self.gate as &mut dyn Gate);
-        HttpView { gate, table: &mut self.table, body_limit: self.http_body }
+        let (table, under_way) = (&mut self.table, &mut self.under_way);
+        HttpView { gate, table, under_way, body_limit: self.http_body }
     }
 }

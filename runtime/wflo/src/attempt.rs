@@ -18,8 +18,9 @@ use crate::artifact::Shelf;
 use crate::ask::decision;
 use crate::bulk::NotKept;
 use crate::compensate::undo_of;
-use crate::gate::{AttemptGate, Halt, Setup};
+use crate::gate::{AttemptGate, Setup};
 use crate::guest::StepProgram;
+use crate::halt::Halt;
 use crate::history::{Committing, History};
 use crate::operation::database;
 use crate::output_gate::keeps;
@@ -154,6 +155,11 @@ impl Attempt {
         };
         self.meters = meters;
         let mut ended = ended.end;
+        // What a deadline cuts off is not waited for.
+        let is_cut_off = matches!(&ended, End::Fault(Fault { kind: FaultKind::Deadline, .. }));
+        if !is_cut_off && let Err(stop) = gate.settle().await {
+            return self.stopped(stop, meters);
+        }
         if let End::Output(output) = &ended
             && undo.is_none()
             && self.step.output_violations(output).is_empty()

@@ -12,14 +12,15 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde_json::Value;
-use tokio::sync::watch;
 use wflo_engine::{CallClass, Event, MAIL, ParkReason, Place, Returned, UnitId};
-use wflo_host_api::{Artifacts, FactVerdict, Gate, LogLine, StepContext, Stop};
+use wflo_host_api::{Arrival, Artifacts, Begun, FactVerdict, Gate, LogLine, StepContext, Stop};
 use wflo_journal::{AuditKey, Journal};
 use wflo_manifest::{Plan, PlanStep};
 use wflo_model::{ApprovalId, Call, CallError, CallResult, PicoUsd, Timestamp};
 
 use crate::artifact::{self, Desk, Save, Shelf};
+use crate::beside::Beside;
+use crate::halt::Halt;
 use crate::history::History;
 use crate::operation::Operation;
 use crate::output_gate::keeps;
@@ -73,41 +74,17 @@ pub(crate) struct AttemptGate {
     pub(crate) redactor: Redactor,
     /// What says that people have permitted the output; it goes to the journal with what they have permitted.
     pub(crate) permitted: Option<(Place, Event)>,
-    halt: Halt,
+    pub(crate) halt: Halt,
+    /// What is under way beside the guest.
+    pub(crate) beside: Beside,
 }
 
-/// How an attempt is stopped from outside: at once while its guest computes, and when the call under way is done.
-#[derive(Clone)]
-pub(crate) struct Halt {
-    /// True when the attempt is to stop.
-    stopping: watch::Receiver<bool>,
-    /// True while a call is under way.
-    busy: watch::Sender<bool>,
-}
-
-impl Halt {
-    pub(crate) fn new(stopping: watch::Receiver<bool>) -> Self {
-        Self { stopping, busy: watch::Sender::new(false) }
-    }
-
-    fn is_asked(&self) -> bool {
-        *self.stopping.borrow()
-    }
-
-    /// Returns when the attempt is to stop.
-    async fn asked(&mut self) {
-        if self.stopping.wait_for(|stopping| *stopping).await.is_err() {
-            // Whoever could have asked has gone.
-            std::future::pending().await
-        }
-    }
-
-    /// Returns when the attempt is to stop and no call is under way, so that dropping it loses nothing.
-    pub(crate) async fn can_stop(mut self) {
-        self.asked().await;
-        let idle = self.busy.subscribe().wait_for(|busy| !*busy).await.map(|_| ());
-        idle.expect("the sender is in `self`");
-    }
+/// What stands before a call has come to.
+pub(crate) enum Admitted {
+    /// There is nothing to make: it is refused, or was made before.
+    Done(CallResult),
+    /// It may be made, as this.
+    Bound { call: Asked, operation: Operation, permitted: bool },
 }
 
 /// A call under way that may or may not be done.
@@ -168,17 +145,22 @@ impl AttemptGate {
             audit_key,
             context,
             halt,
+            beside: Beside::default(),
         }
     }
 
     /// Makes a call that the journal does not have.
     pub(crate) async fn live(&mut self, call: Asked, operation: Operation) -> Result<CallResult, Stop> {
-        if self.halt.is_asked() {
-            return Err(Stop::Suspended);
-        }
-        self.halt.busy.send_replace(true);
-        let result = self.perform(call, operation).await;
-        self.halt.busy.send_replace(false);
+        self.go_on().await?;
+        self.set_busy(true);
+        let result = match self.admit(call, operation).await {
+            Ok(Admitted::Done(result)) => Ok(result),
+            Ok(Admitted::Bound { call, operation, permitted }) => {
+                self.perform(call, operation, permitted).await
+            }
+            Err(stop) => Err(stop),
+        };
+        self.set_busy(false);
         result
     }
 
@@ -190,7 +172,9 @@ impl AttemptGate {
         label_gate::admit(&self.step.labels, operation, &self.outside)
     }
 
-    async fn perform(&mut self, call: Asked, operation: Operation) -> Result<CallResult, Stop> {
+    /// Everything that stands before a call: whether the step may make it, what policies and people say, and whether it
+    /// was made before.
+    pub(crate) async fn admit(&mut self, call: Asked, operation: Operation) -> Result<Admitted, Stop> {
         let permit = self.permit.take();
         let tape = self.outside.tape().cloned();
         if let Some(tape) = &tape {
@@ -198,7 +182,7 @@ impl AttemptGate {
         }
         self.redo().await?;
         if let Err(error) = self.admitted(self.performed.as_ref().unwrap_or(&call.call), &operation) {
-            return self.deny(call, error);
+            return self.deny(call, error).map(Admitted::Done);
         }
         if let Some(earlier) = self.player.history().reusable.get(&call.key) {
             let (seq, result) = (earlier.seq, Ok(earlier.value.clone()));
@@ -207,25 +191,26 @@ impl AttemptGate {
             let call = Asked { call: Call { args: Value::Null, ..call.call }, ..call };
             let returned = Returned { reused: Some(seq), artifact, ..returned(None, call, &result) };
             self.append(Event::Returned(returned))?;
-            return Ok(result);
+            return Ok(Admitted::Done(result));
         }
         if let Operation::Fact(fact) = operation {
             self.permit = permit;
-            return match self.permit {
+            let result = match self.permit {
                 Some(_) => self.told(call, fact, FactVerdict::Approved),
                 None => self.claim(call, fact).await,
             };
+            return result.map(Admitted::Done);
         }
         // What does not bind is not worth asking anybody about.
         let mut bound = match operation.clone().bound(&self.plan.statements) {
             Ok(bound) => bound,
-            Err(error) => return self.deny(call, error),
+            Err(error) => return self.deny(call, error).map(Admitted::Done),
         };
         self.permit = permit;
         let mut permitted = false;
         if self.permit.is_none() {
             match self.judged(&call, &operation).await? {
-                Passage::Refused(error) => return Ok(Err(error)),
+                Passage::Refused(error) => return Ok(Admitted::Done(Err(error))),
                 Passage::Free { permitted: by_policy } => permitted = by_policy,
             }
             // What people have permitted before may be the call as one of them has changed it.
@@ -236,14 +221,24 @@ impl AttemptGate {
                 });
                 bound = match admitted {
                     Ok(changed) => changed,
-                    Err(error) => return self.deny(call, error),
+                    Err(error) => return self.deny(call, error).map(Admitted::Done),
                 };
             }
         }
         if let Some(tape) = tape.filter(|_| !bound.is_the_gates_own()) {
-            return self.taped(call, &bound, &tape).await;
+            return self.taped(call, &bound, &tape).await.map(Admitted::Done);
         }
-        match bound {
+        Ok(Admitted::Bound { call, operation: bound, permitted })
+    }
+
+    /// Makes a call that may be made; `permitted` says that a policy has answered for the people it asks.
+    async fn perform(
+        &mut self,
+        call: Asked,
+        operation: Operation,
+        permitted: bool,
+    ) -> Result<CallResult, Stop> {
+        match operation {
             Operation::Complete(request) => self.complete(call, request).await,
             Operation::Query(ref sql) if self.transactions.get(&sql.db).is_none() => {
                 let result = self.read(sql).await;
@@ -253,7 +248,7 @@ impl AttemptGate {
             }
             Operation::Page(ref page) => self.page(call, page).await,
             Operation::Query(_) | Operation::Execute(_) | Operation::BulkInsert(_) => {
-                self.statement(call, bound, None).await
+                self.statement(call, operation, None).await
             }
             Operation::Ask(_) if permitted => self.answered(call),
             Operation::Ask(ask) => self.ask_people(call, ask).await,
@@ -315,9 +310,10 @@ impl AttemptGate {
     /// Settles a call that a deadline cut off: the provider may do the work all the same, so what was held for
     /// it is charged. One that nothing tells about stays open, and the attempt parks.
     pub(crate) fn abandon(&mut self) -> Result<(), Stop> {
+        self.give_up()?;
         match self.in_doubt.take() {
             Some(InDoubt { intent, call, class: CallClass::Unsafe | CallClass::Verifiable }) => {
-                return Err(self.park(ParkReason::Unknown { intent, call }));
+                return Err(self.parked(ParkReason::Unknown { intent, call }));
             }
             // The next attempt makes it under the same key.
             Some(InDoubt { intent, .. }) => {
@@ -338,8 +334,17 @@ impl AttemptGate {
         }
     }
 
-    /// Has the attempt wait for something that may take long. It comes back here by replay.
-    pub(crate) fn park(&mut self, reason: ParkReason) -> Stop {
+    /// Has the attempt wait for something that may take long, once what is under way has come. It comes back here by
+    /// replay.
+    pub(crate) async fn park(&mut self, reason: ParkReason) -> Stop {
+        match self.settle().await {
+            Ok(()) => self.parked(reason),
+            Err(stop) => stop,
+        }
+    }
+
+    /// Has the attempt wait, where nothing is under way.
+    pub(crate) fn parked(&mut self, reason: ParkReason) -> Stop {
         match self.append(Event::Parked { reason }) {
             Ok(_) => Stop::Parked,
             Err(stop) => stop,
@@ -373,6 +378,13 @@ impl AttemptGate {
         let written = self.log.append(vec![(self.call_place(), event)]).map_err(host)?;
         self.player.seen(written.time);
         Ok(written)
+    }
+
+    /// Writes an event of a call that was under way beside the guest, and says when; the step's clock shows that time
+    /// when the guest is told.
+    pub(crate) fn append_at(&mut self, ordinal: u32, event: Event) -> Result<Timestamp, Stop> {
+        let written = self.log.append(vec![(self.place.call(ordinal), event)]).map_err(host)?;
+        Ok(written.time)
     }
 
     /// Writes an event of the call under way that nothing waits for, and that says of nothing outside that it was
@@ -425,9 +437,9 @@ impl Caller for AttemptGate {
     }
 }
 
-#[async_trait]
-impl Gate for AttemptGate {
-    async fn call(&mut self, call: Call) -> Result<CallResult, Stop> {
+impl AttemptGate {
+    /// Makes a call, and takes notice of what it came to.
+    pub(crate) async fn call_and_wait(&mut self, call: Call) -> Result<CallResult, Stop> {
         match Task::of(&call) {
             Some(Ok(task)) => task.perform(self).await,
             Some(Err(error)) => Ok(Err(error)),
@@ -441,6 +453,21 @@ impl Gate for AttemptGate {
                 Ok(result)
             }
         }
+    }
+}
+
+#[async_trait]
+impl Gate for AttemptGate {
+    async fn call(&mut self, call: Call) -> Result<CallResult, Stop> {
+        self.call_and_wait(call).await
+    }
+
+    async fn begin(&mut self, call: Call) -> Result<Begun, Stop> {
+        self.begin_call(call).await
+    }
+
+    async fn arrival(&mut self, until: Option<Timestamp>) -> Result<Option<Arrival>, Stop> {
+        self.next_arrival(until).await
     }
 
     async fn refuse(&mut self, call: &Call) -> Result<Option<CallError>, Stop> {
@@ -482,7 +509,10 @@ impl Gate for AttemptGate {
                 () = self.halt.asked() => Err(Stop::Suspended),
             },
             Wait::Park(_) if self.halt.is_asked() => Err(Stop::Suspended),
-            Wait::Park(wait) => Err(self.park(ParkReason::Timer { until: self.log.now().after(wait) })),
+            Wait::Park(wait) => {
+                let until = self.log.now().after(wait);
+                Err(self.park(ParkReason::Timer { until }).await)
+            }
         }
     }
 
@@ -513,6 +543,7 @@ pub(crate) fn returned(intent: Option<u64>, call: Asked, result: &CallResult) ->
         reported: None,
         queued: None,
         artifact: None,
+        beside: false,
     }
 }
 

@@ -22,6 +22,10 @@ pub(crate) struct History {
     calls: VecDeque<RecordedCall>,
     /// Timers that made it wait and have fired, in order.
     timers: VecDeque<FiredTimer>,
+    /// What it was told where it waited for the calls that it had begun, in order.
+    arrivals: VecDeque<Arrived>,
+    /// How far the attempt had come before the events that are yet to be taken in.
+    reached: Reached,
     /// The policies that have fired at calls, by their number.
     fired: Vec<(u32, Firing)>,
     /// Lines of log the journal has already.
@@ -93,6 +97,31 @@ pub(crate) struct RecordedCall {
     pub(crate) approval: Option<ApprovalId>,
     /// The call as it was or is to be made, where people have changed it.
     pub(crate) performed: Option<Call>,
+    /// The time of the last event that was written when it was begun, for the step's clock; none where there is none, or
+    /// where it was begun again behind what had happened since.
+    pub(crate) began: Option<Timestamp>,
+    /// Whether the guest went on while it was under way, and is told what it came to by [`History::arrivals`].
+    pub(crate) arrives: bool,
+}
+
+/// What a guest was told where it waited for the calls that it had begun.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Arrived {
+    /// What a call came to.
+    Call { ordinal: u32, at: Timestamp },
+    /// That a timer of its own was due before any of them.
+    Woke { until: Timestamp, at: Timestamp },
+}
+
+/// How far an attempt had come.
+#[derive(Clone, Copy, Debug, Default)]
+struct Reached {
+    /// The highest number of a call.
+    call: u32,
+    /// The calls that were made when a timer last fired.
+    timer: u32,
+    /// The number of the call that policies last judged, and when.
+    judged: (u32, Timestamp),
 }
 
 /// What a recorded call came to.
@@ -116,6 +145,17 @@ pub(crate) enum CameTo {
     Open(OpenIntent),
 }
 
+impl CameTo {
+    /// What the guest is told; none where that is not known yet.
+    pub(crate) fn result(&self) -> Option<CallResult> {
+        match self {
+            Self::Returned { result, .. } => Some(result.clone()),
+            Self::Denied { error, .. } => Some(Err(error.clone())),
+            Self::Asked { .. } | Self::Open(_) => None,
+        }
+    }
+}
+
 /// An intent without a result.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct OpenIntent {
@@ -123,7 +163,6 @@ pub(crate) struct OpenIntent {
     pub(crate) class: CallClass,
     pub(crate) hold: PicoUsd,
     pub(crate) good_until: Option<Timestamp>,
-    pub(crate) at: Timestamp,
 }
 
 /// A timer that made the attempt wait and has fired.
@@ -132,6 +171,13 @@ struct FiredTimer {
     /// The calls made before it.
     ordinal: u32,
     at: Timestamp,
+}
+
+impl RecordedCall {
+    const fn new(ordinal: u32, call: Call, args: Digest, came_to: CameTo) -> Self {
+        let (approval, performed, began, arrives) = (None, None, None, false);
+        Self { ordinal, call, args, came_to, approval, performed, began, arrives }
+    }
 }
 
 impl History {
@@ -198,9 +244,13 @@ impl History {
             Event::ApprovalOpened { at: GateAt::Call | GateAt::Commit, id, call: Some(gated), .. } => {
                 let came_to = CameTo::Asked { approval: id, at };
                 let GatedCall { asked: call, args, performed, .. } = gated;
-                self.record(RecordedCall { ordinal, call, args, came_to, approval: Some(id), performed });
+                let recorded = RecordedCall::new(ordinal, call, args, came_to);
+                self.record(RecordedCall { approval: Some(id), performed, began: Some(at), ..recorded });
             }
-            Event::PolicyFired(firing) => self.fired.push((ordinal, *firing)),
+            Event::PolicyFired(firing) => {
+                self.reached.judged = (ordinal, at);
+                self.fired.push((ordinal, *firing));
+            }
             Event::Intent {
                 asked: call,
                 args,
@@ -211,8 +261,9 @@ impl History {
                 performed,
                 ..
             } => {
-                let came_to = CameTo::Open(OpenIntent { seq, class, hold, good_until, at });
-                self.record(RecordedCall { ordinal, call, args, came_to, approval, performed });
+                let came_to = CameTo::Open(OpenIntent { seq, class, hold, good_until });
+                let recorded = RecordedCall::new(ordinal, call, args, came_to);
+                self.record(RecordedCall { approval, performed, began: Some(at), ..recorded });
             }
             Event::Returned(Returned {
                 call,
@@ -221,15 +272,18 @@ impl History {
                 tentative,
                 consumes: approval,
                 performed,
+                beside,
                 ..
             }) => {
                 let came_to = CameTo::Returned { result, tentative, at };
                 match call {
                     Some(call) => {
-                        self.record(RecordedCall { ordinal, call, args, came_to, approval, performed });
+                        let recorded = RecordedCall::new(ordinal, call, args, came_to);
+                        self.record(RecordedCall { approval, performed, ..recorded });
                     }
                     None => self.came_to(ordinal, came_to),
                 }
+                self.arrives(ordinal, at, beside);
             }
             Event::Resolved { intent, resolution, .. }
                 if self.committing.as_ref().is_some_and(|committing| committing.seq == intent) =>
@@ -240,11 +294,11 @@ impl History {
             }
             Event::Resolved { resolution: Resolution::Done { value }, .. } => {
                 self.came_to(ordinal, CameTo::Returned { result: Ok(value), tentative: false, at });
+                self.arrives(ordinal, at, false);
             }
             Event::Denied { call, args, error } => {
-                let came_to = CameTo::Denied { error, at };
-                let (approval, performed) = (None, None);
-                self.record(RecordedCall { ordinal, call, args, came_to, approval, performed });
+                self.record(RecordedCall::new(ordinal, call, args, CameTo::Denied { error, at }));
+                self.arrives(ordinal, at, false);
             }
             // Nobody will know what it came to, and its attempt ends in the middle of it.
             Event::Resolved { resolution: Resolution::Compensate, .. } => {}
@@ -256,7 +310,12 @@ impl History {
             Event::TimerFired => {
                 if let Some(ordinal) = parked_for.take() {
                     self.timers.push_back(FiredTimer { ordinal, at });
+                    self.reached.timer = self.reached.timer.max(ordinal);
                 }
+            }
+            Event::Woke { at: until } => {
+                self.arrivals.push_back(Arrived::Woke { until, at });
+                self.reached.timer = self.reached.timer.max(ordinal);
             }
             Event::Logged { .. } => self.logged += 1,
             Event::Committing { output, databases, changes, inserted, fuel, memory_peak } => {
@@ -276,10 +335,36 @@ impl History {
     }
 
     /// Keeps what a call came to; a later word about the same call replaces the earlier.
-    fn record(&mut self, call: RecordedCall) {
-        match self.calls.back_mut().filter(|last| last.ordinal == call.ordinal) {
-            Some(last) => *last = RecordedCall { approval: call.approval.or(last.approval), ..call },
-            None => self.calls.push_back(call),
+    fn record(&mut self, mut call: RecordedCall) {
+        let (judged, at) = self.reached.judged;
+        call.began =
+            call.began.or((judged == call.ordinal).then_some(at)).filter(|_| !self.is_behind(call.ordinal));
+        self.reached.call = self.reached.call.max(call.ordinal);
+        // Nearly always the last; what was begun beside others comes in any order.
+        let after = self.calls.iter().rposition(|other| other.ordinal <= call.ordinal).map_or(0, |at| at + 1);
+        match after.checked_sub(1).and_then(|at| self.calls.get_mut(at)) {
+            Some(last) if last.ordinal == call.ordinal => {
+                let (approval, began) = (call.approval.or(last.approval), call.began.or(last.began));
+                *last = RecordedCall { approval, began, ..call };
+            }
+            _ => self.calls.insert(after, call),
+        }
+    }
+
+    /// Whether the attempt had gone on past the call of this number.
+    const fn is_behind(&self, ordinal: u32) -> bool {
+        self.reached.call > ordinal || self.reached.timer >= ordinal
+    }
+
+    /// Has the guest be told what a call came to where it waits, if it went on while that was under way: `beside` says
+    /// so, and what was written behind what it had gone on to.
+    fn arrives(&mut self, ordinal: u32, at: Timestamp, beside: bool) {
+        let is_behind = self.is_behind(ordinal);
+        if let Some(call) = self.calls.iter_mut().rfind(|call| call.ordinal == ordinal)
+            && (beside || (is_behind && crate::http::can_be_beside(&call.call)))
+        {
+            call.arrives = true;
+            self.arrivals.push_back(Arrived::Call { ordinal, at });
         }
     }
 
@@ -299,9 +384,25 @@ impl History {
         Self { started: unit.started_at.unwrap_or_default(), approval: unit.approval, ..Self::default() }
     }
 
-    /// The next recorded call; none once the attempt is where it stood.
-    pub(crate) fn next(&mut self) -> Option<RecordedCall> {
-        self.calls.pop_front()
+    /// The recorded call of this number; none where the next one has another, or the attempt is where it stood.
+    pub(crate) fn take_call(&mut self, ordinal: u32) -> Option<RecordedCall> {
+        self.calls.pop_front_if(|next| next.ordinal == ordinal)
+    }
+
+    /// What the guest is told next where it waits for the calls that it has begun; it stays there.
+    pub(crate) fn arrival(&self) -> Option<Arrived> {
+        self.arrivals.front().copied()
+    }
+
+    /// Goes on to what the guest is told after that.
+    pub(crate) fn next_arrival(&mut self) {
+        self.arrivals.pop_front();
+    }
+
+    /// Whether the attempt had gone on from here: a call that the journal does not have was cut off when it did.
+    pub(crate) fn goes_on(&self) -> bool {
+        let woke = |arrived: &Arrived| matches!(arrived, Arrived::Woke { .. });
+        !self.calls.is_empty() || !self.timers.is_empty() || self.arrivals.iter().any(woke)
     }
 
     /// The next recorded call, which stays there.
@@ -331,7 +432,7 @@ impl History {
 
     /// Whether the attempt is where it stood.
     pub(crate) fn is_over(&self) -> bool {
-        self.calls.is_empty() && self.timers.is_empty()
+        self.calls.is_empty() && self.timers.is_empty() && self.arrivals.is_empty()
     }
 
     /// The recorded statements of the attempt's open transactions, in order, with their results.

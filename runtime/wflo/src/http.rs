@@ -1,5 +1,7 @@
 //! A request over HTTP: who may make it, what a crash in its middle means, and how it is made.
 
+use std::sync::Arc;
+
 use wflo_engine::{CallClass, Event, ParkReason, Returned};
 use wflo_host_api::{SavedAnswer, Stop};
 use wflo_model::{ArtifactName, Call, CallError, CallResult, Grants, HttpGrant, Octets};
@@ -16,7 +18,12 @@ use crate::tasks::Caller;
 
 /// Whether a call of that name is a request over HTTP.
 pub(crate) fn is_http(call: &Call) -> bool {
-    call.interface == "wasi:http/outgoing-handler" || call.interface == crate::artifact::HTTP
+    can_be_beside(call) || call.interface == crate::artifact::HTTP
+}
+
+/// Whether a call of that name may be under way beside its guest.
+pub(crate) fn can_be_beside(call: &Call) -> bool {
+    call.interface == "wasi:http/outgoing-handler"
 }
 
 /// The grant that a request is made under.
@@ -96,6 +103,40 @@ pub(crate) fn is_settled(answer: &serde_json::Value) -> bool {
     serde_json::from_value::<HttpResponse>(answer.clone()).is_ok_and(|answer| answer.is_settled())
 }
 
+/// A request that was authorised, and whose intent is durable where it has one: it is made next.
+pub(crate) struct Ready {
+    pub(crate) call: Asked,
+    pub(crate) intent: Option<u64>,
+    pub(crate) class: CallClass,
+}
+
+/// A request as it is made.
+pub(crate) struct Filled {
+    request: HttpRequest,
+    /// Whether it has secrets.
+    has_secrets: bool,
+}
+
+impl Ready {
+    /// What the request came to; or why its attempt parks, where the server may have done it and there is nothing to
+    /// ask it by: somebody has to look.
+    pub(crate) fn came_to(
+        &self,
+        answer: Result<SavedAnswer, HttpError>,
+        scrubber: &Scrubber,
+    ) -> Result<CallResult, ParkReason> {
+        match (answer, self.intent, self.class) {
+            (
+                Err(HttpError::Lost { .. } | HttpError::TooLarge { .. } | HttpError::NotKept { .. }),
+                Some(intent),
+                CallClass::Unsafe,
+            ) => Err(ParkReason::Unknown { intent, call: self.call.call.to_string() }),
+            (Ok(answer), ..) => Ok(Ok(serde_json::json!(answer))),
+            (Err(error), ..) => Ok(Err(http_error(error, scrubber))),
+        }
+    }
+}
+
 impl AttemptGate {
     /// Makes a request that was authorised; `open` is the intent it has from before a crash. The body of the answer
     /// becomes an artifact where `into` names one.
@@ -106,22 +147,57 @@ impl AttemptGate {
         into: Option<ArtifactName>,
         open: Option<OpenIntent>,
     ) -> Result<CallResult, Stop> {
-        let class = class(&request, &self.step.grants);
-        let idempotency =
-            granted(&request, &self.step.grants).ok().and_then(|grant| grant.idempotency.clone());
         if let Some(Err(error)) = into.as_ref().map(|name| self.desk.free(name)) {
             let (intent, result) = (open.map(|open| open.seq), Err(error));
             self.append(Event::Returned(returned(intent, call, &result)))?;
             return Ok(result);
         }
-        let mut performed = request;
+        let (ready, filled) = match self.ready(call, request, open).await? {
+            Ok(ready) => ready,
+            Err(error) => return Ok(Err(error)),
+        };
+        let client = self.http_client()?;
+        let (call, class) = (ready.call.call.to_string(), ready.class);
+        self.in_doubt = ready.intent.map(|intent| InDoubt { intent, call, class });
+        let answer = match into {
+            None => send(&*client, &filled, self.step.limits.http_body(), self.outside.scrubber()).await,
+            Some(name) => self.receive(&*client, &filled, name).await?,
+        };
+        self.in_doubt = None;
+        let artifact = answer.as_ref().ok().and_then(|answer| Some(answer.saved.as_ref()?.artifact.clone()));
+        match ready.came_to(answer, self.outside.scrubber()) {
+            Ok(result) => {
+                let returned = returned(ready.intent, ready.call, &result);
+                self.append(Event::Returned(Returned { artifact, ..returned }))?;
+                Ok(result)
+            }
+            Err(unknown) => Err(self.park(unknown).await),
+        }
+    }
+
+    pub(crate) fn http_client(&self) -> Result<Arc<dyn HttpClient>, Stop> {
+        let http = self.outside.http();
+        let http = http.ok_or_else(|| Stop::Host("the deployment's HTTP is gone".to_owned()))?;
+        Ok(Arc::clone(http.client()))
+    }
+
+    /// Fills in the secrets of a request, and writes its intent if it needs one; or what the guest is told instead.
+    pub(crate) async fn ready(
+        &mut self,
+        call: Asked,
+        mut request: HttpRequest,
+        open: Option<OpenIntent>,
+    ) -> Result<Result<(Ready, Filled), CallError>, Stop> {
+        let class = class(&request, &self.step.grants);
+        let idempotency =
+            granted(&request, &self.step.grants).ok().and_then(|grant| grant.idempotency.clone());
         // What is performed is journaled nowhere: the call has the placeholders.
-        let filled = match self.placeholders.fill(&mut performed, &self.outside) {
-            Ok(filled) => filled,
+        let has_secrets = match self.placeholders.fill(&mut request, &self.outside) {
+            Ok(has_secrets) => has_secrets,
             Err(error) => {
-                let (intent, result) = (open.map(|open| open.seq), Err(error));
-                self.append(Event::Returned(returned(intent, call, &result)))?;
-                return Ok(result);
+                let intent = open.map(|open| open.seq);
+                self.append(Event::Returned(returned(intent, call, &Err(error.clone()))))?;
+                return Ok(Err(error));
             }
         };
         let intent = match (open, class) {
@@ -134,57 +210,26 @@ impl AttemptGate {
         };
         if let (CallClass::Keyed, Some(idempotency)) = (class, idempotency) {
             let key = Octets::from(call.key.hex().as_str());
-            performed.headers.push((idempotency.header, key));
+            request.headers.push((idempotency.header, key));
         }
-        let Some(http) = self.outside.http().cloned() else {
-            return Err(Stop::Host("the deployment's HTTP is gone".to_owned()));
-        };
-        let called = call.call.to_string();
-        self.in_doubt = intent.map(|intent| InDoubt { intent, call: called.clone(), class });
-        let answer = match into {
-            None => {
-                let limits = HttpLimits { response: self.step.limits.http_body(), ..HttpLimits::default() };
-                http.client().send(&performed, limits).await.map(|mut answer| {
-                    self.outside.scrubber().response(&mut answer, filled);
-                    SavedAnswer { answer, saved: None }
-                })
-            }
-            Some(name) => self.receive(http.client().as_ref(), &performed, name, filled).await?,
-        };
-        self.in_doubt = None;
-        let artifact = answer.as_ref().ok().and_then(|answer| Some(answer.saved.as_ref()?.artifact.clone()));
-        let result = match (answer, intent, class) {
-            // The server may have done it, and there is nothing to ask it by: somebody has to look.
-            (
-                Err(HttpError::Lost { .. } | HttpError::TooLarge { .. } | HttpError::NotKept { .. }),
-                Some(intent),
-                CallClass::Unsafe,
-            ) => {
-                return Err(self.park(ParkReason::Unknown { intent, call: called }));
-            }
-            (Ok(answer), ..) => Ok(serde_json::json!(answer)),
-            (Err(error), ..) => Err(http_error(error, self.outside.scrubber())),
-        };
-        self.append(Event::Returned(Returned { artifact, ..returned(intent, call, &result) }))?;
-        Ok(result)
+        Ok(Ok((Ready { call, intent, class }, Filled { request, has_secrets })))
     }
 
     /// Has the body of an answer become an artifact.
     async fn receive(
         &mut self,
         client: &dyn HttpClient,
-        request: &HttpRequest,
+        filled: &Filled,
         name: ArtifactName,
-        filled: bool,
     ) -> Result<Result<SavedAnswer, HttpError>, Stop> {
         // A large answer takes as long as the attempt may; what stands still is given up before.
         let limits = HttpLimits { response: self.desk.left(), time: self.step.limits.timeout };
-        let mut request = request.clone();
+        let mut request = filled.request.clone();
         let still = u64::try_from(HttpLimits::default().time.as_millis()).unwrap_or(u64::MAX);
         request.first_byte_ms = Some(request.first_byte_ms.unwrap_or(still).min(still));
         request.between_bytes_ms = Some(request.between_bytes_ms.unwrap_or(still).min(still));
         let (scrubber, inline) = (self.outside.scrubber().clone(), self.step.limits.http_body());
-        let Ok(mut body) = Receiving::new(&mut self.desk, name, &scrubber, filled, inline) else {
+        let Ok(mut body) = Receiving::new(&mut self.desk, name, &scrubber, filled.has_secrets, inline) else {
             let message = "too many artifacts are being written; finish or drop one first".to_owned();
             return Ok(Err(HttpError::Invalid { message }));
         };
@@ -195,6 +240,19 @@ impl AttemptGate {
         let saved = body.finish(&mut answer, &scrubber).await?.map(|artifact| self.own_artifact(artifact));
         Ok(Ok(SavedAnswer { answer, saved }))
     }
+}
+
+/// Makes a request whose answer is taken in whole.
+pub(crate) async fn send(
+    client: &dyn HttpClient,
+    filled: &Filled,
+    response: u64,
+    scrubber: &Scrubber,
+) -> Result<SavedAnswer, HttpError> {
+    let limits = HttpLimits { response, ..HttpLimits::default() };
+    let mut answer = client.send(&filled.request, limits).await?;
+    scrubber.response(&mut answer, filled.has_secrets);
+    Ok(SavedAnswer { answer, saved: None })
 }
 
 /// What a guest is told about a request without an answer.

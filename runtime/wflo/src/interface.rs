@@ -265,7 +265,7 @@ impl AttemptGate {
             (None, _) if price > PicoUsd::ZERO => {
                 match self.paid_intent(&asked, class, good_until, price).await? {
                     Ok(seq) => Some(seq),
-                    Err((refused, account)) => return self.over_budget(asked, refused, account),
+                    Err((refused, account)) => return self.over_budget(asked, refused, account).await,
                 }
             }
             (None, _) => Some(self.intent(&asked, class, good_until).await?),
@@ -289,7 +289,7 @@ impl AttemptGate {
             (Ok(value), _) => (Ok(value), charged(false)),
             (Err(InterfaceError::NotDone(error)), _) => (Err(error), None),
             (Err(InterfaceError::Lost { .. }), Some(intent)) if class == CallClass::Unsafe => {
-                return Err(self.park(ParkReason::Unknown { intent, call: called }));
+                return Err(self.park(ParkReason::Unknown { intent, call: called }).await);
             }
             (Err(InterfaceError::Lost { message }), _) => {
                 (Err(CallError::Upstream { message }), charged(true))

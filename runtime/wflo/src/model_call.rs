@@ -51,7 +51,7 @@ impl AttemptGate {
         });
         let (written, quote) = match admitted.map_err(host)? {
             Ok(admitted) => admitted,
-            Err((refusal, account)) => return self.over_budget(call, refusal, account),
+            Err((refusal, account)) => return self.over_budget(call, refusal, account).await,
         };
         let intent = written.seq;
         if let Some(transcript) = &transcript {
@@ -78,7 +78,7 @@ impl AttemptGate {
         })
     }
 
-    pub(crate) fn over_budget(
+    pub(crate) async fn over_budget(
         &mut self,
         call: Asked,
         refusal: wflo_engine::Refusal,
@@ -86,7 +86,7 @@ impl AttemptGate {
     ) -> Result<CallResult, Stop> {
         match self.plan.on_exceeded {
             OnExceeded::Fail => self.deny(call, CallError::BudgetExceeded { left_usd: refusal.left_usd }),
-            OnExceeded::Park => Err(self.park(out_of_money(refusal, account, false))),
+            OnExceeded::Park => Err(self.park(out_of_money(refusal, account, false)).await),
         }
     }
 }

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use wflo_engine::ParkReason;
+use wflo_host_api::Arrival;
 use wflo_journal::RunKeys;
-use wflo_model::{ApprovalId, Call, Digest, Timestamp, canonical};
+use wflo_model::{ApprovalId, Call, CallResult, Digest, Timestamp, canonical};
 use wflo_ports::Marker;
 
-use crate::history::{CameTo, History, LentCall, RecordedCall};
+use crate::history::{Arrived, CameTo, History, LentCall, RecordedCall};
 
 /// What a reading of the step's clock moves it on by, so that a guest that waits for time to pass gets there.
 const TICK: Duration = Duration::from_micros(1);
@@ -34,6 +35,8 @@ pub(crate) struct Player {
     approval: Option<ApprovalId>,
     /// The last recorded call as it was or is to be made, where people have changed it.
     performed: Option<Call>,
+    /// What the recorded calls came to that the guest has begun and was not told of yet.
+    begun: HashMap<u32, CallResult>,
 }
 
 /// A call with its place among the calls of its attempt.
@@ -52,6 +55,24 @@ pub(crate) struct Divergence {
     pub(crate) ordinal: u32,
     pub(crate) expected: String,
     pub(crate) got: String,
+}
+
+/// A call that has been given its place, and what the journal has there.
+pub(crate) struct Found {
+    pub(crate) asked: Asked,
+    pub(crate) came_to: Option<CameTo>,
+    /// Whether the guest is told that where it waits, and not at once.
+    pub(crate) arrives: bool,
+}
+
+/// What a guest is told that waits for the calls it has begun.
+pub(crate) enum Next {
+    /// What one of them came to.
+    Came(Arrival),
+    /// That its timer is due.
+    Woke,
+    /// The journal says no more.
+    Live,
 }
 
 /// What a wait of the guest comes to.
@@ -80,6 +101,7 @@ impl Player {
             equal_calls: HashMap::new(),
             approval: None,
             performed: None,
+            begun: HashMap::new(),
             keys,
             marked,
             marker,
@@ -97,25 +119,77 @@ impl Player {
     /// # Errors
     /// When the journal has another call there.
     pub(crate) fn ask(&mut self, call: Call) -> Result<(Asked, Option<CameTo>), Divergence> {
+        let found = self.begin(call)?;
+        match (&found.came_to, self.history.peek()) {
+            (None, Some(later)) => Err(self.divergence(later, &found.asked.call)),
+            _ => Ok((found.asked, found.came_to)),
+        }
+    }
+
+    /// As [`ask`](Self::ask), for a call that may be under way beside its guest: where the journal does not have it, and
+    /// has what the guest did after it, it was cut off.
+    ///
+    /// # Errors
+    /// As for [`ask`](Self::ask).
+    pub(crate) fn begin(&mut self, call: Call) -> Result<Found, Divergence> {
         let args = args_digest(&self.keys, &call);
         let n = self.equal_calls.entry(args).or_default();
         *n += 1;
         let key = call_key(&self.marked, &args, *n);
         self.ordinal += 1;
         let asked = Asked { call, args, key };
-        match self.history.next() {
-            None => Ok((asked, None)),
-            Some(recorded) if recorded.ordinal == self.ordinal && recorded.args == args => {
-                match &recorded.came_to {
+        match self.history.take_call(self.ordinal) {
+            None => Ok(Found { asked, came_to: None, arrives: false }),
+            Some(recorded) if recorded.args == args => {
+                let told = match &recorded.came_to {
+                    _ if recorded.arrives => recorded.began,
                     CameTo::Returned { at, .. } | CameTo::Denied { at, .. } | CameTo::Asked { at, .. } => {
-                        self.seen(*at);
+                        Some(*at)
                     }
-                    CameTo::Open(intent) => self.seen(intent.at),
+                    CameTo::Open(_) => recorded.began,
+                };
+                if let Some(at) = told {
+                    self.seen(at);
+                }
+                if recorded.arrives
+                    && let Some(result) = recorded.came_to.result()
+                {
+                    self.begun.insert(self.ordinal, result);
                 }
                 (self.approval, self.performed) = (recorded.approval, recorded.performed);
-                Ok((asked, Some(recorded.came_to)))
+                Ok(Found { asked, came_to: Some(recorded.came_to), arrives: recorded.arrives })
             }
             Some(recorded) => Err(self.divergence(&recorded, &asked.call)),
+        }
+    }
+
+    /// What the guest is told next where it waits for the calls it has begun, and no longer than `until`.
+    ///
+    /// # Errors
+    /// When the journal has it that it was told something else there.
+    pub(crate) fn arrival(&mut self, until: Option<Timestamp>) -> Result<Next, Divergence> {
+        let wait = |until: Option<Timestamp>| match until {
+            Some(until) => format!("a wait until {until}"),
+            None => "a wait for its calls".to_owned(),
+        };
+        let differs = |expected| Divergence { ordinal: self.ordinal, expected, got: wait(until) };
+        match self.history.arrival() {
+            None => Ok(Next::Live),
+            Some(Arrived::Call { ordinal: call, at }) => {
+                let Some(result) = self.begun.remove(&call) else {
+                    return Err(differs(format!("call {call} to be made")));
+                };
+                self.history.next_arrival();
+                self.seen(at);
+                Ok(Next::Came(Arrival { call, result }))
+            }
+            Some(Arrived::Woke { until: recorded, at }) if until == Some(recorded) => {
+                self.history.next_arrival();
+                self.seen(at);
+                self.seen(recorded);
+                Ok(Next::Woke)
+            }
+            Some(Arrived::Woke { until: recorded, .. }) => Err(differs(wait(Some(recorded)))),
         }
     }
 
@@ -127,7 +201,7 @@ impl Player {
 
     /// Whether the guest ended before it had made every recorded call: then it is not what was recorded.
     pub(crate) fn unfinished(&mut self) -> Option<Divergence> {
-        let recorded = self.history.next()?;
+        let recorded = self.history.peek()?;
         self.ordinal += 1;
         let (expected, got) = (recorded.call.to_string(), "the end of the step".to_owned());
         Some(Divergence { ordinal: self.ordinal, expected, got })
@@ -155,6 +229,11 @@ impl Player {
     /// What the clock shows, without reading it.
     pub(crate) const fn clock(&self) -> Timestamp {
         self.clock
+    }
+
+    /// Has the clock show what it showed before: what has been written since, the guest has not seen.
+    pub(crate) const fn set_back(&mut self, clock: Timestamp) {
+        self.clock = clock;
     }
 
     /// Reads the clock.

@@ -134,33 +134,36 @@ impl AttemptGate {
         self.open(fired, question).await
     }
 
-    /// Goes on with a call that people were asked about, or does what they decided instead.
+    /// Has a call that people were asked about be permitted, or gives what they decided instead: none, where it is to be
+    /// made.
     pub(crate) async fn decided_on_call(
         &mut self,
-        call: Asked,
-        operation: Operation,
+        call: &Asked,
+        operation: &Operation,
         id: &ApprovalId,
-    ) -> Result<CallResult, Stop> {
+    ) -> Result<Option<CallResult>, Stop> {
         let approval = self.log.read(|state| state.approval(id).cloned());
         let approval = approval.ok_or_else(|| Stop::Host(format!("there is no approval `{id}`")))?;
         match approval.state {
             ApprovalState::Open => Err(Stop::Parked),
             ApprovalState::Closed { outcome: Outcome::Rejected | Outcome::Expired, .. } => {
                 self.allowed_by_nobody(&approval);
-                let error = self.refused(&call, &operation, &approval)?;
+                let error = self.refused(call, operation, &approval)?;
                 match operation {
-                    Operation::Fact(fact) => self.told(call, fact, FactVerdict::Rejected),
-                    _ => Ok(Err(error)),
+                    Operation::Fact(fact) => {
+                        self.told(call.clone(), fact.clone(), FactVerdict::Rejected).map(Some)
+                    }
+                    _ => Ok(Some(Err(error))),
                 }
             }
             ApprovalState::Closed { outcome: Outcome::Approved, .. } | ApprovalState::Consumed => {
                 if self.may_use(&approval).await? {
                     self.allowed_by(&approval);
-                    return self.live(call, operation).await;
+                    return Ok(None);
                 }
-                self.ask_again(approval).await
+                self.ask_again(approval).await.map(Some)
             }
-            ApprovalState::Closed { .. } => self.ask_again(approval).await,
+            ApprovalState::Closed { .. } => self.ask_again(approval).await.map(Some),
         }
     }
 
@@ -179,6 +182,7 @@ impl AttemptGate {
 
     /// Opens an approval, with what led to it, and has the attempt wait.
     pub(crate) async fn open(&mut self, before: Vec<Event>, question: Question) -> Result<Passage, Stop> {
+        self.settle().await?;
         let Question { at, gated, subject, shows, rule, asks, follows, authors } = question;
         let (place, now) = (self.call_place(), self.log.now());
         let opened = self.log.transact(|state| {

@@ -51,14 +51,17 @@ impl AttemptGate {
             }
             CameTo::Asked { approval, .. } => match operation {
                 Operation::Ask(_) => self.decided(call, &approval).await,
-                operation => self.decided_on_call(call, operation, &approval).await,
+                operation => match self.decided_on_call(&call, &operation, &approval).await? {
+                    Some(result) => Ok(result),
+                    None => self.live(call, operation).await,
+                },
             },
             CameTo::Open(intent) => self.cut_off(call, operation, intent).await,
         }
     }
 
     /// Has the guest know the decision about a recorded call, as it did when the call was made.
-    fn recall_decision(&mut self) {
+    pub(crate) fn recall_decision(&mut self) {
         let approval = self.player.approval();
         if let Some(recalled) = approval.and_then(|id| self.log.read(|state| decision(state.approval(&id)?)))
         {
@@ -66,13 +69,16 @@ impl AttemptGate {
         }
     }
 
-    fn is_still_allowed(&self, request: &HttpRequest) -> bool {
-        crate::http::authorise(request, &self.step.grants, &self.outside).is_ok()
+    /// Whether a keyed request without a result is made again: while its key lives, and nobody has revoked it.
+    pub(crate) fn may_repeat(&self, request: &HttpRequest, intent: &OpenIntent) -> bool {
+        intent.class == CallClass::Keyed
+            && intent.good_until.is_some_and(|until| self.log.now() < until)
+            && crate::http::authorise(request, &self.step.grants, &self.outside).is_ok()
             && self.placeholders.fill(&mut request.clone(), &self.outside).is_ok()
     }
 
     /// Mends a call that has an intent and no result.
-    async fn cut_off(
+    pub(crate) async fn cut_off(
         &mut self,
         call: Asked,
         operation: Operation,
@@ -95,11 +101,11 @@ impl AttemptGate {
             CallClass::Keyed if intent.good_until.is_some_and(|until| self.log.now() < until) => {
                 match operation {
                     // What has been revoked since is not made again, and so stays unknown.
-                    Operation::Http(request) if self.is_still_allowed(&request) => {
+                    Operation::Http(request) if self.may_repeat(&request, &intent) => {
                         self.recall_decision();
                         self.http(call, request, None, Some(intent)).await
                     }
-                    Operation::Save(Save { artifact, request }) if self.is_still_allowed(&request) => {
+                    Operation::Save(Save { artifact, request }) if self.may_repeat(&request, &intent) => {
                         self.recall_decision();
                         self.http(call, request, Some(artifact), Some(intent)).await
                     }
@@ -107,10 +113,7 @@ impl AttemptGate {
                         self.recall_decision();
                         self.own(call, own, Some(intent)).await
                     }
-                    _ => {
-                        Err(self
-                            .park(ParkReason::Unknown { intent: intent.seq, call: call.call.to_string() }))
-                    }
+                    _ => Err(self.park(unknown(&call, &intent)).await),
                 }
             }
             CallClass::Verifiable if matches!(operation, Operation::Terraform(_)) => {
@@ -118,7 +121,12 @@ impl AttemptGate {
                 let Operation::Terraform(it) = operation else { return Err(Stop::Host("it was one".into())) };
                 self.verify(call, it, intent).await
             }
-            _ => Err(self.park(ParkReason::Unknown { intent: intent.seq, call: call.call.to_string() })),
+            _ => Err(self.park(unknown(&call, &intent)).await),
         }
     }
+}
+
+/// Why an attempt parks whose call may or may not be done.
+fn unknown(call: &Asked, intent: &OpenIntent) -> ParkReason {
+    ParkReason::Unknown { intent: intent.seq, call: call.call.to_string() }
 }

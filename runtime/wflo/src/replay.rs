@@ -11,7 +11,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use wflo_engine::{AttemptEnd, Event, Recorded, RunState, UnitId};
-use wflo_host_api::{Artifacts, Decision, Gate, LogLine, StepContext, Stop, Undo};
+use wflo_host_api::{Arrival, Artifacts, Begun, Decision, Gate, LogLine, StepContext, Stop, Undo};
 use wflo_manifest::Plan;
 use wflo_model::{
     ApprovalId, Call, CallError, CallResult, Failure, FaultKind, Grants, RunId, StepName, Timestamp,
@@ -24,8 +24,9 @@ use crate::ask::decision;
 use crate::attempt::context;
 use crate::compensate::{step_of, undo_of};
 use crate::history::{CameTo, History};
+use crate::operation::Operation;
 use crate::output_gate::{is_output, output_call};
-use crate::player::{Divergence, Player, Wait};
+use crate::player::{Divergence, Found, Next, Player, Wait};
 use crate::redact::Redactor;
 use crate::step_test::Heard;
 use crate::tasks::{Caller, Task};
@@ -331,6 +332,12 @@ impl ReplayGate {
         Stop::Diverged
     }
 
+    /// It does something where the journal has its end.
+    fn goes_on(&mut self, got: String) -> Stop {
+        let at = format!("call {}", self.player.ordinal());
+        self.differs(Difference { at, expected: "the end of the step".into(), got })
+    }
+
     /// Has the guest know the decision about the last call, as it did when that was made.
     fn recall_decision(&mut self) {
         if let Some(decision) = self.player.approval().and_then(|id| self.decided.get(&id)) {
@@ -342,7 +349,7 @@ impl ReplayGate {
 #[async_trait]
 impl Caller for ReplayGate {
     async fn make(&mut self, call: Call) -> Result<CallResult, Stop> {
-        if let Err(error) = crate::operation::Operation::parse(&call) {
+        if let Err(error) = Operation::parse(&call) {
             return Ok(Err(error));
         }
         let name = call.to_string();
@@ -367,11 +374,7 @@ impl Caller for ReplayGate {
                 Err(Stop::Suspended)
             }
             Ok((_, None)) if self.cut_off => Err(Stop::Suspended),
-            Ok((_, None)) => {
-                let (at, expected) =
-                    (format!("call {}", self.player.ordinal()), "the end of the step".into());
-                Err(self.differs(Difference { at, expected, got: name }))
-            }
+            Ok((_, None)) => Err(self.goes_on(name)),
             Err(divergence) => Err(self.differs(divergence.into())),
         }
     }
@@ -392,6 +395,46 @@ impl Gate for ReplayGate {
                 }
                 Ok(result)
             }
+        }
+    }
+
+    async fn begin(&mut self, call: Call) -> Result<Begun, Stop> {
+        if !crate::http::can_be_beside(&call) || Operation::parse(&call).is_err() {
+            return Ok(Begun::Done(self.call(call).await?));
+        }
+        let name = call.to_string();
+        let Found { asked, came_to, arrives } = match self.player.begin(call) {
+            Ok(found) => found,
+            Err(divergence) => return Err(self.differs(divergence.into())),
+        };
+        let under_way = Begun::UnderWay(self.player.ordinal());
+        match came_to.map(|came_to| came_to.result().ok_or(came_to)) {
+            Some(Ok(result)) => {
+                self.hears(asked.call, &result);
+                self.recall_decision();
+                Ok(if arrives { under_way } else { Begun::Done(result) })
+            }
+            Some(Err(CameTo::Open(_))) => {
+                self.is_cut = true;
+                Ok(under_way)
+            }
+            Some(Err(_)) => {
+                self.is_cut = true;
+                Err(Stop::Suspended)
+            }
+            // It was under way when the clock ended the attempt.
+            None if self.cut_off => Ok(under_way),
+            None => Err(self.goes_on(name)),
+        }
+    }
+
+    async fn arrival(&mut self, until: Option<Timestamp>) -> Result<Option<Arrival>, Stop> {
+        match self.player.arrival(until) {
+            Ok(Next::Came(arrival)) => Ok(Some(arrival)),
+            Ok(Next::Woke) => Ok(None),
+            Ok(Next::Live) if self.cut_off || self.is_cut => Err(Stop::Suspended),
+            Ok(Next::Live) => Err(self.goes_on("a wait for its calls".to_owned())),
+            Err(divergence) => Err(self.differs(divergence.into())),
         }
     }
 

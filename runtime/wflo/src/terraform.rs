@@ -167,7 +167,7 @@ impl AttemptGate {
                     Ok(applied) => Ok(json!(applied)),
                     Err(TerraformError::Lost { message }) => {
                         let call = format!("{called}: {message}");
-                        return Err(self.park(ParkReason::Unknown { intent, call }));
+                        return Err(self.park(ParkReason::Unknown { intent, call }).await);
                     }
                     Err(error) => Err(told(error)),
                 };
@@ -195,10 +195,10 @@ impl AttemptGate {
     ) -> Result<CallResult, Stop> {
         let unknown = |called: String| ParkReason::Unknown { intent: open.seq, call: called };
         let called = call.call.to_string();
-        let Does::Apply { plan, .. } = it.does else { return Err(self.park(unknown(called))) };
+        let Does::Apply { plan, .. } = it.does else { return Err(self.park(unknown(called)).await) };
         let folder = match bound(&self.outside, &it.terraform) {
             Ok(bound) => std::sync::Arc::clone(bound.folder()),
-            Err(error) => return Err(self.park(unknown(format!("{called}: {error}")))),
+            Err(error) => return Err(self.park(unknown(format!("{called}: {error}"))).await),
         };
         let result = match folder.verify(&plan).await {
             Ok(Verified::NotBegun) => {
@@ -209,9 +209,9 @@ impl AttemptGate {
             Ok(Verified::Done(applied)) => Ok(json!(applied)),
             Ok(Verified::Restored { message }) => Err(CallError::Upstream { message }),
             Ok(Verified::Unknown { message }) => {
-                return Err(self.park(unknown(format!("{called}: {message}"))));
+                return Err(self.park(unknown(format!("{called}: {message}"))).await);
             }
-            Ok(_) => return Err(self.park(unknown(called))),
+            Ok(_) => return Err(self.park(unknown(called)).await),
             // It may be told later: nothing is written.
             Err(error) => {
                 return Err(Stop::Host(format!("what became of `{called}` cannot be told now: {error}")));

@@ -16,6 +16,7 @@ use wflo_ports::{Marker, MarkerPurpose, Statement};
 
 use crate::plan::{plan, spending};
 use crate::scenario::Scenario;
+use crate::site::requests;
 use crate::told;
 use crate::undone::{Marks, undone};
 use crate::world::{Promise, World};
@@ -67,6 +68,7 @@ pub(crate) async fn check(world: &World, scenario: &Scenario, journal: &Journal,
     }
     promises(world, &told);
     models(world, &told);
+    requests(world, &told);
     told::heard(world, &told, is_over);
 }
 
@@ -146,7 +148,7 @@ impl<'a> Checker<'a> {
                 if *hold > PicoUsd::ZERO && ledger.limit().is_some_and(|limit| after > limit) {
                     self.bad("money", recorded, "it is admitted over the limit");
                 }
-                if *class == CallClass::Repeatable && self.answered.contains_key(key) {
+                if class.is_reused() && self.answered.contains_key(key) {
                     self.bad("no outcome twice", recorded, "this call has an answer already");
                 }
                 self.intents.insert(*seq, *key);

@@ -2,7 +2,7 @@
 
 use crate::Rng;
 use crate::scenario::{
-    Action, Asking, Crash, Does, End, Fault, Hears, Op, Rule, Scenario, Step, Timed, Wrong,
+    Action, Asking, Asks, Crash, Does, End, Fault, Hears, Op, Rule, Scenario, Step, Timed, Wrong,
 };
 
 const PEOPLE: [&str; 5] = ["alice", "bob", "carol", "dave", "rita"];
@@ -13,6 +13,27 @@ impl Scenario {
     /// The scenario of a seed.
     #[must_use]
     pub fn of(seed: u64) -> Self {
+        let mut this = Self::alone(seed);
+        let rng = &mut Rng::new(seed).fork(4);
+        if rng.percent(50) {
+            return this;
+        }
+        for step in &mut this.steps {
+            for _ in 0..rng.pick(&[0, 1, 1, 2]) {
+                let at = usize::try_from(rng.below(step.ops.len() as u64 + 1)).unwrap_or_default();
+                step.ops.insert(at, together(rng));
+            }
+        }
+        for _ in 0..rng.pick(&[0, 0, 0, 1, 2]) {
+            let what = rng.pick(&[Wrong::HttpNotSent, Wrong::HttpLost, Wrong::HttpIsSlow]);
+            this.faults.push(Fault { nth: u32::try_from(rng.below(6)).unwrap_or_default(), what });
+        }
+        this
+    }
+
+    /// What [`of`](Self::of) begins with: without requests under way beside a script.
+    #[must_use]
+    pub fn alone(seed: u64) -> Self {
         let mut this = Self::plain(seed);
         let rng = &mut Rng::new(seed).fork(3);
         if rng.percent(25) {
@@ -43,7 +64,7 @@ impl Scenario {
         this
     }
 
-    /// What [`of`](Self::of) begins with: without policies, rollbacks and channels. Many of the seeds that once failed did
+    /// What [`alone`](Self::alone) begins with: without policies, rollbacks and channels. Many of the seeds that once failed did
     /// so as this.
     #[must_use]
     pub fn plain(seed: u64) -> Self {
@@ -153,6 +174,23 @@ fn op(rng: &mut Rng) -> Op {
         17 => Op::Clock,
         18 => Op::Denied,
         _ => Op::Invalid,
+    }
+}
+
+fn together(rng: &mut Rng) -> Op {
+    let requests = (0..rng.between(1, 4)).map(|_| asks(rng)).collect();
+    let nap = rng.percent(40).then(|| rng.pick(&[0, 1, 20, 500, 2000, 600_000]));
+    let more = rng.percent(40).then(|| asks(rng));
+    Op::Together { asks: requests, nap, more, waits: rng.percent(75) }
+}
+
+fn asks(rng: &mut Rng) -> Asks {
+    let n = rng.pick(&[0, 1, 1, 2]);
+    match rng.below(10) {
+        0..=3 => Asks::Read(n),
+        4..=6 => Asks::Keyed(n),
+        7 | 8 => Asks::Unsafe(n),
+        _ => Asks::Denied,
     }
 }
 

@@ -37,6 +37,7 @@ mod rng;
 mod scenario;
 mod script;
 mod shrink;
+mod site;
 mod store;
 mod told;
 mod undone;

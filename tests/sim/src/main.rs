@@ -8,18 +8,20 @@ use anyhow::{Context, Result, bail};
 use wflo_sim::{Scenario, judge, shrink};
 
 const HELP: &str = "\
-usage: wflo-sim [--seeds N] [--from S] [--seed S] [--plain] [--all]
+usage: wflo-sim [--seeds N] [--from S] [--seed S] [--alone] [--plain] [--all]
 
   --seeds N   how many seeds to play (1000)
   --from S    the first of them (0)
   --seed S    play this one, and tell what it is
-  --plain     without policies, rollbacks and channels
+  --alone     without requests under way beside a script
+  --plain     without that, and without policies, rollbacks and channels
   --all       go on after a failure";
 
 struct Args {
     seeds: u64,
     from: u64,
     seed: Option<u64>,
+    alone: bool,
     plain: bool,
     all: bool,
 }
@@ -36,7 +38,7 @@ fn main() -> ExitCode {
 }
 
 fn args() -> Result<Args> {
-    let mut args = Args { seeds: 1000, from: 0, seed: None, plain: false, all: false };
+    let mut args = Args { seeds: 1000, from: 0, seed: None, alone: false, plain: false, all: false };
     let mut given = std::env::args().skip(1);
     while let Some(arg) = given.next() {
         let mut number = || -> Result<u64> {
@@ -47,6 +49,7 @@ fn args() -> Result<Args> {
             "--seeds" => args.seeds = number()?,
             "--from" => args.from = number()?,
             "--seed" => args.seed = Some(number()?),
+            "--alone" => args.alone = true,
             "--plain" => args.plain = true,
             "--all" => args.all = true,
             other => bail!("there is no option `{other}`"),
@@ -91,7 +94,11 @@ fn rate(seeds: u64, time: Duration) -> String {
 }
 
 fn scenario(args: &Args, seed: u64) -> Scenario {
-    if args.plain { Scenario::plain(seed) } else { Scenario::of(seed) }
+    match args {
+        Args { plain: true, .. } => Scenario::plain(seed),
+        Args { alone: true, .. } => Scenario::alone(seed),
+        _ => Scenario::of(seed),
+    }
 }
 
 fn play_one(args: &Args, seed: u64, twice: bool) -> bool {
@@ -103,7 +110,7 @@ fn play_one(args: &Args, seed: u64, twice: bool) -> bool {
         "the smallest history in which that fails:\n{scenario}{}: {}",
         violation.property, violation.what
     );
-    let plain = if args.plain { " --plain" } else { "" };
-    println!("again: cargo xtask sim --seed {seed}{plain}\n");
+    let (alone, plain) = (if args.alone { " --alone" } else { "" }, if args.plain { " --plain" } else { "" });
+    println!("again: cargo xtask sim --seed {seed}{alone}{plain}\n");
     false
 }

@@ -15,6 +15,7 @@ use crate::channel::CHANNEL;
 use crate::language_model::MODEL;
 use crate::scenario::{Asking, Does, Hears, Rule, Scenario, Step};
 use crate::script::component;
+use crate::site;
 use crate::world::name_of;
 
 /// A thousandth of a USD.
@@ -80,6 +81,7 @@ fn plan_step(step: &Step, scenario: &Scenario) -> PlanStep {
         grants: Grants {
             db: [(name_of("left"), DbAccess::default()), (name_of("right"), DbAccess::default())].into(),
             llm: [name_of(MODEL)].into(),
+            http: site::grants(),
             ..Grants::default()
         },
         limits: Limits { timeout: Duration::from_secs(step.timeout), ..Limits::default() },

@@ -19,6 +19,7 @@ use crate::language_model::SimModel;
 use crate::plan::{inputs, plan, spending};
 use crate::scenario::{Action, Scenario, Timed};
 use crate::script::{Scripts, component};
+use crate::site::{SimSite, looked_up};
 use crate::store::SimStore;
 use crate::world::{Promise, World, name_of};
 
@@ -72,6 +73,7 @@ impl<'a> Process<'a> {
             .with_models(Arc::new(SimModel::new(world)))
             .with_database(name_of("left"), Arc::new(SimDatabase::new(world, "left")))
             .with_database(name_of("right"), Arc::new(SimDatabase::new(world, "right")))
+            .with_http(Arc::new(SimSite::new(world)), None)
             .with_spending(spending(scenario))
             .with_channel(CHANNEL.to_owned(), Ok(Arc::new(SimChannel::new(world))));
         let nudges = (0..scenario.runs).map(|run| (run, Arc::default())).collect();
@@ -328,7 +330,7 @@ impl<'a> Process<'a> {
                 self.runtime.resume(run, &name_of("rita"), &self.host(), None).await?;
                 return Ok(true);
             }
-            if wait.kind == "unknown" && self.settle_commit(run).await? {
+            if wait.kind == "unknown" && self.settle_unknown(run).await? {
                 return Ok(true);
             }
             if wait.kind == "unknown" || wait.kind == "diverged" {
@@ -339,17 +341,25 @@ impl<'a> Process<'a> {
         Ok(false)
     }
 
-    /// Says, as a person who has looked, that what was to commit is done; false where nothing was to commit.
-    async fn settle_commit(&self, run: RunId) -> Result<bool, RuntimeError> {
+    /// Says, as a person who has looked, that what was to commit is done, and of a request that it is, or is not; false
+    /// where nothing is unknown.
+    async fn settle_unknown(&self, run: RunId) -> Result<bool, RuntimeError> {
         let events = self.runtime.events(run).await?;
         let Ok(state) = RunState::replay(&events) else { return Ok(false) };
-        let commit = state.active().find_map(|(_, unit)| match unit.parked {
-            Some(ParkReason::Unknown { intent, .. }) if unit.committing => Some(intent),
+        let unknown = state.active().find_map(|(_, unit)| match &unit.parked {
+            Some(ParkReason::Unknown { intent, call }) => {
+                Some((*intent, unit.committing, call.contains("http")))
+            }
             _ => None,
         });
-        let Some(intent) = commit else { return Ok(false) };
-        let done = Resolution::Done { value: serde_json::Value::Null };
-        self.runtime.resolve(run, intent, done, &name_of("rita")).await.map(|()| true)
+        let resolution = match unknown {
+            Some((_, true, _)) => Resolution::Done { value: serde_json::Value::Null },
+            Some((intent, _, true)) if intent.is_multiple_of(2) => Resolution::Done { value: looked_up() },
+            Some((_, _, true)) => Resolution::NotDone,
+            _ => return Ok(false),
+        };
+        let intent = unknown.map(|(intent, ..)| intent).unwrap_or_default();
+        self.runtime.resolve(run, intent, resolution, &name_of("rita")).await.map(|()| true)
     }
 
     /// A run that waits stands still: driving it changes nothing, and nothing is decided.

@@ -116,18 +116,52 @@ pub enum Does {
 #[derive(Clone, Debug, PartialEq)]
 #[expect(missing_docs, reason = "each is told in words by its Display")]
 pub enum Op {
-    Model { prompt: u8, max_tokens: Option<u32> },
+    Model {
+        prompt: u8,
+        max_tokens: Option<u32>,
+    },
     Task,
-    Read { db: &'static str, row: i64 },
-    Add { db: &'static str, row: i64, by: i64 },
-    Insert { db: &'static str, id: i64 },
-    Sleep { ms: u64 },
+    Read {
+        db: &'static str,
+        row: i64,
+    },
+    Add {
+        db: &'static str,
+        row: i64,
+        by: i64,
+    },
+    Insert {
+        db: &'static str,
+        id: i64,
+    },
+    Sleep {
+        ms: u64,
+    },
     Ask(Asking),
-    Fact { risk: u64 },
+    Fact {
+        risk: u64,
+    },
     Log,
     Clock,
     Denied,
     Invalid,
+    /// Has requests under way beside itself. It waits for them, no longer than `nap` for the first time, and has one
+    /// `more` under way once the first has come; or goes on and leaves them to what it does next.
+    Together {
+        asks: Vec<Asks>,
+        nap: Option<u64>,
+        more: Option<Asks>,
+        waits: bool,
+    },
+}
+
+/// What a request asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asks {
+    Read(u8),
+    Keyed(u8),
+    Unsafe(u8),
+    Denied,
 }
 
 /// How a script ends.
@@ -194,6 +228,9 @@ pub enum Wrong {
     SyncFails { landed: bool },
     ChannelAway,
     ChannelRefuses,
+    HttpNotSent,
+    HttpLost,
+    HttpIsSlow,
 }
 
 /// The kinds of operation that faults count.
@@ -204,6 +241,7 @@ pub(crate) enum Kind {
     Commit,
     Sync,
     Tell,
+    Http,
 }
 
 /// A kill of the process.
@@ -230,6 +268,7 @@ impl Wrong {
             Self::CommitAnswerLost | Self::CommitRefused => Kind::Commit,
             Self::SyncFails { .. } => Kind::Sync,
             Self::ChannelAway | Self::ChannelRefuses => Kind::Tell,
+            Self::HttpNotSent | Self::HttpLost | Self::HttpIsSlow => Kind::Http,
         }
     }
 }

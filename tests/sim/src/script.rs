@@ -7,12 +7,15 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use wflo::{Components, StepProgram};
-use wflo_host_api::{Gate, LogLevel, LogLine, Stop};
-use wflo_model::{Call, Capability, Digest, Failure, FailureKind, Fault, FaultKind, Limits, SqlValue};
+use wflo_host_api::{Arrival, Begun, Gate, LogLevel, LogLine, Stop};
+use wflo_model::{
+    Call, Capability, Digest, Failure, FailureKind, Fault, FaultKind, Limits, SqlValue, Timestamp,
+};
 use wflo_sandbox::{End as Ending, Ended, LoadError, Missing, Usage};
 
 use crate::language_model::MODEL;
-use crate::scenario::{Asking, End, Op, Step};
+use crate::scenario::{Asking, Asks, End, Op, Step};
+use crate::site;
 use crate::world::World;
 
 /// The scripts of a scenario, as a process has them.
@@ -97,8 +100,9 @@ impl Script {
         seen.push(json!(gate.context().outputs));
         seen.push(json!(gate.context().decision));
         seen.push(json!(gate.seed()[0]));
+        let mut waiting = BTreeSet::new();
         for op in &self.step.ops {
-            seen.push(perform(gate, op).await?);
+            seen.push(perform(gate, op, &mut waiting).await?);
         }
         let digest = Digest::of(json!(seen).to_string().as_bytes());
         let sum = u64::from(digest.as_bytes()[0] % 10);
@@ -118,7 +122,10 @@ impl Script {
     }
 }
 
-async fn perform(gate: &mut dyn Gate, op: &Op) -> Result<Value, Stop> {
+/// The calls that a script has under way.
+type Waiting = BTreeSet<u32>;
+
+async fn perform(gate: &mut dyn Gate, op: &Op, waiting: &mut Waiting) -> Result<Value, Stop> {
     let call = match op {
         Op::Model { prompt, max_tokens } => chat(MODEL, &format!("question {prompt}"), *max_tokens),
         Op::Denied => chat("other-model", "may I?", None),
@@ -154,8 +161,27 @@ async fn perform(gate: &mut dyn Gate, op: &Op) -> Result<Value, Stop> {
         }
         Op::Sleep { ms } => {
             let until = gate.now().after(Duration::from_millis(*ms));
+            // As the sandbox does it: what comes meanwhile is told first.
+            let mut seen = Vec::new();
+            while !waiting.is_empty()
+                && let Some(arrival) = gate.arrival(Some(until)).await?
+            {
+                seen.push(told(gate, arrival, waiting));
+            }
             gate.sleep(until).await?;
-            return Ok(json!(gate.now()));
+            seen.push(json!(gate.now()));
+            return Ok(json!(seen));
+        }
+        Op::Together { asks, nap, more, waits } => {
+            let mut seen = Vec::new();
+            for ask in asks {
+                seen.extend(begin(gate, *ask, waiting).await?);
+            }
+            if *waits {
+                let until = nap.map(|ms| gate.now().after(Duration::from_millis(ms)));
+                wait_for_all(gate, until, *more, waiting, &mut seen).await?;
+            }
+            return Ok(json!(seen));
         }
         Op::Log => {
             let message = "a line".to_owned();
@@ -168,6 +194,46 @@ async fn perform(gate: &mut dyn Gate, op: &Op) -> Result<Value, Stop> {
         Ok(value) => value,
         Err(error) => json!(error),
     })
+}
+
+/// Has a request set off; gives what it came to, if that is known at once.
+async fn begin(gate: &mut dyn Gate, asks: Asks, waiting: &mut Waiting) -> Result<Option<Value>, Stop> {
+    Ok(match gate.begin(site::call(asks)).await? {
+        Begun::Done(result) => Some(result.unwrap_or_else(|error| json!(error))),
+        Begun::UnderWay(call) => {
+            waiting.insert(call);
+            None
+        }
+    })
+}
+
+fn told(gate: &mut dyn Gate, arrival: Arrival, waiting: &mut Waiting) -> Value {
+    let Arrival { call, result } = arrival;
+    let known = waiting.remove(&call);
+    json!([call, known, result.unwrap_or_else(|error| json!(error)), gate.now()])
+}
+
+/// Waits for everything under way, no longer than `until` for the first time, and has one `more` set off meanwhile.
+async fn wait_for_all(
+    gate: &mut dyn Gate,
+    mut until: Option<Timestamp>,
+    mut more: Option<Asks>,
+    waiting: &mut Waiting,
+    seen: &mut Vec<Value>,
+) -> Result<(), Stop> {
+    while !waiting.is_empty() {
+        match gate.arrival(until).await? {
+            Some(arrival) => seen.push(told(gate, arrival, waiting)),
+            None => {
+                until = None;
+                seen.push(json!(gate.now()));
+            }
+        }
+        if let Some(more) = more.take() {
+            seen.extend(begin(gate, more, waiting).await?);
+        }
+    }
+    Ok(())
 }
 
 fn chat(model: &str, question: &str, max_tokens: Option<u32>) -> Call {

@@ -126,6 +126,9 @@ impl fmt::Display for Wrong {
             Self::SyncFails { landed: false } => "a sync fails and had not done its work",
             Self::ChannelAway => "the channel does not answer",
             Self::ChannelRefuses => "the channel refuses",
+            Self::HttpNotSent => "a request does not reach its server",
+            Self::HttpLost => "an answer of a server is lost",
+            Self::HttpIsSlow => "a server takes most of a minute",
         })
     }
 }

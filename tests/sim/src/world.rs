@@ -13,6 +13,7 @@ use wflo_ports::{Clock, Entropy, SystemEntropyError};
 use crate::channel::Heard;
 use crate::database::DbData;
 use crate::scenario::{Crash, Kind, Scenario, Wrong};
+use crate::site::Requested;
 use crate::store::{Image, Request};
 use crate::{Rng, Violation};
 
@@ -38,6 +39,8 @@ pub(crate) struct Inner {
     pub(crate) databases: BTreeMap<&'static str, DbData>,
     /// Each request that reached a model, with what was durable of each run then.
     pub(crate) asked: Vec<Performed>,
+    /// Each request that reached the server.
+    pub(crate) requested: Vec<Requested>,
     /// Everything that the channel heard.
     pub(crate) heard: Vec<Heard>,
     pub(crate) people: Arc<Principals>,
@@ -50,7 +53,7 @@ pub(crate) struct Inner {
     /// Runs by number.
     pub(crate) runs: BTreeMap<u32, RunId>,
     faults: Vec<crate::scenario::Fault>,
-    counts: [u32; 5],
+    counts: [u32; 6],
     drawn: u64,
     seed: u64,
     calm: bool,
@@ -100,6 +103,7 @@ impl World {
             syncing: Vec::new(),
             databases: ["left", "right"].map(|name| (name, DbData::default())).into(),
             asked: Vec::new(),
+            requested: Vec::new(),
             heard: Vec::new(),
             people: Arc::new(Principals(people.collect())),
             written: Vec::new(),
@@ -108,7 +112,7 @@ impl World {
             acted: 0,
             runs: BTreeMap::new(),
             faults: scenario.faults.clone(),
-            counts: [0; 5],
+            counts: [0; 6],
             drawn: 0,
             seed: scenario.seed,
             calm: false,

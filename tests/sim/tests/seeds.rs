@@ -15,7 +15,11 @@ fn all_hold(seeds: &[u64]) {
         while let Some(seed) =
             usize::try_from(next.fetch_add(1, Ordering::Relaxed)).ok().and_then(|at| seeds.get(at))
         {
-            for (scenario, plain) in [(Scenario::of(*seed), ""), (Scenario::plain(*seed), " --plain")] {
+            for (scenario, plain) in [
+                (Scenario::of(*seed), ""),
+                (Scenario::alone(*seed), " --alone"),
+                (Scenario::plain(*seed), " --plain"),
+            ] {
                 let violation = judge(&scenario, true);
                 assert_eq!(
                     violation, None,

@@ -47,6 +47,10 @@ pub struct Returned {
     /// The artifact that the call has made: seen by others from the end of the attempt on, if that succeeds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artifact: Option<Artifact>,
+    /// True for a call that was under way beside its guest: the guest is told what it came to where it next waits, in
+    /// the order of these events.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub beside: bool,
 }
 
 /// A column and the digest of the value it had to have.

@@ -42,7 +42,9 @@ impl Guest for Courier {
             output_schema: None,
             facts: Vec::new(),
         };
-        ["get", "post_body_first", "post_body_later", "asks_again"].map(step).into()
+        let steps =
+            ["get", "post_body_first", "post_body_later", "asks_again", "together", "posts_together", "races"];
+        steps.into_iter().chain(["leaves", "many"]).map(step).collect()
     }
 
     fn run(step: String) -> Result<String, Failure> {
@@ -69,6 +71,11 @@ impl Guest for Courier {
             "waits_with_timer" => waits_with_timer(&url),
             "three" => three(&url),
             "asks_again" => asks_again(&url),
+            "together" => together(&url, &Method::Get),
+            "posts_together" => together(&url, &Method::Post),
+            "races" => races(&url),
+            "leaves" => leaves(&url),
+            "many" => many(&url),
             "follows" => follows(&url),
             "timeouts" => timeouts(&url),
             "bad_headers" => bad_headers(),
@@ -291,6 +298,59 @@ fn three(url: &str) -> String {
 fn asks_again(url: &str) -> String {
     let ask = || show(handle(request(Method::Post, url, &[]), None));
     format!("{}, {}", ask(), ask())
+}
+
+/// Asks for one more thing at an address that has a query.
+fn ask(method: &Method, url: &str, what: &str) -> FutureIncomingResponse {
+    handle(request(method.clone(), &format!("{url}&{what}"), &[]), None).expect("it is not refused")
+}
+
+/// Three at a time. Of each answer the server is told, beside those that are still under way.
+fn together(url: &str, method: &Method) -> String {
+    let named = |what: String| (ask(method, url, &what), what);
+    let mut waiting: Vec<_> = (0..3).map(|n| named(format!("n={n}"))).collect();
+    assert!(waiting.iter().all(|(future, _)| future.get().is_none() && !future.subscribe().ready()));
+    let mut said = Vec::new();
+    while !waiting.is_empty() {
+        let pollables: Vec<_> = waiting.iter().map(|(future, _)| future.subscribe()).collect();
+        let ready = poll(&pollables.iter().collect::<Vec<_>>());
+        drop(pollables);
+        assert_eq!(ready.len(), 1, "answers come one at a time");
+        let (future, what) = waiting.remove(ready[0] as usize);
+        let (at, answer) = (monotonic_clock::now(), show(Ok(future)));
+        println!("{what}: {answer}");
+        if let Some(n) = what.strip_prefix("n=") {
+            waiting.push(named(format!("seen={n}")));
+        }
+        said.push(format!("{what} at {at}"));
+    }
+    said.join(", ")
+}
+
+/// A request that takes longer than the guest waits, until it asks for something else.
+fn races(url: &str) -> String {
+    let slow = ask(&Method::Get, url, "slow");
+    let timer = monotonic_clock::subscribe_duration(20_000_000);
+    let first = poll(&[&slow.subscribe(), &timer]);
+    // What comes while it waits for something else is there when it looks.
+    let go = show(Ok(ask(&Method::Get, url, "go")));
+    let at = monotonic_clock::now();
+    monotonic_clock::subscribe_duration(1_000_000).block();
+    let then = poll(&[&slow.subscribe(), &timer]);
+    format!("{first:?} {go} at {at} {then:?} {}", show(Ok(slow)))
+}
+
+/// Does not wait for its answer.
+fn leaves(url: &str) -> String {
+    drop(ask(&Method::Post, url, "left"));
+    "gone".to_owned()
+}
+
+/// More at a time than the host has under way.
+fn many(url: &str) -> String {
+    let futures: Vec<_> = (0..40).map(|n| ask(&Method::Get, url, &format!("n={n}"))).collect();
+    let answered = futures.into_iter().map(|future| show(Ok(future))).filter(|said| said == "200  hello").count();
+    answered.to_string()
 }
 
 /// Goes where it is sent, as a client with redirects does.
