@@ -116,13 +116,9 @@ fn escaped(text: String) -> String {
 
 #[cfg(test)]
 mod tests {
-<<<<<<< HEAD
     use serde_json::{Value, json};
 
-    use super::{status, tame};
-=======
     use super::{status, tame, tame_lines};
->>>>>>> walk8
 
     #[test]
     fn a_status_has_its_width_with_and_without_colour() {
@@ -133,18 +129,14 @@ mod tests {
 
     #[test]
     fn a_guest_does_not_steer_the_terminal() {
-<<<<<<< HEAD
-        assert_eq!(tame("a\x1b[2Jb\r\n"), "a\u{fffd}[2Jb\u{fffd}\u{fffd}");
+        assert_eq!(tame("a\x1b[2Jb\rc\n"), "a\u{fffd}[2Jb\u{fffd}c");
+        assert_eq!(tame("a\nsucceeded"), "a succeeded");
+        assert_eq!(tame_lines("trap:\n\n  at \x07main\n", 2), "trap:\n    at \u{fffd}main");
         assert_eq!(tame("a\u{202e}b\u{9b}2J"), "a\u{fffd}b\u{fffd}2J");
         let said = json!({ "a\u{9b}": ["\u{7f}\u{202e}\u{e0041}", "\n\t\u{1b} ä"] });
         let shown = super::json(&said);
         assert_eq!(serde_json::from_str::<Value>(&shown).unwrap(), said);
         assert!(shown.contains(r#""a\u009b""#) && shown.contains(r#""\u007f\u202e\udb40\udc41""#), "{shown}");
         assert!(shown.contains(r#""\n\t\u001b ä""#), "{shown}");
-=======
-        assert_eq!(tame("a\x1b[2Jb\rc\n"), "a\u{fffd}[2Jb\u{fffd}c");
-        assert_eq!(tame("a\nsucceeded"), "a succeeded");
-        assert_eq!(tame_lines("trap:\n\n  at \x07main\n", 2), "trap:\n    at \u{fffd}main");
->>>>>>> walk8
     }
 }
