@@ -75,9 +75,9 @@ impl Executor<'_> {
             let is_cancelled = self.log.read(|state| state.cancel().is_some());
             if !stops && !is_cancelled {
                 // Also where a cancelled run has been wound up, and is rolled back now.
-                halt.send_replace(false);
+                set(&halt, false);
                 grace = None;
-            } else if !halt.send_replace(true) {
+            } else if set(&halt, true) {
                 grace = Some(Instant::now() + GRACE);
             }
             // What runs comes to its end before a run is wound up, and nothing begins where the host failed.
@@ -268,6 +268,12 @@ fn consumed(events: &[(Place, Event)]) -> Option<(Place, ApprovalId)> {
         | Event::ToppedUp { consumes: id, .. } => Some((place.clone(), *id)),
         _ => None,
     })
+}
+
+/// Says whether attempts are to stop, and whether that is news. Only news is told: it wakes all of them, in an order that
+/// nobody knows.
+fn set(halt: &watch::Sender<bool>, stops: bool) -> bool {
+    halt.send_if_modified(|now| std::mem::replace(now, stops) != stops)
 }
 
 /// Waits until then; for ever if there is no then.
