@@ -30,7 +30,7 @@ fn asks(project: &Project, port: u16, denied: &str) {
     let outputs: Vec<Value> =
         run["steps"].as_array().expect("steps").iter().map(|step| step["output"].clone()).collect();
     let expected =
-        json!([[200, "漢字"], denied, [200, "before ü"], [200, true], [200, "/api/json?one", 200, "two"],]);
+        json!([[200, "漢字"], denied, [200, "before ü"], [200, true], [200, "/api/meet?one", 200, "two"],]);
     assert_eq!(Value::from(outputs), expected);
     let id = run["run"].as_str().expect("a run has an id");
     let shown = project.wflo(&["show", id]).expect_code(0).stdout;

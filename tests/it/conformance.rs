@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::Command;
+use std::sync::{Arc, Barrier};
 
 use serde_json::{Value, json};
 
@@ -15,16 +16,18 @@ use crate::notify::Inbox;
 pub(crate) fn site() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port of loopback");
     let port = listener.local_addr().expect("it has an address").port();
+    let meeting = Arc::new(Barrier::new(2));
     std::thread::spawn(move || {
         for client in listener.incoming().flatten() {
-            std::thread::spawn(move || answer(client));
+            let meeting = Arc::clone(&meeting);
+            std::thread::spawn(move || answer(client, &meeting));
         }
     });
     port
 }
 
-/// Answers one request. A client that is gone wants no answer.
-fn answer(mut client: TcpStream) -> Option<()> {
+/// Answers one request; one that is to meet another when both are there. A client that is gone wants no answer.
+fn answer(mut client: TcpStream, meeting: &Barrier) -> Option<()> {
     let mut bytes = Vec::new();
     let (head, body) = loop {
         let mut chunk = [0; 16384];
@@ -44,6 +47,11 @@ fn answer(mut client: TcpStream) -> Option<()> {
     let (status, header, body) = match path.split('?').next()? {
         "/api/json" => ("200 OK", "", json!({ "text": "漢字", "path": path }).to_string().into_bytes()),
         "/api/echo" => ("200 OK", "", body),
+        "/api/meet" => {
+            meeting.wait();
+            let body = if body.is_empty() { path.into_bytes() } else { body };
+            ("200 OK", "", body)
+        }
         "/api/moved" => ("302 Found", "location: json?moved\r\n", Vec::new()),
         "/api/header" if key == "Key s3cret-of-the-host" => ("200 OK", "", key.as_bytes().to_vec()),
         _ => ("404 Not Found", "", "no such thing: ü".into()),

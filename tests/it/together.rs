@@ -138,7 +138,7 @@ fn what_was_under_way_at_a_crash_is_asked_for_again_and_comes_after_what_had_com
         child.wait().expect("it ends");
 
         let resumed = project.wflo(&["resume", "--json"]).expect_code(0).json();
-        let run = &resumed["runs"][0];
+        let run = &resumed;
         assert_eq!(order(&run["steps"][0]["output"]), ["n=2", "n=1", "n=0"], "{step} {grant}");
         is_identical(&project, id(run));
         assert_eq!(["n=1", "n=0"].map(|what| server.times(what)), [2, 2], "{step} {grant}");
@@ -166,7 +166,7 @@ fn people_settle_each_of_those_that_nobody_knows_of() {
     child.wait().expect("it ends");
 
     let parked = project.wflo(&["resume", "--json"]).expect_code(11).json();
-    let run = id(&parked["runs"][0]).to_owned();
+    let run = id(&parked).to_owned();
     let unknown = || {
         let shown = project.wflo(&["show", &run, "--json"]).expect_code(0).json();
         assert_eq!(shown["waiting_for"][0]["kind"], "unknown", "{shown}");

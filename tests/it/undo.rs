@@ -152,9 +152,17 @@ fn a_rollback_that_somebody_asks_for_may_need_the_agreement_of_others() {
     assert_eq!(planned["databases"]["bank"].as_u64(), Some(blocked.len() as u64), "{shown}");
     let listed = project.wflo(&["approvals"]).expect_code(0).stdout;
     assert!(listed.contains("rollback of run"), "{listed}");
+    let asked_about = project.wflo(&["approvals", "show", &first]).expect_code(0).stdout;
+    assert!(
+        asked_about.contains("what would be undone:\nundo        block_suspicious_accounts: "),
+        "{asked_about}"
+    );
     project.wflo_as("mallory", &people.mallory, &["approve", &first]).expect_code(3);
     let kept = project.wflo_as("carol", &people.carol, &["reject", &first, "--json"]).expect_code(0).json();
     assert_eq!((kept["status"].as_str(), project.blocked()), (Some("succeeded"), blocked.clone()));
+    assert_eq!(kept["rollback"]["refused"].as_str(), Some("rejected"));
+    let shown = project.wflo(&["show", &run]).expect_code(0).stdout;
+    assert!(shown.contains("rollback by alice: rejected, nothing was done"), "{shown}");
 
     // Approved: another question, since another person may have asked, and then it is done.
     let asked = project.wflo_as("alice", &people.alice, &["rollback", &run, "--json"]).expect_code(10).json();

@@ -1,52 +1,130 @@
-//! Rows that change, for people.
+//! Changed rows, for people.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use serde::Deserialize as _;
-use serde_json::Value;
-use wflo_model::{ChangeSet, RowChange, SqlValue, TableChange};
+use wflo::ChangesView;
+use wflo_model::{ChangeSet, RowChange, SqlValue, StepName, TableChange};
 
-use crate::terminal::tame;
+use crate::terminal::{self, tame};
 
-/// What an approval shows of the rows that would change, as a table for each database; none where it shows none.
-pub(crate) fn table(shows: &Value) -> Option<String> {
-    let changes = BTreeMap::<String, ChangeSet>::deserialize(shows.get("changes")?).ok()?;
+/// Characters of one value that are shown where not all are.
+const VALUE: usize = 60;
+
+/// How much of a value is shown.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Values {
+    /// All of it: somebody decides on it.
+    Whole,
+    /// Its beginning; `--json` has all of it.
+    Cut,
+}
+
+/// The rows that a run changed, step by step.
+pub(crate) fn of_run(views: &[ChangesView], colors: bool) -> String {
     let mut text = String::new();
-    for (db, set) in &changes {
-        let rows = set.row_count();
-        let _ = writeln!(text, "database {}, {rows} {}:", tame(db), if rows == 1 { "row" } else { "rows" });
-        let lines: Vec<[String; 4]> =
-            set.tables.iter().flat_map(|table| table.rows.iter().map(move |row| line(table, row))).collect();
-        let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
-        let (table, kind, key) = (width(0), width(1), width(2));
-        for [name, what, of, values] in &lines {
-            let _ = writeln!(text, "  {name:table$}  {what:kind$}  {of:key$}  {values}");
+    for view in views {
+        let name = unit(&view.step, view.item);
+        let in_bulk = view.inserted.as_ref().map_or(0, wflo_model::Inserted::row_count);
+        let (database, rows) = (&view.database, count(view.changes.row_count() as u64 + in_bulk, "row"));
+        let whether = if view.committed { "" } else { ", about to commit" };
+        let _ = writeln!(text, "{name}  database `{database}`  {rows}{whether}");
+        text.push_str(&set(&view.changes, Values::Cut, colors));
+        for (table, rows) in view.inserted.iter().flat_map(|inserted| &inserted.tables) {
+            let _ = writeln!(text, "  {}\n    {} inserted in bulk", tame(table), count(*rows, "row"));
         }
+        text.push('\n');
     }
+    text.trim_end().to_owned()
+}
+
+/// What an approval shows of the rows that would change, as `wflo show --changes` shows those that did; none where it shows
+/// none.
+pub(crate) fn of_approval(shows: &serde_json::Value, colors: bool) -> Option<String> {
+    let changes = BTreeMap::<String, ChangeSet>::deserialize(shows.get("changes")?).ok()?;
+    let text = changes.iter().fold(String::new(), |mut text, (db, changes)| {
+        let _ = writeln!(text, "database `{}`  {}", tame(db), count(changes.row_count() as u64, "row"));
+        text + &set(changes, Values::Whole, colors)
+    });
     (!changes.is_empty()).then_some(text)
 }
 
-/// Table, what happens, key, and the columns: before -> after.
-fn line(table: &TableChange, row: &RowChange) -> [String; 4] {
-    let key: Vec<String> = row.key().iter().map(value).collect();
-    let columns = table.columns.iter().map(|name| tame(name));
-    let values: Vec<String> = match (row.before(), row.after()) {
-        (Some(before), Some(after)) => columns
-            .zip(before.iter().zip(after))
-            .filter(|(_, (before, after))| before != after)
-            .map(|(name, (before, after))| format!("{name}: {} -> {}", value(before), value(after)))
-            .collect(),
-        (Some(one), None) | (None, Some(one)) => {
-            columns.zip(one).map(|(name, one)| format!("{name}: {}", value(one))).collect()
+/// A change set: a line a row, with what became of its columns.
+fn set(changes: &ChangeSet, values: Values, colors: bool) -> String {
+    let mut text = String::new();
+    for table in &changes.tables {
+        let _ = writeln!(text, "  {}", tame(&table.table));
+        let keys: Vec<String> =
+            table.rows.iter().map(|row| key(&table.key_columns, row.key(), values)).collect();
+        let width = keys.iter().map(|key| key.chars().count()).max().unwrap_or_default();
+        for (row, key) in table.rows.iter().zip(keys) {
+            let kind = terminal::dim(&format!("{:6}", row.kind()), colors);
+            let _ = writeln!(text, "    {kind}  {key:width$}  {}", columns(table, row, values));
         }
-        (None, None) => Vec::new(),
-    };
-    [tame(&table.table), row.kind().to_owned(), key.join(", "), values.join(", ")]
+    }
+    text
 }
 
-fn value(value: &SqlValue) -> String {
-    tame(&value.to_string())
+/// What became of the columns of one row: those that changed, or all of them where it came or went.
+fn columns(table: &TableChange, row: &RowChange, shown: Values) -> String {
+    let value = |it: &SqlValue| value(it, shown);
+    let named = |at: usize| tame(&table.columns[at]);
+    let outside_key = |at: &usize| !table.key_columns.contains(&table.columns[*at]);
+    let all = |values: &[SqlValue]| {
+        let shown =
+            (0..values.len()).filter(outside_key).map(|at| format!("{}: {}", named(at), value(&values[at])));
+        shown.collect::<Vec<_>>().join(", ")
+    };
+    match (row.before(), row.after()) {
+        (Some(before), Some(after)) => {
+            let changed = (0..before.len()).filter(|&at| before[at] != after[at]);
+            let shown =
+                changed.map(|at| format!("{}: {} -> {}", named(at), value(&before[at]), value(&after[at])));
+            shown.collect::<Vec<_>>().join(", ")
+        }
+        (Some(values), None) | (None, Some(values)) => all(values),
+        (None, None) => String::new(),
+    }
+}
+
+/// The key of a row: `id = 7`.
+pub(crate) fn key(columns: &[String], key: &[SqlValue], shown: Values) -> String {
+    let parts =
+        columns.iter().zip(key).map(|(column, it)| format!("{} = {}", tame(column), value(it, shown)));
+    parts.collect::<Vec<_>>().join(", ")
+}
+
+/// A value as people read it: a text in quotes, so that none looks like what stands around it.
+pub(crate) fn value(value: &SqlValue, shown: Values) -> String {
+    let most = if shown == Values::Whole { usize::MAX } else { VALUE };
+    let text = match value {
+        SqlValue::Null => return "null".into(),
+        SqlValue::Boolean(value) => value.to_string(),
+        SqlValue::Integer(n) => n.to_string(),
+        SqlValue::Real(n) => format!("{n:?}"),
+        SqlValue::Text(text) => format!("{text:?}"),
+        SqlValue::Decimal(text) | SqlValue::Timestamp(text) | SqlValue::Json(text) | SqlValue::Uuid(text) => {
+            text.clone()
+        }
+        SqlValue::Blob(bytes) => {
+            let hex: String = bytes.iter().take(most / 2).map(|byte| format!("{byte:02x}")).collect();
+            format!("x'{hex}'{}", if bytes.len() > most / 2 { "…" } else { "" })
+        }
+    };
+    let text = tame(&text);
+    let cut: String = text.chars().take(most).collect();
+    if cut.len() < text.len() { format!("{cut}…") } else { text.to_string() }
+}
+
+/// A step, and which of its items.
+pub(crate) fn unit(step: &StepName, item: Option<u32>) -> String {
+    item.map_or_else(|| step.to_string(), |item| format!("{step}[{item}]"))
+}
+
+/// So many of something.
+pub(crate) fn count(n: u64, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]
@@ -54,37 +132,56 @@ mod tests {
     use serde_json::json;
     use wflo_model::{ChangeSet, RowChange, SqlValue, TableChange};
 
-    use super::table;
+    use super::{Values, of_approval, set};
 
     #[test]
-    fn rows_are_shown_with_what_changes_in_them() {
+    fn a_change_set_is_a_table() {
         let text = |text: &str| SqlValue::Text(text.into());
-        let rows = vec![
-            RowChange::Update {
-                key: vec![text("A-7")],
-                before: vec![text("A-7"), text("active"), SqlValue::Integer(3)],
-                after: vec![text("A-7"), text("blocked\u{1b}[2J"), SqlValue::Integer(3)],
-            },
-            RowChange::Insert {
-                key: vec![text("A-10")],
-                after: vec![text("A-10"), SqlValue::Null, SqlValue::Integer(0)],
-            },
-            RowChange::Delete {
-                key: vec![text("B")],
-                before: vec![text("B"), text("old"), SqlValue::Integer(1)],
-            },
-        ];
-        let columns = ["id", "status", "n"].map(str::to_owned).to_vec();
-        let accounts =
-            TableChange { table: "accounts".into(), key_columns: vec!["id".into()], columns, rows };
-        let shown = table(&json!({ "changes": { "bank": ChangeSet { tables: vec![accounts] } } })).unwrap();
-        let lines: Vec<_> = shown.lines().collect();
-        assert_eq!(lines[0], "database bank, 3 rows:");
-        assert!(lines[1].starts_with("  accounts  update  A-7   status: active -> blocked"), "{shown}");
-        assert!(!shown.contains('\u{1b}'), "a value does not write to the terminal");
-        assert_eq!(lines[2], "  accounts  insert  A-10  id: A-10, status: null, n: 0");
-        assert_eq!(lines[3], "  accounts  delete  B     id: B, status: old, n: 1");
-        assert_eq!(table(&json!({ "changes": {} })), None);
-        assert_eq!(table(&json!({})), None);
+        let row = |id: &str, status: &str, n: i64| vec![text(id), text(status), SqlValue::Integer(n)];
+        let changes = ChangeSet {
+            tables: vec![TableChange {
+                table: "accounts".into(),
+                key_columns: vec!["id".into()],
+                columns: vec!["id".into(), "status".into(), "balance".into()],
+                rows: vec![
+                    RowChange::Update {
+                        key: vec![text("A-7")],
+                        before: row("A-7", "active", 1),
+                        after: row("A-7", "blocked", 1),
+                    },
+                    RowChange::Insert { key: vec![text("B-10")], after: row("B-10", "new\u{1b}[2J", 2) },
+                    RowChange::Delete { key: vec![text("C-1")], before: row("C-1", "old", 3) },
+                ],
+            }],
+        };
+        assert_eq!(
+            set(&changes, Values::Cut, false),
+            "  accounts\n    update  id = \"A-7\"   status: \"active\" -> \"blocked\"\n    insert  id = \"B-10\"  \
+             status: \"new\\u{1b}[2J\", balance: 2\n    delete  id = \"C-1\"   status: \"old\", balance: 3\n"
+        );
+    }
+
+    #[test]
+    fn who_decides_sees_all_of_a_value_and_none_that_looks_like_another() {
+        let text = |text: &str| SqlValue::Text(text.into());
+        let long = format!("{} and then the price is 900", "word ".repeat(20));
+        let row = RowChange::Update {
+            key: vec![SqlValue::Integer(7)],
+            before: vec![SqlValue::Integer(7), text("a -> b")],
+            after: vec![SqlValue::Integer(7), text(&format!("{long}\u{202e}\u{9b}"))],
+        };
+        let columns = ["id", "note"].map(str::to_owned).to_vec();
+        let orders =
+            TableChange { table: "orders".into(), key_columns: vec!["id".into()], columns, rows: vec![row] };
+        let shows = json!({ "changes": { "shop": ChangeSet { tables: vec![orders] } } });
+        assert_eq!(
+            of_approval(&shows, false).unwrap(),
+            format!(
+                "database `shop`  1 row\n  orders\n    update  id = 7  note: \"a -> b\" -> \
+                 \"{long}\\u{{202e}}\\u{{9b}}\"\n"
+            )
+        );
+        assert_eq!(of_approval(&json!({ "changes": {} }), false), None);
+        assert_eq!(of_approval(&json!({}), false), None);
     }
 }

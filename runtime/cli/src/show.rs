@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
+use serde::Deserialize as _;
 use wflo::{AccountView, ApprovalView, CostView, ItemsView, RunLine, RunStatus, RunView};
+use wflo_engine::RollbackPlan;
 use wflo_model::{PicoUsd, StepName};
 
 use crate::changes;
@@ -192,21 +194,30 @@ pub(crate) fn approval(it: &ApprovalView, colors: bool) -> String {
     }
     for vote in &it.votes {
         let verdict = format!("{:?}", vote.verdict).to_lowercase();
-        let comment = vote.comment.as_deref().map(|text| format!(": {text}")).unwrap_or_default();
+        let comment = vote.comment.as_deref().map(|text| format!(": {}", tame(text))).unwrap_or_default();
         line("vote", &format!("{} {verdict}{comment}", vote.principal));
     }
     let mut shows = it.shows.clone();
-    if let Some(rows) = changes::table(&shows) {
-        let _ = writeln!(text, "\nwhat would change:\n{rows}");
+    if let Some(rows) = changes::of_approval(&shows, colors) {
+        let _ = writeln!(text, "\nwhat would change:\n{}", rows.trim_end());
         // They have been told.
         shows.as_object_mut().map(|shows| shows.remove("changes"));
     }
     if let Some(planned) = planned(&mut shows) {
         let _ = writeln!(text, "\nwhat terraform has planned:\n{planned}");
     }
-    let shows = serde_json::to_string_pretty(&shows).unwrap_or_default();
-    let _ = writeln!(text, "\nwhat would be done:\n{shows}");
+    if let Some(plan) = rollback(&mut shows) {
+        let _ = writeln!(text, "\nwhat would be undone:\n{plan}");
+    }
+    let _ = writeln!(text, "\nwhat would be done:\n{}", terminal::json(&shows));
     text
+}
+
+/// The rollback that is decided on, as `--dry-run` shows it; it is taken out of the rest.
+fn rollback(shows: &mut serde_json::Value) -> Option<String> {
+    let plan = RollbackPlan::deserialize(shows.get("rollback")?).ok()?;
+    shows.as_object_mut()?.remove("rollback");
+    Some(undoing::plan(&plan))
 }
 
 /// The plan of terraform that is decided on, as terraform shows it; it is taken out of the rest.

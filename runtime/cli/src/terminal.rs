@@ -1,6 +1,10 @@
 //! What a terminal can show: colours for statuses, and nothing for whoever does not want them.
 
+use std::fmt::Write as _;
 use std::io::IsTerminal as _;
+
+use serde::Serialize;
+use wflo_model::steers;
 
 use crate::project::variable;
 
@@ -66,12 +70,12 @@ pub(crate) fn dim(text: &str, colors: bool) -> String {
     if colors { format!("\x1b[2m{text}\x1b[0m") } else { text.to_owned() }
 }
 
-/// A text on one line, without what could steer the terminal: it comes from a guest.
+/// A text on one line, without what could steer the terminal, or have it read as another: it comes from a guest.
 pub(crate) fn tame(text: &str) -> String {
     let tamed = |c: char| match c {
         '\n' => ' ',
         '\t' => c,
-        c if c.is_control() => '\u{fffd}',
+        c if steers(c) => '\u{fffd}',
         c => c,
     };
     text.trim_end_matches('\n').chars().map(tamed).collect()
@@ -83,8 +87,37 @@ pub(crate) fn tame_lines(text: &str, indent: usize) -> String {
     lines.join(&format!("\n{:indent$}", ""))
 }
 
+/// JSON over several lines, with escapes in the place of what [`tame`] takes out: it is the same JSON.
+pub(crate) fn json(value: &(impl Serialize + ?Sized)) -> String {
+    escaped(serde_json::to_string_pretty(value).expect("what is shown has text keys"))
+}
+
+/// The same in one line.
+pub(crate) fn json_line(value: &(impl Serialize + ?Sized)) -> String {
+    escaped(serde_json::to_string(value).expect("what is shown has text keys"))
+}
+
+fn escaped(text: String) -> String {
+    // Outside of texts there is none but the line feeds; within, serde escapes those.
+    if !text.contains(|c| steers(c) && c != '\n') {
+        return text;
+    }
+    text.chars().fold(String::with_capacity(text.len()), |mut text, c| {
+        if steers(c) && c != '\n' {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                let _ = write!(text, "\\u{unit:04x}");
+            }
+        } else {
+            text.push(c);
+        }
+        text
+    })
+}
+
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::{status, tame, tame_lines};
 
     #[test]
@@ -99,5 +132,11 @@ mod tests {
         assert_eq!(tame("a\x1b[2Jb\rc\n"), "a\u{fffd}[2Jb\u{fffd}c");
         assert_eq!(tame("a\nsucceeded"), "a succeeded");
         assert_eq!(tame_lines("trap:\n\n  at \x07main\n", 2), "trap:\n    at \u{fffd}main");
+        assert_eq!(tame("a\u{202e}b\u{9b}2J"), "a\u{fffd}b\u{fffd}2J");
+        let said = json!({ "a\u{9b}": ["\u{7f}\u{202e}\u{e0041}", "\n\t\u{1b} ä"] });
+        let shown = super::json(&said);
+        assert_eq!(serde_json::from_str::<Value>(&shown).unwrap(), said);
+        assert!(shown.contains(r#""a\u009b""#) && shown.contains(r#""\u007f\u202e\udb40\udc41""#), "{shown}");
+        assert!(shown.contains(r#""\n\t\u001b ä""#), "{shown}");
     }
 }

@@ -129,6 +129,8 @@ pub struct Rollback {
     pub begun: BTreeSet<UnitId>,
     /// Whether it is over.
     pub is_over: bool,
+    /// The one before it: what that has undone is in no plan any more.
+    pub earlier: Option<Box<Self>>,
 }
 
 impl Compensation {
@@ -168,11 +170,12 @@ impl RollbackPlan {
 }
 
 impl Rollback {
-    pub(crate) const fn new(
+    pub(crate) fn new(
         seq: u64,
         by: Option<PrincipalName>,
         to: Option<StepName>,
         was: RunStatus,
+        earlier: Option<Self>,
     ) -> Self {
         Self {
             seq,
@@ -186,6 +189,7 @@ impl Rollback {
             reapplied: BTreeMap::new(),
             begun: BTreeSet::new(),
             is_over: false,
+            earlier: earlier.map(Box::new),
         }
     }
 }

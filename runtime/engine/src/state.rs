@@ -288,8 +288,9 @@ impl RunState {
     fn apply_to_rollback(&mut self, recorded: &Recorded) -> Result<(), &'static str> {
         if let Event::RollbackStarted { by, to } = &recorded.event {
             let (was, _) = self.ended.as_ref().ok_or("the run has not ended")?;
-            let was = self.rollback.as_ref().map_or(*was, |earlier| earlier.was);
-            self.rollback = Some(Rollback::new(recorded.seq, by.clone(), to.clone(), was));
+            let earlier = self.rollback.take();
+            let was = earlier.as_ref().map_or(*was, |earlier| earlier.was);
+            self.rollback = Some(Rollback::new(recorded.seq, by.clone(), to.clone(), was, earlier));
             // What was cancelled has been wound up; nothing stops the compensators.
             self.cancel = None;
             let compensators = self.steps.iter_mut().filter(|(name, _)| name.compensates().is_some());

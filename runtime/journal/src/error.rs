@@ -288,4 +288,12 @@ pub enum OpenError {
     /// There was no randomness to make keys from.
     #[error(transparent)]
     NoEntropy(#[from] SystemEntropyError),
+    /// Others may write in the folder, and it cannot be taken from them.
+    #[error("others may write in the state folder `{}`, which has mode {mode:04o}; run `chmod 700 {}`", path.display(), path.display())]
+    Shared {
+        /// The state folder.
+        path: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
 }

@@ -18,6 +18,7 @@ impl Workflow {
     /// let shop = "shop".parse().unwrap();
     /// let found = workflow.bound(&shop, true, "login role `w` is a superuser").render(false);
     /// assert!(found.contains("database `shop`: login role `w` is a superuser"), "{found}");
+    /// assert!(found.contains("hint: bind it to login roles"), "{found}");
     /// ```
     #[must_use]
     pub fn bound(&self, label: &Label, refused: bool, why: &str) -> Diagnostics {
@@ -26,7 +27,8 @@ impl Workflow {
             let message = format!("database `{label}`: {why}");
             if refused {
                 reader.error(grant.span.clone(), message).hint(
-                    "bind it to login roles that may do no more than steps are granted: `wflo db prepare` prints the grants",
+                    "bind it to login roles that may do no more than steps are granted: `wflo db prepare` prints the \
+                     grants; what every role may, `REVOKE .. FROM PUBLIC` takes away",
                 );
             } else {
                 reader.note(grant.span.clone(), message);

@@ -24,6 +24,7 @@ mod name;
 mod role;
 mod row_filter;
 mod sql;
+mod steers;
 mod time;
 mod undone;
 
@@ -58,5 +59,6 @@ pub use row_filter::{
     BadRowFilter, Comparison, FilterOperand, FilterValue, RowCondition, RowFilter, RowTest,
 };
 pub use sql::{BadSqlValue, SqlRows, SqlValue};
+pub use steers::steers;
 pub use time::{BadTimestamp, Timestamp};
 pub use undone::{Conflict, ConflictReason, Undone};

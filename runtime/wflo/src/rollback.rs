@@ -99,7 +99,10 @@ fn may_roll_back(
     let not = |why: String| Err(RuntimeError::NotRollable { run, why });
     match state.status() {
         RunStatus::Superseded => return not("a fork goes on in its place".into()),
-        RunStatus::RolledBack => return not("it is rolled back".into()),
+        // Back to a step: what came before that may still be undone.
+        RunStatus::RolledBack if state.rollback().is_none_or(|it| it.to.is_none()) => {
+            return not("it is rolled back".into());
+        }
         status if !status.is_final() => return not(format!("it has not ended: it is {status}")),
         _ => {}
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use wflo_engine::{LeftEffect, Reapplied, RunState, StepStatus};
+use wflo_engine::{ApprovalState, LeftEffect, Outcome, Reapplied, Rollback, RunState, StepStatus};
 use wflo_model::{Conflict, Label, PrincipalName, StepName};
 
 /// What a rollback did, and what it left.
@@ -28,6 +28,9 @@ pub struct RollbackView {
     /// Infrastructure that was taken back, or was not; newest step first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reapplied: Vec<ReappliedView>,
+    /// How those who had to agree to it decided, where that was not to: then nothing was done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<Outcome>,
 }
 
 /// What became of the infrastructure that one step or item had applied.
@@ -94,9 +97,13 @@ const fn is_zero(count: &u64) -> bool {
 }
 
 impl RollbackView {
-    /// The rollback of a run, if there is one.
-    pub(crate) fn of(state: &RunState) -> Option<Self> {
-        let rollback = state.rollback()?;
+    /// The rollbacks of a run, the last one first.
+    pub(crate) fn all(state: &RunState) -> Vec<Self> {
+        let rollbacks = std::iter::successors(state.rollback(), |it| it.earlier.as_deref());
+        rollbacks.map(|rollback| Self::new(state, rollback)).collect()
+    }
+
+    fn new(state: &RunState, rollback: &Rollback) -> Self {
         let plan = rollback.plan.clone().unwrap_or_default();
         let reapplied = plan.reapply.into_iter().map(|it| ReappliedView {
             came_to: rollback.reapplied.get(&it.terraform).cloned(),
@@ -129,7 +136,13 @@ impl RollbackView {
             })
         });
         let failed = rollback.settled.iter();
-        Some(Self {
+        let asked = rollback.approval.filter(|_| rollback.is_over).and_then(|id| state.approval(&id));
+        let refused = asked.and_then(|approval| match approval.state {
+            ApprovalState::Closed { outcome: Outcome::Approved, .. } => None,
+            ApprovalState::Closed { outcome, .. } => Some(outcome),
+            ApprovalState::Open | ApprovalState::Consumed => None,
+        });
+        Self {
             by: rollback.by.clone(),
             to: rollback.to.clone(),
             compensated: compensated.collect(),
@@ -137,11 +150,18 @@ impl RollbackView {
             failed: failed.filter_map(|(label, why)| Some((label.clone(), why.clone()?))).collect(),
             left: plan.left,
             reapplied,
-        })
+            refused,
+        }
+    }
+
+    /// Whether what a step did is undone, all of it, by the last of the rollbacks that had anything of it to undo: what one
+    /// before that has undone is not planned again.
+    pub(crate) fn have_undone(all: &[Self], step: &StepName) -> bool {
+        all.iter().filter(|it| it.refused.is_none()).find_map(|it| it.has_undone(step)) == Some(true)
     }
 
     /// Whether what a step did is undone, all of it: none where it had nothing to undo.
-    pub(crate) fn has_undone(&self, step: &StepName) -> Option<bool> {
+    fn has_undone(&self, step: &StepName) -> Option<bool> {
         let compensated = self.compensated.iter().filter(|it| it.step == *step);
         let compensated = compensated.map(|it| it.status == StepStatus::Succeeded);
         let undone = self.undone.iter().filter(|it| it.step == *step).map(|it| it.conflicts.is_empty());

@@ -290,7 +290,7 @@ impl RunView {
     pub(crate) fn new(run: &RunId, plan: &Plan, state: &RunState) -> Self {
         let created = state.created().expect("a run that is shown was created");
         let ledger = state.ledger();
-        let rollback = RollbackView::of(state);
+        let rollbacks = RollbackView::all(state);
         let mut open: Vec<_> = state.open().collect();
         open.sort_by(|one, other| {
             one.place.step.cmp(&other.place.step).then(one.place.item.cmp(&other.place.item))
@@ -334,11 +334,7 @@ impl RunView {
             } else {
                 approvals.chain(parked).collect()
             },
-            steps: plan
-                .steps
-                .iter()
-                .map(|step| StepView::new(&step.name, state, rollback.as_ref()))
-                .collect(),
+            steps: plan.steps.iter().map(|step| StepView::new(&step.name, state, &rollbacks)).collect(),
             cost_usd: ledger.settled(),
             held_usd: ledger.held(),
             budget_usd: ledger.limit(),
@@ -346,16 +342,17 @@ impl RunView {
             requester: created.requester.clone(),
             created_at: created.at.to_string(),
             events: state.seq(),
-            rollback,
+            rollback: rollbacks.into_iter().next(),
         }
     }
 }
 
 impl StepView {
-    fn new(name: &StepName, state: &RunState, rollback: Option<&RollbackView>) -> Self {
+    fn new(name: &StepName, state: &RunState, rollbacks: &[RollbackView]) -> Self {
         let step = state.step(name);
-        let undone = rollback.filter(|_| state.status().is_final()).and_then(|it| it.has_undone(name));
-        let is_undone = step.status() == StepStatus::Succeeded && undone == Some(true);
+        let is_undone = step.status() == StepStatus::Succeeded
+            && state.status().is_final()
+            && RollbackView::have_undone(rollbacks, name);
         let unit = &step.unit;
         Self {
             name: name.clone(),

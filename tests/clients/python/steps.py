@@ -102,7 +102,8 @@ def after(context: Context):
 @step
 def both(context: Context):
     async def all_():
-        return await asyncio.gather(get(context, "/api/json?one"), post(context, "/api/echo", "two"))
+        # Neither is answered before the other is there.
+        return await asyncio.gather(get(context, "/api/meet?one"), post(context, "/api/meet", "two"))
 
     (first, page), (second, echoed) = run(all_())
-    return [first, json.loads(page)["path"], second, echoed]
+    return [first, page, second, echoed]

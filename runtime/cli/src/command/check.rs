@@ -135,7 +135,7 @@ fn documents(project: &Project, found: &mut Diagnostics) -> Result<(), Failure> 
 fn report(global: &Global, found: &Diagnostics, missing: &[Missing]) -> Code {
     if global.json {
         let findings: Vec<_> = found.iter().map(finding).chain(missing.iter().map(denied)).collect();
-        print(&serde_json::to_string_pretty(&findings).expect("findings have text keys"));
+        print(&terminal::json(&findings));
     } else {
         if !found.is_empty() {
             say(&found.render(terminal::stderr_colors()));

@@ -38,7 +38,7 @@ pub(crate) async fn perform(cli: Cli) -> Result<Code, Failure> {
             let parent = global.dir.clone().unwrap_or_else(|| ".".into());
             let made = new::new(&parent, &name, lang, sdk_path.as_deref())?;
             match global.json {
-                true => print(&serde_json::to_string_pretty(&made).expect("what was made has text keys")),
+                true => print(&terminal::json(&made)),
                 false => say(&made.words()),
             }
             Ok(Code::Succeeded)
@@ -48,7 +48,7 @@ pub(crate) async fn perform(cli: Cli) -> Result<Code, Failure> {
             let order = build::Order { folder: &folder, steps: steps.as_deref(), install };
             let built = tokio::task::block_in_place(|| build::build(&order))?;
             match global.json {
-                true => print(&serde_json::to_string_pretty(&built).expect("what was built has text keys")),
+                true => print(&terminal::json(&built)),
                 false => say(&built.words()),
             }
             Ok(Code::Succeeded)
@@ -205,7 +205,7 @@ async fn stored(
 
 fn output<T: Serialize>(global: &Global, value: &T, text: impl FnOnce() -> String) {
     if global.json {
-        print(&serde_json::to_string_pretty(value).expect("what is shown has text keys"));
+        print(&terminal::json(value));
         return;
     }
     let text = text();
@@ -223,7 +223,7 @@ fn say_if_none<T>(global: &Global, list: &[T], what: &str) {
 
 fn output_line<T: Serialize>(global: &Global, value: &T, text: impl FnOnce() -> String) {
     if global.json {
-        print(&serde_json::to_string(value).expect("what is shown has text keys"));
+        print(&terminal::json_line(value));
     } else {
         print(&text());
     }

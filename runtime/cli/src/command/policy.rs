@@ -9,8 +9,8 @@ use wflo_model::{PolicyName, StepName};
 use super::check::known;
 use crate::args::Global;
 use crate::failure::{Code, Failure};
-use crate::print;
 use crate::project::Project;
+use crate::{print, terminal};
 
 /// What would be said at one place, as `--json` has it.
 #[derive(Debug, Serialize)]
@@ -53,7 +53,7 @@ pub(crate) async fn test(global: &Global, facts: &[String], given: &[String]) ->
     })?;
     let said: Vec<_> = rehearsed.into_iter().map(said).collect();
     if global.json {
-        print(&serde_json::to_string_pretty(&said).expect("what is said has text keys"));
+        print(&terminal::json(&said));
     } else if said.is_empty() {
         print("give `--fact NAME=VALUE` for what is to be judged");
     } else {

@@ -8,7 +8,7 @@ use crate::args::Global;
 use crate::failure::{Code, Failure};
 use crate::project::Project;
 use crate::session::{self, Session};
-use crate::{terminal, undoing};
+use crate::{changes, terminal, undoing};
 
 /// Has what a run did undone, and follows it; with `dry_run` only says what that would be.
 pub(crate) async fn rollback(
@@ -36,7 +36,7 @@ pub(crate) async fn rollback(
 /// Shows the rows that a run changed.
 pub(crate) async fn changes(global: &Global, session: &mut Session, run: RunId) -> Result<(), Failure> {
     let views = session.ask(session::Changes { run }).await?;
-    output(global, &views, || undoing::of_run(&views, terminal::stdout_colors()));
+    output(global, &views, || changes::of_run(&views, terminal::stdout_colors()));
     say_if_none(global, &views, "no changes were kept: `rollback = true` in a step keeps them");
     Ok(())
 }

@@ -60,7 +60,7 @@ pub(crate) async fn test(global: &Global, names: &[String]) -> Result<Code, Fail
     }
     let passed = lines.iter().filter(|line| line.passed).count();
     if global.json {
-        print(&serde_json::to_string_pretty(&lines).expect("what a test came to has text keys"));
+        print(&terminal::json(&lines));
     } else if !lines.is_empty() {
         let all = lines.len();
         say(&match all - passed {

@@ -67,6 +67,7 @@ impl StateDir {
     pub(crate) fn open(path: &Path) -> Result<(Self, Contents), OpenError> {
         create_private_dir(path).map_err(at(path))?;
         let lock = lock(path)?;
+        keep_to_owner(path)?;
         let dir = Self { path: path.to_owned(), _lock: lock };
         let contents = dir.contents()?;
         Ok((dir, contents))
@@ -286,6 +287,32 @@ fn lock(path: &Path) -> Result<File, OpenError> {
     };
     note().map_err(&io)?;
     Ok(file)
+}
+
+/// Takes the rights of others to a folder away, where they have any. Whoever may write in it could put a key, a socket or
+/// compiled code of their own in the place of ours, whatever the rights to those are.
+#[cfg(unix)]
+fn keep_to_owner(path: &Path) -> Result<(), OpenError> {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let mode = fs::metadata(path).map_err(at(path))?.permissions().mode() & 0o7777;
+    if mode & 0o077 == 0 {
+        return Ok(());
+    }
+    match fs::set_permissions(path, fs::Permissions::from_mode(mode & 0o7700)) {
+        Ok(()) => {
+            tracing::warn!(path = %path.display(), "others had rights to the state folder: mode {mode:04o}");
+            Ok(())
+        }
+        // To see the names of files that nobody else can open does no harm.
+        Err(_) if mode & 0o022 == 0 => Ok(()),
+        Err(_) => Err(OpenError::Shared { path: path.to_owned(), mode }),
+    }
+}
+
+#[cfg(not(unix))]
+fn keep_to_owner(_path: &Path) -> Result<(), OpenError> {
+    Ok(())
 }
 
 /// Makes a folder, with those above it, that only its owner can enter. One that is there stays as it is.

@@ -191,6 +191,17 @@ async fn everything_is_for_its_owner_only() {
     }
 }
 
+/// Whoever may write in the folder could put a key or a socket of their own there, whatever the rights to ours.
+#[tokio::test]
+async fn a_folder_that_others_could_write_in_is_taken_from_them() {
+    let (_dir, state) = specimen().await;
+    for mode in [0o777, 0o770, 0o755, 0o701] {
+        fs::set_permissions(&state, fs::Permissions::from_mode(mode)).unwrap();
+        drop(open(&state).unwrap());
+        assert_eq!(fs::metadata(&state).unwrap().permissions().mode() & 0o777, 0o700, "{mode:o}");
+    }
+}
+
 /// Opening looks at no run, for there may be many; whoever takes one over does.
 #[tokio::test]
 async fn a_row_and_events_that_do_not_fit_are_refused_when_the_run_is_claimed() {

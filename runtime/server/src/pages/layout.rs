@@ -1,6 +1,7 @@
 //! What all pages have in common.
 
-use maud::{DOCTYPE, Markup, html};
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+use wflo_model::steers;
 
 use crate::person::Person;
 
@@ -44,10 +45,17 @@ fn document(title: &str, header: Markup, body: Markup) -> Markup {
             body {
                 a.skip href="#main" { "To the content" }
                 (header)
-                main #main { h1 { (title) } (body) }
+                main #main { h1 { (title) } (as_written(&body)) }
             }
         }
     }
+}
+
+/// A page on which everything is read as it is written: nothing that a guest or a database wrote turns the direction of the
+/// text around it, or is there unseen.
+fn as_written(body: &Markup) -> Markup {
+    let sign = |sign| if steers(sign) && !matches!(sign, '\n' | '\r' | '\t') { '\u{fffd}' } else { sign };
+    PreEscaped(body.0.chars().map(sign).collect())
 }
 
 /// Where something stands, in a word and a colour.
@@ -66,4 +74,17 @@ pub(super) fn status(word: &str) -> Markup {
 pub(super) fn moment(at: &str) -> Markup {
     let seconds = at.get(..19).unwrap_or(at).replace('T', " ");
     html! { time datetime=(at) { (seconds) " UTC" } }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::outside;
+
+    #[test]
+    fn nothing_on_a_page_turns_what_is_around_it() {
+        let said = "pay \u{202e}001\u{202c} to\u{9b}2J Ada,\n\u{e0041}grüße";
+        let page = outside("Decide", maud::html! { p { (said) } }).into_string();
+        let shown = "pay \u{fffd}001\u{fffd} to\u{fffd}2J Ada,\n\u{fffd}grüße";
+        assert!(page.contains(shown), "{page}");
+    }
 }

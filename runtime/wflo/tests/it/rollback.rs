@@ -127,6 +127,27 @@ async fn only_what_came_after_a_step_is_undone_and_the_rest_later() {
     let statuses: Vec<_> = view.steps.iter().map(|step| step.status).collect();
     assert_eq!(statuses, [StepStatus::Succeeded, StepStatus::Succeeded, StepStatus::RolledBack]);
     assert_eq!((effects(&world.database()).0, world.site.done()), (1, vec!["/do".to_owned()]));
+    let (view, rollback) = rolled_back(&process, run, None).await;
+    let statuses: Vec<_> = view.steps.iter().map(|step| step.status).collect();
+    assert_eq!((view.status, &statuses[..]), (RunStatus::RolledBack, &[StepStatus::RolledBack; 3][..]));
+    assert_eq!((rollback.undone.len(), effects(&world.database()).0), (1, 0), "and nothing twice");
+}
+
+/// A rollback that left a row is followed by another: what the first has undone stays undone, and is said to be.
+#[tokio::test]
+async fn what_an_earlier_rollback_has_undone_is_undone_still() {
+    let world = World::new();
+    let steps = vec![kept("note", &[]), step("post", &["note"])];
+    let (process, run, _) = played(&world, &plan(steps, None)).await;
+    let owner = rusqlite::Connection::open(world.database()).unwrap();
+    owner.execute_batch("UPDATE counter SET n = 100").unwrap();
+    for _ in 0..2 {
+        let (view, _) = rolled_back(&process, run, None).await;
+        let statuses: Vec<_> = view.steps.iter().map(|step| step.status).collect();
+        assert_eq!(view.status, RunStatus::PartiallyRolledBack);
+        assert_eq!(statuses, [StepStatus::Succeeded, StepStatus::RolledBack]);
+        assert_eq!(world.site.done(), ["/do", "/undo"]);
+    }
 }
 
 #[tokio::test]

@@ -120,7 +120,7 @@ pub(super) async fn collect(
         out.rows.extend(rows);
         if out.rows.len() > limits.rows {
             return Err(DbError::Limit(format!(
-                "the query has more than {} rows; aggregate in SQL, or page with `LIMIT`",
+                "the query has more than {} rows; aggregate in SQL, or read it in parts with `page`",
                 limits.rows
             )));
         }

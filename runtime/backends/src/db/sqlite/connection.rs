@@ -505,7 +505,7 @@ fn collect(prepared: &mut Prepared<'_>, limits: QueryLimits) -> Result<SqlRows, 
     while let Some(row) = rows.next().map_err(translate)? {
         if out.rows.len() == limits.rows {
             return Err(DbError::Limit(format!(
-                "the query has more than {} rows; aggregate in SQL, or page with `LIMIT`",
+                "the query has more than {} rows; aggregate in SQL, or read it in parts with `page`",
                 limits.rows
             )));
         }
