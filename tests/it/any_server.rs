@@ -1,8 +1,12 @@
 //! Every example runs against any server that speaks OpenAI's chat API, by changing one block of its `wflo.toml`.
 
 use std::collections::BTreeSet;
+use std::process::Command;
 
-use crate::harness::{Output, Project, Provider, root};
+use serde_json::Value;
+
+use crate::harness::{Output, Project, Provider, binary, root};
+use crate::{clinical, etl, infrastructure, literature, moderation};
 
 /// The block that an example offers in a comment, in the place of its tape, and nothing else changed; `address` is the
 /// server's. None where the example asks no model.
@@ -59,4 +63,58 @@ fn a_server_in_the_place_of_the_tape_comes_to_the_same() {
     assert_eq!(provider.requests(), 1);
     assert_eq!(taped["steps"][0]["output"], asked["steps"][0]["output"]);
     assert_eq!(taped["cost_usd"], asked["cost_usd"], "tokens are counted and charged as they were");
+}
+
+/// What the steps of a run came to; artifacts are named anew in each run.
+fn outputs(run: &Value) -> Vec<Value> {
+    let steps = run["steps"].as_array().expect("a run has steps").iter();
+    let mut outputs: Vec<Value> = steps.map(|step| step["output"].clone()).collect();
+    for field in outputs.iter_mut().filter_map(Value::as_object_mut).flat_map(|output| output.values_mut()) {
+        if let Some(artifact) = field.as_object_mut().filter(|it| it.contains_key("artifact")) {
+            artifact.retain(|name, _| name != "artifact");
+        }
+    }
+    outputs
+}
+
+/// Runs an example on its tape, and with its answers at a server.
+#[track_caller]
+fn comes_to_the_same(project: &Project, inputs: &[&str], code: i32) {
+    let run = || {
+        let mut run = project.command(&["run", "--json"]);
+        run.args(inputs.iter().flat_map(|input| ["--input", input])).env("OPENAI_API_KEY", "none");
+        Output::of(&mut run).expect_code(code).json()
+    };
+    let taped = run();
+    let deployment = std::fs::read_to_string(project.path("wflo.toml")).expect("the deployment");
+    let (_, tape) = deployment.split_once("path = \"cassettes/").expect("it has a tape");
+    let tape = project.path("cassettes").join(tape.split('"').next().expect("a name"));
+    let provider = Provider::start(project, &["--answers", tape.to_str().expect("a path")]);
+    project.write("wflo.toml", &changed(&deployment, &provider.address).expect("it asks a model"));
+    assert_eq!(outputs(&taped), outputs(&run()));
+    assert_ne!(provider.requests(), 0);
+}
+
+#[test]
+fn every_example_comes_to_the_same_where_a_server_has_the_answers_of_its_tape() {
+    comes_to_the_same(&Project::fraud().0, &[], 10);
+    comes_to_the_same(&clinical::clinic(), &["patient_id=17"], 10);
+    comes_to_the_same(&moderation::site("40").0, &[], 10);
+
+    let service = Project::new("customer-service");
+    Output::of(Command::new(binary("shop-data")).arg(service.path("shop.db"))).expect_code(0);
+    service.wflo(&["identity", "add", "maria", "--group", "customer-service-manager"]).expect_code(0);
+    let question = "message=Can I return shoes that I have worn once?";
+    comes_to_the_same(&service, &[question, "customer_email=ann@customer.example"], 0);
+
+    let source = etl::Source::start(&[]);
+    comes_to_the_same(&etl::etl(&source).0, &[], 10);
+
+    let infra = infrastructure::unapplied();
+    Output::of(&mut infrastructure::setup(&infra)).expect_code(0);
+    comes_to_the_same(&infra, &[], 10);
+
+    let (review, _) = literature::review();
+    let _university = literature::University::start(&review, &[]);
+    comes_to_the_same(&review, &[], 10);
 }

@@ -45,3 +45,25 @@ fn without_resume_the_vote_is_kept_and_the_run_goes_on_later() {
     project.wflo(&["resume", run["run"].as_str().expect("an id")]).expect_code(0);
     assert!(!project.blocked().is_empty());
 }
+
+#[test]
+fn who_votes_too_late_is_told_so() {
+    let (project, people) = Project::fraud();
+    let dave = project.wflo(&["identity", "add", "dave", "--group", "fraud-team"]).expect_code(0).stdout;
+    let asked = || approval_of(&project.wflo(&["run", "--json"]).expect_code(10).json());
+    let late = |verdict: &str, approval: &str, code: i32| {
+        project.wflo_as("dave", dave.trim(), &[verdict, approval]).expect_code(code).stderr
+    };
+
+    let rejected = asked();
+    project.wflo_as("carol", &people.carol, &["reject", &rejected]).expect_code(1);
+    let said = late("approve", &rejected, 1);
+    assert!(said.contains(&format!("dave is too late: {rejected} is rejected")), "{said}");
+
+    // What succeeded stays so, and yet this is not what was wanted.
+    let approved = asked();
+    project.wflo_as("alice", &people.alice, &["approve", &approved]).expect_code(10);
+    project.wflo_as("carol", &people.carol, &["approve", &approved]).expect_code(0);
+    let said = late("reject", &approved, 3);
+    assert!(said.contains(&format!("dave is too late: {approved} is consumed")), "{said}");
+}

@@ -10,7 +10,7 @@ use crate::notify::Inbox;
 use crate::readme::{compare, printed, readme, word};
 
 /// The example with its clinic and its people: the tokens that `setup.sh` leaves.
-fn clinic() -> Project {
+pub(crate) fn clinic() -> Project {
     let project = Project::new("clinical-decision-support");
     let made =
         Command::new(binary("clinical-data")).arg(project.path("clinic.db")).output().expect("it runs");

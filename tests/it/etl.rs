@@ -159,6 +159,8 @@ fn bad_data_fails_the_run_before_anybody_is_asked() {
     assert!(error.contains("Quality check failed: customers are without a name"), "{error}");
     assert_eq!(customers(&project), 1);
     assert_eq!(project.wflo(&["approvals", "--json"]).expect_code(0).json(), json!([]));
+    let shown = project.wflo(&["show", id(&run)]).expect_code(0).stdout;
+    assert!(shown.contains("\nrollback\n  there was nothing to undo\n"), "{shown}");
 }
 
 #[test]

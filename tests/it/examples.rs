@@ -1,5 +1,6 @@
 //! The examples do what their READMEs show, and the table of all of them says what happened.
 
+use std::path::Path;
 use std::process::Command;
 
 use crate::harness::{Output, Project, binary, root};
@@ -47,4 +48,36 @@ fn who_sets_an_example_up_anew_gets_people_with_tokens_that_are_good() {
     assert!(token("pia") != pia && token("mallory") != mallory);
     let people = project.wflo(&["identity", "list", "--json"]).expect_code(0).json();
     assert_eq!(people.as_array().map(Vec::len), Some(2), "{people}");
+}
+
+/// Lines of plain code below a folder: neither blank nor a comment.
+fn code(folder: &Path) -> usize {
+    let lines = |path: &Path| {
+        let text = std::fs::read_to_string(path).expect("the source");
+        text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("//")).count()
+    };
+    let entries =
+        folder.read_dir().expect("a folder of sources").map(|entry| entry.expect("an entry").path());
+    entries
+        .map(|path| match path.extension() {
+            _ if path.is_dir() => code(&path),
+            Some(end) if end == "rs" => lines(&path),
+            _ => 0,
+        })
+        .sum()
+}
+
+#[test]
+fn a_guest_is_less_than_150_lines_of_plain_code() {
+    let mut seen = Vec::new();
+    for entry in root().join("examples").read_dir().expect("the examples").flatten() {
+        for steps in [entry.path().join("steps/src"), entry.path().join("record-rating/steps/src")] {
+            if steps.is_dir() {
+                let lines = code(&steps);
+                assert!((1..150).contains(&lines), "{}: {lines} lines", steps.display());
+                seen.push(lines);
+            }
+        }
+    }
+    assert_eq!(seen.len(), 10, "{seen:?}");
 }

@@ -12,13 +12,13 @@ use serde_json::{Value, json};
 use crate::harness::{Project, Provider, approval_of, binary, eventually};
 
 /// The university on loopback, and the project set up to reach it.
-struct University {
+pub(crate) struct University {
     child: Child,
     folder: PathBuf,
 }
 
 impl University {
-    fn start(project: &Project, args: &[&str]) -> Self {
+    pub(crate) fn start(project: &Project, args: &[&str]) -> Self {
         let folder = project.path("university");
         let mut child = Command::new(binary("literature-data"))
             .arg(&folder)
@@ -78,7 +78,7 @@ impl Drop for University {
     }
 }
 
-fn review() -> (Project, [String; 2]) {
+pub(crate) fn review() -> (Project, [String; 2]) {
     let project = Project::new("literature-review");
     let token = |args: &[&str]| {
         let added = project.wflo(&[&["identity", "add"], args].concat()).expect_code(0);

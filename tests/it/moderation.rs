@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::harness::{Output, Project, Provider, binary, eventually};
 
 /// The site with so many items, and the tokens of a moderator and of somebody else.
-fn site(items: &str) -> (Project, [String; 2]) {
+pub(crate) fn site(items: &str) -> (Project, [String; 2]) {
     let project = Project::new("content-moderation");
     let mut data = Command::new(binary("moderation-data"));
     data.arg(project.path("")).args(["--items", items]);

@@ -48,7 +48,11 @@ pub(crate) fn run(run: &RunView, colors: bool) -> String {
         let _ = writeln!(text, "error  {}", tame_lines(error, "error  ".len()));
     }
     if let Some(rollback) = &run.rollback {
-        let _ = write!(text, "\n{}", undoing::rolled_back(rollback, colors));
+        let did = undoing::rolled_back(rollback, colors);
+        let _ = write!(text, "\n{did}");
+        if run.status == wflo::RunStatus::RolledBack && did.lines().count() == 1 {
+            let _ = writeln!(text, "  there was nothing to undo");
+        }
     }
     for wait in run.waiting_for.iter().take(WAITS) {
         let who = unit(wait.step.as_ref(), wait.item);

@@ -13,16 +13,36 @@ use crate::{fraud, moderation, papers, passages, sample};
 pub enum Answers {
     /// Written rules: for what the examples ask, what the rules say about it; for any other request with a schema the simplest value that satisfies it; else `You said: ...`.
     Rules,
-    /// Given ones, in order: the first whose text occurs in a message of the request.
+    /// Given ones, in order: the first that answers the request.
     Given(Vec<Given>),
 }
 
 /// One given answer.
 #[derive(Clone, Debug)]
 pub struct Given {
-    /// What a message of the request must contain; none answers everything.
-    when: Option<String>,
+    when: When,
     content: String,
+}
+
+/// What a given answer answers.
+#[derive(Clone, Debug)]
+enum When {
+    /// Everything.
+    Always,
+    /// A request of which a message contains this.
+    Contains(String),
+    /// The request with these messages.
+    Messages(Value),
+}
+
+impl When {
+    fn holds(&self, body: &Value) -> bool {
+        match self {
+            Self::Always => true,
+            Self::Contains(text) => messages(body).any(|(_, content)| content.contains(text)),
+            Self::Messages(taped) => body["messages"] == *taped,
+        }
+    }
 }
 
 /// A file of answers cannot be used.
@@ -44,8 +64,8 @@ impl From<io::Error> for BadAnswers {
 }
 
 impl Answers {
-    /// Reads a file of answers: lines of JSON, `{"when": "text of a message", "content": ...}`. Content that is
-    /// no text is answered as JSON.
+    /// Reads a file of answers: lines of JSON, `{"when": "text of a message", "content": ...}`, or those of a tape. Content
+    /// that is no text is answered as JSON.
     ///
     /// # Errors
     /// When it cannot be read, or a line has another form.
@@ -55,12 +75,17 @@ impl Answers {
         let given = lines.map(|(index, line)| {
             let bad = |what: &str| BadAnswers(format!("line {}: {what}", index + 1));
             let line: Value = serde_json::from_str(line).map_err(|error| bad(&error.to_string()))?;
+            if let Some(text) = line.pointer("/completion/text").and_then(Value::as_str) {
+                let when = When::Messages(line["request"]["messages"].clone());
+                return Ok(Given { when, content: text.to_owned() });
+            }
             let content = match line.get("content") {
                 Some(Value::String(text)) => text.clone(),
                 Some(value) => value.to_string(),
                 None => return Err(bad("there is no `content`")),
             };
-            Ok(Given { when: line.get("when").and_then(Value::as_str).map(str::to_owned), content })
+            let when = line.get("when").and_then(Value::as_str);
+            Ok(Given { when: when.map_or(When::Always, |text| When::Contains(text.to_owned())), content })
         });
         given.collect::<Result<_, _>>().map(Self::Given)
     }
@@ -70,9 +95,7 @@ impl Answers {
         match self {
             Self::Rules => Some(by_rules(body)),
             Self::Given(given) => {
-                let contains = |when: &str| messages(body).any(|(_, content)| content.contains(when));
-                let fits = |given: &&Given| given.when.as_deref().is_none_or(contains);
-                given.iter().find(fits).map(|given| given.content.clone())
+                given.iter().find(|given| given.when.holds(body)).map(|given| given.content.clone())
             }
         }
     }
@@ -150,6 +173,12 @@ mod tests {
         let answers = Answers::read(&path).unwrap();
         assert_eq!(answers.to(&body("a refund, please")).as_deref(), Some(r#"{"a":1}"#));
         assert_eq!(answers.to(&body("hello")).as_deref(), Some("else"));
+
+        let taped = json!({ "request": { "messages": body("hello")["messages"] }, "completion": { "text": "on tape" } });
+        fs::write(&path, taped.to_string()).unwrap();
+        let answers = Answers::read(&path).unwrap();
+        assert_eq!(answers.to(&body("hello")).as_deref(), Some("on tape"));
+        assert_eq!(answers.to(&body("hello there")), None);
 
         fs::write(&path, "{\"when\":\"refund\"}").unwrap();
         assert_eq!(Answers::read(&path).unwrap_err().to_string(), "line 1: there is no `content`");

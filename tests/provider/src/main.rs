@@ -14,7 +14,7 @@ struct Args {
     /// The port on 127.0.0.1; 0 takes a free one.
     #[arg(long, default_value_t = 0)]
     port: u16,
-    /// `rules`, or a file with lines of JSON: {"when": "text of a message", "content": ...}.
+    /// `rules`, a tape, or a file with lines of JSON: {"when": "text of a message", "content": ...}.
     #[arg(long, default_value = "rules")]
     answers: String,
     /// Append each chat request to this file, as a line of JSON.

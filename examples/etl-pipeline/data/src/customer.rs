@@ -30,8 +30,8 @@ const FIRST: [&str; 12] = [
     "Tony",
 ];
 const LAST: [&str; 12] = [
-    "LOVELACE", "HOPPER", "TURING", "DIJKSTRA", "LISKOV", "KNUTH", "JOHNSON", "BACKUS", "ALLEN", "THOMPSON",
-    "BARTIK", "HOARE",
+    "Lovelace", "Hopper", "Turing", "Dijkstra", "Liskov", "Knuth", "Johnson", "Backus", "Allen", "Thompson",
+    "Bartik", "Hoare",
 ];
 const STREETS: [&str; 8] = ["Elm", "Oak", "Maple", "Cedar", "Walnut", "Lake", "Hill", "Park"];
 const SUFFIXES: [&str; 10] = ["St", "St.", "Street", "Ave", "Ave.", "Avenue", "Rd", "Rd.", "Blvd", "Ln"];

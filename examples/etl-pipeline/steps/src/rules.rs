@@ -1,48 +1,12 @@
 //! How the rows of the source become those of the warehouse. A model works the rules out once, on a sample; applying
 //! them to a row costs nothing.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
-/// What the model says about the source.
-#[wflo::data]
-pub struct Rules {
-    /// Which column of the source has what.
-    pub columns: Columns,
-    /// Whether names stand as `LAST, First`.
-    pub last_name_first: bool,
-    /// In which order a date has its parts.
-    pub dates: DateOrder,
-    /// The last word of a street: each way in which it is written.
-    pub street_words: Vec<Word>,
-    /// The word that begins a unit, such as apartment or suite: each way in which it is written.
-    pub unit_words: Vec<Word>,
-}
+use regex::Regex;
 
-#[wflo::data]
-pub struct Word {
-    /// As it is written, in lower case and without a period.
-    pub written: String,
-    /// The word in full.
-    pub means: String,
-}
-
-#[wflo::data]
-pub struct Columns {
-    pub id: String,
-    pub name: String,
-    pub address: String,
-    pub phone: String,
-    pub signed_up: String,
-    pub lifetime_value: String,
-}
-
-#[wflo::data]
-#[serde(rename_all = "snake_case")]
-pub enum DateOrder {
-    MonthFirst,
-    DayFirst,
-    YearFirst,
-}
+pub type Row = BTreeMap<String, String>;
 
 /// A customer as the warehouse has it.
 #[wflo::data]
@@ -62,78 +26,64 @@ pub struct Customer {
     pub lifetime_cents: i64,
 }
 
-pub type Row = BTreeMap<String, String>;
+/// What the model says about the source.
+#[wflo::data]
+pub struct Rules {
+    /// One or more for each column of the warehouse; the first whose pattern fits counts. Where none fits, the row is
+    /// left over.
+    pub rules: Vec<Rule>,
+}
+
+#[wflo::data]
+pub struct Rule {
+    /// What is made: `id`, `name` (first name first), `street` (its last word in full), `unit` (its first word in full;
+    /// empty where there is none), `city`, `state` (two letters), `zip` (five digits), `phone` (digits), `signed_up` (as
+    /// `2024-12-31`) or `lifetime_cents` (digits).
+    pub column: String,
+    /// The column of the source that it is made of.
+    pub from: String,
+    /// A regular expression that fits all that stands there.
+    pub pattern: String,
+    /// What becomes of it: text, in which `${1}` is what the first group fits.
+    pub value: String,
+    #[serde(skip)]
+    compiled: OnceCell<Option<Regex>>,
+}
 
 impl Rules {
-    /// The customer that a row is about; none where the rules do not say what to make of its address.
+    /// The customer that a row is about; none where the rules do not say what to make of it.
     pub fn apply(&self, row: &Row) -> Option<Customer> {
-        let text = |column: &String| Some(row.get(column)?.trim()).filter(|text| !text.is_empty());
-        let mut parts: Vec<&str> = text(&self.columns.address)?.split(',').map(str::trim).collect();
-        let (city, state, zip) = place(parts.pop()?)?;
-        let unit = match parts.len() {
-            1 => None,
-            2 => Some(in_full(&self.unit_words, parts.pop()?, 0)?),
-            _ => return None,
+        let may_lack = |column: &str| {
+            let mut rules = self.rules.iter().filter(|rule| rule.column == column);
+            rules.find_map(|rule| rule.apply(row)).map(|made| Some(made).filter(|made| !made.is_empty()))
         };
-        let last = parts[0].split(' ').count() - 1;
+        let needs = |column| may_lack(column).flatten();
         Some(Customer {
-            id: text(&self.columns.id)?.to_owned(),
-            name: text(&self.columns.name).map(|name| self.name(name)),
-            street: in_full(&self.street_words, parts[0], last).filter(|street| starts_with_digit(street))?,
-            unit,
-            city: city.to_owned(),
-            state: state.to_owned(),
-            zip: zip.to_owned(),
-            phone: text(&self.columns.phone).map(|phone| phone.chars().filter(char::is_ascii_digit).collect()),
-            signed_up: text(&self.columns.signed_up).and_then(|date| self.date(date)),
-            lifetime_cents: cents(text(&self.columns.lifetime_value)?)?,
+            id: needs("id")?,
+            name: may_lack("name")?,
+            street: needs("street")?,
+            unit: may_lack("unit")?,
+            city: needs("city")?,
+            state: needs("state")?,
+            zip: needs("zip")?,
+            phone: may_lack("phone")?,
+            signed_up: may_lack("signed_up")?,
+            lifetime_cents: needs("lifetime_cents")?.parse().ok()?,
         })
     }
+}
 
-    fn name(&self, name: &str) -> String {
-        let (last, first) = match name.split_once(", ").filter(|_| self.last_name_first) {
-            Some((last, first)) => (last, first),
-            None => return name.to_owned(),
-        };
-        let (initial, rest) = last.split_at(last.chars().next().map_or(0, char::len_utf8));
-        format!("{first} {initial}{}", rest.to_lowercase())
+impl Rule {
+    /// What is made of a row; none where the pattern does not fit, nothing of nothing. A pattern that is no regular
+    /// expression fits nothing.
+    fn apply(&self, row: &Row) -> Option<String> {
+        let text = row.get(&self.from)?.trim();
+        if text.is_empty() {
+            return Some(String::new());
+        }
+        let compile = || Regex::new(&format!("^(?:{})$", self.pattern)).ok();
+        let mut made = String::new();
+        self.compiled.get_or_init(compile).as_ref()?.captures(text)?.expand(&self.value, &mut made);
+        Some(made)
     }
-
-    fn date(&self, date: &str) -> Option<String> {
-        let parts: Vec<&str> = date.split(['/', '-', '.']).collect();
-        let [a, b, c] = parts[..] else { return None };
-        let (year, month, day) = match self.dates {
-            DateOrder::MonthFirst => (c, a, b),
-            DateOrder::DayFirst => (c, b, a),
-            DateOrder::YearFirst => (a, b, c),
-        };
-        Some(format!("{year:0>4}-{month:0>2}-{day:0>2}"))
-    }
-}
-
-/// City, state and zip code.
-fn place(text: &str) -> Option<(&str, &str, &str)> {
-    let (rest, zip) = text.rsplit_once(' ')?;
-    let (city, state) = rest.rsplit_once(' ')?;
-    let is_zip = zip.len() == 5 && zip.bytes().all(|byte| byte.is_ascii_digit());
-    (is_zip && state.len() == 2 && state.bytes().all(|byte| byte.is_ascii_uppercase())).then_some((city, state, zip))
-}
-
-/// A text with its n-th word in full; none where that is not among the words.
-fn in_full(words: &[Word], text: &str, nth: usize) -> Option<String> {
-    let mut all: Vec<&str> = text.split(' ').collect();
-    let word = all.get(nth)?.trim_end_matches('.').to_lowercase();
-    all[nth] = &words.iter().find(|it| it.written == word)?.means;
-    Some(all.join(" "))
-}
-
-fn starts_with_digit(text: &str) -> bool {
-    text.starts_with(|c: char| c.is_ascii_digit())
-}
-
-/// Cents of an amount such as `$1,234.50`.
-fn cents(amount: &str) -> Option<i64> {
-    let (whole, part) = amount.rsplit_once('.')?;
-    let digits: String = whole.chars().chain(part.chars()).filter(char::is_ascii_digit).collect();
-    (part.len() == 2).then(|| digits.parse().ok()).flatten()
 }

@@ -127,7 +127,7 @@ fn show(replayed: &ReplayView) -> String {
         let item = attempt.item.map(|item| format!("[{item}]")).unwrap_or_default();
         let name = format!("{}{item}", attempt.step);
         let said = match &attempt.difference {
-            None => format!("identical, {} calls", attempt.calls),
+            None => format!("identical, {}", super::record::calls(attempt.calls as usize)),
             Some(difference) => format!("differs {difference}"),
         };
         lines.push(format!("{name}  attempt {}  {said}", attempt.attempt));

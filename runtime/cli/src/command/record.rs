@@ -51,7 +51,8 @@ pub(crate) async fn record(
     Ok(Code::Succeeded)
 }
 
-fn calls(count: usize) -> String {
+/// How many calls that is, in words.
+pub(super) fn calls(count: usize) -> String {
     match count {
         0 => "no calls".to_owned(),
         1 => "1 call".to_owned(),

@@ -108,6 +108,7 @@ pub(crate) async fn vote(
     let word = if verdict == Verdict::Approve { "approved" } else { "rejected" };
     // Each once, and whether it was asked there whether the run is to be rolled back.
     let mut runs: BTreeMap<RunId, bool> = BTreeMap::new();
+    let mut in_vain = false;
     for id in vote.ids {
         let cast = session::Vote {
             id,
@@ -119,7 +120,13 @@ pub(crate) async fn vote(
             again: false,
         };
         let approval = session.ask(cast).await?;
-        say(&format!("{name} has {word} {id}"));
+        if approval.votes.iter().any(|vote| vote.principal == name) {
+            say(&format!("{name} has {word} {id}"));
+        } else {
+            // It is recorded and counts for nothing.
+            say(&format!("{name} is too late: {id} is {}", approval.status));
+            in_vain |= (verdict == Verdict::Approve) != ["approved", "consumed"].contains(&&*approval.status);
+        }
         *runs.entry(approval.run).or_default() |= approval.at == wflo::GateAt::Rollback;
     }
     let mut code = Code::Succeeded;
@@ -131,7 +138,7 @@ pub(crate) async fn vote(
             code = Code::Succeeded;
         }
     }
-    Ok(code)
+    Ok(if in_vain && code == Code::Succeeded { Code::Denied } else { code })
 }
 
 /// Lets a run go on after a decision, unless that is left to others.
