@@ -117,10 +117,10 @@ impl AttemptGate {
         self.set_busy(true);
         let done = match self.admit(call, operation).await {
             Ok(Admitted::Done(result)) => Ok(Some(result)),
-            Ok(Admitted::Bound { call, operation: Operation::Http(request), .. }) => {
-                self.set_off(call, request, None).await
-            }
-            Ok(Admitted::Bound { call, .. }) => Err(Stop::Host(format!("`{}` is no request", call.call))),
+            Ok(Admitted::Bound { call, operation, .. }) => match *operation {
+                Operation::Http(request) => self.set_off(call, request, None).await,
+                _ => Err(Stop::Host(format!("`{}` is no request", call.call))),
+            },
             Err(stop) => Err(stop),
         };
         self.set_busy(false);

@@ -84,7 +84,7 @@ pub(crate) enum Admitted {
     /// There is nothing to make: it is refused, or was made before.
     Done(CallResult),
     /// It may be made, as this.
-    Bound { call: Asked, operation: Operation, permitted: bool },
+    Bound { call: Asked, operation: Box<Operation>, permitted: bool },
 }
 
 /// A call under way that may or may not be done.
@@ -156,7 +156,7 @@ impl AttemptGate {
         let result = match self.admit(call, operation).await {
             Ok(Admitted::Done(result)) => Ok(result),
             Ok(Admitted::Bound { call, operation, permitted }) => {
-                self.perform(call, operation, permitted).await
+                self.perform(call, *operation, permitted).await
             }
             Err(stop) => Err(stop),
         };
@@ -228,7 +228,7 @@ impl AttemptGate {
         if let Some(tape) = tape.filter(|_| !bound.is_the_gates_own()) {
             return self.taped(call, &bound, &tape).await.map(Admitted::Done);
         }
-        Ok(Admitted::Bound { call, operation: bound, permitted })
+        Ok(Admitted::Bound { call, operation: Box::new(bound), permitted })
     }
 
     /// Makes a call that may be made; `permitted` says that a policy has answered for the people it asks.
