@@ -62,8 +62,8 @@ def of(kind: Any) -> dict[str, Any] | None:
     if origin in (Union, types.UnionType):
         return _any_of([of(arg) for arg in args])
     if isinstance(kind, type) and issubclass(kind, enum.Enum):
-        values = [member.value for member in kind]
-        return {"type": "string", "enum": values} if all(isinstance(value, str) for value in values) else {"enum": values}
+        members = [member.value for member in kind]
+        return {"type": "string", "enum": members} if all(isinstance(it, str) for it in members) else {"enum": members}
     if (fields := _fields(kind)) is not None:
         properties = {name: of(field) or {} for name, (field, _) in fields.items()}
         return {

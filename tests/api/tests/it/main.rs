@@ -62,6 +62,29 @@ fn wflo_sdk() {
 }
 
 /// A crate of a few files, which has all that a list has to follow.
+/// What the SDK is made of comes with it: from a registry there is no `wit/` beside it.
+#[test]
+fn the_sdk_is_whole_as_a_package() {
+    let folder = here().join("../../guest-sdk/rust");
+    let listed = std::process::Command::new(env!("CARGO"))
+        .args(["package", "--list", "--allow-dirty", "--offline"])
+        .current_dir(&folder)
+        .output()
+        .expect("cargo starts");
+    let files = String::from_utf8_lossy(&listed.stdout);
+    let said = String::from_utf8_lossy(&listed.stderr);
+    let bindings = std::fs::read_to_string(folder.join("src/bindings.rs")).expect("the bindings");
+    let paths: Vec<_> =
+        bindings.lines().filter_map(|line| line.trim().strip_prefix('"')?.strip_suffix("\",")).collect();
+    assert!(paths.len() > 10, "{paths:?}");
+    for path in paths {
+        assert!(
+            files.lines().any(|file| file.starts_with(&format!("{path}/"))),
+            "no `{path}` in\n{files}{said}"
+        );
+    }
+}
+
 fn small(lib: &str, files: &[(&str, &str)]) -> Vec<String> {
     static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
     let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
