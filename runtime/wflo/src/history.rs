@@ -102,6 +102,8 @@ pub(crate) struct RecordedCall {
     pub(crate) began: Option<Timestamp>,
     /// Whether the guest went on while it was under way, and is told what it came to by [`History::arrivals`].
     pub(crate) arrives: bool,
+    /// Whether it was given up: it is made anew, and of what was, only the time it was begun is left.
+    pub(crate) is_given_up: bool,
 }
 
 /// What a guest was told where it waited for the calls that it had begun.
@@ -175,8 +177,9 @@ struct FiredTimer {
 
 impl RecordedCall {
     const fn new(ordinal: u32, call: Call, args: Digest, came_to: CameTo) -> Self {
-        let (approval, performed, began, arrives) = (None, None, None, false);
-        Self { ordinal, call, args, came_to, approval, performed, began, arrives }
+        let (approval, performed, began) = (None, None, None);
+        let (arrives, is_given_up) = (false, false);
+        Self { ordinal, call, args, came_to, approval, performed, began, arrives, is_given_up }
     }
 }
 
@@ -304,7 +307,9 @@ impl History {
             Event::Resolved { resolution: Resolution::Compensate, .. } => {}
             // It is made anew, under an intent of its own.
             Event::Abandoned { .. } | Event::Resolved { .. } => {
-                self.calls.retain(|call| call.ordinal != ordinal);
+                if let Some(call) = self.calls.iter_mut().rfind(|call| call.ordinal == ordinal) {
+                    (call.approval, call.performed, call.is_given_up) = (None, None, true);
+                }
             }
             Event::Parked { reason: ParkReason::Timer { .. } } => *parked_for = Some(ordinal),
             Event::TimerFired => {

@@ -151,6 +151,9 @@ impl Player {
                 if let Some(at) = told {
                     self.seen(at);
                 }
+                if recorded.is_given_up {
+                    return Ok(Found { asked, came_to: None, arrives: false });
+                }
                 if recorded.arrives
                     && let Some(result) = recorded.came_to.result()
                 {
