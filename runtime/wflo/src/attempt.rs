@@ -26,6 +26,7 @@ use crate::operation::database;
 use crate::output_gate::keeps;
 use crate::principal::People;
 use crate::run_log::{LogFailed, RunLog};
+use crate::signal::Signal;
 use crate::transactions::{RedoError, Transactions};
 
 /// What an attempt needs.
@@ -42,7 +43,7 @@ pub(crate) struct Attempt {
     pub(crate) attempt: u32,
     pub(crate) program: Arc<dyn StepProgram>,
     pub(crate) history: History,
-    pub(crate) stopping: tokio::sync::watch::Receiver<bool>,
+    pub(crate) stopping: Signal,
     /// What this stretch of it has used so far.
     pub(crate) meters: Meters,
 }

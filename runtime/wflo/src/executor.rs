@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use wflo_engine::{Command, Event, Outcome, Place, RunState, RunStatus, UnitId, decide, next_due};
@@ -18,6 +17,7 @@ use crate::history::History;
 use crate::observing::Observing;
 use crate::principal::{People, Principals};
 use crate::run_log::{Advanced, RunLog};
+use crate::signal::Signal;
 use crate::{Host, Runtime, RuntimeError, row_filters};
 
 /// How long a stopping process waits for the calls under way. What is cut off then is as after a crash.
@@ -61,8 +61,8 @@ impl Executor<'_> {
         let mut fresh: BTreeSet<Key> = BTreeSet::new();
         let mut broken = None;
         let mut undoing = None;
-        let mut stopping = self.runtime.stopping();
-        let halt = watch::Sender::new(false);
+        let stopping = self.runtime.stopping();
+        let halt = Signal::default();
         let mut grace = None;
         let mut observing = Observing::new(self.observer.clone());
         loop {
@@ -71,13 +71,13 @@ impl Executor<'_> {
             tokio::pin!(changed);
             changed.as_mut().enable();
 
-            let stops = *stopping.borrow_and_update();
+            let stops = stopping.get();
             let is_cancelled = self.log.read(|state| state.cancel().is_some());
             if !stops && !is_cancelled {
                 // Also where a cancelled run has been wound up, and is rolled back now.
-                set(&halt, false);
+                halt.set(false);
                 grace = None;
-            } else if set(&halt, true) {
+            } else if halt.set(true) {
                 grace = Some(Instant::now() + GRACE);
             }
             // What runs comes to its end before a run is wound up, and nothing begins where the host failed.
@@ -99,7 +99,7 @@ impl Executor<'_> {
                     let key = (unit, attempt);
                     if running.insert(key.clone()) {
                         let is_fresh = fresh.remove(&key);
-                        let attempt = self.attempt(&key, is_fresh, halt.subscribe()).await?;
+                        let attempt = self.attempt(&key, is_fresh, halt.clone()).await?;
                         attempts.spawn(async move { (key, Box::pin(attempt.run()).await) });
                     }
                 }
@@ -139,7 +139,7 @@ impl Executor<'_> {
                         next = attempts.try_join_next();
                     }
                     // It may have been told to stop since the round began: then nothing follows from what has ended.
-                    if !*stopping.borrow() && broken.is_none() {
+                    if !stopping.get() && broken.is_none() {
                         fresh.extend(self.advance(ended, !attempts.is_empty()).await?);
                     } else if !ended.is_empty() {
                         self.log.append(ended)?;
@@ -148,8 +148,7 @@ impl Executor<'_> {
                 () = changed => {}
                 () = until(due) => {}
                 () = until(look_again) => {}
-                // The sender lives in the runtime, which outlives this.
-                Ok(()) = stopping.changed() => {}
+                () = stopping.until(true), if !stops => {}
                 () = until(grace) => {
                     // What is cut off now is as after a crash.
                     attempts.shutdown().await;
@@ -214,7 +213,7 @@ impl Executor<'_> {
         &self,
         (unit, attempt): &Key,
         is_fresh: bool,
-        stopping: watch::Receiver<bool>,
+        stopping: Signal,
     ) -> Result<Attempt, RuntimeError> {
         let missing = || RuntimeError::Bug { message: format!("the plan has no step `{}`", unit.step) };
         let step = step_of(&self.plan, unit).ok_or_else(missing)?;
@@ -268,12 +267,6 @@ fn consumed(events: &[(Place, Event)]) -> Option<(Place, ApprovalId)> {
         | Event::ToppedUp { consumes: id, .. } => Some((place.clone(), *id)),
         _ => None,
     })
-}
-
-/// Says whether attempts are to stop, and whether that is news. Only news is told: it wakes all of them, in an order that
-/// nobody knows.
-fn set(halt: &watch::Sender<bool>, stops: bool) -> bool {
-    halt.send_if_modified(|now| std::mem::replace(now, stops) != stops)
 }
 
 /// Waits until then; for ever if there is no then.

@@ -1,43 +1,39 @@
 //! How an attempt is stopped from outside.
 
-use tokio::sync::watch;
+use crate::signal::Signal;
 
 /// How an attempt is stopped from outside: at once while its guest computes, and when the call under way is done.
 #[derive(Clone)]
 pub(crate) struct Halt {
-    /// True when the attempt is to stop.
-    stopping: watch::Receiver<bool>,
-    /// True while a call is under way.
-    busy: watch::Sender<bool>,
+    /// Says that the attempt is to stop.
+    stopping: Signal,
+    /// Says that a call is under way.
+    busy: Signal,
 }
 
 impl Halt {
-    pub(crate) fn new(stopping: watch::Receiver<bool>) -> Self {
-        Self { stopping, busy: watch::Sender::new(false) }
+    pub(crate) fn new(stopping: Signal) -> Self {
+        Self { stopping, busy: Signal::default() }
     }
 
     /// Whether the attempt is to stop.
     pub(crate) fn is_asked(&self) -> bool {
-        *self.stopping.borrow()
+        self.stopping.get()
     }
 
     /// Says whether a call is under way.
     pub(crate) fn set_busy(&self, busy: bool) {
-        self.busy.send_replace(busy);
+        self.busy.set(busy);
     }
 
     /// Returns when the attempt is to stop.
-    pub(crate) async fn asked(&mut self) {
-        if self.stopping.wait_for(|stopping| *stopping).await.is_err() {
-            // Whoever could have asked has gone.
-            std::future::pending().await
-        }
+    pub(crate) async fn asked(&self) {
+        self.stopping.until(true).await;
     }
 
     /// Returns when the attempt is to stop and no call is under way, so that dropping it loses nothing.
-    pub(crate) async fn can_stop(mut self) {
+    pub(crate) async fn can_stop(self) {
         self.asked().await;
-        let idle = self.busy.subscribe().wait_for(|busy| !*busy).await.map(|_| ());
-        idle.expect("the sender is in `self`");
+        self.busy.until(false).await;
     }
 }

@@ -67,6 +67,7 @@ mod scrub;
 mod search;
 mod secret;
 mod seen;
+mod signal;
 mod statement;
 mod step_test;
 mod system_event;

@@ -113,10 +113,9 @@ impl Runtime {
         while !self.is_stopping() {
             let Err(error) = self.tell(host, None).await else { return };
             tracing::error!(%error, "the outbox cannot be read; notifications wait");
-            let mut stopping = self.stopping();
             tokio::select! {
                 biased;
-                _ = stopping.changed() => {}
+                () = self.until_stopping() => {}
                 () = tokio::time::sleep(LOOK) => {}
             }
         }
@@ -135,9 +134,8 @@ impl Runtime {
     /// Tells until then, or until nothing is due until then; for ever without a then.
     async fn tell(&self, host: &Host, until: Option<Instant>) -> Result<(), RuntimeError> {
         let mut posted = self.outbox.posted.subscribe();
-        let mut stopping = self.stopping();
         loop {
-            if *stopping.borrow_and_update() {
+            if self.is_stopping() {
                 return Ok(());
             }
             if let Some(message) = self.journal().poisoned() {
@@ -158,7 +156,7 @@ impl Runtime {
             }
             tokio::select! {
                 biased;
-                Ok(()) = stopping.changed() => {}
+                () = self.until_stopping() => {}
                 Ok(()) = posted.changed() => {}
                 () = sleep(left) => return Ok(()),
                 () = tokio::time::sleep(wait.map_or(LOOK, |wait| wait.min(LOOK))) => {}

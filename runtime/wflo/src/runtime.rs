@@ -19,6 +19,7 @@ use crate::outbox::Outbox;
 use crate::principal::{People, Principals};
 use crate::run_log::{RunLog, Summary, draft, encoded_summary, recorded};
 use crate::runs::Runs;
+use crate::signal::Signal;
 use crate::system_event::SystemEvent;
 use crate::system_log::SystemLog;
 use crate::view::RunView;
@@ -60,7 +61,7 @@ pub struct Runtime {
     pub(crate) accounts: Arc<Accounts>,
     system: SystemLog,
     pub(crate) attempts: Attempts,
-    stopping: tokio::sync::watch::Sender<bool>,
+    stopping: Signal,
     pub(crate) outbox: Outbox,
 }
 
@@ -73,7 +74,7 @@ impl Runtime {
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Self {
-        let stopping = tokio::sync::watch::Sender::new(false);
+        let stopping = Signal::default();
         let system = SystemLog::new(journal.clone(), Arc::clone(&clock));
         let (runs, accounts, attempts, outbox) = Default::default();
         Self { journal, components, clock, entropy, runs, accounts, system, attempts, stopping, outbox }
@@ -86,24 +87,23 @@ impl Runtime {
     ///
     /// There is no way back: a runtime that stops drives nothing any more. What only reads or votes still works.
     pub fn stop(&self) {
-        self.stopping.send_replace(true);
+        self.stopping.set(true);
     }
 
     /// Whether the runtime is to [`stop`](Self::stop): what a run that was driven stands at may not be its end.
     #[must_use]
     pub fn is_stopping(&self) -> bool {
-        *self.stopping.borrow()
+        self.stopping.get()
     }
 
     /// Waits until the runtime is to [`stop`](Self::stop).
     pub async fn until_stopping(&self) {
-        // The sender lives in the runtime, which outlives this.
-        let _ = self.stopping().wait_for(|&stops| stops).await;
+        self.stopping.until(true).await;
     }
 
     /// Told when the runtime is to [`stop`](Self::stop).
-    pub(crate) fn stopping(&self) -> tokio::sync::watch::Receiver<bool> {
-        self.stopping.subscribe()
+    pub(crate) fn stopping(&self) -> Signal {
+        self.stopping.clone()
     }
 
     /// The journal, for what only reads it: the audit.
