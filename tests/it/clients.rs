@@ -24,13 +24,14 @@ fn clients() -> std::path::PathBuf {
     root().join("tests/clients")
 }
 
-/// What each step comes to; `denied` is what a client makes of `HttpRequestDenied`.
-fn asks(project: &Project, port: u16, denied: &str) {
+/// What each step comes to; `denied` is what a client makes of `HttpRequestDenied`, and `two` what the second of two
+/// requests at the same time is answered.
+fn asks(project: &Project, port: u16, denied: &str, two: &str) {
     let run = project.wflo(&["run", "--json", "--input", &format!("port={port}")]).expect_code(0).json();
     let outputs: Vec<Value> =
         run["steps"].as_array().expect("steps").iter().map(|step| step["output"].clone()).collect();
     let expected =
-        json!([[200, "漢字"], denied, [200, "before ü"], [200, true], [200, "/api/meet?one", 200, "two"],]);
+        json!([[200, "漢字"], denied, [200, "before ü"], [200, true], [200, "/api/meet?one", 200, two],]);
     assert_eq!(Value::from(outputs), expected);
     let id = run["run"].as_str().expect("a run has an id");
     let shown = project.wflo(&["show", id]).expect_code(0).stdout;
@@ -65,7 +66,7 @@ fn python_asks_by_its_own_loop() {
     }
     Language::Python.lend(&steps);
     project.wflo(&["build", "--steps", "python"]).expect_code(0);
-    asks(&project, port, "HttpRequestDenied");
+    asks(&project, port, "HttpRequestDenied", "/api/meet?two");
 }
 
 #[test]
@@ -84,5 +85,5 @@ fn javascript_asks_by_fetch() {
     let port = site();
     let project = project(port);
     std::fs::copy(component, project.path("clients.wasm")).expect("a copy");
-    asks(&project, port, "Error");
+    asks(&project, port, "Error", "two");
 }

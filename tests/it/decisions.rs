@@ -25,9 +25,10 @@ fn approvers_read_the_rows_that_will_change_and_those_change() {
     assert_eq!((&table["table"], &table["key_columns"]), (&json!("accounts"), &json!(["id"])));
     let rows = table["rows"].as_array().expect("rows");
     let text = project.wflo(&["approvals", "show", &approval]).expect_code(0).stdout;
-    let lines: Vec<_> = text.lines().filter(|line| line.contains("status: active -> blocked")).collect();
+    let lines: Vec<_> =
+        text.lines().filter(|line| line.contains(r#"status: "active" -> "blocked""#)).collect();
     assert_eq!(lines.len(), rows.len(), "{text}");
-    assert!(text.contains(&format!("database bank, {} rows:", rows.len())), "{text}");
+    assert!(text.contains(&format!("database `bank`  {} rows", rows.len())), "{text}");
     project.wflo_as("alice", &people.alice, &["approve", &approval]).expect_code(10);
     assert!(project.blocked().is_empty());
     project.wflo_as("carol", &people.carol, &["approve", &approval]).expect_code(0);
@@ -59,7 +60,7 @@ fn rows_that_are_others_by_now_are_asked_about_anew() {
     let before = project.wflo(&["approvals", "show", &first, "--json"]).expect_code(0).json();
     assert_eq!(before["status"], "superseded");
     let text = project.wflo(&["approvals", "show", &second]).expect_code(0).stdout;
-    assert!(text.contains("status: closed -> blocked"), "{text}");
+    assert!(text.contains(r#"status: "closed" -> "blocked""#), "{text}");
     assert!(text.contains(&format!("follows    {first}")), "{text}");
     project.wflo_as("alice", &people.alice, &["approve", &second]).expect_code(10);
     project.wflo_as("carol", &people.carol, &["approve", &second]).expect_code(0);

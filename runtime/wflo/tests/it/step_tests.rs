@@ -274,7 +274,7 @@ async fn what_was_recorded_passes_and_fails_when_the_step_does_something_else() 
     assert!(!bench(&changed, &process.host.outside).run(&test).await.unwrap().passed());
 
     let none = process.runtime.record(&record("other")).await.unwrap_err();
-    assert!(none.to_string().contains("the workflow has no such step"), "{none}");
+    assert!(none.to_string().contains("has no step `other`"), "{none}");
     let nobody = Record { run: RunId::from_bytes([9; 16]), ..record("think") };
     assert!(process.runtime.record(&nobody).await.is_err());
 }
