@@ -82,7 +82,7 @@ impl Executor<'_> {
             }
             // What runs comes to its end before a run is wound up, and nothing begins where the host failed.
             let holds = stops || broken.is_some() || (is_cancelled && !attempts.is_empty());
-            let mut undo = None;
+            let (mut undo, mut begun) = (None, Vec::new());
             if !holds {
                 fresh.extend(self.advance(Vec::new(), !attempts.is_empty()).await?);
                 let now = self.log.now();
@@ -100,13 +100,16 @@ impl Executor<'_> {
                     if running.insert(key.clone()) {
                         let is_fresh = fresh.remove(&key);
                         let attempt = self.attempt(&key, is_fresh, halt.clone()).await?;
-                        attempts.spawn(async move { (key, Box::pin(attempt.run()).await) });
+                        begun.push((key, attempt));
                     }
                 }
             }
 
-            // What has begun is told before it can end: ends are appended in the next round.
+            // What has begun is told before it can end or wait.
             let look_again = observing.look(&self.log, &self.plan);
+            for (key, attempt) in begun {
+                attempts.spawn(async move { (key, Box::pin(attempt.run()).await) });
+            }
 
             if let Some(command) = undo {
                 match Box::pin(self.roll_back(command)).await {
