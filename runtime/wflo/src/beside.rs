@@ -45,6 +45,9 @@ struct UnderWay {
     performed: Option<Call>,
 }
 
+/// A request that has come, its number, and what it came to.
+type Came = (UnderWay, u32, Result<SavedAnswer, HttpError>);
+
 impl Beside {
     /// Whether nothing is under way.
     pub(crate) fn is_idle(&self) -> bool {
@@ -52,7 +55,7 @@ impl Beside {
     }
 
     /// The next that comes; none where nothing is under way.
-    async fn next(&mut self) -> Option<Result<(UnderWay, u32, Result<SavedAnswer, HttpError>), Stop>> {
+    async fn next(&mut self) -> Option<Result<Came, Stop>> {
         let joined = self.tasks.join_next().await?;
         Some(self.joined(joined))
     }
@@ -60,7 +63,7 @@ impl Beside {
     fn joined(
         &mut self,
         joined: Result<(u32, Result<SavedAnswer, HttpError>), tokio::task::JoinError>,
-    ) -> Result<(UnderWay, u32, Result<SavedAnswer, HttpError>), Stop> {
+    ) -> Result<Came, Stop> {
         let (ordinal, answer) = joined.map_err(|error| Stop::Host(format!("a request: {error}")))?;
         let missing = || Stop::Host(format!("call {ordinal} is not under way"));
         Ok((self.requests.remove(&ordinal).ok_or_else(missing)?, ordinal, answer))
@@ -182,10 +185,7 @@ impl AttemptGate {
     }
 
     /// Writes what a request came to; or says why the attempt parks, where nobody knows.
-    fn came(
-        &mut self,
-        (request, ordinal, answer): (UnderWay, u32, Result<SavedAnswer, HttpError>),
-    ) -> Result<Option<ParkReason>, Stop> {
+    fn came(&mut self, (request, ordinal, answer): Came) -> Result<Option<ParkReason>, Stop> {
         let UnderWay { ready, permit: consumes, performed } = request;
         let result = match ready.came_to(answer, self.outside.scrubber()) {
             Ok(result) => result,
@@ -288,7 +288,8 @@ impl AttemptGate {
         self.halt.set_busy(with_a_call || !self.beside.is_idle());
     }
 
-    fn as_performed(&self, operation: Operation) -> Result<Operation, Stop> {
+    /// What is made: the call that was asked for, or as people have changed it.
+    pub(crate) fn as_performed(&self, operation: Operation) -> Result<Operation, Stop> {
         match &self.performed {
             // It was read when it was changed; this version may read less.
             Some(changed) => {

@@ -422,13 +422,7 @@ impl Caller for AttemptGate {
         match self.player.ask(call) {
             Ok((asked, Some(came_to))) => {
                 self.performed = self.player.performed().cloned();
-                let operation = match &self.performed {
-                    // It was read when it was changed; this version may read less.
-                    Some(changed) => {
-                        Operation::parse(changed).map_err(|error| Stop::Host(error.to_string()))?
-                    }
-                    None => operation,
-                };
+                let operation = self.as_performed(operation)?;
                 self.recover(asked, operation, came_to).await
             }
             Ok((asked, None)) => self.live(asked, operation).await,
