@@ -68,7 +68,7 @@ impl<'a> Builder<'a> {
 
     /// Adds a pair that is no event. Those of a table come in order.
     pub(super) fn pair(&mut self, key: Vec<u8>, value: Vec<u8>) -> io::Result<()> {
-        self.draft.change(&key, Some(&value));
+        self.draft.change(&key, Some(&value), None);
         self.index.add((key, value)).map_err(read_error)?;
         if self.draft.size() >= RECORD { self.write() } else { Ok(()) }
     }

@@ -2,7 +2,8 @@
 //!
 //! The thread takes the first request and whatever else is there by then, checks each against the rows as the
 //! group leaves them, commits one batch, and only then answers all of them, refusals too. While the disk syncs, the
-//! next group gathers: the sync is the batching window, and no timer is needed.
+//! next group gathers: the sync is the batching window. Only where many runs write and the disk is faster than they are,
+//! a group [waits](Crowd) a fraction of a millisecond for more of them.
 //!
 //! Until the sync has returned, readers see what was there before: a backend shows nothing that is not durable.
 
@@ -11,10 +12,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use tokio::sync::oneshot;
 use wflo_model::{RunId, Timestamp};
 
+use super::crowd::{Crowd, NAP};
 use super::generation::{Sieve, Sifted, sift};
 use super::ticket::{Answer, Barrier, Ticket};
 use super::view::{Backend, Shared, Write, decode_account, decode_blocks, decode_row, decode_run};
@@ -51,6 +54,13 @@ impl Request {
             Self::Meta(_, value, ..) => value.len(),
             Self::Outbox(change, _) => change.put.iter().map(|row| row.value.len()).sum(),
             Self::Claim(..) | Self::Prune(..) | Self::Close => 0,
+        }
+    }
+
+    const fn appends_to(&self) -> Option<RunId> {
+        match self {
+            Self::Append(append, _) => Some(append.run),
+            _ => None,
         }
     }
 
@@ -164,21 +174,31 @@ fn check_rows(rows: &[OutboxRow]) -> Result<(), AppendError> {
     rows.iter().try_for_each(|row| check("what waits to leave", row.value.len(), MAX_VALUE - CHECKSUM))
 }
 
+/// Whether a group may have one request more.
+fn has_room(requests: &[Request], size: usize) -> bool {
+    requests.len() < GROUP_REQUESTS && size < MAX_APPEND && !requests.last().is_some_and(Request::is_alone)
+}
+
 /// The writing thread.
 fn work<B: Backend>(shared: &Shared<B>, from: &Receiver<Request>) {
-    let mut open = true;
+    let (mut open, mut crowd) = (true, Crowd::new(B::SYNCS, Instant::now()));
     while open {
         let Ok(first) = from.recv() else { return };
         let mut size = first.size();
         let mut requests = vec![first];
-        while requests.len() < GROUP_REQUESTS
-            && size < MAX_APPEND
-            && !requests.last().is_some_and(Request::is_alone)
-        {
-            let Ok(next) = from.try_recv() else { break };
-            size += next.size();
-            requests.push(next);
+        loop {
+            while has_room(&requests, size)
+                && let Ok(next) = from.try_recv()
+            {
+                size += next.size();
+                requests.push(next);
+            }
+            if !has_room(&requests, size) || !crowd.waits_for_more(requests.len(), Instant::now()) {
+                break;
+            }
+            std::thread::sleep(NAP);
         }
+        crowd.begins(requests.iter().filter_map(Request::appends_to), Instant::now());
         let alone = requests.pop_if(|last| last.is_alone());
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             commit(shared, requests);

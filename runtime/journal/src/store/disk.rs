@@ -168,6 +168,8 @@ impl DiskBackend {
 }
 
 impl Backend for DiskBackend {
+    const SYNCS: bool = true;
+
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, ReadError> {
         self.live().get(key)
     }
@@ -291,7 +293,13 @@ fn stage(live: &Live, draft: &mut Draft, start: Place, writes: Vec<Write>) -> Re
     }));
     // In one order, whatever order they were gathered in: the same group is the same bytes.
     changes.sort_unstable();
-    changes.iter().for_each(|(key, value)| draft.change(key, value.as_deref()));
+    // What the index alone has is not looked up to be left out: a value is said once after each checkpoint.
+    let tables = live.tables();
+    for (key, value) in &changes {
+        let before = tables.get(key).and_then(Option::as_deref);
+        draft.change(key, value.as_deref(), before);
+    }
+    drop(tables);
     Ok(changes)
 }
 

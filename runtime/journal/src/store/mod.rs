@@ -3,6 +3,7 @@
 mod account;
 mod build;
 mod commit;
+mod crowd;
 mod delegate;
 mod disk;
 mod generation;

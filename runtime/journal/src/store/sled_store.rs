@@ -14,7 +14,7 @@ use super::delegate::store_by_group_commit;
 use super::disk::{DiskBackend, Writer};
 use super::index::{INDEX, Index, Standing};
 use super::live::Live;
-use super::log::{Draft, LOG, LogFiles, Segments, Tail};
+use super::log::{Change, Draft, End, LOG, LogFiles, Segments, Tail};
 use super::mark::Mark;
 use super::sizes::Sizes;
 use super::state_dir::{Contents, Marked, StateDir};
@@ -124,46 +124,36 @@ fn open(
     let (log, path) = (generation.join(LOG), generation.join(INDEX));
     let segments = Segments::look(&log, id)?;
     let salt = segments.salt();
-    let found = Index::open(&path, id, &salt, marked.checkpoint)?;
-    let is_new = found.is_none();
-    let (index, mut standing) = match found {
+    let most = usize::try_from(sizes.checkpoint).unwrap_or(usize::MAX);
+    let catch_up =
+        |index: &Index, standing| CaughtUp::of(&segments, index, standing, marked.writes, most, &*hook);
+    let found = match Index::open(&path, id, &salt, marked.checkpoint)? {
+        Some((index, standing)) => match catch_up(&index, standing) {
+            Ok(caught) => Some((index, caught)),
+            Err(error) if index.is_damaged() => {
+                let why = error.to_string();
+                tracing::warn!(path = %path.display(), why, "the index is made anew from the log");
+                None
+            }
+            Err(error) => return Err(error),
+        },
+        None => None,
+    };
+    let (index, CaughtUp { tables, standing, end, since }) = match found {
         Some(found) => found,
         None => {
+            let index = Index::create(&path)?;
             // It counts on from what is marked only once it has everything.
             let standing = Standing { store: id, salt, checkpoint: 0, end: segments.beginning() };
-            (Index::create(&path)?, standing)
-        }
-    };
-    let from = standing.end;
-    let mut tables = Tables::default();
-    let mut since = 0;
-    let most = usize::try_from(sizes.checkpoint).unwrap_or(usize::MAX);
-    let end = segments.replay(from, marked.writes, &*hook, &mut |record, end| {
-        for change in record.changes() {
-            let (key, value) = change.map_err(|error| OpenError::Corrupt {
-                path: log.clone(),
-                what: format!("record {}: {error}", record.number),
-            })?;
-            tables.put((key.to_vec(), value.map(<[u8]>::to_vec)));
-        }
-        since += record.size as u64;
-        // Of a whole log, as much as is wanted in memory at a time.
-        if tables.weight() >= most {
-            standing.end = end;
+            let CaughtUp { mut tables, end, .. } = catch_up(&index, standing)?;
+            let standing = Standing { checkpoint: marked.checkpoint + 1, end, ..standing };
             index.merge(&tables.send_off(), &standing)?;
             tables.arrived();
-            since = 0;
+            index.sync(&*hook).map_err(|error| OpenError::Io { path, source: io::Error::other(error) })?;
+            index.settle().map_err(at(generation))?;
+            (index, CaughtUp { tables, standing, end, since: 0 })
         }
-        Ok(())
-    })?;
-    if is_new {
-        standing = Standing { checkpoint: marked.checkpoint + 1, end, ..standing };
-        index.merge(&tables.send_off(), &standing)?;
-        tables.arrived();
-        index.sync(&*hook).map_err(|error| OpenError::Io { path, source: io::Error::other(error) })?;
-        index.settle().map_err(at(generation))?;
-        since = 0;
-    }
+    };
     index.make_private().map_err(at(generation))?;
     let tail = Tail::resume(&log, id, salt, end, sizes.segment).map_err(at(&log))?;
     let durable = Marked { writes: end.next - 1, checkpoint: standing.checkpoint };
@@ -177,6 +167,57 @@ fn open(
     }
     let writer = Writer { tail, draft: Draft::default(), standing, since, checkpoint: None, failed: false };
     Ok(DiskBackend::new(live, writer, state, mark, hook, sizes))
+}
+
+/// What the log has come to from where an index stands.
+struct CaughtUp {
+    /// What is not in the index.
+    tables: Tables,
+    standing: Standing,
+    /// Where the next record goes.
+    end: End,
+    /// Bytes of log that are not in the index.
+    since: u64,
+}
+
+impl CaughtUp {
+    /// Reads the log from where the index stands, and gives that as much as is not wanted in memory at a time.
+    fn of(
+        segments: &Segments,
+        index: &Index,
+        mut standing: Standing,
+        sure: u64,
+        most: usize,
+        hook: &dyn SyncHook,
+    ) -> Result<Self, OpenError> {
+        let (mut tables, mut since) = (Tables::default(), 0);
+        let end = segments.replay(standing.end, sure, hook, &mut |record, end| {
+            for change in record.changes() {
+                let (key, change) = change.map_err(|error| segments.damaged(record.number, error))?;
+                let value = match change {
+                    Change::Value(value) => Some(value.to_vec()),
+                    Change::Gone => None,
+                    Change::Patch(patch) => {
+                        let before = match tables.get(key) {
+                            Some(known) => known.clone(),
+                            None => index.get(key)?,
+                        };
+                        Some(patch.apply(&before.unwrap_or_default()))
+                    }
+                };
+                tables.put((key.to_vec(), value));
+            }
+            since += record.size as u64;
+            if tables.weight() >= most {
+                standing.end = end;
+                index.merge(&tables.send_off(), &standing)?;
+                tables.arrived();
+                since = 0;
+            }
+            Ok(())
+        })?;
+        Ok(Self { tables, standing, end, since })
+    }
 }
 
 fn at(path: &Path) -> impl Fn(io::Error) -> OpenError + use<> {

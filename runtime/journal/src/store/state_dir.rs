@@ -22,9 +22,12 @@ const LOCK: &str = "lock";
 const CREATING: &str = "creating";
 const FIRST_GENERATION: &str = "gen-0001";
 /// The format this version writes.
-const VERSION: u32 = 2;
-/// The format before it, in which a generation is sled's files and nothing else. It is read, and turned into this one.
-const BEFORE: u32 = 1;
+const VERSION: u32 = 3;
+/// The first format whose generations have a log. The records of that one's say every value as a whole, and are read as
+/// those of this one are.
+const WITH_LOG: u32 = 2;
+/// The first format, in which a generation is sled's files and nothing else. It is read, and turned into this one.
+const FIRST: u32 = 1;
 
 /// How long to wait for a lock that only a copy of a file of ours can hold.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -94,7 +97,7 @@ impl StateDir {
         let version = lines.next().and_then(|line| line.strip_prefix("wflo store "));
         let version = version.and_then(|text| text.parse::<u32>().ok());
         let version = version.ok_or_else(|| not_a_store("`FORMAT` has no line `wflo store N`"))?;
-        if !(BEFORE..=VERSION).contains(&version) {
+        if !(FIRST..=VERSION).contains(&version) {
             return Err(OpenError::NewerFormat { path: self.path.clone(), found: version, known: VERSION });
         }
         let id = lines.next().and_then(|line| line.strip_prefix("id ")).and_then(|text| text.parse().ok());
@@ -108,7 +111,7 @@ impl StateDir {
         }
         let generation = self.path.join(name);
         let has_log = generation.join(LOG).is_dir();
-        if version == VERSION && !has_log {
+        if version >= WITH_LOG && !has_log {
             return Err(wiped(format!("`{name}/{LOG}` is missing")));
         }
         if !has_log && !generation.join("db").is_file() {
@@ -119,8 +122,9 @@ impl StateDir {
         if !has_log {
             return Ok(Contents::Version1(id, generation));
         }
-        if version == BEFORE {
-            // It was turned into this version, and died before it said so.
+        if version < VERSION {
+            // From here on there may be records that the version before cannot read; or it was turned into this version,
+            // and died before it said so.
             self.write_format(id).map_err(at(&self.path))?;
         }
         Ok(Contents::Store(id, generation))

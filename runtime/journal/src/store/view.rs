@@ -21,6 +21,9 @@ pub(super) type Sift<'a> = dyn FnMut(&[u8], Vec<u8>) -> Result<Option<Vec<u8>>, 
 
 /// An ordered map whose changes come in atomic batches. Nothing that is not durable is ever seen in it.
 pub(super) trait Backend: Send + Sync + 'static {
+    /// Whether a group takes the time of a sync.
+    const SYNCS: bool = false;
+
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, ReadError>;
     /// Up to `limit` pairs between two keys, both included; from the last one down if `down`.
     fn scan(&self, first: &[u8], last: &[u8], limit: usize, down: bool) -> Result<Vec<Pair>, ReadError>;

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use wflo_backends::SystemEntropy;
 use wflo_journal::{AppendError, OpenError, ReadError, SledStore, Store, SyncHook};
 
-use crate::on_disk::edit;
+use crate::on_disk::{append_patch, edit};
 use crate::support::{append, events, files, made, run, try_raw_sled as raw};
 
 fn open(state: &Path) -> Result<SledStore, OpenError> {
@@ -125,10 +125,10 @@ async fn a_folder_of_another_format_is_refused() {
     let (_dir, state) = specimen().await;
     let format = fs::read_to_string(state.join("FORMAT")).unwrap();
     for (text, expect) in [
-        (format.replace("store 2", "store 3"), "has format 3; this version knows 2"),
-        (format.replace("store 2", "store 0"), "has format 0; this version knows 2"),
+        (format.replace("store 3", "store 4"), "has format 4; this version knows 3"),
+        (format.replace("store 3", "store 0"), "has format 0; this version knows 3"),
         (format.replace("wflo", "other"), "has no line `wflo store N`"),
-        ("wflo store 2\n".to_owned(), "has no line `id STORE`"),
+        ("wflo store 3\n".to_owned(), "has no line `id STORE`"),
     ] {
         fs::write(state.join("FORMAT"), text).unwrap();
         let error = open(&state).err().unwrap();
@@ -346,6 +346,27 @@ async fn a_damaged_page_is_named_and_the_index_made_anew() {
     assert!(store.runs(None, 9).await.is_err(), "never skipped");
     drop(store);
     assert_eq!(events(&open(&state).unwrap(), 1).await, ["1", "2", "3"]);
+}
+
+/// The log says how a value differs from one that only the index has, in a page that is damaged.
+#[tokio::test]
+async fn an_index_that_is_found_damaged_while_the_log_is_read_is_made_anew() {
+    let (_dir, state) = specimen().await;
+    // Made anew, it has everything.
+    fs::remove_dir_all(state.join("gen-0001/index")).unwrap();
+    drop(open(&state).unwrap());
+    append_patch(&state, &[&b"r"[..], run(1).as_bytes()].concat());
+    let db = raw(&state.join("gen-0001/index")).unwrap();
+    let page = db.get(b"pr").unwrap().expect("rows have a page").to_vec();
+    db.insert(b"pr", page.iter().map(|byte| byte ^ 1).collect::<Vec<_>>()).unwrap();
+    db.flush().unwrap();
+    drop(db);
+    let store = open(&state).unwrap();
+    assert_eq!(store.run(run(1)).await.unwrap().unwrap().head, 3);
+    assert_eq!(events(&store, 1).await, ["1", "2", "3"]);
+    drop(store);
+    let db = raw(&state.join("gen-0001/index")).unwrap();
+    assert_ne!(db.get(b"pr").unwrap().expect("rows have a page")[0], page[0] ^ 1);
 }
 
 #[tokio::test]

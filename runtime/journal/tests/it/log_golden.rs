@@ -1,5 +1,5 @@
-//! A store of version 2 to the byte: its log as it lies on the disk. The file never changes; a new version gets a file of
-//! its own.
+//! Stores of versions 2 and 3 to the byte: their logs as they lie on the disk. The files never change; a new version gets
+//! a file of its own.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,6 +9,7 @@ use wflo_journal::{
     AccountRow, Append, Debit, FaultSync, OutboxKey, OutboxRow, Sizes, SledStore, Store, Touch,
 };
 use wflo_model::StoreId;
+use wflo_ports::Entropy as _;
 
 use crate::on_disk::segments;
 use crate::records::counted;
@@ -36,10 +37,18 @@ async fn fill(store: &SledStore) {
     let last = Append { due: Some(None), ended: Some(true), ..append(1, 2, 40, &["ended"]) };
     store.submit(last).durable().await.unwrap();
     store.put_meta("value/name", b"value".to_vec(), Vec::new()).durable().await.unwrap();
+    // Most of it stays: what version 2 would have said as a whole.
+    for version in ["first", "second"] {
+        store.put_meta("value/long", long(version), Vec::new()).durable().await.unwrap();
+    }
 }
 
-fn golden() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/golden/log-v2.txt")
+fn long(version: &str) -> Vec<u8> {
+    format!("{version:>6}, and what is the same in every version of it").into_bytes()
+}
+
+fn golden(version: u32) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/it/golden/log-v{version}.txt"))
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -47,10 +56,9 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 #[tokio::test]
-async fn version_2_is_written_and_read_to_the_byte() {
+async fn version_3_is_written_to_the_byte() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
-    let id = store.id();
     fill(&store).await;
     drop(store);
     let line = |path: &PathBuf| {
@@ -58,18 +66,37 @@ async fn version_2_is_written_and_read_to_the_byte() {
         format!("{name} {}\n", hex(&fs::read(path).unwrap()))
     };
     let text = segments(dir.path()).iter().map(line).collect::<String>();
-    if !golden().exists() {
-        fs::write(golden(), &text).unwrap();
+    if !golden(3).exists() {
+        fs::write(golden(3), &text).unwrap();
         panic!("the golden file was missing, and is written: look at it, and commit it");
     }
     assert_eq!(text.lines().count(), 2, "two segments");
-    assert_eq!(text, fs::read_to_string(golden()).unwrap());
+    assert_eq!(text, fs::read_to_string(golden(3)).unwrap());
+}
 
-    // Of the log alone, all the rest is made anew.
-    let other = tempfile::tempdir().unwrap();
-    lay_out(other.path(), id);
-    let store = open(other.path());
-    let read = events(&store, 1).await;
+/// Of the log alone, all the rest is made anew. Whatever the version was, it is this one's from then on.
+#[tokio::test]
+async fn versions_2_and_3_are_read_and_gone_on_with() {
+    for version in [2, 3] {
+        let dir = tempfile::tempdir().unwrap();
+        lay_out(dir.path(), version);
+        for _ in 0..2 {
+            let store = open(dir.path());
+            holds_it(&store).await;
+            let expect = (version > 2).then(|| long("second"));
+            assert_eq!(store.meta("value/long").await.unwrap(), expect);
+            assert!(fs::read_to_string(dir.path().join("FORMAT")).unwrap().starts_with("wflo store 3\n"));
+        }
+        let store = open(dir.path());
+        store.submit(append(1, 2, 41, &["more"])).durable().await.unwrap();
+        drop(store);
+        assert_eq!(events(&open(dir.path()), 1).await[41], "more");
+    }
+}
+
+/// What [`fill`] has put there.
+async fn holds_it(store: &SledStore) {
+    let read = events(store, 1).await;
     assert_eq!((read.len(), &*read[0], &*read[39], &*read[40]), (41, "made", "event 40", "ended"));
     let row = store.run(run(1)).await.unwrap().unwrap();
     assert_eq!(
@@ -87,15 +114,19 @@ async fn version_2_is_written_and_read_to_the_byte() {
 }
 
 /// A state folder with the golden log and nothing else that could be told from it.
-fn lay_out(state: &Path, id: StoreId) {
+fn lay_out(state: &Path, version: u32) {
     let log = state.join("gen-0001/log");
     fs::create_dir_all(&log).unwrap();
-    for line in fs::read_to_string(golden()).unwrap().lines() {
+    for line in fs::read_to_string(golden(version)).unwrap().lines() {
         let (name, content) = line.split_once(' ').unwrap();
         let digits = content.as_bytes().chunks(2).map(|it| std::str::from_utf8(it).unwrap());
         let bytes = digits.map(|it| u8::from_str_radix(it, 16).unwrap()).collect::<Vec<_>>();
         fs::write(log.join(name), bytes).unwrap();
     }
-    fs::write(state.join("FORMAT"), format!("wflo store 2\nid {id}\n")).unwrap();
+    // Its id is the first that the entropy of the tests gives.
+    let mut id = [0; 16];
+    counted().fill(&mut id).unwrap();
+    let id = StoreId::from_bytes(id);
+    fs::write(state.join("FORMAT"), format!("wflo store {version}\nid {id}\n")).unwrap();
     fs::write(state.join("CURRENT"), "gen-0001\n").unwrap();
 }

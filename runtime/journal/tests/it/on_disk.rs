@@ -18,8 +18,19 @@ pub(crate) struct Record {
     /// Its bytes, those behind its end included.
     pub(crate) size: usize,
     pub(crate) number: u64,
-    /// The keys it changes, each with its value unless it goes.
-    pub(crate) changes: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+    /// The keys it changes.
+    pub(crate) changes: Vec<(Vec<u8>, Change)>,
+}
+
+/// What a record says of a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// Its value.
+    Value(Vec<u8>),
+    /// What its value begins with, how many bytes behind that are as they were, and what is behind those.
+    Patch(Vec<u8>, usize, Vec<u8>),
+    /// That it goes.
+    Gone,
 }
 
 /// The generation in use.
@@ -53,7 +64,9 @@ fn crc(parts: &[&[u8]]) -> u32 {
 pub(crate) fn records(segment: &Path) -> Vec<Record> {
     let bytes = fs::read(segment).unwrap();
     let (salt, mut at, mut out) = (&bytes[32..40], FRONT, Vec::new());
-    while bytes.len() >= at + HEAD && bytes[at..].starts_with(b"wfr\x02") {
+    while bytes.len() >= at + HEAD
+        && (bytes[at..].starts_with(b"wfr\x02") || bytes[at..].starts_with(b"wfr\x03"))
+    {
         let (events, changes) = (u32_at(&bytes, at + 4) as usize, u32_at(&bytes, at + 8) as usize);
         let end = at + HEAD + events + changes;
         if crc(&[salt, &bytes[at..at + 24], &bytes[at + HEAD..end]]) != u32_at(&bytes, at + 24) {
@@ -65,9 +78,20 @@ pub(crate) fn records(segment: &Path) -> Vec<Record> {
             place += 4;
             let name = bytes[place..place + key].to_vec();
             place += key;
-            let there = value != 0xffff;
-            found.push((name, there.then(|| bytes[place..place + value].to_vec())));
-            place += if there { value } else { 0 };
+            let mut take = |length: usize| {
+                place += length;
+                bytes[place - length..place].to_vec()
+            };
+            let change = match value {
+                0xffff => Change::Gone,
+                0xfffe => {
+                    let lengths = take(6);
+                    let (head, kept, tail) = (u16_at(&lengths, 0), u16_at(&lengths, 2), u16_at(&lengths, 4));
+                    Change::Patch(take(head), kept, take(tail))
+                }
+                length => Change::Value(take(length)),
+            };
+            found.push((name, change));
         }
         let number = u64::from_be_bytes(bytes[at + 12..at + 20].try_into().unwrap());
         let size = (end - at).next_multiple_of(8);
@@ -118,8 +142,13 @@ pub(crate) fn pairs(state: &Path) -> BTreeMap<Vec<u8>, Vec<u8>> {
     let mut out = BTreeMap::new();
     for (key, value) in segments.iter().flat_map(|path| records(path)).flat_map(|record| record.changes) {
         match value {
-            Some(value) => drop(out.insert(key, value)),
-            None => drop(out.remove(&key)),
+            Change::Value(value) => drop(out.insert(key, value)),
+            Change::Patch(head, kept, tail) => {
+                let before = &out[&key];
+                let value = [&head[..], &before[head.len()..head.len() + kept], &tail].concat();
+                out.insert(key, value);
+            }
+            Change::Gone => drop(out.remove(&key)),
         }
     }
     let files = segments.iter().map(|path| fs::read(path).unwrap()).collect::<Vec<_>>();
@@ -175,7 +204,7 @@ pub(crate) fn edit(state: &Path, change: impl FnOnce(&mut BTreeMap<Vec<u8>, Vec<
         changes.extend(key);
         changes.extend(value);
     }
-    let mut record = b"wfr\x02".to_vec();
+    let mut record = b"wfr\x03".to_vec();
     record.extend((events.len() as u32).to_be_bytes());
     record.extend((changes.len() as u32).to_be_bytes());
     record.extend(last.to_be_bytes());
@@ -189,4 +218,28 @@ pub(crate) fn edit(state: &Path, change: impl FnOnce(&mut BTreeMap<Vec<u8>, Vec<
     fs::remove_dir_all(generation(state).join("index")).unwrap();
     segments.iter().for_each(|path| fs::remove_file(path).unwrap());
     fs::write(&segments[0], [front, record].concat()).unwrap();
+}
+
+/// Writes a record behind the last, as a store would that dies just after: it says of a key that its value is what it was.
+pub(crate) fn append_patch(state: &Path, key: &[u8]) {
+    let path = segments(state).pop().unwrap();
+    let mut bytes = fs::read(&path).unwrap();
+    let last = records(&path).pop().unwrap();
+    let value = &pairs(state)[key];
+    let (first, end) = (&value[..1], &value[value.len() - 4..]);
+    let mut changes = (key.len() as u16).to_be_bytes().to_vec();
+    changes.extend(0xfffe_u16.to_be_bytes());
+    changes.extend(key);
+    [1, value.len() - 5, 4].iter().for_each(|length| changes.extend((*length as u16).to_be_bytes()));
+    changes.extend([first, end].concat());
+    let mut record = b"wfr\x03\0\0\0\0".to_vec();
+    record.extend((changes.len() as u32).to_be_bytes());
+    record.extend((last.number + 1).to_be_bytes());
+    record.extend(&bytes[last.at + 24..last.at + 28]);
+    let sum = crc(&[&bytes[32..40], &record, &changes]);
+    record.extend(sum.to_be_bytes());
+    record.extend(changes);
+    record.resize(record.len().next_multiple_of(8), 0);
+    bytes.truncate(last.at + last.size);
+    fs::write(path, [bytes, record].concat()).unwrap();
 }

@@ -87,13 +87,13 @@ async fn truth() -> Seen {
 }
 
 #[tokio::test]
-async fn a_store_of_version_1_is_turned_into_one_of_version_2() {
+async fn a_store_of_version_1_is_turned_into_one_of_this_version() {
     let truth = truth().await;
     let (_dir, state) = fresh();
     let journal = opened(&state).await;
     assert_eq!(look(&journal).await, truth);
     let format = fs::read_to_string(state.join("FORMAT")).unwrap();
-    assert_eq!(format, format!("wflo store 2\nid {}\n", golden().0));
+    assert_eq!(format, format!("wflo store 3\nid {}\n", golden().0));
     assert!(!state.join("gen-0001").exists() && state.join("gen-0002/log").is_dir());
     let mut writer = journal.claim(run(1)).await.unwrap();
     writer.append(vec![draft("goes on")], Extras::default()).unwrap().ticket.durable().await.unwrap();
@@ -147,7 +147,7 @@ async fn an_upgrade_that_is_cut_off_anywhere_loses_nothing() {
         for _ in 0..2 {
             assert_eq!(look(&opened(&state).await).await, truth, "sync {n}, {fault:?}");
         }
-        assert!(fs::read_to_string(state.join("FORMAT")).unwrap().starts_with("wflo store 2\n"));
+        assert!(fs::read_to_string(state.join("FORMAT")).unwrap().starts_with("wflo store 3\n"));
     }
     assert!(before > 10 && after > 2, "{before} before the commit point, {after} after it");
 }
@@ -161,7 +161,7 @@ async fn an_upgrade_that_died_before_it_said_so_is_brought_to_its_end() {
     fs::create_dir(state.join("gen-0001")).unwrap();
     fs::write(state.join("gen-0001/db"), "what version 1 left").unwrap();
     assert_eq!(look(&opened(&state).await).await, truth);
-    assert!(fs::read_to_string(state.join("FORMAT")).unwrap().starts_with("wflo store 2\n"));
+    assert!(fs::read_to_string(state.join("FORMAT")).unwrap().starts_with("wflo store 3\n"));
     assert!(!state.join("gen-0001").exists());
 }
 

@@ -169,7 +169,7 @@ impl Index {
     }
 
     fn stand(&self, standing: &Standing) -> Result<(), ReadError> {
-        if self.damaged.load(Ordering::SeqCst) {
+        if self.is_damaged() {
             return self.ask(|| self.db.remove(STANDING)).map(drop);
         }
         let value = frame(STANDING, standing.encode());
@@ -195,9 +195,14 @@ impl Index {
         ReadError::corrupt(key::show(key), error)
     }
 
+    /// Whether something in it was found to be damaged.
+    pub(super) fn is_damaged(&self) -> bool {
+        self.damaged.load(Ordering::SeqCst)
+    }
+
     /// Takes back that the index stands anywhere, if something in it was found to be damaged.
     pub(super) fn forsake(&self) {
-        if self.damaged.load(Ordering::SeqCst)
+        if self.is_damaged()
             && let Err(error) = self.ask(|| self.db.remove(STANDING).and_then(|_| self.db.flush()))
         {
             tracing::warn!(%error, "a damaged index cannot be forsaken");

@@ -4,6 +4,7 @@
 //! that a record says is taken into the index below now and then, and read again from here after a crash.
 
 mod files;
+mod patch;
 mod place;
 mod record;
 mod segment;
@@ -12,7 +13,7 @@ mod tail;
 
 pub(super) use files::LogFiles;
 pub(super) use place::Place;
-pub(super) use record::{Draft, Salt};
+pub(super) use record::{Change, Draft, Salt};
 pub(super) use segments::Segments;
 pub(super) use tail::{End, Tail};
 

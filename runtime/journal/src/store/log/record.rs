@@ -2,7 +2,7 @@
 //!
 //! | offset | bytes | field |
 //! |---|---|---|
-//! | 0 | 4 | `wfr` and the version, 2 |
+//! | 0 | 4 | `wfr` and the version, 3 |
 //! | 4 | 4 | length of the events |
 //! | 8 | 4 | length of the changes |
 //! | 12 | 8 | number: one more than that of the record before |
@@ -10,20 +10,26 @@
 //! | 24 | 4 | checksum: CRC-32 of the salt of the generation, what is before this field, and what is after it |
 //! | 28 | | events, one behind another |
 //! | | | changes: `key length2 ‖ value length2 ‖ key ‖ value`; of what goes, the length of its value is `ffff` |
+//! | | | of a value most of which stays, the length is `fffe`, and the value is `head length2 ‖ kept length2 ‖ tail length2 ‖ head ‖ tail` |
 //! | | 0..7 | zeros, up to a multiple of eight |
 //!
-//! Every change says what is there afterwards, and not how it differs: taken in twice, a record changes no more than
-//! taken in once.
+//! Every change says what is there afterwards, as far as it says anything: taken in twice, a record changes no more than
+//! taken in once; see [`Patch`]. Version 2 knew no values most of which stay.
 
+use super::patch::Patch;
 use crate::record::{Cursor, Malformed};
 
 /// Bytes before the events.
 pub(in crate::store) const HEAD: usize = 28;
 /// Records begin at multiples of this.
 pub(in crate::store) const ALIGN: usize = 8;
-const MAGIC: [u8; 4] = *b"wfr\x02";
+const MAGIC: [u8; 4] = *b"wfr\x03";
+/// What a record of the version before begins with.
+const MAGIC_2: [u8; 4] = *b"wfr\x02";
 /// The length of a value that is taken away.
 const GONE: u16 = u16::MAX;
+/// The length of a value most of which stays.
+const PATCHED: u16 = u16::MAX - 1;
 
 /// Goes into the checksum of every record of a generation, so that nothing which came into the log from elsewhere, a
 /// body or a remainder, is ever taken for one.
@@ -46,13 +52,32 @@ impl Draft {
         at
     }
 
-    /// Adds what a key has from now on.
-    pub(in crate::store) fn change(&mut self, key: &[u8], value: Option<&[u8]>) {
-        let length = |bytes: &[u8]| u16::try_from(bytes.len()).expect("keys and values have 4 KiB at most");
-        self.changes.extend_from_slice(&length(key).to_be_bytes());
-        self.changes.extend_from_slice(&value.map_or(GONE, length).to_be_bytes());
-        self.changes.extend_from_slice(key);
-        self.changes.extend_from_slice(value.unwrap_or_default());
+    /// Adds what a key has from now on; `before` is what it has by now, where that is known.
+    pub(in crate::store) fn change(&mut self, key: &[u8], value: Option<&[u8]>, before: Option<&[u8]>) {
+        let length =
+            |length: usize| u16::try_from(length).expect("keys and values have 4 KiB at most").to_be_bytes();
+        let patch = before.zip(value).and_then(|(before, value)| Patch::between(before, value));
+        self.changes.extend_from_slice(&length(key.len()));
+        match (value, patch) {
+            (_, Some(Patch { head, kept, tail })) => {
+                self.changes.extend_from_slice(&PATCHED.to_be_bytes());
+                self.changes.extend_from_slice(key);
+                [head.len(), kept, tail.len()]
+                    .iter()
+                    .for_each(|it| self.changes.extend_from_slice(&length(*it)));
+                self.changes.extend_from_slice(head);
+                self.changes.extend_from_slice(tail);
+            }
+            (Some(value), None) => {
+                self.changes.extend_from_slice(&length(value.len()));
+                self.changes.extend_from_slice(key);
+                self.changes.extend_from_slice(value);
+            }
+            (None, None) => {
+                self.changes.extend_from_slice(&GONE.to_be_bytes());
+                self.changes.extend_from_slice(key);
+            }
+        }
     }
 
     /// How many bytes it has by now.
@@ -107,7 +132,8 @@ pub(in crate::store) struct Record<'a> {
 impl<'a> Record<'a> {
     /// The record that these bytes begin with; none where they begin with no whole one.
     pub(in crate::store) fn parse(salt: &Salt, bytes: &'a [u8]) -> Option<Self> {
-        let mut from = Cursor::new(bytes.strip_prefix(&MAGIC)?);
+        let after = bytes.strip_prefix(&MAGIC).or_else(|| bytes.strip_prefix(&MAGIC_2))?;
+        let mut from = Cursor::new(after);
         let length = |length: u32| usize::try_from(length).ok();
         let (events, changes) = (length(from.u32().ok()?)?, length(from.u32().ok()?)?);
         let (number, link, sum) = (from.u64().ok()?, from.u32().ok()?, from.u32().ok()?);
@@ -119,21 +145,38 @@ impl<'a> Record<'a> {
         fits.then(|| Self { number, link, checksum: sum, size, changes: &whole[HEAD + events..] })
     }
 
-    /// What it changes, in order: each key, and its value unless it goes.
-    pub(in crate::store) fn changes(&self) -> impl Iterator<Item = Result<Change<'a>, Malformed>> + use<'a> {
+    /// What it changes, in order: each key, and what it has from now on.
+    pub(in crate::store) fn changes(
+        &self,
+    ) -> impl Iterator<Item = Result<(&'a [u8], Change<'a>), Malformed>> + use<'a> {
         let mut from = Cursor::new(self.changes);
         std::iter::from_fn(move || (!from.is_empty()).then(|| change(&mut from)))
     }
 }
 
-/// A key, and the value it has from now on; none where it goes.
-pub(in crate::store) type Change<'a> = (&'a [u8], Option<&'a [u8]>);
+/// What a key has from now on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::store) enum Change<'a> {
+    /// A value.
+    Value(&'a [u8]),
+    /// The value before, most of it.
+    Patch(Patch<'a>),
+    /// Nothing.
+    Gone,
+}
 
-fn change<'a>(from: &mut Cursor<'a>) -> Result<Change<'a>, Malformed> {
+fn change<'a>(from: &mut Cursor<'a>) -> Result<(&'a [u8], Change<'a>), Malformed> {
     let (key, value) = (from.u16()?, from.u16()?);
     let key = from.take(usize::from(key))?;
-    let value = if value == GONE { None } else { Some(from.take(usize::from(value))?) };
-    Ok((key, value))
+    let change = match value {
+        GONE => Change::Gone,
+        PATCHED => {
+            let (head, kept, tail) = (from.u16()?.into(), from.u16()?.into(), from.u16()?.into());
+            Change::Patch(Patch { head: from.take(head)?, kept, tail: from.take(tail)? })
+        }
+        length => Change::Value(from.take(usize::from(length))?),
+    };
+    Ok((key, change))
 }
 
 fn checksum(salt: &Salt, record: &[u8]) -> u32 {
@@ -156,24 +199,31 @@ mod tests {
         assert!(draft.is_empty());
         assert_eq!(draft.event(b"event"), 28);
         assert_eq!(draft.event(b"another"), 33);
-        draft.change(b"key", Some(b"value"));
-        draft.change(b"gone", None);
+        draft.change(b"key", Some(b"value"), Some(b"other"));
+        draft.change(b"gone", None, Some(b"value"));
+        draft.change(
+            b"most",
+            Some(&[&b"new"[..], &[7; 40], b"end"].concat()),
+            Some(&[&b"old"[..], &[7; 40]].concat()),
+        );
         let (bytes, sum) = draft.seal(b"saltsalt", 0x0102, 0x0a0b_0c0d);
         let expect = [
-            &b"wfr\x02\0\0\0\x0c\0\0\0\x14\0\0\0\0\0\0\x01\x02\x0a\x0b\x0c\x0d"[..],
+            &b"wfr\x03\0\0\0\x0c\0\0\0\x28\0\0\0\0\0\0\x01\x02\x0a\x0b\x0c\x0d"[..],
             &sum.to_be_bytes(),
-            b"eventanother\0\x03\0\x05keyvalue\0\x04\xff\xffgone\0\0\0\0",
+            b"eventanother\0\x03\0\x05keyvalue\0\x04\xff\xffgone\0\x04\xff\xfemost\0\x03\0\x28\0\x03newend",
         ];
         assert_eq!(bytes, expect.concat());
         assert_eq!(sum, GOLDEN_SUM);
         let record = Record::parse(b"saltsalt", bytes).unwrap();
-        assert_eq!((record.number, record.link, record.size), (0x0102, 0x0a0b_0c0d, 64));
+        assert_eq!((record.number, record.link, record.size), (0x0102, 0x0a0b_0c0d, 80));
         let changes = record.changes().map(Result::unwrap).collect::<Vec<_>>();
-        assert_eq!(changes, [(&b"key"[..], Some(&b"value"[..])), (b"gone", None)]);
+        let most = Change::Patch(Patch { head: b"new", kept: 40, tail: b"end" });
+        let expect = [(&b"key"[..], Change::Value(b"value")), (b"gone", Change::Gone), (b"most", most)];
+        assert_eq!(changes, expect);
         assert_eq!(Record::parse(b"saltsale", bytes), None, "a record of another generation is none of this");
     }
 
-    const GOLDEN_SUM: u32 = 2_189_522_452;
+    const GOLDEN_SUM: u32 = 1_558_427_611;
 
     proptest! {
         #[test]
@@ -188,13 +238,14 @@ mod tests {
         ) {
             let mut draft = Draft::default();
             let places = events.iter().map(|event| draft.event(event)).collect::<Vec<_>>();
-            changes.iter().for_each(|(key, value)| draft.change(key, value.as_deref()));
+            changes.iter().for_each(|(key, value)| draft.change(key, value.as_deref(), None));
             let size = draft.size();
             let mut bytes = draft.seal(&[7; 8], 9, 5).0.to_vec();
             prop_assert_eq!(bytes.len(), size.next_multiple_of(ALIGN));
             let record = Record::parse(&[7; 8], &bytes).unwrap();
-            let found = record.changes().map(|it| it.map(|(key, value)| (key.to_vec(), value.map(<[u8]>::to_vec))));
-            prop_assert_eq!(found.collect::<Result<Vec<_>, _>>().unwrap(), changes);
+            let found = record.changes().collect::<Result<Vec<_>, _>>().unwrap();
+            let expect = changes.iter().map(|(key, value)| (&key[..], value.as_deref().map_or(Change::Gone, Change::Value)));
+            prop_assert_eq!(found, expect.collect::<Vec<_>>());
             for (event, place) in events.iter().zip(places) {
                 prop_assert_eq!(&bytes[place..][..event.len()], &event[..]);
             }

@@ -16,6 +16,7 @@ use super::record::{ALIGN, Record, Salt};
 use super::segment::{FRONT, Front, file_name, parse_name};
 use super::tail::End;
 use crate::error::OpenError;
+use crate::record::Malformed;
 use crate::store::sync::SyncHook;
 
 /// The segments of a log, each looked at from outside.
@@ -178,6 +179,11 @@ impl Segments {
         }
         self.remove_unborn()?;
         Ok(end)
+    }
+
+    /// The error for a record that is whole and says what no record says.
+    pub(in crate::store) fn damaged(&self, number: u64, error: Malformed) -> OpenError {
+        corrupt(&self.dir, &format!("record {number}: {error}"))
     }
 
     /// A segment whose front is not whole was never written to: it is made durable before its first record is.

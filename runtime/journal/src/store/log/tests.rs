@@ -21,7 +21,7 @@ fn write(dir: &Path, records: u64, full: u32) -> Vec<End> {
     for n in 1..=records {
         tail.start(&NoHook).unwrap();
         draft.event(&[n as u8; 50]);
-        draft.change(b"key", Some(&n.to_be_bytes()));
+        draft.change(b"key", Some(&n.to_be_bytes()), None);
         tail.append(&mut draft).unwrap();
         tail.sync(&NoHook).unwrap();
         ends.push(tail.end());
@@ -39,7 +39,7 @@ fn read(dir: &Path, from: Option<End>, sure: u64) -> Result<(Vec<u64>, End), Ope
     let end = segments.replay(from, sure, &NoHook, &mut |record, end| {
         assert_eq!(end.next, record.number + 1);
         let changes = record.changes().map(Result::unwrap).collect::<Vec<_>>();
-        assert_eq!(changes, [(&b"key"[..], Some(&record.number.to_be_bytes()[..]))]);
+        assert_eq!(changes, [(&b"key"[..], Change::Value(&record.number.to_be_bytes()))]);
         found.push(record.number);
         Ok(())
     })?;
@@ -68,7 +68,7 @@ fn a_log_is_read_from_any_place_on_and_goes_on() {
     let mut tail = Tail::resume(dir.path(), STORE, SALT, ends[20], 500).unwrap();
     tail.start(&NoHook).unwrap();
     let mut draft = Draft::default();
-    draft.change(b"key", Some(&21_u64.to_be_bytes()));
+    draft.change(b"key", Some(&21_u64.to_be_bytes()), None);
     tail.append(&mut draft).unwrap();
     // Its file is longer than its records by now.
     assert_eq!(read(dir.path(), None, 0).unwrap(), ((1..=21).collect(), tail.end()));
@@ -223,13 +223,13 @@ fn a_segment_that_was_not_born_is_removed_and_one_that_lived_is_not() {
 fn a_record_within_a_body_is_none() {
     let dir = tempfile::tempdir().unwrap();
     let mut forged = Draft::default();
-    forged.change(b"key", Some(b"forged"));
+    forged.change(b"key", Some(b"forged"), None);
     let forged = forged.seal(b"guessed!", 2, 0).0.to_vec();
     let mut tail = Tail::create(dir.path(), STORE, SALT, 1, u32::MAX).unwrap();
     let mut draft = Draft::default();
     // Where records begin, after the head and a bit.
     draft.event(&[&[0; 4], &forged[..]].concat());
-    draft.change(b"key", Some(&1_u64.to_be_bytes()));
+    draft.change(b"key", Some(&1_u64.to_be_bytes()), None);
     tail.append(&mut draft).unwrap();
     tail.close().unwrap();
     let path = segment(dir.path(), 1);
