@@ -264,7 +264,7 @@ impl<'a> Next<'a> {
         let begin = most.saturating_sub(running).min(self.room);
         let first = items.next().unwrap_or(items.total());
         let events: Vec<_> = (first..items.total().min(first.saturating_add(begin)))
-            .map(|item| (Place::attempt(&id.with_item(item), 1), started(step, None)))
+            .map(|item| (Place::attempt(&id.with_item(item), 1), started(self.state, step, None)))
             .collect();
         if !events.is_empty() {
             self.room -= u32::try_from(events.len()).unwrap_or(u32::MAX);
@@ -286,7 +286,7 @@ impl<'a> Next<'a> {
 
     fn start(&mut self, step: &PlanStep, id: &UnitId, attempt: u32, consumes: Option<ApprovalId>) {
         self.room = self.room.saturating_sub(1);
-        self.append(vec![(Place::attempt(id, attempt), started(step, consumes))]);
+        self.append(vec![(Place::attempt(id, attempt), started(self.state, step, consumes))]);
     }
 
     fn append(&mut self, events: Vec<(Place, Event)>) {
@@ -294,6 +294,9 @@ impl<'a> Next<'a> {
     }
 }
 
-fn started(step: &PlanStep, consumes: Option<ApprovalId>) -> Event {
-    Event::AttemptStarted { component: step.component, consumes }
+/// The beginning of an attempt.
+pub(crate) fn started(state: &RunState, step: &PlanStep, consumes: Option<ApprovalId>) -> Event {
+    let of_run = state.created().and_then(|created| created.component);
+    let component = Some(step.component).filter(|component| of_run.as_ref() != Some(component));
+    Event::AttemptStarted { component, consumes }
 }

@@ -38,6 +38,9 @@ pub enum Event {
         version: String,
         /// The pinned plan.
         plan: Digest,
+        /// The component of every attempt that names no other.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        component: Option<Digest>,
         /// Inputs, defaults filled in.
         inputs: Map<String, Value>,
         /// Who asked.
@@ -133,9 +136,11 @@ pub enum Event {
     },
     /// An attempt of a step began. What it was approved for is consumed by this same append.
     AttemptStarted {
-        /// The component that runs.
-        component: Digest,
+        /// The component that runs, if it is not that of the run.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        component: Option<Digest>,
         /// The approval that permits it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         consumes: Option<ApprovalId>,
     },
     /// A call is about to be made. Durable before it is.
@@ -229,6 +234,7 @@ pub enum Event {
         /// Wall-clock time of the last stretch, in milliseconds.
         ms: u64,
         /// When the next attempt may start, if there is to be one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         retry_at: Option<Timestamp>,
     },
     /// An attempt waits; its instance is gone and will be replayed.

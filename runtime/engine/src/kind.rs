@@ -100,7 +100,9 @@ impl Event {
     /// Never: an event is JSON by construction.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        serde_json::to_vec(self).expect("events have text keys and finite numbers only")
+        let mut out = Vec::with_capacity(512);
+        serde_json::to_writer(&mut out, self).expect("events have text keys and finite numbers only");
+        out
     }
 
     /// Reads a body back.

@@ -135,6 +135,7 @@ mod tests {
             workflow: "w".into(),
             version: "1".into(),
             plan: Digest::ZERO,
+            component: None,
             inputs: Map::new(),
             requester: "rita".parse().unwrap(),
             budget: None,
@@ -220,7 +221,7 @@ mod tests {
 
     #[test]
     fn what_a_step_says_is_told_when_it_has_succeeded_and_not_otherwise() {
-        let begun = || Event::AttemptStarted { component: Digest::ZERO, consumes: None };
+        let begun = || Event::AttemptStarted { component: None, consumes: None };
         let says = |channel: &str| {
             Event::Returned(Returned {
                 intent: None,

@@ -61,6 +61,8 @@ pub struct Created {
     pub version: String,
     /// The pinned plan.
     pub plan: Digest,
+    /// The component of every attempt that names no other.
+    pub component: Option<Digest>,
     /// Inputs, defaults filled in.
     pub inputs: Map<String, Value>,
     /// Who asked.
@@ -117,13 +119,14 @@ impl RunState {
         (self.seq, self.time) = (*seq, *time);
         self.begun |= !matches!(event, Event::RunCreated { .. } | Event::Inherited { .. } | Event::Lent(_));
         match event {
-            Event::RunCreated { workflow, version, plan, inputs, requester, budget, forked } => {
+            Event::RunCreated { workflow, version, plan, component, inputs, requester, budget, forked } => {
                 let spent = forked.as_ref().map(|forked| forked.spent).unwrap_or_default();
                 self.ledger = Ledger::new(*budget).after(spent);
                 self.created = Some(Created {
                     workflow: workflow.clone(),
                     version: version.clone(),
                     plan: *plan,
+                    component: *component,
                     inputs: inputs.clone(),
                     requester: requester.clone(),
                     budget: *budget,

@@ -463,7 +463,7 @@ mod tests {
     }
 
     fn makes(step: &mut StepState, attempt: u32, name: &str) {
-        apply(step, attempt, Event::AttemptStarted { component: Digest::ZERO, consumes: None });
+        apply(step, attempt, Event::AttemptStarted { component: None, consumes: None });
         let returned = Returned {
             intent: None,
             call: None,

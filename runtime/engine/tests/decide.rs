@@ -35,6 +35,7 @@ impl Driver {
             workflow: "w".into(),
             version: "1".into(),
             plan: driver.plan.digest(),
+            component: None,
             inputs: serde_json::Map::new(),
             requester: "rita".parse().unwrap(),
             budget: None,

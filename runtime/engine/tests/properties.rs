@@ -150,6 +150,7 @@ impl History {
             workflow: "w".into(),
             version: "1".into(),
             plan: history.plan.digest(),
+            component: None,
             inputs,
             requester: "rita".parse().unwrap(),
             budget: history.plan.budget,

@@ -24,7 +24,7 @@ impl Journal {
     }
 
     fn begins(&mut self, unit: &UnitId) {
-        let event = Event::AttemptStarted { component: Digest::ZERO, consumes: None };
+        let event = Event::AttemptStarted { component: None, consumes: None };
         self.add(Place::attempt(unit, 1), event);
     }
 

@@ -100,6 +100,7 @@ impl Runtime {
                 workflow: created.workflow.clone(),
                 version: created.version.clone(),
                 plan: created.plan,
+                component: created.component,
                 inputs: created.inputs.clone(),
                 requester: by.clone(),
                 budget: created.budget,

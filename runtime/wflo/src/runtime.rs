@@ -159,6 +159,7 @@ impl Runtime {
             workflow: start.plan.workflow.to_string(),
             version: start.plan.version.clone(),
             plan,
+            component: start.plan.steps.first().map(|step| step.component),
             inputs: start.inputs,
             requester: start.requester,
             budget: start.plan.budget,

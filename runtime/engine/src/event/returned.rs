@@ -9,6 +9,7 @@ use crate::Spend;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Returned {
     /// The intent it answers; none for reads, which have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub intent: Option<u64>,
     /// The call, where no intent has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

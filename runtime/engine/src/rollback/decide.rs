@@ -5,6 +5,7 @@ use wflo_model::{RunId, Timestamp};
 
 use super::permit::{Permit, permit};
 use super::{Compensation, Reapplied, Rollback, RollbackPlan};
+use crate::decide::started;
 use crate::{Command, Event, Place, RunState, RunStatus, StepStatus};
 
 /// Says what to do next in a run that is rolled back: one thing after another, newest first.
@@ -58,7 +59,7 @@ fn compensate(
     let Some(step) = plan.step(&compensation.step) else { return Next::Over };
     let unit = state.unit(&id);
     let begin = || {
-        let event = Event::AttemptStarted { component: step.component, consumes: None };
+        let event = started(state, step, None);
         Next::Do(Box::new(Command::Append(vec![(Place::attempt(&id, unit.attempt + 1), event)])))
     };
     if !rollback.begun.contains(&id) {

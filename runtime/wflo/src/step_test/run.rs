@@ -114,6 +114,7 @@ impl TestBench {
             workflow: plan.workflow.to_string(),
             version: plan.version.clone(),
             plan: digest,
+            component: Some(step.component),
             inputs,
             requester: recorded.map_or(somebody, |recorded| recorded.requester.clone()),
             budget: plan.budget,
@@ -233,7 +234,7 @@ impl TestBench {
         }
         for attempt in 1..test.attempt {
             let place = Place::attempt(unit, attempt);
-            let started = Event::AttemptStarted { component: step.component, consumes: None };
+            let started = Event::AttemptStarted { component: None, consumes: None };
             let message = "an attempt before that which is tested".to_owned();
             let end = AttemptEnd::Failed(Failure { kind: FailureKind::Retryable, message });
             let retry_at = Some(log.now());
