@@ -114,19 +114,19 @@ impl<'de> Deserialize<'de> for Digest {
 /// assert_ne!(one.digest(&[b"x"]), two.digest(&[b"x"]));
 /// ```
 #[derive(Clone)]
-pub struct MacKey([u8; 32]);
+pub struct MacKey(Hmac<Sha256>);
 
 impl MacKey {
     /// Makes a key of 32 secret bytes.
     #[must_use]
-    pub const fn new(key: [u8; 32]) -> Self {
-        Self(key)
+    pub fn new(key: [u8; 32]) -> Self {
+        Self(Hmac::new_from_slice(&key).expect("HMAC takes a key of any length"))
     }
 
     /// HMAC-SHA-256 over the parts, each preceded by its length as 8 big-endian bytes.
     #[must_use]
     pub fn digest(&self, parts: &[&[u8]]) -> Digest {
-        let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes a key of any length");
+        let mut mac = self.0.clone();
         for part in parts {
             mac.update(&(part.len() as u64).to_be_bytes());
             mac.update(part);
@@ -146,7 +146,7 @@ impl fmt::Debug for MacKey {
 #[error("a digest is `sha256:` and 64 hex digits")]
 pub struct BadDigest;
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let mut text = String::with_capacity(bytes.len() * 2);
     for byte in bytes {

@@ -31,7 +31,7 @@ mod undone;
 pub use access::{DbAccess, TableAccess};
 pub use artifact::{Artifact, ArtifactAddress, BulkRows, FoundArtifact, RowFormat};
 pub use call::{Call, CallError, CallResult};
-pub use canonical::{NotCanonical, canonical};
+pub use canonical::{NotCanonical, canonical, canonical_json};
 pub use changes::{ChangeSet, RowChange, TableChange};
 pub use digest::{BadDigest, Digest, MacKey};
 pub use fault::{Failure, FailureKind, Fault, FaultKind};

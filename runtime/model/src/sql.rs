@@ -1,9 +1,14 @@
 //! SQL values, exact in JSON.
 
+use std::borrow::Cow;
 use std::fmt;
 
+use serde::de::{self, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde::ser::SerializeMap as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::{Value, json};
+use serde_json::Value;
+
+use crate::digest::hex;
 
 /// A value of a database, and a parameter of a statement.
 ///
@@ -81,25 +86,81 @@ impl fmt::Display for SqlValue {
 
 impl Serialize for SqlValue {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Null => Value::Null,
-            Self::Boolean(value) => json!(value),
-            Self::Text(text) => json!(text),
-            Self::Integer(n) => json!({ "integer": n.to_string() }),
-            Self::Real(n) => json!({ "real": format!("{n:?}") }),
-            Self::Decimal(text) => json!({ "decimal": text }),
-            Self::Blob(bytes) => json!({ "blob": to_hex(bytes) }),
-            Self::Timestamp(text) => json!({ "timestamp": text }),
-            Self::Json(text) => json!({ "json": text }),
-            Self::Uuid(text) => json!({ "uuid": text }),
-        }
-        .serialize(to)
+        let (tag, text) = match self {
+            Self::Null => return to.serialize_unit(),
+            Self::Boolean(value) => return to.serialize_bool(*value),
+            Self::Text(text) => return to.serialize_str(text),
+            Self::Integer(n) => ("integer", Cow::from(n.to_string())),
+            Self::Real(n) => ("real", format!("{n:?}").into()),
+            Self::Blob(bytes) => ("blob", hex(bytes).into()),
+            Self::Decimal(text) => ("decimal", text.into()),
+            Self::Timestamp(text) => ("timestamp", text.into()),
+            Self::Json(text) => ("json", text.into()),
+            Self::Uuid(text) => ("uuid", text.into()),
+        };
+        let mut map = to.serialize_map(Some(1))?;
+        map.serialize_entry(tag, &*text)?;
+        map.end()
     }
 }
 
 impl<'de> Deserialize<'de> for SqlValue {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        Self::try_from(Value::deserialize(from)?).map_err(serde::de::Error::custom)
+        from.deserialize_any(AnyValue)
+    }
+}
+
+/// What names the type of a value.
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Tag {
+    Integer,
+    Real,
+    Decimal,
+    Blob,
+    Timestamp,
+    Json,
+    Uuid,
+}
+
+struct AnyValue;
+
+impl<'de> Visitor<'de> for AnyValue {
+    type Value = SqlValue;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("null, a boolean, text, or an object such as `{\"integer\": \"1\"}`")
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<SqlValue, E> {
+        Ok(SqlValue::Null)
+    }
+
+    fn visit_bool<E: de::Error>(self, value: bool) -> Result<SqlValue, E> {
+        Ok(SqlValue::Boolean(value))
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<SqlValue, E> {
+        Ok(SqlValue::Text(text.to_owned()))
+    }
+
+    fn visit_string<E: de::Error>(self, text: String) -> Result<SqlValue, E> {
+        Ok(SqlValue::Text(text))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<SqlValue, A::Error> {
+        let (tag, text) = map.next_entry::<Tag, String>()?.ok_or_else(|| A::Error::custom(BadSqlValue))?;
+        let value = match tag {
+            Tag::Integer => text.parse().map(SqlValue::Integer).ok(),
+            Tag::Real => text.parse().map(SqlValue::Real).ok(),
+            Tag::Decimal => Some(SqlValue::Decimal(text)),
+            Tag::Blob => from_hex(&text).map(SqlValue::Blob),
+            Tag::Timestamp => Some(SqlValue::Timestamp(text)),
+            Tag::Json => Some(SqlValue::Json(text)),
+            Tag::Uuid => Some(SqlValue::Uuid(text)),
+        };
+        let is_all = map.next_key::<IgnoredAny>()?.is_none();
+        value.filter(|_| is_all).ok_or_else(|| A::Error::custom(BadSqlValue))
     }
 }
 
@@ -107,26 +168,7 @@ impl TryFrom<Value> for SqlValue {
     type Error = BadSqlValue;
 
     fn try_from(value: Value) -> Result<Self, BadSqlValue> {
-        match value {
-            Value::Null => Ok(Self::Null),
-            Value::Bool(value) => Ok(Self::Boolean(value)),
-            Value::String(text) => Ok(Self::Text(text)),
-            Value::Object(map) if map.len() == 1 => {
-                let (tag, value) = map.into_iter().next().expect("the map has one entry");
-                let Value::String(text) = value else { return Err(BadSqlValue) };
-                match tag.as_str() {
-                    "integer" => text.parse().map(Self::Integer).map_err(|_| BadSqlValue),
-                    "real" => text.parse().map(Self::Real).map_err(|_| BadSqlValue),
-                    "decimal" => Ok(Self::Decimal(text)),
-                    "blob" => from_hex(&text).map(Self::Blob).ok_or(BadSqlValue),
-                    "timestamp" => Ok(Self::Timestamp(text)),
-                    "json" => Ok(Self::Json(text)),
-                    "uuid" => Ok(Self::Uuid(text)),
-                    _ => Err(BadSqlValue),
-                }
-            }
-            _ => Err(BadSqlValue),
-        }
+        Self::deserialize(value).map_err(|_| BadSqlValue)
     }
 }
 
@@ -134,10 +176,6 @@ impl TryFrom<Value> for SqlValue {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a SQL value: null, a boolean, text, or an object such as `{{\"integer\": \"1\"}}`")]
 pub struct BadSqlValue;
-
-fn to_hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
 
 fn from_hex(text: &str) -> Option<Vec<u8>> {
     if !text.len().is_multiple_of(2) || !text.is_ascii() {
@@ -148,7 +186,7 @@ fn from_hex(text: &str) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use super::SqlValue;
+    use super::*;
 
     #[test]
     fn every_type_survives_json() {
@@ -167,8 +205,16 @@ mod tests {
         ] {
             let json = serde_json::to_string(&value).unwrap();
             assert_eq!(serde_json::from_str::<SqlValue>(&json).unwrap(), value, "{json}");
+            let as_value = serde_json::to_value(&value).unwrap();
+            assert_eq!(as_value.to_string(), json);
+            assert_eq!(SqlValue::try_from(as_value).unwrap(), value, "{json}");
         }
         assert!(serde_json::from_str::<SqlValue>("12").is_err());
         assert!(serde_json::from_str::<SqlValue>(r#"{"blob":"é0"}"#).is_err());
+        for bad in [r#"{}"#, r#"{"integer":1}"#, r#"{"integer":"1","real":"1"}"#, r#"{"other":"1"}"#, "[]"] {
+            assert!(serde_json::from_str::<SqlValue>(bad).is_err(), "{bad}");
+            let value: Value = serde_json::from_str(bad).unwrap();
+            assert_eq!(SqlValue::try_from(value), Err(BadSqlValue), "{bad}");
+        }
     }
 }

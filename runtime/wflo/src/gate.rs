@@ -202,10 +202,13 @@ impl AttemptGate {
             return result.map(Admitted::Done);
         }
         // What does not bind is not worth asking anybody about.
-        let mut bound = match operation.clone().bound(&self.plan.statements) {
-            Ok(bound) => bound,
-            Err(error) => return self.deny(call, error).map(Admitted::Done),
-        };
+        let mut bound = None;
+        if let Operation::Call(named) = &operation {
+            match named.bound(&self.plan.statements) {
+                Ok(statement) => bound = Some(statement),
+                Err(error) => return self.deny(call, error).map(Admitted::Done),
+            }
+        }
         self.permit = permit;
         let mut permitted = false;
         if self.permit.is_none() {
@@ -220,11 +223,12 @@ impl AttemptGate {
                     changed.bound(&self.plan.statements)
                 });
                 bound = match admitted {
-                    Ok(changed) => changed,
+                    Ok(changed) => Some(changed),
                     Err(error) => return self.deny(call, error).map(Admitted::Done),
                 };
             }
         }
+        let bound = bound.unwrap_or(operation);
         if let Some(tape) = tape.filter(|_| !bound.is_the_gates_own()) {
             return self.taped(call, &bound, &tape).await.map(Admitted::Done);
         }

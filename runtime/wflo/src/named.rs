@@ -34,26 +34,33 @@ impl NamedCall {
             message: format!("database `{}` has no statement `{}`", self.db, self.statement),
         })
     }
-}
 
-impl Operation {
-    /// What is performed: of a named statement, its SQL with the values bound; everything else is itself.
+    /// What is performed: its SQL with the values bound.
     ///
     /// The plan is pinned, so a call comes to the same statement for as long as its run lasts.
     ///
     /// # Errors
     /// `Invalid` for values that are no parameters of the statement.
-    pub(crate) fn bound(self, statements: &Statements) -> Result<Self, CallError> {
-        let Self::Call(call) = &self else { return Ok(self) };
-        let statement = call.find(statements)?;
-        let params = statement.bind(&call.params).map_err(|error| CallError::Invalid {
-            message: format!("statement `{}`: {error}", call.statement),
+    pub(crate) fn bound(&self, statements: &Statements) -> Result<Operation, CallError> {
+        let statement = self.find(statements)?;
+        let params = statement.bind(&self.params).map_err(|error| CallError::Invalid {
+            message: format!("statement `{}`: {error}", self.statement),
         })?;
         let sql = SqlCall {
-            db: call.db.clone(),
+            db: self.db.clone(),
             statement: wflo_ports::Statement { sql: statement.sql.clone(), params },
             is_named: true,
         };
-        Ok(if statement.only_reads() { Self::Query(sql) } else { Self::Execute(sql) })
+        Ok(if statement.only_reads() { Operation::Query(sql) } else { Operation::Execute(sql) })
+    }
+}
+
+impl Operation {
+    /// What is performed: of a named statement [what it is bound to](NamedCall::bound); everything else is itself.
+    ///
+    /// # Errors
+    /// As [`NamedCall::bound`].
+    pub(crate) fn bound(self, statements: &Statements) -> Result<Self, CallError> {
+        if let Self::Call(call) = &self { call.bound(statements) } else { Ok(self) }
     }
 }

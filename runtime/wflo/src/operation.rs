@@ -72,15 +72,28 @@ pub(crate) enum Operation {
 
 /// A statement for one database.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(from = "SqlArguments")]
 pub(crate) struct SqlCall {
     /// The database, by its label.
     pub(crate) db: Label,
-    #[serde(flatten)]
     pub(crate) statement: Statement,
     /// Whether the SQL is the plan's own: it reaches what it says, whatever tables the step was granted. No guest can
     /// say so.
-    #[serde(skip)]
     pub(crate) is_named: bool,
+}
+
+/// The same as a guest says it.
+#[derive(Deserialize)]
+struct SqlArguments {
+    db: Label,
+    sql: String,
+    params: Vec<SqlValue>,
+}
+
+impl From<SqlArguments> for SqlCall {
+    fn from(SqlArguments { db, sql, params }: SqlArguments) -> Self {
+        Self { db, statement: Statement { sql, params }, is_named: false }
+    }
 }
 
 impl SqlCall {

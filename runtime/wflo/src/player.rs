@@ -1,13 +1,13 @@
 //! Replay: the calls of an attempt held against its journal, one after another.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use wflo_engine::ParkReason;
 use wflo_host_api::Arrival;
 use wflo_journal::RunKeys;
-use wflo_model::{ApprovalId, Call, CallResult, Digest, Timestamp, canonical};
+use wflo_model::{ApprovalId, Call, CallResult, Digest, Timestamp, canonical_json};
 use wflo_ports::Marker;
 
 use crate::history::{Arrived, CameTo, History, LentCall, RecordedCall};
@@ -29,7 +29,8 @@ pub(crate) struct Player {
     seed: [u8; 32],
     clock: Timestamp,
     ordinal: u32,
-    equal_calls: HashMap<Digest, u64>,
+    /// How often each call was made. A tree: it grows by small pieces, where a table of thousands is moved whole.
+    equal_calls: BTreeMap<Digest, u64>,
     to_skip: u64,
     /// The approval of the last recorded call.
     approval: Option<ApprovalId>,
@@ -98,7 +99,7 @@ impl Player {
             clock: history.started,
             to_skip: history.logged,
             ordinal: 0,
-            equal_calls: HashMap::new(),
+            equal_calls: BTreeMap::new(),
             approval: None,
             performed: None,
             begun: HashMap::new(),
@@ -285,7 +286,7 @@ impl Player {
 
 /// Keyed digest of function and arguments.
 fn args_digest(keys: &RunKeys, call: &Call) -> Digest {
-    let arguments = canonical(&call.args).expect("a JSON value has text keys and finite numbers only");
+    let arguments = canonical_json(&call.args);
     keys.args().digest(&[call.interface.as_bytes(), call.function.as_bytes(), &arguments])
 }
 

@@ -10,7 +10,7 @@ use wflo_engine::policy::{Firing, Judgement, Occurrence, judge};
 use wflo_engine::{RunState, scope};
 use wflo_journal::RunKeys;
 use wflo_manifest::{ApprovalRule, Plan, PlanStep};
-use wflo_model::{Call, ChangeSet, Digest, Label, RunId, canonical};
+use wflo_model::{Call, ChangeSet, Digest, Label, RunId, canonical_json};
 use wflo_ports::Marker;
 
 use crate::operation::Operation;
@@ -77,7 +77,7 @@ impl Asking<'_> {
 
     /// What an approval of a call is bound to: the run, the call as it will be made, the component and the plan.
     pub(crate) fn subject(&self, key: &Digest, call: &Call) -> Digest {
-        let arguments = canonical(&call.args).expect("a JSON value has text keys and finite numbers only");
+        let arguments = canonical_json(&call.args);
         Digest::of_parts(&[
             b"wflo approval at call",
             self.run.as_bytes(),

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use serde_json::Value;
 use wflo_engine::Transcript;
 use wflo_journal::RunKeys;
-use wflo_model::{Call, Digest, canonical};
+use wflo_model::{Call, Digest, canonical_json};
 
 /// The conversations that the chat requests of a step or item have made so far: the intent of each, by the digest of
 /// its messages.
@@ -23,7 +23,7 @@ impl Transcripts {
         };
         let (mut digest, mut goes_on) = (Digest::ZERO, None);
         for (count, message) in (1..).zip(messages.iter()) {
-            let message = canonical(message).expect("a JSON value has text keys and finite numbers only");
+            let message = canonical_json(message);
             digest = keys.args().digest(&[b"wflo transcript", digest.as_bytes(), &message]);
             if let Some(intent) = self.0.get(&digest) {
                 goes_on = Some((*intent, count));
