@@ -129,6 +129,16 @@ impl Host<'_> {
             Ok(args) => args,
             Err(error) => return Ok(Err(CallError::Invalid { message: error.to_string() })),
         };
+        self.call_json(interface, function, args).await
+    }
+
+    /// As [`call`](Self::call), with arguments that are JSON.
+    pub(crate) async fn call_json<V: DeserializeOwned>(
+        &mut self,
+        interface: &str,
+        function: &str,
+        args: Value,
+    ) -> wasmtime::Result<Result<V, CallError>> {
         match self.gate()?.call(Call::new(interface, function, args)).await? {
             Ok(value) => match serde_json::from_value(value) {
                 Ok(value) => Ok(Ok(value)),

@@ -104,6 +104,33 @@ impl Serialize for SqlValue {
     }
 }
 
+/// The same JSON, without a copy of the texts.
+impl From<SqlValue> for Value {
+    fn from(value: SqlValue) -> Self {
+        let (tag, text) = match value {
+            SqlValue::Null => return Self::Null,
+            SqlValue::Boolean(value) => return Self::Bool(value),
+            SqlValue::Text(text) => return Self::String(text),
+            SqlValue::Integer(n) => ("integer", n.to_string()),
+            SqlValue::Real(n) => ("real", format!("{n:?}")),
+            SqlValue::Blob(bytes) => ("blob", hex(&bytes)),
+            SqlValue::Decimal(text) => ("decimal", text),
+            SqlValue::Timestamp(text) => ("timestamp", text),
+            SqlValue::Json(text) => ("json", text),
+            SqlValue::Uuid(text) => ("uuid", text),
+        };
+        Self::Object([(tag.to_owned(), Self::String(text))].into_iter().collect())
+    }
+}
+
+/// The same JSON, without a copy of the texts.
+impl From<SqlRows> for Value {
+    fn from(SqlRows { columns, rows }: SqlRows) -> Self {
+        let members = [("columns", Self::from(columns)), ("rows", Self::from(rows))];
+        Self::Object(members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+    }
+}
+
 impl<'de> Deserialize<'de> for SqlValue {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         from.deserialize_any(AnyValue)
@@ -207,6 +234,9 @@ mod tests {
             assert_eq!(serde_json::from_str::<SqlValue>(&json).unwrap(), value, "{json}");
             let as_value = serde_json::to_value(&value).unwrap();
             assert_eq!(as_value.to_string(), json);
+            assert_eq!(Value::from(value.clone()), as_value);
+            let rows = SqlRows { columns: vec!["c".into()], rows: vec![vec![value.clone(), SqlValue::Null]] };
+            assert_eq!(Value::from(rows.clone()), serde_json::to_value(rows).unwrap());
             assert_eq!(SqlValue::try_from(as_value).unwrap(), value, "{json}");
         }
         assert!(serde_json::from_str::<SqlValue>("12").is_err());

@@ -245,10 +245,8 @@ impl AttemptGate {
         match operation {
             Operation::Complete(request) => self.complete(call, request).await,
             Operation::Query(ref sql) if self.transactions.get(&sql.db).is_none() => {
-                let result = self.read(sql).await;
-                let filters = self.seen_through(sql);
-                self.has_read(Returned { filters, ..returned(None, call, &result) }).await?;
-                Ok(result)
+                let (result, filters) = (self.read(sql).await, self.seen_through(sql));
+                self.has_read(Returned { result, filters, ..returned(None, call, &Ok(Value::Null)) }).await
             }
             Operation::Page(ref page) => self.page(call, page).await,
             Operation::Query(_) | Operation::Execute(_) | Operation::BulkInsert(_) => {
@@ -392,14 +390,14 @@ impl AttemptGate {
     }
 
     /// Writes an event of the call under way that nothing waits for, and that says of nothing outside that it was
-    /// changed: it goes along with the next one that does.
-    pub(crate) fn note(&mut self, event: Event) -> Result<(), Stop> {
+    /// changed: it goes along with the next one that does. Gives the event back.
+    pub(crate) fn note(&mut self, event: Event) -> Result<Event, Stop> {
         if self.permit.is_some() {
-            return self.append(event).map(|_| ());
+            return self.append(event.clone()).map(|_| event);
         }
-        let time = self.log.note(self.call_place(), event).map_err(host)?;
+        let (time, event) = self.log.note(self.call_place(), event).map_err(host)?;
         self.player.seen(time);
-        Ok(())
+        Ok(event)
     }
 
     /// Output commit: what was written before `written` is durable with it, so everything the guest has seen is.

@@ -6,7 +6,7 @@
 //! statements come to something else in a redo.
 
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use wflo_engine::Returned;
 use wflo_host_api::Stop;
 use wflo_model::{CallResult, DbAccess, Digest, Label, SqlRows, SqlValue, canonical};
@@ -209,16 +209,15 @@ impl AttemptGate {
     pub(crate) async fn page(&mut self, call: Asked, page: &PageCall) -> Result<CallResult, Stop> {
         let access = page.sql.access(&self.step.grants.db);
         let may_begin = self.transactions.get(&page.sql.db).is_none();
-        let read = match database(&self.outside, &page.sql.db) {
+        let result = match database(&self.outside, &page.sql.db) {
             Ok(database) => match self.pages.next(page, database.as_ref(), &access, may_begin).await {
                 // The attempt ends here, and a new one does it all again.
                 Err(DbError::Interrupted(why)) => return Err(Stop::Interrupted(why)),
-                read => read.map(|rows| json!(rows)).map_err(db_error),
+                read => read.map(Value::from).map_err(db_error),
             },
             Err(error) => Err(error),
         };
         let filters = self.seen_through(&page.sql);
-        self.has_read(Returned { filters, ..returned(None, call, &read) }).await?;
-        Ok(read)
+        self.has_read(Returned { result, filters, ..returned(None, call, &Ok(Value::Null)) }).await
     }
 }

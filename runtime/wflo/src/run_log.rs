@@ -182,7 +182,9 @@ impl RunLog {
     /// Takes an event that nothing waits for: it counts at once, and goes to the journal in one piece with what is
     /// appended next, or when there is much of it. A crash before that is one before the event: the read that it
     /// tells of is made again, and nothing was done on what it said, since every intent is appended behind it.
-    pub(crate) fn note(&self, place: Place, event: Event) -> Result<Timestamp, LogFailed> {
+    ///
+    /// Gives its time, and the event back.
+    pub(crate) fn note(&self, place: Place, event: Event) -> Result<(Timestamp, Event), LogFailed> {
         self.lock().note(self.clock.now(), place, event)
     }
 
@@ -301,16 +303,16 @@ impl Inner {
         books.unwrap_or_else(|| accounts.lock()).moved(&created.workflow, &before, &after)
     }
 
-    fn note(&mut self, now: Timestamp, place: Place, event: Event) -> Result<Timestamp, LogFailed> {
+    fn note(&mut self, now: Timestamp, place: Place, event: Event) -> Result<(Timestamp, Event), LogFailed> {
         let time = now.max(self.state.time());
         let mut noted = std::mem::take(&mut self.noted);
-        self.take(time, place, event, &mut noted)?;
+        let event = self.take(time, place, event, &mut noted)?;
         self.noted_bytes += noted.last().map_or(0, |draft| draft.body.len());
         self.noted = noted;
         if self.noted.len() >= MOST_NOTED.0 || self.noted_bytes >= MOST_NOTED.1 {
             self.submit_noted(time)?;
         }
-        Ok(time)
+        Ok((time, event))
     }
 
     /// Sends off what is noted where it and so many events might be more than an append takes: before any of them is
@@ -361,12 +363,12 @@ impl Inner {
         place: Place,
         event: Event,
         drafts: &mut Vec<Draft>,
-    ) -> Result<(), LogFailed> {
+    ) -> Result<Event, LogFailed> {
         drafts.push(draft(time, &place, &event));
         let recorded = Recorded { seq: self.state.seq() + 1, time, place, event };
         self.state.apply(&recorded)?;
         self.notices.hear(&recorded, &self.state);
-        Ok(())
+        Ok(recorded.event)
     }
 
     /// Hands the drafts to the journal, behind what was noted before them.

@@ -1,6 +1,6 @@
 //! A call of a database: a read of its own, or a statement in the step's transaction.
 
-use serde_json::json;
+use serde_json::Value;
 use wflo_engine::{CallClass, Event, Returned};
 use wflo_host_api::Stop;
 use wflo_model::CallResult;
@@ -19,7 +19,7 @@ impl AttemptGate {
         let access = sql.access(&self.step.grants.db);
         let rows =
             database(&self.outside, &sql.db)?.query(&sql.statement, &access, QueryLimits::default()).await;
-        rows.map(|rows| json!(rows)).map_err(db_error)
+        rows.map(Value::from).map_err(db_error)
     }
 
     /// A statement inside the step's transaction; the first write begins it.
@@ -62,24 +62,28 @@ impl AttemptGate {
         };
         let returned = Returned { tentative: true, filters, ..returned(intent, call, &result) };
         match &operation {
-            Operation::Query(_) => self.has_read(returned).await?,
+            Operation::Query(_) => _ = self.has_read(returned).await?,
             _ => _ = self.append(Event::Returned(returned))?,
         }
         Ok(result)
     }
 
-    /// Writes what a read came to. Of labelled data, and of rows that were granted to be somebody's, that is durable
+    /// Writes what a read came to, and gives it back. Of labelled data, and of rows that were granted to be somebody's, that is durable
     /// before the guest has it: whoever has seen it stands in the journal.
-    pub(crate) async fn has_read(&mut self, returned: Returned) -> Result<(), Stop> {
+    pub(crate) async fn has_read(&mut self, returned: Returned) -> Result<CallResult, Stop> {
         let is_open = self.step.labels.is_empty() && returned.filters.is_empty();
-        let is_tentative = returned.tentative;
-        match Event::Returned(returned) {
-            event if is_open && !is_tentative => self.note(event),
-            event => {
-                let written = self.append(event)?;
-                if is_open { Ok(()) } else { self.durable(written).await }
-            }
+        if is_open && !returned.tentative {
+            return match self.note(Event::Returned(returned))? {
+                Event::Returned(returned) => Ok(returned.result),
+                other => Err(Stop::Host(format!("{other:?} was noted as a read"))),
+            };
         }
+        let result = returned.result.clone();
+        let written = self.append(Event::Returned(returned))?;
+        if !is_open {
+            self.durable(written).await?;
+        }
+        Ok(result)
     }
 
     /// Brings back what a crash or a park took out of the databases, once the recorded calls are used up.
