@@ -15,7 +15,7 @@ use crate::meter::{median, resident};
 use crate::row::Row;
 use crate::world::in_folder;
 
-const PARKED: usize = 100_000;
+const PARKED: usize = 1_000_000;
 const TASKS: usize = 64;
 const ROUNDS: usize = 3;
 /// How often a process that lives on looks for timers before its memory is measured.
@@ -39,10 +39,10 @@ pub(crate) async fn measure(_: &Args) -> Result<Vec<Row>> {
         }
     }
     Ok(vec![
-        Row::new("100,000 parked runs: start-up", median(starts), "s")
+        Row::new("1,000,000 parked runs: start-up", median(starts), "s")
             .at_most(1.0)
             .note("the store opened, timers due looked up, unfinished runs listed"),
-        Row::new("100,000 parked runs: memory a run", median(sizes), "bytes")
+        Row::new("1,000,000 parked runs: memory a run", median(sizes), "bytes")
             .at_most(100.0)
             .note("resident two seconds later, over a process with an empty store"),
     ])
