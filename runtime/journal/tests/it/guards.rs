@@ -325,20 +325,23 @@ async fn an_index_that_has_lost_something_is_made_anew() {
     assert!(mark.contains("\ncheckpoint 4\n"), "it was made anew: {mark}");
 }
 
-/// A page of the index that is damaged where sled does not see it: it is named, and gone when the store is opened next.
-#[tokio::test]
-async fn a_damaged_page_is_named_and_the_index_made_anew() {
-    let (_dir, state) = specimen().await;
-    let db = raw(&state.join("gen-0001/index")).unwrap();
-    // The specimen is too small for a checkpoint at its end: have it made anew, and whole.
-    drop(db);
-    fs::remove_dir_all(state.join("gen-0001/index")).unwrap();
-    drop(open(&state).unwrap());
+/// Damages the page of the rows in the index, where sled does not see it; gives its first byte as it was.
+fn damage_the_page_of_rows(state: &Path) -> u8 {
     let db = raw(&state.join("gen-0001/index")).unwrap();
     let page = db.get(b"pr").unwrap().expect("rows have a page").to_vec();
     db.insert(b"pr", page.iter().map(|byte| byte ^ 1).collect::<Vec<_>>()).unwrap();
     db.flush().unwrap();
-    drop(db);
+    page[0]
+}
+
+/// A page of the index that is damaged where sled does not see it: it is named, and gone when the store is opened next.
+#[tokio::test]
+async fn a_damaged_page_is_named_and_the_index_made_anew() {
+    let (_dir, state) = specimen().await;
+    // The specimen is too small for a checkpoint at its end: have it made anew, and whole.
+    fs::remove_dir_all(state.join("gen-0001/index")).unwrap();
+    drop(open(&state).unwrap());
+    damage_the_page_of_rows(&state);
     let store = open(&state).unwrap();
     let error = store.run(run(1)).await.unwrap_err();
     let expect = format!("record `r|{}` is corrupt: the checksum of its page does not fit", run(1));
@@ -356,17 +359,13 @@ async fn an_index_that_is_found_damaged_while_the_log_is_read_is_made_anew() {
     fs::remove_dir_all(state.join("gen-0001/index")).unwrap();
     drop(open(&state).unwrap());
     append_patch(&state, &[&b"r"[..], run(1).as_bytes()].concat());
-    let db = raw(&state.join("gen-0001/index")).unwrap();
-    let page = db.get(b"pr").unwrap().expect("rows have a page").to_vec();
-    db.insert(b"pr", page.iter().map(|byte| byte ^ 1).collect::<Vec<_>>()).unwrap();
-    db.flush().unwrap();
-    drop(db);
+    let first = damage_the_page_of_rows(&state);
     let store = open(&state).unwrap();
     assert_eq!(store.run(run(1)).await.unwrap().unwrap().head, 3);
     assert_eq!(events(&store, 1).await, ["1", "2", "3"]);
     drop(store);
     let db = raw(&state.join("gen-0001/index")).unwrap();
-    assert_ne!(db.get(b"pr").unwrap().expect("rows have a page")[0], page[0] ^ 1);
+    assert_eq!(db.get(b"pr").unwrap().expect("rows have a page")[0], first, "it was made anew");
 }
 
 #[tokio::test]
