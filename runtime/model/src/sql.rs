@@ -84,42 +84,48 @@ impl fmt::Display for SqlValue {
     }
 }
 
-impl Serialize for SqlValue {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let (tag, text) = match self {
-            Self::Null => return to.serialize_unit(),
-            Self::Boolean(value) => return to.serialize_bool(*value),
-            Self::Text(text) => return to.serialize_str(text),
-            Self::Integer(n) => ("integer", Cow::from(n.to_string())),
+impl SqlValue {
+    /// What names its type in JSON, and its text; none for what is itself there.
+    fn tagged(&self) -> Option<(&'static str, Cow<'_, str>)> {
+        Some(match self {
+            Self::Null | Self::Boolean(_) | Self::Text(_) => return None,
+            Self::Integer(n) => ("integer", n.to_string().into()),
             Self::Real(n) => ("real", format!("{n:?}").into()),
             Self::Blob(bytes) => ("blob", hex(bytes).into()),
             Self::Decimal(text) => ("decimal", text.into()),
             Self::Timestamp(text) => ("timestamp", text.into()),
             Self::Json(text) => ("json", text.into()),
             Self::Uuid(text) => ("uuid", text.into()),
-        };
-        let mut map = to.serialize_map(Some(1))?;
-        map.serialize_entry(tag, &*text)?;
-        map.end()
+        })
     }
 }
 
-/// The same JSON, without a copy of the texts.
+impl Serialize for SqlValue {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        if let Some((tag, text)) = self.tagged() {
+            let mut map = to.serialize_map(Some(1))?;
+            map.serialize_entry(tag, &*text)?;
+            return map.end();
+        }
+        match self {
+            Self::Boolean(value) => to.serialize_bool(*value),
+            Self::Text(text) => to.serialize_str(text),
+            _ => to.serialize_unit(),
+        }
+    }
+}
+
+/// The same JSON, without a copy of its text.
 impl From<SqlValue> for Value {
     fn from(value: SqlValue) -> Self {
-        let (tag, text) = match value {
-            SqlValue::Null => return Self::Null,
-            SqlValue::Boolean(value) => return Self::Bool(value),
-            SqlValue::Text(text) => return Self::String(text),
-            SqlValue::Integer(n) => ("integer", n.to_string()),
-            SqlValue::Real(n) => ("real", format!("{n:?}")),
-            SqlValue::Blob(bytes) => ("blob", hex(&bytes)),
-            SqlValue::Decimal(text) => ("decimal", text),
-            SqlValue::Timestamp(text) => ("timestamp", text),
-            SqlValue::Json(text) => ("json", text),
-            SqlValue::Uuid(text) => ("uuid", text),
-        };
-        Self::Object([(tag.to_owned(), Self::String(text))].into_iter().collect())
+        if let Some((tag, text)) = value.tagged() {
+            return Self::Object([(tag.to_owned(), Self::String(text.into_owned()))].into_iter().collect());
+        }
+        match value {
+            SqlValue::Boolean(value) => Self::Bool(value),
+            SqlValue::Text(text) => Self::String(text),
+            _ => Self::Null,
+        }
     }
 }
 

@@ -73,10 +73,10 @@ impl AttemptGate {
     pub(crate) async fn has_read(&mut self, returned: Returned) -> Result<CallResult, Stop> {
         let is_open = self.step.labels.is_empty() && returned.filters.is_empty();
         if is_open && !returned.tentative {
-            return match self.note(Event::Returned(returned))? {
-                Event::Returned(returned) => Ok(returned.result),
-                other => Err(Stop::Host(format!("{other:?} was noted as a read"))),
+            let Event::Returned(returned) = self.note(Event::Returned(returned))? else {
+                unreachable!("it is the event that was noted")
             };
+            return Ok(returned.result);
         }
         let result = returned.result.clone();
         let written = self.append(Event::Returned(returned))?;
