@@ -36,7 +36,7 @@ impl Echo {
                 }
                 let echo = request.lines().find_map(|line| line.strip_prefix("authorization: "));
                 let answer = format!(
-                    "HTTP/1.1 200 OK\r\nx-echo: {}\r\nContent-Length: {}\r\n\r\n{body}",
+                    "HTTP/1.1 200 OK\r\nConnection: close\r\nx-echo: {}\r\nContent-Length: {}\r\n\r\n{body}",
                     echo.unwrap_or("nothing"),
                     body.len()
                 );

@@ -498,7 +498,8 @@ fn serve(mut client: TcpStream, seen: &Mutex<Vec<String>>, away: Option<&str>) {
     let _ = match path.split('?').next().unwrap_or_default() {
         "/api/away" => {
             let to = away.unwrap_or_default();
-            write!(client, "HTTP/1.1 302 Found\r\nLocation: {to}/api/hello\r\nContent-Length: 0\r\n\r\n")
+            let head = "HTTP/1.1 302 Found\r\nConnection: close\r\nContent-Length: 0";
+            write!(client, "{head}\r\nLocation: {to}/api/hello\r\n\r\n")
         }
         "/api/hold" => client.read(&mut chunk).map(drop),
         "/api/flood" => {
@@ -506,6 +507,6 @@ fn serve(mut client: TcpStream, seen: &Mutex<Vec<String>>, away: Option<&str>) {
             let begun = client.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 999999999\r\n\r\n");
             begun.and_then(|()| (0..16_000).try_for_each(|_| client.write_all(&part)))
         }
-        _ => client.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"),
+        _ => client.write_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello"),
     };
 }

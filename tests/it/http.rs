@@ -54,7 +54,9 @@ impl Site {
                 };
                 match answers[n.min(answers.len() - 1)] {
                     Answer::Hello => {
-                        let _ = client.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello");
+                        let _ = client.write_all(
+                            b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello",
+                        );
                     }
                     Answer::Close => {}
                     Answer::Hold => _ = client.read(&mut [0; 1]),

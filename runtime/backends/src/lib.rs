@@ -5,7 +5,6 @@
 //! the call is authorised, priced, approved and journaled. The runtime holds the implementations as
 //! `Arc<dyn ChatModel>`, `Arc<dyn Database>` and `Arc<dyn HttpClient>`.
 
-mod causes;
 pub mod db;
 pub mod files;
 pub mod http;
@@ -15,5 +14,6 @@ pub mod mail;
 pub mod notify;
 mod system;
 pub mod terraform;
+mod web;
 
 pub use system::{SystemClock, SystemEntropy};

@@ -6,16 +6,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Client, Method, Response, redirect};
+use reqwest::{Client, Method, Response};
 use tokio::time::{Instant, timeout, timeout_at};
 use wflo_model::{HttpScheme, Octets};
 use wflo_ports::{BodySink, HttpClient, HttpError, HttpLimits, HttpRequest, HttpResponse, Resolver};
 
 use super::names::{CheckedNames, Prohibited, SystemResolver};
-use crate::causes::all_causes;
-
-/// Longest time to connect.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+use crate::web::{self, all_causes};
 
 /// How requests are made.
 #[derive(Clone)]
@@ -78,23 +75,17 @@ impl Http {
     }
 
     fn build(&self, scheme: HttpScheme) -> Result<Client, String> {
-        // Fails if the process has a provider already, which then serves as well.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut authorities = Vec::new();
-        for pem in &self.config.authorities {
-            authorities.extend(reqwest::Certificate::from_pem_bundle(pem).map_err(all_causes)?);
-        }
-        let mut client = Client::builder();
-        if scheme == HttpScheme::Http || !self.config.authorities.is_empty() {
-            client = client.tls_certs_only(authorities);
+        let mut client = web::client(scheme == HttpScheme::Http);
+        if !self.config.authorities.is_empty() {
+            let mut trusted = Vec::new();
+            for pem in &self.config.authorities {
+                trusted.extend(reqwest::Certificate::from_pem_bundle(pem).map_err(all_causes)?);
+            }
+            client = client.tls_certs_only(trusted);
         }
         client
-            .no_proxy()
-            .redirect(redirect::Policy::none())
             .retry(reqwest::retry::never())
-            .referer(false)
             .dns_resolver(Arc::new(CheckedNames(Arc::clone(&self.config.resolver))))
-            .connect_timeout(CONNECT_TIMEOUT)
             .user_agent(&self.config.user_agent)
             .build()
             .map_err(|error| format!("the HTTP client does not start: {}", all_causes(error)))

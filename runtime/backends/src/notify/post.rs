@@ -3,13 +3,11 @@
 use std::time::Duration;
 
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
-use reqwest::{Client, Url, redirect};
+use reqwest::{Client, Url};
 use wflo_ports::NotifyError;
 
-use crate::causes::all_causes;
+use crate::web::{self, all_causes};
 
-/// Longest time to connect.
-const CONNECT: Duration = Duration::from_secs(10);
 /// Longest time for the whole.
 const WHOLE: Duration = Duration::from_secs(20);
 /// Most bytes of an answer that are looked at. Those of channels are a few words.
@@ -46,21 +44,9 @@ impl Post {
         if !matches!(url.scheme(), "http" | "https") {
             return Err(bad("the address of the channel must begin with `http://` or `https://`"));
         }
-        // Fails if the process has a provider already, which then serves as well.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut client = Client::builder();
-        if url.scheme() == "http" {
-            // Plain HTTP trusts nobody, so it works on a machine without a store of certificates.
-            client = client.tls_certs_only([]);
-        }
-        let client = client
-            .no_proxy()
-            .redirect(redirect::Policy::none())
+        let client = web::client(url.scheme() == "http")
             .retry(reqwest::retry::never())
-            .referer(false)
-            .connect_timeout(CONNECT)
             .timeout(WHOLE)
-            .user_agent(concat!("wflo/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|error| bad(&format!("the HTTP client does not start: {}", all_causes(error))))?;
         Ok(Self { client, url })

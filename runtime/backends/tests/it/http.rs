@@ -9,6 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
+use tokio::time::timeout;
 use wflo_backends::http::{Http, HttpConfig};
 use wflo_ports::{HttpClient, HttpError, HttpLimits, HttpRequest, HttpResponse, Resolver};
 
@@ -131,6 +132,27 @@ async fn asks_and_is_answered() {
     assert!(seen[0].ends_with("\r\n\r\nbody"), "{}", seen[0]);
     assert_eq!(seen[0].matches("x-two: ").count(), 2, "{}", seen[0]);
     assert_eq!(seen[0].matches(&format!("host: 127.0.0.1:{}\r\n", peer.port)).count(), 1, "{}", seen[0]);
+}
+
+/// A server that closes it a moment later than that cannot cut a request off.
+#[tokio::test]
+async fn a_connection_that_nothing_is_asked_over_is_given_up() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let served = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut asked = Vec::new();
+        while !is_whole(&asked) {
+            stream.read_buf(&mut asked).await.unwrap();
+        }
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello").await.unwrap();
+        // Kept for a minute, which is what most servers do.
+        timeout(Duration::from_secs(60), stream.read(&mut [0; 1])).await
+    });
+    let client = Http::new(HttpConfig::default());
+    let answer = client.send(&request("GET", &url), HttpLimits::default()).await.unwrap();
+    assert_eq!(answer.status, 200);
+    assert!(matches!(served.await.unwrap(), Ok(Ok(0))), "the client closes it");
 }
 
 #[tokio::test]

@@ -209,8 +209,8 @@ async fn without_the_limit_large_values_are_lost_when_the_power_goes() {
     assert!(!whole, "the value is lost: {found:?}");
 }
 
-/// Guard 5 with its specimen: sled's files stay nearly as large as they were when all in them was removed, and a new
-/// generation is as large as what lives.
+/// Guard 5 with its specimen: sled's file stays large when all in it was removed, by how much is left to its threads, and
+/// a new generation is as large as what lives.
 #[tokio::test]
 async fn deleting_gives_no_space_back_and_a_new_generation_does() {
     let dir = tempfile::tempdir().unwrap();
@@ -238,7 +238,6 @@ async fn deleting_gives_no_space_back_and_a_new_generation_does() {
     }
     db.flush().unwrap();
     drop(db);
-    let filled = fs::metadata(entries.join("db")).unwrap().len();
     let db = raw_sled(&entries);
     for key in db.iter().keys() {
         db.remove(key.unwrap()).unwrap();
@@ -247,13 +246,14 @@ async fn deleting_gives_no_space_back_and_a_new_generation_does() {
     drop(db);
     drop(try_raw_sled(&entries).unwrap());
     let emptied = fs::metadata(entries.join("db")).unwrap().len();
-    assert!(emptied > filled / 2, "{emptied} of {filled}");
 
     heads.remove(&run(7));
     let journal = open(&state, None).await.unwrap();
     let pruned = journal.prune(Prune { runs: heads, public: None }).await.unwrap();
     assert_eq!(pruned.runs, 19);
-    assert!(size("gen-0002") < full / 8, "{} of {full}", size("gen-0002"));
+    let lives = size("gen-0002");
+    assert!(lives < full / 8, "{lives} of {full}");
+    assert!(emptied > 4 * lives, "{emptied} bytes of no events; one run of them has {lives}");
     assert!(!state.join("gen-0001").exists());
     assert!(pruned.bytes > full / 2);
     assert_eq!(journal.read(run(7), 1).await.unwrap().len(), 250);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use reqwest::header::{ACCEPT, HeaderMap, HeaderValue};
-use reqwest::{Client, Response, Url, redirect};
+use reqwest::{Client, Response, Url};
 use serde_json::Value;
 use wflo_model::ModelName;
 use wflo_ports::{ChatModel, ChatRequest, Clock, Completion, IdempotencyKey, ModelError, TokenBound};
@@ -14,15 +14,12 @@ use wflo_ports::{ChatModel, ChatRequest, Clock, Completion, IdempotencyKey, Mode
 use super::config::{BadServerConfig, ServerConfig, shown};
 use super::refusal::Refusal;
 use super::retry::{LONGEST, backoff, retry_after};
-use crate::causes::all_causes;
+use crate::web::{self, all_causes};
 use crate::{SystemClock, SystemEntropy};
 
 /// Most bytes of an answer. Against a server that never ends: the longest answers of models are a few hundred
 /// kilobytes.
 const LONGEST_BODY: usize = 16 << 20;
-
-/// Longest time to connect; then nothing was sent, and it is tried again.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The words in which a provider is asked and answers.
 pub(in crate::llm) trait Dialect: Send + Sync + 'static {
@@ -72,20 +69,9 @@ impl<D: Dialect> Server<D> {
         let endpoint = config.endpoint(D::PATH)?;
         let mut headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("application/json"))]);
         headers.extend(D::headers(&config)?);
-        // Fails if the process has a provider already, which then serves as well.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut client = Client::builder();
-        if endpoint.scheme() == "http" {
-            // Plain HTTP trusts nobody, so it works on a machine without a store of certificates.
-            client = client.tls_certs_only([]);
-        }
-        let client = client
-            .no_proxy()
-            .redirect(redirect::Policy::none())
-            .referer(false)
-            .connect_timeout(CONNECT_TIMEOUT.min(config.timeout))
+        let client = web::client(endpoint.scheme() == "http")
+            .connect_timeout(web::CONNECT.min(config.timeout))
             .timeout(config.timeout)
-            .user_agent(concat!("wflo/", env!("CARGO_PKG_VERSION")))
             .default_headers(headers)
             .build()
             .map_err(|error| BadServerConfig::Client { message: all_causes(error) })?;
