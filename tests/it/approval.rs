@@ -1,6 +1,6 @@
 //! Rejections, and what approvers are shown.
 
-use crate::harness::{Project, approval_of};
+use crate::harness::{Project, approval_of, eventually};
 
 #[test]
 fn one_rejection_fails_the_run_and_blocks_nothing() {
@@ -32,6 +32,21 @@ fn approvers_see_what_they_decide_on() {
     for account in run["steps"][0]["output"]["suspicious"].as_array().expect("a list") {
         assert!(text.contains(account.as_str().expect("an id")), "{text}");
     }
+}
+
+#[test]
+fn the_list_says_until_when_and_how_a_run_goes_on_where_it_is_too_late() {
+    let (project, _) = Project::fraud();
+    let listed = || project.wflo(&["approvals"]).expect_code(0).stdout;
+    let until = project.wflo(&["run", "--json"]).expect_code(10).json();
+    assert!(listed().trim_end().ends_with('Z') && listed().contains(", until 20"), "{}", listed());
+    project.wflo(&["cancel", until["run"].as_str().expect("an id")]);
+    project.edit("workflow.toml", "timeout_seconds = 3600", "timeout_seconds = 1");
+    let run = project.wflo(&["run", "--json"]).expect_code(10).json();
+    let id = run["run"].as_str().expect("an id");
+    eventually("it is too late", || listed().contains(&format!(", too late: `wflo resume {id}` goes on")));
+    project.wflo(&["resume", id]).expect_code(1);
+    assert_eq!(listed(), "");
 }
 
 #[test]

@@ -37,6 +37,11 @@ fn a_run_killed_anywhere_ends_the_same() {
         let child = project.command(&["run"]).spawn().expect("the command starts");
         std::thread::sleep(wait);
         kill(child);
+        for run in project.wflo(&["runs", "--json"]).expect_code(0).json().as_array().expect("a list") {
+            let id = run["run"].as_str().expect("an id");
+            let shown = project.wflo(&["show", id, "--json"]).expect_code(0).json();
+            assert_eq!(run["cost_usd"], shown["cost_usd"], "killed after {wait:?}");
+        }
         project.wflo(&["resume"]);
         let runs = project.wflo(&["runs", "--json"]).expect_code(0).json();
         let runs = runs.as_array().expect("a list");

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde::Deserialize as _;
 use wflo::{AccountView, ApprovalView, CostView, ItemsView, RunLine, RunStatus, RunView};
 use wflo_engine::RollbackPlan;
-use wflo_model::{PicoUsd, StepName};
+use wflo_model::{PicoUsd, StepName, Timestamp};
 
 use crate::changes;
 use crate::command::CostLine;
@@ -157,11 +157,19 @@ pub(crate) fn runs(runs: &[RunLine], colors: bool) -> String {
 }
 
 /// The list of approvals.
-pub(crate) fn approvals(approvals: &[ApprovalView]) -> String {
+pub(crate) fn approvals(approvals: &[ApprovalView], now: Timestamp) -> String {
     approvals.iter().fold(String::new(), |mut text, it| {
         let lacking = it.lacking.join(", ");
         let what = about(it);
-        let _ = writeln!(text, "{}  {}  {what} of run {}, lacking {lacking}", it.id, it.workflow, it.run);
+        let _ = write!(text, "{}  {}  {what} of run {}, lacking {lacking}", it.id, it.workflow, it.run);
+        match it.expires_at.as_ref().map(|until| (until, until.parse::<Timestamp>())) {
+            // Nobody has driven its run since.
+            Some((_, Ok(until))) if until <= now => {
+                let _ = writeln!(text, ", too late: `wflo resume {}` goes on", it.run);
+            }
+            Some((until, _)) => _ = writeln!(text, ", until {until}"),
+            None => text.push('\n'),
+        }
         text
     })
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use wflo_engine::{ApprovalState, Day, Recorded, RunState};
+use wflo_engine::{ApprovalState, Day, Recorded, RunState, RunStatus};
 use wflo_journal::RunHead;
 use wflo_manifest::{Plan, Spending};
 use wflo_model::{ApprovalId, RunId, WorkflowName};
@@ -40,7 +40,7 @@ impl Runtime {
     /// # Errors
     /// When the store cannot be read.
     pub async fn runs(&self) -> Result<Vec<RunLine>, RuntimeError> {
-        self.lines(self.journal().runs().await?)
+        self.lines(self.journal().runs().await?).await
     }
 
     /// The runs made before `before`, newest first, at most `limit`; fewer only at the end.
@@ -52,25 +52,30 @@ impl Runtime {
         before: Option<RunId>,
         limit: usize,
     ) -> Result<Vec<RunLine>, RuntimeError> {
-        self.lines(self.journal().runs_before(before, limit).await?)
+        self.lines(self.journal().runs_before(before, limit).await?).await
     }
 
-    fn lines(&self, heads: Vec<RunHead>) -> Result<Vec<RunLine>, RuntimeError> {
-        heads
-            .into_iter()
-            .map(|head| {
-                let summary = self.summary(&head.summary)?;
-                Ok(RunLine {
-                    run: head.run,
-                    workflow: summary.workflow,
-                    version: summary.version,
-                    status: summary.status,
-                    requester: summary.requester,
-                    created_at: summary.created_at.to_string(),
-                    cost_usd: summary.cost_usd,
-                })
-            })
-            .collect()
+    async fn lines(&self, heads: Vec<RunHead>) -> Result<Vec<RunLine>, RuntimeError> {
+        let mut lines = Vec::with_capacity(heads.len());
+        for head in heads {
+            let summary = self.summary(&head.summary)?;
+            let mut cost_usd = summary.cost_usd;
+            if matches!(summary.status, RunStatus::Running | RunStatus::RollingBack) {
+                // Its summary is of when it began to move. A run that cannot be read is listed all the same.
+                let settled = self.with_state(head.run, |state| state.ledger().settled()).await;
+                cost_usd = settled.unwrap_or(cost_usd);
+            }
+            lines.push(RunLine {
+                run: head.run,
+                workflow: summary.workflow,
+                version: summary.version,
+                status: summary.status,
+                requester: summary.requester,
+                created_at: summary.created_at.to_string(),
+                cost_usd,
+            });
+        }
+        Ok(lines)
     }
 
     /// One run.

@@ -22,6 +22,8 @@ mod serve;
 mod test;
 
 use serde::Serialize;
+use wflo_backends::SystemClock;
+use wflo_ports::Clock as _;
 
 pub(crate) use self::cost::CostLine;
 use crate::args::{Approvals, Approve, Artifact, Audit, Cli, Command, Db, Global, Key, Knowledge, Policy};
@@ -155,7 +157,7 @@ async fn stored(
         Command::Logs { run, follow } => logs::logs(global, session, run, follow).await?,
         Command::Approvals { command: None } => {
             let open = session.ask(session::Approvals {}).await?;
-            output(global, &open, || show::approvals(&open));
+            output(global, &open, || show::approvals(&open, SystemClock.now()));
             say_if_none(global, &open, "nothing waits for a decision");
         }
         Command::Approvals { command: Some(Approvals::Show { id }) } => {
