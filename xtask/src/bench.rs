@@ -1,6 +1,6 @@
 //! `cargo xtask bench`: builds what is measured and what measures, and has it measure.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
@@ -52,9 +52,28 @@ pub(crate) fn bench(args: &[&str]) -> Result<()> {
     for workflow in [&hello, &moderation] {
         Step::new("building the steps of a workflow").run(command(&wflo).arg("build").arg(workflow))?;
     }
+    let python = python(&wflo)?;
     let mut bench = command(built("wflo-bench")?);
+    if let Some(python) = python {
+        bench.arg("--python").arg(python);
+    }
     bench.arg("--guest").arg(guests::program_file("pacer"));
     bench.arg("--wflo").arg(&wflo).arg("--hello").arg(&hello);
     bench.arg("--moderation").arg(&moderation).args(passed);
     Step::new("measuring (some minutes; leave the machine alone)").loud().run(&mut bench)
+}
+
+/// A project with one step in Python, as `wflo new` makes it; none where its tools cannot be had, which is said.
+fn python(wflo: &Path) -> Result<Option<PathBuf>> {
+    let project = root().join("target/bench/python");
+    if !project.is_dir() {
+        let made = project.parent().context("it lies in a folder")?;
+        std::fs::create_dir_all(made)?;
+        let mut new = command(wflo);
+        new.args(["new", "python", "--lang", "python"]).current_dir(made);
+        Step::new("making a project in Python").run(&mut new)?;
+    }
+    let mut build = command(wflo);
+    let built = Step::new("building a step in Python").run(build.args(["build", "--install"]).arg(&project));
+    Ok(built.is_ok().then_some(project))
 }

@@ -32,6 +32,8 @@ pub(crate) struct Args {
     pub(crate) wflo: PathBuf,
     /// A folder with the workflow `hello`, built.
     pub(crate) hello: PathBuf,
+    /// A folder with a workflow like it whose step is in Python, built; none where Python's tools cannot be had.
+    pub(crate) python: Option<PathBuf>,
     /// A folder with the example of content moderation, built.
     pub(crate) moderation: PathBuf,
 }
@@ -51,6 +53,7 @@ impl Args {
                 "--guest" => out.guest = value()?.into(),
                 "--wflo" => out.wflo = value()?.into(),
                 "--hello" => out.hello = value()?.into(),
+                "--python" => out.python = Some(value()?.into()),
                 "--moderation" => out.moderation = value()?.into(),
                 name if !name.starts_with('-') && out.name.is_none() => out.name = Some(arg),
                 other => bail!("`{other}` is not expected"),
