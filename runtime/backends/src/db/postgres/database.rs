@@ -11,7 +11,7 @@ use wflo_ports::{Begun, Capture, Cursor, Database, DbError, Marker, QueryLimits,
 
 use super::cursor::collect;
 use super::error::unavailable;
-use super::judge::{Purpose, judge};
+use super::judge::{Judged, Purpose, judge};
 use super::login::{Lent, Login};
 use super::paged::Paged;
 use super::roles::{self, Wall};
@@ -139,14 +139,17 @@ impl Postgres {
     async fn read(
         &self,
         lent: &Lent,
-        sql: &str,
+        judged: &Judged,
         statement: &Statement,
         limits: QueryLimits,
     ) -> Result<SqlRows, DbError> {
         let begin =
             format!("BEGIN READ ONLY; SET LOCAL statement_timeout = {}", transaction::millis(limits.time));
         lent.batch(&begin).await?;
-        let rows = collect(lent, sql, &statement.params, limits).await;
+        let rows = match judged.doubts.settle(lent).await {
+            Ok(()) => collect(lent, &judged.sql, &statement.params, limits).await,
+            Err(error) => Err(error),
+        };
         lent.batch("ROLLBACK").await?;
         rows
     }
@@ -162,7 +165,7 @@ impl Database for Postgres {
     ) -> Result<SqlRows, DbError> {
         let judged = judge(&statement.sql, access, Purpose::Query)?;
         let lent = self.reader.get(limits.time).await.map_err(unavailable)?;
-        let reading = self.read(&lent, &judged.sql, statement, limits);
+        let reading = self.read(&lent, &judged, statement, limits);
         let Ok(rows) = tokio::time::timeout(limits.time, reading).await else {
             return Err(DbError::Limit(format!("the query ran longer than {:?}", limits.time)));
         };
@@ -181,7 +184,7 @@ impl Database for Postgres {
         let judged = judge(&statement.sql, access, Purpose::Query)?;
         let stays = Arc::clone(&self.staying).try_acquire_owned().ok();
         let lent = self.reader.get(time).await.map_err(unavailable)?;
-        let paged = Paged::open(lent, &judged.sql, statement, time, stays).await?;
+        let paged = Paged::open(lent, &judged, statement, time, stays).await?;
         Ok(Box::new(paged))
     }
 

@@ -9,6 +9,7 @@ use wflo_ports::{Cursor, DbError, Statement};
 
 use super::cursor::{self, Cursor as ServerCursor};
 use super::error::unavailable;
+use super::judge::Judged;
 use super::login::Lent;
 use super::transaction::millis;
 use super::value::size;
@@ -28,14 +29,17 @@ impl Paged {
     /// Opens one for a statement that was judged.
     pub(super) async fn open(
         lent: Lent,
-        sql: &str,
+        judged: &Judged,
         statement: &Statement,
         time: Duration,
         stays: Option<OwnedSemaphorePermit>,
     ) -> Result<Self, DbError> {
         let opening = async {
             lent.batch(&format!("BEGIN READ ONLY; SET LOCAL statement_timeout = {}", millis(time))).await?;
-            let opened = cursor::open(&lent, sql, &statement.params).await;
+            let opened = match judged.doubts.settle(&lent).await {
+                Ok(()) => cursor::open(&lent, &judged.sql, &statement.params).await,
+                Err(error) => Err(error),
+            };
             if !matches!(opened, Ok(_) | Err(DbError::Interrupted(_))) {
                 lent.batch("ROLLBACK").await?;
             }

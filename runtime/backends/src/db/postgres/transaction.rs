@@ -134,6 +134,7 @@ impl Open {
         statement: &Statement,
     ) -> Result<Executed, DbError> {
         lent.batch("SAVEPOINT wflo_statement").await?;
+        judged.doubts.settle(lent).await?;
         if let Some(some) = &judged.some_rows {
             return some_rows::execute(lent, some, &statement.params).await;
         }
@@ -146,14 +147,15 @@ impl Open {
     async fn query_in(
         &self,
         lent: &Lent,
-        sql: &str,
+        judged: &Judged,
         statement: &Statement,
         limits: QueryLimits,
     ) -> Result<SqlRows, DbError> {
         let begin =
             format!("SAVEPOINT wflo_statement; SET LOCAL statement_timeout = {}", millis(limits.time));
         lent.batch(&begin).await?;
-        let rows = collect(lent, sql, &statement.params, limits).await?;
+        judged.doubts.settle(lent).await?;
+        let rows = collect(lent, &judged.sql, &statement.params, limits).await?;
         lent.batch(&format!("SET LOCAL statement_timeout = {}", millis(self.statement_timeout))).await?;
         Ok(rows)
     }
@@ -174,7 +176,7 @@ impl Transaction for Open {
     ) -> Result<SqlRows, DbError> {
         let judged = judge(&statement.sql, access, Purpose::TransactionQuery)?;
         let lent = self.lent.take().ok_or_else(lost)?;
-        let querying = self.query_in(&lent, &judged.sql, statement, limits);
+        let querying = self.query_in(&lent, &judged, statement, limits);
         let rows = overdue(tokio::time::timeout(limits.time + GRACE, querying).await);
         self.after(lent, rows).await
     }

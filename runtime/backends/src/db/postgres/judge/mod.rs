@@ -9,10 +9,13 @@
 //!   another schema is granted as `schema.table`.
 //! - **Columns and rows**: where a grant names some, the table is replaced by a subquery of just these. A write of some
 //!   rows is cut into [`pieces`], of which another statement is made.
+//! - **What stands behind a point** is a column, or a function of what stands before it: the database is asked which, since
+//!   the text does not tell ([`doubts`]). Neither is a value made the row of a table, whose columns it would tell.
 //! - **Writes** are `INSERT`, `UPDATE` and `DELETE`, one a statement. `UPDATE` and `DELETE` that look at their table need
 //!   to read it as well.
 
 mod columns;
+mod doubts;
 mod functions;
 mod name;
 mod pieces;
@@ -28,6 +31,7 @@ use sqlparser::parser::Parser;
 use wflo_model::DbAccess;
 use wflo_ports::DbError;
 
+use doubts::Doubts;
 use text::Text;
 use walk::{Found, Walk};
 
@@ -56,6 +60,8 @@ pub(super) struct Judged {
     pub(super) written: BTreeSet<String>,
     /// Where it may touch some rows only, what is to be sent instead.
     pub(super) some_rows: Option<SomeRows>,
+    /// What is to be settled with the database before anything is sent.
+    pub(super) doubts: Doubts,
 }
 
 /// What is judged where it was asked for; more has a stack of its own. A chain such as `1 + 1 + ..` is a tree as deep as it
@@ -104,7 +110,7 @@ fn judge_text(text: &Text, access: &DbAccess, purpose: Purpose) -> Result<Judged
     }
     let mut walk = Walk::new(access, purpose);
     walk.statement(statement)?;
-    let Found { read, written, reach, instead } = walk.finish();
+    let Found { read, written, reach, instead, doubts } = walk.finish();
     match (purpose, written.is_empty()) {
         (Purpose::Execute, true) => {
             return Err(DbError::Invalid("the statement changes nothing; use `query`".into()));
@@ -115,7 +121,7 @@ fn judge_text(text: &Text, access: &DbAccess, purpose: Purpose) -> Result<Judged
         _ => {}
     }
     let some_rows = reach.map(|reach| pieces::cut(text, &instead, statement, reach)).transpose()?;
-    Ok(Judged { sql: text.write(&instead), read, written, some_rows })
+    Ok(Judged { sql: text.write(&instead), read, written, some_rows, doubts })
 }
 
 /// What the parser says, without places that are none of the guest's text. Statements that no grant opens are often none

@@ -5,15 +5,17 @@ use std::ops::ControlFlow;
 use std::ptr;
 
 use sqlparser::ast::{
-    Assignment, BinaryOperator, DataType, Delete, Expr, FromTable, Function, FunctionArguments, Insert,
-    ObjectName, ObjectNamePart, OnConflictAction, OnInsert, OrderByExpr, OrderBySort, Query, Select,
-    SelectFlavor, SetExpr, Statement, TableFactor, TableObject, TableWithJoins, Update, Visit, Visitor,
+    Assignment, BinaryOperator, Delete, Expr, FromTable, Function, FunctionArgumentClause, FunctionArguments,
+    Insert, ObjectName, ObjectNamePart, OnConflictAction, OnInsert, OrderByExpr, OrderBySort, Query, Select,
+    SelectFlavor, SetExpr, Statement, TableAlias, TableFactor, TableObject, TableWithJoins, Update, Visit,
+    Visitor,
 };
 use wflo_model::{DbAccess, TableAccess};
 use wflo_ports::DbError;
 
 use super::Purpose;
 use super::columns::{Columns, VisitColumns, assigned};
+use super::doubts::{Doubts, Named};
 use super::functions::{is_grammar, is_pure, is_random};
 use super::name::{folded, place, reserved};
 use super::pieces::Reach;
@@ -41,6 +43,7 @@ pub(super) struct Walk<'a> {
     /// The rows of the written table that may be touched, if not all.
     reach: Option<Reach>,
     instead: Vec<Replacement>,
+    doubts: Doubts,
 }
 
 /// What a walk has found.
@@ -53,6 +56,8 @@ pub(super) struct Found {
     pub(super) reach: Option<Reach>,
     /// What stands for tables of which columns or rows are granted, and for functions.
     pub(super) instead: Vec<Replacement>,
+    /// What the database has to be asked first.
+    pub(super) doubts: Doubts,
 }
 
 struct Frame {
@@ -78,6 +83,7 @@ impl<'a> Walk<'a> {
             written: BTreeSet::new(),
             reach: None,
             instead: Vec::new(),
+            doubts: Doubts::default(),
         }
     }
 
@@ -91,8 +97,8 @@ impl<'a> Walk<'a> {
 
     /// What was found on the way.
     pub(super) fn finish(self) -> Found {
-        let Self { read, written, reach, instead, .. } = self;
-        Found { read, written, reach, instead }
+        let Self { read, written, reach, instead, doubts, .. } = self;
+        Found { read, written, reach, instead, doubts }
     }
 
     /// What a query is made of, down to the queries in it.
@@ -285,6 +291,11 @@ impl<'a> Walk<'a> {
             return denied("an `INSERT` of this kind is never open to a step");
         }
         self.writes("insert into", name, None)?;
+        let named = self.seen_as(name);
+        let alias = insert.table_alias.as_ref().map(|it| folded(&it.alias));
+        for name in [Some("excluded".to_owned()), alias, last_of(name)].into_iter().flatten() {
+            self.doubts.name(name, named.clone());
+        }
         let mut parts: Vec<&dyn VisitColumns> = Vec::new();
         if let Some(OnInsert::OnConflict(conflict)) = &insert.on
             && let OnConflictAction::DoUpdate(update) = &conflict.action
@@ -379,18 +390,58 @@ impl<'a> Walk<'a> {
                 }
                 _ => denied(format!("`{}` is never open to a step", function.name)),
             },
+            FunctionArguments::List(ref list)
+                if list
+                    .clauses
+                    .iter()
+                    .any(|clause| matches!(clause, FunctionArgumentClause::JsonReturningClause(_))) =>
+            {
+                denied(format!("`RETURNING` in `{}` is never open to a step", function.name))
+            }
             _ => self.function(&function.name),
         }
     }
 
-    /// A type that a value is made: those that look names up in the catalog are none of a step's.
-    fn data_type(data_type: &DataType) -> Stop {
-        let name = data_type.to_string().to_ascii_lowercase();
-        let mut words = name.split(|c: char| !(c.is_alphanumeric() || c == '_'));
-        match words.find(|word| ["reg", "pg_", "_reg"].iter().any(|own| word.starts_with(own))) {
-            Some(word) => denied(format!("type `{word}` is never open to a step")),
-            None => ControlFlow::Continue(()),
+    /// What a name in the place of a table's stands for; none if it is that of a common table expression.
+    fn seen_as(&self, at: &ObjectName) -> Option<Named> {
+        if self.is_common(at) {
+            return None;
         }
+        let table = Self::granted_name(at).ok()?;
+        let columns = match self.access.whole {
+            true => None,
+            false => self.access.read.get(&table).and_then(TableAccess::columns).cloned(),
+        };
+        Some(Named { table, columns })
+    }
+
+    /// Notes the name that something has which gives rows.
+    fn names(&mut self, alias: Option<&TableAlias>, own: Option<String>, what: Option<Named>) -> Stop {
+        if let Some(name) = alias.map(|it| folded(&it.name)).or(own) {
+            // Columns may have other names behind an alias.
+            let what = what.filter(|_| alias.is_none_or(|it| it.columns.is_empty()));
+            self.doubts.name(name, what);
+        }
+        type_of(alias.map_or(Ok(()), |alias| self.doubts.alias(alias)))
+    }
+
+    /// Whether a name is that of a common table expression here.
+    fn is_common(&self, at: &ObjectName) -> bool {
+        let [ObjectNamePart::Identifier(ident)] = at.0.as_slice() else { return false };
+        let name = folded(ident);
+        self.frames.iter().any(|frame| frame.names.contains(&name))
+    }
+}
+
+/// The last part of a name.
+fn last_of(name: &ObjectName) -> Option<String> {
+    name.0.last()?.as_ident().map(folded)
+}
+
+fn type_of(noted: Result<(), String>) -> Stop {
+    match noted {
+        Ok(()) => ControlFlow::Continue(()),
+        Err(name) => denied(format!("type `{name}` is never open to a step")),
     }
 }
 
@@ -488,16 +539,21 @@ impl Visitor for Walk<'_> {
                 if alias.is_some() {
                     self.aliased.push(ptr::from_ref(name));
                 }
+                let named = if args.is_none() { self.seen_as(name) } else { None };
+                self.names(alias.as_ref(), last_of(name), named)?;
                 if args.is_none() {
                     return ControlFlow::Continue(());
                 }
                 self.functions.push(ptr::from_ref(name));
                 self.function(name)
             }
-            TableFactor::Derived { sample: None, .. }
-            | TableFactor::UNNEST { .. }
-            | TableFactor::NestedJoin { .. } => ControlFlow::Continue(()),
-            TableFactor::Function { name, .. } => self.function(name),
+            TableFactor::Derived { sample: None, alias, .. }
+            | TableFactor::UNNEST { alias, .. }
+            | TableFactor::NestedJoin { alias, .. } => self.names(alias.as_ref(), None, None),
+            TableFactor::Function { name, alias, .. } => {
+                self.names(alias.as_ref(), last_of(name), None)?;
+                self.function(name)
+            }
             _ => denied("a table of this kind is never open to a step"),
         }
     }
@@ -515,11 +571,8 @@ impl Visitor for Walk<'_> {
         {
             return ControlFlow::Continue(());
         }
-        if let [ObjectNamePart::Identifier(ident)] = at.0.as_slice() {
-            let name = folded(ident);
-            if self.frames.iter().any(|frame| frame.names.contains(&name)) {
-                return ControlFlow::Continue(());
-            }
+        if self.is_common(at) {
+            return ControlFlow::Continue(());
         }
         self.reads(at)
     }
@@ -539,15 +592,25 @@ impl Visitor for Walk<'_> {
                     ControlFlow::Continue(())
                 }
             }
-            Expr::Cast { data_type, format: None, .. } => Self::data_type(data_type),
-            Expr::TypedString(typed) => Self::data_type(&typed.data_type),
+            Expr::Cast { data_type, format: None, .. } => type_of(self.doubts.data_type(data_type)),
+            Expr::TypedString(typed) => type_of(self.doubts.data_type(&typed.data_type)),
+            Expr::CompoundIdentifier(parts) => match self.doubts.column(&parts.iter().collect::<Vec<_>>()) {
+                true => ControlFlow::Continue(()),
+                false => denied("a name of so many parts is never open to a step"),
+            },
+            Expr::CompoundFieldAccess { root, access_chain } => {
+                match self.doubts.access(root, access_chain) {
+                    true => ControlFlow::Continue(()),
+                    false => denied(
+                        "a field of a row value, such as `(a).b`, is never open to a step: it may be a function; name the column",
+                    ),
+                }
+            }
             Expr::BinaryOp { op, .. } => match op {
                 BinaryOperator::PGCustomBinaryOperator(_) => denied("`OPERATOR(..)` is never open to a step"),
                 _ => ControlFlow::Continue(()),
             },
-            Expr::CompoundIdentifier(_)
-            | Expr::CompoundFieldAccess { .. }
-            | Expr::IsFalse(_)
+            Expr::IsFalse(_)
             | Expr::IsNotFalse(_)
             | Expr::IsTrue(_)
             | Expr::IsNotTrue(_)
