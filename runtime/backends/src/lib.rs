@@ -14,6 +14,7 @@ pub mod mail;
 pub mod notify;
 mod system;
 pub mod terraform;
+mod wal;
 mod web;
 
 pub use system::{SystemClock, SystemEntropy};

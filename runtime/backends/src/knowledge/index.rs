@@ -9,6 +9,7 @@ use wflo_model::Digest;
 use wflo_ports::Passage;
 
 use super::passages::Piece;
+use crate::wal::to_wal;
 
 /// The form of the index. Another one, or a damaged one, is made anew: all of it comes of the documents.
 const VERSION: i64 = 1;
@@ -74,7 +75,7 @@ impl Index {
     fn try_open(path: &Path) -> rusqlite::Result<Self> {
         let connection = Connection::open(path)?;
         connection.busy_timeout(BUSY)?;
-        connection.pragma_update(None, "journal_mode", "wal")?;
+        to_wal(&connection, BUSY)?;
         // What a crash takes from it is made again.
         connection.pragma_update(None, "synchronous", "normal")?;
         Self::prepared(connection)

@@ -21,6 +21,7 @@ use super::schema::Schema;
 use super::stage::{Stage, Touched};
 use super::text::may_replace_rows;
 use super::value::{from_sqlite, size, to_sqlite};
+use crate::wal::to_wal;
 
 /// Instructions of SQLite's machine between two looks at the clock: some tens of microseconds.
 const STEPS_PER_CHECK: std::ffi::c_int = 1000;
@@ -129,7 +130,7 @@ impl Connection {
         let sqlite = &self.sqlite;
         sqlite.busy_timeout(busy_timeout)?;
         if mode == Mode::Write {
-            sqlite.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
+            to_wal(sqlite, busy_timeout)?;
             // Durable when COMMIT returns, also in WAL mode.
             sqlite.execute_batch("PRAGMA synchronous = FULL")?;
         } else {
