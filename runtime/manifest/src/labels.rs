@@ -24,7 +24,7 @@ use crate::plan::PlanStep;
 pub struct DataLabels {
     /// Those of everything in it.
     pub all: BTreeSet<Label>,
-    /// Those of single columns, by table and column in lower case.
+    /// Those of single columns, by table and column in lower case. A table may have its schema before it.
     pub columns: BTreeMap<(String, String), BTreeSet<Label>>,
 }
 
@@ -38,13 +38,30 @@ impl DataLabels {
         }
         labels.extend(self.all.iter().cloned());
         for ((table, column), own) in &self.columns {
-            let granted = access.read.get(table).is_some_and(|granted: &TableAccess| granted.has(column));
-            if granted || !access.call.is_empty() || access.whole {
+            let mut granted = access.read.iter().filter(|(name, _)| may_be(name, table));
+            if granted.any(|(_, granted)| may_have(granted, column))
+                || !access.call.is_empty()
+                || access.whole
+            {
                 labels.extend(own.iter().cloned());
             }
         }
         labels
     }
+}
+
+/// Whether two names may be those of one table, however each is written: with its schema or without, which is then one of
+/// those that a database looks in, and in whatever case.
+fn may_be(one: &str, other: &str) -> bool {
+    match (one.rsplit_once('.'), other.rsplit_once('.')) {
+        (Some((_, one)), None) => one.eq_ignore_ascii_case(other),
+        (None, Some((_, other))) => one.eq_ignore_ascii_case(other),
+        _ => one.eq_ignore_ascii_case(other),
+    }
+}
+
+fn may_have(granted: &TableAccess, column: &str) -> bool {
+    granted.columns().is_none_or(|all| all.iter().any(|it| it.eq_ignore_ascii_case(column)))
 }
 
 /// Has labels flow from each step to those that depend on it.
@@ -96,6 +113,26 @@ mod tests {
         assert_eq!(data.of(&write), labels(&[]));
         let call = DbAccess { call: ["find".parse().unwrap()].into(), ..DbAccess::default() };
         assert_eq!(data.of(&call), labels(&["internal", "phi", "ops"]));
+    }
+
+    #[test]
+    fn no_other_way_to_write_a_table_takes_its_labels_away() {
+        let labelled = |table: &str| DataLabels {
+            columns: [((table.to_owned(), "name".to_owned()), labels(&["phi"]))].into(),
+            ..DataLabels::default()
+        };
+        let read = |table: &str, access: TableAccess| DbAccess {
+            read: [(table.to_owned(), access)].into(),
+            ..DbAccess::default()
+        };
+        let has = |table, grant| labelled(table).of(&read(grant, TableAccess::All)) == labels(&["phi"]);
+        for grant in ["patients", "public.patients", "Patients", "other.patients"] {
+            assert!(has("patients", grant), "{grant}");
+        }
+        assert!(has("clinic.patients", "patients") && has("clinic.patients", "Clinic.Patients"));
+        assert!(!has("clinic.patients", "public.patients") && !has("patients", "public.people"));
+        let name = TableAccess::Columns(["Name".to_owned()].into());
+        assert_eq!(labelled("patients").of(&read("public.patients", name)), labels(&["phi"]));
     }
 
     #[test]

@@ -125,7 +125,7 @@ pub(crate) fn read_data(reader: &mut Reader, section: &mut Section<'_>) -> DataL
     if let Some(columns) = section.take("columns").and_then(|node| node.section(reader, "`columns`")) {
         for node in columns.all() {
             let Some((table, column)) =
-                node.name.split_once('.').filter(|(t, c)| !t.is_empty() && !c.is_empty())
+                node.name.rsplit_once('.').filter(|(t, c)| !t.is_empty() && !c.is_empty())
             else {
                 let message = format!("`{}` names no column", node.name);
                 reader.error(node.key, message).hint("write it such as `\"patients.name\" = [\"phi\"]`");
