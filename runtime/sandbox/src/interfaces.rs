@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use wflo_host_api::{FUNCTIONS, INTERFACES};
+use wflo_host_api::INTERFACES;
 use wflo_model::{Capability, InterfaceName, interface_capability};
 
 /// The interfaces of WASI that are linked. All of them are virtual: clocks, poll and randomness follow from
@@ -84,7 +84,6 @@ pub(crate) fn missing(imports: &[String], granted: &BTreeSet<Capability>, own: &
     let missing = |import: &String| {
         let capability = match interface_capability(import) {
             _ if is_own(import, own) => return None,
-            _ if is_types_only(import) => return None,
             Ok(_) if !is_offered(import) => None,
             Ok(Some(capability)) if !granted.contains(&capability) => Some(capability),
             Ok(_) => return None,
@@ -103,14 +102,6 @@ pub(crate) fn is_own(import: &str, own: &[String]) -> bool {
 /// Whether an interface of this name, in a compatible version, is linked.
 fn is_offered(import: &str) -> bool {
     VIRTUAL_WASI.iter().chain(INTERFACES).any(|offered| compatible(offered) == compatible(import))
-}
-
-/// Whether it is one of ours without functions: it leads nowhere, and comes with every use of its package.
-fn is_types_only(import: &str) -> bool {
-    let name = import.split('@').next();
-    is_offered(import)
-        && name
-            .is_some_and(|name| name.starts_with("wflo:") && FUNCTIONS.iter().all(|(with, ..)| *with != name))
 }
 
 /// The name with that part of the version which has to be equal, as the component model's linking has it: all
@@ -207,7 +198,6 @@ mod tests {
         check("wflo:db/sql@0.1.0", &[Capability::Llm], Some(Some(Capability::Db)));
         check("wflo:db/sql@0.2.0", &[Capability::Db], Some(None));
         check("wflo:db/nothing@0.1.0", &[Capability::Db], Some(None));
-        check("wflo:llm/types@0.1.0", &[], None);
         check("wflo:step/context@0.1.7", &[], None);
         check("wflo:llm/tasks@0.1.0", &[], Some(Some(Capability::Llm)));
         check("wasi:cli/environment@0.2.6", &[], None);

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use wasmtime::Engine;
+use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, InstancePre, Linker};
 use wflo_host_api::{Gate, StepInfo, StepPre, Stop, Undo};
 use wflo_model::{
@@ -57,6 +59,12 @@ impl Pre {
     }
 }
 
+/// Whether an import is names of types alone: nobody has to bring it.
+fn is_types_only(import: &ComponentItem, engine: &Engine) -> bool {
+    let ComponentItem::ComponentInstance(instance) = import else { return false };
+    instance.exports(engine).all(|(_, it)| matches!(it.ty, ComponentItem::Type(_)))
+}
+
 impl Program {
     pub(crate) fn new(
         pool: Arc<Pool>,
@@ -66,7 +74,8 @@ impl Program {
         from_cache: bool,
     ) -> Self {
         let ty = component.component_type();
-        let imports = ty.imports(&pool.engine).map(|(name, _)| name.to_owned()).collect();
+        let imports = ty.imports(&pool.engine).filter(|(_, it)| !is_types_only(&it.ty, &pool.engine));
+        let imports = imports.map(|(name, _)| name.to_owned()).collect();
         let exports = Exports::of(component, &pool.engine);
         let pre = linker
             .instantiate_pre(component)
@@ -82,7 +91,7 @@ impl Program {
         self.digest
     }
 
-    /// Everything the component imports, by name and version.
+    /// Everything the component imports, by name and version, but for interfaces of types alone.
     #[must_use]
     pub fn imports(&self) -> &[String] {
         &self.imports
