@@ -3,7 +3,7 @@
 import { Context, Undo } from "./context.js";
 import { WfloError, failure } from "./errors.js";
 import { stringify } from "./json.js";
-import { log } from "./log.js";
+import { begin, log } from "./log.js";
 import { settle } from "./loop.js";
 import { steps } from "./step.js";
 
@@ -40,6 +40,7 @@ function find(name) {
 
 /** Whatever is thrown is a failure that wflo understands. What nobody meant to throw says where it came from. */
 function guarded(call) {
+  begin();
   try {
     return call();
   } catch (error) {

@@ -1,5 +1,7 @@
 // Why something did not work, and what another attempt could do about it.
 
+import { stringify } from "./json.js";
+
 /** An error with what another attempt of the step could do: `permanent`, `retryable` or `redo`. */
 export class WfloError extends Error {
   constructor(message, { kind = "permanent", cause } = {}) {
@@ -114,9 +116,20 @@ export function failure(error) {
   const messages = [];
   for (let cause = error; cause !== undefined && cause !== null && messages.length < 10; cause = cause.cause) {
     const plain = cause instanceof Error && !(cause instanceof WfloError) && cause.name !== "Error";
-    messages.push(plain ? `${cause.name}: ${cause.message}` : cause instanceof Error ? cause.message : String(cause));
+    messages.push(plain ? `${cause.name}: ${cause.message}` : cause instanceof Error ? cause.message : thrown(cause));
   }
   return { tag: kind, val: messages.join(": ") || "the step threw an error without a message" };
+}
+
+/** What was thrown, where it is no error: its message, or what it is. */
+function thrown(value) {
+  if (typeof value !== "object") return String(value);
+  if (typeof value.message === "string" && value.message !== "") return value.message;
+  try {
+    return stringify(value, "what was thrown");
+  } catch {
+    return String(value);
+  }
 }
 
 /** Calls the host, and turns the error that it gives into one of those above. */

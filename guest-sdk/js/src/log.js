@@ -3,6 +3,16 @@
 import { log as host } from "wasi:logging/logging@0.1.0-draft";
 import { stringify } from "./json.js";
 
+/** What was logged while the component was made: there is no host then. Undefined once there is one. */
+let early = [];
+
+/** There is a host: what was logged before is logged now, at the beginning of whatever it is asked for. */
+export function begin() {
+  const lines = early ?? [];
+  early = undefined;
+  for (const [level, text] of lines) host(level, "", text);
+}
+
 /** Logs a message with fields at a level; `log.info` and so on are shorter. */
 export const log = Object.freeze({
   trace: (message, fields) => line("trace", message, fields),
@@ -16,7 +26,9 @@ function line(level, message, fields = {}) {
   const line = { message: String(message) };
   // A field of that name must not take the place of the message.
   for (const [name, value] of Object.entries(fields)) line[name === "message" ? "message_" : name] = value;
-  host(level, "", written(line));
+  const text = written(line);
+  if (early === undefined) host(level, "", text);
+  else early.push([level, text]);
 }
 
 /** `console`: what is printed is a message, and an object at its end has its fields. */

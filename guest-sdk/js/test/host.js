@@ -1,5 +1,6 @@
 // A host for tests: a clock that jumps to whatever is waited for.
 const MODULES = {
+  "wasi:logging/logging@0.1.0-draft": "globalThis.logged = []; export const log = (...line) => globalThis.logged.push(line);",
   "wasi:clocks/monotonic-clock@0.2.12": "export const subscribeDuration = (ns) => ({ at: globalThis.now + ns });",
   "wasi:io/poll@0.2.12": `
     globalThis.now = 0;

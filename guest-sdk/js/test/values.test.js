@@ -59,6 +59,9 @@ test("an error says what another attempt could do", () => {
   assert.deepEqual(failure(redo("again")), { tag: "redo", val: "again" });
   assert.deepEqual(failure(new HttpStatus(503, "")), { tag: "retryable", val: "the server answered 503" });
   assert.deepEqual(failure(new TypeError("x")), { tag: "permanent", val: "TypeError: x" });
+  assert.deepEqual(failure({ code: 3 }), { tag: "permanent", val: '{"code":3}' });
+  assert.deepEqual(failure({ message: "why", code: 3 }), { tag: "permanent", val: "why" });
+  assert.deepEqual(failure("why"), { tag: "permanent", val: "why" });
   assert.deepEqual(failure(new WfloError("a", { cause: new Error("b") })), { tag: "permanent", val: "a: b" });
   assert.deepEqual(failure("text"), { tag: "permanent", val: "text" });
 });

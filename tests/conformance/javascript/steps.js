@@ -8,7 +8,6 @@ import {
   db,
   decimal,
   fact,
-  fetch,
   knowledge,
   llm,
   mail,
@@ -21,6 +20,9 @@ import {
   step,
   terraform,
 } from "@wflo/sdk";
+
+// While the component is made there is no host: it is logged when there is one. `fetch` is a global as well.
+console.log("read");
 
 const data = db("data");
 

@@ -32,6 +32,9 @@ const BUNDLING: &[&str] = &[
     "--log-level=warning",
 ];
 
+/// What steps find as globals without importing it, and what the component has of the host only where they use it.
+const GLOBALS: &str = "export { fetch } from \"@wflo/sdk\";\n";
+
 /// Bundles the package and makes a component of it, unless there is one of the same bundle.
 pub(super) fn build(job: &Job<'_>) -> Result<bool, Failure> {
     job.make_work()?;
@@ -44,9 +47,11 @@ pub(super) fn build(job: &Job<'_>) -> Result<bool, Failure> {
     let componentizer = tool(job, COMPONENTIZER)?;
     let entry = entry(job)?;
     job.write(&job.work.join("entry.js"), &entry)?;
+    job.write(&job.work.join("globals.js"), GLOBALS)?;
     // From the folder of the steps, so that it names files as people do.
     let made = [
         format!("{WORK}/entry.js"),
+        format!("--inject:{WORK}/globals.js"),
         format!("--metafile={WORK}/bundle.json"),
         format!("--outfile={WORK}/bundle.js"),
     ];
