@@ -198,6 +198,32 @@ fn what_is_described_is_what_is_answered() {
 }
 
 #[test]
+fn whatever_goes_wrong_is_said_in_json() {
+    let (project, people) = Project::fraud();
+    let serving = Serving::start(&project);
+    let token = basic("alice", &people.alice);
+    let known = ("Authorization", token.as_str());
+    let json = ("Content-Type", "application/json");
+    for (method, path, headers, body, status) in [
+        ("GET", "/runs", vec![], "", 401),
+        ("GET", "/runs/zz", vec![known], "", 400),
+        ("GET", "/runs?limit=abc", vec![known], "", 400),
+        ("GET", "/nope", vec![known], "", 404),
+        ("DELETE", "/runs", vec![known], "", 405),
+        ("POST", "/runs", vec![known], "{}", 415),
+        ("POST", "/runs", vec![known, json], "{", 400),
+        ("POST", "/runs", vec![known, json], "{\"workflow\": \"x\", \"inputt\": {}}", 422),
+        ("POST", "/runs", vec![known, json], "{\"workflow\": \"x\"}", 404),
+    ] {
+        let answer =
+            request(&serving.address, method, &format!("/api/v1{path}"), &headers, body).expect(status);
+        let said = answer.json();
+        assert!(said["error"].as_str().is_some_and(|error| !error.is_empty()), "{method} {path}: {said}");
+        assert_eq!(answer.header("www-authenticate").is_some(), status == 401, "{method} {path}");
+    }
+}
+
+#[test]
 fn pages_are_for_those_who_have_shown_their_token() {
     let (project, people) = Project::fraud();
     let run = project.wflo(&["run", "--json"]).expect_code(10).json();

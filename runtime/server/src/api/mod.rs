@@ -1,11 +1,12 @@
 //! The JSON API, under `/api/v1`. `openapi.json` describes it.
 
+mod extract;
 mod schema;
 mod shapes;
 
 use std::sync::Arc;
 
-use axum::extract::{FromRequestParts, Path, Query, State};
+use axum::extract::{FromRequestParts, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::routing::{get, post};
@@ -16,6 +17,7 @@ use utoipa::{IntoParams, ToSchema};
 use wflo::{ApprovalView, CostView, LogView, RunLine, RunView, Verdict};
 use wflo_model::{ApprovalId, Digest, RunId};
 
+use self::extract::{Body, Path, Query};
 use crate::error::ApiError;
 use crate::person::Person;
 use crate::site::{App, WorkflowLine};
@@ -37,6 +39,8 @@ pub(crate) fn routes() -> Router<Arc<App>> {
         .route("/approvals", get(approvals))
         .route("/approvals/{id}", get(approval))
         .route("/approvals/{id}/decision", post(decide))
+        .fallback(extract::nowhere)
+        .method_not_allowed_fallback(extract::no_such_method)
 }
 
 /// Somebody who may change something: who shows the token with the request, or names what only our pages know.
@@ -61,6 +65,7 @@ impl FromRequestParts<Arc<App>> for Changing {
 
 /// Which runs.
 #[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct Which {
     /// Only those made before this one.
     #[param(value_type = Option<String>)]
@@ -130,12 +135,17 @@ pub(crate) async fn runs(
 /// Accepts a run. It goes on by itself.
 #[utoipa::path(
     post, path = "/runs", tag = "runs", request_body = StartRun,
-    responses((status = 202, body = Started), (status = 422, body = crate::error::Problem))
+    responses(
+        (status = 202, description = "it goes on by itself", body = Started),
+        (status = 403, description = "whoever asks may not start it", body = crate::error::Problem),
+        (status = 404, description = "there is no such workflow", body = crate::error::Problem),
+        (status = 422, description = "the workflow or its inputs are not as they must be", body = crate::error::Problem),
+    )
 )]
 pub(crate) async fn start(
     State(app): State<Arc<App>>,
     Changing(person): Changing,
-    Json(wanted): Json<StartRun>,
+    Body(wanted): Body<StartRun>,
 ) -> Result<(StatusCode, Json<Started>), ApiError> {
     let StartRun { workflow, inputs, key } = wanted;
     let run = app.site.workflows.start(&workflow, inputs, &person.voter.name, key).await?;
@@ -212,6 +222,7 @@ pub(crate) async fn approval(
     responses(
         (status = 200, body = shapes::Approval),
         (status = 403, description = "whoever asks may not decide this", body = crate::error::Problem),
+        (status = 404, description = "there is no such approval", body = crate::error::Problem),
         (status = 409, description = "it has changed since it was shown", body = crate::error::Problem),
     )
 )]
@@ -219,7 +230,7 @@ pub(crate) async fn decide(
     State(app): State<Arc<App>>,
     Changing(person): Changing,
     Path(id): Path<ApprovalId>,
-    Json(decision): Json<Decide>,
+    Body(decision): Body<Decide>,
 ) -> Answer<ApprovalView> {
     Ok(Json(vote(&app, &person, id, decision).await?))
 }
