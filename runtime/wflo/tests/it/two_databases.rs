@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use serde_json::{Map, json};
-use wflo::{Host, Outside, RunStatus, RunView, RuntimeError, Start};
+use wflo::{Host, Outside, RunStatus, RunView, RuntimeError, Start, Verdict, Voter};
 use wflo_backends::db::postgres::{Postgres, PostgresOptions, Preparation};
 use wflo_backends::db::sqlite::{Sqlite, SqliteOptions};
 use wflo_journal::FaultSync;
-use wflo_manifest::PlanStep;
+use wflo_manifest::{ApprovalAt, ApprovalRule, Approver, PlanStep, Quorum};
 use wflo_model::{ChangeSet, DbAccess, Digest, Grants, RunId, SqlRows, TableAccess, Undone};
 use wflo_ports::{
     Begun, Capture, ChangeLimits, Database, DbError, Executed, Marker, QueryLimits, Statement, Transaction,
@@ -145,19 +145,28 @@ impl Both {
 
     /// Runs the step in a process that is killed: the run, which has not ended.
     async fn cut_off(&self, at: &str, killed: Killed) -> RunId {
+        self.cut_off_in(PlanStep { rollback: true, ..step("both", &[]) }, at, killed).await
+    }
+
+    /// As [`cut_off`](Self::cut_off), in a step of which people approve what it commits, if they are asked.
+    async fn cut_off_in(&self, step: PlanStep, at: &str, killed: Killed) -> RunId {
         let process = self.process(Some((at, killed))).await;
         let db =
             [("bank".parse().unwrap(), tally()), ("ledger".parse().unwrap(), grants().db["ledger"].clone())];
         let grants = Grants { db: db.into(), ..Grants::default() };
         let start = Start {
-            plan: plan(vec![PlanStep { grants, rollback: true, ..step("both", &[]) }], None),
+            plan: plan(vec![PlanStep { grants, ..step }], None),
             components: BTreeMap::from([(Digest::of(COMPONENT), COMPONENT.to_vec())]),
             inputs: Map::new(),
             requester: "rita".parse().unwrap(),
             key: None,
         };
         let run = process.runtime.start(start).await.unwrap();
-        let died = process.runtime.drive(run, &process.host, None).await;
+        let mut died = process.runtime.drive(run, &process.host, None).await;
+        if let Ok(view) = &died {
+            approve(&process, view).await;
+            died = process.runtime.drive(run, &process.host, None).await;
+        }
         assert!(matches!(died, Err(RuntimeError::Attempt(_))), "{died:?}");
         run
     }
@@ -174,6 +183,13 @@ impl Both {
     fn counts(&self) -> (i64, String) {
         (effects(&self.world.database()).0, self.bank.sql("SELECT n FROM tally"))
     }
+}
+
+/// Approves what a run waits for.
+async fn approve(process: &Process, view: &RunView) {
+    let id = view.waiting_for[0].id.unwrap_or_else(|| panic!("nobody is asked: {view:?}"));
+    let voter = Voter { name: "alice".parse().unwrap(), groups: ["red".parse().unwrap()].into() };
+    process.runtime.vote(id, &voter, Verdict::Approve, None).await.unwrap();
 }
 
 fn tally() -> DbAccess {
@@ -228,5 +244,38 @@ async fn what_cannot_go_forward_alone_waits_for_a_person() {
     let view = both.go_on(run).await;
     assert_eq!(view.status, RunStatus::Parked);
     assert_eq!(view.waiting_for[0].kind, "unknown", "{view:?}");
+    assert_eq!(both.counts(), (10, "1".to_owned()));
+}
+
+#[tokio::test]
+async fn rows_that_nobody_has_approved_do_not_commit_after_a_crash() {
+    let rule = ApprovalRule::new(vec![Approver::new("red")], Quorum::EachListed);
+    let rule = ApprovalRule { at: ApprovalAt::Commit, ..rule };
+    let gated = PlanStep { approval: Some(rule), ..step("both-unseen", &[]) };
+    let changed = |both: &Both| {
+        let ledger = rusqlite::Connection::open(both.world.database()).unwrap();
+        ledger.execute("UPDATE counter SET n = 10", []).unwrap();
+    };
+    // What was approved commits, whenever the process is killed.
+    let both = Both::new().await;
+    let run = both.cut_off_in(gated.clone(), "bank", Killed::Before).await;
+    assert_eq!(both.go_on(run).await.status, RunStatus::Succeeded);
+    assert_eq!(both.counts(), (1, "1".to_owned()));
+    // Neither has committed: people are asked about the rows as they are now.
+    let both = Both::new().await;
+    let run = both.cut_off_in(gated.clone(), "bank", Killed::Before).await;
+    changed(&both);
+    let view = both.go_on(run).await;
+    assert_eq!((view.status, view.steps[0].attempts), (RunStatus::Waiting, 2), "{view:?}");
+    assert_eq!(both.counts(), (10, "0".to_owned()));
+    approve(&both.process(None).await, &view).await;
+    assert_eq!(both.go_on(run).await.status, RunStatus::Succeeded);
+    assert_eq!(both.counts(), (11, "1".to_owned()));
+    // One has, and a person has to say what becomes of the other.
+    let both = Both::new().await;
+    let run = both.cut_off_in(gated, "bank", Killed::After).await;
+    changed(&both);
+    let view = both.go_on(run).await;
+    assert_eq!((view.status, &view.waiting_for[0].kind[..]), (RunStatus::Parked, "unknown"), "{view:?}");
     assert_eq!(both.counts(), (10, "1".to_owned()));
 }
