@@ -88,18 +88,13 @@ pub fn decide(run: &RunId, plan: &Plan, state: &RunState, now: Timestamp) -> Vec
         let why = format!("step `{}`: {why}", failed.name);
         // No new step starts; attempts under way come to their end first.
         let goes_on = |unit: &Unit| unit.status == StepStatus::Running && unit.in_attempt;
-        return wind_up(
-            state,
-            goes_on,
-            RunStatus::Failed,
-            why,
-            plan.on_failure == OnFailure::Rollback || state.is_to_be_compensated(),
-        );
+        return wind_up(state, goes_on, RunStatus::Failed, why, plan.on_failure == OnFailure::Rollback);
     }
     if plan.steps.iter().all(|step| state.step(&step.name).status().is_done()) {
         // Money that was asked for and is not needed any more.
         let mut events: Vec<_> = state.open().map(|approval| approval.close(Outcome::Cancelled)).collect();
         events.push((Place::RUN, Event::RunEnded { status: RunStatus::Succeeded, error: None }));
+        events.extend(roll_back(state, false));
         return vec![Command::Append(events)];
     }
     let mut next = Next::new(run, plan, state, now);
@@ -166,10 +161,18 @@ fn wind_up(
         return attempts;
     }
     let mut events = vec![(Place::RUN, Event::RunEnded { status, error: Some(why) })];
-    if rolls_back {
-        events.push((Place::RUN, Event::RollbackStarted { by: None, to: None }));
-    }
+    events.extend(roll_back(state, rolls_back));
     vec![Command::Append(events)]
+}
+
+/// What is undone as soon as a run has ended: all it did, where the workflow says so, else what people want compensated.
+fn roll_back(state: &RunState, all: bool) -> Option<(Place, Event)> {
+    let compensations = state.compensations();
+    let (by, only) = match all {
+        true => (None, Vec::new()),
+        false => (Some(compensations.values().next()?.clone()), compensations.keys().cloned().collect()),
+    };
+    Some((Place::RUN, Event::RollbackStarted { by, to: None, only }))
 }
 
 /// Ends an attempt that does not run and is not to go on. What it may have cost is charged; a call that may or may

@@ -113,6 +113,8 @@ pub struct Rollback {
     pub by: Option<PrincipalName>,
     /// The step that stays, with everything before it.
     pub to: Option<StepName>,
+    /// The steps and items whose effects alone are undone; all of them, where none is named.
+    pub only: Vec<UnitId>,
     /// Where the run stood.
     pub was: RunStatus,
     /// What it does; none until the run's events have been read.
@@ -162,6 +164,20 @@ impl RollbackPlan {
         self.reapply.iter().map(|it| &it.terraform).collect()
     }
 
+    /// Leaves out what others than these steps and items have done.
+    #[must_use]
+    pub fn only(self, units: &[UnitId]) -> Self {
+        let of = |step: &StepName, item: Option<u32>| {
+            units.iter().any(|unit| unit.step == *step && unit.item == item)
+        };
+        let Self { mut compensate, mut undo, mut left, mut reapply } = self;
+        compensate.retain(|it| of(&it.step, it.item));
+        undo.retain(|it| of(&it.step, it.item));
+        left.retain(|it| of(&it.step, it.item));
+        reapply.retain(|it| of(&it.step, it.item));
+        Self { compensate, undo, left, reapply }
+    }
+
     /// Whether there is nothing to undo and nothing that would stay.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
@@ -181,6 +197,7 @@ impl Rollback {
             seq,
             by,
             to,
+            only: Vec::new(),
             was,
             plan: None,
             approval: None,

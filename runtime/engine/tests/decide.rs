@@ -6,8 +6,9 @@ use std::time::Duration;
 use serde_json::json;
 use wflo_engine::policy::{Because, Firing};
 use wflo_engine::{
-    AttemptEnd, CallClass, Command, Event, GateAt, GatedCall, ParkReason, Permitted, Place, Recorded,
-    Resolution, RunState, RunStatus, StepStatus, UnitId, Verdict, Voter, cast, decide, next_due, retry_at,
+    AttemptEnd, CallClass, Command, Compensation, Event, GateAt, GatedCall, ParkReason, Permitted, Place,
+    Recorded, Resolution, RollbackPlan, RunState, RunStatus, StepStatus, UnitId, Verdict, Voter, cast,
+    decide, next_due, retry_at,
 };
 use wflo_manifest::{
     ApprovalRule, Approver, OnCancel, OnExceeded, OnFailure, OnItemFailure, OnReject, Plan, PlanStep, Policy,
@@ -70,6 +71,15 @@ impl Driver {
             }
         }
         panic!("it never settles");
+    }
+
+    /// Performs what is decided until there is something other to do, and says what.
+    fn until_planned(&mut self) -> Vec<Command> {
+        loop {
+            let commands = decide(&self.run, &self.plan, &self.state, self.now);
+            let [Command::Append(events)] = &commands[..] else { return commands };
+            events.clone().into_iter().for_each(|(place, event)| self.append(place, event));
+        }
     }
 
     fn end(&mut self, step: &str, end: AttemptEnd) {
@@ -484,6 +494,74 @@ fn nobody_knows_until_somebody_says_so() {
             assert_eq!(run.settle(), [("a".into(), 1)]);
         }
     }
+}
+
+/// Has a person say that nobody will ever know what became of a call, and the attempt ended with it.
+fn give_up(run: &mut Driver, unit_name: &str, intent: u64, by: &str) {
+    let (resolution, by) = (Resolution::Compensate, by.parse().unwrap());
+    let place = Place::attempt(&unit(unit_name), run.state.unit(&unit(unit_name)).attempt);
+    run.append(place.call(1), Event::Resolved { intent, resolution, by });
+    run.fail(unit_name, FailureKind::Permanent);
+}
+
+#[test]
+fn what_nobody_will_know_is_compensated_alone_unless_the_workflow_rolls_back() {
+    let keeps = plan(vec![step("a", &[]), step("b", &["a"])]);
+    let on_failure = Plan { on_failure: OnFailure::Rollback, ..keeps.clone() };
+    let on_cancel = Plan { on_cancel: OnCancel::Rollback, ..keeps.clone() };
+    for (plan, is_cancelled, all) in
+        [(&keeps, false, false), (&keeps, true, false), (&on_failure, false, true), (&on_cancel, true, true)]
+    {
+        let mut run = Driver::new(plan.clone());
+        run.settle();
+        run.succeed("a");
+        run.settle();
+        let intent = intent(&mut run, "b", CallClass::Unsafe, "0");
+        if is_cancelled {
+            cancel(&mut run);
+            run.settle();
+        } else {
+            park(&mut run, "b", ParkReason::Unknown { intent, call: "test:it.call".into() });
+        }
+        give_up(&mut run, "b", intent, "olga");
+        let next = run.until_planned();
+        assert_eq!(next, [Command::PlanRollback], "{is_cancelled} {all}");
+        let rollback = run.state.rolling_back().unwrap();
+        let by = if all { None } else { Some("olga".parse().unwrap()) };
+        let only = if all { vec![] } else { vec![unit("b")] };
+        assert_eq!((&rollback.by, &rollback.only), (&by, &only), "{is_cancelled} {all}");
+        let was = if is_cancelled { RunStatus::Cancelled } else { RunStatus::Failed };
+        assert_eq!(rollback.was, was);
+    }
+}
+
+#[test]
+fn those_who_want_something_compensated_do_not_agree_to_it_themselves() {
+    let rollback_approvers = vec![Approver::new("compliance")];
+    let items = Some("[1, 2, 3]".parse().unwrap());
+    let fans = PlanStep { for_each: items, on_item_failure: OnItemFailure::Collect, ..step("a", &[]) };
+    let mut run = Driver::new(Plan { rollback_approvers, ..plan(vec![fans]) });
+    run.settle();
+    for (item, by) in [("a[0]", "olga"), ("a[2]", "carl")] {
+        let intent = intent(&mut run, item, CallClass::Unsafe, "0");
+        park(&mut run, item, ParkReason::Unknown { intent, call: "test:it.call".into() });
+        give_up(&mut run, item, intent, by);
+    }
+    run.succeed("a[1]");
+    // The others have come to something, and the run with them: what nobody knows is compensated all the same.
+    assert_eq!(run.until_planned(), [Command::PlanRollback]);
+    assert_eq!(run.state.rolling_back().unwrap().was, RunStatus::Succeeded);
+    assert_eq!(run.state.rolling_back().unwrap().only, [unit("a[0]"), unit("a[2]")]);
+    let (step, item, effects) = ("a".parse().unwrap(), Some(0), vec!["a call".into()]);
+    let compensate = vec![Compensation { step, item, certain: false, effects }];
+    let planned = RollbackPlan { compensate, ..RollbackPlan::default() };
+    run.append(Place::RUN, Event::RollbackPlanned { plan: planned });
+    assert_eq!(run.settle(), []);
+    assert_eq!(run.state.status(), RunStatus::Waiting);
+    let asked = run.state.open().next().unwrap();
+    assert_eq!(asked.authors, ["carl".parse().unwrap(), "olga".parse().unwrap()]);
+    run.vote("carol", "compliance", Verdict::Approve);
+    assert_eq!(run.settle(), [("__undo_0__a".into(), 1)]);
 }
 
 #[test]

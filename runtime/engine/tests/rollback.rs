@@ -326,6 +326,26 @@ fn what_a_person_says_of_a_call_counts() {
 }
 
 #[test]
+fn what_others_did_is_left_out_where_only_some_are_undone() {
+    let mut journal = Journal::default();
+    let (able, unable, a) = (unit("able"), unit("unable"), unit("a"));
+    for of in [&able, &unable] {
+        journal.begins(of);
+        let intent = journal.calls(of, CallClass::Unsafe, 1);
+        journal.returns(of, intent);
+        journal.succeeds(of);
+    }
+    journal.begins(&a);
+    journal.commits(&a, &["bank"], &["bank"]);
+    journal.succeeds(&a);
+    let all = journal.plan(None);
+    assert_eq!((all.compensate.len(), all.left.len(), all.undo.len()), (1, 1, 1));
+    let plan = all.clone().only(std::slice::from_ref(&able));
+    assert_eq!((plan.compensate[0].unit(), plan.left.len(), plan.undo.len()), (able, 0, 0));
+    assert_eq!(all.only(&[a]).undo.len(), 1);
+}
+
+#[test]
 fn what_is_undone_is_not_undone_again_but_what_was_left_is_tried() {
     let mut journal = Journal::default();
     let (a, able) = (unit("a"), unit("able"));

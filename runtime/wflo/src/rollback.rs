@@ -11,7 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use wflo_engine::{
-    Command, Event, Place, Recorded, RollbackPlan, RunState, RunStatus, StepUndone, UndoWrites, plan_rollback,
+    Command, Event, Place, Recorded, RollbackPlan, RunState, RunStatus, StepUndone, UndoWrites, UnitId,
+    plan_rollback,
 };
 use wflo_manifest::Plan;
 use wflo_model::{ChangeSet, Inserted, Label, PrincipalName, RunId, StepName, Undone};
@@ -39,7 +40,7 @@ impl Runtime {
         let state = RunState::replay(&events).map_err(crate::LogFailed::from)?;
         let plan = self.plan(&state).await?;
         may_roll_back(run, &plan, &state, to)?;
-        self.planned(&plan, &events, to).await
+        self.planned(&plan, &events, to, &[]).await
     }
 
     /// Has what a run did undone, back to where `to` had ended, or all of it; durable when this returns. Whoever
@@ -56,7 +57,7 @@ impl Runtime {
         let (log, plan) = self.open(run).await?;
         let begun = log.transact(|state| {
             may_roll_back(run, &plan, state, to.as_ref())?;
-            let event = Event::RollbackStarted { by: Some(by.clone()), to };
+            let event = Event::RollbackStarted { by: Some(by.clone()), to, only: Vec::new() };
             Ok::<_, RuntimeError>((vec![(Place::RUN, event)], ()))
         })?;
         begun?.0.durable().await?;
@@ -77,6 +78,7 @@ impl Runtime {
         plan: &Plan,
         events: &[Recorded],
         to: Option<&StepName>,
+        only: &[UnitId],
     ) -> Result<RollbackPlan, RuntimeError> {
         let mut compensates = BTreeSet::new();
         for component in plan.components() {
@@ -85,7 +87,8 @@ impl Runtime {
             compensates
                 .extend(of_it.filter(|step| able.contains(step.function.as_str())).map(|step| &step.name));
         }
-        Ok(plan_rollback(events, to, |step| compensates.contains(step)))
+        let planned = plan_rollback(events, to, |step| compensates.contains(step));
+        Ok(if only.is_empty() { planned } else { planned.only(only) })
     }
 }
 
@@ -99,8 +102,8 @@ fn may_roll_back(
     let not = |why: String| Err(RuntimeError::NotRollable { run, why });
     match state.status() {
         RunStatus::Superseded => return not("a fork goes on in its place".into()),
-        // Back to a step: what came before that may still be undone.
-        RunStatus::RolledBack if state.rollback().is_none_or(|it| it.to.is_none()) => {
+        // Back to a step, or that of some steps alone: the rest may still be undone.
+        RunStatus::RolledBack if state.rollback().is_none_or(|it| it.to.is_none() && it.only.is_empty()) => {
             return not("it is rolled back".into());
         }
         status if !status.is_final() => return not(format!("it has not ended: it is {status}")),
@@ -128,9 +131,10 @@ impl Executor<'_> {
 
     async fn plan_rollback(&self) -> Result<(), RuntimeError> {
         self.log.flush().await?;
-        let to = self.log.read(|state| state.rolling_back().and_then(|rollback| rollback.to.clone()));
+        let of = |state: &RunState| state.rolling_back().map(|it| (it.to.clone(), it.only.clone()));
+        let (to, only) = self.log.read(of).unwrap_or_default();
         let events = self.runtime.events(*self.log.run()).await?;
-        let plan = self.runtime.planned(&self.plan, &events, to.as_ref()).await?;
+        let plan = self.runtime.planned(&self.plan, &events, to.as_ref(), &only).await?;
         self.append(Event::RollbackPlanned { plan }).await
     }
 

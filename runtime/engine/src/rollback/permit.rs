@@ -4,6 +4,8 @@
 //! is, and whoever asked for the rollback does not decide. A rollback that the workflow says by itself (`on_failure`,
 //! `on_cancel`) was agreed to with the workflow.
 
+use std::collections::BTreeSet;
+
 use serde_json::json;
 use wflo_manifest::{ApprovalRule, Plan, Quorum};
 use wflo_model::{ApprovalId, Digest, PrincipalName, RunId, Timestamp, canonical};
@@ -67,6 +69,9 @@ fn opened(
     by: &PrincipalName,
 ) -> Event {
     let shows = json!({ "rollback": todo, "to": rollback.to, "asked_by": by });
+    // Whoever wants a step compensated has asked for it as well.
+    let others = rollback.only.iter().filter_map(|unit| state.compensations().get(unit));
+    let authors: BTreeSet<_> = others.chain([by]).cloned().collect();
     let bytes = canonical(&shows).expect("a plan has text keys and finite numbers only");
     let pinned = plan.digest();
     let subject = Digest::of_parts(&[b"wflo rollback", run.as_bytes(), pinned.as_bytes(), &bytes]);
@@ -80,7 +85,7 @@ fn opened(
         expires_at: None,
         asks: Vec::new(),
         follows: rollback.approval,
-        authors: vec![by.clone()],
+        authors: authors.into_iter().collect(),
         amount: None,
     }
 }
