@@ -178,10 +178,16 @@ impl RollbackPlan {
         Self { compensate, undo, left, reapply }
     }
 
+    /// Whether nothing is to be undone, whatever stays.
+    #[must_use]
+    pub const fn does_nothing(&self) -> bool {
+        self.compensate.is_empty() && self.undo.is_empty() && self.reapply.is_empty()
+    }
+
     /// Whether there is nothing to undo and nothing that would stay.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.compensate.is_empty() && self.undo.is_empty() && self.left.is_empty() && self.reapply.is_empty()
+        self.does_nothing() && self.left.is_empty()
     }
 }
 

@@ -7,8 +7,8 @@ use serde_json::json;
 use wflo_engine::policy::{Because, Firing};
 use wflo_engine::{
     AttemptEnd, CallClass, Command, Compensation, Event, GateAt, GatedCall, ParkReason, Permitted, Place,
-    Recorded, Resolution, RollbackPlan, RunState, RunStatus, StepStatus, UnitId, Verdict, Voter, cast,
-    decide, next_due, retry_at,
+    Reapply, Recorded, Resolution, RollbackPlan, RunState, RunStatus, StepStatus, UnitId, Verdict, Voter,
+    cast, decide, next_due, retry_at,
 };
 use wflo_manifest::{
     ApprovalRule, Approver, OnCancel, OnExceeded, OnFailure, OnItemFailure, OnReject, Plan, PlanStep, Policy,
@@ -562,6 +562,25 @@ fn those_who_want_something_compensated_do_not_agree_to_it_themselves() {
     assert_eq!(asked.authors, ["carl".parse().unwrap(), "olga".parse().unwrap()]);
     run.vote("carol", "compliance", Verdict::Approve);
     assert_eq!(run.settle(), [("__undo_0__a".into(), 1)]);
+}
+
+#[test]
+fn infrastructure_is_not_taken_back_before_people_agree_to_it() {
+    let rollback_approvers = vec![Approver::new("compliance")];
+    let mut run = Driver::new(Plan { rollback_approvers, ..plan(vec![step("a", &[])]) });
+    run.settle();
+    run.succeed("a");
+    run.settle();
+    let by = Some("olga".parse().unwrap());
+    run.append(Place::RUN, Event::RollbackStarted { by, to: None, only: vec![] });
+    let (step, terraform) = ("a".parse().unwrap(), "prod".parse().unwrap());
+    let reapply = Reapply { step, item: None, terraform, snapshot: 2, serial: None, certain: true };
+    let planned = RollbackPlan { reapply: vec![reapply], ..RollbackPlan::default() };
+    run.append(Place::RUN, Event::RollbackPlanned { plan: planned });
+    assert_eq!(run.settle(), []);
+    assert_eq!(run.state.status(), RunStatus::Waiting);
+    run.vote("carol", "compliance", Verdict::Approve);
+    assert_eq!(run.until_planned(), [Command::Reapply { terraform: "prod".parse().unwrap() }]);
 }
 
 #[test]

@@ -35,7 +35,7 @@ pub(super) fn permit(
     let Some(by) = rollback.by.as_ref().filter(|_| !plan.rollback_approvers.is_empty()) else {
         return Permit::Given;
     };
-    if todo.compensate.is_empty() && todo.undo.is_empty() {
+    if todo.does_nothing() {
         return Permit::Given;
     }
     let ask = || Permit::Append(vec![(Place::RUN, opened(run, plan, state, rollback, todo, by))]);
