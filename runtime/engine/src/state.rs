@@ -298,7 +298,7 @@ impl RunState {
             // What was cancelled has been wound up; nothing stops the compensators.
             self.cancel = None;
             let compensators = self.steps.iter_mut().filter(|(name, _)| name.compensates().is_some());
-            compensators.for_each(|(_, step)| step.unit.counted = 0);
+            compensators.for_each(|(_, step)| (step.unit.counted, step.unit.interrupted) = (0, 0));
             return Ok(());
         }
         let rollback = self.rollback.as_mut().filter(|it| !it.is_over).ok_or("nothing is rolled back")?;

@@ -564,6 +564,56 @@ fn those_who_want_something_compensated_do_not_agree_to_it_themselves() {
     assert_eq!(run.settle(), [("__undo_0__a".into(), 1)]);
 }
 
+/// Has a rollback begin whose plan is to compensate a step.
+fn compensates(run: &mut Driver, name: &str) {
+    let by = Some("olga".parse().unwrap());
+    run.append(Place::RUN, Event::RollbackStarted { by, to: None, only: vec![] });
+    let (step, item, effects) = (name.parse().unwrap(), None, vec!["a call".into()]);
+    let compensate = vec![Compensation { step, item, certain: true, effects }];
+    let planned = RollbackPlan { compensate, ..RollbackPlan::default() };
+    run.append(Place::RUN, Event::RollbackPlanned { plan: planned });
+}
+
+fn compensator_ends(run: &mut Driver, name: &str, end: AttemptEnd) {
+    let attempt = run.state.unit(&unit(name)).attempt;
+    let event = Event::AttemptEnded { end, fuel: 1, memory_peak: 1, ms: 1, retry_at: None };
+    run.append(Place::attempt(&unit(name), attempt), event);
+}
+
+#[test]
+fn a_compensator_that_waits_in_a_second_rollback_is_not_forgotten() {
+    let mut run = Driver::new(plan(vec![step("a", &[])]));
+    run.settle();
+    run.succeed("a");
+    run.settle();
+    compensates(&mut run, "a");
+    let undo = "__undo__a";
+    assert_eq!(run.settle(), [(undo.into(), 1)]);
+    let failure = Failure { kind: FailureKind::Permanent, message: "no".into() };
+    compensator_ends(&mut run, undo, AttemptEnd::Failed(failure));
+    assert_eq!(run.settle(), []);
+    assert_eq!(run.state.status(), RunStatus::RollbackFailed);
+
+    compensates(&mut run, "a");
+    assert_eq!(run.settle(), [(undo.into(), 2)]);
+    let until = run.now.after(Duration::from_secs(60));
+    park(&mut run, undo, ParkReason::Timer { until });
+    assert_eq!(run.settle(), []);
+    assert_eq!((run.state.status(), next_due(&run.state)), (RunStatus::Parked, Some(until)));
+    run.now = until;
+    assert_eq!(run.settle(), [(undo.into(), 2)]);
+    let intent = intent(&mut run, undo, CallClass::Unsafe, "0");
+    park(&mut run, undo, ParkReason::Unknown { intent, call: "test:it.call".into() });
+    assert_eq!((run.state.status(), run.state.active().count()), (RunStatus::Parked, 1));
+    let resolution = Resolution::Done { value: json!("it was") };
+    let event = Event::Resolved { intent, resolution, by: "rita".parse().unwrap() };
+    run.append(Place::attempt(&unit(undo), 2).call(1), event);
+    assert_eq!(run.settle(), [(undo.into(), 2)]);
+    compensator_ends(&mut run, undo, AttemptEnd::Succeeded { output: json!(null) });
+    assert_eq!(run.settle(), []);
+    assert_eq!(run.state.status(), RunStatus::RolledBack);
+}
+
 #[test]
 fn infrastructure_is_not_taken_back_before_people_agree_to_it() {
     let rollback_approvers = vec![Approver::new("compliance")];
