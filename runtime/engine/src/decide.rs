@@ -60,11 +60,15 @@ pub fn decide(run: &RunId, plan: &Plan, state: &RunState, now: Timestamp) -> Vec
     if !due.is_empty() {
         return vec![Command::Append(due)];
     }
-    if let Some(rollback) = state.rolling_back() {
-        return crate::rollback::decide(run, plan, state, rollback, now);
-    }
     if let Some(alert) = budget_alert(plan, state) {
         return vec![Command::Append(vec![alert])];
+    }
+    if let Some(rollback) = state.rolling_back() {
+        // A compensator may want for money as well.
+        if let Some(events) = topped_up(state, now) {
+            return vec![Command::Append(events)];
+        }
+        return crate::rollback::decide(run, plan, state, rollback, now);
     }
     if let Some(cancel) = state.cancel() {
         let why = match &cancel.reason {

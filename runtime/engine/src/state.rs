@@ -571,37 +571,4 @@ impl RunState {
     pub(crate) fn has_failed(&self) -> bool {
         self.steps.values().any(|step| step.unit.status == StepStatus::Failed)
     }
-
-    /// Where the run stands.
-    ///
-    /// It is `waiting` when an approval is open and nothing else can move, `parked` when an attempt waits for
-    /// something else and nothing can move. A step that may start does not count as waiting.
-    #[must_use]
-    pub fn status(&self) -> RunStatus {
-        if let Some(rollback) = self.rolling_back() {
-            let asked = rollback.approval.and_then(|id| self.approval(&id));
-            if asked.is_some_and(|approval| approval.state == ApprovalState::Open) {
-                return RunStatus::Waiting;
-            }
-            let mut units = self.active().filter(|(id, _)| id.compensates().is_some());
-            return match units.next().map(|(_, unit)| unit.status) {
-                Some(StepStatus::Waiting) => RunStatus::Waiting,
-                Some(StepStatus::Parked) => RunStatus::Parked,
-                _ => RunStatus::RollingBack,
-            };
-        }
-        if let Some((status, _)) = self.ended {
-            return status;
-        }
-        let any = |status| self.steps.values().any(|step| step.status() == status);
-        if any(StepStatus::Running) {
-            RunStatus::Running
-        } else if !self.open.is_empty() {
-            RunStatus::Waiting
-        } else if any(StepStatus::Parked) {
-            RunStatus::Parked
-        } else {
-            RunStatus::Running
-        }
-    }
 }

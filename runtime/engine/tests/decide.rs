@@ -6,9 +6,9 @@ use std::time::Duration;
 use serde_json::json;
 use wflo_engine::policy::{Because, Firing};
 use wflo_engine::{
-    AttemptEnd, CallClass, Command, Compensation, Event, GateAt, GatedCall, ParkReason, Permitted, Place,
-    Reapply, Recorded, Resolution, RollbackPlan, RunState, RunStatus, StepStatus, UnitId, Verdict, Voter,
-    cast, decide, next_due, retry_at,
+    ApprovalState, AttemptEnd, CallClass, Command, Compensation, Event, GateAt, GatedCall, Outcome,
+    ParkReason, Permitted, Place, Reapply, Recorded, Resolution, RollbackPlan, RunState, RunStatus,
+    StepStatus, UnitId, Verdict, Voter, cast, decide, next_due, retry_at,
 };
 use wflo_manifest::{
     ApprovalRule, Approver, OnCancel, OnExceeded, OnFailure, OnItemFailure, OnReject, Plan, PlanStep, Policy,
@@ -612,6 +612,119 @@ fn a_compensator_that_waits_in_a_second_rollback_is_not_forgotten() {
     compensator_ends(&mut run, undo, AttemptEnd::Succeeded { output: json!(null) });
     assert_eq!(run.settle(), []);
     assert_eq!(run.state.status(), RunStatus::RolledBack);
+}
+
+/// Somebody asks for more money; the question.
+fn asks_for_money(run: &mut Driver) -> ApprovalId {
+    let id = ApprovalId::derive(&Digest::of(b"more"), run.state.seq());
+    let event = Event::ApprovalOpened {
+        id,
+        at: GateAt::TopUp,
+        call: None,
+        subject: Digest::of(b"more"),
+        shows: json!({}),
+        rule: ApprovalRule::new(vec![Approver::new("money")], Quorum::EachListed),
+        expires_at: None,
+        asks: Vec::new(),
+        follows: None,
+        authors: vec!["rita".parse().unwrap()],
+        amount: Some("5".parse().unwrap()),
+    };
+    run.append(Place::RUN, event);
+    id
+}
+
+fn decides(run: &mut Driver, id: ApprovalId, outcome: Outcome) {
+    let place = run.state.approval(&id).unwrap().home();
+    if outcome == Outcome::Approved {
+        let (by, groups) = ("dave".parse().unwrap(), vec![]);
+        let (verdict, comment, late) = (Verdict::Approve, None, false);
+        run.append(place.clone(), Event::Voted { approval: id, by, groups, verdict, comment, late });
+    }
+    run.append(place, Event::ApprovalClosed { approval: id, outcome });
+}
+
+fn wants_money(run: &mut Driver, name: &str) {
+    let usd = |text: &str| text.parse().unwrap();
+    let (needed_usd, left_usd) = (usd("0.2"), usd("0.1"));
+    park(run, name, ParkReason::Budget { needed_usd, left_usd, account: None, compute: false });
+}
+
+#[test]
+fn money_that_is_granted_reaches_a_compensator() {
+    let mut run = Driver::new(plan(vec![step("a", &[])]));
+    run.settle();
+    run.succeed("a");
+    run.settle();
+    compensates(&mut run, "a");
+    run.settle();
+    wants_money(&mut run, "__undo__a");
+    assert_eq!((run.settle(), run.state.status()), (vec![], RunStatus::Parked));
+    let (first, second) = (asks_for_money(&mut run), asks_for_money(&mut run));
+    assert_eq!((run.settle(), run.state.status()), (vec![], RunStatus::Waiting));
+    decides(&mut run, first, Outcome::Approved);
+    assert_eq!(run.state.status(), RunStatus::RollingBack);
+    assert_eq!(run.settle(), [("__undo__a".into(), 1)]);
+    compensator_ends(&mut run, "__undo__a", AttemptEnd::Succeeded { output: json!(null) });
+    run.settle();
+    assert_eq!((run.state.status(), run.state.open().count()), (RunStatus::RolledBack, 0));
+    assert_ne!(run.state.approval(&second).unwrap().state, ApprovalState::Open);
+}
+
+#[test]
+fn what_is_decided_and_not_acted_upon_can_move() {
+    let gate = |approver: &str| ApprovalRule::new(vec![Approver::new(approver)], Quorum::EachListed);
+    let gated = |name: &str| PlanStep { approval: Some(gate("fraud")), ..step(name, &[]) };
+    let moves = |run: &Driver| {
+        let commands = decide(&run.run, &run.plan, &run.state, run.now);
+        assert!(!commands.is_empty(), "there is nothing to do");
+        assert_eq!(run.state.status(), RunStatus::Running);
+    };
+    let until = Timestamp::from_micros(1_000_000_000);
+    // A step may start while another waits for people, or for a timer.
+    for outcome in [Outcome::Approved, Outcome::Rejected] {
+        let mut run = Driver::new(plan(vec![gated("a"), gated("b")]));
+        run.settle();
+        assert_eq!((run.state.status(), run.state.open().count()), (RunStatus::Waiting, 2));
+        let first = run.state.open().next().unwrap().id;
+        decides(&mut run, first, outcome);
+        moves(&run);
+        let mut run = Driver::new(plan(vec![gated("a"), step("b", &[])]));
+        run.settle();
+        park(&mut run, "b", ParkReason::Timer { until });
+        assert_eq!(run.state.status(), RunStatus::Waiting);
+        let first = run.state.open().next().unwrap().id;
+        decides(&mut run, first, outcome);
+        moves(&run);
+    }
+    // Money is there, or is not asked for any more.
+    let mut run = Driver::new(plan(vec![step("a", &[])]));
+    run.settle();
+    wants_money(&mut run, "a");
+    for (outcome, status) in [(Outcome::Rejected, RunStatus::Parked), (Outcome::Approved, RunStatus::Running)]
+    {
+        let asked = asks_for_money(&mut run);
+        assert_eq!(run.state.status(), RunStatus::Waiting);
+        decides(&mut run, asked, outcome);
+        assert_eq!(run.state.status(), status);
+    }
+    moves(&run);
+    // Somebody has cancelled it; what nobody knows has to be said first.
+    let mut run = Driver::new(plan(vec![gated("a"), step("b", &[])]));
+    run.settle();
+    let intent = intent(&mut run, "b", CallClass::Unsafe, "0");
+    park(&mut run, "b", ParkReason::Unknown { intent, call: "test:it.call".into() });
+    assert_eq!(run.state.status(), RunStatus::Waiting);
+    cancel(&mut run);
+    moves(&run);
+    assert_eq!((run.settle(), run.state.status()), (vec![], RunStatus::Parked));
+    give_up(&mut run, "b", intent, "olga");
+    moves(&run);
+    // So it is where a step has failed.
+    let mut run = Driver::new(plan(vec![gated("a"), step("b", &[])]));
+    run.settle();
+    run.fail("b", FailureKind::Permanent);
+    moves(&run);
 }
 
 #[test]
