@@ -24,8 +24,12 @@ pub(crate) fn plan(plan: &RollbackPlan) -> String {
     for it in &plan.undo {
         for (database, rows) in &it.databases {
             let rows = count(*rows, "row");
-            let _ =
-                writeln!(text, "undo        {}: {rows} in database `{database}`", unit(&it.step, it.item));
+            let _ = writeln!(
+                text,
+                "undo        {}: {rows} in database `{database}`{}",
+                unit(&it.step, it.item),
+                maybe(it.certain)
+            );
         }
     }
     for it in &plan.reapply {

@@ -65,6 +65,19 @@ pub struct UndoWrites {
     pub event: u64,
     /// How many rows, by database.
     pub databases: BTreeMap<Label, u64>,
+    /// Whether each of the databases has committed; false where a person gave the commit up in the middle, and only the
+    /// databases can tell.
+    #[serde(default = "yes", skip_serializing_if = "is_so")]
+    pub certain: bool,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "it is what serde passes")]
+const fn is_so(it: &bool) -> bool {
+    *it
 }
 
 /// An effect that stays.

@@ -26,6 +26,9 @@ use crate::operation::database;
 use crate::run_log::recorded;
 use crate::{Runtime, RuntimeError};
 
+/// How often undoing is tried while others write to the same rows, as with a step.
+const MOST_TRIES: u32 = 10;
+
 impl Runtime {
     /// What a rollback of the run would do, and what it could not do; nothing is done.
     ///
@@ -151,17 +154,60 @@ impl Executor<'_> {
         let Some(oldest) = writes.last() else { return Ok(()) };
         let database =
             database(&self.host.outside, label).map_err(|error| failed(oldest, error.to_string()))?;
+        let mut missing = BTreeSet::new();
+        for undo in writes.iter().filter(|undo| !undo.certain) {
+            if !self.has_committed(database, undo).await? {
+                missing.insert(undo.event);
+            }
+        }
         let marker = Marker { purpose: MarkerPurpose::Undo { rollback }, ..self.log.marker(&oldest.unit()) };
-        let begun = database.begin(&marker, Capture::Off).await;
-        let mut transaction = match begun.map_err(|error| failed(oldest, error.to_string()))? {
-            Begun::Open(transaction) => transaction,
+        let undoing = Undoing { label, database, marker, writes: &writes, missing };
+        let mut tries = 1;
+        loop {
+            match self.try_to_undo(&undoing).await {
+                Ok(()) => return self.settled(label, None).await,
+                Err(NotUndone::Interrupted(_)) if tries < MOST_TRIES => tries += 1,
+                Err(NotUndone::Interrupted(why)) => return Err(failed(oldest, why).into()),
+                Err(NotUndone::Refused(why)) => return self.settled(label, Some(why)).await,
+                Err(NotUndone::Failed(error)) => return Err(error),
+            }
+        }
+    }
+
+    /// Whether a database has what a step wrote there whose commit was given up. Beginning is what waits for a commit
+    /// still in flight, and tells for sure.
+    async fn has_committed(
+        &self,
+        database: &Arc<dyn Database>,
+        undo: &UndoWrites,
+    ) -> Result<bool, RuntimeError> {
+        match database.begin(&self.log.marker(&undo.unit()), Capture::Off).await {
+            Ok(Begun::AlreadyCommitted) => Ok(true),
+            Ok(Begun::Open(transaction)) => {
+                transaction.rollback().await;
+                Ok(false)
+            }
+            Err(error) => Err(failed(undo, error.to_string()).into()),
+        }
+    }
+
+    async fn try_to_undo(&self, undoing: &Undoing<'_>) -> Result<(), NotUndone> {
+        let Undoing { label, database, marker, writes, missing } = undoing;
+        let Some(oldest) = writes.last() else { return Ok(()) };
+        let mut transaction = match database.begin(marker, Capture::Off).await {
+            Ok(Begun::Open(transaction)) => transaction,
             // A crash came between its commit and this: what came of it is in the journal already.
-            Begun::AlreadyCommitted => return self.settled(label, None).await,
+            Ok(Begun::AlreadyCommitted) => return Ok(()),
+            Err(DbError::Interrupted(why)) => return Err(NotUndone::Interrupted(why)),
+            Err(error) => return Err(NotUndone::Failed(failed(oldest, error.to_string()).into())),
         };
         let mut steps = Vec::new();
         let shelf = Shelf::new(self.runtime.journal().clone(), *self.log.run(), self.log.keys());
-        for undo in &writes {
-            let (changes, inserted) = self.changes_of(undo, label).await?;
+        for undo in *writes {
+            let (changes, inserted) = match missing.contains(&undo.event) {
+                true => Default::default(),
+                false => self.changes_of(undo, label).await?,
+            };
             match undo_all(transaction.as_mut(), &changes, inserted.as_ref(), &shelf).await {
                 Ok((undone, in_bulk)) => steps.push(StepUndone {
                     step: undo.step.clone(),
@@ -170,37 +216,37 @@ impl Executor<'_> {
                     conflicts: [undone.conflicts, in_bulk.conflicts].concat(),
                     more_conflicts: in_bulk.more,
                 }),
-                Err(error @ (DbError::Unavailable(_) | DbError::Interrupted(_))) => {
-                    return Err(failed(undo, error.to_string()).into());
-                }
                 Err(error) => {
                     transaction.rollback().await;
-                    return self.settled(label, Some(error.to_string())).await;
+                    return Err(match error {
+                        DbError::Interrupted(why) => NotUndone::Interrupted(why),
+                        DbError::Unavailable(_) => NotUndone::Failed(failed(undo, error.to_string()).into()),
+                        error => NotUndone::Refused(error.to_string()),
+                    });
                 }
             }
         }
-        self.append(Event::Undoing { database: label.clone(), steps }).await?;
-        if let Err(source) = transaction.commit().await {
-            self.after_undo(database, &marker, label, oldest, source).await?;
+        self.append(Event::Undoing { database: (*label).clone(), steps }).await?;
+        match transaction.commit().await {
+            Ok(()) => Ok(()),
+            Err(source) => self.after_undo(undoing, oldest, source).await,
         }
-        self.settled(label, None).await
     }
 
     /// A COMMIT that reported an error may have committed all the same: the marker tells. One that did not is done
-    /// again when the run is resumed.
+    /// again, at once where the database asks for that, else when the run is resumed.
     async fn after_undo(
         &self,
-        database: &Arc<dyn Database>,
-        marker: &Marker,
-        label: &Label,
+        undoing: &Undoing<'_>,
         of: &UndoWrites,
         source: DbError,
-    ) -> Result<(), RuntimeError> {
-        match database.committed(marker).await {
-            Ok(true) => Ok(()),
-            _ => {
-                Err(AttemptFailed::Commit { step: of.unit().to_string(), db: label.to_string(), source }
-                    .into())
+    ) -> Result<(), NotUndone> {
+        match (undoing.database.committed(&undoing.marker).await, source) {
+            (Ok(true), _) => Ok(()),
+            (Ok(false), DbError::Interrupted(why)) => Err(NotUndone::Interrupted(why)),
+            (_, source) => {
+                let (step, db) = (of.unit().to_string(), undoing.label.to_string());
+                Err(NotUndone::Failed(AttemptFailed::Commit { step, db, source }.into()))
             }
         }
     }
@@ -228,6 +274,34 @@ impl Executor<'_> {
 
     pub(crate) async fn append(&self, event: Event) -> Result<(), RuntimeError> {
         Ok(self.log.append(vec![(Place::RUN, event)])?.durable().await?)
+    }
+}
+
+/// What is undone in one database.
+struct Undoing<'a> {
+    label: &'a Label,
+    database: &'a Arc<dyn Database>,
+    /// Of the transaction that undoes it.
+    marker: Marker,
+    /// The newest first.
+    writes: &'a [UndoWrites],
+    /// The events of those that have not committed here after all.
+    missing: BTreeSet<u64>,
+}
+
+/// Why nothing was undone.
+enum NotUndone {
+    /// Others wrote there meanwhile: the database asks for another try.
+    Interrupted(String),
+    /// It is not to be undone.
+    Refused(String),
+    /// It goes on when the run is resumed.
+    Failed(RuntimeError),
+}
+
+impl From<RuntimeError> for NotUndone {
+    fn from(error: RuntimeError) -> Self {
+        Self::Failed(error)
     }
 }
 

@@ -23,6 +23,15 @@ struct Applied {
     serial: Option<u64>,
 }
 
+/// What an attempt has committed, or may have.
+struct Committed {
+    event: u64,
+    /// The rows of each database, none where they were not kept.
+    databases: BTreeMap<Label, Option<u64>>,
+    /// Whether every database has; false where a person gave it up.
+    certain: bool,
+}
+
 /// What one step or item has done.
 #[derive(Default)]
 struct Done {
@@ -32,9 +41,9 @@ struct Done {
     /// The messages that the attempt under way has queued, and those that have left since an attempt has succeeded.
     queued: Vec<String>,
     sent: Vec<String>,
-    /// The commit under way: its event, and the rows of each database, none where they were not kept.
-    committing: Option<(u64, BTreeMap<Label, Option<u64>>)>,
-    committed: Vec<(u64, BTreeMap<Label, Option<u64>>)>,
+    /// The commit under way.
+    committing: Option<Committed>,
+    committed: Vec<Committed>,
     compensated: bool,
     /// What an earlier rollback has undone without conflict: event and database.
     undone: BTreeSet<Label>,
@@ -174,6 +183,12 @@ fn take(
                 }
             }
         }
+        Event::Resolved { intent, resolution: Resolution::Compensate, .. }
+            if units.get(&unit).is_some_and(|done| done.commits_in(*intent)) =>
+        {
+            let committing = units.get_mut(&unit).and_then(|done| done.committing.as_mut());
+            committing.into_iter().for_each(|committing| committing.certain = false);
+        }
         Event::Resolved { intent, resolution, .. } => {
             if let Some((unit, key)) = effect_of(intent) {
                 let effects = &mut units.entry(unit).or_default().effects;
@@ -192,18 +207,28 @@ fn take(
             let rows =
                 |label: &Label| changes.get(label).map(|changes| changes.row_count() as u64 + in_bulk(label));
             let databases = databases.iter().map(|label| (label.clone(), rows(label))).collect();
-            units.entry(unit).or_default().committing = Some((recorded.seq, databases));
+            let committing = Committed { event: recorded.seq, databases, certain: true };
+            units.entry(unit).or_default().committing = Some(committing);
         }
         Event::AttemptEnded { end, .. } => {
             let done = units.entry(unit).or_default();
             let committing = done.committing.take();
             let queued = std::mem::take(&mut done.queued);
-            if matches!(end, AttemptEnd::Succeeded { .. }) {
-                done.committed.extend(committing);
+            let has_succeeded = matches!(end, AttemptEnd::Succeeded { .. });
+            // One that was given up may have committed in some of its databases.
+            done.committed.extend(committing.filter(|it| has_succeeded || !it.certain));
+            if has_succeeded {
                 done.sent.extend(queued);
             }
         }
         _ => {}
+    }
+}
+
+impl Done {
+    /// Whether this event is that of the commit under way.
+    fn commits_in(&self, event: u64) -> bool {
+        self.committing.as_ref().is_some_and(|committing| committing.event == event)
     }
 }
 
@@ -229,7 +254,7 @@ fn add(plan: &mut RollbackPlan, unit: UnitId, done: Done, compensates: &impl Fn(
     }
     let sent = sent.into_iter().map(|what| Effect { what, certain: true, applied: None });
     let mut effects: Vec<Effect> = effects.into_iter().chain(sent).collect();
-    for (event, databases) in committed {
+    for Committed { event, databases, certain } in committed {
         let mut rows = BTreeMap::new();
         for (label, kept) in databases {
             match kept {
@@ -238,12 +263,12 @@ fn add(plan: &mut RollbackPlan, unit: UnitId, done: Done, compensates: &impl Fn(
                 Some(_) => {}
                 None => {
                     let what = format!("what it wrote to database `{label}` without `rollback = true`");
-                    effects.push(Effect { what, certain: true, applied: None });
+                    effects.push(Effect { what, certain, applied: None });
                 }
             }
         }
         if !rows.is_empty() {
-            plan.undo.push(UndoWrites { step: step.clone(), item, event, databases: rows });
+            plan.undo.push(UndoWrites { step: step.clone(), item, event, databases: rows, certain });
         }
     }
     if effects.is_empty() || compensated {
