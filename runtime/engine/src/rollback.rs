@@ -164,6 +164,14 @@ impl UndoWrites {
     }
 }
 
+impl StepUndone {
+    /// The step or item whose writes they were.
+    #[must_use]
+    pub fn unit(&self) -> UnitId {
+        UnitId { step: self.step.clone(), item: self.item }
+    }
+}
+
 impl RollbackPlan {
     /// The databases in which something is undone.
     #[must_use]
@@ -227,6 +235,21 @@ impl Rollback {
             is_over: false,
             earlier: earlier.map(Box::new),
         }
+    }
+}
+
+impl Rollback {
+    /// The rows that the rollbacks before this one have left of what a step or item wrote to a database; none where they
+    /// have undone nothing of it. What they have undone is others' to change since.
+    #[must_use]
+    pub fn left_before(&self, unit: &UnitId, database: &Label) -> Option<&[Conflict]> {
+        let mut before = std::iter::successors(self.earlier.as_deref(), |it| it.earlier.as_deref());
+        before.find_map(|rollback| {
+            let steps = rollback.undone.get(database)?;
+            rollback.settled.get(database).filter(|error| error.is_none())?;
+            let step = steps.iter().find(|step| step.unit() == *unit)?;
+            Some(&step.conflicts[..])
+        })
     }
 }
 

@@ -7,7 +7,7 @@
 //! the configuration before (`reapply.rs`). Compensators are attempts like any others
 //! (`compensate.rs`).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use wflo_engine::{
@@ -15,7 +15,9 @@ use wflo_engine::{
     plan_rollback,
 };
 use wflo_manifest::Plan;
-use wflo_model::{ChangeSet, Inserted, Label, PrincipalName, RunId, StepName, Undone};
+use wflo_model::{
+    ChangeSet, Conflict, Inserted, Label, PrincipalName, RunId, SqlValue, StepName, TableChange, Undone,
+};
 use wflo_ports::{Begun, Capture, Database, DbError, Marker, MarkerPurpose, Transaction};
 
 use crate::artifact::Shelf;
@@ -143,11 +145,14 @@ impl Executor<'_> {
 
     /// Undoes in one database what the run wrote to it. The commit point is the database's.
     async fn undo(&self, label: &Label) -> Result<(), RuntimeError> {
-        let Some((rollback, writes)) = self.log.read(|state| {
+        let Some((rollback, left, writes)) = self.log.read(|state| {
             let rollback = state.rolling_back()?;
             let writes = rollback.plan.as_ref()?.undo.iter();
-            let here = writes.filter(|undo| undo.databases.contains_key(label)).cloned();
-            Some((rollback.seq, here.collect::<Vec<UndoWrites>>()))
+            let here: Vec<_> = writes.filter(|undo| undo.databases.contains_key(label)).cloned().collect();
+            let left = here
+                .iter()
+                .filter_map(|undo| Some((undo.event, rows(rollback.left_before(&undo.unit(), label)?))));
+            Some((rollback.seq, left.collect(), here))
         }) else {
             return Ok(());
         };
@@ -161,7 +166,7 @@ impl Executor<'_> {
             }
         }
         let marker = Marker { purpose: MarkerPurpose::Undo { rollback }, ..self.log.marker(&oldest.unit()) };
-        let undoing = Undoing { label, database, marker, writes: &writes, missing };
+        let undoing = Undoing { label, database, marker, writes: &writes, missing, left };
         let mut tries = 1;
         loop {
             match self.try_to_undo(&undoing).await {
@@ -192,7 +197,7 @@ impl Executor<'_> {
     }
 
     async fn try_to_undo(&self, undoing: &Undoing<'_>) -> Result<(), NotUndone> {
-        let Undoing { label, database, marker, writes, missing } = undoing;
+        let Undoing { label, database, marker, writes, missing, left } = undoing;
         let Some(oldest) = writes.last() else { return Ok(()) };
         let mut transaction = match database.begin(marker, Capture::Off).await {
             Ok(Begun::Open(transaction)) => transaction,
@@ -204,10 +209,13 @@ impl Executor<'_> {
         let mut steps = Vec::new();
         let shelf = Shelf::new(self.runtime.journal().clone(), *self.log.run(), self.log.keys());
         for undo in *writes {
-            let (changes, inserted) = match missing.contains(&undo.event) {
+            let (mut changes, inserted) = match missing.contains(&undo.event) {
                 true => Default::default(),
                 false => self.changes_of(undo, label).await?,
             };
+            if let Some(left) = left.get(&undo.event) {
+                keep(&mut changes, left);
+            }
             match undo_all(transaction.as_mut(), &changes, inserted.as_ref(), &shelf).await {
                 Ok((undone, in_bulk)) => steps.push(StepUndone {
                     step: undo.step.clone(),
@@ -287,6 +295,27 @@ struct Undoing<'a> {
     writes: &'a [UndoWrites],
     /// The events of those that have not committed here after all.
     missing: BTreeSet<u64>,
+    /// By event, the rows that an earlier rollback has left: those alone are tried again.
+    left: BTreeMap<u64, Rows>,
+}
+
+/// Rows by their table and key.
+type Rows = HashSet<(String, String)>;
+
+fn rows(conflicts: &[Conflict]) -> Rows {
+    conflicts.iter().map(|it| (it.table.clone(), of_key(&it.key))).collect()
+}
+
+/// Leaves other rows out of what is undone.
+fn keep(changes: &mut ChangeSet, rows: &Rows) {
+    for table in &mut changes.tables {
+        let TableChange { table, rows: changed, .. } = table;
+        changed.retain(|row| rows.contains(&(table.clone(), of_key(row.key()))));
+    }
+}
+
+fn of_key(key: &[SqlValue]) -> String {
+    serde_json::to_string(key).expect("the values of a key can be written down")
 }
 
 /// Why nothing was undone.

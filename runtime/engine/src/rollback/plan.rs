@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use wflo_model::{Digest, Inserted, Label, StepName};
 
 use super::reapply::{has_stayed, plan_of};
-use super::{Compensation, LeftEffect, Reapplied, Reapply, RollbackPlan, UndoWrites};
+use super::{Compensation, LeftEffect, Reapplied, Reapply, RollbackPlan, StepUndone, UndoWrites};
 use crate::{AttemptEnd, CallClass, Event, GatedCall, Recorded, Resolution, UnitId};
 
 /// An effect outside of databases.
@@ -45,8 +45,8 @@ struct Done {
     committing: Option<Committed>,
     committed: Vec<Committed>,
     compensated: bool,
-    /// What an earlier rollback has undone without conflict: event and database.
-    undone: BTreeSet<Label>,
+    /// The databases in which an earlier rollback has undone it, and how many rows it has left.
+    undone: BTreeMap<Label, u64>,
     /// The terraform folders in which an earlier rollback has taken it back.
     taken_back: BTreeSet<Label>,
     /// The events that have what was there before a plan was applied: by folder and plan.
@@ -66,16 +66,15 @@ pub fn plan_rollback(
     let mut units: BTreeMap<UnitId, Done> = BTreeMap::new();
     let mut calls: BTreeMap<u64, (UnitId, Digest)> = BTreeMap::new();
     let mut kept_until = 0;
-    let mut undoing: BTreeMap<&Label, Vec<UnitId>> = BTreeMap::new();
+    let mut undoing: BTreeMap<&Label, &[StepUndone]> = BTreeMap::new();
     for recorded in events {
         if let Event::Undoing { database, steps } = &recorded.event {
-            let clean = steps.iter().filter(|step| step.conflicts.is_empty());
-            let clean = clean.map(|step| UnitId { step: step.step.clone(), item: step.item });
-            undoing.insert(database, clean.collect());
+            undoing.insert(database, steps);
         }
         if let Event::Undone { database, error: None } = &recorded.event {
-            for unit in undoing.remove(database).unwrap_or_default() {
-                units.entry(unit).or_default().undone.insert(database.clone());
+            for step in undoing.remove(database).unwrap_or_default() {
+                let left = step.conflicts.len() as u64 + step.more_conflicts;
+                units.entry(step.unit()).or_default().undone.insert(database.clone(), left);
             }
         }
         if let Event::Reapplied { terraform, units: of, came_to: Reapplied::Done } = &recorded.event {
@@ -257,10 +256,10 @@ fn add(plan: &mut RollbackPlan, unit: UnitId, done: Done, compensates: &impl Fn(
     for Committed { event, databases, certain } in committed {
         let mut rows = BTreeMap::new();
         for (label, kept) in databases {
-            match kept {
+            // What was left is tried again.
+            match kept.map(|count| undone.get(&label).copied().unwrap_or(count)) {
                 Some(0) => {}
-                Some(count) if !undone.contains(&label) => _ = rows.insert(label, count),
-                Some(_) => {}
+                Some(count) => _ = rows.insert(label, count),
                 None => {
                     let what = format!("what it wrote to database `{label}` without `rollback = true`");
                     effects.push(Effect { what, certain, applied: None });
