@@ -125,6 +125,30 @@ fn money_that_is_kept_for_undoing_is_there_when_nothing_else_is() {
 }
 
 #[test]
+fn a_rollback_that_is_under_way_goes_on_and_is_no_other() {
+    let (project, people) = Project::fraud();
+    let version = "version = \"1.0.0\"";
+    let agreed = format!("{version}\nrollback_approvers = [\"compliance\"]");
+    project.edit("workflow.toml", version, &agreed);
+    let run = project.wflo(&["run", "--json"]).expect_code(10).json();
+    let approval = approval_of(&run);
+    project.wflo_as("alice", &people.alice, &["approve", &approval]).expect_code(10);
+    project.wflo_as("carol", &people.carol, &["approve", &approval]).expect_code(0);
+    let run = id(&run);
+    let asked = project.wflo_as("alice", &people.alice, &["rollback", &run, "--json"]).expect_code(10).json();
+    project.wflo_as("carol", &people.carol, &["approve", &approval_of(&asked), "--no-resume"]).expect_code(0);
+    assert_eq!(project.wflo(&["show", &run, "--json"]).json()["status"], "rolling_back");
+    let blocked = project.blocked();
+    // It would undo what the other is to keep.
+    let other = ["rollback", &run, "--to", "analyze_transactions"];
+    let refused = project.wflo_as("alice", &people.alice, &other).expect_code(2);
+    assert!(refused.stderr.contains("it has not ended: it is rolling_back"), "{}", refused.stderr);
+    assert_eq!(project.blocked(), blocked);
+    let done = project.wflo_as("alice", &people.alice, &["rollback", &run, "--json"]).expect_code(0).json();
+    assert_eq!((done["status"].as_str(), project.blocked()), (Some("rolled_back"), Vec::new()));
+}
+
+#[test]
 fn a_rollback_that_somebody_asks_for_may_need_the_agreement_of_others() {
     let (project, people) = Project::fraud();
     project.edit(

@@ -24,8 +24,12 @@ pub(crate) fn plan(plan: &RollbackPlan) -> String {
     for it in &plan.undo {
         for (database, rows) in &it.databases {
             let rows = count(*rows, "row");
-            let _ =
-                writeln!(text, "undo        {}: {rows} in database `{database}`", unit(&it.step, it.item));
+            let _ = writeln!(
+                text,
+                "undo        {}: {rows} in database `{database}`{}",
+                unit(&it.step, it.item),
+                maybe(it.certain)
+            );
         }
     }
     for it in &plan.reapply {
@@ -55,7 +59,12 @@ pub(crate) fn plan(plan: &RollbackPlan) -> String {
 /// What a rollback did, and what it left.
 pub(crate) fn rolled_back(view: &RollbackView, colors: bool) -> String {
     let by = view.by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
-    let to = view.to.as_ref().map(|to| format!(" to `{to}`")).unwrap_or_default();
+    let of: Vec<_> = view.only.iter().map(|unit| format!("`{unit}`")).collect();
+    let to = match &view.to {
+        Some(to) => format!(" to `{to}`"),
+        None if of.is_empty() => String::new(),
+        None => format!(" of {}", of.join(", ")),
+    };
     if let Some(outcome) = &view.refused {
         return format!("rollback{to}{by}: {outcome}, nothing was done\n");
     }

@@ -104,10 +104,14 @@ fn what(recorded: &Recorded) -> String {
                 databases.iter().map(|label| format!("{label}{}", rows(label))).collect();
             format!("commits to {}", labels.join(", "))
         }
-        Event::RollbackStarted { by, to } => {
+        Event::RollbackStarted { by, to, only } => {
             let by = by.as_ref().map_or("the workflow".to_owned(), ToString::to_string);
-            let to = to.as_ref().map(|to| format!(" to `{to}`")).unwrap_or_default();
-            format!("{by} has it rolled back{to}")
+            let of: Vec<_> = only.iter().map(|unit| format!("`{unit}`")).collect();
+            match to {
+                Some(to) => format!("{by} has it rolled back to `{to}`"),
+                None if of.is_empty() => format!("{by} has it rolled back"),
+                None => format!("{by} has what {} did undone", of.join(", ")),
+            }
         }
         Event::RollbackPlanned { plan } => format!(
             "to compensate: {}, to undo: {}, to stay: {}",

@@ -60,11 +60,15 @@ pub fn decide(run: &RunId, plan: &Plan, state: &RunState, now: Timestamp) -> Vec
     if !due.is_empty() {
         return vec![Command::Append(due)];
     }
-    if let Some(rollback) = state.rolling_back() {
-        return crate::rollback::decide(run, plan, state, rollback, now);
-    }
     if let Some(alert) = budget_alert(plan, state) {
         return vec![Command::Append(vec![alert])];
+    }
+    if let Some(rollback) = state.rolling_back() {
+        // A compensator may want for money as well.
+        if let Some(events) = topped_up(state, now) {
+            return vec![Command::Append(events)];
+        }
+        return crate::rollback::decide(run, plan, state, rollback, now);
     }
     if let Some(cancel) = state.cancel() {
         let why = match &cancel.reason {
@@ -88,18 +92,13 @@ pub fn decide(run: &RunId, plan: &Plan, state: &RunState, now: Timestamp) -> Vec
         let why = format!("step `{}`: {why}", failed.name);
         // No new step starts; attempts under way come to their end first.
         let goes_on = |unit: &Unit| unit.status == StepStatus::Running && unit.in_attempt;
-        return wind_up(
-            state,
-            goes_on,
-            RunStatus::Failed,
-            why,
-            plan.on_failure == OnFailure::Rollback || state.is_to_be_compensated(),
-        );
+        return wind_up(state, goes_on, RunStatus::Failed, why, plan.on_failure == OnFailure::Rollback);
     }
     if plan.steps.iter().all(|step| state.step(&step.name).status().is_done()) {
         // Money that was asked for and is not needed any more.
         let mut events: Vec<_> = state.open().map(|approval| approval.close(Outcome::Cancelled)).collect();
         events.push((Place::RUN, Event::RunEnded { status: RunStatus::Succeeded, error: None }));
+        events.extend(roll_back(state, false));
         return vec![Command::Append(events)];
     }
     let mut next = Next::new(run, plan, state, now);
@@ -166,10 +165,18 @@ fn wind_up(
         return attempts;
     }
     let mut events = vec![(Place::RUN, Event::RunEnded { status, error: Some(why) })];
-    if rolls_back {
-        events.push((Place::RUN, Event::RollbackStarted { by: None, to: None }));
-    }
+    events.extend(roll_back(state, rolls_back));
     vec![Command::Append(events)]
+}
+
+/// What is undone as soon as a run has ended: all it did, where the workflow says so, else what people want compensated.
+fn roll_back(state: &RunState, all: bool) -> Option<(Place, Event)> {
+    let compensations = state.compensations();
+    let (by, only) = match all {
+        true => (None, Vec::new()),
+        false => (Some(compensations.values().next()?.clone()), compensations.keys().cloned().collect()),
+    };
+    Some((Place::RUN, Event::RollbackStarted { by, to: None, only }))
 }
 
 /// Ends an attempt that does not run and is not to go on. What it may have cost is charged; a call that may or may

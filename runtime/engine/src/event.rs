@@ -282,6 +282,9 @@ pub enum Event {
         /// The step that stays, with everything before it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         to: Option<StepName>,
+        /// The steps and items whose effects alone are undone; all of them, where none is named.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        only: Vec<UnitId>,
     },
     /// What there is to undo. Nothing is undone before this is durable.
     RollbackPlanned {

@@ -15,6 +15,7 @@ mod place;
 pub mod policy;
 mod retry;
 mod rollback;
+mod standing;
 mod start;
 mod state;
 mod status;

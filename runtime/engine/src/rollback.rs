@@ -65,6 +65,19 @@ pub struct UndoWrites {
     pub event: u64,
     /// How many rows, by database.
     pub databases: BTreeMap<Label, u64>,
+    /// Whether each of the databases has committed; false where a person gave the commit up in the middle, and only the
+    /// databases can tell.
+    #[serde(default = "yes", skip_serializing_if = "is_so")]
+    pub certain: bool,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "it is what serde passes")]
+const fn is_so(it: &bool) -> bool {
+    *it
 }
 
 /// An effect that stays.
@@ -113,6 +126,8 @@ pub struct Rollback {
     pub by: Option<PrincipalName>,
     /// The step that stays, with everything before it.
     pub to: Option<StepName>,
+    /// The steps and items whose effects alone are undone; all of them, where none is named.
+    pub only: Vec<UnitId>,
     /// Where the run stood.
     pub was: RunStatus,
     /// What it does; none until the run's events have been read.
@@ -149,6 +164,14 @@ impl UndoWrites {
     }
 }
 
+impl StepUndone {
+    /// The step or item whose writes they were.
+    #[must_use]
+    pub fn unit(&self) -> UnitId {
+        UnitId { step: self.step.clone(), item: self.item }
+    }
+}
+
 impl RollbackPlan {
     /// The databases in which something is undone.
     #[must_use]
@@ -162,10 +185,30 @@ impl RollbackPlan {
         self.reapply.iter().map(|it| &it.terraform).collect()
     }
 
+    /// Leaves out what others than these steps and items have done.
+    #[must_use]
+    pub fn only(self, units: &[UnitId]) -> Self {
+        let of = |step: &StepName, item: Option<u32>| {
+            units.iter().any(|unit| unit.step == *step && unit.item == item)
+        };
+        let Self { mut compensate, mut undo, mut left, mut reapply } = self;
+        compensate.retain(|it| of(&it.step, it.item));
+        undo.retain(|it| of(&it.step, it.item));
+        left.retain(|it| of(&it.step, it.item));
+        reapply.retain(|it| of(&it.step, it.item));
+        Self { compensate, undo, left, reapply }
+    }
+
+    /// Whether nothing is to be undone, whatever stays.
+    #[must_use]
+    pub const fn does_nothing(&self) -> bool {
+        self.compensate.is_empty() && self.undo.is_empty() && self.reapply.is_empty()
+    }
+
     /// Whether there is nothing to undo and nothing that would stay.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.compensate.is_empty() && self.undo.is_empty() && self.left.is_empty() && self.reapply.is_empty()
+        self.does_nothing() && self.left.is_empty()
     }
 }
 
@@ -181,6 +224,7 @@ impl Rollback {
             seq,
             by,
             to,
+            only: Vec::new(),
             was,
             plan: None,
             approval: None,
@@ -191,6 +235,21 @@ impl Rollback {
             is_over: false,
             earlier: earlier.map(Box::new),
         }
+    }
+}
+
+impl Rollback {
+    /// The rows that the rollbacks before this one have left of what a step or item wrote to a database; none where they
+    /// have undone nothing of it. What they have undone is others' to change since.
+    #[must_use]
+    pub fn left_before(&self, unit: &UnitId, database: &Label) -> Option<&[Conflict]> {
+        let mut before = std::iter::successors(self.earlier.as_deref(), |it| it.earlier.as_deref());
+        before.find_map(|rollback| {
+            let steps = rollback.undone.get(database)?;
+            rollback.settled.get(database).filter(|error| error.is_none())?;
+            let step = steps.iter().find(|step| step.unit() == *unit)?;
+            Some(&step.conflicts[..])
+        })
     }
 }
 

@@ -39,8 +39,8 @@ pub struct RunState {
     run_gate: Option<ApprovalId>,
     ended: Option<(RunStatus, Option<String>)>,
     rollback: Option<Rollback>,
-    /// Whether somebody wants it rolled back as soon as it has ended.
-    compensates: bool,
+    /// The steps and items whose effects are to be compensated as soon as the run has ended, and who wants it.
+    compensations: BTreeMap<UnitId, PrincipalName>,
 }
 
 /// A wish that the run end.
@@ -289,15 +289,16 @@ impl RunState {
 
     /// Takes in an event of a rollback.
     fn apply_to_rollback(&mut self, recorded: &Recorded) -> Result<(), &'static str> {
-        if let Event::RollbackStarted { by, to } = &recorded.event {
+        if let Event::RollbackStarted { by, to, only } = &recorded.event {
             let (was, _) = self.ended.as_ref().ok_or("the run has not ended")?;
             let earlier = self.rollback.take();
             let was = earlier.as_ref().map_or(*was, |earlier| earlier.was);
-            self.rollback = Some(Rollback::new(recorded.seq, by.clone(), to.clone(), was, earlier));
+            let rollback = Rollback::new(recorded.seq, by.clone(), to.clone(), was, earlier);
+            self.rollback = Some(Rollback { only: only.clone(), ..rollback });
             // What was cancelled has been wound up; nothing stops the compensators.
             self.cancel = None;
             let compensators = self.steps.iter_mut().filter(|(name, _)| name.compensates().is_some());
-            compensators.for_each(|(_, step)| step.unit.counted = 0);
+            compensators.for_each(|(_, step)| (step.unit.counted, step.unit.interrupted) = (0, 0));
             return Ok(());
         }
         let rollback = self.rollback.as_mut().filter(|it| !it.is_over).ok_or("nothing is rolled back")?;
@@ -346,8 +347,12 @@ impl RunState {
                 }
             }
             Event::Abandoned { intent, cost } => self.ledger.settle(place, *time, Some(*intent), *cost, None),
-            Event::Resolved { intent, resolution, .. } => {
-                self.compensates |= *resolution == Resolution::Compensate;
+            Event::Resolved { intent, resolution, by } => {
+                // What a compensator may have done is nobody else's to undo.
+                let unit = place.unit_id().filter(|unit| unit.compensates().is_none());
+                if let (Resolution::Compensate, Some(unit)) = (resolution, unit) {
+                    self.compensations.insert(unit, by.clone());
+                }
                 self.ledger.settle(place, *time, Some(*intent), PicoUsd::ZERO, None);
             }
             Event::ComputeHeld { amount } => self.ledger.hold(*seq, *amount, place, *time),
@@ -533,10 +538,10 @@ impl RunState {
         self.cancel.as_ref()
     }
 
-    /// Whether somebody wants what the run did undone as soon as it has ended, since nobody will know what it was.
+    /// The steps and items of which nobody will know what they did, and who wants it undone as soon as the run has ended.
     #[must_use]
-    pub const fn is_to_be_compensated(&self) -> bool {
-        self.compensates
+    pub const fn compensations(&self) -> &BTreeMap<UnitId, PrincipalName> {
+        &self.compensations
     }
 
     /// The last rollback of the run, under way or over.
@@ -565,38 +570,5 @@ impl RunState {
     /// Whether a step has failed, and with it the run as soon as what is under way has come to its end.
     pub(crate) fn has_failed(&self) -> bool {
         self.steps.values().any(|step| step.unit.status == StepStatus::Failed)
-    }
-
-    /// Where the run stands.
-    ///
-    /// It is `waiting` when an approval is open and nothing else can move, `parked` when an attempt waits for
-    /// something else and nothing can move. A step that may start does not count as waiting.
-    #[must_use]
-    pub fn status(&self) -> RunStatus {
-        if let Some(rollback) = self.rolling_back() {
-            let asked = rollback.approval.and_then(|id| self.approval(&id));
-            if asked.is_some_and(|approval| approval.state == ApprovalState::Open) {
-                return RunStatus::Waiting;
-            }
-            let mut units = self.active().filter(|(id, _)| id.compensates().is_some());
-            return match units.next().map(|(_, unit)| unit.status) {
-                Some(StepStatus::Waiting) => RunStatus::Waiting,
-                Some(StepStatus::Parked) => RunStatus::Parked,
-                _ => RunStatus::RollingBack,
-            };
-        }
-        if let Some((status, _)) = self.ended {
-            return status;
-        }
-        let any = |status| self.steps.values().any(|step| step.status() == status);
-        if any(StepStatus::Running) {
-            RunStatus::Running
-        } else if !self.open.is_empty() {
-            RunStatus::Waiting
-        } else if any(StepStatus::Parked) {
-            RunStatus::Parked
-        } else {
-            RunStatus::Running
-        }
     }
 }

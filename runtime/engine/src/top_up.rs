@@ -2,15 +2,20 @@
 
 use wflo_model::Timestamp;
 
-use crate::{ApprovalState, Event, GateAt, Outcome, ParkReason, Place, RunState};
+use crate::{Approval, ApprovalState, Event, GateAt, Outcome, ParkReason, Place, RunState};
+
+/// The approval of money that was asked for, once it is given and as long as the money is not there.
+pub(crate) fn granted(state: &RunState) -> Option<&Approval> {
+    state.approvals().find(|approval| {
+        let is_given = matches!(approval.state, ApprovalState::Closed { outcome: Outcome::Approved, .. });
+        approval.at == GateAt::TopUp && is_given
+    })
+}
 
 /// What follows from money that was asked for and granted: it is there, and what waits for money tries again. The
 /// commit point is the append of these events, which consumes the approval.
 pub(crate) fn topped_up(state: &RunState, now: Timestamp) -> Option<Vec<(Place, Event)>> {
-    let granted = state.approvals().find(|approval| {
-        let is_given = matches!(approval.state, ApprovalState::Closed { outcome: Outcome::Approved, .. });
-        approval.at == GateAt::TopUp && is_given
-    })?;
+    let granted = granted(state)?;
     if !granted.is_good(now) {
         return Some(vec![granted.close(Outcome::Superseded)]);
     }

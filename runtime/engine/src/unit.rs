@@ -155,7 +155,8 @@ impl Unit {
                 self.attempt = place.attempt;
                 self.counted += 1;
                 (self.status, self.in_attempt, self.committing) = (StepStatus::Running, true, false);
-                (self.retry_at, self.parked) = (None, None);
+                // A compensator begins again in the next rollback.
+                (self.retry_at, self.parked, self.ended_at) = (None, None, None);
                 self.open.clear();
                 self.queued.clear();
                 self.artifacts.clear();

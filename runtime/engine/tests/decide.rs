@@ -6,8 +6,9 @@ use std::time::Duration;
 use serde_json::json;
 use wflo_engine::policy::{Because, Firing};
 use wflo_engine::{
-    AttemptEnd, CallClass, Command, Event, GateAt, GatedCall, ParkReason, Permitted, Place, Recorded,
-    Resolution, RunState, RunStatus, StepStatus, UnitId, Verdict, Voter, cast, decide, next_due, retry_at,
+    ApprovalState, AttemptEnd, CallClass, Command, Compensation, Event, GateAt, GatedCall, Outcome,
+    ParkReason, Permitted, Place, Reapply, Recorded, Resolution, RollbackPlan, RunState, RunStatus,
+    StepStatus, UnitId, Verdict, Voter, cast, decide, next_due, retry_at,
 };
 use wflo_manifest::{
     ApprovalRule, Approver, OnCancel, OnExceeded, OnFailure, OnItemFailure, OnReject, Plan, PlanStep, Policy,
@@ -70,6 +71,15 @@ impl Driver {
             }
         }
         panic!("it never settles");
+    }
+
+    /// Performs what is decided until there is something other to do, and says what.
+    fn until_planned(&mut self) -> Vec<Command> {
+        loop {
+            let commands = decide(&self.run, &self.plan, &self.state, self.now);
+            let [Command::Append(events)] = &commands[..] else { return commands };
+            events.clone().into_iter().for_each(|(place, event)| self.append(place, event));
+        }
     }
 
     fn end(&mut self, step: &str, end: AttemptEnd) {
@@ -484,6 +494,256 @@ fn nobody_knows_until_somebody_says_so() {
             assert_eq!(run.settle(), [("a".into(), 1)]);
         }
     }
+}
+
+/// Has a person say that nobody will ever know what became of a call, and the attempt ended with it.
+fn give_up(run: &mut Driver, unit_name: &str, intent: u64, by: &str) {
+    let (resolution, by) = (Resolution::Compensate, by.parse().unwrap());
+    let place = Place::attempt(&unit(unit_name), run.state.unit(&unit(unit_name)).attempt);
+    run.append(place.call(1), Event::Resolved { intent, resolution, by });
+    run.fail(unit_name, FailureKind::Permanent);
+}
+
+#[test]
+fn what_nobody_will_know_is_compensated_alone_unless_the_workflow_rolls_back() {
+    let keeps = plan(vec![step("a", &[]), step("b", &["a"])]);
+    let on_failure = Plan { on_failure: OnFailure::Rollback, ..keeps.clone() };
+    let on_cancel = Plan { on_cancel: OnCancel::Rollback, ..keeps.clone() };
+    for (plan, is_cancelled, all) in
+        [(&keeps, false, false), (&keeps, true, false), (&on_failure, false, true), (&on_cancel, true, true)]
+    {
+        let mut run = Driver::new(plan.clone());
+        run.settle();
+        run.succeed("a");
+        run.settle();
+        let intent = intent(&mut run, "b", CallClass::Unsafe, "0");
+        if is_cancelled {
+            cancel(&mut run);
+            run.settle();
+        } else {
+            park(&mut run, "b", ParkReason::Unknown { intent, call: "test:it.call".into() });
+        }
+        give_up(&mut run, "b", intent, "olga");
+        let next = run.until_planned();
+        assert_eq!(next, [Command::PlanRollback], "{is_cancelled} {all}");
+        let rollback = run.state.rolling_back().unwrap();
+        let by = if all { None } else { Some("olga".parse().unwrap()) };
+        let only = if all { vec![] } else { vec![unit("b")] };
+        assert_eq!((&rollback.by, &rollback.only), (&by, &only), "{is_cancelled} {all}");
+        let was = if is_cancelled { RunStatus::Cancelled } else { RunStatus::Failed };
+        assert_eq!(rollback.was, was);
+    }
+}
+
+#[test]
+fn those_who_want_something_compensated_do_not_agree_to_it_themselves() {
+    let rollback_approvers = vec![Approver::new("compliance")];
+    let items = Some("[1, 2, 3]".parse().unwrap());
+    let fans = PlanStep { for_each: items, on_item_failure: OnItemFailure::Collect, ..step("a", &[]) };
+    let mut run = Driver::new(Plan { rollback_approvers, ..plan(vec![fans]) });
+    run.settle();
+    for (item, by) in [("a[0]", "olga"), ("a[2]", "carl")] {
+        let intent = intent(&mut run, item, CallClass::Unsafe, "0");
+        park(&mut run, item, ParkReason::Unknown { intent, call: "test:it.call".into() });
+        give_up(&mut run, item, intent, by);
+    }
+    run.succeed("a[1]");
+    // The others have come to something, and the run with them: what nobody knows is compensated all the same.
+    assert_eq!(run.until_planned(), [Command::PlanRollback]);
+    assert_eq!(run.state.rolling_back().unwrap().was, RunStatus::Succeeded);
+    assert_eq!(run.state.rolling_back().unwrap().only, [unit("a[0]"), unit("a[2]")]);
+    let (step, item, effects) = ("a".parse().unwrap(), Some(0), vec!["a call".into()]);
+    let compensate = vec![Compensation { step, item, certain: false, effects }];
+    let planned = RollbackPlan { compensate, ..RollbackPlan::default() };
+    run.append(Place::RUN, Event::RollbackPlanned { plan: planned });
+    assert_eq!(run.settle(), []);
+    assert_eq!(run.state.status(), RunStatus::Waiting);
+    let asked = run.state.open().next().unwrap();
+    assert_eq!(asked.authors, ["carl".parse().unwrap(), "olga".parse().unwrap()]);
+    run.vote("carol", "compliance", Verdict::Approve);
+    assert_eq!(run.settle(), [("__undo_0__a".into(), 1)]);
+}
+
+/// Has a rollback begin whose plan is to compensate a step.
+fn compensates(run: &mut Driver, name: &str) {
+    let by = Some("olga".parse().unwrap());
+    run.append(Place::RUN, Event::RollbackStarted { by, to: None, only: vec![] });
+    let (step, item, effects) = (name.parse().unwrap(), None, vec!["a call".into()]);
+    let compensate = vec![Compensation { step, item, certain: true, effects }];
+    let planned = RollbackPlan { compensate, ..RollbackPlan::default() };
+    run.append(Place::RUN, Event::RollbackPlanned { plan: planned });
+}
+
+fn compensator_ends(run: &mut Driver, name: &str, end: AttemptEnd) {
+    let attempt = run.state.unit(&unit(name)).attempt;
+    let event = Event::AttemptEnded { end, fuel: 1, memory_peak: 1, ms: 1, retry_at: None };
+    run.append(Place::attempt(&unit(name), attempt), event);
+}
+
+#[test]
+fn a_compensator_that_waits_in_a_second_rollback_is_not_forgotten() {
+    let mut run = Driver::new(plan(vec![step("a", &[])]));
+    run.settle();
+    run.succeed("a");
+    run.settle();
+    compensates(&mut run, "a");
+    let undo = "__undo__a";
+    assert_eq!(run.settle(), [(undo.into(), 1)]);
+    let failure = Failure { kind: FailureKind::Permanent, message: "no".into() };
+    compensator_ends(&mut run, undo, AttemptEnd::Failed(failure));
+    assert_eq!(run.settle(), []);
+    assert_eq!(run.state.status(), RunStatus::RollbackFailed);
+
+    compensates(&mut run, "a");
+    assert_eq!(run.settle(), [(undo.into(), 2)]);
+    let until = run.now.after(Duration::from_secs(60));
+    park(&mut run, undo, ParkReason::Timer { until });
+    assert_eq!(run.settle(), []);
+    assert_eq!((run.state.status(), next_due(&run.state)), (RunStatus::Parked, Some(until)));
+    run.now = until;
+    assert_eq!(run.settle(), [(undo.into(), 2)]);
+    let intent = intent(&mut run, undo, CallClass::Unsafe, "0");
+    park(&mut run, undo, ParkReason::Unknown { intent, call: "test:it.call".into() });
+    assert_eq!((run.state.status(), run.state.active().count()), (RunStatus::Parked, 1));
+    let resolution = Resolution::Done { value: json!("it was") };
+    let event = Event::Resolved { intent, resolution, by: "rita".parse().unwrap() };
+    run.append(Place::attempt(&unit(undo), 2).call(1), event);
+    assert_eq!(run.settle(), [(undo.into(), 2)]);
+    compensator_ends(&mut run, undo, AttemptEnd::Succeeded { output: json!(null) });
+    assert_eq!(run.settle(), []);
+    assert_eq!(run.state.status(), RunStatus::RolledBack);
+}
+
+/// Somebody asks for more money; the question.
+fn asks_for_money(run: &mut Driver) -> ApprovalId {
+    let id = ApprovalId::derive(&Digest::of(b"more"), run.state.seq());
+    let event = Event::ApprovalOpened {
+        id,
+        at: GateAt::TopUp,
+        call: None,
+        subject: Digest::of(b"more"),
+        shows: json!({}),
+        rule: ApprovalRule::new(vec![Approver::new("money")], Quorum::EachListed),
+        expires_at: None,
+        asks: Vec::new(),
+        follows: None,
+        authors: vec!["rita".parse().unwrap()],
+        amount: Some("5".parse().unwrap()),
+    };
+    run.append(Place::RUN, event);
+    id
+}
+
+fn decides(run: &mut Driver, id: ApprovalId, outcome: Outcome) {
+    let place = run.state.approval(&id).unwrap().home();
+    if outcome == Outcome::Approved {
+        let (by, groups) = ("dave".parse().unwrap(), vec![]);
+        let (verdict, comment, late) = (Verdict::Approve, None, false);
+        run.append(place.clone(), Event::Voted { approval: id, by, groups, verdict, comment, late });
+    }
+    run.append(place, Event::ApprovalClosed { approval: id, outcome });
+}
+
+fn wants_money(run: &mut Driver, name: &str) {
+    let usd = |text: &str| text.parse().unwrap();
+    let (needed_usd, left_usd) = (usd("0.2"), usd("0.1"));
+    park(run, name, ParkReason::Budget { needed_usd, left_usd, account: None, compute: false });
+}
+
+#[test]
+fn money_that_is_granted_reaches_a_compensator() {
+    let mut run = Driver::new(plan(vec![step("a", &[])]));
+    run.settle();
+    run.succeed("a");
+    run.settle();
+    compensates(&mut run, "a");
+    run.settle();
+    wants_money(&mut run, "__undo__a");
+    assert_eq!((run.settle(), run.state.status()), (vec![], RunStatus::Parked));
+    let (first, second) = (asks_for_money(&mut run), asks_for_money(&mut run));
+    assert_eq!((run.settle(), run.state.status()), (vec![], RunStatus::Waiting));
+    decides(&mut run, first, Outcome::Approved);
+    assert_eq!(run.state.status(), RunStatus::RollingBack);
+    assert_eq!(run.settle(), [("__undo__a".into(), 1)]);
+    compensator_ends(&mut run, "__undo__a", AttemptEnd::Succeeded { output: json!(null) });
+    run.settle();
+    assert_eq!((run.state.status(), run.state.open().count()), (RunStatus::RolledBack, 0));
+    assert_ne!(run.state.approval(&second).unwrap().state, ApprovalState::Open);
+}
+
+#[test]
+fn what_is_decided_and_not_acted_upon_can_move() {
+    let gate = |approver: &str| ApprovalRule::new(vec![Approver::new(approver)], Quorum::EachListed);
+    let gated = |name: &str| PlanStep { approval: Some(gate("fraud")), ..step(name, &[]) };
+    let moves = |run: &Driver| {
+        let commands = decide(&run.run, &run.plan, &run.state, run.now);
+        assert!(!commands.is_empty(), "there is nothing to do");
+        assert_eq!(run.state.status(), RunStatus::Running);
+    };
+    let until = Timestamp::from_micros(1_000_000_000);
+    // A step may start while another waits for people, or for a timer.
+    for outcome in [Outcome::Approved, Outcome::Rejected] {
+        let mut run = Driver::new(plan(vec![gated("a"), gated("b")]));
+        run.settle();
+        assert_eq!((run.state.status(), run.state.open().count()), (RunStatus::Waiting, 2));
+        let first = run.state.open().next().unwrap().id;
+        decides(&mut run, first, outcome);
+        moves(&run);
+        let mut run = Driver::new(plan(vec![gated("a"), step("b", &[])]));
+        run.settle();
+        park(&mut run, "b", ParkReason::Timer { until });
+        assert_eq!(run.state.status(), RunStatus::Waiting);
+        let first = run.state.open().next().unwrap().id;
+        decides(&mut run, first, outcome);
+        moves(&run);
+    }
+    // Money is there, or is not asked for any more.
+    let mut run = Driver::new(plan(vec![step("a", &[])]));
+    run.settle();
+    wants_money(&mut run, "a");
+    for (outcome, status) in [(Outcome::Rejected, RunStatus::Parked), (Outcome::Approved, RunStatus::Running)]
+    {
+        let asked = asks_for_money(&mut run);
+        assert_eq!(run.state.status(), RunStatus::Waiting);
+        decides(&mut run, asked, outcome);
+        assert_eq!(run.state.status(), status);
+    }
+    moves(&run);
+    // Somebody has cancelled it; what nobody knows has to be said first.
+    let mut run = Driver::new(plan(vec![gated("a"), step("b", &[])]));
+    run.settle();
+    let intent = intent(&mut run, "b", CallClass::Unsafe, "0");
+    park(&mut run, "b", ParkReason::Unknown { intent, call: "test:it.call".into() });
+    assert_eq!(run.state.status(), RunStatus::Waiting);
+    cancel(&mut run);
+    moves(&run);
+    assert_eq!((run.settle(), run.state.status()), (vec![], RunStatus::Parked));
+    give_up(&mut run, "b", intent, "olga");
+    moves(&run);
+    // So it is where a step has failed.
+    let mut run = Driver::new(plan(vec![gated("a"), step("b", &[])]));
+    run.settle();
+    run.fail("b", FailureKind::Permanent);
+    moves(&run);
+}
+
+#[test]
+fn infrastructure_is_not_taken_back_before_people_agree_to_it() {
+    let rollback_approvers = vec![Approver::new("compliance")];
+    let mut run = Driver::new(Plan { rollback_approvers, ..plan(vec![step("a", &[])]) });
+    run.settle();
+    run.succeed("a");
+    run.settle();
+    let by = Some("olga".parse().unwrap());
+    run.append(Place::RUN, Event::RollbackStarted { by, to: None, only: vec![] });
+    let (step, terraform) = ("a".parse().unwrap(), "prod".parse().unwrap());
+    let reapply = Reapply { step, item: None, terraform, snapshot: 2, serial: None, certain: true };
+    let planned = RollbackPlan { reapply: vec![reapply], ..RollbackPlan::default() };
+    run.append(Place::RUN, Event::RollbackPlanned { plan: planned });
+    assert_eq!(run.settle(), []);
+    assert_eq!(run.state.status(), RunStatus::Waiting);
+    run.vote("carol", "compliance", Verdict::Approve);
+    assert_eq!(run.until_planned(), [Command::Reapply { terraform: "prod".parse().unwrap() }]);
 }
 
 #[test]

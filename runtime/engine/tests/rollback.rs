@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 use wflo_engine::{
-    AttemptEnd, CallClass, Event, Place, Reapplied, Recorded, Resolution, Returned, RollbackPlan, StepUndone,
-    UnitId, plan_rollback,
+    AttemptEnd, CallClass, Event, ParkReason, Place, Reapplied, Recorded, Resolution, Returned, RollbackPlan,
+    StepUndone, UnitId, plan_rollback,
 };
 use wflo_model::{
-    Call, CallError, CallResult, ChangeSet, Conflict, ConflictReason, Digest, Label, RowChange, SqlValue,
-    StepName, TableChange, Timestamp,
+    Call, CallError, CallResult, ChangeSet, Conflict, ConflictReason, Digest, Failure, FailureKind, Label,
+    RowChange, SqlValue, StepName, TableChange, Timestamp,
 };
 
 /// A journal as it is written, event by event.
@@ -323,6 +323,49 @@ fn what_a_person_says_of_a_call_counts() {
         let certain: Vec<_> = journal.plan(None).left.iter().map(|left| left.certain).collect();
         assert_eq!(certain, left, "{resolution:?}");
     }
+}
+
+#[test]
+fn what_a_commit_that_was_given_up_may_have_written_is_not_forgotten() {
+    let mut journal = Journal::default();
+    let a = unit("a");
+    journal.begins(&a);
+    let committing = journal.commits(&a, &["bank", "log", "shop"], &["bank", "shop"]);
+    let reason = ParkReason::Unknown { intent: committing, call: "the commit of `shop`".into() };
+    journal.add(Place::attempt(&a, 1), Event::Parked { reason });
+    let (intent, resolution, by) = (committing, Resolution::Compensate, "olga".parse().unwrap());
+    journal.add(Place::attempt(&a, 1), Event::Resolved { intent, resolution, by });
+    let failure = Failure { kind: FailureKind::Permanent, message: "given up".into() };
+    journal.ends(&a, AttemptEnd::Failed(failure));
+    let plan = journal.plan(None);
+    let [undo] = &plan.undo[..] else { panic!("{plan:?}") };
+    assert_eq!((undo.event, undo.certain), (committing, false));
+    assert_eq!(undo.databases, BTreeMap::from([(label("bank"), 1), (label("shop"), 1)]));
+    let [left] = &plan.left[..] else { panic!("{plan:?}") };
+    assert!(left.what.contains("`log`") && !left.certain, "{left:?}");
+    let json = serde_json::to_value(&plan).unwrap();
+    assert_eq!(json["undo"][0]["certain"], false);
+    assert_eq!(serde_json::from_value::<RollbackPlan>(json).unwrap(), plan);
+}
+
+#[test]
+fn what_others_did_is_left_out_where_only_some_are_undone() {
+    let mut journal = Journal::default();
+    let (able, unable, a) = (unit("able"), unit("unable"), unit("a"));
+    for of in [&able, &unable] {
+        journal.begins(of);
+        let intent = journal.calls(of, CallClass::Unsafe, 1);
+        journal.returns(of, intent);
+        journal.succeeds(of);
+    }
+    journal.begins(&a);
+    journal.commits(&a, &["bank"], &["bank"]);
+    journal.succeeds(&a);
+    let all = journal.plan(None);
+    assert_eq!((all.compensate.len(), all.left.len(), all.undo.len()), (1, 1, 1));
+    let plan = all.clone().only(std::slice::from_ref(&able));
+    assert_eq!((plan.compensate[0].unit(), plan.left.len(), plan.undo.len()), (able, 0, 0));
+    assert_eq!(all.only(&[a]).undo.len(), 1);
 }
 
 #[test]

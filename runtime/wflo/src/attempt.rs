@@ -305,23 +305,24 @@ impl Attempt {
                 let message = format!("redone statement {number} came to something else than recorded");
                 return Ok(Some(self.end(AttemptEnd::Interrupted { message }, meters)));
             }
-            // One of several databases has committed: there is no way back, and none forward without a person.
-            Err(RedoError::Differs { .. }) => {
-                let missing: Vec<_> = missing.iter().map(|db| format!("`{db}`")).collect();
-                let call = format!("the commit of {}", missing.join(", "));
-                let reason = ParkReason::Unknown { intent: seq, call };
-                self.log.append(vec![(self.place(), Event::Parked { reason })])?;
-                return Ok(None);
-            }
+            Err(RedoError::Differs { .. }) => return self.half_committed(seq, &missing),
             Err(error) => return Err(self.host(error.to_string())),
         }
         // Equal results may come of other rows: what commits now is what the journal has to say, and first.
         let redone = transactions.changes(ChangeLimits::default()).await;
         let redone = redone.map_err(|error| self.host(error.to_string()))?;
         let in_bulk = transactions.inserted(&shelf).await.map_err(|error| self.host(error.to_string()))?;
-        if redone.iter().any(|(db, now)| changes.get(db) != Some(now))
-            || in_bulk.iter().any(|(db, now)| inserted.get(db) != Some(now))
-        {
+        let has_changed = redone.iter().any(|(db, now)| changes.get(db) != Some(now))
+            || in_bulk.iter().any(|(db, now)| inserted.get(db) != Some(now));
+        // Where people have decided on the rows, they have not decided on these.
+        if has_changed && history.is_decided_on() {
+            if missing.len() < databases.len() {
+                return self.half_committed(seq, &missing);
+            }
+            let message = "redone, it would change other rows than were approved".to_owned();
+            return Ok(Some(self.end(AttemptEnd::Interrupted { message }, meters)));
+        }
+        if has_changed {
             changes.extend(redone);
             inserted.extend(in_bulk);
             let of = (output.clone(), databases.clone());
@@ -335,6 +336,15 @@ impl Attempt {
             }
         }
         Ok(Some(self.end(AttemptEnd::Succeeded { output }, meters)))
+    }
+
+    /// One of several databases has committed: there is no way back, and none forward without a person.
+    fn half_committed(&self, committing: u64, missing: &[&Label]) -> Result<Left, AttemptFailed> {
+        let missing: Vec<_> = missing.iter().map(|db| format!("`{db}`")).collect();
+        let call = format!("the commit of {}", missing.join(", "));
+        let reason = ParkReason::Unknown { intent: committing, call };
+        self.log.append(vec![(self.place(), Event::Parked { reason })])?;
+        Ok(None)
     }
 
     /// The end of the attempt, and when the next one may begin.

@@ -1,7 +1,9 @@
 //! What the steps of a run have changed in databases, to be looked at.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
-use wflo_engine::{AttemptEnd, Event, Recorded};
+use wflo_engine::{AttemptEnd, Event, Recorded, Resolution};
 use wflo_model::{ChangeSet, Inserted, Label, StepName};
 
 /// What one step or item changed in one database.
@@ -31,6 +33,7 @@ pub struct ChangesView {
 /// Reads them from the events of a run. What was about to commit and did not is left out.
 pub(crate) fn changes(events: &[Recorded]) -> Vec<ChangesView> {
     let mut views: Vec<ChangesView> = Vec::new();
+    let mut given_up = BTreeSet::new();
     for recorded in events {
         let Some(unit) = recorded.place.unit_id() else { continue };
         let is_of = |view: &ChangesView| {
@@ -53,7 +56,13 @@ pub(crate) fn changes(events: &[Recorded]) -> Vec<ChangesView> {
             Event::AttemptEnded { end: AttemptEnd::Succeeded { .. }, .. } => {
                 views.iter_mut().filter(|view| is_of(view)).for_each(|view| view.committed = true);
             }
-            Event::AttemptEnded { .. } => views.retain(|view| view.committed || !is_of(view)),
+            // Some of the databases may have it: they were asked when it was undone.
+            Event::Resolved { intent, resolution: Resolution::Compensate, .. } => {
+                _ = given_up.insert(*intent)
+            }
+            Event::AttemptEnded { .. } => {
+                views.retain(|view| view.committed || !is_of(view) || given_up.contains(&view.event));
+            }
             _ => {}
         }
     }

@@ -13,6 +13,7 @@ use wflo_model::{
     ApprovalId, Call, CallError, CallResult, Digest, FailureKind, Inserted, Label, PicoUsd, Timestamp,
 };
 
+use crate::output_gate::is_output;
 use crate::rollback::Changes;
 use crate::transcript::Transcripts;
 
@@ -433,6 +434,11 @@ impl History {
         let mut asked: Vec<_> = self.calls.iter().filter_map(|call| call.approval).collect();
         asked.dedup();
         asked
+    }
+
+    /// Whether people have decided on what the attempt returned, and so on the rows that it would change.
+    pub(crate) fn is_decided_on(&self) -> bool {
+        self.calls.iter().any(|call| call.approval.is_some() && is_output(&call.call))
     }
 
     /// Whether the attempt is where it stood.

@@ -167,6 +167,10 @@ impl Runtime {
             let (timers, approvals, end) = (history.timers(), history.approvals(), recorded.clone());
             Heard { context, calls, clock, looked, timers, started, seed, approvals, end }
         });
+        // What a person gave up while it committed had come to its output.
+        let given_up = history.committing.as_ref().filter(|_| matches!(recorded, AttemptEnd::Failed(_)));
+        let given_up = given_up.map(|it| AttemptEnd::Succeeded { output: it.output.clone() });
+        let recorded = given_up.as_ref().unwrap_or(recorded);
         let player = Player::new(keys, marker, attempt, history);
         let (cut_off, grants) = (is_deadline(recorded), step.grants.clone());
         let redactor = Redactor::new(!step.labels.is_empty());

@@ -369,9 +369,13 @@ impl<'a> Scribe<'a> {
                 let what = format!("{amount} USD more, by {consumes}");
                 self.line(recorded, None, ReportAction::ToppedUp, what, None);
             }
-            Event::RollbackStarted { by, to } => {
-                let what =
-                    to.as_ref().map_or_else(|| "the run".to_owned(), |to| format!("what came after {to}"));
+            Event::RollbackStarted { by, to, only } => {
+                let of: Vec<_> = only.iter().map(ToString::to_string).collect();
+                let what = match to {
+                    Some(to) => format!("what came after {to}"),
+                    None if of.is_empty() => "the run".to_owned(),
+                    None => format!("what {} did", of.join(", ")),
+                };
                 let note = by.is_none().then(|| "as the workflow says".to_owned());
                 self.line(recorded, by.clone(), ReportAction::RolledBack, what, note);
             }

@@ -7,14 +7,17 @@
 //! the configuration before (`reapply.rs`). Compensators are attempts like any others
 //! (`compensate.rs`).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use wflo_engine::{
-    Command, Event, Place, Recorded, RollbackPlan, RunState, RunStatus, StepUndone, UndoWrites, plan_rollback,
+    Command, Event, Place, Recorded, RollbackPlan, RunState, RunStatus, StepUndone, UndoWrites, UnitId,
+    plan_rollback,
 };
 use wflo_manifest::Plan;
-use wflo_model::{ChangeSet, Inserted, Label, PrincipalName, RunId, StepName, Undone};
+use wflo_model::{
+    ChangeSet, Conflict, Inserted, Label, PrincipalName, RunId, SqlValue, StepName, TableChange, Undone,
+};
 use wflo_ports::{Begun, Capture, Database, DbError, Marker, MarkerPurpose, Transaction};
 
 use crate::artifact::Shelf;
@@ -24,6 +27,9 @@ use crate::executor::Executor;
 use crate::operation::database;
 use crate::run_log::recorded;
 use crate::{Runtime, RuntimeError};
+
+/// How often undoing is tried while others write to the same rows, as with a step.
+const MOST_TRIES: u32 = 10;
 
 impl Runtime {
     /// What a rollback of the run would do, and what it could not do; nothing is done.
@@ -39,7 +45,7 @@ impl Runtime {
         let state = RunState::replay(&events).map_err(crate::LogFailed::from)?;
         let plan = self.plan(&state).await?;
         may_roll_back(run, &plan, &state, to)?;
-        self.planned(&plan, &events, to).await
+        self.planned(&plan, &events, to, &[]).await
     }
 
     /// Has what a run did undone, back to where `to` had ended, or all of it; durable when this returns. Whoever
@@ -56,7 +62,7 @@ impl Runtime {
         let (log, plan) = self.open(run).await?;
         let begun = log.transact(|state| {
             may_roll_back(run, &plan, state, to.as_ref())?;
-            let event = Event::RollbackStarted { by: Some(by.clone()), to };
+            let event = Event::RollbackStarted { by: Some(by.clone()), to, only: Vec::new() };
             Ok::<_, RuntimeError>((vec![(Place::RUN, event)], ()))
         })?;
         begun?.0.durable().await?;
@@ -77,6 +83,7 @@ impl Runtime {
         plan: &Plan,
         events: &[Recorded],
         to: Option<&StepName>,
+        only: &[UnitId],
     ) -> Result<RollbackPlan, RuntimeError> {
         let mut compensates = BTreeSet::new();
         for component in plan.components() {
@@ -85,7 +92,8 @@ impl Runtime {
             compensates
                 .extend(of_it.filter(|step| able.contains(step.function.as_str())).map(|step| &step.name));
         }
-        Ok(plan_rollback(events, to, |step| compensates.contains(step)))
+        let planned = plan_rollback(events, to, |step| compensates.contains(step));
+        Ok(if only.is_empty() { planned } else { planned.only(only) })
     }
 }
 
@@ -99,8 +107,8 @@ fn may_roll_back(
     let not = |why: String| Err(RuntimeError::NotRollable { run, why });
     match state.status() {
         RunStatus::Superseded => return not("a fork goes on in its place".into()),
-        // Back to a step: what came before that may still be undone.
-        RunStatus::RolledBack if state.rollback().is_none_or(|it| it.to.is_none()) => {
+        // Back to a step, or that of some steps alone: the rest may still be undone.
+        RunStatus::RolledBack if state.rollback().is_none_or(|it| it.to.is_none() && it.only.is_empty()) => {
             return not("it is rolled back".into());
         }
         status if !status.is_final() => return not(format!("it has not ended: it is {status}")),
@@ -128,36 +136,86 @@ impl Executor<'_> {
 
     async fn plan_rollback(&self) -> Result<(), RuntimeError> {
         self.log.flush().await?;
-        let to = self.log.read(|state| state.rolling_back().and_then(|rollback| rollback.to.clone()));
+        let of = |state: &RunState| state.rolling_back().map(|it| (it.to.clone(), it.only.clone()));
+        let (to, only) = self.log.read(of).unwrap_or_default();
         let events = self.runtime.events(*self.log.run()).await?;
-        let plan = self.runtime.planned(&self.plan, &events, to.as_ref()).await?;
+        let plan = self.runtime.planned(&self.plan, &events, to.as_ref(), &only).await?;
         self.append(Event::RollbackPlanned { plan }).await
     }
 
     /// Undoes in one database what the run wrote to it. The commit point is the database's.
     async fn undo(&self, label: &Label) -> Result<(), RuntimeError> {
-        let Some((rollback, writes)) = self.log.read(|state| {
+        let Some((rollback, left, writes)) = self.log.read(|state| {
             let rollback = state.rolling_back()?;
             let writes = rollback.plan.as_ref()?.undo.iter();
-            let here = writes.filter(|undo| undo.databases.contains_key(label)).cloned();
-            Some((rollback.seq, here.collect::<Vec<UndoWrites>>()))
+            let here: Vec<_> = writes.filter(|undo| undo.databases.contains_key(label)).cloned().collect();
+            let left = here
+                .iter()
+                .filter_map(|undo| Some((undo.event, rows(rollback.left_before(&undo.unit(), label)?))));
+            Some((rollback.seq, left.collect(), here))
         }) else {
             return Ok(());
         };
         let Some(oldest) = writes.last() else { return Ok(()) };
         let database =
             database(&self.host.outside, label).map_err(|error| failed(oldest, error.to_string()))?;
+        let mut missing = BTreeSet::new();
+        for undo in writes.iter().filter(|undo| !undo.certain) {
+            if !self.has_committed(database, undo).await? {
+                missing.insert(undo.event);
+            }
+        }
         let marker = Marker { purpose: MarkerPurpose::Undo { rollback }, ..self.log.marker(&oldest.unit()) };
-        let begun = database.begin(&marker, Capture::Off).await;
-        let mut transaction = match begun.map_err(|error| failed(oldest, error.to_string()))? {
-            Begun::Open(transaction) => transaction,
+        let undoing = Undoing { label, database, marker, writes: &writes, missing, left };
+        let mut tries = 1;
+        loop {
+            match self.try_to_undo(&undoing).await {
+                Ok(()) => return self.settled(label, None).await,
+                Err(NotUndone::Interrupted(_)) if tries < MOST_TRIES => tries += 1,
+                Err(NotUndone::Interrupted(why)) => return Err(failed(oldest, why).into()),
+                Err(NotUndone::Refused(why)) => return self.settled(label, Some(why)).await,
+                Err(NotUndone::Failed(error)) => return Err(error),
+            }
+        }
+    }
+
+    /// Whether a database has what a step wrote there whose commit was given up. Beginning is what waits for a commit
+    /// still in flight, and tells for sure.
+    async fn has_committed(
+        &self,
+        database: &Arc<dyn Database>,
+        undo: &UndoWrites,
+    ) -> Result<bool, RuntimeError> {
+        match database.begin(&self.log.marker(&undo.unit()), Capture::Off).await {
+            Ok(Begun::AlreadyCommitted) => Ok(true),
+            Ok(Begun::Open(transaction)) => {
+                transaction.rollback().await;
+                Ok(false)
+            }
+            Err(error) => Err(failed(undo, error.to_string()).into()),
+        }
+    }
+
+    async fn try_to_undo(&self, undoing: &Undoing<'_>) -> Result<(), NotUndone> {
+        let Undoing { label, database, marker, writes, missing, left } = undoing;
+        let Some(oldest) = writes.last() else { return Ok(()) };
+        let mut transaction = match database.begin(marker, Capture::Off).await {
+            Ok(Begun::Open(transaction)) => transaction,
             // A crash came between its commit and this: what came of it is in the journal already.
-            Begun::AlreadyCommitted => return self.settled(label, None).await,
+            Ok(Begun::AlreadyCommitted) => return Ok(()),
+            Err(DbError::Interrupted(why)) => return Err(NotUndone::Interrupted(why)),
+            Err(error) => return Err(NotUndone::Failed(failed(oldest, error.to_string()).into())),
         };
         let mut steps = Vec::new();
         let shelf = Shelf::new(self.runtime.journal().clone(), *self.log.run(), self.log.keys());
-        for undo in &writes {
-            let (changes, inserted) = self.changes_of(undo, label).await?;
+        for undo in *writes {
+            let (mut changes, inserted) = match missing.contains(&undo.event) {
+                true => Default::default(),
+                false => self.changes_of(undo, label).await?,
+            };
+            if let Some(left) = left.get(&undo.event) {
+                keep(&mut changes, left);
+            }
             match undo_all(transaction.as_mut(), &changes, inserted.as_ref(), &shelf).await {
                 Ok((undone, in_bulk)) => steps.push(StepUndone {
                     step: undo.step.clone(),
@@ -166,37 +224,37 @@ impl Executor<'_> {
                     conflicts: [undone.conflicts, in_bulk.conflicts].concat(),
                     more_conflicts: in_bulk.more,
                 }),
-                Err(error @ (DbError::Unavailable(_) | DbError::Interrupted(_))) => {
-                    return Err(failed(undo, error.to_string()).into());
-                }
                 Err(error) => {
                     transaction.rollback().await;
-                    return self.settled(label, Some(error.to_string())).await;
+                    return Err(match error {
+                        DbError::Interrupted(why) => NotUndone::Interrupted(why),
+                        DbError::Unavailable(_) => NotUndone::Failed(failed(undo, error.to_string()).into()),
+                        error => NotUndone::Refused(error.to_string()),
+                    });
                 }
             }
         }
-        self.append(Event::Undoing { database: label.clone(), steps }).await?;
-        if let Err(source) = transaction.commit().await {
-            self.after_undo(database, &marker, label, oldest, source).await?;
+        self.append(Event::Undoing { database: (*label).clone(), steps }).await?;
+        match transaction.commit().await {
+            Ok(()) => Ok(()),
+            Err(source) => self.after_undo(undoing, oldest, source).await,
         }
-        self.settled(label, None).await
     }
 
     /// A COMMIT that reported an error may have committed all the same: the marker tells. One that did not is done
-    /// again when the run is resumed.
+    /// again, at once where the database asks for that, else when the run is resumed.
     async fn after_undo(
         &self,
-        database: &Arc<dyn Database>,
-        marker: &Marker,
-        label: &Label,
+        undoing: &Undoing<'_>,
         of: &UndoWrites,
         source: DbError,
-    ) -> Result<(), RuntimeError> {
-        match database.committed(marker).await {
-            Ok(true) => Ok(()),
-            _ => {
-                Err(AttemptFailed::Commit { step: of.unit().to_string(), db: label.to_string(), source }
-                    .into())
+    ) -> Result<(), NotUndone> {
+        match (undoing.database.committed(&undoing.marker).await, source) {
+            (Ok(true), _) => Ok(()),
+            (Ok(false), DbError::Interrupted(why)) => Err(NotUndone::Interrupted(why)),
+            (_, source) => {
+                let (step, db) = (of.unit().to_string(), undoing.label.to_string());
+                Err(NotUndone::Failed(AttemptFailed::Commit { step, db, source }.into()))
             }
         }
     }
@@ -224,6 +282,55 @@ impl Executor<'_> {
 
     pub(crate) async fn append(&self, event: Event) -> Result<(), RuntimeError> {
         Ok(self.log.append(vec![(Place::RUN, event)])?.durable().await?)
+    }
+}
+
+/// What is undone in one database.
+struct Undoing<'a> {
+    label: &'a Label,
+    database: &'a Arc<dyn Database>,
+    /// Of the transaction that undoes it.
+    marker: Marker,
+    /// The newest first.
+    writes: &'a [UndoWrites],
+    /// The events of those that have not committed here after all.
+    missing: BTreeSet<u64>,
+    /// By event, the rows that an earlier rollback has left: those alone are tried again.
+    left: BTreeMap<u64, Rows>,
+}
+
+/// Rows by their table and key.
+type Rows = HashSet<(String, String)>;
+
+fn rows(conflicts: &[Conflict]) -> Rows {
+    conflicts.iter().map(|it| (it.table.clone(), of_key(&it.key))).collect()
+}
+
+/// Leaves other rows out of what is undone.
+fn keep(changes: &mut ChangeSet, rows: &Rows) {
+    for table in &mut changes.tables {
+        let TableChange { table, rows: changed, .. } = table;
+        changed.retain(|row| rows.contains(&(table.clone(), of_key(row.key()))));
+    }
+}
+
+fn of_key(key: &[SqlValue]) -> String {
+    serde_json::to_string(key).expect("the values of a key can be written down")
+}
+
+/// Why nothing was undone.
+enum NotUndone {
+    /// Others wrote there meanwhile: the database asks for another try.
+    Interrupted(String),
+    /// It is not to be undone.
+    Refused(String),
+    /// It goes on when the run is resumed.
+    Failed(RuntimeError),
+}
+
+impl From<RuntimeError> for NotUndone {
+    fn from(error: RuntimeError) -> Self {
+        Self::Failed(error)
     }
 }
 

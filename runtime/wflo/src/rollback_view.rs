@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use wflo_engine::{ApprovalState, LeftEffect, Outcome, Reapplied, Rollback, RunState, StepStatus};
+use wflo_engine::{ApprovalState, LeftEffect, Outcome, Reapplied, Rollback, RunState, StepStatus, UnitId};
 use wflo_model::{Conflict, Label, PrincipalName, StepName};
 
 /// What a rollback did, and what it left.
@@ -16,6 +16,9 @@ pub struct RollbackView {
     /// The step that stays, with everything before it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<StepName>,
+    /// The steps and items whose effects alone are undone; all of them, where none is named.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub only: Vec<UnitId>,
     /// Compensators, newest step first.
     pub compensated: Vec<CompensatedView>,
     /// Writes that were undone, by database, newest step first.
@@ -145,6 +148,7 @@ impl RollbackView {
         Self {
             by: rollback.by.clone(),
             to: rollback.to.clone(),
+            only: rollback.only.clone(),
             compensated: compensated.collect(),
             undone: undone.collect(),
             failed: failed.filter_map(|(label, why)| Some((label.clone(), why.clone()?))).collect(),

@@ -1,9 +1,9 @@
 //! What rollbacks did to the databases, held against what the steps had committed there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use wflo_engine::{Event, Recorded, RunState, StepUndone, UnitId};
-use wflo_model::{Digest, RunId, StoreId};
+use wflo_model::{Digest, RunId, SqlValue, StoreId};
 use wflo_ports::{Marker, MarkerPurpose};
 
 use crate::database::Commit;
@@ -31,6 +31,20 @@ struct Told {
     undoing: BTreeMap<String, Vec<StepUndone>>,
     /// The databases that are done with, and whether they were undone.
     settled: BTreeMap<String, bool>,
+}
+
+impl Told {
+    /// The rows that it has left in a database of what a step or item had written there; none where it has undone
+    /// nothing of it.
+    fn left(&self, database: &str, unit: &UnitId) -> Option<BTreeSet<String>> {
+        self.settled.get(database).filter(|is_undone| **is_undone)?;
+        let step = self.undoing.get(database)?.iter().find(|step| step.unit() == *unit)?;
+        let keys = step.conflicts.iter().filter_map(|conflict| match &conflict.key[..] {
+            [SqlValue::Text(key)] => Some(key.clone()),
+            _ => None,
+        });
+        Some(keys.collect())
+    }
 }
 
 /// In each database a rollback is one commit or none, and that commit is what the steps' own commits say it must be.
@@ -74,7 +88,9 @@ pub(crate) fn undone(world: &World, marks: &Marks, events: &[Recorded], state: &
                 ([_], _, Some(false)) => Some("it is said to have failed, and is undone".to_owned()),
                 ([_], None, _) => Some("it was undone before the journal said what".to_owned()),
                 ([at], Some(said), _) => {
-                    let Expected { rows, steps } = Expected::of(&log[..*at], undo, marks);
+                    let earlier = all.range(..seq).rev().map(|(_, told)| told);
+                    let left = |unit: &UnitId| earlier.clone().find_map(|told| told.left(name, unit));
+                    let Expected { rows, steps } = Expected::of(&log[..*at], undo, marks, left);
                     let wrote = log[*at].rows.iter().map(|(key, (_, after))| (key.clone(), *after));
                     let counts = said.iter().map(|it| (it.rows, it.conflicts.len() as u64));
                     if wrote.clone().collect::<BTreeMap<_, _>>() != rows {
@@ -106,8 +122,13 @@ struct Expected {
 }
 
 impl Expected {
-    /// Undone after `log`, which has the commits.
-    fn of(log: &[Commit], undo: &[UnitId], marks: &Marks) -> Self {
+    /// Undone after `log`, which has the commits: of those of which an earlier rollback has `left` something, that.
+    fn of(
+        log: &[Commit],
+        undo: &[UnitId],
+        marks: &Marks,
+        left: impl Fn(&UnitId) -> Option<BTreeSet<String>>,
+    ) -> Self {
         let mut now: BTreeMap<&str, Option<i64>> = BTreeMap::new();
         for commit in log {
             now.extend(commit.rows.iter().map(|(key, (_, after))| (key.as_str(), *after)));
@@ -115,12 +136,12 @@ impl Expected {
         let mut this = Self::default();
         for unit in undo {
             let marker = marks.of(unit, MarkerPurpose::Step);
-            let (mut undone, mut conflicts) = (0, 0);
+            let (mut undone, mut conflicts, left) = (0, 0, left(unit));
             let commits = log.iter().filter(|commit| commit.by == Some(marker));
             for (key, (before, after)) in commits.flat_map(|commit| &commit.rows) {
                 let found = now.get(key.as_str()).copied().flatten();
-                if before == after {
-                    // It changed nothing.
+                if before == after || left.as_ref().is_some_and(|left| !left.contains(key)) {
+                    // It changed nothing, or is undone.
                 } else if found == *before || found == *after {
                     now.insert(key, *before);
                     this.rows.insert(key.clone(), *before);

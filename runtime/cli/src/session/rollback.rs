@@ -1,7 +1,7 @@
 //! Operations that undo what a run did, and that show what it changed; each with why it does no harm to ask twice.
 
 use serde::{Deserialize, Serialize};
-use wflo::{ChangesView, RuntimeError};
+use wflo::{ChangesView, RollbackView, RuntimeError};
 use wflo_model::{RunId, StepName};
 
 use super::deploy::Deploy;
@@ -31,9 +31,13 @@ impl Operation for Rollback {
         {
             return Ok(());
         }
-        match runtime.rollback(self.run, self.to, &by).await {
-            Err(RuntimeError::NotRollable { .. }) if runtime.show(self.run).await?.is_rolling_back() => {
-                Ok(())
+        match runtime.rollback(self.run, self.to.clone(), &by).await {
+            // One under way goes on, if it is the same: what was to stay with this one may be undone by that.
+            Err(error @ RuntimeError::NotRollable { .. }) => {
+                let run = runtime.show(self.run).await?;
+                let is_same = |it: &RollbackView| it.to == self.to && it.only.is_empty();
+                let goes_on = run.is_rolling_back() && run.rollback.as_ref().is_some_and(is_same);
+                if goes_on { Ok(()) } else { Err(error.into()) }
             }
             begun => Ok(begun?),
         }

@@ -6,7 +6,7 @@ use wflo_model::{RunId, Timestamp};
 use super::permit::{Permit, permit};
 use super::{Compensation, Reapplied, Rollback, RollbackPlan};
 use crate::decide::started;
-use crate::{Command, Event, Place, RunState, RunStatus, StepStatus};
+use crate::{Command, Event, Outcome, Place, RunState, RunStatus, StepStatus};
 
 /// Says what to do next in a run that is rolled back: one thing after another, newest first.
 pub(crate) fn decide(
@@ -37,8 +37,10 @@ pub(crate) fn decide(
     if let Some(terraform) = folders.find(|label| !rollback.reapplied.contains_key(*label)) {
         return vec![Command::Reapply { terraform: terraform.clone() }];
     }
-    let event = Event::RollbackEnded { status: status(state, rollback, todo) };
-    vec![Command::Append(vec![(Place::RUN, event)])]
+    // Money that was asked for and is not needed any more.
+    let mut events: Vec<_> = state.open().map(|approval| approval.close(Outcome::Cancelled)).collect();
+    events.push((Place::RUN, Event::RollbackEnded { status: status(state, rollback, todo) }));
+    vec![Command::Append(events)]
 }
 
 enum Next {

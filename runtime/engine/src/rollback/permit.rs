@@ -4,6 +4,8 @@
 //! is, and whoever asked for the rollback does not decide. A rollback that the workflow says by itself (`on_failure`,
 //! `on_cancel`) was agreed to with the workflow.
 
+use std::collections::BTreeSet;
+
 use serde_json::json;
 use wflo_manifest::{ApprovalRule, Plan, Quorum};
 use wflo_model::{ApprovalId, Digest, PrincipalName, RunId, Timestamp, canonical};
@@ -33,7 +35,7 @@ pub(super) fn permit(
     let Some(by) = rollback.by.as_ref().filter(|_| !plan.rollback_approvers.is_empty()) else {
         return Permit::Given;
     };
-    if todo.compensate.is_empty() && todo.undo.is_empty() {
+    if todo.does_nothing() {
         return Permit::Given;
     }
     let ask = || Permit::Append(vec![(Place::RUN, opened(run, plan, state, rollback, todo, by))]);
@@ -67,6 +69,9 @@ fn opened(
     by: &PrincipalName,
 ) -> Event {
     let shows = json!({ "rollback": todo, "to": rollback.to, "asked_by": by });
+    // Whoever wants a step compensated has asked for it as well.
+    let others = rollback.only.iter().filter_map(|unit| state.compensations().get(unit));
+    let authors: BTreeSet<_> = others.chain([by]).cloned().collect();
     let bytes = canonical(&shows).expect("a plan has text keys and finite numbers only");
     let pinned = plan.digest();
     let subject = Digest::of_parts(&[b"wflo rollback", run.as_bytes(), pinned.as_bytes(), &bytes]);
@@ -80,7 +85,7 @@ fn opened(
         expires_at: None,
         asks: Vec::new(),
         follows: rollback.approval,
-        authors: vec![by.clone()],
+        authors: authors.into_iter().collect(),
         amount: None,
     }
 }

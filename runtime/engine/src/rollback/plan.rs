@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use wflo_model::{Digest, Inserted, Label, StepName};
 
 use super::reapply::{has_stayed, plan_of};
-use super::{Compensation, LeftEffect, Reapplied, Reapply, RollbackPlan, UndoWrites};
+use super::{Compensation, LeftEffect, Reapplied, Reapply, RollbackPlan, StepUndone, UndoWrites};
 use crate::{AttemptEnd, CallClass, Event, GatedCall, Recorded, Resolution, UnitId};
 
 /// An effect outside of databases.
@@ -23,6 +23,15 @@ struct Applied {
     serial: Option<u64>,
 }
 
+/// What an attempt has committed, or may have.
+struct Committed {
+    event: u64,
+    /// The rows of each database, none where they were not kept.
+    databases: BTreeMap<Label, Option<u64>>,
+    /// Whether every database has; false where a person gave it up.
+    certain: bool,
+}
+
 /// What one step or item has done.
 #[derive(Default)]
 struct Done {
@@ -32,12 +41,12 @@ struct Done {
     /// The messages that the attempt under way has queued, and those that have left since an attempt has succeeded.
     queued: Vec<String>,
     sent: Vec<String>,
-    /// The commit under way: its event, and the rows of each database, none where they were not kept.
-    committing: Option<(u64, BTreeMap<Label, Option<u64>>)>,
-    committed: Vec<(u64, BTreeMap<Label, Option<u64>>)>,
+    /// The commit under way.
+    committing: Option<Committed>,
+    committed: Vec<Committed>,
     compensated: bool,
-    /// What an earlier rollback has undone without conflict: event and database.
-    undone: BTreeSet<Label>,
+    /// The databases in which an earlier rollback has undone it, and how many rows it has left.
+    undone: BTreeMap<Label, u64>,
     /// The terraform folders in which an earlier rollback has taken it back.
     taken_back: BTreeSet<Label>,
     /// The events that have what was there before a plan was applied: by folder and plan.
@@ -57,16 +66,15 @@ pub fn plan_rollback(
     let mut units: BTreeMap<UnitId, Done> = BTreeMap::new();
     let mut calls: BTreeMap<u64, (UnitId, Digest)> = BTreeMap::new();
     let mut kept_until = 0;
-    let mut undoing: BTreeMap<&Label, Vec<UnitId>> = BTreeMap::new();
+    let mut undoing: BTreeMap<&Label, &[StepUndone]> = BTreeMap::new();
     for recorded in events {
         if let Event::Undoing { database, steps } = &recorded.event {
-            let clean = steps.iter().filter(|step| step.conflicts.is_empty());
-            let clean = clean.map(|step| UnitId { step: step.step.clone(), item: step.item });
-            undoing.insert(database, clean.collect());
+            undoing.insert(database, steps);
         }
         if let Event::Undone { database, error: None } = &recorded.event {
-            for unit in undoing.remove(database).unwrap_or_default() {
-                units.entry(unit).or_default().undone.insert(database.clone());
+            for step in undoing.remove(database).unwrap_or_default() {
+                let left = step.conflicts.len() as u64 + step.more_conflicts;
+                units.entry(step.unit()).or_default().undone.insert(database.clone(), left);
             }
         }
         if let Event::Reapplied { terraform, units: of, came_to: Reapplied::Done } = &recorded.event {
@@ -174,6 +182,12 @@ fn take(
                 }
             }
         }
+        Event::Resolved { intent, resolution: Resolution::Compensate, .. }
+            if units.get(&unit).is_some_and(|done| done.commits_in(*intent)) =>
+        {
+            let committing = units.get_mut(&unit).and_then(|done| done.committing.as_mut());
+            committing.into_iter().for_each(|committing| committing.certain = false);
+        }
         Event::Resolved { intent, resolution, .. } => {
             if let Some((unit, key)) = effect_of(intent) {
                 let effects = &mut units.entry(unit).or_default().effects;
@@ -192,18 +206,28 @@ fn take(
             let rows =
                 |label: &Label| changes.get(label).map(|changes| changes.row_count() as u64 + in_bulk(label));
             let databases = databases.iter().map(|label| (label.clone(), rows(label))).collect();
-            units.entry(unit).or_default().committing = Some((recorded.seq, databases));
+            let committing = Committed { event: recorded.seq, databases, certain: true };
+            units.entry(unit).or_default().committing = Some(committing);
         }
         Event::AttemptEnded { end, .. } => {
             let done = units.entry(unit).or_default();
             let committing = done.committing.take();
             let queued = std::mem::take(&mut done.queued);
-            if matches!(end, AttemptEnd::Succeeded { .. }) {
-                done.committed.extend(committing);
+            let has_succeeded = matches!(end, AttemptEnd::Succeeded { .. });
+            // One that was given up may have committed in some of its databases.
+            done.committed.extend(committing.filter(|it| has_succeeded || !it.certain));
+            if has_succeeded {
                 done.sent.extend(queued);
             }
         }
         _ => {}
+    }
+}
+
+impl Done {
+    /// Whether this event is that of the commit under way.
+    fn commits_in(&self, event: u64) -> bool {
+        self.committing.as_ref().is_some_and(|committing| committing.event == event)
     }
 }
 
@@ -229,21 +253,21 @@ fn add(plan: &mut RollbackPlan, unit: UnitId, done: Done, compensates: &impl Fn(
     }
     let sent = sent.into_iter().map(|what| Effect { what, certain: true, applied: None });
     let mut effects: Vec<Effect> = effects.into_iter().chain(sent).collect();
-    for (event, databases) in committed {
+    for Committed { event, databases, certain } in committed {
         let mut rows = BTreeMap::new();
         for (label, kept) in databases {
-            match kept {
+            // What was left is tried again.
+            match kept.map(|count| undone.get(&label).copied().unwrap_or(count)) {
                 Some(0) => {}
-                Some(count) if !undone.contains(&label) => _ = rows.insert(label, count),
-                Some(_) => {}
+                Some(count) => _ = rows.insert(label, count),
                 None => {
                     let what = format!("what it wrote to database `{label}` without `rollback = true`");
-                    effects.push(Effect { what, certain: true, applied: None });
+                    effects.push(Effect { what, certain, applied: None });
                 }
             }
         }
         if !rows.is_empty() {
-            plan.undo.push(UndoWrites { step: step.clone(), item, event, databases: rows });
+            plan.undo.push(UndoWrites { step: step.clone(), item, event, databases: rows, certain });
         }
     }
     if effects.is_empty() || compensated {

@@ -363,6 +363,29 @@ async fn a_policy_that_permits_it_answers_what_a_step_asks() {
 }
 
 #[tokio::test]
+async fn what_was_decided_and_not_acted_upon_is_found_by_whoever_resumes() {
+    let steps = vec![gated("pay", rule(&["red"])), gated("told", rule(&["blue"]))];
+    let (run, view) = Run::of(plan(steps, None)).await;
+    assert_eq!(view.waiting_for.len(), 2);
+    let found = async || {
+        let found = run.process.runtime.resumable().await.unwrap();
+        (found.runs, found.waiting, found.parked)
+    };
+    assert_eq!(found().await, (vec![], 1, 0));
+    let pay =
+        view.waiting_for.iter().find(|wait| wait.step.as_ref().is_some_and(|step| step.as_str() == "pay"));
+    run.vote(pay.unwrap().id.unwrap(), "alice", Verdict::Approve).await.unwrap();
+    assert_eq!(found().await, (vec![run.run], 0, 0), "it may begin, whoever has to do it");
+    let view = run.drive().await;
+    assert_eq!((view.status, run.paid()), (RunStatus::Waiting, vec!["150".to_owned()]));
+    assert_eq!(found().await, (vec![], 1, 0));
+    run.process.runtime.cancel(run.run, &"rita".parse().unwrap(), None).await.unwrap();
+    assert_eq!(found().await, (vec![run.run], 0, 0));
+    assert_eq!(run.drive().await.status, RunStatus::Cancelled);
+    assert_eq!(found().await, (vec![], 0, 0));
+}
+
+#[tokio::test]
 async fn money_that_was_asked_for_and_granted_lets_a_run_go_on() {
     let of = |budget_approvers: Vec<Approver>| Plan {
         budget_approvers,

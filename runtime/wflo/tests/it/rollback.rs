@@ -84,9 +84,16 @@ async fn a_row_that_somebody_changed_since_is_left_and_told() {
     assert_eq!(conflict.found.as_ref().unwrap()[1], SqlValue::Integer(100));
     assert_eq!(effects(&world.database()), (100, Vec::new()));
 
-    // Once the row is as the step left it, rolling back again undoes the rest.
-    owner.execute_batch("UPDATE counter SET n = 1").unwrap();
-    let (view, _) = rolled_back(&process, run, None).await;
+    // Once the row is as the step left it, rolling back again undoes the rest, and nothing that others did since.
+    owner
+        .execute_batch("UPDATE counter SET n = 1; INSERT INTO notes (id, text) VALUES (1, 'the step')")
+        .unwrap();
+    let planned = process.runtime.rollback_plan(run, None).await.unwrap();
+    assert_eq!(planned.undo[0].databases.values().collect::<Vec<_>>(), [&1]);
+    let (view, rollback) = rolled_back(&process, run, None).await;
+    assert_eq!((rollback.undone[0].rows, rollback.undone[0].conflicts.len()), (1, 0));
+    assert_eq!(effects(&world.database()), (0, vec!["the step".to_owned()]));
+    owner.execute_batch("DELETE FROM notes").unwrap();
     assert_eq!((view.status, view.steps[0].status), (RunStatus::RolledBack, StepStatus::RolledBack));
     assert_eq!(effects(&world.database()), (0, Vec::new()));
     let refused = process.runtime.rollback(run, None, &"olga".parse().unwrap()).await;

@@ -330,6 +330,15 @@ async fn script(step: &str, gate: &mut dyn Gate) -> Result<Result<Value, Failure
             let bank = call(gate, "wflo:db/sql", "query", look("bank", "tally")).await?;
             json!([ledger["rows"][0][0]["integer"], bank["rows"][0][0]["integer"]])
         }
+        // The same, without looking: whatever there was before, its statements come to the same.
+        "both-unseen" => {
+            let raise = |table: &str| format!("UPDATE {table} SET n = n + 1 WHERE id = 1");
+            call(gate, "wflo:db/sql", "execute", sql(&raise("counter"), json!([]))).await?;
+            let mut args = sql(&raise("tally"), json!([]));
+            args["db"] = json!("bank");
+            call(gate, "wflo:db/sql", "execute", args).await?;
+            json!("raised")
+        }
         // Reads what there is two rows at a time, and waits in the middle.
         "page" => {
             let page = |from: usize| {

@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use async_trait::async_trait;
 use serde_json::{Map, json};
-use wflo::{Host, Outside, RunStatus, RunView, RuntimeError, Start};
+use wflo::{Host, Outside, Resolution, RunStatus, RunView, RuntimeError, Start, Verdict, Voter};
 use wflo_backends::db::postgres::{Postgres, PostgresOptions, Preparation};
 use wflo_backends::db::sqlite::{Sqlite, SqliteOptions};
 use wflo_journal::FaultSync;
-use wflo_manifest::PlanStep;
+use wflo_manifest::{ApprovalAt, ApprovalRule, Approver, PlanStep, Quorum};
 use wflo_model::{ChangeSet, DbAccess, Digest, Grants, RunId, SqlRows, TableAccess, Undone};
 use wflo_ports::{
     Begun, Capture, ChangeLimits, Database, DbError, Executed, Marker, QueryLimits, Statement, Transaction,
@@ -20,11 +20,13 @@ use wflo_ports::{
 use crate::support::{COMPONENT, Process, World, effects, grants};
 use crate::sweep::{plan, step};
 
-/// Where a process is killed: before or after a commit.
+/// Where a process is killed: before or after a commit. Or not at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Killed {
     Before,
     After,
+    /// It lives, and its database asks for another try at the first undo, and at the first commit.
+    Interrupted,
 }
 
 /// A database whose first commit is the last thing that its process does.
@@ -32,6 +34,8 @@ struct Last {
     inner: Arc<dyn Database>,
     killed: Killed,
     is_dead: Arc<AtomicBool>,
+    /// How often something was undone in it.
+    tries: Arc<AtomicU32>,
 }
 
 fn dead() -> DbError {
@@ -48,8 +52,8 @@ impl Database for Last {
         Ok(match self.inner.begin(marker, capture).await? {
             Begun::AlreadyCommitted => Begun::AlreadyCommitted,
             Begun::Open(inner) => {
-                let (killed, is_dead) = (self.killed, Arc::clone(&self.is_dead));
-                Begun::Open(Box::new(LastTransaction { inner, killed, is_dead }))
+                let (is_dead, tries) = (Arc::clone(&self.is_dead), Arc::clone(&self.tries));
+                Begun::Open(Box::new(LastTransaction { inner, killed: self.killed, is_dead, tries }))
             }
         })
     }
@@ -67,6 +71,7 @@ struct LastTransaction {
     inner: Box<dyn Transaction>,
     killed: Killed,
     is_dead: Arc<AtomicBool>,
+    tries: Arc<AtomicU32>,
 }
 
 #[async_trait]
@@ -89,6 +94,9 @@ impl Transaction for LastTransaction {
     }
 
     async fn undo(&mut self, changes: &ChangeSet) -> Result<Undone, DbError> {
+        if self.killed == Killed::Interrupted && self.tries.fetch_add(1, Ordering::SeqCst) == 0 {
+            return Err(DbError::Interrupted("others have written there".into()));
+        }
         self.inner.undo(changes).await
     }
 
@@ -97,6 +105,12 @@ impl Transaction for LastTransaction {
     }
 
     async fn commit(self: Box<Self>) -> Result<(), DbError> {
+        if self.killed == Killed::Interrupted {
+            return match self.tries.load(Ordering::SeqCst) {
+                2 => Err(DbError::Interrupted("others have written there".into())),
+                _ => self.inner.commit().await,
+            };
+        }
         self.is_dead.store(true, Ordering::SeqCst);
         if self.killed == Killed::After {
             self.inner.commit().await?;
@@ -133,7 +147,9 @@ impl Both {
         let bank = Postgres::new(&read, Some(&write), PostgresOptions::default()).unwrap();
         let ledger = Sqlite::open(self.world.database(), SqliteOptions::default()).unwrap();
         let lend = |name: &str, inner: Arc<dyn Database>| match killed {
-            Some((at, killed)) if at == name => Arc::new(Last { inner, killed, is_dead: Arc::default() }),
+            Some((at, killed)) if at == name => {
+                Arc::new(Last { inner, killed, is_dead: Arc::default(), tries: Arc::default() })
+            }
             _ => inner,
         };
         let outside = Outside::default()
@@ -145,19 +161,28 @@ impl Both {
 
     /// Runs the step in a process that is killed: the run, which has not ended.
     async fn cut_off(&self, at: &str, killed: Killed) -> RunId {
+        self.cut_off_in(PlanStep { rollback: true, ..step("both", &[]) }, at, killed).await
+    }
+
+    /// As [`cut_off`](Self::cut_off), in a step of which people approve what it commits, if they are asked.
+    async fn cut_off_in(&self, step: PlanStep, at: &str, killed: Killed) -> RunId {
         let process = self.process(Some((at, killed))).await;
         let db =
             [("bank".parse().unwrap(), tally()), ("ledger".parse().unwrap(), grants().db["ledger"].clone())];
         let grants = Grants { db: db.into(), ..Grants::default() };
         let start = Start {
-            plan: plan(vec![PlanStep { grants, rollback: true, ..step("both", &[]) }], None),
+            plan: plan(vec![PlanStep { grants, ..step }], None),
             components: BTreeMap::from([(Digest::of(COMPONENT), COMPONENT.to_vec())]),
             inputs: Map::new(),
             requester: "rita".parse().unwrap(),
             key: None,
         };
         let run = process.runtime.start(start).await.unwrap();
-        let died = process.runtime.drive(run, &process.host, None).await;
+        let mut died = process.runtime.drive(run, &process.host, None).await;
+        if let Ok(view) = &died {
+            approve(&process, view).await;
+            died = process.runtime.drive(run, &process.host, None).await;
+        }
         assert!(matches!(died, Err(RuntimeError::Attempt(_))), "{died:?}");
         run
     }
@@ -174,6 +199,13 @@ impl Both {
     fn counts(&self) -> (i64, String) {
         (effects(&self.world.database()).0, self.bank.sql("SELECT n FROM tally"))
     }
+}
+
+/// Approves what a run waits for.
+async fn approve(process: &Process, view: &RunView) {
+    let id = view.waiting_for[0].id.unwrap_or_else(|| panic!("nobody is asked: {view:?}"));
+    let voter = Voter { name: "alice".parse().unwrap(), groups: ["red".parse().unwrap()].into() };
+    process.runtime.vote(id, &voter, Verdict::Approve, None).await.unwrap();
 }
 
 fn tally() -> DbAccess {
@@ -228,5 +260,63 @@ async fn what_cannot_go_forward_alone_waits_for_a_person() {
     let view = both.go_on(run).await;
     assert_eq!(view.status, RunStatus::Parked);
     assert_eq!(view.waiting_for[0].kind, "unknown", "{view:?}");
+    assert_eq!(both.counts(), (10, "1".to_owned()));
+    // Given up, what one of them has is undone, and what the other has is not this run's.
+    let intent = view.waiting_for[0].intent.unwrap();
+    let process = both.process(None).await;
+    process.runtime.resolve(run, intent, Resolution::Compensate, &"olga".parse().unwrap()).await.unwrap();
+    drop(process);
+    let view = both.go_on(run).await;
+    assert_eq!(view.status, RunStatus::RolledBack, "{view:?}");
+    assert_eq!(both.counts(), (10, "0".to_owned()));
+    let undone = view.rollback.unwrap().undone;
+    let rows: Vec<_> = undone.iter().map(|it| (it.database.as_str(), it.rows, it.conflicts.len())).collect();
+    assert_eq!(rows, [("bank", 1, 0), ("ledger", 0, 0)]);
+    let changes = both.process(None).await.runtime.changes(run).await.unwrap();
+    assert_eq!(changes.iter().map(|it| it.committed).collect::<Vec<_>>(), [false, false]);
+}
+
+#[tokio::test]
+async fn others_who_write_meanwhile_do_not_stop_a_rollback() {
+    let both = Both::new().await;
+    let run = both.cut_off("bank", Killed::Before).await;
+    both.go_on(run).await;
+    let process = both.process(Some(("bank", Killed::Interrupted))).await;
+    process.runtime.rollback(run, None, &"rita".parse().unwrap()).await.unwrap();
+    let view = process.runtime.drive(run, &process.host, None).await.unwrap();
+    assert_eq!(view.status, RunStatus::RolledBack);
+    assert_eq!(both.counts(), (0, "0".to_owned()));
+}
+
+#[tokio::test]
+async fn rows_that_nobody_has_approved_do_not_commit_after_a_crash() {
+    let rule = ApprovalRule::new(vec![Approver::new("red")], Quorum::EachListed);
+    let rule = ApprovalRule { at: ApprovalAt::Commit, ..rule };
+    let gated = PlanStep { approval: Some(rule), ..step("both-unseen", &[]) };
+    let changed = |both: &Both| {
+        let ledger = rusqlite::Connection::open(both.world.database()).unwrap();
+        ledger.execute("UPDATE counter SET n = 10", []).unwrap();
+    };
+    // What was approved commits, whenever the process is killed.
+    let both = Both::new().await;
+    let run = both.cut_off_in(gated.clone(), "bank", Killed::Before).await;
+    assert_eq!(both.go_on(run).await.status, RunStatus::Succeeded);
+    assert_eq!(both.counts(), (1, "1".to_owned()));
+    // Neither has committed: people are asked about the rows as they are now.
+    let both = Both::new().await;
+    let run = both.cut_off_in(gated.clone(), "bank", Killed::Before).await;
+    changed(&both);
+    let view = both.go_on(run).await;
+    assert_eq!((view.status, view.steps[0].attempts), (RunStatus::Waiting, 2), "{view:?}");
+    assert_eq!(both.counts(), (10, "0".to_owned()));
+    approve(&both.process(None).await, &view).await;
+    assert_eq!(both.go_on(run).await.status, RunStatus::Succeeded);
+    assert_eq!(both.counts(), (11, "1".to_owned()));
+    // One has, and a person has to say what becomes of the other.
+    let both = Both::new().await;
+    let run = both.cut_off_in(gated, "bank", Killed::After).await;
+    changed(&both);
+    let view = both.go_on(run).await;
+    assert_eq!((view.status, &view.waiting_for[0].kind[..]), (RunStatus::Parked, "unknown"), "{view:?}");
     assert_eq!(both.counts(), (10, "1".to_owned()));
 }
