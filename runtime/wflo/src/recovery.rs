@@ -72,7 +72,7 @@ impl AttemptGate {
     /// Whether a keyed request without a result is made again: while its key lives, and nobody has revoked it.
     pub(crate) fn may_repeat(&self, request: &HttpRequest, intent: &OpenIntent) -> bool {
         intent.class == CallClass::Keyed
-            && intent.good_until.is_some_and(|until| self.log.now() < until)
+            && intent.good_until.is_some_and(|until| self.log.is_before(until))
             && crate::http::authorise(request, &self.step.grants, &self.outside).is_ok()
             && self.placeholders.fill(&mut request.clone(), &self.outside).is_ok()
     }
@@ -98,7 +98,7 @@ impl AttemptGate {
                 self.append(Event::Abandoned { intent: intent.seq, cost: intent.hold })?;
                 self.live(call, operation).await
             }
-            CallClass::Keyed if intent.good_until.is_some_and(|until| self.log.now() < until) => {
+            CallClass::Keyed if intent.good_until.is_some_and(|until| self.log.is_before(until)) => {
                 match operation {
                     // What has been revoked since is not made again, and so stays unknown.
                     Operation::Http(request) if self.may_repeat(&request, &intent) => {

@@ -24,6 +24,9 @@ const MOST_AT_ONCE: usize = 256;
 /// What waits for company, at most: events, and bytes of their bodies.
 const MOST_NOTED: (usize, usize) = (64, 128 << 10);
 
+/// Clocks are put right by less than this.
+const SET_BACK: Duration = Duration::from_secs(60);
+
 /// The log of one run that this process writes.
 ///
 /// State and writer change together under one lock, so that what is decided on a state is appended to that
@@ -162,6 +165,12 @@ impl RunLog {
     /// that was too late is in time again.
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now().max(self.lock().state.time())
+    }
+
+    /// Whether it is surely not then yet. A clock that stands far behind the log was set back: by it nobody knows.
+    pub(crate) fn is_before(&self, then: Timestamp) -> bool {
+        let (clock, log) = (self.clock.now(), self.lock().state.time());
+        log.since(clock) <= SET_BACK && clock.max(log) < then
     }
 
     /// How long the clock takes until then.

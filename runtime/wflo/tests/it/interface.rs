@@ -13,7 +13,7 @@ use wflo::{
 };
 use wflo_journal::FaultSync;
 use wflo_manifest::{Plan, PlanStep};
-use wflo_model::{Call, CallError, Digest, Grants, PicoUsd};
+use wflo_model::{Call, CallError, Digest, Grants, PicoUsd, Timestamp};
 use wflo_ports::IdempotencyKey;
 use wflo_sandbox::{Guest, Linked};
 
@@ -173,6 +173,15 @@ async fn what_was_not_granted_is_denied_and_so_is_what_is_above_todays_ceiling()
 
 /// Plays a run whose process is gone while its call is under way, and goes on in another.
 async fn killed_in_the_call(class: CallClassOf, price: &'static str) -> (Arc<Ledger>, RunView) {
+    killed_and_set(class, price, None).await
+}
+
+/// The same, with the clock of the other one set to these microseconds.
+async fn killed_and_set(
+    class: CallClassOf,
+    price: &'static str,
+    clock: Option<u64>,
+) -> (Arc<Ledger>, RunView) {
     let world = World::new();
     let ledger = Ledger::new(class, price, &[Goes::Hangs]);
     let process = world.process(Arc::new(FaultSync::at(0))).await.unwrap();
@@ -184,6 +193,9 @@ async fn killed_in_the_call(class: CallClassOf, price: &'static str) -> (Arc<Led
     }
     drop(process);
     let process = world.process(Arc::new(FaultSync::at(0))).await.unwrap();
+    if let Some(micros) = clock {
+        process.clock.set(Timestamp::from_micros(micros));
+    }
     let view = process.runtime.drive(run, &host, None).await.unwrap();
     (ledger, view)
 }
@@ -194,6 +206,18 @@ async fn a_keyed_call_that_a_crash_cut_off_is_made_again_under_its_key() {
     assert_eq!(view.status, RunStatus::Succeeded, "{view:?}");
     let keys = ledger.keys.lock().unwrap();
     assert!(keys.len() == 2 && keys[0] == keys[1], "{keys:?}");
+}
+
+/// Whether the key still lives cannot be told by a clock that was set back, and it may be dead.
+#[tokio::test]
+async fn a_keyed_call_is_nobodys_to_repeat_when_its_key_is_dead_or_the_clock_was_set_back() {
+    let began = 1_800_000_000_000_000;
+    for (clock, calls) in [(began - 86_400_000_000, 1), (began + 3_700_000_000, 1), (began - 1_000_000, 2)] {
+        let (ledger, view) = killed_and_set(KEYED, "0", Some(clock)).await;
+        assert_eq!(ledger.calls(), calls, "{clock}: {view:?}");
+        let expect = if calls == 1 { RunStatus::Parked } else { RunStatus::Succeeded };
+        assert_eq!(view.status, expect, "{clock}: {view:?}");
+    }
 }
 
 #[tokio::test]
