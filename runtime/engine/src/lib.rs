@@ -39,6 +39,7 @@ pub use rollback::{
     Compensation, LeftEffect, Reapplied, Reapply, Rollback, RollbackPlan, StepUndone, UndoWrites,
     plan_rollback,
 };
+pub use standing::standing;
 pub use state::{BadHistory, Cancel, Created, RunState};
 pub use status::{RunStatus, StepStatus};
 pub use unit::{Compute, Items, OpenCall, StepState, Unit};

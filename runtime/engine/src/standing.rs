@@ -1,7 +1,24 @@
 //! Where a run stands.
 
+use wflo_manifest::Plan;
+use wflo_model::{RunId, Timestamp};
+
 use crate::top_up::granted;
-use crate::{ApprovalState, GateAt, Rollback, RunState, RunStatus, StepStatus};
+use crate::{ApprovalState, GateAt, Rollback, RunState, RunStatus, StepStatus, decide};
+
+/// Where a run stands, seen from its plan: one that waits is running all the same where something follows from it now. A
+/// process that is stopped leaves that undone, and [`RunState::status`] does not know which steps follow on others.
+#[must_use]
+pub fn standing(run: &RunId, plan: &Plan, state: &RunState, now: Timestamp) -> RunStatus {
+    let status = state.status();
+    if !matches!(status, RunStatus::Waiting | RunStatus::Parked) || decide(run, plan, state, now).is_empty() {
+        return status;
+    }
+    match state.rolling_back() {
+        Some(_) => RunStatus::RollingBack,
+        None => RunStatus::Running,
+    }
+}
 
 impl RunState {
     /// Where the run stands.

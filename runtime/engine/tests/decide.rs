@@ -8,7 +8,7 @@ use wflo_engine::policy::{Because, Firing};
 use wflo_engine::{
     ApprovalState, AttemptEnd, CallClass, Command, Compensation, Event, GateAt, GatedCall, Outcome,
     ParkReason, Permitted, Place, Reapply, Recorded, Resolution, RollbackPlan, RunState, RunStatus,
-    StepStatus, UnitId, Verdict, Voter, cast, decide, next_due, retry_at,
+    StepStatus, UnitId, Verdict, Voter, cast, decide, next_due, retry_at, standing,
 };
 use wflo_manifest::{
     ApprovalRule, Approver, OnCancel, OnExceeded, OnFailure, OnItemFailure, OnReject, Plan, PlanStep, Policy,
@@ -725,6 +725,22 @@ fn what_is_decided_and_not_acted_upon_can_move() {
     run.settle();
     run.fail("b", FailureKind::Permanent);
     moves(&run);
+}
+
+#[test]
+fn what_follows_in_the_plan_can_move_while_another_step_waits() {
+    let rule = ApprovalRule::new(vec![Approver::new("fraud")], Quorum::EachListed);
+    let gated = PlanStep { approval: Some(rule), ..step("c", &[]) };
+    let mut run = Driver::new(plan(vec![step("a", &[]), step("b", &["a"]), gated]));
+    run.settle();
+    let stands = |run: &Driver| standing(&run.run, &run.plan, &run.state, run.now);
+    assert_eq!(stands(&run), RunStatus::Running);
+    // The process is stopped as soon as it has written down how the attempt ended.
+    run.succeed("a");
+    assert_eq!((run.state.status(), stands(&run)), (RunStatus::Waiting, RunStatus::Running));
+    run.settle();
+    run.succeed("b");
+    assert_eq!((run.settle(), stands(&run)), (vec![], RunStatus::Waiting));
 }
 
 #[test]

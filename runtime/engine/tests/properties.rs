@@ -7,8 +7,8 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use wflo_engine::{
     Account, Approval, ApprovalState, AttemptEnd, Ballot, CallClass, Command, Event, GateAt, Outcome,
-    ParkReason, Place, Recorded, Returned, RunState, Spend, StepStatus, Sums, UnitId, Verdict, Voter, cast,
-    decide, next_due, retry_at,
+    ParkReason, Place, Recorded, Returned, RunState, RunStatus, Spend, StepStatus, Sums, UnitId, Verdict,
+    Voter, cast, decide, next_due, retry_at, standing,
 };
 use wflo_manifest::{
     ApprovalRule, Approver, OnCancel, OnExceeded, OnFailure, OnItemFailure, OnReject, OnTimeout, Plan,
@@ -240,6 +240,16 @@ impl History {
         panic!("it never settles: {:?}", decide(&self.run, &self.plan, &self.state, self.now));
     }
 
+    /// Where nothing is to be done, the run is not said to be running, unless a step is to be tried again later.
+    fn rests(&self, attempts: &[UnitId]) {
+        let status = self.state.status();
+        assert_eq!(status, standing(&self.run, &self.plan, &self.state, self.now));
+        let runs = self.state.steps().any(|(_, step)| step.status() == StepStatus::Running);
+        if attempts.is_empty() && !runs {
+            assert_ne!(status, RunStatus::Running, "{:?}", self.state);
+        }
+    }
+
     fn perform(&mut self, attempts: &[UnitId], step: &Move) {
         let pick = |of: usize| attempts.get(of % attempts.len().max(1)).cloned();
         match *step {
@@ -400,6 +410,7 @@ proptest! {
         let mut history = History::new(plan);
         for step in &moves {
             let attempts = history.settle();
+            history.rests(&attempts);
             history.perform(&attempts, step);
         }
         // Everybody does what is theirs: then the run ends.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, watch};
 use wflo_engine::{
     BadHistory, Day, Event, Notices, Place, Recorded, RunState, RunStatus, Sums, UnitId, UnknownKind,
-    budget_alert, next_due,
+    budget_alert, next_due, standing,
 };
 use wflo_journal::{AppendError, Debit, Draft, Entry, Extras, RunKeys, RunWriter, Ticket};
 use wflo_manifest::Plan;
@@ -42,6 +42,7 @@ pub(crate) struct RunLog {
 }
 
 struct Inner {
+    plan: Arc<Plan>,
     state: RunState,
     writer: RunWriter,
     /// What the events being gathered promise to tell.
@@ -126,11 +127,12 @@ impl RunLog {
         clock: Arc<dyn Clock>,
         accounts: Arc<Accounts>,
         writer: RunWriter,
-        state: RunState,
+        (plan, state): (Arc<Plan>, RunState),
         posted: watch::Sender<Option<Ticket>>,
     ) -> Self {
         let keys = Arc::clone(writer.keys());
         let inner = Mutex::new(Inner {
+            plan,
             state,
             writer,
             notices: Notices::default(),
@@ -396,10 +398,10 @@ impl Inner {
         let promised = self.notices.take().into_iter();
         let outbox: Vec<_> = promised.map(|(seq, notice)| outbox::entry(run, seq, notice, time)).collect();
         let posts = !outbox.is_empty();
-        let status = self.state.status();
+        let status = standing(&run, &self.plan, &self.state, time);
         let moved = self.shown != Some(status);
         let extras = Extras {
-            summary: if moved { summary(&self.state).as_ref().map(encode) } else { None },
+            summary: if moved { summary(&self.state, status).as_ref().map(encode) } else { None },
             due: Some(next_due(&self.state)),
             ended: Some(status.is_final()),
             outbox,
@@ -433,12 +435,12 @@ fn is_money(state: &RunState, place: &Place, event: &Event) -> bool {
     }
 }
 
-fn summary(state: &RunState) -> Option<Summary> {
+fn summary(state: &RunState, status: RunStatus) -> Option<Summary> {
     let created = state.created()?;
     Some(Summary {
         workflow: created.workflow.clone(),
         version: created.version.clone(),
-        status: state.status(),
+        status,
         requester: created.requester.clone(),
         created_at: created.at,
         changed_at: state.time(),
@@ -452,7 +454,7 @@ fn encode(summary: &Summary) -> Vec<u8> {
 
 /// The summary of a run that stands so.
 pub(crate) fn encoded_summary(state: &RunState) -> Vec<u8> {
-    summary(state).as_ref().map(encode).unwrap_or_default()
+    summary(state, state.status()).as_ref().map(encode).unwrap_or_default()
 }
 
 pub(crate) fn draft(time: Timestamp, place: &Place, event: &Event) -> Draft {

@@ -172,15 +172,22 @@ impl Runtime {
             }
         }
         self.accounts.load(self.journal(), &state, Day::of(self.now())).await?;
-        let writing = (self.log(run, writer, state), plan);
+        let writing = (self.log(run, writer, &plan, state), plan);
         self.open_runs().opened(run, &writing);
         Ok(writing)
     }
 
-    pub(crate) fn log(&self, run: RunId, writer: RunWriter, state: RunState) -> Arc<RunLog> {
+    pub(crate) fn log(
+        &self,
+        run: RunId,
+        writer: RunWriter,
+        plan: &Arc<Plan>,
+        state: RunState,
+    ) -> Arc<RunLog> {
+        let of = (Arc::clone(plan), state);
         let (store, clock, accounts) =
             (self.journal().store_id(), Arc::clone(&self.clock), Arc::clone(&self.accounts));
-        Arc::new(RunLog::new(run, store, clock, accounts, writer, state, self.outbox.posted.clone()))
+        Arc::new(RunLog::new(run, store, clock, accounts, writer, of, self.outbox.posted.clone()))
     }
 
     pub(crate) fn open_runs(&self) -> MutexGuard<'_, Runs> {

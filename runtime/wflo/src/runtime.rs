@@ -174,7 +174,7 @@ impl Runtime {
             Created::New(writer) => {
                 let plan = self.plan(&state).await?;
                 self.accounts.load(&self.journal, &state, Day::of(now)).await?;
-                self.open_runs().made(run, (self.log(run, writer, state), plan));
+                self.open_runs().made(run, (self.log(run, writer, &plan, state), plan));
                 Ok(run)
             }
         }

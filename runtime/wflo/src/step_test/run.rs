@@ -130,7 +130,7 @@ impl TestBench {
         };
         let shared = runtime.plan(&state).await?;
         runtime.accounts.load(runtime.journal(), &state, Day::of(started)).await?;
-        let log = runtime.log(run, writer, state);
+        let log = runtime.log(run, writer, &shared, state);
         self.put_in(&runtime, &log, test, step, &unit).await?;
         // Held to the end, so that the log that is looked at stays the one that is written.
         let writing = (Arc::clone(&log), shared);
