@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use wflo_engine::{
-    AttemptEnd, CallClass, Event, Forked, InheritedArtifact, Place, Recorded, Returned, RunState, RunStatus,
-    UnitId,
+    AttemptEnd, CallClass, Event, Forked, InheritedArtifact, Outcome, Place, Recorded, Returned, RunState,
+    RunStatus, UnitId,
 };
 use wflo_journal::Created;
 use wflo_model::{Artifact, PrincipalName, RunId, StepName};
@@ -56,6 +56,9 @@ impl Runtime {
         let now = RunState::replay(&events).map_err(LogFailed::from)?;
         let plan = self.plan(&then).await?;
 
+        if interrupted.is_none() && now.rolling_back().is_some() {
+            return Err(not("it is being rolled back"));
+        }
         let inherited: Vec<_> = plan.steps.iter().map(|step| &step.name).collect();
         let inherited: BTreeSet<&StepName> =
             inherited.into_iter().filter(|name| then.step(name).status().is_done()).collect();
@@ -134,12 +137,10 @@ impl Runtime {
     /// The fork that a parent is superseded by and that a crash kept from being written; none for a parent that was
     /// never forked.
     async fn superseded_by(&self, events: &[Recorded]) -> Result<Option<RunId>, RuntimeError> {
-        let Some(Event::Superseded { by: child }) = events.last().map(|last| &last.event) else {
-            return Ok(None);
-        };
-        match self.journal().head(*child).await {
-            Err(wflo_journal::ReadError::UnknownRun { .. }) => Ok(Some(*child)),
-            Ok(_) => Err(RuntimeError::Superseded { by: *child }),
+        let Some(child) = fork_of(events) else { return Ok(None) };
+        match self.journal().head(child).await {
+            Err(wflo_journal::ReadError::UnknownRun { .. }) => Ok(Some(child)),
+            Ok(_) => Err(RuntimeError::Superseded { by: child }),
             Err(error) => Err(error.into()),
         }
     }
@@ -152,12 +153,24 @@ impl Runtime {
         tracing::debug!(%run, %child, %by, "fork");
         let superseded = log.transact(|state| match state.status() {
             RunStatus::Running => Err(not("it runs")),
+            _ if state.rolling_back().is_some() => Err(not("it is being rolled back")),
             _ if state.seq() != head => Err(not("it has gone on meanwhile")),
-            _ => Ok((vec![(Place::RUN, Event::Superseded { by: child })], ())),
+            _ => {
+                let open = state.open().map(|approval| approval.close(Outcome::Superseded));
+                Ok((open.chain([(Place::RUN, Event::Superseded { by: child })]).collect(), ()))
+            }
         })?;
         superseded?.0.durable().await?;
         Ok(child)
     }
+}
+
+/// The run that goes on in place of the one that these are the events of.
+pub(crate) fn fork_of(events: &[Recorded]) -> Option<RunId> {
+    events.iter().rev().find_map(|recorded| match recorded.event {
+        Event::Superseded { by } => Some(by),
+        _ => None,
+    })
 }
 
 /// Steps and items that begin anew in the fork and have had effects that they would have once more: writes that were

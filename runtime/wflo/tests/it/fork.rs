@@ -1,0 +1,106 @@
+//! Forks of runs that were rolled back, wait for people, or were given money: who goes on, with what.
+
+use std::sync::Arc;
+
+use serde_json::Map;
+use wflo::{Fork, RunStatus, RunView, RuntimeError, Start, Verdict, Voter};
+use wflo_journal::FaultSync;
+use wflo_manifest::{ApprovalRule, Approver, Plan, PlanStep, Quorum};
+use wflo_model::{Digest, PrincipalName, RunId};
+
+use crate::rollback::{kept, played};
+use crate::support::{COMPONENT, Process, World, effects};
+use crate::sweep::{plan, step};
+
+fn olga() -> PrincipalName {
+    "olga".parse().unwrap()
+}
+
+fn voter(name: &str, group: &str) -> Voter {
+    Voter { name: name.parse().unwrap(), groups: [group.parse().unwrap()].into() }
+}
+
+async fn fork(process: &Process, run: RunId, at: u64) -> Result<RunId, RuntimeError> {
+    process.runtime.fork(Fork { run, at, keep: false }, &olga()).await
+}
+
+/// Makes a fork and plays it.
+async fn forked(process: &Process, run: RunId, at: u64) -> (RunId, RunView) {
+    let child = fork(process, run, at).await.unwrap();
+    let view = drive(process, child).await;
+    (child, view)
+}
+
+async fn drive(process: &Process, run: RunId) -> RunView {
+    let view = process.runtime.drive(run, &process.host, None).await.unwrap();
+    assert_eq!(process.runtime.show(run).await.unwrap().status, view.status);
+    if view.status.is_final() {
+        let replay = process.runtime.replay(run).await.unwrap();
+        assert!(replay.identical, "{replay:?}");
+    }
+    view
+}
+
+/// Begins a run, which may not come to its end.
+async fn begun(process: &Process, plan: &Plan) -> (RunId, RunView) {
+    let components = [(Digest::of(COMPONENT), COMPONENT.to_vec())].into();
+    let requester = "rita".parse().unwrap();
+    let start = Start { plan: plan.clone(), components, inputs: Map::new(), requester, key: None };
+    let run = process.runtime.start(start).await.unwrap();
+    (run, drive(process, run).await)
+}
+
+fn attempts(view: &RunView) -> Vec<u32> {
+    view.steps.iter().map(|step| step.attempts).collect()
+}
+
+fn not_forkable(refused: Result<RunId, RuntimeError>) -> String {
+    match refused {
+        Err(RuntimeError::NotForkable { why, .. }) => why,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_run_that_is_being_rolled_back_is_not_forked() {
+    let world = World::new();
+    let approvers = vec![Approver::new("blue")];
+    let plan = Plan { rollback_approvers: approvers, ..plan(vec![kept("note", &[])], None) };
+    let (process, run, view) = played(&world, &plan).await;
+    process.runtime.rollback(run, None, &olga()).await.unwrap();
+    assert_eq!(not_forkable(fork(&process, run, view.events).await), "it is being rolled back");
+    let waits = drive(&process, run).await;
+    assert_eq!(waits.status, RunStatus::Waiting);
+    assert_eq!(not_forkable(fork(&process, run, view.events).await), "it is being rolled back");
+
+    // People are against it: it stands where it stood.
+    let approval = waits.waiting_for[0].id.unwrap();
+    process.runtime.vote(approval, &voter("carol", "blue"), Verdict::Reject, None).await.unwrap();
+    assert_eq!(drive(&process, run).await.status, RunStatus::Succeeded);
+    let (_, child) = forked(&process, run, view.events).await;
+    assert_eq!((child.status, attempts(&child)), (RunStatus::Succeeded, vec![0]), "nothing was undone");
+    assert_eq!(process.runtime.show(run).await.unwrap().status, RunStatus::Superseded);
+    assert_eq!(effects(&world.database()).0, 1);
+}
+
+#[tokio::test]
+async fn what_a_run_was_waiting_for_is_nobodys_to_decide_once_it_is_forked() {
+    let world = World::new();
+    let rule = ApprovalRule::new(vec![Approver::new("red")], Quorum::EachListed);
+    let gated = PlanStep { approval: Some(rule), ..kept("note", &[]) };
+    let plan = plan(vec![gated], None);
+    let process = world.process(Arc::new(FaultSync::at(0))).await.unwrap();
+    let (run, view) = begun(&process, &plan).await;
+    let asked = view.waiting_for[0].id.unwrap();
+    let (child, waits) = forked(&process, run, 1).await;
+    assert_eq!(process.runtime.approval(asked).await.unwrap().status, "superseded");
+    let open: Vec<_> = process.runtime.approvals(false).await.unwrap().iter().map(|it| it.run).collect();
+    assert_eq!(open, [child]);
+
+    let late = process.runtime.vote(asked, &voter("alice", "red"), Verdict::Approve, None).await.unwrap();
+    assert_eq!((late.status.as_str(), late.votes.len()), ("superseded", 0));
+    assert_eq!(process.runtime.show(run).await.unwrap().status, RunStatus::Superseded);
+    let asked = waits.waiting_for[0].id.unwrap();
+    process.runtime.vote(asked, &voter("alice", "red"), Verdict::Approve, None).await.unwrap();
+    assert_eq!(drive(&process, child).await.status, RunStatus::Succeeded);
+}
