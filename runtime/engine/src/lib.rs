@@ -35,7 +35,7 @@ pub use permit::scope;
 pub use place::{Place, Recorded, UnitId};
 pub use retry::{backoff, retry_at};
 pub use rollback::{
-    Compensation, LeftEffect, Reapplied, Reapply, Rollback, RollbackPlan, StepUndone, UndoWrites,
+    Compensation, LeftEffect, Reapplied, Reapply, Rollback, RollbackPlan, StepUndone, TakenBack, UndoWrites,
     plan_rollback,
 };
 pub use state::{BadHistory, Cancel, Created, RunState};

@@ -10,6 +10,7 @@ mod decide;
 mod permit;
 mod plan;
 mod reapply;
+mod taken_back;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,6 +22,7 @@ use crate::{RunStatus, UnitId};
 pub(crate) use decide::decide;
 pub use plan::plan_rollback;
 pub use reapply::{Reapplied, Reapply};
+pub use taken_back::TakenBack;
 
 /// What a rollback does, and what it cannot do: known before any of it is done.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use wflo_engine::{
     AttemptEnd, CallClass, Event, Forked, InheritedArtifact, Outcome, Place, Recorded, Returned, RunState,
-    RunStatus, UnitId,
+    RunStatus, TakenBack, UnitId,
 };
 use wflo_journal::Created;
+use wflo_manifest::Plan;
 use wflo_model::{Artifact, PrincipalName, RunId, StepName};
 use wflo_ports::{Marker, MarkerPurpose};
 
@@ -59,9 +60,8 @@ impl Runtime {
         if interrupted.is_none() && now.rolling_back().is_some() {
             return Err(not("it is being rolled back"));
         }
-        let inherited: Vec<_> = plan.steps.iter().map(|step| &step.name).collect();
-        let inherited: BTreeSet<&StepName> =
-            inherited.into_iter().filter(|name| then.step(name).status().is_done()).collect();
+        let taken = TakenBack::of(&events);
+        let inherited = inherited(&plan, &then, &taken);
         if now.active().any(|(_, unit)| unit.is_unknown()) {
             return Err(not("it has a call whose outcome is unknown; `wflo resolve` settles it"));
         }
@@ -79,14 +79,14 @@ impl Runtime {
         for (unit, events) in anew {
             let (step, item) = (unit.step.clone(), unit.item);
             let marker = Marker { store, run, step, item, purpose: MarkerPurpose::Step };
-            let loan = lend(&events, &unit, &marker, next);
+            let loan = lend(&events, &unit, &marker, next, taken.get(&unit));
             next += loan.lent.len() as u64;
             loans.push((unit, loan));
         }
         let lent: BTreeSet<u64> = loans.iter().flat_map(|(_, loan)| loan.intents.iter().copied()).collect();
-        let effects = effects(&events, &inherited, &lent);
+        let effects = effects(&events, &inherited, &lent, &taken);
         if !effects.is_empty() && !keep {
-            return Err(RuntimeError::Effects { run, units: effects });
+            return Err(RuntimeError::Effects { run, units: effects.into_iter().collect() });
         }
 
         let child = match interrupted {
@@ -173,26 +173,52 @@ pub(crate) fn fork_of(events: &[Recorded]) -> Option<RunId> {
     })
 }
 
+/// The steps whose outputs the fork has: those that had ended then, but for what a rollback has worked on since, and
+/// what was made of its output.
+fn inherited<'a>(
+    plan: &'a Plan,
+    then: &RunState,
+    taken: &'a BTreeMap<UnitId, TakenBack>,
+) -> BTreeSet<&'a StepName> {
+    let mut anew: BTreeSet<&StepName> = taken.keys().map(|unit| &unit.step).collect();
+    loop {
+        let steps = plan.steps.iter().filter(|step| !anew.contains(&step.name));
+        let follow = steps.filter(|step| step.depends_on.iter().any(|name| anew.contains(name)));
+        let follow: Vec<_> = follow.map(|step| &step.name).collect();
+        if follow.is_empty() {
+            break;
+        }
+        anew.extend(follow);
+    }
+    let steps = plan.steps.iter().map(|step| &step.name);
+    steps.filter(|name| then.step(name).status().is_done() && !anew.contains(name)).collect()
+}
+
 /// Steps and items that begin anew in the fork and have had effects that they would have once more: writes that were
-/// committed, messages that have left, calls that were made and are not lent.
-fn effects(events: &[Recorded], inherited: &BTreeSet<&StepName>, lent: &BTreeSet<u64>) -> Vec<UnitId> {
+/// committed, messages that have left, calls that were made and are not lent. What was undone since is none.
+fn effects(
+    events: &[Recorded],
+    inherited: &BTreeSet<&StepName>,
+    lent: &BTreeSet<u64>,
+    taken: &BTreeMap<UnitId, TakenBack>,
+) -> BTreeSet<UnitId> {
     let mut intents = std::collections::HashMap::new();
     let mut found = BTreeSet::new();
     // Those whose attempt has queued a message, which leaves when it succeeds.
     let mut queues = BTreeSet::new();
     for recorded in events {
-        let Some(unit) = recorded.place.unit_id().filter(|unit| !inherited.contains(&unit.step)) else {
-            continue;
-        };
+        let unit = recorded.place.unit_id().filter(|unit| unit.compensates().is_none());
+        let Some(unit) = unit.filter(|unit| !inherited.contains(&unit.step)) else { continue };
+        let is_undone = || taken.get(&unit).is_some_and(|taken| taken.covers(&recorded.event));
         match &recorded.event {
-            Event::Committing { .. } => _ = found.insert(unit),
+            Event::Committing { .. } if !is_undone() => _ = found.insert(unit),
             Event::AttemptEnded { end: AttemptEnd::Succeeded { .. }, .. } if queues.contains(&unit) => {
                 found.insert(unit);
             }
-            Event::Returned(Returned { queued: Some(_), .. }) => _ = queues.insert(unit),
+            Event::Returned(Returned { queued: Some(_), .. }) if !is_undone() => _ = queues.insert(unit),
             Event::AttemptStarted { .. } => _ = queues.remove(&unit),
             Event::Intent { class, .. }
-                if *class != CallClass::Transactional && !lent.contains(&recorded.seq) =>
+                if *class != CallClass::Transactional && !lent.contains(&recorded.seq) && !is_undone() =>
             {
                 intents.insert(recorded.seq, *class);
             }
@@ -205,5 +231,5 @@ fn effects(events: &[Recorded], inherited: &BTreeSet<&StepName>, lent: &BTreeSet
             _ => {}
         }
     }
-    found.into_iter().collect()
+    found
 }

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use serde_json::Map;
 use wflo::{Fork, RunStatus, RunView, RuntimeError, Start, Verdict, Voter};
+use wflo_engine::{AttemptEnd, Event};
 use wflo_journal::FaultSync;
 use wflo_manifest::{ApprovalRule, Approver, Plan, PlanStep, Quorum};
 use wflo_model::{Digest, PrincipalName, RunId};
 
-use crate::rollback::{kept, played};
+use crate::rollback::{kept, played, rolled_back};
 use crate::support::{COMPONENT, Process, World, effects};
 use crate::sweep::{plan, step};
 
@@ -50,8 +51,21 @@ async fn begun(process: &Process, plan: &Plan) -> (RunId, RunView) {
     (run, drive(process, run).await)
 }
 
+/// The event that ends a step.
+async fn end_of(process: &Process, run: RunId, step: &str) -> u64 {
+    let events = process.runtime.events(run).await.unwrap();
+    let ends = |event: &Event| matches!(event, Event::AttemptEnded { end: AttemptEnd::Succeeded { .. }, .. });
+    let mut ends = events.iter().filter(|it| ends(&it.event));
+    let of_step = ends.find(|it| it.place.step.as_ref().is_some_and(|name| name.as_str() == step));
+    of_step.expect("the step has ended").seq
+}
+
 fn attempts(view: &RunView) -> Vec<u32> {
     view.steps.iter().map(|step| step.attempts).collect()
+}
+
+fn again(needs: &[&str]) -> PlanStep {
+    PlanStep { name: "again".parse().unwrap(), ..kept("note", needs) }
 }
 
 fn not_forkable(refused: Result<RunId, RuntimeError>) -> String {
@@ -103,4 +117,49 @@ async fn what_a_run_was_waiting_for_is_nobodys_to_decide_once_it_is_forked() {
     let asked = waits.waiting_for[0].id.unwrap();
     process.runtime.vote(asked, &voter("alice", "red"), Verdict::Approve, None).await.unwrap();
     assert_eq!(drive(&process, child).await.status, RunStatus::Succeeded);
+}
+
+#[tokio::test]
+async fn what_was_rolled_back_is_no_effect_and_is_done_anew() {
+    let world = World::new();
+    let steps = vec![kept("note", &[]), step("post", &["note"]), again(&["post"])];
+    let plan = plan(steps, None);
+    let (process, run, _) = played(&world, &plan).await;
+    let at = end_of(&process, run, "note").await;
+    match fork(&process, run, at).await {
+        Err(RuntimeError::Effects { units, .. }) => {
+            let units: Vec<_> = units.iter().map(ToString::to_string).collect();
+            assert_eq!(units, ["again", "post"]);
+        }
+        other => panic!("{other:?}"),
+    }
+    rolled_back(&process, run, Some("note")).await;
+    assert_eq!((effects(&world.database()).0, world.site.done()), (1, vec!["/do".into(), "/undo".into()]));
+    let (child, view) = forked(&process, run, at).await;
+    assert_eq!((view.status, attempts(&view)), (RunStatus::Succeeded, vec![0, 1, 1]));
+    assert_eq!(effects(&world.database()).0, 2);
+
+    // All of it is rolled back, and the last event is one of that: nothing has its output from there.
+    rolled_back(&process, child, None).await;
+    assert_eq!(effects(&world.database()), (0, Vec::new()));
+    let at = process.runtime.show(child).await.unwrap().events;
+    let (_, view) = forked(&process, child, at).await;
+    assert_eq!((view.status, attempts(&view)), (RunStatus::Succeeded, vec![1; 3]));
+    assert_eq!(effects(&world.database()).0, 2);
+    assert_eq!(world.site.done(), ["/do", "/do", "/do", "/undo", "/undo"]);
+}
+
+#[tokio::test]
+async fn what_was_compensated_is_not_lent() {
+    let world = World::new();
+    let (process, run, _) = played(&world, &plan(vec![step("post", &[])], None)).await;
+    let at = end_of(&process, run, "post").await - 1;
+    rolled_back(&process, run, None).await;
+    let (child, view) = forked(&process, run, at).await;
+    assert_eq!(
+        (view.status, world.site.done()),
+        (RunStatus::Succeeded, ["/do", "/do", "/undo"].map(String::from).into())
+    );
+    rolled_back(&process, child, None).await;
+    assert_eq!(world.site.done(), ["/do", "/do", "/undo", "/undo"]);
 }
