@@ -36,7 +36,7 @@ pub use place::{Place, Recorded, UnitId};
 pub use retry::{backoff, retry_at};
 pub use rollback::{
     Compensation, LeftEffect, Reapplied, Reapply, Rollback, RollbackPlan, StepUndone, TakenBack, UndoWrites,
-    plan_rollback,
+    inherited_steps, plan_rollback,
 };
 pub use state::{BadHistory, Cancel, Created, RunState};
 pub use status::{RunStatus, StepStatus};

@@ -7,6 +7,7 @@
 //! beginning, and what could not be undone is in the report at the end.
 
 mod decide;
+mod inherited;
 mod permit;
 mod plan;
 mod reapply;
@@ -15,11 +16,12 @@ mod taken_back;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use wflo_model::{ApprovalId, Conflict, Label, PrincipalName, StepName};
+use wflo_model::{ApprovalId, Conflict, Label, PrincipalName, RunId, StepName};
 
 use crate::{RunStatus, UnitId};
 
 pub(crate) use decide::decide;
+pub use inherited::inherited_steps;
 pub use plan::plan_rollback;
 pub use reapply::{Reapplied, Reapply};
 pub use taken_back::TakenBack;
@@ -67,6 +69,9 @@ pub struct UndoWrites {
     pub event: u64,
     /// How many rows, by database.
     pub databases: BTreeMap<Label, u64>,
+    /// The run whose event it is, where a fork undoes what its parent did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<RunId>,
 }
 
 /// An effect that stays.

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use wflo_engine::{
-    AttemptEnd, CallClass, Event, Forked, InheritedArtifact, Outcome, Place, Recorded, Returned, RunState,
-    RunStatus, TakenBack, UnitId,
+    AttemptEnd, CallClass, Event, Forked, InheritedArtifact, Outcome, Place, Recorded, Returned,
+    RollbackPlan, RunState, RunStatus, TakenBack, UnitId,
 };
 use wflo_journal::Created;
 use wflo_manifest::Plan;
@@ -84,7 +84,13 @@ impl Runtime {
             loans.push((unit, loan));
         }
         let lent: BTreeSet<u64> = loans.iter().flat_map(|(_, loan)| loan.intents.iter().copied()).collect();
-        let effects = effects(&events, &inherited, &lent, &taken);
+        let mut effects = effects(&events, &inherited, &lent, &taken);
+        let mut of_parents = RollbackPlan::default();
+        self.inherit(&mut of_parents, &events, None, |_| false).await?;
+        let RollbackPlan { undo, left, .. } = of_parents;
+        let units = undo.into_iter().map(|undo| UnitId { step: undo.step, item: undo.item });
+        let units = units.chain(left.into_iter().map(|left| UnitId { step: left.step, item: left.item }));
+        effects.extend(units.filter(|unit| !inherited.contains(&unit.step)));
         if !effects.is_empty() && !keep {
             return Err(RuntimeError::Effects { run, units: effects.into_iter().collect() });
         }

@@ -11,8 +11,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use wflo_engine::{
-    Command, Event, Place, Recorded, RollbackPlan, RunState, RunStatus, StepUndone, UndoWrites, plan_rollback,
+    Command, Event, Place, Recorded, RollbackPlan, RunState, RunStatus, StepUndone, TakenBack, UndoWrites,
+    inherited_steps, plan_rollback,
 };
+use wflo_journal::ReadError;
 use wflo_manifest::Plan;
 use wflo_model::{ChangeSet, Inserted, Label, PrincipalName, RunId, StepName, Undone};
 use wflo_ports::{Begun, Capture, Database, DbError, Marker, MarkerPurpose, Transaction};
@@ -85,7 +87,49 @@ impl Runtime {
             compensates
                 .extend(of_it.filter(|step| able.contains(step.function.as_str())).map(|step| &step.name));
         }
-        Ok(plan_rollback(events, to, |step| compensates.contains(step)))
+        let compensates = |step: &StepName| compensates.contains(step);
+        let mut planned = plan_rollback(events, to, compensates);
+        self.inherit(&mut planned, events, to, compensates).await?;
+        Ok(planned)
+    }
+
+    /// Adds to the plan of a fork, which these are the events of, what its parents did in the steps that it has from them.
+    pub(crate) async fn inherit(
+        &self,
+        planned: &mut RollbackPlan,
+        events: &[Recorded],
+        to: Option<&StepName>,
+        compensates: impl Fn(&StepName) -> bool,
+    ) -> Result<(), RuntimeError> {
+        let mut taken = TakenBack::of(events);
+        let mut steps = inherited_steps(events);
+        let mut next = parent_of(events);
+        // Back to a step that the fork has not from there, its parents' steps all stay.
+        while let Some(run) = next.filter(|_| !steps.is_empty() && to.is_none_or(|to| steps.contains(to))) {
+            let events = match self.events(run).await {
+                Err(RuntimeError::NoSuchRun { .. } | RuntimeError::Journal(ReadError::Erased { .. })) => {
+                    planned.inherit_unknown(&run, &steps);
+                    return Ok(());
+                }
+                events => events?,
+            };
+            planned.inherit(&run, plan_rollback(&events, to, &compensates), &steps, &taken);
+            for (unit, more) in TakenBack::of(&events) {
+                taken.entry(unit).or_insert(more);
+            }
+            let before = inherited_steps(&events);
+            steps.retain(|step| before.contains(step));
+            next = parent_of(&events);
+        }
+        Ok(())
+    }
+}
+
+/// The run that the one was forked from that these are the events of.
+fn parent_of(events: &[Recorded]) -> Option<RunId> {
+    match &events.first()?.event {
+        Event::RunCreated { forked: Some(forked), .. } => Some(forked.run),
+        _ => None,
     }
 }
 
@@ -207,12 +251,17 @@ impl Executor<'_> {
         undo: &UndoWrites,
         label: &Label,
     ) -> Result<(ChangeSet, Option<Inserted>), RuntimeError> {
-        let mut reader = self.runtime.journal().reader(*self.log.run(), undo.event).await?;
+        let run = undo.run.unwrap_or(*self.log.run());
+        let mut reader = self.runtime.journal().reader(run, undo.event).await?;
         let entry = reader.next().await?;
         let event = entry.as_ref().map(recorded).transpose().map_err(crate::LogFailed::from)?;
         match event.map(|recorded| recorded.event) {
             Some(Event::Committing { mut changes, mut inserted, .. }) => {
-                Ok((changes.remove(label).unwrap_or_default(), inserted.remove(label)))
+                let inserted = inserted.remove(label).map(|mut inserted| {
+                    inserted.kept.run.get_or_insert(run);
+                    inserted
+                });
+                Ok((changes.remove(label).unwrap_or_default(), inserted))
             }
             _ => Err(RuntimeError::Bug { message: format!("event {} holds no changes", undo.event) }),
         }

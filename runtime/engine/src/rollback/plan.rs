@@ -218,7 +218,7 @@ fn add(
             }
         }
         if !rows.is_empty() {
-            plan.undo.push(UndoWrites { step: step.clone(), item, event, databases: rows });
+            plan.undo.push(UndoWrites { step: step.clone(), item, event, databases: rows, run: None });
         }
     }
     if effects.is_empty() || compensated {

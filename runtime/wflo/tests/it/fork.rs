@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::Map;
-use wflo::{Fork, RunStatus, RunView, RuntimeError, Start, Verdict, Voter};
+use wflo::{Fork, RollbackView, RunStatus, RunView, RuntimeError, Start, StepStatus, Verdict, Voter};
 use wflo_engine::{AttemptEnd, Event};
 use wflo_journal::FaultSync;
 use wflo_manifest::{ApprovalRule, Approver, Plan, PlanStep, Quorum};
@@ -162,4 +162,43 @@ async fn what_was_compensated_is_not_lent() {
     );
     rolled_back(&process, child, None).await;
     assert_eq!(world.site.done(), ["/do", "/do", "/undo", "/undo"]);
+}
+
+#[tokio::test]
+async fn a_fork_undoes_what_its_parents_did_in_the_steps_it_has_from_them() {
+    let world = World::new();
+    let steps = vec![kept("note", &[]), step("post", &["note"]), again(&["post"]), step("think", &["again"])];
+    let (process, run, _) = played(&world, &plan(steps, None)).await;
+    let at = end_of(&process, run, "again").await;
+    let (child, _) = forked(&process, run, at).await;
+    let at = process.runtime.show(child).await.unwrap().events;
+    // Its own beginning is before all that it has from there.
+    assert!(
+        matches!(fork(&process, child, 1).await, Err(RuntimeError::Effects { units, .. }) if units.len() == 3)
+    );
+    let (last, view) = forked(&process, child, at).await;
+    assert_eq!((view.status, attempts(&view)), (RunStatus::Succeeded, vec![0; 4]));
+
+    let think = "think".parse().unwrap();
+    assert!(process.runtime.rollback_plan(last, Some(&think)).await.unwrap().is_empty(), "all of it stays");
+    let planned = process.runtime.rollback_plan(last, None).await.unwrap();
+    let undo: Vec<_> = planned.undo.iter().map(|undo| (undo.step.as_str(), undo.run)).collect();
+    assert_eq!(undo, [("again", Some(run)), ("note", Some(run))]);
+
+    let (view, rollback) = rolled_back(&process, last, Some("post")).await;
+    assert_eq!((view.status, undone(&rollback)), (RunStatus::RolledBack, vec!["again"]));
+    assert_eq!((effects(&world.database()).0, world.site.done()), (1, vec!["/do".to_owned()]));
+    let (view, rollback) = rolled_back(&process, last, None).await;
+    assert_eq!((view.status, undone(&rollback)), (RunStatus::RolledBack, vec!["note"]));
+    assert_eq!(
+        (effects(&world.database()), world.site.done()),
+        ((0, Vec::new()), vec!["/do".into(), "/undo".into()])
+    );
+    let statuses: Vec<_> = view.steps.iter().map(|step| step.status).collect();
+    let back = StepStatus::RolledBack;
+    assert_eq!(statuses, [back, back, back, StepStatus::Succeeded]);
+}
+
+fn undone(rollback: &RollbackView) -> Vec<&str> {
+    rollback.undone.iter().map(|undone| undone.step.as_str()).collect()
 }
