@@ -38,7 +38,7 @@ impl Runtime {
     /// Makes a run that goes on from where another stood, under the same plan; durable when this returns. The parent
     /// is superseded: nothing happens to it any more.
     ///
-    /// What the parent had spent counts in the fork's budget. Approvals are not inherited. The commit point is the
+    /// What the parent has spent in all counts in the fork's budget, which is the parent's with its top-ups. Approvals are not inherited. The commit point is the
     /// append of the parent's last event, which names the fork: where a crash comes before the fork itself is
     /// written, forking the parent once more writes it.
     ///
@@ -112,8 +112,9 @@ impl Runtime {
                 component: created.component,
                 inputs: created.inputs.clone(),
                 requester: by.clone(),
-                budget: created.budget,
-                forked: Some(Forked { run, seq: at, hash, spent: then.ledger().settled() }),
+                // What was spent after that event is spent all the same, and what people have given is there.
+                budget: now.ledger().limit(),
+                forked: Some(Forked { run, seq: at, hash, spent: now.ledger().settled() }),
             },
         )];
         drafted.extend(inherited.into_iter().map(|name| {

@@ -7,7 +7,7 @@ use wflo::{Fork, RollbackView, RunStatus, RunView, RuntimeError, Start, StepStat
 use wflo_engine::{AttemptEnd, Event};
 use wflo_journal::FaultSync;
 use wflo_manifest::{ApprovalRule, Approver, Plan, PlanStep, Quorum};
-use wflo_model::{Digest, PrincipalName, RunId};
+use wflo_model::{Digest, PicoUsd, PrincipalName, RunId};
 
 use crate::rollback::{kept, played, rolled_back};
 use crate::support::{COMPONENT, Process, World, effects};
@@ -201,4 +201,23 @@ async fn a_fork_undoes_what_its_parents_did_in_the_steps_it_has_from_them() {
 
 fn undone(rollback: &RollbackView) -> Vec<&str> {
     rollback.undone.iter().map(|undone| undone.step.as_str()).collect()
+}
+
+#[tokio::test]
+async fn a_fork_has_the_money_of_its_parent_and_what_that_has_spent() {
+    let usd = |text: &str| -> PicoUsd { text.parse().unwrap() };
+    let world = World::new();
+    let process = world.process(Arc::new(FaultSync::at(0))).await.unwrap();
+    let approvers = vec![Approver::new("money")];
+    let plan = Plan { budget_approvers: approvers, ..plan(vec![step("think", &[])], Some("0.30")) };
+    let (run, view) = begun(&process, &plan).await;
+    assert_eq!((view.status, view.cost_usd), (RunStatus::Parked, usd("0.15")));
+    let asked = process.runtime.top_up(run, usd("0.20"), &"rita".parse().unwrap()).await.unwrap();
+    process.runtime.vote(asked.id, &voter("dave", "money"), Verdict::Approve, None).await.unwrap();
+    assert_eq!(drive(&process, run).await.cost_usd, usd("0.30"));
+
+    // From the very beginning: what came later was spent all the same.
+    let (_, view) = forked(&process, run, 1).await;
+    assert_eq!((view.status, view.cost_usd), (RunStatus::Parked, usd("0.45")));
+    assert_eq!(view.budget_usd, Some(usd("0.50")));
 }
