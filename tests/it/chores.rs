@@ -229,6 +229,20 @@ fn a_fork_goes_on_from_where_its_parent_stood() {
     project.wflo(&["replay", &id(&forked)]).expect_code(0);
 }
 
+#[test]
+fn what_a_fork_has_from_its_parent_is_neither_dropped_nor_forgotten_before_it() {
+    let project = chores();
+    let parent = id(&project.wflo(&["run", "--json"]).expect_code(0).json());
+    let fork = project.wflo(&["fork", &parent, "--at", "1", "--keep", "--json"]).expect_code(0);
+    let fork = id(&fork.json());
+    let refused = project.wflo(&["erase", &parent]).expect_code(2).stderr;
+    assert!(refused.contains(&format!("run `{fork}` is forked from run `{parent}`")), "{refused}");
+    project.wflo(&["show", &parent]).expect_code(0);
+    project.wflo(&["erase", &fork]).expect_code(0);
+    project.wflo(&["erase", &parent]).expect_code(0);
+    project.wflo(&["erase", &parent]).expect_code(2);
+}
+
 /// Kills a running command without warning and waits until it is gone.
 fn kill(mut child: std::process::Child) {
     child.kill().expect("the command is there to be killed");

@@ -132,6 +132,9 @@ impl From<RuntimeError> for Failure {
             RuntimeError::NoSuchRun { .. } => {
                 Self::new(Code::NotFound, &error).hint("`wflo runs` lists those there are")
             }
+            RuntimeError::HasForks { .. } => {
+                Self::usage(&error).hint("erase the fork first, of several the newest")
+            }
             RuntimeError::Effects { .. } => Self::new(Code::Denied, &error)
                 .hint("fork after them, or give `--keep` if they may happen twice"),
             RuntimeError::NotRollable { .. } => Self::usage(&error)

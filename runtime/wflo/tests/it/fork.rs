@@ -1,9 +1,12 @@
 //! Forks of runs that were rolled back, wait for people, or were given money: who goes on, with what.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Map;
-use wflo::{Fork, RollbackView, RunStatus, RunView, RuntimeError, Start, StepStatus, Verdict, Voter};
+use wflo::{
+    Fork, Retention, RollbackView, RunStatus, RunView, RuntimeError, Start, StepStatus, Verdict, Voter,
+};
 use wflo_engine::{AttemptEnd, Event};
 use wflo_journal::FaultSync;
 use wflo_manifest::{ApprovalRule, Approver, Plan, PlanStep, Quorum};
@@ -149,6 +152,7 @@ async fn what_was_rolled_back_is_no_effect_and_is_done_anew() {
     assert_eq!(world.site.done(), ["/do", "/do", "/do", "/undo", "/undo"]);
 }
 
+/// A step whose call was compensated makes it itself, and then that is what is compensated: nothing is twice.
 #[tokio::test]
 async fn what_was_compensated_is_not_lent() {
     let world = World::new();
@@ -164,6 +168,7 @@ async fn what_was_compensated_is_not_lent() {
     assert_eq!(world.site.done(), ["/do", "/do", "/undo", "/undo"]);
 }
 
+/// What a run did in the steps that its fork has from it is undone with the fork, and with the fork of that.
 #[tokio::test]
 async fn a_fork_undoes_what_its_parents_did_in_the_steps_it_has_from_them() {
     let world = World::new();
@@ -220,4 +225,27 @@ async fn a_fork_has_the_money_of_its_parent_and_what_that_has_spent() {
     let (_, view) = forked(&process, run, 1).await;
     assert_eq!((view.status, view.cost_usd), (RunStatus::Parked, usd("0.45")));
     assert_eq!(view.budget_usd, Some(usd("0.50")));
+}
+
+#[tokio::test]
+async fn a_run_is_kept_as_long_as_a_fork_of_it() {
+    let world = World::new();
+    let process = world.process(Arc::new(FaultSync::at(0))).await.unwrap();
+    let (run, _) = begun(&process, &plan(vec![kept("note", &[]), step("wait", &["note"])], None)).await;
+    let at = end_of(&process, run, "note").await;
+    let (child, _) = forked(&process, run, at).await;
+    let at = process.runtime.show(child).await.unwrap().events;
+    let (last, view) = forked(&process, child, at).await;
+    assert_eq!(view.status, RunStatus::Parked);
+
+    let all = Retention { ended_for: Duration::ZERO };
+    assert_eq!(process.runtime.gc(all, false, &olga()).await.unwrap().runs, 0, "it goes on in their place");
+    let refused = process.runtime.erase(run, &olga()).await;
+    assert!(matches!(refused, Err(RuntimeError::HasForks { forks, .. }) if forks == [child, last]));
+    process.runtime.cancel(last, &olga(), None).await.unwrap();
+    assert_eq!(drive(&process, last).await.status, RunStatus::Cancelled);
+    for run in [last, child, run] {
+        process.runtime.erase(run, &olga()).await.unwrap();
+    }
+    assert_eq!(process.runtime.gc(all, false, &olga()).await.unwrap().runs, 3);
 }
