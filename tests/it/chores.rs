@@ -192,8 +192,25 @@ fn an_erased_run_is_proven_and_says_nothing() {
     let waiting = id(&project.wflo(&["run", "--json", "--input", "ask=true"]).expect_code(10).json());
     project.wflo(&["erase", &waiting]).expect_code(2);
     project.wflo(&["erase", &run]).expect_code(0);
-    let shown = project.wflo(&["show", &run]);
-    assert!(shown.code != 0 && shown.stderr.contains("erased"), "{shown:?}");
+    for args in [
+        &["show", &run][..],
+        &["logs", &run],
+        &["replay", &run],
+        &["record", &run, "list"],
+        &["fork", &run, "--at", "3"],
+        &["cancel", &run],
+        &["resume", &run],
+        &["rollback", &run],
+        &["rollback", &run, "--dry-run"],
+        &["artifact", "list", &run],
+        &["artifact", "get", &run, "list", "a"],
+        &["cost", &run],
+        &["top-up", &run, "1"],
+        &["resolve", &run, "3", "--not-done"],
+    ] {
+        let refused = project.wflo(args).expect_code(4).stderr;
+        assert!(refused.contains("was erased\nhint: only `wflo audit export`"), "{args:?}: {refused}");
+    }
     let file = project.path("run.audit");
     let file = file.to_str().expect("a path of text");
     project.wflo(&["audit", "export", &run, "-o", file]).expect_code(0);
