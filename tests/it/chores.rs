@@ -211,6 +211,8 @@ fn an_erased_run_is_proven_and_says_nothing() {
         let refused = project.wflo(args).expect_code(4).stderr;
         assert!(refused.contains("was erased\nhint: only `wflo audit export`"), "{args:?}: {refused}");
     }
+    project.wflo(&["run", "--estimate"]).expect_code(0);
+    project.wflo(&["cost"]).expect_code(0);
     let file = project.path("run.audit");
     let file = file.to_str().expect("a path of text");
     project.wflo(&["audit", "export", &run, "-o", file]).expect_code(0);
