@@ -192,8 +192,27 @@ fn an_erased_run_is_proven_and_says_nothing() {
     let waiting = id(&project.wflo(&["run", "--json", "--input", "ask=true"]).expect_code(10).json());
     project.wflo(&["erase", &waiting]).expect_code(2);
     project.wflo(&["erase", &run]).expect_code(0);
-    let shown = project.wflo(&["show", &run]);
-    assert!(shown.code != 0 && shown.stderr.contains("erased"), "{shown:?}");
+    for args in [
+        &["show", &run][..],
+        &["logs", &run],
+        &["replay", &run],
+        &["record", &run, "list"],
+        &["fork", &run, "--at", "3"],
+        &["cancel", &run],
+        &["resume", &run],
+        &["rollback", &run],
+        &["rollback", &run, "--dry-run"],
+        &["artifact", "list", &run],
+        &["artifact", "get", &run, "list", "a"],
+        &["cost", &run],
+        &["top-up", &run, "1"],
+        &["resolve", &run, "3", "--not-done"],
+    ] {
+        let refused = project.wflo(args).expect_code(4).stderr;
+        assert!(refused.contains("was erased\nhint: only `wflo audit export`"), "{args:?}: {refused}");
+    }
+    project.wflo(&["run", "--estimate"]).expect_code(0);
+    project.wflo(&["cost"]).expect_code(0);
     let file = project.path("run.audit");
     let file = file.to_str().expect("a path of text");
     project.wflo(&["audit", "export", &run, "-o", file]).expect_code(0);
@@ -227,6 +246,20 @@ fn a_fork_goes_on_from_where_its_parent_stood() {
     assert_eq!(project.wflo(&["show", &parent, "--json"]).expect_code(0).json()["status"], "superseded");
     project.wflo(&["fork", &parent, "--at", &at]).expect_code(2);
     project.wflo(&["replay", &id(&forked)]).expect_code(0);
+}
+
+#[test]
+fn what_a_fork_has_from_its_parent_is_neither_dropped_nor_forgotten_before_it() {
+    let project = chores();
+    let parent = id(&project.wflo(&["run", "--json"]).expect_code(0).json());
+    let fork = project.wflo(&["fork", &parent, "--at", "1", "--keep", "--json"]).expect_code(0);
+    let fork = id(&fork.json());
+    let refused = project.wflo(&["erase", &parent]).expect_code(2).stderr;
+    assert!(refused.contains(&format!("run `{fork}` is forked from run `{parent}`")), "{refused}");
+    project.wflo(&["show", &parent]).expect_code(0);
+    project.wflo(&["erase", &fork]).expect_code(0);
+    project.wflo(&["erase", &parent]).expect_code(0);
+    project.wflo(&["erase", &parent]).expect_code(2);
 }
 
 /// Kills a running command without warning and waits until it is gone.

@@ -132,6 +132,15 @@ impl From<RuntimeError> for Failure {
             RuntimeError::NoSuchRun { .. } => {
                 Self::new(Code::NotFound, &error).hint("`wflo runs` lists those there are")
             }
+            RuntimeError::HasForks { .. } => {
+                Self::usage(&error).hint("erase the fork first, of several the newest")
+            }
+            RuntimeError::Journal(wflo_journal::ReadError::Erased { .. })
+            | RuntimeError::Write(wflo_journal::AppendError::Erased { .. })
+            | RuntimeError::Log(wflo::LogFailed::Append(wflo_journal::AppendError::Erased { .. })) => {
+                Self::new(Code::NotFound, &error)
+                    .hint("only `wflo audit export` and `wflo audit report` still know it")
+            }
             RuntimeError::Effects { .. } => Self::new(Code::Denied, &error)
                 .hint("fork after them, or give `--keep` if they may happen twice"),
             RuntimeError::NotRollable { .. } => Self::usage(&error)

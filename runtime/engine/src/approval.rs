@@ -120,7 +120,9 @@ impl Approval {
         self.unit().map_or(Place::RUN, |unit| Place::unit(&unit))
     }
 
-    pub(crate) fn close(&self, outcome: Outcome) -> (Place, Event) {
+    /// The event that closes it.
+    #[must_use]
+    pub fn close(&self, outcome: Outcome) -> (Place, Event) {
         (self.home(), Event::ApprovalClosed { approval: self.id, outcome })
     }
 

@@ -36,8 +36,8 @@ pub use permit::scope;
 pub use place::{Place, Recorded, UnitId};
 pub use retry::{backoff, retry_at};
 pub use rollback::{
-    Compensation, LeftEffect, Reapplied, Reapply, Rollback, RollbackPlan, StepUndone, UndoWrites,
-    plan_rollback,
+    Compensation, LeftEffect, Reapplied, Reapply, Rollback, RollbackPlan, StepUndone, TakenBack, UndoWrites,
+    inherited_steps, plan_rollback,
 };
 pub use standing::standing;
 pub use state::{BadHistory, Cancel, Created, RunState};

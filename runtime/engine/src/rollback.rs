@@ -7,20 +7,24 @@
 //! beginning, and what could not be undone is in the report at the end.
 
 mod decide;
+mod inherited;
 mod permit;
 mod plan;
 mod reapply;
+mod taken_back;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use wflo_model::{ApprovalId, Conflict, Label, PrincipalName, StepName};
+use wflo_model::{ApprovalId, Conflict, Label, PrincipalName, RunId, StepName};
 
 use crate::{RunStatus, UnitId};
 
 pub(crate) use decide::decide;
+pub use inherited::inherited_steps;
 pub use plan::plan_rollback;
 pub use reapply::{Reapplied, Reapply};
+pub use taken_back::TakenBack;
 
 /// What a rollback does, and what it cannot do: known before any of it is done.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,6 +73,9 @@ pub struct UndoWrites {
     /// databases can tell.
     #[serde(default = "yes", skip_serializing_if = "is_so")]
     pub certain: bool,
+    /// The run whose event it is, where a fork undoes what its parent did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<RunId>,
 }
 
 const fn yes() -> bool {

@@ -28,6 +28,9 @@ impl RunState {
     /// process.
     #[must_use]
     pub fn status(&self) -> RunStatus {
+        if self.ended_as() == Some(RunStatus::Superseded) {
+            return RunStatus::Superseded;
+        }
         if let Some(rollback) = self.rolling_back() {
             return self.status_in(rollback);
         }

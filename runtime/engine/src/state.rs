@@ -142,7 +142,13 @@ impl RunState {
                 unit.status = if output.is_some() { StepStatus::Succeeded } else { StepStatus::Skipped };
                 (unit.output, unit.ended_at) = (output.clone().map(Arc::new), Some(*time));
             }
-            Event::Superseded { .. } => self.ended = Some((RunStatus::Superseded, None)),
+            Event::Superseded { .. } => {
+                // A fork closes them itself; earlier versions did not.
+                for id in std::mem::take(&mut self.open) {
+                    self.approvals.get_mut(&id).expect("it is open").closed(Outcome::Superseded, *time);
+                }
+                self.end(RunStatus::Superseded, None);
+            }
             Event::ApprovalOpened {
                 id,
                 at,
@@ -231,14 +237,7 @@ impl RunState {
             Event::CancelRequested { by, reason } => {
                 self.cancel.get_or_insert(Cancel { by: by.clone(), reason: reason.clone() });
             }
-            Event::RunEnded { status, error } => {
-                self.ended = Some((*status, error.clone()));
-                // Of a run that failed, steps that never began stay as they are; those that had begun were ended with it.
-                let cancelled = *status == RunStatus::Cancelled;
-                let open = self.steps.values_mut().filter(|step| step.unit.ended_at.is_none());
-                let open = open.filter(|step| cancelled || step.unit.status != StepStatus::Pending);
-                open.for_each(|step| step.unit.status = StepStatus::Cancelled);
-            }
+            Event::RunEnded { status, error } => self.end(*status, error.clone()),
             Event::PolicyFired(firing) if !firing.tells.is_empty() => {
                 self.told.entry(firing.told(place)).or_insert(*seq);
             }
@@ -287,6 +286,16 @@ impl RunState {
         Ok(())
     }
 
+    /// Takes in the end of the run.
+    fn end(&mut self, status: RunStatus, error: Option<String>) {
+        // Of a run that failed, steps that never began stay as they are; those that had begun were ended with it.
+        let cancelled = status == RunStatus::Cancelled;
+        let open = self.steps.values_mut().filter(|step| step.unit.ended_at.is_none());
+        let open = open.filter(|step| cancelled || step.unit.status != StepStatus::Pending);
+        open.for_each(|step| step.unit.status = StepStatus::Cancelled);
+        self.ended = Some((status, error));
+    }
+
     /// Takes in an event of a rollback.
     fn apply_to_rollback(&mut self, recorded: &Recorded) -> Result<(), &'static str> {
         if let Event::RollbackStarted { by, to, only } = &recorded.event {
@@ -318,7 +327,9 @@ impl RunState {
             }
             Event::RollbackEnded { status } => {
                 rollback.is_over = true;
-                self.ended = Some((*status, self.ended.take().and_then(|(_, error)| error)));
+                if let Some((ended, _)) = self.ended.as_mut().filter(|(it, _)| *it != RunStatus::Superseded) {
+                    *ended = *status;
+                }
             }
             _ => {}
         }

@@ -924,3 +924,28 @@ fn a_policy_at_the_start_refuses_the_run_before_any_step_and_speaks_once() {
     let mut run = with(on_start("run.requester == 'mallory'", PolicyAction::Deny));
     assert_eq!((run.settle(), run.state.seq()), (vec![("a".into(), 1)], 2));
 }
+
+/// Earlier versions left the approvals of a run open when it was forked, and forked one that was being rolled back:
+/// nothing moves it any more all the same.
+#[test]
+fn a_run_that_was_forked_is_superseded_whatever_was_open() {
+    let rule = ApprovalRule::new(vec![Approver::new("red")], Quorum::EachListed);
+    let gated = PlanStep { approval: Some(rule), ..step("a", &[]) };
+    let mut driver = Driver::new(plan(vec![gated]));
+    driver.settle();
+    let child = RunId::new(Timestamp::from_micros(2), [1; 10]);
+    let mut rolled_back = Driver::new(plan(vec![step("a", &[])]));
+    rolled_back.settle();
+    rolled_back.succeed("a");
+    rolled_back.settle();
+    rolled_back.append(Place::RUN, Event::RollbackStarted { by: None, to: None, only: Vec::new() });
+    for driver in [&mut driver, &mut rolled_back] {
+        driver.append(Place::RUN, Event::Superseded { by: child });
+        assert_eq!((driver.state.status(), driver.state.open().count()), (RunStatus::Superseded, 0));
+        assert_eq!((driver.settle(), next_due(&driver.state)), (Vec::new(), None));
+    }
+    driver.vote("alice", "red", Verdict::Approve);
+    assert_eq!(driver.state.approvals().last().unwrap().votes.len(), 0, "it is late");
+    rolled_back.append(Place::RUN, Event::RollbackEnded { status: RunStatus::RolledBack });
+    assert_eq!(rolled_back.state.status(), RunStatus::Superseded);
+}

@@ -105,6 +105,14 @@ pub enum RuntimeError {
         /// The fork.
         by: RunId,
     },
+    /// The run cannot be forgotten: forks have what it said.
+    #[error("{}", has_forks(.run, .forks))]
+    HasForks {
+        /// The run.
+        run: RunId,
+        /// The forks, each made of the one before it.
+        forks: Vec<RunId>,
+    },
     /// Steps that would begin anew in a fork have had effects.
     #[error("steps of run `{run}` that would begin anew have had effects: {}", .units.iter().map(|unit| format!("`{unit}`")).collect::<Vec<_>>().join(", "))]
     Effects {
@@ -239,6 +247,14 @@ impl From<wflo_journal::ReadError> for RuntimeError {
 
 fn quoted(labels: &BTreeSet<Label>) -> String {
     labels.iter().map(|label| format!("`{label}`")).collect::<Vec<_>>().join(", ")
+}
+
+fn has_forks(run: &RunId, forks: &[RunId]) -> String {
+    let names: Vec<_> = forks.iter().map(|fork| format!("`{fork}`")).collect();
+    match &names[..] {
+        [fork] => format!("run {fork} is forked from run `{run}` and has what it said"),
+        _ => format!("runs {} are forked from run `{run}` and have what it said", names.join(", ")),
+    }
 }
 
 fn list(missing: &[Missing]) -> String {

@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use wflo_engine::{
-    AttemptEnd, CallClass, Event, Forked, InheritedArtifact, Place, Recorded, Returned, RunState, RunStatus,
-    UnitId,
+    AttemptEnd, CallClass, Event, Forked, InheritedArtifact, Outcome, Place, Recorded, Returned,
+    RollbackPlan, RunState, RunStatus, TakenBack, UnitId,
 };
 use wflo_journal::Created;
+use wflo_manifest::Plan;
 use wflo_model::{Artifact, PrincipalName, RunId, StepName};
 use wflo_ports::{Marker, MarkerPurpose};
 
@@ -37,7 +38,7 @@ impl Runtime {
     /// Makes a run that goes on from where another stood, under the same plan; durable when this returns. The parent
     /// is superseded: nothing happens to it any more.
     ///
-    /// What the parent had spent counts in the fork's budget. Approvals are not inherited. The commit point is the
+    /// What the parent has spent in all counts in the fork's budget, which is the parent's with its top-ups. Approvals are not inherited. The commit point is the
     /// append of the parent's last event, which names the fork: where a crash comes before the fork itself is
     /// written, forking the parent once more writes it.
     ///
@@ -56,9 +57,11 @@ impl Runtime {
         let now = RunState::replay(&events).map_err(LogFailed::from)?;
         let plan = self.plan(&then).await?;
 
-        let inherited: Vec<_> = plan.steps.iter().map(|step| &step.name).collect();
-        let inherited: BTreeSet<&StepName> =
-            inherited.into_iter().filter(|name| then.step(name).status().is_done()).collect();
+        if interrupted.is_none() && now.rolling_back().is_some() {
+            return Err(not("it is being rolled back"));
+        }
+        let taken = TakenBack::of(&events);
+        let inherited = inherited(&plan, &then, &taken);
         if now.active().any(|(_, unit)| unit.is_unknown()) {
             return Err(not("it has a call whose outcome is unknown; `wflo resolve` settles it"));
         }
@@ -76,14 +79,20 @@ impl Runtime {
         for (unit, events) in anew {
             let (step, item) = (unit.step.clone(), unit.item);
             let marker = Marker { store, run, step, item, purpose: MarkerPurpose::Step };
-            let loan = lend(&events, &unit, &marker, next);
+            let loan = lend(&events, &unit, &marker, next, taken.get(&unit));
             next += loan.lent.len() as u64;
             loans.push((unit, loan));
         }
         let lent: BTreeSet<u64> = loans.iter().flat_map(|(_, loan)| loan.intents.iter().copied()).collect();
-        let effects = effects(&events, &inherited, &lent);
+        let mut effects = effects(&events, &inherited, &lent, &taken);
+        let mut of_parents = RollbackPlan::default();
+        self.inherit(&mut of_parents, &events, None, |_| false).await?;
+        let RollbackPlan { undo, left, .. } = of_parents;
+        let units = undo.into_iter().map(|undo| UnitId { step: undo.step, item: undo.item });
+        let units = units.chain(left.into_iter().map(|left| UnitId { step: left.step, item: left.item }));
+        effects.extend(units.filter(|unit| !inherited.contains(&unit.step)));
         if !effects.is_empty() && !keep {
-            return Err(RuntimeError::Effects { run, units: effects });
+            return Err(RuntimeError::Effects { run, units: effects.into_iter().collect() });
         }
 
         let child = match interrupted {
@@ -103,8 +112,9 @@ impl Runtime {
                 component: created.component,
                 inputs: created.inputs.clone(),
                 requester: by.clone(),
-                budget: created.budget,
-                forked: Some(Forked { run, seq: at, hash, spent: then.ledger().settled() }),
+                // What was spent after that event is spent all the same, and what people have given is there.
+                budget: now.ledger().limit(),
+                forked: Some(Forked { run, seq: at, hash, spent: now.ledger().settled() }),
             },
         )];
         drafted.extend(inherited.into_iter().map(|name| {
@@ -134,12 +144,10 @@ impl Runtime {
     /// The fork that a parent is superseded by and that a crash kept from being written; none for a parent that was
     /// never forked.
     async fn superseded_by(&self, events: &[Recorded]) -> Result<Option<RunId>, RuntimeError> {
-        let Some(Event::Superseded { by: child }) = events.last().map(|last| &last.event) else {
-            return Ok(None);
-        };
-        match self.journal().head(*child).await {
-            Err(wflo_journal::ReadError::UnknownRun { .. }) => Ok(Some(*child)),
-            Ok(_) => Err(RuntimeError::Superseded { by: *child }),
+        let Some(child) = fork_of(events) else { return Ok(None) };
+        match self.journal().head(child).await {
+            Err(wflo_journal::ReadError::UnknownRun { .. }) => Ok(Some(child)),
+            Ok(_) => Err(RuntimeError::Superseded { by: child }),
             Err(error) => Err(error.into()),
         }
     }
@@ -152,34 +160,72 @@ impl Runtime {
         tracing::debug!(%run, %child, %by, "fork");
         let superseded = log.transact(|state| match state.status() {
             RunStatus::Running => Err(not("it runs")),
+            _ if state.rolling_back().is_some() => Err(not("it is being rolled back")),
             _ if state.seq() != head => Err(not("it has gone on meanwhile")),
-            _ => Ok((vec![(Place::RUN, Event::Superseded { by: child })], ())),
+            _ => {
+                let open = state.open().map(|approval| approval.close(Outcome::Superseded));
+                Ok((open.chain([(Place::RUN, Event::Superseded { by: child })]).collect(), ()))
+            }
         })?;
         superseded?.0.durable().await?;
         Ok(child)
     }
 }
 
+/// The run that goes on in place of the one that these are the events of.
+pub(crate) fn fork_of(events: &[Recorded]) -> Option<RunId> {
+    events.iter().rev().find_map(|recorded| match recorded.event {
+        Event::Superseded { by } => Some(by),
+        _ => None,
+    })
+}
+
+/// The steps whose outputs the fork has: those that had ended then, but for what a rollback has worked on since, and
+/// what was made of its output.
+fn inherited<'a>(
+    plan: &'a Plan,
+    then: &RunState,
+    taken: &'a BTreeMap<UnitId, TakenBack>,
+) -> BTreeSet<&'a StepName> {
+    let mut anew: BTreeSet<&StepName> = taken.keys().map(|unit| &unit.step).collect();
+    loop {
+        let steps = plan.steps.iter().filter(|step| !anew.contains(&step.name));
+        let follow = steps.filter(|step| step.depends_on.iter().any(|name| anew.contains(name)));
+        let follow: Vec<_> = follow.map(|step| &step.name).collect();
+        if follow.is_empty() {
+            break;
+        }
+        anew.extend(follow);
+    }
+    let steps = plan.steps.iter().map(|step| &step.name);
+    steps.filter(|name| then.step(name).status().is_done() && !anew.contains(name)).collect()
+}
+
 /// Steps and items that begin anew in the fork and have had effects that they would have once more: writes that were
-/// committed, messages that have left, calls that were made and are not lent.
-fn effects(events: &[Recorded], inherited: &BTreeSet<&StepName>, lent: &BTreeSet<u64>) -> Vec<UnitId> {
+/// committed, messages that have left, calls that were made and are not lent. What was undone since is none.
+fn effects(
+    events: &[Recorded],
+    inherited: &BTreeSet<&StepName>,
+    lent: &BTreeSet<u64>,
+    taken: &BTreeMap<UnitId, TakenBack>,
+) -> BTreeSet<UnitId> {
     let mut intents = std::collections::HashMap::new();
     let mut found = BTreeSet::new();
     // Those whose attempt has queued a message, which leaves when it succeeds.
     let mut queues = BTreeSet::new();
     for recorded in events {
-        let Some(unit) = recorded.place.unit_id().filter(|unit| !inherited.contains(&unit.step)) else {
-            continue;
-        };
+        let unit = recorded.place.unit_id().filter(|unit| unit.compensates().is_none());
+        let Some(unit) = unit.filter(|unit| !inherited.contains(&unit.step)) else { continue };
+        let is_undone = || taken.get(&unit).is_some_and(|taken| taken.covers(&recorded.event));
         match &recorded.event {
-            Event::Committing { .. } => _ = found.insert(unit),
+            Event::Committing { .. } if !is_undone() => _ = found.insert(unit),
             Event::AttemptEnded { end: AttemptEnd::Succeeded { .. }, .. } if queues.contains(&unit) => {
                 found.insert(unit);
             }
-            Event::Returned(Returned { queued: Some(_), .. }) => _ = queues.insert(unit),
+            Event::Returned(Returned { queued: Some(_), .. }) if !is_undone() => _ = queues.insert(unit),
             Event::AttemptStarted { .. } => _ = queues.remove(&unit),
             Event::Intent { class, .. }
-                if *class != CallClass::Transactional && !lent.contains(&recorded.seq) =>
+                if *class != CallClass::Transactional && !lent.contains(&recorded.seq) && !is_undone() =>
             {
                 intents.insert(recorded.seq, *class);
             }
@@ -192,5 +238,5 @@ fn effects(events: &[Recorded], inherited: &BTreeSet<&StepName>, lent: &BTreeSet
             _ => {}
         }
     }
-    found.into_iter().collect()
+    found
 }

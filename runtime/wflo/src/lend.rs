@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use serde_json::Value;
-use wflo_engine::{CallClass, Event, Lent, Recorded, UnitId};
+use wflo_engine::{CallClass, Event, Lent, Recorded, TakenBack, UnitId};
 use wflo_model::{Call, Digest};
 use wflo_ports::Marker;
 
@@ -21,9 +21,18 @@ pub(crate) struct Loan {
     pub(crate) intents: Vec<u64>,
 }
 
-/// What a step or item had been answered up to where a fork is made, given its events. `next` is the number of the fork's event that will
-/// have the first of it.
-pub(crate) fn lend(upto: &[&Recorded], unit: &UnitId, marker: &Marker, next: u64) -> Loan {
+/// What a step or item had been answered up to where a fork is made, given its events and what was undone of it since.
+/// `next` is the number of the fork's event that will have the first of it.
+pub(crate) fn lend(
+    upto: &[&Recorded],
+    unit: &UnitId,
+    marker: &Marker,
+    next: u64,
+    taken: Option<&TakenBack>,
+) -> Loan {
+    // What was compensated is not done any more: the fork does it itself, and has it undone itself.
+    let is_compensated = taken.is_some_and(|taken| taken.compensated);
+    let is_lent = |class: CallClass| !(is_compensated && class.has_effect());
     let history = History::of(upto.iter().map(|&recorded| recorded.clone()), unit, u32::MAX);
     let marked = marker.digest();
     let mut whole: HashMap<u64, Value> = HashMap::new();
@@ -43,7 +52,7 @@ pub(crate) fn lend(upto: &[&Recorded], unit: &UnitId, marker: &Marker, next: u64
             whole.insert(recorded.seq, Value::Array(messages.clone()));
         }
         // A plan of terraform is of the run that made it.
-        if *class != CallClass::Verifiable && history.reusable.contains_key(key) {
+        if *class != CallClass::Verifiable && is_lent(*class) && history.reusable.contains_key(key) {
             order.push((*key, recorded.seq));
             asked_for.insert(*key, (asked, *args, *class, recorded.seq));
         }
@@ -51,7 +60,7 @@ pub(crate) fn lend(upto: &[&Recorded], unit: &UnitId, marker: &Marker, next: u64
     let mut loan = Loan::default();
     let mut said: Vec<(u64, Vec<Value>)> = Vec::new();
     // What it was lent itself, where the parent is a fork too.
-    for LentCall { call, n, class, reusable } in &history.lent {
+    for LentCall { call, n, class, reusable } in history.lent.iter().filter(|it| is_lent(it.class)) {
         let mut call = call.clone();
         let goes_on = shorten(&mut call, &mut said, next + loan.lent.len() as u64);
         loan.lent.push(Lent { call, goes_on, n: *n, class: *class, value: reusable.value.clone() });

@@ -4,10 +4,11 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use wflo_engine::RunState;
+use wflo_engine::{Recorded, RunState};
 use wflo_journal::Prune;
 use wflo_model::{Digest, PrincipalName, RunId};
 
+use crate::fork::fork_of;
 use crate::seen::seen;
 use crate::system_event::SystemEvent;
 use crate::{Runtime, RuntimeError};
@@ -51,9 +52,18 @@ pub struct GcView {
     pub dry_run: bool,
 }
 
+/// What cannot be dropped as long as a run is there.
+struct Needs {
+    /// The run it was forked from.
+    parent: Option<RunId>,
+    /// Its plan, and the components of that.
+    public: Vec<Digest>,
+}
+
 impl Runtime {
-    /// Drops, for somebody, the runs that retention does not ask to keep, and the plans and components that no run needs then. With
-    /// `dry_run`, only says which runs and how many events these are.
+    /// Drops, for somebody, the runs that retention does not ask to keep, and the plans and components that no run needs then. A
+    /// run stays as long as a fork of it, which reads what it made. With `dry_run`, only says which runs and how many events
+    /// these are.
     ///
     /// Takes as long as copying what stays; appends wait meanwhile, and reads go on. The commit point is the switch
     /// to the new generation of the store.
@@ -67,14 +77,19 @@ impl Runtime {
         by: &PrincipalName,
     ) -> Result<GcView, RuntimeError> {
         let now = self.now();
-        let (mut dropped, mut in_use) = (HashMap::new(), HashSet::new());
+        let (mut dropped, mut kept, mut in_use) = (HashMap::new(), Vec::new(), HashSet::new());
         for head in self.journal().runs().await? {
             let summary = self.summary(&head.summary)?;
             if summary.status.is_final() && now.since(summary.changed_at) > keep.ended_for {
                 dropped.insert(head.run, head.head);
-            } else if let Some(needs) = self.needs(head.run).await? {
-                in_use.extend(needs);
+            } else {
+                kept.push(head.run);
             }
+        }
+        while let Some(run) = kept.pop() {
+            let Some(Needs { parent, public }) = self.needs(run).await? else { continue };
+            in_use.extend(public);
+            kept.extend(parent.filter(|parent| dropped.remove(parent).is_some()));
         }
         if dry_run {
             let (runs, events) = (dropped.len() as u64, dropped.values().sum());
@@ -91,8 +106,8 @@ impl Runtime {
         Ok(GcView { runs, events, blobs, public, bytes, dry_run })
     }
 
-    /// The plan of a run and its components; none for one that was erased, which runs nothing any more.
-    async fn needs(&self, run: RunId) -> Result<Option<Vec<Digest>>, RuntimeError> {
+    /// What a run needs; none for one that was erased, which runs nothing any more.
+    async fn needs(&self, run: RunId) -> Result<Option<Needs>, RuntimeError> {
         let first = match self.first_event(run).await {
             Ok(first) => first,
             Err(RuntimeError::Journal(wflo_journal::ReadError::Erased { .. })) => return Ok(None),
@@ -100,16 +115,37 @@ impl Runtime {
         };
         let state = RunState::replay([&first]).map_err(crate::LogFailed::from)?;
         let plan = self.plan(&state).await?;
-        let mut needs: Vec<_> = plan.components().into_iter().collect();
-        needs.extend(state.created().map(|created| created.plan));
-        Ok(Some(needs))
+        let mut public: Vec<_> = plan.components().into_iter().collect();
+        public.extend(state.created().map(|created| created.plan));
+        let forked = state.created().and_then(|created| created.forked.as_ref());
+        Ok(Some(Needs { parent: forked.map(|forked| forked.run), public }))
+    }
+
+    /// The runs that go on one after another in place of the one that these are the events of, as far as there is
+    /// something of them: each has what those before it said.
+    async fn forks_of(&self, events: &[Recorded]) -> Result<Vec<RunId>, RuntimeError> {
+        let mut forks = Vec::new();
+        let mut next = fork_of(events);
+        while let Some(fork) = next {
+            next = match self.events(fork).await {
+                Ok(events) => fork_of(&events),
+                Err(
+                    RuntimeError::NoSuchRun { .. }
+                    | RuntimeError::Journal(wflo_journal::ReadError::Erased { .. }),
+                ) => break,
+                Err(error) => return Err(error),
+            };
+            forks.push(fork);
+        }
+        Ok(forks)
     }
 
     /// Forgets, for somebody, what a run said: the key that opens it and the bodies of its events are gone from the store's files
     /// when this returns. That its events took place, and when, still verifies.
     ///
     /// # Errors
-    /// [`RuntimeError::NoSuchRun`]; when the run has not ended, or was erased before.
+    /// [`RuntimeError::NoSuchRun`]; [`RuntimeError::HasForks`] for one whose fork is still there; when the run has not ended,
+    /// or was erased before.
     pub async fn erase(&self, run: RunId, by: &PrincipalName) -> Result<u64, RuntimeError> {
         let head = match self.journal().head(run).await {
             Err(wflo_journal::ReadError::UnknownRun { run }) => return Err(RuntimeError::NoSuchRun { run }),
@@ -117,7 +153,12 @@ impl Runtime {
         };
         // What was seen through a filter outlives the run, as digests; it is in the log before anything is forgotten.
         if head.ended && !head.erased {
-            let seen = seen(&self.events(run).await?, &self.journal().audit_key().await?);
+            let events = self.events(run).await?;
+            let forks = self.forks_of(&events).await?;
+            if !forks.is_empty() {
+                return Err(RuntimeError::HasForks { run, forks });
+            }
+            let seen = seen(&events, &self.journal().audit_key().await?);
             self.system().append(SystemEvent::RunErased { run, by: by.clone(), seen }).await?;
         }
         Ok(self.journal().erase(run, head.summary).await?.events)

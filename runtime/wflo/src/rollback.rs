@@ -11,9 +11,10 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use wflo_engine::{
-    Command, Event, Place, Recorded, RollbackPlan, RunState, RunStatus, StepUndone, UndoWrites, UnitId,
-    plan_rollback,
+    Command, Event, Place, Recorded, RollbackPlan, RunState, RunStatus, StepUndone, TakenBack, UndoWrites,
+    UnitId, inherited_steps, plan_rollback,
 };
+use wflo_journal::ReadError;
 use wflo_manifest::Plan;
 use wflo_model::{
     ChangeSet, Conflict, Inserted, Label, PrincipalName, RunId, SqlValue, StepName, TableChange, Undone,
@@ -92,8 +93,49 @@ impl Runtime {
             compensates
                 .extend(of_it.filter(|step| able.contains(step.function.as_str())).map(|step| &step.name));
         }
-        let planned = plan_rollback(events, to, |step| compensates.contains(step));
+        let compensates = |step: &StepName| compensates.contains(step);
+        let mut planned = plan_rollback(events, to, compensates);
+        self.inherit(&mut planned, events, to, compensates).await?;
         Ok(if only.is_empty() { planned } else { planned.only(only) })
+    }
+
+    /// Adds to the plan of a fork, which these are the events of, what its parents did in the steps that it has from them.
+    pub(crate) async fn inherit(
+        &self,
+        planned: &mut RollbackPlan,
+        events: &[Recorded],
+        to: Option<&StepName>,
+        compensates: impl Fn(&StepName) -> bool,
+    ) -> Result<(), RuntimeError> {
+        let mut taken = TakenBack::of(events);
+        let mut steps = inherited_steps(events);
+        let mut next = parent_of(events);
+        // Back to a step that the fork has not from there, its parents' steps all stay.
+        while let Some(run) = next.filter(|_| !steps.is_empty() && to.is_none_or(|to| steps.contains(to))) {
+            let events = match self.events(run).await {
+                Err(RuntimeError::NoSuchRun { .. } | RuntimeError::Journal(ReadError::Erased { .. })) => {
+                    planned.inherit_unknown(&run, &steps);
+                    return Ok(());
+                }
+                events => events?,
+            };
+            planned.inherit(&run, plan_rollback(&events, to, &compensates), &steps, &taken);
+            for (unit, more) in TakenBack::of(&events) {
+                taken.entry(unit).or_insert(more);
+            }
+            let before = inherited_steps(&events);
+            steps.retain(|step| before.contains(step));
+            next = parent_of(&events);
+        }
+        Ok(())
+    }
+}
+
+/// The run that the one was forked from that these are the events of.
+fn parent_of(events: &[Recorded]) -> Option<RunId> {
+    match &events.first()?.event {
+        Event::RunCreated { forked: Some(forked), .. } => Some(forked.run),
+        _ => None,
     }
 }
 
@@ -151,7 +193,7 @@ impl Executor<'_> {
             let here: Vec<_> = writes.filter(|undo| undo.databases.contains_key(label)).cloned().collect();
             let left = here
                 .iter()
-                .filter_map(|undo| Some((undo.event, rows(rollback.left_before(&undo.unit(), label)?))));
+                .filter_map(|undo| Some((at(undo), rows(rollback.left_before(&undo.unit(), label)?))));
             Some((rollback.seq, left.collect(), here))
         }) else {
             return Ok(());
@@ -162,7 +204,7 @@ impl Executor<'_> {
         let mut missing = BTreeSet::new();
         for undo in writes.iter().filter(|undo| !undo.certain) {
             if !self.has_committed(database, undo).await? {
-                missing.insert(undo.event);
+                missing.insert(at(undo));
             }
         }
         let marker = Marker { purpose: MarkerPurpose::Undo { rollback }, ..self.log.marker(&oldest.unit()) };
@@ -186,7 +228,9 @@ impl Executor<'_> {
         database: &Arc<dyn Database>,
         undo: &UndoWrites,
     ) -> Result<bool, RuntimeError> {
-        match database.begin(&self.log.marker(&undo.unit()), Capture::Off).await {
+        let own = self.log.marker(&undo.unit());
+        let marker = Marker { run: undo.run.unwrap_or(own.run), ..own };
+        match database.begin(&marker, Capture::Off).await {
             Ok(Begun::AlreadyCommitted) => Ok(true),
             Ok(Begun::Open(transaction)) => {
                 transaction.rollback().await;
@@ -209,11 +253,11 @@ impl Executor<'_> {
         let mut steps = Vec::new();
         let shelf = Shelf::new(self.runtime.journal().clone(), *self.log.run(), self.log.keys());
         for undo in *writes {
-            let (mut changes, inserted) = match missing.contains(&undo.event) {
+            let (mut changes, inserted) = match missing.contains(&at(undo)) {
                 true => Default::default(),
                 false => self.changes_of(undo, label).await?,
             };
-            if let Some(left) = left.get(&undo.event) {
+            if let Some(left) = left.get(&at(undo)) {
                 keep(&mut changes, left);
             }
             match undo_all(transaction.as_mut(), &changes, inserted.as_ref(), &shelf).await {
@@ -265,12 +309,17 @@ impl Executor<'_> {
         undo: &UndoWrites,
         label: &Label,
     ) -> Result<(ChangeSet, Option<Inserted>), RuntimeError> {
-        let mut reader = self.runtime.journal().reader(*self.log.run(), undo.event).await?;
+        let run = undo.run.unwrap_or(*self.log.run());
+        let mut reader = self.runtime.journal().reader(run, undo.event).await?;
         let entry = reader.next().await?;
         let event = entry.as_ref().map(recorded).transpose().map_err(crate::LogFailed::from)?;
         match event.map(|recorded| recorded.event) {
             Some(Event::Committing { mut changes, mut inserted, .. }) => {
-                Ok((changes.remove(label).unwrap_or_default(), inserted.remove(label)))
+                let inserted = inserted.remove(label).map(|mut inserted| {
+                    inserted.kept.run.get_or_insert(run);
+                    inserted
+                });
+                Ok((changes.remove(label).unwrap_or_default(), inserted))
             }
             _ => Err(RuntimeError::Bug { message: format!("event {} holds no changes", undo.event) }),
         }
@@ -294,9 +343,16 @@ struct Undoing<'a> {
     /// The newest first.
     writes: &'a [UndoWrites],
     /// The events of those that have not committed here after all.
-    missing: BTreeSet<u64>,
+    missing: BTreeSet<At>,
     /// By event, the rows that an earlier rollback has left: those alone are tried again.
-    left: BTreeMap<u64, Rows>,
+    left: BTreeMap<At, Rows>,
+}
+
+/// Where the journal has what is undone: the event, and the run if it is a parent's.
+type At = (Option<RunId>, u64);
+
+const fn at(undo: &UndoWrites) -> At {
+    (undo.run, undo.event)
 }
 
 /// Rows by their table and key.

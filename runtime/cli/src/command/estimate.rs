@@ -10,7 +10,7 @@ use wflo::{CostView, RunStatus};
 use wflo_manifest::Plan;
 use wflo_model::{ModelName, PicoUsd, RunId, StepName};
 
-use crate::failure::Failure;
+use crate::failure::{Code, Failure};
 use crate::session::{self, Session};
 
 /// What a run may cost.
@@ -67,7 +67,11 @@ pub(crate) async fn estimate(session: &mut Session, plan: &Plan) -> Result<Estim
     let mut costs = Vec::new();
     for line in session.ask(runs).await? {
         let run: RunId = line.run;
-        costs.extend(session.ask(session::Costs { run: Some(run) }).await?);
+        match session.ask(session::Costs { run: Some(run) }).await {
+            // It was erased or dropped: what it was spent on is forgotten.
+            Err(failure) if failure.code == Code::NotFound => {}
+            cost => costs.extend(cost?),
+        }
     }
     let steps = plan.steps.iter().map(|step| {
         let spent = costs.iter().map(|cost| of_step(cost, &step.name)).collect();

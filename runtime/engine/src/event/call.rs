@@ -47,6 +47,15 @@ impl CallClass {
         matches!(self, Self::Keyed | Self::Verifiable | Self::Unsafe)
     }
 
+    /// Whether it changes something outside that no transaction takes back.
+    #[must_use]
+    pub const fn has_effect(self) -> bool {
+        match self {
+            Self::Read | Self::Repeatable | Self::Transactional => false,
+            Self::Keyed | Self::Recognisable | Self::Verifiable | Self::Unsafe => true,
+        }
+    }
+
     /// Whether a second attempt is given what the first was answered, instead of making an equal call: what has
     /// happened has happened, and a model need not be paid twice.
     #[must_use]

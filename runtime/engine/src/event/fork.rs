@@ -15,7 +15,7 @@ pub struct Forked {
     pub seq: u64,
     /// The hash of that event: with it, the parent's chain is part of this one.
     pub hash: Digest,
-    /// What the parent had spent then. It counts in the budget of this run.
+    /// What the parent had spent in all. It counts in the budget of this run.
     pub spent: PicoUsd,
 }
 

@@ -1,12 +1,12 @@
 //! What there is to undo, read from the events of a run.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use wflo_model::{Digest, Inserted, Label, StepName};
 
 use super::reapply::{has_stayed, plan_of};
-use super::{Compensation, LeftEffect, Reapplied, Reapply, RollbackPlan, StepUndone, UndoWrites};
-use crate::{AttemptEnd, CallClass, Event, GatedCall, Recorded, Resolution, UnitId};
+use super::{Compensation, LeftEffect, Reapply, RollbackPlan, TakenBack, UndoWrites};
+use crate::{AttemptEnd, Event, GatedCall, Recorded, Resolution, UnitId};
 
 /// An effect outside of databases.
 struct Effect {
@@ -44,11 +44,6 @@ struct Done {
     /// The commit under way.
     committing: Option<Committed>,
     committed: Vec<Committed>,
-    compensated: bool,
-    /// The databases in which an earlier rollback has undone it, and how many rows it has left.
-    undone: BTreeMap<Label, u64>,
-    /// The terraform folders in which an earlier rollback has taken it back.
-    taken_back: BTreeSet<Label>,
     /// The events that have what was there before a plan was applied: by folder and plan.
     prepared: BTreeMap<(Label, String), u64>,
 }
@@ -66,29 +61,9 @@ pub fn plan_rollback(
     let mut units: BTreeMap<UnitId, Done> = BTreeMap::new();
     let mut calls: BTreeMap<u64, (UnitId, Digest)> = BTreeMap::new();
     let mut kept_until = 0;
-    let mut undoing: BTreeMap<&Label, &[StepUndone]> = BTreeMap::new();
     for recorded in events {
-        if let Event::Undoing { database, steps } = &recorded.event {
-            undoing.insert(database, steps);
-        }
-        if let Event::Undone { database, error: None } = &recorded.event {
-            for step in undoing.remove(database).unwrap_or_default() {
-                let left = step.conflicts.len() as u64 + step.more_conflicts;
-                units.entry(step.unit()).or_default().undone.insert(database.clone(), left);
-            }
-        }
-        if let Event::Reapplied { terraform, units: of, came_to: Reapplied::Done } = &recorded.event {
-            for unit in of {
-                units.entry(unit.clone()).or_default().taken_back.insert(terraform.clone());
-            }
-        }
-        let Some(unit) = recorded.place.unit_id() else { continue };
-        if let Some(of) = unit.compensates() {
-            if let Event::AttemptEnded { end: AttemptEnd::Succeeded { .. }, .. } = &recorded.event {
-                units.entry(of).or_default().compensated = true;
-            }
-            continue;
-        }
+        let unit = recorded.place.unit_id().filter(|unit| unit.compensates().is_none());
+        let Some(unit) = unit else { continue };
         if to == Some(&unit.step) && has_ended(&recorded.event) {
             kept_until = recorded.seq;
         }
@@ -97,8 +72,10 @@ pub fn plan_rollback(
     let mut units: Vec<_> = units.into_iter().filter(|(_, done)| done.began > kept_until).collect();
     units.sort_by_key(|(_, done)| std::cmp::Reverse(done.began));
     let mut plan = RollbackPlan::default();
+    let mut taken = TakenBack::of(events);
     for (unit, done) in units {
-        add(&mut plan, unit, done, &compensates);
+        let taken = taken.remove(&unit).unwrap_or_default();
+        add(&mut plan, unit, done, taken, &compensates);
     }
     // Of steps side by side, the one that began first may have committed last. The journal has a commit before the
     // database lets go of its rows, so its order is that in which they changed.
@@ -132,7 +109,7 @@ fn take(
             }
         }
         // The parent of this fork has made it, and it is this run's to take back now.
-        Event::Lent(lent) if has_effect(lent.class) => {
+        Event::Lent(lent) if lent.class.has_effect() => {
             let done = units.entry(unit).or_default();
             if done.began == 0 {
                 done.began = recorded.seq;
@@ -140,7 +117,7 @@ fn take(
             let effect = Effect { what: words(&lent.call), certain: true, applied: None };
             done.effects.insert(Digest::of(&recorded.seq.to_be_bytes()), effect);
         }
-        Event::Intent { asked, class, key, .. } if has_effect(*class) => {
+        Event::Intent { asked, class, key, .. } if class.has_effect() => {
             calls.insert(recorded.seq, (unit.clone(), *key));
             let done = units.entry(unit).or_default();
             let applied = plan_of(asked, "apply").and_then(|(terraform, plan)| {
@@ -231,16 +208,15 @@ impl Done {
     }
 }
 
-/// Whether a call of this class changes something outside that no transaction takes back.
-const fn has_effect(class: CallClass) -> bool {
-    match class {
-        CallClass::Read | CallClass::Repeatable | CallClass::Transactional => false,
-        CallClass::Keyed | CallClass::Recognisable | CallClass::Verifiable | CallClass::Unsafe => true,
-    }
-}
-
-fn add(plan: &mut RollbackPlan, unit: UnitId, done: Done, compensates: &impl Fn(&StepName) -> bool) {
-    let Done { effects, sent, committed, compensated, undone, taken_back, .. } = done;
+fn add(
+    plan: &mut RollbackPlan,
+    unit: UnitId,
+    done: Done,
+    taken: TakenBack,
+    compensates: &impl Fn(&StepName) -> bool,
+) {
+    let Done { effects, sent, committed, .. } = done;
+    let TakenBack { compensated, databases: undone, terraform: taken_back } = taken;
     let UnitId { step, item } = unit.clone();
     let (applied, effects): (Vec<_>, Vec<_>) =
         effects.into_values().partition(|effect| effect.applied.is_some());
@@ -267,7 +243,8 @@ fn add(plan: &mut RollbackPlan, unit: UnitId, done: Done, compensates: &impl Fn(
             }
         }
         if !rows.is_empty() {
-            plan.undo.push(UndoWrites { step: step.clone(), item, event, databases: rows, certain });
+            let step = step.clone();
+            plan.undo.push(UndoWrites { step, item, event, databases: rows, certain, run: None });
         }
     }
     if effects.is_empty() || compensated {

@@ -3,6 +3,7 @@
 mod approvals;
 mod budgets;
 mod clock;
+mod fork;
 mod interface;
 mod outbox;
 mod pages;

@@ -12,18 +12,18 @@ use wflo_model::{ConflictReason, RunId, SqlValue};
 use crate::support::{Process, World, effects};
 use crate::sweep::{go_on, plan, step, sweep};
 
-fn kept(name: &str, needs: &[&str]) -> PlanStep {
+pub(crate) fn kept(name: &str, needs: &[&str]) -> PlanStep {
     PlanStep { rollback: true, ..step(name, needs) }
 }
 
 /// Plays a plan to its end in one process.
-async fn played(world: &World, plan: &Plan) -> (Process, RunId, RunView) {
+pub(crate) async fn played(world: &World, plan: &Plan) -> (Process, RunId, RunView) {
     let process = world.process(Arc::new(FaultSync::at(0))).await.unwrap();
     let (run, view) = go_on(&process, plan).await.unwrap();
     (process, run, view)
 }
 
-async fn rolled_back(process: &Process, run: RunId, to: Option<&str>) -> (RunView, RollbackView) {
+pub(crate) async fn rolled_back(process: &Process, run: RunId, to: Option<&str>) -> (RunView, RollbackView) {
     let to = to.map(|name| name.parse().unwrap());
     process.runtime.rollback(run, to, &"olga".parse().unwrap()).await.unwrap();
     let view = process.runtime.drive(run, &process.host, None).await.unwrap();
