@@ -46,6 +46,24 @@ impl Code {
         matches!(self, Self::Interrupted | Self::Terminated)
     }
 
+    /// The one that asks more of whoever reads it, where a command ends with several.
+    pub(crate) fn worse(self, other: Self) -> Self {
+        const BY_WEIGHT: [Code; 10] = [
+            Code::Succeeded,
+            Code::ApprovalOpen,
+            Code::Parked,
+            Code::RunFailed,
+            Code::NotFound,
+            Code::Denied,
+            Code::Usage,
+            Code::Bug,
+            Code::Interrupted,
+            Code::Terminated,
+        ];
+        let weight = |code| BY_WEIGHT.iter().position(|it| *it == code);
+        if weight(other) > weight(self) { other } else { self }
+    }
+
     /// The code that says where a run stands.
     pub(crate) const fn of(run: &RunView) -> Self {
         match run.status {
@@ -183,6 +201,14 @@ mod tests {
         assert_eq!(codes.map(|code| code as u8), [0, 1, 2, 3, 4]);
         assert_eq!([Code::ApprovalOpen, Code::Parked, Code::Bug].map(|code| code as u8), [10, 11, 70]);
         assert_eq!([Code::Interrupted, Code::Terminated].map(|code| code as u8), [130, 143]);
+    }
+
+    #[test]
+    fn of_several_codes_the_worst_is_told() {
+        let worst = |codes: &[Code]| codes.iter().copied().reduce(Code::worse);
+        assert_eq!(worst(&[Code::Succeeded, Code::Succeeded]), Some(Code::Succeeded));
+        assert_eq!(worst(&[Code::Parked, Code::RunFailed, Code::ApprovalOpen]), Some(Code::RunFailed));
+        assert_eq!(worst(&[Code::Bug, Code::Succeeded, Code::Usage]), Some(Code::Bug));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use wflo_manifest::Directory;
 use wflo_model::RunId;
 use wflo_ports::Entropy as _;
 
-use super::{estimate, outbox, output};
+use super::{check, estimate, outbox, output, say_if_none};
 use crate::args::{Global, Run, Vote};
 use crate::failure::{Code, Failure, WHO_HINT};
 use crate::progress::Progress;
@@ -67,22 +67,23 @@ pub(crate) async fn resume(
         return follow(global, session, resume, deploy, run).await;
     }
     let wflo::Resumable { runs, waiting, parked, .. } = session.ask(session::Resumable {}).await?;
-    // Where nothing can go on, the code says what there is to be waited for.
-    let mut code = match (waiting, parked) {
-        (0, 0) => Code::Succeeded,
-        (0, _) => Code::Parked,
-        _ => Code::ApprovalOpen,
-    };
-    for run in runs {
-        let lacks = session.ask(session::Lacks { run, deploy: deploy.clone() }).await?;
-        if !lacks.is_empty() {
-            say(&format!("{}: left as it is", unbound(run, &lacks)));
-            continue;
+    let mut codes = Vec::new();
+    if runs.is_empty() {
+        output(global, &runs, String::new);
+        if (waiting, parked) == (0, 0) {
+            say_if_none(global, &runs, "there is nothing to go on with");
         }
-        let drive = session::Drive { run, deploy: deploy.clone() };
-        code = follow(global, session, drive, deploy.clone(), run).await?;
-        if code.is_interrupted() {
-            return Ok(code);
+    }
+    for run in runs {
+        match go_on_if_bound(global, session, &deploy, run).await {
+            Ok(Some(code)) if code.is_interrupted() => return Ok(code),
+            Ok(code) => codes.extend(code),
+            Err(failure) if failure.is_interrupted() => return Err(failure),
+            // Those behind it may well go on.
+            Err(failure) => {
+                say(&format!("run {run} was left where it stands\n{failure}"));
+                codes.push(failure.code);
+            }
         }
     }
     if waiting > 0 {
@@ -91,7 +92,28 @@ pub(crate) async fn resume(
     if parked > 0 {
         say(&format!("{parked} runs are parked: `wflo runs --status parked` lists them"));
     }
-    Ok(code)
+    // Where nothing can go on, the code says what there is to be waited for.
+    Ok(codes.into_iter().reduce(Code::worse).unwrap_or(match (waiting, parked) {
+        (0, 0) => Code::Succeeded,
+        (0, _) => Code::Parked,
+        _ => Code::ApprovalOpen,
+    }))
+}
+
+/// Goes on with a run, unless this deployment does not bind what it needs.
+async fn go_on_if_bound(
+    global: &Global,
+    session: &mut Session,
+    deploy: &Deploy,
+    run: RunId,
+) -> Result<Option<Code>, Failure> {
+    let lacks = session.ask(session::Lacks { run, deploy: deploy.clone() }).await?;
+    if !lacks.is_empty() {
+        say(&format!("{}: left as it is", unbound(run, &lacks)));
+        return Ok(None);
+    }
+    let drive = session::Drive { run, deploy: deploy.clone() };
+    follow(global, session, drive, deploy.clone(), run).await.map(Some)
 }
 
 /// Casts a vote on each approval, and lets the runs go on.
