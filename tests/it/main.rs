@@ -44,6 +44,7 @@ mod serve_browser;
 mod service;
 mod shared;
 mod signals;
+mod starting;
 mod step_tests;
 mod together;
 mod torture;

@@ -228,6 +228,9 @@ impl Operation for Start {
 
     async fn perform(self, service: &Service, _: Sink) -> Result<Self::Answer, Refusal> {
         let requester = service.requester(&self.deploy, self.who).await?;
+        // What does not open is said before there is a run: it would be gone on with later, beside the one that is
+        // started once that is mended.
+        service.host(&self.deploy).await?;
         let mut components = BTreeMap::new();
         for (digest, path) in self.components {
             let bytes = std::fs::read(&path)
