@@ -123,9 +123,7 @@ impl Workflows for Folder {
     async fn lacks(&self, run: RunId) -> Vec<String> {
         let (sink, _) = tokio::sync::mpsc::channel(1);
         let lacks = session::Lacks { run, deploy: self.deploy.clone() };
-        match lacks.perform(&self.service, sink).await {
-            Ok(lacks) => lacks,
-            Err(refusal) => vec![format!("{refusal:?}")],
-        }
+        // Where that cannot be told, driving it says why, and is tried again.
+        lacks.perform(&self.service, sink).await.unwrap_or_default()
     }
 }
