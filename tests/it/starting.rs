@@ -48,3 +48,37 @@ fn what_does_not_open_starts_no_run() {
     project.wflo(&["resume"]).expect_code(0);
     assert_eq!(noted(&project), 5);
 }
+
+#[test]
+fn a_key_is_that_of_one_run_of_a_workflow() {
+    let project = chores();
+    let run = |count: &str| project.wflo(&["run", "--json", "--key", "today", "--input", count]);
+    let first = run("count=2").expect_code(0).json();
+    assert_eq!(id(&run("count=2").expect_code(0).json()), id(&first));
+    let refused = run("count=3").expect_code(2);
+    assert!(refused.stderr.contains(id(&first)) && refused.stderr.contains("other inputs"), "{refused:?}");
+    assert!(refused.stderr.contains("\nhint: "), "{refused:?}");
+
+    let olga = project.wflo(&["identity", "add", "olga"]).expect_code(0).stdout.trim().to_owned();
+    let asked = ["run", "--key", "today", "--input", "count=2"];
+    let refused = project.wflo_as("olga", &olga, &asked).expect_code(2);
+    assert!(refused.stderr.contains(id(&first)) && refused.stderr.contains("somebody else"), "{refused:?}");
+    assert_eq!(noted(&project), 2, "none of these was done");
+
+    let serving = Serving::start(&project);
+    let start = |inputs: Value| {
+        let body = json!({ "workflow": "chores", "inputs": inputs, "key": "tonight" });
+        serving.ask(("olga", &olga), "POST", "/runs", Some(body))
+    };
+    let by_olga = start(json!({ "count": 1 })).expect(202).json();
+    assert_eq!(id(&start(json!({ "count": 1 })).expect(202).json()), id(&by_olga));
+    let refused = start(json!({ "count": 4 })).expect(409).json();
+    assert!(refused["error"].as_str().is_some_and(|why| why.contains(id(&by_olga))), "{refused}");
+    drop(serving);
+
+    // Another workflow knows nothing of it.
+    project.edit("workflow.toml", "name = \"chores\"", "name = \"errands\"");
+    let other = run("count=3").expect_code(0).json();
+    assert_ne!(id(&other), id(&first));
+    assert_eq!(other["workflow"], "errands");
+}

@@ -309,7 +309,7 @@ pub(crate) struct Run {
     /// A file with a JSON object of inputs.
     #[arg(long, value_name = "FILE")]
     pub(crate) input_file: Option<PathBuf>,
-    /// Idempotency key: the same key is the same run.
+    /// Idempotency key: the same key is the same run of the workflow; with other inputs, it is refused.
     #[arg(long)]
     pub(crate) key: Option<String>,
     /// Only say what it may cost, and what runs of the workflow have cost before.

@@ -144,6 +144,8 @@ impl From<RuntimeError> for Failure {
                 Self::new(Code::Denied, &error).hint(format!("try again after {until}"))
             }
             RuntimeError::PrincipalExists { .. } => Self::usage(&error),
+            RuntimeError::KeyTaken { .. } => Self::usage(&error)
+                .hint("a key stands for one run: give another for another run, or the same inputs to find that one"),
             RuntimeError::NoSuchPrincipal { .. } => Self::new(Code::NotFound, &error)
                 .hint("`wflo identity list` lists those there are; a token that stands in `wflo.toml` is changed there"),
             RuntimeError::Load(_) | RuntimeError::NoComponent { .. } => Self::usage(&error),

@@ -89,7 +89,7 @@ impl From<RuntimeError> for ApiError {
             }
             RuntimeError::Throttled { .. } => StatusCode::TOO_MANY_REQUESTS,
             RuntimeError::NotAuthenticated(_) => StatusCode::UNAUTHORIZED,
-            RuntimeError::Ended { .. } => StatusCode::CONFLICT,
+            RuntimeError::Ended { .. } | RuntimeError::KeyTaken { .. } => StatusCode::CONFLICT,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
         if status == StatusCode::INTERNAL_SERVER_ERROR {

@@ -52,6 +52,16 @@ pub enum RuntimeError {
         /// The run.
         run: RunId,
     },
+    /// The key that a run was to be started with is that of another.
+    #[error("the key `{key}` is that of run `{run}`, {whose}")]
+    KeyTaken {
+        /// The key.
+        key: String,
+        /// The run that has it.
+        run: RunId,
+        /// What tells that run from the one that was to be started, in words.
+        whose: String,
+    },
     /// There is no such artifact, or it cannot be told which is meant.
     #[error("{why}")]
     NoSuchArtifact {

@@ -79,7 +79,7 @@ pub(crate) struct StartRun {
     #[serde(default)]
     #[schema(value_type = Object)]
     inputs: Map<String, Value>,
-    /// The same key is the same run.
+    /// The same key is the same run of the workflow; with other inputs, or from somebody else, it is refused.
     key: Option<String>,
 }
 
@@ -130,7 +130,10 @@ pub(crate) async fn runs(
 /// Accepts a run. It goes on by itself.
 #[utoipa::path(
     post, path = "/runs", tag = "runs", request_body = StartRun,
-    responses((status = 202, body = Started), (status = 422, body = crate::error::Problem))
+    responses(
+        (status = 202, body = Started), (status = 409, body = crate::error::Problem),
+        (status = 422, body = crate::error::Problem)
+    )
 )]
 pub(crate) async fn start(
     State(app): State<Arc<App>>,

@@ -4,6 +4,7 @@ mod approvals;
 mod budgets;
 mod clock;
 mod interface;
+mod keys;
 mod outbox;
 mod pages;
 mod rollback;
