@@ -50,6 +50,24 @@ fn what_does_not_open_starts_no_run() {
 }
 
 #[test]
+fn a_later_step_that_is_not_there_is_said_before_the_first_begins() {
+    let project = chores();
+    project.edit("workflow.toml", "name = \"total\"", "name = \"total\"\nfunction = \"totl\"");
+    let refused = project.wflo(&["run"]).expect_code(2);
+    assert!(refused.stderr.contains("component `chores.wasm` has no step `totl`"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("hint: did you mean `total`?"), "{}", refused.stderr);
+    no_runs(&project);
+
+    let olga = project.wflo(&["identity", "add", "olga"]).expect_code(0).stdout.trim().to_owned();
+    let serving = Serving::start(&project);
+    let start = json!({ "workflow": "chores" });
+    let refused = serving.ask(("olga", &olga), "POST", "/runs", Some(start)).expect(422).json();
+    assert!(refused["error"].as_str().is_some_and(|why| why.contains("has no step `totl`")), "{refused}");
+    no_runs(&project);
+    assert_eq!(noted(&project), 0);
+}
+
+#[test]
 fn a_key_is_that_of_one_run_of_a_workflow() {
     let project = chores();
     let run = |count: &str| project.wflo(&["run", "--json", "--key", "today", "--input", count]);

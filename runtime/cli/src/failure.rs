@@ -148,7 +148,7 @@ impl From<RuntimeError> for Failure {
                 .hint("a key stands for one run: give another for another run, or the same inputs to find that one"),
             RuntimeError::NoSuchPrincipal { .. } => Self::new(Code::NotFound, &error)
                 .hint("`wflo identity list` lists those there are; a token that stands in `wflo.toml` is changed there"),
-            RuntimeError::Load(_) | RuntimeError::NoComponent { .. } => Self::usage(&error),
+            RuntimeError::Load(_) | RuntimeError::Mute { .. } | RuntimeError::NoComponent { .. } => Self::usage(&error),
             RuntimeError::NoSuchRun { .. } => {
                 Self::new(Code::NotFound, &error).hint("`wflo runs` lists those there are")
             }

@@ -87,6 +87,7 @@ impl From<RuntimeError> for ApiError {
             RuntimeError::Vote(_) | RuntimeError::Denied { .. } | RuntimeError::NotPermitted(_) => {
                 StatusCode::FORBIDDEN
             }
+            RuntimeError::Mute { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             RuntimeError::Throttled { .. } => StatusCode::TOO_MANY_REQUESTS,
             RuntimeError::NotAuthenticated(_) => StatusCode::UNAUTHORIZED,
             RuntimeError::Ended { .. } | RuntimeError::KeyTaken { .. } => StatusCode::CONFLICT,

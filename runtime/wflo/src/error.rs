@@ -106,6 +106,14 @@ pub enum RuntimeError {
         /// The run.
         run: RunId,
     },
+    /// A component could not say what it is made of; nothing of it ran.
+    #[error("component `{component}`: {source}")]
+    Mute {
+        /// Its digest.
+        component: Digest,
+        /// Why.
+        source: wflo_sandbox::DescribeError,
+    },
     /// A component could not say which of its steps it can undo.
     #[error("the run cannot be rolled back: {0}")]
     Describe(#[from] wflo_sandbox::DescribeError),

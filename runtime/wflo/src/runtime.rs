@@ -39,7 +39,7 @@ pub struct Host {
 pub struct Start {
     /// The pinned plan.
     pub plan: Plan,
-    /// The plan's components.
+    /// The plan's components, without those that [are there](Runtime::has_component).
     pub components: BTreeMap<Digest, Vec<u8>>,
     /// Inputs, checked and with defaults filled in: see [`Plan::inputs`](wflo_manifest::Plan).
     pub inputs: Map<String, Value>,
@@ -123,11 +123,7 @@ impl Runtime {
     ) -> Result<Vec<Missing>, RuntimeError> {
         let mut missing = Vec::new();
         for digest in plan.components() {
-            let bytes = components.get(&digest).ok_or(RuntimeError::NoComponent { component: digest })?;
-            let program = match self.components.loaded(&digest) {
-                Some(program) => program,
-                None => Arc::clone(&self.components).load(bytes).await?,
-            };
+            let program = self.load(&digest, components).await?;
             let grants = plan.component_grants(&digest);
             missing.extend(program.missing(&grants.capabilities()));
             let own = program.own_imports().into_iter();
@@ -267,6 +263,11 @@ impl Runtime {
 
     pub(crate) fn people(&self, host: &Host) -> People {
         People::new(host.principals.clone(), self.system.clone())
+    }
+
+    /// Where programs come from.
+    pub(crate) const fn components(&self) -> &Arc<dyn Components> {
+        &self.components
     }
 
     /// The store's own log.

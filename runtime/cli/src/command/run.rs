@@ -37,7 +37,14 @@ pub(crate) async fn run(
         return Ok(Code::Succeeded);
     }
     let deploy = project.deploy()?;
-    let components = pinned.components.into_iter().map(|(digest, it)| (digest, it.path)).collect();
+    let components: BTreeMap<_, _> =
+        pinned.components.iter().map(|(digest, it)| (*digest, it.path.clone())).collect();
+    // What a later step lacks is said before an earlier one has cost anything.
+    let describe = session::Describe { plan: pinned.plan.clone(), components: components.clone() };
+    let found = check::review(&pinned, session.ask(describe).await?);
+    if found.has_errors() {
+        return Err(Failure::rendered(Code::Usage, found.render(terminal::stderr_colors())));
+    }
     let start = session::Start {
         deploy: deploy.clone(),
         plan: pinned.plan,
