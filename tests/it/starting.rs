@@ -100,3 +100,15 @@ fn a_key_is_that_of_one_run_of_a_workflow() {
     assert_ne!(id(&other), id(&first));
     assert_eq!(other["workflow"], "errands");
 }
+
+#[test]
+fn a_check_misses_the_database_that_a_run_would_miss() {
+    let project = without_book();
+    let said = |code| project.wflo(&["check"]).expect_code(code).stderr;
+    assert!(said(2).contains("error: database `book`: there is no file `"), "{}", said(2));
+    assert!(!project.path("book.db").exists(), "a check makes no database");
+    make_book(&project, "CREATE TABLE other (number INTEGER)");
+    assert!(said(2).contains("error: database `book` has no table `squares`"), "{}", said(2));
+    make_book(&project, "CREATE VIEW Squares AS SELECT number, number AS square FROM other");
+    assert!(said(0).contains("can run"), "{}", said(0));
+}
