@@ -35,6 +35,7 @@ mod manifest;
 mod moderation;
 mod notify;
 mod postgres;
+mod printing;
 mod readme;
 mod refunds;
 mod rollback;

@@ -16,7 +16,7 @@ const CODES: &str = "\
 Exit codes:
   0   succeeded
   1   the run failed; an audit file does not verify; a replay differs; a test fails
-  2   usage or manifest
+  2   usage or manifest; standard output cannot be written
   3   denied before anything ran: load, vote, start
   4   no such run, approval or step
   10  an approval is open

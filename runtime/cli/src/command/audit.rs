@@ -72,9 +72,7 @@ fn print_lines() -> impl FnMut(Streamed) -> Result<(), Failure> + Send {
             return Err(Failure::bug(message).hint("export it again"));
         }
         printed += text.len() as u64;
-        // A reader that has gone away is no error.
-        let _ = io::stdout().lock().write_all(text.as_bytes());
-        Ok(())
+        crate::print_bytes(text.as_bytes())
     }
 }
 
