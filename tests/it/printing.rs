@@ -57,3 +57,15 @@ fn a_token_is_not_lost_without_a_word() {
     let ended = Output::of(project.command(&["identity", "rotate", "zed"]).stdout(writer)).expect_code(2);
     assert!(ended.stderr.contains("`wflo identity rotate zed`"), "{ended:?}");
 }
+
+#[test]
+fn below_a_workflow_it_is_that_which_is_built() {
+    let folder = tempfile::tempdir().expect("a folder");
+    wflo_in(folder.path(), "", &["new", "greet"]).expect_code(0);
+    // Without its steps, so that no language's tools are needed to be refused.
+    std::fs::rename(folder.path().join("greet/steps"), folder.path().join("away")).expect("its steps");
+    std::fs::create_dir_all(folder.path().join("greet/notes/old")).expect("a folder");
+    let refused = wflo_in(folder.path(), "greet/notes/old", &["build"]).expect_code(2);
+    assert!(refused.stderr.contains("there are no steps in `"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("/greet/steps`"), "{}", refused.stderr);
+}

@@ -204,7 +204,8 @@ pub(crate) fn shown(path: &Path) -> String {
     below.strip_prefix(".").unwrap_or(below).display().to_string()
 }
 
-fn nearest() -> Option<PathBuf> {
+/// The nearest folder with a `workflow.toml`, from here upwards.
+pub(crate) fn nearest() -> Option<PathBuf> {
     let here = std::env::current_dir().ok()?;
     here.ancestors().find(|folder| folder.join("workflow.toml").is_file()).map(Path::to_owned)
 }
