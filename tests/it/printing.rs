@@ -59,6 +59,49 @@ fn a_token_is_not_lost_without_a_word() {
 }
 
 #[test]
+fn what_changes_something_says_so_as_json() {
+    let project = Project::new("hello");
+    let json = |args: &[&str]| project.wflo(&[args, &["--json"]].concat()).expect_code(0).json();
+    assert_eq!(json(&["resume"]), json!([]));
+    let explained = json(&["check", "--explain", "hello"]);
+    assert_eq!(explained["step"], "hello");
+    assert!(explained["explanation"].as_str().is_some_and(|text| text.contains("`hello`")), "{explained}");
+
+    for command in ["add", "rotate"] {
+        let given = json(&["identity", command, "zed"]);
+        assert_eq!((keys(&given), &given["name"]), (vec!["name", "token"], &json!("zed")));
+        let token = given["token"].as_str().expect("a token").to_owned();
+        project.wflo_as("zed", &token, &["run"]).expect_code(0);
+    }
+    let expired = json(&["identity", "expire", "zed", "--at", "2999-01-01"]);
+    assert_eq!(expired, json!({ "name": "zed", "expires_at": "2999-01-01T00:00:00Z" }));
+    assert_eq!(json(&["identity", "revoke", "zed"]), json!({ "name": "zed", "status": "revoked" }));
+
+    let rotated = json(&["key", "rotate", "--only", "signing"]);
+    assert_eq!(rotated["signing_key"], json(&["key", "show"])["signing"]);
+    assert_eq!(rotated["master_key"], false);
+    let rotated = json(&["key", "rotate", "--only", "master"]);
+    assert_eq!(rotated, json!({ "signing_key": null, "master_key": true }));
+
+    let run = json(&["run"])["run"].clone();
+    let id = run.as_str().expect("an id");
+    let exported = json(&["audit", "export", id, "-o", "audit.jsonl"]);
+    assert_eq!((&exported["run"], &exported["file"]), (&run, &json!("audit.jsonl")));
+    let verified = json(&["audit", "verify", "audit.jsonl"]);
+    assert_eq!((&verified["verified"], &verified["run"]), (&json!(true), &run));
+    assert!(verified["words"].as_str().is_some_and(|words| words.starts_with("Proven:")), "{verified}");
+    assert!(verified["checkpoint"]["size"].is_u64(), "{verified}");
+    let text = std::fs::read_to_string(project.path("audit.jsonl")).expect("the file");
+    project.write("audit.jsonl", &text.replacen("Hello", "Hallo", 1));
+    let changed = project.wflo(&["audit", "verify", "audit.jsonl", "--json"]).expect_code(1).json();
+    assert_eq!(changed["verified"], false);
+    assert!(changed["error"].is_string(), "{changed}");
+
+    let erased = json(&["erase", id]);
+    assert_eq!((&erased["run"], &erased["erased"]), (&run, &json!(true)));
+}
+
+#[test]
 fn below_a_workflow_it_is_that_which_is_built() {
     let folder = tempfile::tempdir().expect("a folder");
     wflo_in(folder.path(), "", &["new", "greet"]).expect_code(0);

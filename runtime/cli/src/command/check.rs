@@ -10,8 +10,8 @@ use wflo_manifest::{Described, Diagnostic, Diagnostics, Directory, Severity};
 use wflo_model::{Capability, Digest, StepName, interface_capability};
 use wflo_sandbox::Missing;
 
-use super::databases;
 use super::run::directory;
+use super::{databases, output};
 use crate::args::Global;
 use crate::failure::{Code, Failure};
 use crate::project::{Pinned, Project};
@@ -28,6 +28,13 @@ struct Finding {
     line: Option<usize>,
     column: Option<usize>,
     hint: Option<String>,
+}
+
+/// What a step can do, as `--json` has it.
+#[derive(Debug, Serialize)]
+struct Explained<'a> {
+    step: &'a StepName,
+    explanation: &'a str,
 }
 
 /// Checks a workflow, and says all that is wrong with it and all that could be better.
@@ -56,7 +63,8 @@ pub(crate) async fn check(
             let words = pinned.plan.explain(step);
             let words =
                 words.ok_or_else(|| Failure::new(Code::NotFound, format!("there is no step `{step}`")))?;
-            print(&(words + &pinned.workflow.explain_function(step).unwrap_or_default()));
+            let explanation = words + &pinned.workflow.explain_function(step).unwrap_or_default();
+            output(global, &Explained { step, explanation: explanation.trim_end() }, || explanation.clone());
             Code::Succeeded
         }
         _ => report(global, &found, &missing),

@@ -43,10 +43,12 @@ pub(crate) async fn identity(
             let asked = session::Expire { name: name.clone(), at, who: who(global)?, deploy };
             let at = session.ask(asked).await?;
             say(&format!("{name} is nobody from {at} on"));
+            output(global, &json!({ "name": name, "expires_at": at.to_string() }), String::new);
         }
         Identity::Revoke { name } => {
             session.ask(session::Revoke { name: name.clone(), who: who(global)?, deploy }).await?;
             say(&format!("{name} is nobody any more"));
+            output(global, &json!({ "name": name, "status": "revoked" }), String::new);
         }
         Identity::List => {
             let people = session.ask(session::Identities { deploy }).await?;

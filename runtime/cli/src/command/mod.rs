@@ -58,7 +58,7 @@ pub(crate) async fn perform(cli: Cli) -> Result<Code, Failure> {
             Ok(Code::Succeeded)
         }
         Command::Audit { command: Audit::Verify { file, trust, checkpoint } } => {
-            audit::verify(&file, &trust, &checkpoint)
+            audit::verify(&global, &file, &trust, &checkpoint)
         }
         Command::Key { command: Key::Rotate { only, new_key } } => {
             let project = Project::find(&global, None)?;
