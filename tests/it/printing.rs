@@ -102,6 +102,40 @@ fn what_changes_something_says_so_as_json() {
 }
 
 #[test]
+fn nothing_to_say_is_said() {
+    let project = Project::new("hello");
+    let said = |args: &[&str]| {
+        let output = project.wflo(args).expect_code(0);
+        assert_eq!(output.stdout, "");
+        output.stderr
+    };
+    assert_eq!(said(&["resume"]), "there is nothing to go on with\n");
+    assert_eq!(said(&["cost", "--by", "step"]), "nothing was spent\n");
+    assert_eq!(said(&["cost"]), "nothing was spent\n");
+    let refused = project.wflo(&["policy", "test", "--fact", "a=1"]).expect_code(2);
+    assert!(refused.stderr.contains("\nhint: the workflow declares nothing"), "{}", refused.stderr);
+}
+
+#[test]
+fn what_is_wrong_on_the_command_line_is_said_as_it_is() {
+    let (project, people) = Project::fraud();
+    let run = project.wflo(&["run", "--json"]).expect_code(10).json();
+    let id = run["run"].as_str().expect("an id");
+    let refused = project.wflo(&["top-up", id, "-5"]).expect_code(2);
+    assert!(refused.stderr.contains("more than nothing"), "{}", refused.stderr);
+    assert!(!refused.stderr.contains("budget_approvers"), "{}", refused.stderr);
+    let refused = project.wflo(&["resolve", id, "3"]).expect_code(2);
+    for word in ["--done <VALUE>", "--not-done", "--compensate"] {
+        assert!(refused.stderr.contains(word), "no `{word}` in {}", refused.stderr);
+    }
+    let refused = project.wflo(&["resolve", id, "3", "--not-done", "--compensate"]).expect_code(2);
+    assert!(refused.stderr.contains("cannot be used with"), "{}", refused.stderr);
+    let refused = project.wflo_as("alice", &people.alice, &["approve", "nonsense"]).expect_code(2);
+    assert!(refused.stderr.contains("`nonsense` is not the id of an approval"), "{}", refused.stderr);
+    assert!(approval_of(&run).starts_with("apr_"));
+}
+
+#[test]
 fn below_a_workflow_it_is_that_which_is_built() {
     let folder = tempfile::tempdir().expect("a folder");
     wflo_in(folder.path(), "", &["new", "greet"]).expect_code(0);
@@ -111,4 +145,26 @@ fn below_a_workflow_it_is_that_which_is_built() {
     let refused = wflo_in(folder.path(), "greet/notes/old", &["build"]).expect_code(2);
     assert!(refused.stderr.contains("there are no steps in `"), "{}", refused.stderr);
     assert!(refused.stderr.contains("/greet/steps`"), "{}", refused.stderr);
+}
+
+#[test]
+fn a_folder_with_a_space_is_one_word_to_the_shell() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::create_dir(folder.path().join("sp ace")).expect("a folder");
+    let made = wflo_in(folder.path(), "", &["new", "greet", "--dir", "sp ace"]).expect_code(0);
+    assert!(made.stderr.contains("\n  cd 'sp ace/greet'\n"), "{}", made.stderr);
+}
+
+#[test]
+fn a_test_is_where_tests_are() {
+    let project = Project::new("hello");
+    let run = project.wflo(&["run", "--json"]).expect_code(0).json();
+    let id = run["run"].as_str().expect("an id");
+    let kept = project.wflo(&["record", id, "hello"]).expect_code(0);
+    assert!(kept.stderr.contains("`wflo test hello` runs it"), "{}", kept.stderr);
+    let elsewhere = project.wflo(&["record", id, "hello", "--out", "hello.toml"]).expect_code(0);
+    assert!(!elsewhere.stderr.contains("`wflo test hello`"), "{}", elsewhere.stderr);
+    assert!(elsewhere.stderr.contains("when it is in `tests/`"), "{}", elsewhere.stderr);
+    // Where no compiled code can be kept, tests run all the same.
+    project.wflo(&["test", "--state", "workflow.toml/below"]).expect_code(0);
 }

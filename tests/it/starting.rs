@@ -102,6 +102,20 @@ fn a_key_is_that_of_one_run_of_a_workflow() {
 }
 
 #[test]
+fn an_input_is_given_once_and_a_folder_holds_a_workflow() {
+    let project = chores();
+    let refused = project.wflo(&["run", "--input", "count=1", "--input", "count=2"]).expect_code(2);
+    assert!(refused.stderr.contains("input `count` is given twice"), "{}", refused.stderr);
+    no_runs(&project);
+
+    for command in ["run", "check"] {
+        let refused = project.wflo(&[command, "nofolder"]).expect_code(2);
+        assert!(refused.stderr.contains("there is no workflow in `nofolder`"), "{}", refused.stderr);
+    }
+    assert!(!project.path("nofolder").exists(), "a wrong name is no reason to make a store");
+}
+
+#[test]
 fn a_check_misses_the_database_that_a_run_would_miss() {
     let project = without_book();
     let said = |code| project.wflo(&["check"]).expect_code(code).stderr;

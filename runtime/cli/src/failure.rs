@@ -167,6 +167,7 @@ impl From<RuntimeError> for Failure {
                 .hint("an answer over HTTP is such as `{\"status\": 200, \"body\": \"...\"}`"),
             RuntimeError::BadEdit { .. } => Self::usage(&error)
                 .hint("`wflo approvals show ID --json` has what is decided on, and why people are asked"),
+            RuntimeError::BadAmount { .. } => Self::usage(&error).hint("`wflo top-up RUN 5` asks for 5 USD more"),
             RuntimeError::NoTopUp { .. } => Self::new(Code::Denied, &error).hint(
                 "`budget_usd` and `budget_approvers` in `[workflow]` say how much, and who may raise it",
             ),

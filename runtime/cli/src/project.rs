@@ -69,8 +69,8 @@ impl Project {
     /// Finds the folder and reads its deployment file; a folder without one has the defaults.
     ///
     /// Only a command that names its store by `--state` or `--config` needs no workflow around it.
-    pub(crate) fn find(global: &Global, dir: Option<&Path>) -> Result<Self, Failure> {
-        let dir = match dir.or(global.dir.as_deref()) {
+    pub(crate) fn find(global: &Global, folder: Option<&Path>) -> Result<Self, Failure> {
+        let dir = match folder.or(global.dir.as_deref()) {
             Some(dir) => dir.to_owned(),
             None => match nearest() {
                 Some(dir) => dir,
@@ -81,6 +81,9 @@ impl Project {
                 }
             },
         };
+        if folder.is_some() && !dir.join("workflow.toml").is_file() {
+            return Err(no_workflow(&dir));
+        }
         let config = global.config.clone().unwrap_or_else(|| dir.join("wflo.toml"));
         let text = if config.is_file() || global.config.is_some() { Some(read(&config)?) } else { None };
         let deployment = match &text {
@@ -163,6 +166,9 @@ impl Project {
         known: impl FnOnce(&Workflow) -> Directory,
     ) -> Result<Result<Pinned, Diagnostics>, Failure> {
         let file = self.dir.join("workflow.toml");
+        if !file.exists() {
+            return Err(no_workflow(&self.dir));
+        }
         let text = read(&file)?;
         let (signatures, mut files) = functions::signatures(self, &text).await?;
         let workflow = match Workflow::parse_with(&shown(&file), &text, &signatures) {
@@ -191,6 +197,11 @@ impl Project {
         };
         Ok(Plan::new(&workflow, &pinning).map(|plan| Pinned { workflow, plan, components }))
     }
+}
+
+fn no_workflow(dir: &Path) -> Failure {
+    Failure::usage(format!("there is no workflow in `{}`", dir.display()))
+        .hint("a workflow is a folder with a `workflow.toml`; `wflo new` makes one")
 }
 
 fn read(path: &Path) -> Result<String, Failure> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use wflo_engine::{RunStatus, UnitId, VoteRefused};
-use wflo_model::{ApprovalId, Digest, Label, PrincipalName, RunId, StepName};
+use wflo_model::{ApprovalId, Digest, Label, PicoUsd, PrincipalName, RunId, StepName};
 use wflo_ports::SystemEntropyError;
 use wflo_sandbox::{LoadError, Missing};
 
@@ -152,6 +152,12 @@ pub enum RuntimeError {
     BadEdit {
         /// Why.
         why: String,
+    },
+    /// A budget is not raised by that much.
+    #[error("a budget is raised by more than nothing, and not by {amount} USD")]
+    BadAmount {
+        /// The amount given.
+        amount: PicoUsd,
     },
     /// Nobody can be asked for more money for the run.
     #[error("run `{run}` cannot be given more money: {why}")]

@@ -79,7 +79,8 @@ pub(crate) async fn perform(cli: Cli) -> Result<Code, Failure> {
         }
         Command::Demo { folder } => tokio::task::block_in_place(|| demo::demo(&folder)),
         Command::Run(args) => {
-            let project = Project::find(&global, args.folder.as_deref())?;
+            let named = args.folder.as_deref().or(global.dir.as_deref());
+            let project = Project::find(&global, named)?;
             let mut session = Session::open(project.place()?).await?;
             let done = Box::pin(run::run(&global, &project, &mut session, args)).await;
             session.close().await;

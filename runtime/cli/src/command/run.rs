@@ -1,6 +1,6 @@
 //! What makes runs go: `run`, `resume`, `approve` and `reject`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde_json::{Map, Value};
@@ -257,9 +257,13 @@ fn inputs(pinned: &Pinned, given: &[String], file: Option<&Path>) -> Result<Map<
         let text = std::fs::read_to_string(file).map_err(|error| bad(error.to_string()))?;
         inputs = serde_json::from_str(&text).map_err(|error| bad(error.to_string()))?;
     }
+    let mut named = BTreeSet::new();
     for pair in given {
         let (name, text) =
             pair.split_once('=').ok_or_else(|| Failure::usage(format!("`{pair}` is not `name=value`")))?;
+        if !named.insert(name) {
+            return Err(Failure::usage(format!("input `{name}` is given twice")));
+        }
         inputs.insert(name.to_owned(), pinned.plan.input_from_text(name, text).map_err(Failure::usage)?);
     }
     pinned.plan.inputs(inputs).map_err(|wrong| Failure::usage(wrong.join("\nerror: ")))
