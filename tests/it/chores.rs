@@ -103,6 +103,37 @@ fn a_long_sleep_parks_the_run_and_it_goes_on_when_it_is_due() {
 }
 
 #[test]
+fn a_run_that_cannot_be_driven_holds_up_no_other() {
+    let project = chores();
+    let napping = || id(&project.wflo(&["run", "--json", "--input", "nap_ms=1500"]).expect_code(11).json());
+    let first = napping();
+    // Another component, of the same code: one with a note at its end.
+    let mut bytes = std::fs::read(project.path("chores.wasm")).expect("the component");
+    let stored = stored(&project);
+    bytes.extend(b"\0\x05\x04note");
+    std::fs::write(project.path("chores.wasm"), bytes).expect("the component");
+    let second = napping();
+    for file in stored {
+        std::fs::remove_file(file).expect("the store has it");
+    }
+    let status = |run: &str| project.wflo(&["show", run, "--json"]).expect_code(0).json()["status"].clone();
+    eventually("the second goes on", || {
+        project.wflo(&["resume"]);
+        status(&second) == "succeeded"
+    });
+    let resumed = project.wflo(&["resume"]).expect_code(70);
+    assert!(resumed.stderr.contains(&format!("run {first} was left where it stands")), "{}", resumed.stderr);
+    assert_ne!(status(&first), "succeeded");
+}
+
+/// What the store holds of plans and components.
+pub(crate) fn stored(project: &Project) -> Vec<std::path::PathBuf> {
+    let folder = project.path(".wflo/blobs/public").read_dir().expect("the store");
+    let large = |file: &std::path::PathBuf| file.metadata().is_ok_and(|it| it.len() > 50_000);
+    folder.map(|file| file.expect("a file").path()).filter(large).collect()
+}
+
+#[test]
 fn a_step_can_ask_people_in_its_middle() {
     let project = chores();
     let add = |name: &str, group: &str| {

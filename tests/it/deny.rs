@@ -95,7 +95,8 @@ fn clinic_of(step: &str, deployment: &str) -> Project {
     project.write("wflo.toml", &format!("[db.clinic]\nurl = \"sqlite:clinic.db\"\n{deployment}"));
     let data = rusqlite::Connection::open(project.path("clinic.db")).expect("the data");
     data.execute_batch(
-        "CREATE TABLE patients (name TEXT, number INTEGER);
+        "CREATE TABLE wards (name TEXT);
+         CREATE TABLE patients (name TEXT, number INTEGER);
          INSERT INTO patients VALUES ('Ada Lovelace', 4711001);",
     )
     .expect("the data");

@@ -70,6 +70,16 @@ impl Serving {
         cookie.split(';').next().expect("a cookie has a value").to_owned()
     }
 
+    /// Waits until it has said something.
+    #[track_caller]
+    fn until_said(&mut self, what: &str) {
+        let mut line = String::new();
+        while !line.contains(what) {
+            line.clear();
+            assert_ne!(self.stderr.read_line(&mut line).expect("it speaks"), 0, "it has not said `{what}`");
+        }
+    }
+
     /// Asks it to stop, as a service manager does; gives its code and what it said.
     fn stop(mut self) -> (Option<i32>, String) {
         let id = self.child.id().to_string();
@@ -311,4 +321,26 @@ fn what_comes_due_goes_on_by_itself() {
         shown.json()["status"].clone()
     };
     eventually("the approval expires, and the run fails", || status() == "failed");
+}
+
+#[test]
+fn what_the_host_has_failed_is_tried_again() {
+    let project = Project::workflow("chores");
+    let book = rusqlite::Connection::open(project.path("book.db")).expect("the book");
+    book.execute_batch("CREATE TABLE squares (number INTEGER, square INTEGER)").expect("the book");
+    let run = project.wflo(&["run", "--json", "--input", "nap_ms=1100"]).expect_code(11).json();
+    let id = run["run"].as_str().expect("an id").to_owned();
+    // The store has lost the component for a while, as one on a network may.
+    let stored = crate::chores::stored(&project);
+    let away = |file: &std::path::Path| file.with_extension("away");
+    for file in &stored {
+        std::fs::rename(file, away(file)).expect("the store has it");
+    }
+    let mut serving = Serving::start(&project);
+    serving.until_said("it is tried again in 2 s");
+    for file in &stored {
+        std::fs::rename(away(file), file).expect("it is there");
+    }
+    let status = || project.wflo(&["show", &id, "--json"]).expect_code(0).json()["status"].clone();
+    eventually("it goes on by itself", || status() == "succeeded");
 }

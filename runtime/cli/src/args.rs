@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use serde::Deserialize as _;
 use serde::de::IntoDeserializer as _;
 use serde::de::value::{Error as ValueError, StrDeserializer};
@@ -16,7 +16,7 @@ const CODES: &str = "\
 Exit codes:
   0   succeeded
   1   the run failed; an audit file does not verify; a replay differs; a test fails
-  2   usage or manifest
+  2   usage or manifest; standard output cannot be written
   3   denied before anything ran: load, vote, start
   4   no such run, approval or step
   10  an approval is open
@@ -167,7 +167,7 @@ pub(crate) enum Command {
         /// The run.
         run: RunId,
         /// How much more, in US dollars.
-        #[arg(value_name = "USD")]
+        #[arg(value_name = "USD", allow_negative_numbers = true)]
         usd: PicoUsd,
     },
     /// End a run: nothing new starts, and what is under way is stopped.
@@ -309,7 +309,7 @@ pub(crate) struct Run {
     /// A file with a JSON object of inputs.
     #[arg(long, value_name = "FILE")]
     pub(crate) input_file: Option<PathBuf>,
-    /// Idempotency key: the same key is the same run.
+    /// Idempotency key: the same key is the same run of the workflow; with other inputs, it is refused.
     #[arg(long)]
     pub(crate) key: Option<String>,
     /// Only say what it may cost, and what runs of the workflow have cost before.
@@ -347,6 +347,7 @@ pub(crate) enum Knowledge {
 
 /// What became of a call.
 #[derive(Debug, Args)]
+#[command(group = ArgGroup::new("outcome").required(true).args(["done", "not_done", "compensate"]))]
 pub(crate) struct Resolve {
     /// The run.
     pub(crate) run: RunId,
@@ -354,10 +355,10 @@ pub(crate) struct Resolve {
     #[arg(value_name = "SEQ")]
     pub(crate) intent: u64,
     /// It was done, and returned this: JSON, as the step is to get it.
-    #[arg(long, value_name = "VALUE", required_unless_present_any = ["not_done", "compensate"], conflicts_with_all = ["not_done", "compensate"])]
+    #[arg(long, value_name = "VALUE")]
     pub(crate) done: Option<String>,
     /// It was not done: the step's call is made anew.
-    #[arg(long, conflicts_with = "compensate")]
+    #[arg(long)]
     pub(crate) not_done: bool,
     /// Nobody will know: the step fails, and what it may have done is compensated.
     #[arg(long)]

@@ -46,6 +46,24 @@ impl Code {
         matches!(self, Self::Interrupted | Self::Terminated)
     }
 
+    /// The one that asks more of whoever reads it, where a command ends with several.
+    pub(crate) fn worse(self, other: Self) -> Self {
+        const BY_WEIGHT: [Code; 10] = [
+            Code::Succeeded,
+            Code::ApprovalOpen,
+            Code::Parked,
+            Code::RunFailed,
+            Code::NotFound,
+            Code::Denied,
+            Code::Usage,
+            Code::Bug,
+            Code::Interrupted,
+            Code::Terminated,
+        ];
+        let weight = |code| BY_WEIGHT.iter().position(|it| *it == code);
+        if weight(other) > weight(self) { other } else { self }
+    }
+
     /// The code that says where a run stands.
     pub(crate) const fn of(run: &RunView) -> Self {
         match run.status {
@@ -126,9 +144,11 @@ impl From<RuntimeError> for Failure {
                 Self::new(Code::Denied, &error).hint(format!("try again after {until}"))
             }
             RuntimeError::PrincipalExists { .. } => Self::usage(&error),
+            RuntimeError::KeyTaken { .. } => Self::usage(&error)
+                .hint("a key stands for one run: give another for another run, or the same inputs to find that one"),
             RuntimeError::NoSuchPrincipal { .. } => Self::new(Code::NotFound, &error)
                 .hint("`wflo identity list` lists those there are; a token that stands in `wflo.toml` is changed there"),
-            RuntimeError::Load(_) | RuntimeError::NoComponent { .. } => Self::usage(&error),
+            RuntimeError::Load(_) | RuntimeError::Mute { .. } | RuntimeError::NoComponent { .. } => Self::usage(&error),
             RuntimeError::NoSuchRun { .. } => {
                 Self::new(Code::NotFound, &error).hint("`wflo runs` lists those there are")
             }
@@ -156,6 +176,7 @@ impl From<RuntimeError> for Failure {
                 .hint("an answer over HTTP is such as `{\"status\": 200, \"body\": \"...\"}`"),
             RuntimeError::BadEdit { .. } => Self::usage(&error)
                 .hint("`wflo approvals show ID --json` has what is decided on, and why people are asked"),
+            RuntimeError::BadAmount { .. } => Self::usage(&error).hint("`wflo top-up RUN 5` asks for 5 USD more"),
             RuntimeError::NoTopUp { .. } => Self::new(Code::Denied, &error).hint(
                 "`budget_usd` and `budget_approvers` in `[workflow]` say how much, and who may raise it",
             ),
@@ -192,6 +213,14 @@ mod tests {
         assert_eq!(codes.map(|code| code as u8), [0, 1, 2, 3, 4]);
         assert_eq!([Code::ApprovalOpen, Code::Parked, Code::Bug].map(|code| code as u8), [10, 11, 70]);
         assert_eq!([Code::Interrupted, Code::Terminated].map(|code| code as u8), [130, 143]);
+    }
+
+    #[test]
+    fn of_several_codes_the_worst_is_told() {
+        let worst = |codes: &[Code]| codes.iter().copied().reduce(Code::worse);
+        assert_eq!(worst(&[Code::Succeeded, Code::Succeeded]), Some(Code::Succeeded));
+        assert_eq!(worst(&[Code::Parked, Code::RunFailed, Code::ApprovalOpen]), Some(Code::RunFailed));
+        assert_eq!(worst(&[Code::Bug, Code::Succeeded, Code::Usage]), Some(Code::Bug));
     }
 
     #[test]

@@ -69,8 +69,8 @@ impl Project {
     /// Finds the folder and reads its deployment file; a folder without one has the defaults.
     ///
     /// Only a command that names its store by `--state` or `--config` needs no workflow around it.
-    pub(crate) fn find(global: &Global, dir: Option<&Path>) -> Result<Self, Failure> {
-        let dir = match dir.or(global.dir.as_deref()) {
+    pub(crate) fn find(global: &Global, folder: Option<&Path>) -> Result<Self, Failure> {
+        let dir = match folder.or(global.dir.as_deref()) {
             Some(dir) => dir.to_owned(),
             None => match nearest() {
                 Some(dir) => dir,
@@ -81,6 +81,9 @@ impl Project {
                 }
             },
         };
+        if folder.is_some() && !dir.join("workflow.toml").is_file() {
+            return Err(no_workflow(&dir));
+        }
         let config = global.config.clone().unwrap_or_else(|| dir.join("wflo.toml"));
         let text = if config.is_file() || global.config.is_some() { Some(read(&config)?) } else { None };
         let deployment = match &text {
@@ -163,6 +166,9 @@ impl Project {
         known: impl FnOnce(&Workflow) -> Directory,
     ) -> Result<Result<Pinned, Diagnostics>, Failure> {
         let file = self.dir.join("workflow.toml");
+        if !file.exists() {
+            return Err(no_workflow(&self.dir));
+        }
         let text = read(&file)?;
         let (signatures, mut files) = functions::signatures(self, &text).await?;
         let workflow = match Workflow::parse_with(&shown(&file), &text, &signatures) {
@@ -193,6 +199,11 @@ impl Project {
     }
 }
 
+fn no_workflow(dir: &Path) -> Failure {
+    Failure::usage(format!("there is no workflow in `{}`", dir.display()))
+        .hint("a workflow is a folder with a `workflow.toml`; `wflo new` makes one")
+}
+
 fn read(path: &Path) -> Result<String, Failure> {
     std::fs::read_to_string(path).map_err(|error| Failure::usage(format!("`{}`: {error}", path.display())))
 }
@@ -204,7 +215,8 @@ pub(crate) fn shown(path: &Path) -> String {
     below.strip_prefix(".").unwrap_or(below).display().to_string()
 }
 
-fn nearest() -> Option<PathBuf> {
+/// The nearest folder with a `workflow.toml`, from here upwards.
+pub(crate) fn nearest() -> Option<PathBuf> {
     let here = std::env::current_dir().ok()?;
     here.ancestors().find(|folder| folder.join("workflow.toml").is_file()).map(Path::to_owned)
 }

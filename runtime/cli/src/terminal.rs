@@ -87,6 +87,15 @@ pub(crate) fn tame_lines(text: &str, indent: usize) -> String {
     lines.join(&format!("\n{:indent$}", ""))
 }
 
+/// A word as a shell reads it back.
+pub(crate) fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "_-./+,:@%".contains(c);
+    match !word.is_empty() && !word.starts_with('-') && word.chars().all(is_plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    }
+}
+
 /// JSON over several lines, with escapes in the place of what [`tame`] takes out: it is the same JSON.
 pub(crate) fn json(value: &(impl Serialize + ?Sized)) -> String {
     escaped(serde_json::to_string_pretty(value).expect("what is shown has text keys"))
@@ -118,13 +127,20 @@ fn escaped(text: String) -> String {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::{status, tame, tame_lines};
+    use super::{quoted, status, tame, tame_lines};
 
     #[test]
     fn a_status_has_its_width_with_and_without_colour() {
         assert_eq!(status(&"failed", 8, false), "failed  ");
         assert_eq!(status(&"failed", 8, true), "\x1b[31mfailed  \x1b[0m");
         assert_eq!(status(&"odd", 4, true), "odd ");
+    }
+
+    #[test]
+    fn a_shell_reads_one_word() {
+        assert_eq!(quoted("/tmp/a-b/c.1"), "/tmp/a-b/c.1");
+        assert_eq!(quoted("sp ace/x"), "'sp ace/x'");
+        assert_eq!(quoted("it's $HOME"), r"'it'\''s $HOME'");
     }
 
     #[test]

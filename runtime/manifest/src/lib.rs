@@ -7,6 +7,7 @@
 //!
 //! Nothing here does I/O, reads the environment or a clock: the text of files comes in, values go out.
 
+mod absent;
 mod approval;
 mod approval_toml;
 mod approval_union;

@@ -183,9 +183,16 @@ macro_rules! text_form {
 }
 text_form!(RunId, ApprovalId, StoreId);
 
+const fn article(what: &str) -> &'static str {
+    match what.as_bytes() {
+        [b'a' | b'e' | b'i' | b'o' | b'u', ..] => "an",
+        _ => "a",
+    }
+}
+
 /// A text that is no id of its kind.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is not the id of a {what}")]
+#[error("`{text}` is not the id of {} {what}", article(.what))]
 pub struct BadId {
     /// What the id should have been of.
     pub what: &'static str,

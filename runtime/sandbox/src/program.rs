@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::OnceCell;
 use wasmtime::Engine;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, InstancePre, Linker};
@@ -31,6 +32,8 @@ pub struct Program {
     from_cache: bool,
     /// The functions that were asked for: those of steps.
     functions: Mutex<BTreeMap<FunctionName, Found>>,
+    /// The steps it says it holds, once it was asked.
+    described: OnceCell<Vec<StepInfo>>,
 }
 
 type Found = Result<Arc<TypedFunction>, FunctionError>;
@@ -82,7 +85,8 @@ impl Program {
             .map_err(|error| LinkError::Imports { message: format!("{error:#}") })
             .and_then(|pre| Pre::new(pre, exports));
         let component = component.clone();
-        Self { pool, digest, imports, component, exports, pre, from_cache, functions: Mutex::default() }
+        let (functions, described) = Default::default();
+        Self { pool, digest, imports, component, exports, pre, from_cache, functions, described }
     }
 
     /// The digest of the component's bytes.
@@ -140,6 +144,11 @@ impl Program {
     /// # Errors
     /// When it cannot be linked, or ends with a fault.
     pub async fn describe(&self) -> Result<Vec<StepInfo>, DescribeError> {
+        // Nothing it could ask for is another the next time.
+        self.described.get_or_try_init(|| self.ask()).await.cloned()
+    }
+
+    async fn ask(&self) -> Result<Vec<StepInfo>, DescribeError> {
         self.linked()?;
         let Some(steps) = self.steps() else { return Ok(Vec::new()) };
         let (done, ..) = self.perform(Work::Describe(steps), NoGate::boxed(), &describing()).await;

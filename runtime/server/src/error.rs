@@ -90,9 +90,12 @@ impl From<RuntimeError> for ApiError {
             RuntimeError::Vote(_) | RuntimeError::Denied { .. } | RuntimeError::NotPermitted(_) => {
                 StatusCode::FORBIDDEN
             }
+            RuntimeError::Mute { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             RuntimeError::Throttled { .. } => StatusCode::TOO_MANY_REQUESTS,
             RuntimeError::NotAuthenticated(_) => StatusCode::UNAUTHORIZED,
-            RuntimeError::Ended { .. } | RuntimeError::HasForks { .. } => StatusCode::CONFLICT,
+            RuntimeError::Ended { .. } | RuntimeError::HasForks { .. } | RuntimeError::KeyTaken { .. } => {
+                StatusCode::CONFLICT
+            }
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
         if status == StatusCode::INTERNAL_SERVER_ERROR {

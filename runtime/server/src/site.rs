@@ -50,7 +50,7 @@ pub trait Workflows: Send + Sync {
     /// Those that can be started.
     async fn list(&self) -> Vec<WorkflowLine>;
 
-    /// Accepts a run; the same key is the same run.
+    /// Accepts a run; the same key is the same run of the workflow.
     ///
     /// # Errors
     /// See [`NotStarted`].

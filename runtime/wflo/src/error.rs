@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use wflo_engine::{RunStatus, UnitId, VoteRefused};
-use wflo_model::{ApprovalId, Digest, Label, PrincipalName, RunId, StepName};
+use wflo_model::{ApprovalId, Digest, Label, PicoUsd, PrincipalName, RunId, StepName};
 use wflo_ports::SystemEntropyError;
 use wflo_sandbox::{LoadError, Missing};
 
@@ -52,6 +52,16 @@ pub enum RuntimeError {
         /// The run.
         run: RunId,
     },
+    /// The key that a run was to be started with is that of another.
+    #[error("the key `{key}` is that of run `{run}`, {whose}")]
+    KeyTaken {
+        /// The key.
+        key: String,
+        /// The run that has it.
+        run: RunId,
+        /// What tells that run from the one that was to be started, in words.
+        whose: String,
+    },
     /// There is no such artifact, or it cannot be told which is meant.
     #[error("{why}")]
     NoSuchArtifact {
@@ -95,6 +105,14 @@ pub enum RuntimeError {
     RollingBack {
         /// The run.
         run: RunId,
+    },
+    /// A component could not say what it is made of; nothing of it ran.
+    #[error("component `{component}`: {source}")]
+    Mute {
+        /// Its digest.
+        component: Digest,
+        /// Why.
+        source: wflo_sandbox::DescribeError,
     },
     /// A component could not say which of its steps it can undo.
     #[error("the run cannot be rolled back: {0}")]
@@ -142,6 +160,12 @@ pub enum RuntimeError {
     BadEdit {
         /// Why.
         why: String,
+    },
+    /// A budget is not raised by that much.
+    #[error("a budget is raised by more than nothing, and not by {amount} USD")]
+    BadAmount {
+        /// The amount given.
+        amount: PicoUsd,
     },
     /// Nobody can be asked for more money for the run.
     #[error("run `{run}` cannot be given more money: {why}")]

@@ -11,6 +11,8 @@ use wflo_host_api::{Gate, Stop, Undo};
 use wflo_model::{Capability, Digest, InterfaceName, Limits, Signature};
 use wflo_sandbox::{DescribeError, End, Ended, LoadError, Missing, Program, Sandbox, Usage};
 
+use crate::describe::ComponentView;
+
 /// Makes programs of components.
 #[async_trait]
 pub trait Components: Send + Sync {
@@ -32,6 +34,14 @@ pub trait Components: Send + Sync {
 pub trait StepProgram: Send + Sync {
     /// Every import that neither the virtual set nor `granted` covers. It should not run unless this is empty.
     fn missing(&self, granted: &BTreeSet<Capability>) -> Vec<Missing>;
+
+    /// What it says of itself; none where there is nobody to ask. It is the same each time.
+    ///
+    /// # Errors
+    /// When it cannot be asked.
+    async fn describe(&self) -> Result<Option<ComponentView>, DescribeError> {
+        Ok(None)
+    }
 
     /// Those of its imports that the host brings itself, each with the name it is granted under.
     fn own_imports(&self) -> Vec<(String, InterfaceName)> {
@@ -84,6 +94,12 @@ impl StepProgram for Program {
         Self::missing(self, granted)
     }
 
+    async fn describe(&self) -> Result<Option<ComponentView>, DescribeError> {
+        let steps = Self::describe(self).await?.into_iter();
+        let steps = steps.map(|step| (step.name, step.output_schema)).collect();
+        Ok(Some(ComponentView { imports: self.imports().to_vec(), steps }))
+    }
+
     fn own_imports(&self) -> Vec<(String, InterfaceName)> {
         Self::own_imports(self).map(|(import, name)| (import.to_owned(), name)).collect()
     }
@@ -97,7 +113,7 @@ impl StepProgram for Program {
     }
 
     async fn compensates(&self) -> Result<BTreeSet<String>, DescribeError> {
-        let steps = self.describe().await?.into_iter();
+        let steps = Self::describe(self).await?.into_iter();
         Ok(steps.filter(|step| step.compensates).map(|step| step.name).collect())
     }
 

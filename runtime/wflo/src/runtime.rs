@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::{Map, Value};
 use wflo_engine::{Day, Event, Place, Recorded, RunState, UnitId, VoteRefused};
-use wflo_journal::{Created, Journal};
+use wflo_journal::{Created, Journal, ReadError};
 use wflo_manifest::Plan;
 use wflo_model::{Digest, PrincipalName, RunId, Timestamp};
 use wflo_ports::{Clock, Entropy};
@@ -39,13 +39,13 @@ pub struct Host {
 pub struct Start {
     /// The pinned plan.
     pub plan: Plan,
-    /// The plan's components.
+    /// The plan's components, without those that [are there](Runtime::has_component).
     pub components: BTreeMap<Digest, Vec<u8>>,
     /// Inputs, checked and with defaults filled in: see [`Plan::inputs`](wflo_manifest::Plan).
     pub inputs: Map<String, Value>,
     /// Who asks.
     pub requester: PrincipalName,
-    /// Idempotency key: the same key is the same run.
+    /// Idempotency key: within a workflow, the same key is the same run.
     pub key: Option<String>,
 }
 
@@ -123,11 +123,7 @@ impl Runtime {
     ) -> Result<Vec<Missing>, RuntimeError> {
         let mut missing = Vec::new();
         for digest in plan.components() {
-            let bytes = components.get(&digest).ok_or(RuntimeError::NoComponent { component: digest })?;
-            let program = match self.components.loaded(&digest) {
-                Some(program) => program,
-                None => Arc::clone(&self.components).load(bytes).await?,
-            };
+            let program = self.load(&digest, components).await?;
             let grants = plan.component_grants(&digest);
             missing.extend(program.missing(&grants.capabilities()));
             let own = program.own_imports().into_iter();
@@ -140,15 +136,20 @@ impl Runtime {
     /// Accepts a run: checked, pinned and durable when this returns. [`drive`](Self::drive) makes it go.
     ///
     /// # Errors
-    /// [`RuntimeError::Denied`] when a component imports what the plan does not grant; nothing was written then.
+    /// [`RuntimeError::Denied`] when a component imports what the plan does not grant, [`RuntimeError::KeyTaken`] when
+    /// the key is that of a run with other inputs, or of somebody else; nothing was written then.
     pub async fn start(&self, start: Start) -> Result<RunId, RuntimeError> {
         let missing = self.missing(&start.plan, &start.components).await?;
         if !missing.is_empty() {
             return Err(RuntimeError::Denied { missing });
         }
-        for (digest, bytes) in &start.components {
-            if !self.journal.holds_public(digest) {
-                self.journal.put_public(bytes).await?;
+        if let Some(earlier) = self.started_before(&start).await? {
+            return Ok(earlier);
+        }
+        for component in start.plan.components() {
+            if !self.journal.holds_public(&component) {
+                let bytes = start.components.get(&component);
+                self.journal.put_public(bytes.ok_or(RuntimeError::NoComponent { component })?).await?;
             }
         }
         let plan = self.journal.put_public(&start.plan.bytes()).await?;
@@ -160,8 +161,8 @@ impl Runtime {
             version: start.plan.version.clone(),
             plan,
             component: start.plan.steps.first().map(|step| step.component),
-            inputs: start.inputs,
-            requester: start.requester,
+            inputs: start.inputs.clone(),
+            requester: start.requester.clone(),
             budget: start.plan.budget,
             forked: None,
         };
@@ -169,14 +170,51 @@ impl Runtime {
         let drafts = vec![draft(now, &first.place, &first.event)];
         let state = RunState::replay([&first]).map_err(crate::LogFailed::from)?;
         let summary = encoded_summary(&state);
-        match self.journal.create_run(run, start.key.as_deref(), drafts, summary).await? {
-            Created::Exists(earlier) => Ok(earlier),
+        let key = start.key.as_ref().map(|key| scoped(&start.plan, key));
+        match self.journal.create_run(run, key.as_deref(), drafts, summary).await? {
+            Created::Exists(earlier) => self.same(&start, earlier).await,
             Created::New(writer) => {
                 let plan = self.plan(&state).await?;
                 self.accounts.load(&self.journal, &state, Day::of(now)).await?;
                 self.open_runs().made(run, (self.log(run, writer, &plan, state), plan));
                 Ok(run)
             }
+        }
+    }
+
+    /// The run that was started with the same key, if there is one.
+    async fn started_before(&self, start: &Start) -> Result<Option<RunId>, RuntimeError> {
+        let Some(key) = &start.key else { return Ok(None) };
+        if let Some(earlier) = self.journal.by_key(&scoped(&start.plan, key)).await? {
+            return self.same(start, earlier).await.map(Some);
+        }
+        // Before there were keys of workflows, a key was the whole store's.
+        let Some(earlier) = self.journal.by_key(key).await? else { return Ok(None) };
+        let head = self.journal.head(earlier).await?;
+        match self.summary(&head.summary)?.workflow == start.plan.workflow.as_str() {
+            true => self.same(start, earlier).await.map(Some),
+            false => Ok(None),
+        }
+    }
+
+    /// The run that has the key already, if what is to be started is that run.
+    async fn same(&self, start: &Start, earlier: RunId) -> Result<RunId, RuntimeError> {
+        let taken = |whose: &str| RuntimeError::KeyTaken {
+            key: start.key.clone().unwrap_or_default(),
+            run: earlier,
+            whose: whose.to_owned(),
+        };
+        let head = self.journal.head(earlier).await?;
+        if self.summary(&head.summary)?.requester != start.requester {
+            return Err(taken("which somebody else has started"));
+        }
+        match self.first_event(earlier).await {
+            Ok(Recorded { event: Event::RunCreated { inputs, .. }, .. }) if inputs != start.inputs => {
+                Err(taken("which has other inputs"))
+            }
+            // With which inputs an erased run was started nobody knows any more; that it was, the key says.
+            Ok(_) | Err(RuntimeError::Journal(ReadError::Erased { .. })) => Ok(earlier),
+            Err(error) => Err(error),
         }
     }
 
@@ -225,6 +263,11 @@ impl Runtime {
 
     pub(crate) fn people(&self, host: &Host) -> People {
         People::new(host.principals.clone(), self.system.clone())
+    }
+
+    /// Where programs come from.
+    pub(crate) const fn components(&self) -> &Arc<dyn Components> {
+        &self.components
     }
 
     /// The store's own log.
@@ -297,6 +340,12 @@ impl Runtime {
             None => Ok(look(&RunState::replay(&self.events(run).await?).map_err(crate::LogFailed::from)?)),
         }
     }
+}
+
+/// A key as the store has it: two workflows know nothing of each other's.
+fn scoped(plan: &Plan, key: &str) -> String {
+    // No name of a workflow has a colon in it.
+    format!("wflo:run:{}:{key}", plan.workflow)
 }
 
 impl std::fmt::Debug for Runtime {

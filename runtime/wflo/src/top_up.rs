@@ -15,21 +15,21 @@ impl Runtime {
     /// Whoever asks does not decide.
     ///
     /// # Errors
-    /// [`RuntimeError::NoTopUp`] for a run without a budget, or whose workflow says of nobody that they may raise it;
-    /// [`RuntimeError::Ended`].
+    /// [`RuntimeError::BadAmount`]; [`RuntimeError::NoTopUp`] for a run without a budget, or whose workflow says of
+    /// nobody that they may raise it; [`RuntimeError::Ended`].
     pub async fn top_up(
         &self,
         run: RunId,
         amount: PicoUsd,
         by: &PrincipalName,
     ) -> Result<ApprovalView, RuntimeError> {
+        if amount <= PicoUsd::ZERO {
+            return Err(RuntimeError::BadAmount { amount });
+        }
         let (log, plan) = self.open(run).await?;
         let no = |why: &str| RuntimeError::NoTopUp { run, why: why.to_owned() };
         if plan.budget_approvers.is_empty() {
             return Err(no("its workflow names no `budget_approvers`"));
-        }
-        if amount <= PicoUsd::ZERO {
-            return Err(no("it takes an amount above zero"));
         }
         let rule = ApprovalRule {
             notify: plan.budget_notify.clone(),

@@ -84,9 +84,6 @@ fn print_bytes() -> impl FnMut(Streamed) -> Result<(), Failure> + Send {
             return Err(Failure::bug(message).hint("get it again"));
         }
         printed += bytes.as_bytes().len() as u64;
-        // A reader that has gone away is no error.
-        let mut out = io::stdout().lock();
-        let _ = out.write_all(bytes.as_bytes()).and_then(|()| out.flush());
-        Ok(())
+        crate::print_bytes(bytes.as_bytes())
     }
 }

@@ -5,9 +5,10 @@ use std::io::{self, Seek as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+use serde_json::json;
 use wflo::ReportQuery;
 use wflo_journal::VerifierKey;
-use wflo_journal::audit::Trust;
+use wflo_journal::audit::{Trust, Verified};
 use wflo_model::RunId;
 
 use super::output;
@@ -16,7 +17,7 @@ use crate::args::Global;
 use crate::failure::{Code, Failure};
 use crate::project::Project;
 use crate::session::{self, Session, Streamed};
-use crate::{print, show, terminal};
+use crate::{show, terminal};
 
 /// Writes the audit file of a run: to a file whole or not at all, or to standard output as it comes.
 pub(crate) async fn export(
@@ -27,6 +28,7 @@ pub(crate) async fn export(
     to: Option<&Path>,
     since: &[PathBuf],
 ) -> Result<(), Failure> {
+    let of = run;
     let run = run.unwrap_or(wflo_journal::SYSTEM_LOG);
     let since = since.iter().map(|file| size_of(file)).collect::<Result<_, _>>()?;
     let export = session::Export { run, since, who: who(global)?, deploy: project.deploy()? };
@@ -50,7 +52,10 @@ pub(crate) async fn export(
         // What is there is no audit file, and why says the failure.
         let _ = std::fs::remove_file(&unready);
     }
-    kept
+    kept?;
+    let size = file.metadata().map_err(bad)?.len();
+    output(global, &json!({ "run": of, "file": path, "bytes": size }), String::new);
+    Ok(())
 }
 
 /// Writes a piece; the first one begins the file anew, should another process have begun it and gone.
@@ -72,9 +77,7 @@ fn print_lines() -> impl FnMut(Streamed) -> Result<(), Failure> + Send {
             return Err(Failure::bug(message).hint("export it again"));
         }
         printed += text.len() as u64;
-        // A reader that has gone away is no error.
-        let _ = io::stdout().lock().write_all(text.as_bytes());
-        Ok(())
+        crate::print_bytes(text.as_bytes())
     }
 }
 
@@ -104,17 +107,52 @@ pub(crate) async fn report(
 }
 
 /// Verifies an audit file, without a store.
-pub(crate) fn verify(file: &Path, trust: &[String], kept: &[PathBuf]) -> Result<Code, Failure> {
+pub(crate) fn verify(
+    global: &Global,
+    file: &Path,
+    trust: &[String],
+    kept: &[PathBuf],
+) -> Result<Code, Failure> {
     let bad = |error: io::Error| Failure::usage(format!("`{}`: {error}", file.display()));
     let keys = trust.iter().map(|text| key(text)).collect::<Result<_, _>>()?;
     let kept = kept.iter().map(|file| text_of(file)).collect::<Result<_, _>>()?;
     match wflo_journal::audit::verify_with(File::open(file).map_err(bad)?, &Trust { keys, kept }) {
         Ok(verified) => {
-            print(&verified.explain());
+            output(global, &proven(&verified), || verified.explain());
             Ok(Code::Succeeded)
         }
-        Err(error) => Err(Failure::new(Code::RunFailed, error)),
+        Err(error) => {
+            output(global, &json!({ "verified": false, "error": error.to_string() }), String::new);
+            Err(Failure::new(Code::RunFailed, error))
+        }
     }
+}
+
+/// What an audit file proves, as `--json` has it.
+fn proven(verified: &Verified) -> serde_json::Value {
+    let Verified { store, run, events, head, erased, from, to, proven } = verified;
+    let checkpoint = proven.as_ref().map(|proven| {
+        json!({
+            "size": proven.checkpoint.size,
+            "key": proven.key.to_string(),
+            "trusted": proven.trusted,
+            "events": proven.seq,
+            "since": proven.since,
+            "kept": proven.kept,
+        })
+    });
+    json!({
+        "verified": true,
+        "store": store,
+        "run": (*run != wflo_journal::SYSTEM_LOG).then_some(run),
+        "events": events,
+        "head": head,
+        "erased": erased,
+        "from": from.to_string(),
+        "to": to.to_string(),
+        "checkpoint": checkpoint,
+        "words": verified.explain(),
+    })
 }
 
 /// A key that is trusted: the text of one, or a file with one.

@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde::Serialize;
+use wflo::{ComponentView, StepProgram};
 use wflo_backends::knowledge::{Folder, FolderContents};
 use wflo_manifest::{Described, Diagnostic, Diagnostics, Directory, Severity};
-use wflo_model::{Capability, StepName, interface_capability};
+use wflo_model::{Capability, Digest, StepName, interface_capability};
 use wflo_sandbox::Missing;
 
-use super::databases;
 use super::run::directory;
+use super::{databases, output};
 use crate::args::Global;
 use crate::failure::{Code, Failure};
 use crate::project::{Pinned, Project};
@@ -27,6 +28,13 @@ struct Finding {
     line: Option<usize>,
     column: Option<usize>,
     hint: Option<String>,
+}
+
+/// What a step can do, as `--json` has it.
+#[derive(Debug, Serialize)]
+struct Explained<'a> {
+    step: &'a StepName,
+    explanation: &'a str,
 }
 
 /// Checks a workflow, and says all that is wrong with it and all that could be better.
@@ -55,7 +63,8 @@ pub(crate) async fn check(
             let words = pinned.plan.explain(step);
             let words =
                 words.ok_or_else(|| Failure::new(Code::NotFound, format!("there is no step `{step}`")))?;
-            print(&(words + &pinned.workflow.explain_function(step).unwrap_or_default()));
+            let explanation = words + &pinned.workflow.explain_function(step).unwrap_or_default();
+            output(global, &Explained { step, explanation: explanation.trim_end() }, || explanation.clone());
             Code::Succeeded
         }
         _ => report(global, &found, &missing),
@@ -88,7 +97,7 @@ async fn components(
 ) -> Result<Vec<Missing>, Failure> {
     let sandbox = project.sandbox()?;
     let mut missing = Vec::new();
-    let mut described = BTreeMap::new();
+    let mut described: BTreeMap<_, ComponentView> = BTreeMap::new();
     for (digest, component) in &pinned.components {
         let at = |error: &dyn std::fmt::Display| {
             Failure::usage(format!("component `{}`: {error}", component.named))
@@ -99,21 +108,27 @@ async fn components(
             missing.extend(lacks);
             continue;
         }
-        let steps = program.describe().await.map_err(|error| at(&error))?;
-        let imports = program.imports().iter();
-        let mut capabilities: BTreeSet<_> =
-            imports.clone().filter_map(|name| interface_capability(name).ok().flatten()).collect();
-        // It needs no grant to be there, and has use for one.
-        capabilities
-            .extend(imports.filter(|name| name.starts_with("wasi:filesystem/")).map(|_| Capability::Files));
-        let itself = Described {
-            capabilities,
-            steps: steps.into_iter().map(|step| (step.name, step.output_schema)).collect(),
-        };
-        described.insert(component.named.clone(), itself);
+        described.extend(
+            StepProgram::describe(&*program).await.map_err(|error| at(&error))?.map(|it| (*digest, it)),
+        );
     }
-    found.extend(pinned.workflow.review(&described));
+    found.extend(review(pinned, described));
     Ok(missing)
+}
+
+/// Holds a workflow against what its components say of themselves.
+pub(super) fn review(pinned: &Pinned, described: BTreeMap<Digest, ComponentView>) -> Diagnostics {
+    let mut components = BTreeMap::new();
+    for (digest, ComponentView { imports, steps, .. }) in described {
+        let Some(component) = pinned.components.get(&digest) else { continue };
+        let mut capabilities: BTreeSet<_> =
+            imports.iter().filter_map(|name| interface_capability(name).ok().flatten()).collect();
+        // It needs no grant to be there, and has use for one.
+        let files = imports.iter().filter(|name| name.starts_with("wasi:filesystem/"));
+        capabilities.extend(files.map(|_| Capability::Files));
+        components.insert(component.named.clone(), Described { capabilities, steps });
+    }
+    pinned.workflow.review(&components)
 }
 
 /// Looks at the folders of the knowledge bases: one that cannot be read answers no step.

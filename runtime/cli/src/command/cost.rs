@@ -6,12 +6,15 @@ use serde::Serialize;
 use wflo::CostView;
 use wflo_model::{PicoUsd, RunId};
 
-use super::output;
+use super::{output, say_if_none};
 use crate::args::{CostBy, Global};
 use crate::failure::Failure;
 use crate::project::Project;
 use crate::session::{self, Session};
 use crate::show;
+
+/// What is said where there is nothing to list.
+const NOTHING: &str = "nothing was spent";
 
 /// What some runs cost together.
 #[derive(Debug, PartialEq, Eq, Serialize)]
@@ -44,9 +47,13 @@ pub(crate) async fn cost(
         (Some(by), _) => {
             let lines = summed(&costs, by);
             output(global, &lines, || show::cost_lines(&lines));
+            say_if_none(global, &lines, NOTHING);
         }
         (None, Some(_)) if costs.len() == 1 => output(global, &costs[0], || show::cost(&costs)),
-        (None, _) => output(global, &costs, || show::cost(&costs)),
+        (None, _) => {
+            output(global, &costs, || show::cost(&costs));
+            say_if_none(global, &costs, NOTHING);
+        }
     }
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! What `wflo check` says of databases, and `wflo db prepare`.
 
+use std::collections::BTreeSet;
+
 use wflo_backends::db::postgres::{Postgres, Preparation};
 use wflo_backends::db::sqlite::Sqlite;
 use wflo_manifest::{DbBinding, Diagnostics, Plan};
@@ -9,7 +11,7 @@ use wflo_ports::{Database as _, Uncapturable};
 use super::check::known;
 use crate::args::Global;
 use crate::failure::{Code, Failure};
-use crate::project::{Pinned, Project, variable};
+use crate::project::{Pinned, Project, shown, variable};
 use crate::{print, say, terminal};
 
 /// The variable with the address by which the owner of a database logs in.
@@ -31,7 +33,15 @@ pub(super) async fn check(
         match binding {
             DbBinding::Sqlite { path } => {
                 let path = deploy.beside(path);
-                if path.is_file() {
+                if !path.is_file() {
+                    found.extend(pinned.workflow.no_database(label, &shown(&path)));
+                } else {
+                    let tables = granted(&pinned.plan, label);
+                    let tables = tables.iter().map(String::as_str);
+                    let absent = tokio::task::block_in_place(|| Sqlite::absent_at(&path, tables));
+                    for table in absent.map_err(failed)? {
+                        found.extend(pinned.workflow.no_table(label, table));
+                    }
                     for (step, tables) in undoing(&pinned.plan, label) {
                         let tables = tables.iter().map(String::as_str);
                         let kept = tokio::task::block_in_place(|| Sqlite::uncapturable_at(&path, tables));
@@ -92,6 +102,12 @@ async fn look(
         }
     }
     Ok(())
+}
+
+/// The tables of a database that steps are granted.
+fn granted(plan: &Plan, label: &Label) -> BTreeSet<String> {
+    let accesses = plan.steps.iter().filter_map(|step| step.grants.db.get(label));
+    accesses.flat_map(|access| access.read.keys().chain(access.write.keys()).cloned()).collect()
 }
 
 /// The steps whose writes are to be undone, with the tables they write.

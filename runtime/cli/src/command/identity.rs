@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
+use serde_json::json;
 use wflo_backends::SystemEntropy;
+use wflo_model::PrincipalName;
 
 use super::output;
 use super::run::who;
@@ -10,7 +12,7 @@ use crate::args::{Global, Identity};
 use crate::failure::Failure;
 use crate::project::Project;
 use crate::session::{self, IdentityView, Session};
-use crate::{print, say};
+use crate::{print_once, say, terminal};
 
 /// Adds, changes and lists people.
 pub(crate) async fn identity(
@@ -27,22 +29,26 @@ pub(crate) async fn identity(
             let token_hash = Some(hash);
             let principal =
                 wflo::Principal { groups, role, token_hash, expires_at: expires, ..Default::default() };
-            session.ask(session::Keep { name, principal, who: who(global)?, deploy }).await?;
-            print(&token);
+            let keep = session::Keep { name: name.clone(), principal, who: who(global)?, deploy };
+            session.ask(keep).await?;
+            give(global, &name, &token)?;
         }
         Identity::Rotate { name } => {
             let (token, token_hash) = token().await?;
-            session.ask(session::Rotate { name, token_hash, who: who(global)?, deploy }).await?;
-            print(&token);
+            let rotate = session::Rotate { name: name.clone(), token_hash, who: who(global)?, deploy };
+            session.ask(rotate).await?;
+            give(global, &name, &token)?;
         }
         Identity::Expire { name, at } => {
             let asked = session::Expire { name: name.clone(), at, who: who(global)?, deploy };
             let at = session.ask(asked).await?;
             say(&format!("{name} is nobody from {at} on"));
+            output(global, &json!({ "name": name, "expires_at": at.to_string() }), String::new);
         }
         Identity::Revoke { name } => {
             session.ask(session::Revoke { name: name.clone(), who: who(global)?, deploy }).await?;
             say(&format!("{name} is nobody any more"));
+            output(global, &json!({ "name": name, "status": "revoked" }), String::new);
         }
         Identity::List => {
             let people = session.ask(session::Identities { deploy }).await?;
@@ -51,6 +57,17 @@ pub(crate) async fn identity(
         }
     }
     Ok(())
+}
+
+/// Prints a token, which is kept nowhere: whoever does not get it here needs another.
+fn give(global: &Global, name: &PrincipalName, token: &str) -> Result<(), Failure> {
+    let text = match global.json {
+        true => terminal::json(&json!({ "name": name, "token": token })),
+        false => token.to_owned(),
+    };
+    print_once(&text).map_err(|failure| {
+        failure.hint(format!("nobody has the token of `{name}`: `wflo identity rotate {name}` gives another"))
+    })
 }
 
 /// A token and its hash. Only the hash travels.

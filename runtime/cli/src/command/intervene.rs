@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde_json::json;
 use wflo::{GcView, ReplayView, Resolution, Retention};
 use wflo_model::RunId;
 
@@ -107,10 +108,12 @@ pub(crate) async fn erase(
     run: RunId,
 ) -> Result<(), Failure> {
     let (who, deploy) = (who(global)?, project.deploy()?);
-    match session.ask(session::Erase { run, who, deploy, again: false }).await? {
+    let events = session.ask(session::Erase { run, who, deploy, again: false }).await?;
+    match events {
         Some(events) => say(&format!("erased {run}: its {events} events have no bodies any more")),
         None => say(&format!("erased {run}")),
     }
+    output(global, &json!({ "run": run, "erased": true, "events": events }), String::new);
     Ok(())
 }
 

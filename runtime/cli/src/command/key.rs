@@ -2,15 +2,26 @@
 
 use std::sync::Arc;
 
+use serde::Serialize;
 use wflo_backends::SystemEntropy;
 use wflo_journal::{Journal, MasterKey, MasterSource, OpenError, RekeyError};
 
+use super::output;
 use super::run::who;
 use crate::args::{Global, WhichKey};
 use crate::failure::{Code, Failure};
 use crate::project::{Project, variable};
 use crate::session::{self, Session};
 use crate::{print, say};
+
+/// What was rotated, as `--json` has it.
+#[derive(Debug, Serialize)]
+struct Rotated {
+    /// The key that signs checkpoints from now on, where it is another.
+    signing_key: Option<String>,
+    /// Whether there is another master key.
+    master_key: bool,
+}
 
 /// Rotates the signing key, the master key, or both.
 pub(crate) async fn rotate(
@@ -28,12 +39,16 @@ pub(crate) async fn rotate(
     };
 
     let mut session = Session::open(place).await?;
+    let mut signing_key = None;
     let done = async {
         if only != Some(WhichKey::Master) {
             let rotate = session::RotateKey { who: who(global)?, deploy: project.deploy()? };
             let key = session.ask(rotate).await?;
             say("checkpoints are signed by another key from now on:");
-            print(&key);
+            if !global.json {
+                print(&key);
+            }
+            signing_key = Some(key);
         }
         if rotates_master {
             session.ask(ask(true)?).await?;
@@ -48,6 +63,7 @@ pub(crate) async fn rotate(
     session.close().await;
     done?;
     if !rotates_master {
+        output(global, &Rotated { signing_key, master_key: false }, String::new);
         return Ok(Code::Succeeded);
     }
 
@@ -66,6 +82,7 @@ pub(crate) async fn rotate(
     let noted = session.ask(ask(false)?).await;
     session.close().await;
     noted?;
+    output(global, &Rotated { signing_key, master_key: true }, String::new);
     Ok(Code::Succeeded)
 }
 

@@ -28,7 +28,7 @@ use wflo_ports::Clock as _;
 pub(crate) use self::cost::CostLine;
 use crate::args::{Approvals, Approve, Artifact, Audit, Cli, Command, Db, Global, Key, Knowledge, Policy};
 use crate::failure::{Code, Failure};
-use crate::project::Project;
+use crate::project::{Project, nearest};
 use crate::session::{self, Session};
 use crate::{build, new, print, say, show, terminal};
 
@@ -46,7 +46,9 @@ pub(crate) async fn perform(cli: Cli) -> Result<Code, Failure> {
             Ok(Code::Succeeded)
         }
         Command::Build { folder, steps, install } => {
-            let folder = folder.or_else(|| global.dir.clone()).unwrap_or_else(|| ".".into());
+            let is_here = std::path::Path::new("workflow.toml").is_file();
+            let above = || nearest().filter(|_| !is_here);
+            let folder = folder.or_else(|| global.dir.clone()).or_else(above).unwrap_or_else(|| ".".into());
             let order = build::Order { folder: &folder, steps: steps.as_deref(), install };
             let built = tokio::task::block_in_place(|| build::build(&order))?;
             match global.json {
@@ -56,7 +58,7 @@ pub(crate) async fn perform(cli: Cli) -> Result<Code, Failure> {
             Ok(Code::Succeeded)
         }
         Command::Audit { command: Audit::Verify { file, trust, checkpoint } } => {
-            audit::verify(&file, &trust, &checkpoint)
+            audit::verify(&global, &file, &trust, &checkpoint)
         }
         Command::Key { command: Key::Rotate { only, new_key } } => {
             let project = Project::find(&global, None)?;
@@ -77,7 +79,8 @@ pub(crate) async fn perform(cli: Cli) -> Result<Code, Failure> {
         }
         Command::Demo { folder } => tokio::task::block_in_place(|| demo::demo(&folder)),
         Command::Run(args) => {
-            let project = Project::find(&global, args.folder.as_deref())?;
+            let named = args.folder.as_deref().or(global.dir.as_deref());
+            let project = Project::find(&global, named)?;
             let mut session = Session::open(project.place()?).await?;
             let done = Box::pin(run::run(&global, &project, &mut session, args)).await;
             session.close().await;

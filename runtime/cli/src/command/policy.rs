@@ -49,7 +49,11 @@ pub(crate) async fn test(global: &Global, facts: &[String], given: &[String]) ->
     }
     let rehearsed = rehearse(&plan, &values, &inputs).map_err(|undeclared| {
         let known: Vec<_> = undeclared.known.iter().map(|name| format!("`{name}`")).collect();
-        Failure::usage(format!("{undeclared}\nhint: there are {}", known.join(", ")))
+        Failure::usage(&undeclared).hint(match known.is_empty() {
+            true => "the workflow declares nothing that policies could hear: no facts, named statements or outputs"
+                .to_owned(),
+            false => format!("there are {}", known.join(", ")),
+        })
     })?;
     let said: Vec<_> = rehearsed.into_iter().map(said).collect();
     if global.json {

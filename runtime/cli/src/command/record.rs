@@ -8,7 +8,7 @@ use crate::args::Global;
 use crate::failure::{Code, Failure};
 use crate::project::{Project, shown};
 use crate::session::{self, Session};
-use crate::{print, say, test_file};
+use crate::{print, say, terminal, test_file};
 
 /// Makes a test of a step of a run, and writes it down: by default in `tests/`, under the name of the step.
 pub(crate) async fn record(
@@ -47,8 +47,19 @@ pub(crate) async fn record(
         return Ok(Code::Succeeded);
     }
     let name = file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-    say(&format!("wrote `{}`, with {}; `wflo test {name}` runs it", shown(&file), calls(test.tape.len())));
+    let then = match is_test(project, &file) {
+        true => format!("`wflo test {}` runs it", terminal::quoted(&name)),
+        false => "`wflo test` runs it when it is in `tests/`, and ends with `.toml`".to_owned(),
+    };
+    say(&format!("wrote `{}`, with {}; {then}", shown(&file), calls(test.tape.len())));
     Ok(Code::Succeeded)
+}
+
+/// Whether `wflo test` finds a file.
+fn is_test(project: &Project, file: &Path) -> bool {
+    let folder = file.canonicalize().ok().and_then(|file| Some(file.parent()?.to_owned()));
+    let tests = project.dir.join("tests").canonicalize().ok();
+    folder.is_some() && folder == tests && file.extension().is_some_and(|extension| extension == "toml")
 }
 
 /// How many calls that is, in words.

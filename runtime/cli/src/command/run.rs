@@ -1,6 +1,6 @@
 //! What makes runs go: `run`, `resume`, `approve` and `reject`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde_json::{Map, Value};
@@ -10,7 +10,7 @@ use wflo_manifest::Directory;
 use wflo_model::RunId;
 use wflo_ports::Entropy as _;
 
-use super::{estimate, outbox, output};
+use super::{check, estimate, outbox, output, say_if_none};
 use crate::args::{Global, Run, Vote};
 use crate::failure::{Code, Failure, WHO_HINT};
 use crate::progress::Progress;
@@ -37,7 +37,14 @@ pub(crate) async fn run(
         return Ok(Code::Succeeded);
     }
     let deploy = project.deploy()?;
-    let components = pinned.components.into_iter().map(|(digest, it)| (digest, it.path)).collect();
+    let components: BTreeMap<_, _> =
+        pinned.components.iter().map(|(digest, it)| (*digest, it.path.clone())).collect();
+    // What a later step lacks is said before an earlier one has cost anything.
+    let describe = session::Describe { plan: pinned.plan.clone(), components: components.clone() };
+    let found = check::review(&pinned, session.ask(describe).await?);
+    if found.has_errors() {
+        return Err(Failure::rendered(Code::Usage, found.render(terminal::stderr_colors())));
+    }
     let start = session::Start {
         deploy: deploy.clone(),
         plan: pinned.plan,
@@ -67,22 +74,23 @@ pub(crate) async fn resume(
         return follow(global, session, resume, deploy, run).await;
     }
     let wflo::Resumable { runs, waiting, parked, .. } = session.ask(session::Resumable {}).await?;
-    // Where nothing can go on, the code says what there is to be waited for.
-    let mut code = match (waiting, parked) {
-        (0, 0) => Code::Succeeded,
-        (0, _) => Code::Parked,
-        _ => Code::ApprovalOpen,
-    };
-    for run in runs {
-        let lacks = session.ask(session::Lacks { run, deploy: deploy.clone() }).await?;
-        if !lacks.is_empty() {
-            say(&format!("{}: left as it is", unbound(run, &lacks)));
-            continue;
+    let mut codes = Vec::new();
+    if runs.is_empty() {
+        output(global, &runs, String::new);
+        if (waiting, parked) == (0, 0) {
+            say_if_none(global, &runs, "there is nothing to go on with");
         }
-        let drive = session::Drive { run, deploy: deploy.clone() };
-        code = follow(global, session, drive, deploy.clone(), run).await?;
-        if code.is_interrupted() {
-            return Ok(code);
+    }
+    for run in runs {
+        match go_on_if_bound(global, session, &deploy, run).await {
+            Ok(Some(code)) if code.is_interrupted() => return Ok(code),
+            Ok(code) => codes.extend(code),
+            Err(failure) if failure.is_interrupted() => return Err(failure),
+            // Those behind it may well go on.
+            Err(failure) => {
+                say(&format!("run {run} was left where it stands\n{failure}"));
+                codes.push(failure.code);
+            }
         }
     }
     if waiting > 0 {
@@ -91,7 +99,28 @@ pub(crate) async fn resume(
     if parked > 0 {
         say(&format!("{parked} runs are parked: `wflo runs --status parked` lists them"));
     }
-    Ok(code)
+    // Where nothing can go on, the code says what there is to be waited for.
+    Ok(codes.into_iter().reduce(Code::worse).unwrap_or(match (waiting, parked) {
+        (0, 0) => Code::Succeeded,
+        (0, _) => Code::Parked,
+        _ => Code::ApprovalOpen,
+    }))
+}
+
+/// Goes on with a run, unless this deployment does not bind what it needs.
+async fn go_on_if_bound(
+    global: &Global,
+    session: &mut Session,
+    deploy: &Deploy,
+    run: RunId,
+) -> Result<Option<Code>, Failure> {
+    let lacks = session.ask(session::Lacks { run, deploy: deploy.clone() }).await?;
+    if !lacks.is_empty() {
+        say(&format!("{}: left as it is", unbound(run, &lacks)));
+        return Ok(None);
+    }
+    let drive = session::Drive { run, deploy: deploy.clone() };
+    follow(global, session, drive, deploy.clone(), run).await.map(Some)
 }
 
 /// Casts a vote on each approval, and lets the runs go on.
@@ -228,9 +257,13 @@ fn inputs(pinned: &Pinned, given: &[String], file: Option<&Path>) -> Result<Map<
         let text = std::fs::read_to_string(file).map_err(|error| bad(error.to_string()))?;
         inputs = serde_json::from_str(&text).map_err(|error| bad(error.to_string()))?;
     }
+    let mut named = BTreeSet::new();
     for pair in given {
         let (name, text) =
             pair.split_once('=').ok_or_else(|| Failure::usage(format!("`{pair}` is not `name=value`")))?;
+        if !named.insert(name) {
+            return Err(Failure::usage(format!("input `{name}` is given twice")));
+        }
         inputs.insert(name.to_owned(), pinned.plan.input_from_text(name, text).map_err(Failure::usage)?);
     }
     pinned.plan.inputs(inputs).map_err(|wrong| Failure::usage(wrong.join("\nerror: ")))

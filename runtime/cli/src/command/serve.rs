@@ -12,6 +12,7 @@ use wflo_manifest::{Directory, Plan};
 use wflo_model::{Digest, PrincipalName, RunId};
 use wflo_server::{NotStarted, Site, WorkflowLine, Workflows};
 
+use super::check;
 use crate::failure::{Code, Failure};
 use crate::project::{Pinned, Project};
 use crate::session::{self, Deploy, Operation as _, Service, Session};
@@ -108,14 +109,21 @@ impl Workflows for Folder {
         requester: &PrincipalName,
         key: Option<String>,
     ) -> Result<RunId, NotStarted> {
-        let Pinned { plan, components, .. } = self.pin().await?;
-        if plan.workflow.as_str() != workflow {
+        let mut pinned = self.pin().await?;
+        if pinned.plan.workflow.as_str() != workflow {
             return Err(NotStarted::NoSuchWorkflow { name: workflow.to_owned() });
         }
-        let inputs =
-            plan.inputs(inputs).map_err(|wrong| NotStarted::Refused { message: wrong.join("; ") })?;
+        let refused = |message: String| NotStarted::Refused { message };
+        let inputs = pinned.plan.inputs(inputs).map_err(|wrong| refused(wrong.join("; ")))?;
+        let read = pinned.components.iter_mut();
         let components: BTreeMap<Digest, Vec<u8>> =
-            components.into_iter().map(|(digest, component)| (digest, component.bytes)).collect();
+            read.map(|(digest, component)| (*digest, std::mem::take(&mut component.bytes))).collect();
+        let described = self.service.runtime().describe(&pinned.plan, &components).await?;
+        let found = check::review(&pinned, described);
+        if found.has_errors() {
+            return Err(refused(found.render(false)));
+        }
+        let plan = pinned.plan;
         let start = wflo::Start { plan, components, inputs, requester: requester.clone(), key };
         Ok(self.service.runtime().start(start).await?)
     }
@@ -123,9 +131,7 @@ impl Workflows for Folder {
     async fn lacks(&self, run: RunId) -> Vec<String> {
         let (sink, _) = tokio::sync::mpsc::channel(1);
         let lacks = session::Lacks { run, deploy: self.deploy.clone() };
-        match lacks.perform(&self.service, sink).await {
-            Ok(lacks) => lacks,
-            Err(refusal) => vec![format!("{refusal:?}")],
-        }
+        // Where that cannot be told, driving it says why, and is tried again.
+        lacks.perform(&self.service, sink).await.unwrap_or_default()
     }
 }

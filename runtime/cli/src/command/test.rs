@@ -14,7 +14,6 @@ use wflo_sandbox::Program;
 use crate::args::Global;
 use crate::failure::{Code, Failure};
 use crate::project::{Pinned, Project};
-use crate::session::sandbox;
 use crate::{print, say, terminal, test_file};
 
 /// Lines of log that are shown of a test that has failed.
@@ -108,8 +107,8 @@ async fn bench(project: &Project) -> Result<(TestBench, Vec<Arc<Program>>), Fail
     let pinned =
         pinned.map_err(|wrong| Failure::rendered(Code::Usage, wrong.render(terminal::stderr_colors())))?;
     let Pinned { plan, components, .. } = pinned;
-    // Of the state, only the compiled code is of use.
-    let sandbox = sandbox(Some(&project.state), &project.room())?;
+    // Of the state, only the compiled code is of use; where none can be kept, it is compiled each time.
+    let sandbox = Arc::clone(project.sandbox()?);
     // Compiled once, before anything is timed, and held until all is done.
     let mut loaded = Vec::new();
     for component in components.values() {

@@ -11,6 +11,7 @@ use wflo_model::WorkflowName;
 use self::sdk::Sdk;
 use crate::args::Lang;
 use crate::failure::Failure;
+use crate::terminal;
 
 /// What was made.
 #[derive(Debug, Serialize)]
@@ -63,8 +64,9 @@ impl Made {
     /// As people read it: what there is, and what to do next.
     pub(crate) fn words(&self) -> String {
         let Self { project, language, sdk, lang } = self;
+        let folder = terminal::quoted(project);
         format!(
-            "made `{project}`, with a step in {language}; the SDK is {sdk}\n\n  cd {project}\n  wflo build{}\n  \
+            "made `{project}`, with a step in {language}; the SDK is {sdk}\n\n  cd {folder}\n  wflo build{}\n  \
              wflo test\n  wflo run --input name=Ada\n",
             template::install(*lang)
         )

@@ -52,8 +52,8 @@ pub(crate) use self::interventions::{Cancel, Erase, Fork, Gc, Replay, Resolve};
 pub(crate) use self::keeping::Keeping;
 pub(crate) use self::operation::{Operation, Streamed};
 pub(crate) use self::operations::{
-    Approval, Approvals, Costs, Drive, EventView, Events, Lacks, Logs, Resumable, Resume, Runs, Show, Start,
-    SystemEventView, SystemEvents, Vote, Who,
+    Approval, Approvals, Costs, Describe, Drive, EventView, Events, Lacks, Logs, Resumable, Resume, Runs,
+    Show, Start, SystemEventView, SystemEvents, Vote, Who,
 };
 pub(crate) use self::people::{Expire, Identities, IdentityView, Keep, Known, Revoke, Rotate};
 pub(crate) use self::recording::RecordTest;

@@ -14,7 +14,7 @@ use super::audits::{Export, Keys, NoteMasterKey, Report, RotateKey};
 use super::decisions::{Accounts, Edit, TopUp};
 use super::interventions::{Cancel, Erase, Fork, Gc, Replay, Resolve};
 use super::operations::{
-    Approval, Approvals, Costs, Drive, Events, Lacks, Logs, Resumable, Resume, Runs, Show, Start,
+    Approval, Approvals, Costs, Describe, Drive, Events, Lacks, Logs, Resumable, Resume, Runs, Show, Start,
     SystemEvents, Vote,
 };
 use super::people::{Expire, Identities, Keep, Known, Revoke, Rotate};
@@ -103,6 +103,7 @@ requests! {
     Cancel,
     Changes,
     Costs,
+    Describe,
     Drive,
     Edit,
     Erase,

@@ -211,6 +211,41 @@ impl Operation for Resumable {
     }
 }
 
+/// What the components of a plan say of themselves. Reads.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Describe {
+    pub(crate) plan: Plan,
+    /// They are read by whoever performs this.
+    pub(crate) components: BTreeMap<Digest, PathBuf>,
+}
+
+impl Operation for Describe {
+    type Answer = BTreeMap<Digest, wflo::ComponentView>;
+
+    async fn perform(self, service: &Service, _: Sink) -> Result<Self::Answer, Refusal> {
+        let components = read(service, self.components)?;
+        Ok(service.runtime().describe(&self.plan, &components).await?)
+    }
+}
+
+/// Reads components, without those that are there. They must still be those that were checked.
+fn read(service: &Service, files: BTreeMap<Digest, PathBuf>) -> Result<BTreeMap<Digest, Vec<u8>>, Failure> {
+    let mut components = BTreeMap::new();
+    for (digest, path) in files {
+        if service.runtime().has_component(&digest) {
+            continue;
+        }
+        let bytes =
+            std::fs::read(&path).map_err(|error| Failure::usage(format!("`{}`: {error}", path.display())))?;
+        if Digest::of(&bytes) != digest {
+            let message = format!("`{}` has changed since it was checked", path.display());
+            return Err(Failure::usage(message).hint("run it again"));
+        }
+        components.insert(digest, bytes);
+    }
+    Ok(components)
+}
+
 /// Accepts a run. The key makes it one run, however often it is asked for: the command draws one where none is given.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Start {
@@ -228,16 +263,10 @@ impl Operation for Start {
 
     async fn perform(self, service: &Service, _: Sink) -> Result<Self::Answer, Refusal> {
         let requester = service.requester(&self.deploy, self.who).await?;
-        let mut components = BTreeMap::new();
-        for (digest, path) in self.components {
-            let bytes = std::fs::read(&path)
-                .map_err(|error| Failure::usage(format!("`{}`: {error}", path.display())))?;
-            if Digest::of(&bytes) != digest {
-                let message = format!("`{}` has changed since it was checked", path.display());
-                return Err(Failure::usage(message).hint("run it again").into());
-            }
-            components.insert(digest, bytes);
-        }
+        // What does not open is said before there is a run: it would be gone on with later, beside the one that is
+        // started once that is mended.
+        service.host(&self.deploy).await?;
+        let components = read(service, self.components)?;
         let (plan, inputs, key) = (self.plan, self.inputs, Some(self.key));
         Ok(service.runtime().start(wflo::Start { plan, components, inputs, requester, key }).await?)
     }

@@ -84,7 +84,7 @@ pub(crate) struct StartRun {
     #[serde(default)]
     #[schema(value_type = Object)]
     inputs: Map<String, Value>,
-    /// The same key is the same run.
+    /// The same key is the same run of the workflow; with other inputs, or from somebody else, it is refused.
     key: Option<String>,
 }
 
@@ -139,6 +139,7 @@ pub(crate) async fn runs(
         (status = 202, description = "it goes on by itself", body = Started),
         (status = 403, description = "whoever asks may not start it", body = crate::error::Problem),
         (status = 404, description = "there is no such workflow", body = crate::error::Problem),
+        (status = 409, description = "another run has the key", body = crate::error::Problem),
         (status = 422, description = "the workflow or its inputs are not as they must be", body = crate::error::Problem),
     )
 )]

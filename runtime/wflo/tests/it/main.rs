@@ -5,6 +5,7 @@ mod budgets;
 mod clock;
 mod fork;
 mod interface;
+mod keys;
 mod outbox;
 mod pages;
 mod rollback;

@@ -142,6 +142,34 @@ impl Sqlite {
         Ok(Self { path: full, options, readers, staying, idle: Arc::default(), writer })
     }
 
+    /// Those of `tables` that a database file does not have, neither as tables nor as views. The file is only looked at.
+    ///
+    /// Blocks; it is for checking before anything runs.
+    ///
+    /// # Errors
+    /// When the file is not there, or is no database.
+    pub fn absent_at<'a>(
+        path: impl AsRef<Path>,
+        tables: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Vec<&'a str>, DbError> {
+        let options = SqliteOptions::default();
+        let full = path.as_ref().canonicalize();
+        let full = full.map_err(|error| DbError::Unavailable(error.to_string()))?;
+        let connection = options.connect(&full, Mode::Read, options.transaction_timeout)?;
+        let mut named = connection
+            .host()
+            .prepare("SELECT count(*) FROM sqlite_schema WHERE type IN ('table', 'view') AND name = ?1 COLLATE NOCASE")
+            .map_err(translate)?;
+        let mut absent = Vec::new();
+        for table in tables {
+            let count: i64 = named.query_row([table], |row| row.get(0)).map_err(translate)?;
+            if count == 0 && !table.to_ascii_lowercase().starts_with("sqlite_") {
+                absent.push(table);
+            }
+        }
+        Ok(absent)
+    }
+
     /// Those of `tables` whose changes cannot be kept, in a database file of which nothing is changed. A table that is
     /// not there is not among them.
     ///
