@@ -96,7 +96,9 @@ fn clinic_of(step: &str, deployment: &str) -> Project {
     let data = rusqlite::Connection::open(project.path("clinic.db")).expect("the data");
     data.execute_batch(
         "CREATE TABLE patients (name TEXT, number INTEGER);
-         INSERT INTO patients VALUES ('Ada Lovelace', 4711001);",
+         INSERT INTO patients VALUES ('Ada Lovelace', 4711001);
+         CREATE TABLE notes (note TEXT);
+         INSERT INTO notes VALUES ('Grace \"Amazing\" Hopper' || char(10) || 'was admitted for a fracture');",
     )
     .expect("the data");
     project
@@ -339,4 +341,35 @@ fn what_a_step_has_read_of_a_patient_is_in_no_log_and_no_error() {
     let plain = clinic(step, "").wflo(&["run", "--json"]).expect_code(1);
     assert!(plain.stdout.contains("Ada Lovelace is not here"), "without labels nothing is hidden: {plain:?}");
     assert_eq!(json!(null), run["steps"][0]["output"]);
+}
+
+/// In several lines, with escapes, and in the host's own words about an output.
+#[test]
+fn what_a_step_has_read_is_in_no_log_and_no_error_in_another_form() {
+    let label = "columns = { \"notes.note\" = [\"phi\"] }\n";
+    let of = |name: &str| {
+        format!(
+            "[[step]]\nname = \"{name}\"\ngrants.db.clinic = {{ read = [\"notes\"] }}\n\
+             output = {{ type = \"array\", items = {{ type = \"integer\" }} }}\n"
+        )
+    };
+    for (step, says) in [("chart", "cannot read"), ("slip", "is not of type")] {
+        let project = clinic(&of(step), label);
+        let ran = project.wflo(&["run", "--json"]).expect_code(1);
+        let run = ran.json();
+        let id = run["run"].as_str().expect("an id");
+        assert!(ran.stdout.contains(says) && ran.stdout.contains("[redacted]"), "{}", ran.stdout);
+        let shown = [
+            ran.stdout.clone(),
+            ran.stderr.clone(),
+            project.wflo(&["logs", id]).expect_code(0).stdout,
+            project.wflo(&["show", id]).expect_code(0).stdout,
+            project.wflo(&["audit", "show", id]).expect_code(0).stdout,
+        ];
+        for (text, word) in shown.iter().flat_map(|text| ["Grace", "Hopper", "fracture"].map(|it| (text, it)))
+        {
+            assert!(!text.contains(word), "{text}");
+        }
+        project.wflo(&["replay", id]).expect_code(0);
+    }
 }
