@@ -34,6 +34,6 @@ pub use functions::{FUNCTIONS, INTERFACES, Reach};
 pub use gate::{
     Arrival, Begun, Decision, DecisionStatus, DecisionVote, Gate, LogLevel, LogLine, StepContext, Stop,
 };
-pub use http::{HttpView, UnderWay};
+pub use http::{HttpRoom, HttpView, UnderWay};
 pub use link::{HasHost, Host, HostView, add_to_linker, host};
 pub use step::{StepInfo, StepInstance, StepPre, Undo};

@@ -191,7 +191,7 @@ fn a_search_of_the_state_folder_finds_no_patient() {
         project.wflo(&["audit", "export", id, "-o", "erased.audit"]).expect_code(0);
         let verified = project.wflo(&["audit", "verify", "erased.audit"]).expect_code(0).stdout;
         assert!(
-            verified.contains("The run was erased") && verified.contains("Proven to checkpoint"),
+            verified.contains("whether the run was erased") && verified.contains("Proven to checkpoint"),
             "{verified}"
         );
         assert!(!std::fs::read_to_string(project.path("erased.audit")).expect("it").contains(PATIENT));

@@ -97,7 +97,9 @@ fn clinic_of(step: &str, deployment: &str) -> Project {
     data.execute_batch(
         "CREATE TABLE wards (name TEXT);
          CREATE TABLE patients (name TEXT, number INTEGER);
-         INSERT INTO patients VALUES ('Ada Lovelace', 4711001);",
+         INSERT INTO patients VALUES ('Ada Lovelace', 4711001);
+         CREATE TABLE notes (note TEXT);
+         INSERT INTO notes VALUES ('Grace \"Amazing\" Hopper' || char(10) || 'was admitted for a fracture');",
     )
     .expect("the data");
     project
@@ -161,6 +163,56 @@ fn a_secret_reaches_its_host_and_nobody_else() {
     assert!(everything[2].contains("the key is wflo-secret-"), "{}", everything[2]);
     assert!(!is_in_files(&project.path(".wflo"), KEY));
     assert_eq!(echo.asked().len(), 2, "a replay asks nobody");
+}
+
+/// A server that keeps what is posted to it, and gives it away whole, in parts where it is asked for parts, and in parts
+/// where it is not.
+fn keeper() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port of loopback");
+    let port = listener.local_addr().expect("it has an address").port();
+    std::thread::spawn(move || {
+        let mut kept = String::new();
+        for mut client in listener.incoming().flatten() {
+            let Some(request) = read(&mut client) else { continue };
+            let (head, body) = request.split_once("\r\n\r\n").expect("a head");
+            if head.starts_with("POST ") {
+                kept = body.to_owned();
+            }
+            let range = head.lines().find_map(|line| line.strip_prefix("range: bytes=")?.split_once('-'));
+            let range = range.map(|(from, to)| (from.parse().expect("from"), to.parse().expect("to")));
+            let range = range.or(head.starts_with("GET /part ").then_some((0_usize, 9_usize)));
+            let (status, body) = match range {
+                Some((from, to)) => (206, kept.get(from..kept.len().min(to + 1)).unwrap_or_default()),
+                None => (200, kept.as_str()),
+            };
+            // Nothing is coded in truth: what says so is not looked into.
+            let coding = if head.starts_with("GET /coded ") { "content-encoding: br\r\n" } else { "" };
+            let length = body.len();
+            let answer = format!(
+                "HTTP/1.1 {status} OK\r\nConnection: close\r\n{coding}Content-Length: {length}\r\n\r\n{body}"
+            );
+            let _ = client.write_all(answer.as_bytes());
+        }
+    });
+    port
+}
+
+#[test]
+fn a_secret_does_not_come_back_by_another_request() {
+    let port = keeper();
+    let step = PAY.replace("pay", "recall");
+    let project = clinic(&step, &secret_for(port));
+    let input = format!("url=http://127.0.0.1:{port}");
+    let mut command = project.command(&["run", "--json", "--input", &input]);
+    let ran = crate::harness::Output::of(command.env("STRIPE_KEY", KEY)).expect_code(0);
+    let said = outputs(&ran.json());
+    for whole in [&said[0], &said[1], &said[4]] {
+        assert!(whole.ends_with("[secret stripe]"), "{said:?}");
+    }
+    for hidden in [&said[2], &said[3], &said[5]] {
+        assert!(hidden.contains("not shown"), "{said:?}");
+    }
+    assert!(!ran.stdout.contains(&KEY[..8]) && !ran.stdout.contains(&KEY[10..20]), "{}", ran.stdout);
 }
 
 #[test]
@@ -290,4 +342,35 @@ fn what_a_step_has_read_of_a_patient_is_in_no_log_and_no_error() {
     let plain = clinic(step, "").wflo(&["run", "--json"]).expect_code(1);
     assert!(plain.stdout.contains("Ada Lovelace is not here"), "without labels nothing is hidden: {plain:?}");
     assert_eq!(json!(null), run["steps"][0]["output"]);
+}
+
+/// In several lines, with escapes, and in the host's own words about an output.
+#[test]
+fn what_a_step_has_read_is_in_no_log_and_no_error_in_another_form() {
+    let label = "columns = { \"notes.note\" = [\"phi\"] }\n";
+    let of = |name: &str| {
+        format!(
+            "[[step]]\nname = \"{name}\"\ngrants.db.clinic = {{ read = [\"notes\"] }}\n\
+             output = {{ type = \"array\", items = {{ type = \"integer\" }} }}\n"
+        )
+    };
+    for (step, says) in [("chart", "cannot read"), ("slip", "is not of type")] {
+        let project = clinic(&of(step), label);
+        let ran = project.wflo(&["run", "--json"]).expect_code(1);
+        let run = ran.json();
+        let id = run["run"].as_str().expect("an id");
+        assert!(ran.stdout.contains(says) && ran.stdout.contains("[redacted]"), "{}", ran.stdout);
+        let shown = [
+            ran.stdout.clone(),
+            ran.stderr.clone(),
+            project.wflo(&["logs", id]).expect_code(0).stdout,
+            project.wflo(&["show", id]).expect_code(0).stdout,
+            project.wflo(&["audit", "show", id]).expect_code(0).stdout,
+        ];
+        for (text, word) in shown.iter().flat_map(|text| ["Grace", "Hopper", "fracture"].map(|it| (text, it)))
+        {
+            assert!(!text.contains(word), "{text}");
+        }
+        project.wflo(&["replay", id]).expect_code(0);
+    }
 }

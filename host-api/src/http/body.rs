@@ -8,6 +8,7 @@ use wasmtime_wasi::async_trait;
 use wasmtime_wasi::p2::{DynOutputStream, OutputStream, Pollable, StreamError, StreamResult};
 
 use super::request::Exchange;
+use super::room::Held;
 use super::{Fields, HttpView};
 use crate::bindings::wasi::http::types::{self, ErrorCode};
 
@@ -21,6 +22,7 @@ pub(super) type SharedBody = Arc<Mutex<Body>>;
 #[derive(Debug, Default)]
 pub(super) struct Body {
     bytes: Vec<u8>,
+    held: Held,
     limit: usize,
     too_long: bool,
     pub(super) state: BodyState,
@@ -43,16 +45,19 @@ pub(super) fn lock(body: &SharedBody) -> MutexGuard<'_, Body> {
 }
 
 impl Body {
-    pub(super) fn shared(limit: u64) -> SharedBody {
+    pub(super) fn shared(limit: u64, held: Held) -> SharedBody {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        Arc::new(Mutex::new(Self { limit, ..Self::default() }))
+        Arc::new(Mutex::new(Self { limit, held, ..Self::default() }))
     }
 
     /// Takes the bytes of a finished body.
     pub(super) fn take(&mut self) -> Result<Vec<u8>, ErrorCode> {
         match self.state {
             BodyState::Finished if self.too_long => Err(self.size_error()),
-            BodyState::Finished => Ok(std::mem::take(&mut self.bytes)),
+            BodyState::Finished => {
+                self.held = Held::default();
+                Ok(std::mem::take(&mut self.bytes))
+            }
             BodyState::Open | BodyState::Dropped => Err(ErrorCode::HttpProtocolError),
         }
     }
@@ -91,9 +96,11 @@ impl OutputStream for BodyStream {
         }
         if body.bytes.len() + bytes.len() > body.limit {
             body.too_long = true;
-            body.bytes = Vec::new();
+            (body.bytes, body.held) = Default::default();
             return Err(StreamError::LastOperationFailed(body.size_error().into()));
         }
+        let length = body.bytes.len() + bytes.len();
+        body.held.resize(length).map_err(|stop| StreamError::Trap(stop.into()))?;
         body.bytes.extend_from_slice(&bytes);
         Ok(())
     }

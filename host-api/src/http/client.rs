@@ -81,7 +81,7 @@ fn refused(error: CallError) -> Error {
 mod tests {
     use wasmtime::component::ResourceTable;
 
-    use super::super::{HttpView, UnderWay};
+    use super::super::{HttpRoom, HttpView, UnderWay};
     use super::{Error, Request};
 
     fn request(method: &str, url: &str, headers: &[(&str, &str)]) -> Request {
@@ -100,7 +100,9 @@ mod tests {
     #[test]
     fn a_request_is_what_wasi_would_make_of_it() {
         let (mut table, mut under_way) = (ResourceTable::new(), UnderWay::default());
-        let view = HttpView { gate: None, table: &mut table, under_way: &mut under_way, body_limit: 100 };
+        let room = HttpRoom::new(1000);
+        let (under_way, room) = (&mut under_way, &room);
+        let view = HttpView { gate: None, table: &mut table, under_way, body_limit: 100, room };
         let made = view
             .request_of(request(
                 "POST",
@@ -116,7 +118,9 @@ mod tests {
     #[test]
     fn what_wasi_would_refuse_is_refused() {
         let (mut table, mut under_way) = (ResourceTable::new(), UnderWay::default());
-        let view = HttpView { gate: None, table: &mut table, under_way: &mut under_way, body_limit: 4 };
+        let room = HttpRoom::new(1000);
+        let (under_way, room) = (&mut under_way, &room);
+        let view = HttpView { gate: None, table: &mut table, under_way, body_limit: 4, room };
         for (url, headers) in [
             ("x.example/", &[][..]),
             ("https://", &[]),

@@ -4,30 +4,47 @@ use wasmtime::component::Resource;
 use wflo_model::{BadHttpHeader, HttpHeaderName, Octets};
 
 use super::HttpView;
+use super::room::Held;
 use crate::bindings::wasi::http::types::{self, HeaderError};
 
-/// Most bytes of all names and values together: against a guest that fills the host's memory with them.
+/// Most bytes of all headers together: against a guest that fills the host's memory with them.
 const LONGEST: usize = 64 << 10;
+/// What a header takes beside its name and its value: an empty one is something too.
+const ENTRY: usize = 64;
 
 /// Headers in the order in which they were added.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Fields {
     entries: Vec<(HttpHeaderName, Octets)>,
     bytes: usize,
     immutable: bool,
+    held: Held,
 }
 
 impl Fields {
     /// Headers that the guest may look at, and not change.
     pub(super) fn immutable(entries: Vec<(HttpHeaderName, Octets)>) -> Self {
-        Self { entries, bytes: 0, immutable: true }
+        let bytes = entries.iter().map(|(name, value)| size(name, value)).sum();
+        Self { entries, bytes, immutable: true, held: Held::default() }
     }
 
-    pub(super) fn into_immutable(self) -> Self {
-        Self { immutable: true, ..self }
+    pub(super) fn into_immutable(mut self) -> Self {
+        self.immutable = true;
+        self
     }
 
-    /// The headers as they are sent.
+    /// The same once more, without room of its own.
+    pub(super) fn copy(&self) -> Self {
+        let Self { entries, bytes, immutable, held: _ } = self;
+        Self { entries: entries.clone(), bytes: *bytes, immutable: *immutable, held: Held::default() }
+    }
+
+    /// The headers with the room they take: they are sent.
+    pub(super) fn into_held(self) -> (Vec<(HttpHeaderName, Octets)>, Held) {
+        (self.entries, self.held)
+    }
+
+    /// The headers as they are.
     pub(super) fn entries(&self) -> &[(HttpHeaderName, Octets)] {
         &self.entries
     }
@@ -45,12 +62,13 @@ impl Fields {
         if !value.iter().all(visible) || value.trim_ascii().len() != value.len() {
             return Err(HeaderError::InvalidSyntax);
         }
-        let bytes = self.bytes + name.as_str().len() + value.len();
+        let value = Octets::from(value);
+        let bytes = self.bytes + size(&name, &value);
         if bytes > LONGEST {
             return Err(HeaderError::Forbidden);
         }
         self.bytes = bytes;
-        self.entries.push((name, value.into()));
+        self.entries.push((name, value));
         Ok(())
     }
 
@@ -60,7 +78,7 @@ impl Fields {
         self.entries.retain(|(other, value)| {
             let keep = *other != name;
             if !keep {
-                *bytes = bytes.saturating_sub(name.as_str().len() + value.as_bytes().len());
+                *bytes = bytes.saturating_sub(size(other, value));
             }
             keep
         });
@@ -78,9 +96,34 @@ impl Fields {
     }
 }
 
+/// What a header takes.
+fn size(name: &HttpHeaderName, value: &Octets) -> usize {
+    name.as_str().len() + value.as_bytes().len() + ENTRY
+}
+
+impl HttpView<'_> {
+    /// Gives headers to the guest, which take room from there on.
+    pub(super) fn push_fields(&mut self, mut fields: Fields) -> wasmtime::Result<Resource<Fields>> {
+        fields.held = self.room.hold(fields.bytes)?;
+        Ok(self.table.push(fields)?)
+    }
+
+    /// Changes headers; what they take changes with them.
+    fn change_fields(
+        &mut self,
+        fields: &Resource<Fields>,
+        change: impl FnOnce(&mut Fields) -> Result<(), HeaderError>,
+    ) -> wasmtime::Result<Result<(), HeaderError>> {
+        let fields = self.table.get_mut(fields)?;
+        let result = change(fields);
+        fields.held.resize(fields.bytes)?;
+        Ok(result)
+    }
+}
+
 impl types::HostFields for HttpView<'_> {
     async fn new(&mut self) -> wasmtime::Result<Resource<Fields>> {
-        Ok(self.table.push(Fields::default())?)
+        self.push_fields(Fields::default())
     }
 
     async fn from_list(
@@ -93,7 +136,7 @@ impl types::HostFields for HttpView<'_> {
                 return Ok(Err(error));
             }
         }
-        Ok(Ok(self.table.push(fields)?))
+        Ok(Ok(self.push_fields(fields)?))
     }
 
     async fn get(&mut self, fields: Resource<Fields>, name: String) -> wasmtime::Result<Vec<Vec<u8>>> {
@@ -111,16 +154,14 @@ impl types::HostFields for HttpView<'_> {
         name: String,
         values: Vec<Vec<u8>>,
     ) -> wasmtime::Result<Result<(), HeaderError>> {
-        let fields = self.table.get_mut(&fields)?;
-        // All of it or nothing.
-        let mut changed = fields.clone();
-        let result = changed
-            .remove(&name)
-            .and_then(|()| values.into_iter().try_for_each(|value| changed.append(&name, value)));
-        if result.is_ok() {
-            *fields = changed;
-        }
-        Ok(result)
+        self.change_fields(&fields, |fields| {
+            // All of it or nothing.
+            let mut changed = fields.copy();
+            changed.remove(&name)?;
+            values.into_iter().try_for_each(|value| changed.append(&name, value))?;
+            (fields.entries, fields.bytes) = (changed.entries, changed.bytes);
+            Ok(())
+        })
     }
 
     async fn delete(
@@ -128,7 +169,7 @@ impl types::HostFields for HttpView<'_> {
         fields: Resource<Fields>,
         name: String,
     ) -> wasmtime::Result<Result<(), HeaderError>> {
-        Ok(self.table.get_mut(&fields)?.remove(&name))
+        self.change_fields(&fields, |fields| fields.remove(&name))
     }
 
     async fn append(
@@ -137,7 +178,7 @@ impl types::HostFields for HttpView<'_> {
         name: String,
         value: Vec<u8>,
     ) -> wasmtime::Result<Result<(), HeaderError>> {
-        Ok(self.table.get_mut(&fields)?.append(&name, value))
+        self.change_fields(&fields, |fields| fields.append(&name, value))
     }
 
     async fn entries(&mut self, fields: Resource<Fields>) -> wasmtime::Result<Vec<(String, Vec<u8>)>> {
@@ -146,8 +187,9 @@ impl types::HostFields for HttpView<'_> {
     }
 
     async fn clone(&mut self, fields: Resource<Fields>) -> wasmtime::Result<Resource<Fields>> {
-        let copy = Fields { immutable: false, ..self.table.get(&fields)?.clone() };
-        Ok(self.table.push(copy)?)
+        let mut copy = self.table.get(&fields)?.copy();
+        copy.immutable = false;
+        self.push_fields(copy)
     }
 
     async fn drop(&mut self, fields: Resource<Fields>) -> wasmtime::Result<()> {
@@ -192,7 +234,10 @@ mod tests {
     fn headers_are_bounded_and_can_be_closed() {
         let mut fields = Fields::default();
         let added = (0..100).take_while(|_| fields.append("x", vec![b'a'; 1023]).is_ok()).count();
-        assert_eq!(added, 64);
+        assert_eq!(added, 60);
+        let mut many = Fields::default();
+        let added = (0..10_000).take_while(|_| many.append("x", Vec::new()).is_ok()).count();
+        assert_eq!(added, 1008, "an empty one counts");
         let mut fields = fields.into_immutable();
         assert!(matches!(fields.append("x", Vec::new()), Err(HeaderError::Immutable)));
         assert!(matches!(fields.remove("x"), Err(HeaderError::Immutable)));

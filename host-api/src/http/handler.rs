@@ -26,12 +26,13 @@ impl outgoing_handler::Host for HttpView<'_> {
         let request = self.table.delete(request)?;
         let options = options.map(|options| self.table.delete(options)).transpose()?.unwrap_or_default();
         self.gate()?;
+        let body = request.body.clone();
         let mut exchange = match request.exchange(options) {
             Ok(exchange) => exchange,
             Err(code) => return Ok(Err(code)),
         };
         let slot = exchange.slot.clone();
-        match Self::body_of(&request) {
+        match Self::body_of(body.as_ref()) {
             Err(code) => return Ok(Err(code)),
             Ok(Some(bytes)) => {
                 exchange.request.body = match exchange.check_length(bytes.into_bytes()) {
@@ -52,7 +53,7 @@ impl outgoing_handler::Host for HttpView<'_> {
                 if let Some(error) = self.refused(&exchange.request).await? {
                     return Ok(Err(error));
                 }
-                if let Some(body) = &request.body {
+                if let Some(body) = &body {
                     lock(body).waiting = Some(exchange);
                 }
             }

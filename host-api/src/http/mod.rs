@@ -20,6 +20,7 @@ mod fields;
 mod handler;
 mod request;
 mod response;
+mod room;
 mod served;
 mod under_way;
 
@@ -33,6 +34,7 @@ pub use body::OutgoingBody;
 pub use fields::Fields;
 pub use request::{OutgoingRequest, RequestOptions};
 pub use response::{FutureResponse, FutureTrailers, IncomingBody, IncomingResponse};
+pub use room::HttpRoom;
 pub use served::Served;
 pub use under_way::UnderWay;
 
@@ -46,6 +48,8 @@ pub struct HttpView<'a> {
     pub under_way: &'a mut UnderWay,
     /// Most bytes of a request's body.
     pub body_limit: u64,
+    /// What all requests that are being put together may have.
+    pub room: &'a HttpRoom,
 }
 
 struct HasHttp;

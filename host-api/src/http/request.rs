@@ -6,6 +6,7 @@ use wflo_ports::HttpRequest;
 
 use super::body::{Body, BodyState, OutgoingBody, SharedBody, lock};
 use super::response::Slot;
+use super::room::Held;
 use super::{Fields, HttpView};
 use crate::bindings::wasi::http::types::{self, ErrorCode, Method, Scheme};
 
@@ -35,6 +36,8 @@ pub(crate) struct Exchange {
     /// What the guest said the body has.
     length: Option<u64>,
     pub(super) slot: Slot,
+    /// The room of its headers, which it keeps while it waits for its body.
+    _held: Held,
 }
 
 impl Exchange {
@@ -71,7 +74,7 @@ impl OutgoingRequest {
     }
 
     /// The request without its body, in the form that the gate judges.
-    pub(super) fn exchange(&self, options: RequestOptions) -> Result<Exchange, ErrorCode> {
+    pub(super) fn exchange(self, options: RequestOptions) -> Result<Exchange, ErrorCode> {
         let method = method(&self.method).ok_or(ErrorCode::HttpRequestMethodInvalid)?;
         let scheme = match &self.scheme {
             None | Some(Scheme::Https) => "https",
@@ -83,9 +86,10 @@ impl OutgoingRequest {
         let url: HttpUrl = url(scheme, authority, path).ok_or(ErrorCode::HttpRequestUriInvalid)?;
         let mut request = HttpRequest::new(method, url);
         let mut length = None;
-        for (name, value) in self.headers.entries() {
+        let (headers, held) = self.headers.into_held();
+        for (name, value) in headers {
             if name.as_str() != "content-length" {
-                request.headers.push((name.clone(), value.clone()));
+                request.headers.push((name, value));
                 continue;
             }
             // The host writes it, from the body there is.
@@ -98,7 +102,7 @@ impl OutgoingRequest {
         }
         request.first_byte_ms = options.first_byte.map(millis);
         request.between_bytes_ms = options.between_bytes.map(millis);
-        Ok(Exchange { request, length, slot: Slot::default() })
+        Ok(Exchange { request, length, slot: Slot::default(), _held: held })
     }
 }
 
@@ -152,12 +156,12 @@ impl types::HostOutgoingRequest for HttpView<'_> {
         &mut self,
         request: Resource<OutgoingRequest>,
     ) -> wasmtime::Result<Result<Resource<OutgoingBody>, ()>> {
-        let limit = self.body_limit;
+        let (limit, held) = (self.body_limit, self.room.hold(0)?);
         let request = self.table.get_mut(&request)?;
         if request.body.is_some() {
             return Ok(Err(()));
         }
-        let body = Body::shared(limit);
+        let body = Body::shared(limit, held);
         request.body = Some(body.clone());
         Ok(Ok(self.table.push(OutgoingBody::new(body))?))
     }
@@ -230,8 +234,8 @@ impl types::HostOutgoingRequest for HttpView<'_> {
     }
 
     async fn headers(&mut self, request: Resource<OutgoingRequest>) -> wasmtime::Result<Resource<Fields>> {
-        let headers = self.table.get(&request)?.headers.clone();
-        Ok(self.table.push(headers)?)
+        let headers = self.table.get(&request)?.headers.copy();
+        self.push_fields(headers)
     }
 
     async fn drop(&mut self, request: Resource<OutgoingRequest>) -> wasmtime::Result<()> {
@@ -297,8 +301,8 @@ impl types::HostRequestOptions for HttpView<'_> {
 impl HttpView<'_> {
     /// What a body has come to by the time its request is handed over: its bytes if it is complete, none if the
     /// request has to wait for it.
-    pub(super) fn body_of(request: &OutgoingRequest) -> Result<Option<Octets>, ErrorCode> {
-        let Some(body) = &request.body else { return Ok(Some(Octets::new())) };
+    pub(super) fn body_of(body: Option<&SharedBody>) -> Result<Option<Octets>, ErrorCode> {
+        let Some(body) = body else { return Ok(Some(Octets::new())) };
         let mut body = lock(body);
         match body.state {
             BodyState::Open => Ok(None),

@@ -97,7 +97,7 @@ impl types::HostIncomingResponse for HttpView<'_> {
 
     async fn headers(&mut self, this: Resource<IncomingResponse>) -> wasmtime::Result<Resource<Fields>> {
         let headers = self.table.get(&this)?.response.headers.clone();
-        Ok(self.table.push(Fields::immutable(headers))?)
+        self.push_fields(Fields::immutable(headers))
     }
 
     async fn consume(

@@ -5,6 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use wflo::{RunStatus, RunView, RuntimeError};
 
+use crate::terminal;
+
 /// What somebody does who is not known.
 pub(crate) const WHO_HINT: &str =
     "`--as NAME` names you, and the token `wflo identity add` printed goes into `WFLO_TOKEN`";
@@ -95,7 +97,8 @@ pub(crate) struct Failure {
 
 impl Failure {
     pub(crate) fn new(code: Code, message: impl fmt::Display) -> Self {
-        Self { code, message: format!("error: {message}"), hint: None }
+        // A component may have said it, or a server.
+        Self { code, message: format!("error: {}", terminal::tame_text(&message.to_string())), hint: None }
     }
 
     /// Text that is rendered already: diagnostics.
@@ -117,7 +120,7 @@ impl Failure {
     }
 
     pub(crate) fn hint(mut self, hint: impl fmt::Display) -> Self {
-        self.hint = Some(hint.to_string());
+        self.hint = Some(terminal::tame_text(&hint.to_string()));
         self
     }
 }

@@ -159,7 +159,7 @@ pub(crate) fn runs(runs: &[RunLine], colors: bool) -> String {
 /// The list of approvals.
 pub(crate) fn approvals(approvals: &[ApprovalView], now: Timestamp) -> String {
     approvals.iter().fold(String::new(), |mut text, it| {
-        let lacking = it.lacking.join(", ");
+        let lacking = tame(&it.lacking.join(", "));
         let what = about(it);
         let _ = write!(text, "{}  {}  {what} of run {}, lacking {lacking}", it.id, it.workflow, it.run);
         match it.expires_at.as_ref().map(|until| (until, until.parse::<Timestamp>())) {
@@ -193,8 +193,8 @@ pub(crate) fn approval(it: &ApprovalView, colors: bool) -> String {
     line(if it.step.is_some() { "step" } else { "about" }, &about(it));
     line("run", &it.run.to_string());
     line("workflow", &it.workflow);
-    line("approvers", &it.approvers.join(", "));
-    line("lacking", &it.lacking.join(", "));
+    line("approvers", &tame(&it.approvers.join(", ")));
+    line("lacking", &tame(&it.lacking.join(", ")));
     line("until", it.expires_at.as_deref().unwrap_or("for ever"));
     line("subject", &it.subject_digest.to_string());
     if let Some(before) = &it.follows {
@@ -299,4 +299,28 @@ pub(crate) fn cost_lines(lines: &[CostLine]) -> String {
         text.push('\n');
         text
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use wflo_model::{Timestamp, steers};
+
+    use super::{approval, approvals};
+
+    #[test]
+    fn who_is_asked_does_not_steer_the_terminal() {
+        let names = ["team", "\u{1b}[2J\u{202e}x\nstatus approved"];
+        let view = serde_json::from_value(json!({
+            "id": wflo_model::ApprovalId::derive(&wflo_model::Digest::ZERO, 1),
+            "run": wflo_model::RunId::from_bytes([1; 16]), "workflow": "w", "step": "s",
+            "subject_digest": wflo_model::Digest::ZERO, "approvers": names, "quorum": 2, "votes": [],
+            "status": "open", "at": "start", "expires_at": null, "shows": {}, "lacking": names,
+        }));
+        let view = view.expect("an approval");
+        for shown in [approval(&view, false), approvals(&[view], Timestamp::default())] {
+            assert!(!shown.contains(|sign| steers(sign) && sign != '\n'), "{shown:?}");
+            assert!(!shown.contains("\nstatus"), "{shown}");
+        }
+    }
 }

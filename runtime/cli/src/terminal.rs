@@ -81,6 +81,11 @@ pub(crate) fn tame(text: &str) -> String {
     text.trim_end_matches('\n').chars().map(tamed).collect()
 }
 
+/// The same on as many lines as it has.
+pub(crate) fn tame_text(text: &str) -> String {
+    text.split('\n').map(tame).collect::<Vec<_>>().join("\n")
+}
+
 /// The lines of such a text, those after the first as far to the right as it.
 pub(crate) fn tame_lines(text: &str, indent: usize) -> String {
     let lines: Vec<_> = text.lines().filter(|line| !line.trim().is_empty()).map(tame).collect();
@@ -127,7 +132,7 @@ fn escaped(text: String) -> String {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::{quoted, status, tame, tame_lines};
+    use super::{quoted, status, tame, tame_lines, tame_text};
 
     #[test]
     fn a_status_has_its_width_with_and_without_colour() {
@@ -149,6 +154,7 @@ mod tests {
         assert_eq!(tame("a\nsucceeded"), "a succeeded");
         assert_eq!(tame_lines("trap:\n\n  at \x07main\n", 2), "trap:\n    at \u{fffd}main");
         assert_eq!(tame("a\u{202e}b\u{9b}2J"), "a\u{fffd}b\u{fffd}2J");
+        assert_eq!(tame_text("trap:\n  at \x07main\n"), "trap:\n  at \u{fffd}main\n");
         let said = json!({ "a\u{9b}": ["\u{7f}\u{202e}\u{e0041}", "\n\t\u{1b} ä"] });
         let shown = super::json(&said);
         assert_eq!(serde_json::from_str::<Value>(&shown).unwrap(), said);

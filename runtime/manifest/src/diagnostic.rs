@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use annotate_snippets::renderer::{DEFAULT_HELP_STYLE, DecorStyle};
 use annotate_snippets::{AnnotationKind, Level, Origin, Renderer, Snippet};
+use wflo_model::steers;
 
 /// A range of bytes in a file.
 pub type Span = Range<usize>;
@@ -109,7 +110,9 @@ impl Diagnostic {
             Severity::Error => Level::ERROR,
             Severity::Hint => Level::INFO.with_name("note"),
         };
-        let title = level.primary_title(self.message.as_str());
+        // A name, of the file or out of a component, must not steer the terminal, nor be read as another.
+        let (message, label) = (tame(&self.message), tame(&self.label));
+        let title = level.primary_title(message.as_str());
         let text = self.file.text();
         let group = if text.is_empty() {
             title.element(Origin::path(self.file.name()).line(1).char_column(1))
@@ -117,7 +120,7 @@ impl Diagnostic {
             let start = text.floor_char_boundary(self.span.start);
             let end = text.ceil_char_boundary(self.span.end.max(start));
             let mark = AnnotationKind::Primary.span(start..end);
-            let mark = if self.label.is_empty() { mark } else { mark.label(self.label.as_str()) };
+            let mark = if label.is_empty() { mark } else { mark.label(label.as_str()) };
             title.element(Snippet::source(text).path(self.file.name()).annotation(mark))
         };
         let renderer = if color { Renderer::styled() } else { Renderer::plain() };
@@ -129,9 +132,7 @@ impl Diagnostic {
             } else {
                 Default::default()
             };
-            // A name from the file must not steer the terminal; the renderer sees to the other texts.
-            let hint: String = hint.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
-            out += &format!("{on}hint{off}: {hint}\n");
+            out += &format!("{on}hint{off}: {}\n", tame(hint));
         }
         out
     }
@@ -208,3 +209,13 @@ impl fmt::Display for Diagnostics {
 }
 
 impl std::error::Error for Diagnostics {}
+
+/// A text on one line, without what could steer a terminal, or have it read as another.
+fn tame(text: &str) -> String {
+    let tamed = |c: char| match c {
+        '\n' => ' ',
+        c if steers(c) => '\u{fffd}',
+        c => c,
+    };
+    text.chars().map(tamed).collect()
+}

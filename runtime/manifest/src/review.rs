@@ -251,6 +251,17 @@ approval = { approvers = ["g"] }
     }
 
     #[test]
+    fn what_a_component_says_of_itself_does_not_steer_the_terminal() {
+        let found = review(
+            &[],
+            &[("\u{1b}[2J\u{202e}x\nnote: all is well", None), ("first", Some("{\"type\":\"\u{9b}2Jx\"}"))],
+        );
+        assert!(found.contains("no JSON Schema") && found.contains("\u{fffd}2Jx"), "{found}");
+        assert!(found.contains("`\u{fffd}[2J\u{fffd}x note: all is well`"), "{found}");
+        assert!(!found.contains(|sign| wflo_model::steers(sign) && sign != '\n'), "{found:?}");
+    }
+
+    #[test]
     fn a_promise_that_is_no_schema_is_an_error() {
         let found = review(&[], &[("first", Some("{\"type\": 7}")), ("secnd", Some("{"))]);
         assert_eq!(found.matches("what is no JSON Schema").count(), 2, "{found}");

@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
+use wasmtime::component::ResourceTableError;
 use wasmtime::{PoolConcurrencyLimitError, Trap};
 use wasmtime_wasi::I32Exit;
 use wflo_host_api::Stop;
 use wflo_model::{Fault, FaultKind, LimitName, Limits};
+
+use crate::state::HANDLES;
 
 /// A limit that the sandbox itself keeps, as the error it traps with. Each is printed with the name by which
 /// `workflow.toml` sets it.
@@ -67,6 +70,8 @@ impl Halt {
             }
         } else if let Some(I32Exit(code)) = error.downcast_ref::<I32Exit>() {
             (FaultKind::Trap, with_stderr(&format!("the guest exited with code {code}"), stderr))
+        } else if let Some(ResourceTableError::Full) = error.downcast_ref() {
+            (FaultKind::Trap, with_stderr(&format!("more than {HANDLES} handles at a time"), stderr))
         } else if error.root_cause().to_string().contains(TOO_MUCH_DATA) {
             let what = "what was passed to a host call or returned".to_owned();
             return Self::Fault(LimitHit::CallBytes { what, limit: limits.call_bytes }.fault());

@@ -2,7 +2,7 @@
 
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
-use wflo_host_api::{ArtifactView, FilesView, Gate, HostView, HttpView, UnderWay};
+use wflo_host_api::{ArtifactView, FilesView, Gate, HostView, HttpRoom, HttpView, UnderWay};
 use wflo_model::Limits;
 
 use crate::clock::{Clock, Stopped, Timers};
@@ -12,7 +12,7 @@ use crate::output::{Output, SharedOutput, Stream};
 use crate::random;
 
 /// Handles that a guest may hold on streams, pollables and the like.
-const HANDLES: usize = 10_000;
+pub(crate) const HANDLES: usize = 10_000;
 
 /// The data of a guest's store. To an interface that the host brings itself it is a [`HostView`], and so the way to
 /// the gate.
@@ -26,6 +26,7 @@ pub struct State {
     table: ResourceTable,
     timers: Timers,
     under_way: UnderWay,
+    http_room: HttpRoom,
 }
 
 impl State {
@@ -55,6 +56,7 @@ impl State {
             table,
             timers: Timers::new(),
             under_way: UnderWay::default(),
+            http_room: HttpRoom::new(memory),
         }
     }
 
@@ -88,6 +90,6 @@ impl HostView for State {
     fn http(&mut self) -> HttpView<'_> {
         let gate = (!self.describing).then_some(&mut self.gate as &mut dyn Gate);
         let (table, under_way) = (&mut self.table, &mut self.under_way);
-        HttpView { gate, table, under_way, body_limit: self.http_body }
+        HttpView { gate, table, under_way, body_limit: self.http_body, room: &self.http_room }
     }
 }

@@ -12,6 +12,7 @@
 //! refused.
 
 mod api;
+mod connections;
 mod driver;
 mod error;
 mod guard;

@@ -1,8 +1,7 @@
 //! The server, and what it stands on.
 
-use std::future::{Future, IntoFuture as _};
+use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +18,7 @@ use wflo_engine::Recorded;
 use wflo_model::{PrincipalName, RunId};
 use wflo_ports::Entropy;
 
+use crate::connections::listen;
 use crate::driver::Driver;
 use crate::error::NotStarted;
 use crate::limit::Limiter;
@@ -88,7 +88,7 @@ pub(crate) struct App {
 /// Serves until `stop` is there; then answers what was asked, and stops what it drives where it stands.
 ///
 /// # Errors
-/// When the listener fails.
+/// None: a listener that fails is asked again.
 pub async fn serve(
     site: Site,
     listener: TcpListener,
@@ -113,7 +113,6 @@ pub async fn serve(
         .fallback(pages::not_found)
         .layer(from_fn_with_state(Arc::clone(&app), guard::headers))
         .with_state(app);
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
     let (tell, mut told) = watch::channel(false);
     let stops = Arc::clone(&runtime);
     let stopped = async move {
@@ -121,19 +120,19 @@ pub async fn serve(
         stops.stop();
         tell.send_replace(true);
     };
-    let serving = axum::serve(listener, service).with_graceful_shutdown(stopped).into_future();
+    let serving = listen(listener, router, stopped);
     let farewell = async {
         // Without whoever tells there is nothing to wait for either.
         let _ = told.wait_for(|&told| told).await;
         tokio::time::sleep(FAREWELL).await;
     };
-    let served = tokio::select! {
-        served = serving => served,
-        () = farewell => Ok(()),
-    };
+    tokio::select! {
+        () = serving => {}
+        () = farewell => {}
+    }
     runtime.stop();
     driver.settled().await;
     let _ = keeping.await;
     let _ = telling.await;
-    served
+    Ok(())
 }

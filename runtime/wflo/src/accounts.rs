@@ -124,7 +124,7 @@ impl Books<'_> {
     }
 
     /// What a call of a run of this workflow may hold today at most, by today's limits; none where there are none.
-    fn room(&self, workflow: &WorkflowName, today: Day, limits: &Spending) -> Option<Room> {
+    pub(crate) fn room(&self, workflow: &WorkflowName, today: Day, limits: &Spending) -> Option<Room> {
         let of = of_workflow(workflow.as_str());
         let all = self.rooms(DEPLOYMENT, "the deployment", today, limits.all);
         let own = format!("workflow `{workflow}`");

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use wflo_engine::{Approval, ApprovalState, Event, GateAt, GatedCall, Outcome, Returned, Verdict};
 use wflo_host_api::{Decision, DecisionStatus, DecisionVote, Stop};
 use wflo_manifest::{ApprovalRule, Approver, Quorum};
-use wflo_model::{ApprovalId, CallError, CallResult};
+use wflo_model::{ApprovalId, CallError, CallResult, GroupName, PrincipalName};
 
 use crate::gate::{AttemptGate, returned};
 use crate::player::Asked;
@@ -44,6 +44,12 @@ impl Ask {
         }
         if self.quorum == Some(0) {
             return Err(invalid("a quorum is at least 1"));
+        }
+        // Whoever decides reads them.
+        let is_name =
+            |name: &String| name.parse::<PrincipalName>().is_ok() || name.parse::<GroupName>().is_ok();
+        if let Some(other) = self.approvers.iter().find(|name| !is_name(name)) {
+            return Err(invalid(&format!("{other:?} is no name of a group or of a principal")));
         }
         let approvers = self.approvers.iter().map(Approver::new).collect();
         let rule = ApprovalRule::new(approvers, self.quorum.map_or(Quorum::EachListed, Quorum::Any));

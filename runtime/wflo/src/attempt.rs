@@ -159,7 +159,7 @@ impl Attempt {
         // What a deadline cuts off is not waited for.
         let is_cut_off = matches!(&ended, End::Fault(Fault { kind: FaultKind::Deadline, .. }));
         if !is_cut_off && let Err(stop) = gate.settle().await {
-            return self.stopped(stop, meters);
+            return self.stopped(stop, meters, &mut gate);
         }
         if let End::Output(output) = &ended
             && undo.is_none()
@@ -169,47 +169,42 @@ impl Attempt {
                 // What people have made of it.
                 Ok(Some(changed)) => ended = End::Output(changed),
                 Ok(None) => {}
-                Err(stop) => return self.stopped(stop, meters),
+                Err(stop) => return self.stopped(stop, meters, &mut gate),
             }
         }
         let end = match ended {
-            End::Stopped(stop) => return self.stopped(stop, meters),
+            End::Stopped(stop) => return self.stopped(stop, meters, &mut gate),
             // A fault may cut a replay short; a guest that returns has made every recorded call.
             End::Output(_) | End::Failed(_) if gate.unfinished().is_some() => return Ok(None),
             End::Output(output) => match self.step.output_violations(&output) {
                 wrong if wrong.is_empty() => return self.succeed(gate, output, meters).await,
                 wrong => AttemptEnd::Fault(Fault { kind: FaultKind::BadOutput, message: wrong.join("; ") }),
             },
-            End::Failed(Failure { kind, message }) => {
-                AttemptEnd::Failed(Failure { kind, message: gate.redactor.text(message) })
-            }
-            End::Fault(Fault { kind, message }) => {
-                AttemptEnd::Fault(Fault { kind, message: gate.redactor.text(message) })
-            }
+            End::Failed(failure) => AttemptEnd::Failed(failure),
+            End::Fault(fault) => AttemptEnd::Fault(fault),
         };
+        let end = told(end, &mut gate);
         if let Err(stop) = gate.abandon() {
-            return self.stopped(stop, meters);
+            return self.stopped(stop, meters, &mut gate);
         }
         // Dropping the gate rolls its transactions back: a step that fails leaves no trace in a database.
         drop(gate);
         Ok(Some(self.end(end, meters)))
     }
 
-    fn stopped(&self, stop: Stop, meters: Meters) -> Result<Left, AttemptFailed> {
-        match stop {
+    fn stopped(&self, stop: Stop, meters: Meters, gate: &mut AttemptGate) -> Result<Left, AttemptFailed> {
+        let end = match stop {
             // The gate has journaled why, or it goes on elsewhere.
-            Stop::Parked | Stop::Diverged | Stop::Suspended => Ok(None),
-            Stop::Interrupted(message) => Ok(Some(self.end(AttemptEnd::Interrupted { message }, meters))),
-            Stop::Rejected { reason, skips: true } => {
-                Ok(Some(self.end(AttemptEnd::Skipped { reason }, meters)))
-            }
+            Stop::Parked | Stop::Diverged | Stop::Suspended => return Ok(None),
+            Stop::Interrupted(message) => AttemptEnd::Interrupted { message },
+            Stop::Rejected { reason, skips: true } => AttemptEnd::Skipped { reason },
             Stop::Rejected { reason: message, .. } => {
-                let kind = FailureKind::Permanent;
-                Ok(Some(self.end(AttemptEnd::Failed(Failure { kind, message }), meters)))
+                AttemptEnd::Failed(Failure { kind: FailureKind::Permanent, message })
             }
-            Stop::Fault(fault) => Ok(Some(self.end(AttemptEnd::Fault(fault), meters))),
-            other => Err(self.host(other.to_string())),
-        }
+            Stop::Fault(fault) => AttemptEnd::Fault(fault),
+            other => return Err(self.host(other.to_string())),
+        };
+        Ok(Some(self.end(told(end, gate), meters)))
     }
 
     /// Commits what the step wrote, in the order: `committing` durable, COMMIT, `succeeded`.
@@ -220,18 +215,20 @@ impl Attempt {
         meters: Meters,
     ) -> Result<Left, AttemptFailed> {
         if let Err(stop) = gate.redo().await {
-            return self.stopped(stop, meters);
+            return self.stopped(stop, meters, &mut gate);
         }
         let databases = gate.transactions.databases();
         if !databases.is_empty() {
             let Meters { fuel, memory_peak, .. } = meters;
             let changes = match gate.transactions.changes(ChangeLimits::default()).await {
                 Ok(changes) => changes.into_iter().collect(),
-                Err(error) => return Ok(Some(self.end(unkept(error), meters))),
+                Err(error) => return Ok(Some(self.end(told(unkept(error), &mut gate), meters))),
             };
             let inserted = match gate.transactions.inserted(gate.desk.shelf()).await {
                 Ok(inserted) => inserted.into_iter().collect(),
-                Err(NotKept::Database(error)) => return Ok(Some(self.end(unkept(error), meters))),
+                Err(NotKept::Database(error)) => {
+                    return Ok(Some(self.end(told(unkept(error), &mut gate), meters)));
+                }
                 Err(error) => return Err(self.host(error.to_string())),
             };
             let of = (output.clone(), databases.clone());
@@ -375,6 +372,19 @@ impl Attempt {
     fn host(&self, message: String) -> AttemptFailed {
         AttemptFailed::Host { step: self.step.name.to_string(), message }
     }
+}
+
+/// An end as it may be told: a step's own words have in them what it has read, and so may those of the host and of a
+/// database about what it made of that.
+fn told(mut end: AttemptEnd, gate: &mut AttemptGate) -> AttemptEnd {
+    if let AttemptEnd::Failed(Failure { message: words, .. })
+    | AttemptEnd::Fault(Fault { message: words, .. })
+    | AttemptEnd::Interrupted { message: words }
+    | AttemptEnd::Skipped { reason: words } = &mut end
+    {
+        *words = gate.redactor.text(std::mem::take(words));
+    }
+    end
 }
 
 /// How an attempt ends whose changes cannot be kept: nothing of it commits.

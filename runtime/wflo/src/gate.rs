@@ -480,7 +480,7 @@ impl Gate for AttemptGate {
             return;
         }
         let LogLine { level, context, message } = line;
-        let message = self.redactor.text(message);
+        let (context, message) = (self.redactor.text(context), self.redactor.text(message));
         let level = format!("{level:?}").to_lowercase();
         if let Err(error) =
             self.log.append(vec![(self.call_place(), Event::Logged { level, context, message })])

@@ -113,8 +113,8 @@ pub(crate) struct Ready {
 /// A request as it is made.
 pub(crate) struct Filled {
     request: HttpRequest,
-    /// Whether it has secrets.
-    has_secrets: bool,
+    /// Whether the server may have been told secrets, by this request or another.
+    may_be_told: bool,
 }
 
 impl Ready {
@@ -192,8 +192,8 @@ impl AttemptGate {
         let idempotency =
             granted(&request, &self.step.grants).ok().and_then(|grant| grant.idempotency.clone());
         // What is performed is journaled nowhere: the call has the placeholders.
-        let has_secrets = match self.placeholders.fill(&mut request, &self.outside) {
-            Ok(has_secrets) => has_secrets,
+        let may_be_told = match self.placeholders.fill(&mut request, &self.outside) {
+            Ok(may_be_told) => may_be_told,
             Err(error) => {
                 let intent = open.map(|open| open.seq);
                 self.append(Event::Returned(returned(intent, call, &Err(error.clone()))))?;
@@ -212,7 +212,7 @@ impl AttemptGate {
             let key = Octets::from(call.key.hex().as_str());
             request.headers.push((idempotency.header, key));
         }
-        Ok(Ok((Ready { call, intent, class }, Filled { request, has_secrets })))
+        Ok(Ok((Ready { call, intent, class }, Filled { request, may_be_told })))
     }
 
     /// Has the body of an answer become an artifact.
@@ -229,7 +229,7 @@ impl AttemptGate {
         request.first_byte_ms = Some(request.first_byte_ms.unwrap_or(still).min(still));
         request.between_bytes_ms = Some(request.between_bytes_ms.unwrap_or(still).min(still));
         let (scrubber, inline) = (self.outside.scrubber().clone(), self.step.limits.http_body());
-        let Ok(mut body) = Receiving::new(&mut self.desk, name, &scrubber, filled.has_secrets, inline) else {
+        let Ok(mut body) = Receiving::new(&mut self.desk, name, &scrubber, filled.may_be_told, inline) else {
             let message = "too many artifacts are being written; finish or drop one first".to_owned();
             return Ok(Err(HttpError::Invalid { message }));
         };
@@ -251,7 +251,7 @@ pub(crate) async fn send(
 ) -> Result<SavedAnswer, HttpError> {
     let limits = HttpLimits { response, ..HttpLimits::default() };
     let mut answer = client.send(&filled.request, limits).await?;
-    scrubber.response(&mut answer, filled.has_secrets);
+    scrubber.response(&mut answer, filled.may_be_told);
     Ok(SavedAnswer { answer, saved: None })
 }
 

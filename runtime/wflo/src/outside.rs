@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use wflo_manifest::{Plan, Spending};
-use wflo_model::{HostPath, HttpPattern, InterfaceName, Label, MailAddress, MailPattern, ModelName};
+use wflo_model::{HostPath, HttpPattern, HttpUrl, InterfaceName, Label, MailAddress, MailPattern, ModelName};
 use wflo_ports::{ChatModel, Database, Files, HttpClient, HttpRequest, Knowledge, Mail, Notifier, Terraform};
 
 use crate::interface::{Interface, Lent, WithCeiling, name_of};
@@ -282,6 +282,11 @@ impl Outside {
     #[must_use]
     pub fn secret(&self, label: &Label) -> Option<&Secret> {
         self.secrets.get(label)
+    }
+
+    /// Whether a server may have been told a secret, by whichever step, and so may tell it.
+    pub(crate) fn may_tell_secrets(&self, url: &HttpUrl) -> bool {
+        self.secrets.may_be_at(url)
     }
 
     pub(crate) const fn scrubber(&self) -> &Scrubber {

@@ -2,10 +2,15 @@
 //!
 //! Logs and error texts travel further than results: to terminals, to tickets, to whoever operates the host. In a step
 //! that handles labelled data, every text that a database has given it, and every long number, is taken out of its log
-//! lines and of the words it fails with. It follows from the results that the journal has, so that a replay comes to the
-//! same words.
+//! lines and of the words it fails with; so is each line of such a text, for what is printed is logged line by line, and
+//! the text as JSON and languages write it, with escapes. It follows from the results that the journal has, so that a
+//! replay comes to the same words.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
 
 use aho_corasick::{AhoCorasick, MatchKind};
+use serde_json::Value;
 use wflo_model::{CallResult, SqlRows, SqlValue};
 
 /// Shortest text that is taken out: what is shorter is in too many others.
@@ -13,7 +18,7 @@ const SHORTEST: usize = 4;
 /// Digits of a number that is taken out: counts and ages are shorter, numbers of patients and accounts longer.
 const LONG_NUMBER: usize = 6;
 /// Most bytes that are remembered. A step that reads more than that is not allowed a word of it.
-const MOST: usize = 1 << 20;
+const MOST: usize = 2 << 20;
 /// What stands in the place of each.
 const MARK: &str = "[redacted]";
 
@@ -21,7 +26,7 @@ const MARK: &str = "[redacted]";
 #[derive(Default)]
 pub(crate) struct Redactor {
     is_on: bool,
-    words: std::collections::BTreeSet<String>,
+    words: BTreeSet<String>,
     bytes: usize,
     /// Made when it is needed, and again when there is more.
     found: Option<AhoCorasick>,
@@ -50,10 +55,12 @@ impl Redactor {
                 SqlValue::Integer(number) => (number.to_string(), LONG_NUMBER),
                 _ => continue,
             };
-            if text.len() >= shortest && self.bytes <= MOST && !self.words.contains(&text) {
-                self.bytes += text.len();
-                self.words.insert(text);
-                self.found = None;
+            for form in forms(text) {
+                if form.len() >= shortest && self.bytes <= MOST && !self.words.contains(&form) {
+                    self.bytes += form.len();
+                    self.words.insert(form);
+                    self.found = None;
+                }
             }
         }
     }
@@ -72,13 +79,47 @@ impl Redactor {
                 .match_kind(MatchKind::LeftmostLongest)
                 .ascii_case_insensitive(true)
                 .build(words)
-                .expect("a mebibyte of words is no more than an automaton holds")
+                .expect("two mebibytes of words are no more than an automaton holds")
         });
         if !found.is_match(&text) {
             return text;
         }
         found.replace_all(&text, &vec![MARK; self.words.len()])
     }
+}
+
+/// The ways in which a text stands in another.
+fn forms(text: String) -> BTreeSet<String> {
+    let lines = text.lines().map(|line| line.trim().to_owned());
+    let mut forms: BTreeSet<String> = lines.chain([text.trim().to_owned()]).collect();
+    // Twice, for who quotes what quotes it: the words of an error that has a row in it.
+    for _ in 0..2 {
+        let escaped: Vec<String> = forms.iter().flat_map(|text| escaped(text)).collect();
+        forms.extend(escaped);
+    }
+    forms.insert(text);
+    forms
+}
+
+/// A text between quotes: in JSON, in JSON of ASCII alone, and as Rust and Python write it for who looks for a defect.
+fn escaped(text: &str) -> [String; 5] {
+    let json = Value::from(text).to_string();
+    let json = json[1..json.len() - 1].to_owned();
+    let mut units = [0; 2];
+    let ascii = json.chars().fold(String::with_capacity(json.len()), |mut all, sign| {
+        match sign {
+            sign if sign.is_ascii() => all.push(sign),
+            sign => sign.encode_utf16(&mut units).iter().for_each(|unit| _ = write!(all, "\\u{unit:04x}")),
+        }
+        all
+    });
+    let debug = format!("{text:?}");
+    let debug = debug[1..debug.len() - 1].to_owned();
+    // Python quotes by `'` where it can, and then escapes no `"`.
+    let python = json.replace("\\\"", "\"");
+    // The host's own words about an output.
+    let ticked = json.replace('"', "`");
+    [json, ascii, debug, python, ticked]
 }
 
 #[cfg(test)]
@@ -108,6 +149,33 @@ mod tests {
     }
 
     #[test]
+    fn nor_in_another_form() {
+        let mut redactor = Redactor::new(true);
+        let note = "Grace \"Amazing\" Hopper\nwas admitted for a fracture, é\tno";
+        reads(&mut redactor, &json!([note, "O'Brien\\Ward"]));
+        let row = json!({ "note": note });
+        for text in [
+            note.to_owned(),
+            "line Grace \"Amazing\" Hopper".to_owned(),
+            "  was admitted for a fracture, é\tno".to_owned(),
+            format!("{note:?}"),
+            format!("{note:?} is not of type \"integer\"").replace('"', "`"),
+            format!("{:?}", [Some(note)]),
+            row.to_string(),
+            format!("{:?}", row.to_string()),
+            row.to_string().replace('é', "\\u00e9"),
+            "O'Brien\\Ward".to_owned(),
+            json!(["O'Brien\\Ward"]).to_string(),
+        ] {
+            let told = redactor.text(text.clone());
+            assert!(told.contains("[redacted]"), "{text} stays");
+            for part in ["Grace", "Hopper", "admitted", "fracture", "Brien"] {
+                assert!(!told.contains(part), "{told} of {text}");
+            }
+        }
+    }
+
+    #[test]
     fn without_labels_nothing_is_hidden() {
         let mut redactor = Redactor::new(false);
         reads(&mut redactor, &json!(["Ada Lovelace"]));
@@ -117,7 +185,7 @@ mod tests {
     #[test]
     fn who_has_read_too_much_says_nothing() {
         let mut redactor = Redactor::new(true);
-        for n in 0..5 {
+        for n in 0..8 {
             reads(&mut redactor, &json!([format!("{n}").repeat(300_000)]));
         }
         assert!(redactor.text("hello".to_owned()).starts_with("[redacted: "));

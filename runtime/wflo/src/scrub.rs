@@ -59,15 +59,17 @@ impl Scrubber {
         }
     }
 
-    /// The answer without secrets. `filled` says that the request had one in it: then an answer that is compressed,
-    /// though it was asked not to be, is not shown, since nobody could tell what is in it.
-    pub(crate) fn response(&self, response: &mut HttpResponse, filled: bool) {
+    /// The answer without secrets. `may_be_told` says that its server may have been told one: then an answer that is
+    /// compressed or a part of one, though it was asked for whole and as it is, is not shown, since nobody could tell
+    /// what is in it.
+    pub(crate) fn response(&self, response: &mut HttpResponse, may_be_told: bool) {
         if self.0.is_none() {
             return;
         }
-        if filled && Self::is_coded(response) {
+        if may_be_told && Self::is_in_parts(response) {
             response.headers.retain(|header| !says_coded(header));
-            response.body = "[the answer is compressed and may hold a secret: not shown]".into();
+            response.body =
+                "[the answer is compressed, or a part of one, and may hold a secret: not shown]".into();
         }
         self.octets(&mut response.body);
         self.headers(response);
@@ -80,9 +82,20 @@ impl Scrubber {
         }
     }
 
-    /// Whether an answer is compressed, so that nobody can tell what is in it.
-    pub(crate) fn is_coded(response: &HttpResponse) -> bool {
-        response.headers.iter().any(says_coded)
+    /// Whether an answer is compressed, or only a part of what the server has (RFC 9110, sections 14 and 15.3.7; RFC 3229),
+    /// so that nobody can tell what is in it.
+    pub(crate) fn is_in_parts(response: &HttpResponse) -> bool {
+        let is_partial = |(name, value): &(wflo_model::HttpHeaderName, Octets)| {
+            let of_ranges =
+                |media: &str| media.trim_start().to_ascii_lowercase().starts_with("multipart/byteranges");
+            match name.as_str() {
+                "content-range" => true,
+                "content-type" => value.as_text().is_some_and(of_ranges),
+                _ => false,
+            }
+        };
+        matches!(response.status, 206 | 226)
+            || response.headers.iter().any(|header| says_coded(header) || is_partial(header))
     }
 }
 
@@ -213,6 +226,19 @@ mod tests {
             headers: vec![("content-encoding".parse().unwrap(), "gzip".into())],
             body: vec![0x1f, 0x8b].into(),
         };
+        let with = |status: u16, name: &str, value: &str| HttpResponse {
+            status,
+            headers: vec![(name.parse().unwrap(), value.into())],
+            body: VALUE[..9].into(),
+        };
+        for mut part in [
+            with(206, "content-range", "bytes 0-9/40"),
+            with(206, "content-type", "text/plain"),
+            with(200, "content-type", "Multipart/ByteRanges; boundary=x"),
+        ] {
+            scrubber().response(&mut part, true);
+            assert!(part.body.as_text().unwrap().contains("not shown"), "{part:?}");
+        }
         let mut answer = coded();
         scrubber().response(&mut answer, false);
         assert_eq!(answer, coded());

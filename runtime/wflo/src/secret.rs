@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use wflo_model::{HttpPattern, Label};
+use wflo_model::{HttpPattern, HttpUrl, Label};
 use wflo_ports::HttpRequest;
 
 use crate::scrub::Scrubber;
@@ -52,6 +52,11 @@ impl Secret {
         self.hosts.iter().any(|host| host.matches(&request.method, &request.url))
     }
 
+    /// Whether the host of an address is one that may have it.
+    fn may_be_at(&self, url: &HttpUrl) -> bool {
+        self.hosts.iter().any(|host| host.names_host_of(url))
+    }
+
     /// Where it may go, for people.
     pub(crate) fn hosts(&self) -> String {
         let hosts = self.hosts.iter().map(|host| format!("`{host}`"));
@@ -96,6 +101,11 @@ impl Secrets {
 
     pub(crate) const fn scrubber(&self) -> &Scrubber {
         &self.scrubber
+    }
+
+    /// Whether the host of an address may have any of them.
+    pub(crate) fn may_be_at(&self, url: &HttpUrl) -> bool {
+        self.all.values().any(|secret| secret.may_be_at(url))
     }
 
     pub(crate) fn labels(&self) -> impl Iterator<Item = &Label> {

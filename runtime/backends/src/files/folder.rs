@@ -10,7 +10,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use cap_std::ambient_authority;
-use cap_std::fs::{Dir, FileType, Metadata};
+use cap_std::fs::{Dir, File, FileType, Metadata, OpenOptions, OpenOptionsExt as _};
+use rustix::fs::OFlags;
 use wflo_model::{HostPath, Octets};
 use wflo_ports::{FileEntry, FileError, FileFailure, FileKind, FilePlace, FileStat, Files, Opened};
 
@@ -111,12 +112,8 @@ impl Files for HostFiles {
                     return Err(FileError::Prohibited { message });
                 }
             }
-            let file = base.open(path).map_err(told)?;
-            let opened = file.metadata().map_err(told)?;
-            if !opened.is_file() {
-                return Err(FileError::Failed(FileFailure::Io));
-            }
-            if opened.len() > most {
+            let (file, size) = open(base, path)?;
+            if size > most {
                 return Err(FileError::Failed(FileFailure::TooLarge));
             }
             let mut bytes = Vec::new();
@@ -162,6 +159,17 @@ fn path(place: &FilePlace) -> &str {
     if place.path.is_empty() { "." } else { &place.path }
 }
 
+/// Opens a file, and nothing else: what is there by now need not be what was looked at.
+fn open(base: &Dir, path: &str) -> Result<(File, u64), FileError> {
+    let mut options = OpenOptions::new();
+    // Neither waits for whoever writes to a pipe, nor makes a terminal this process' own.
+    let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+    options.read(true).custom_flags(flags.bits().cast_signed());
+    let file = base.open_with(path, &options).map_err(told)?;
+    let opened = file.metadata().map_err(told)?;
+    if opened.is_file() { Ok((file, opened.len())) } else { Err(FileError::Failed(FileFailure::Io)) }
+}
+
 fn look(base: &Dir, path: &str, follow: bool) -> Result<Metadata, FileError> {
     let found = if follow { base.metadata(path) } else { base.symlink_metadata(path) };
     found.map_err(told)
@@ -198,5 +206,22 @@ fn failure(error: &io::Error) -> Result<FileFailure, FileError> {
         // The number of `ELOOP`, whose kind is not stable.
         _ if error.raw_os_error() == Some(40) => Ok(FileFailure::Loop),
         _ => Ok(FileFailure::Io),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Dir, FileError, FileFailure, ambient_authority, open};
+
+    #[test]
+    fn a_pipe_that_took_the_place_of_a_file_is_not_waited_for() {
+        let home = tempfile::tempdir().unwrap();
+        // Nobody writes to it.
+        let made = std::process::Command::new("mkfifo").arg(home.path().join("pipe")).status().unwrap();
+        assert!(made.success());
+        std::fs::write(home.path().join("file"), "hello").unwrap();
+        let base = Dir::open_ambient_dir(home.path(), ambient_authority()).unwrap();
+        assert!(matches!(open(&base, "pipe"), Err(FileError::Failed(FileFailure::Io))));
+        assert_eq!(open(&base, "file").unwrap().1, 5);
     }
 }

@@ -50,7 +50,8 @@ pub(crate) async fn top_up(
 ) -> Result<Code, Failure> {
     let (deploy, who) = (project.deploy()?, who(global)?);
     let approval = session.ask(session::TopUp { run, amount, who, deploy, again: false }).await?;
-    say(&format!("{} asks {} for {amount} USD", approval.id, approval.approvers.join(", ")));
+    let asked = terminal::tame(&approval.approvers.join(", "));
+    say(&format!("{} asks {asked} for {amount} USD", approval.id));
     output(global, &approval, || show::approval(&approval, terminal::stdout_colors()));
     Ok(Code::ApprovalOpen)
 }

@@ -19,7 +19,9 @@ pub struct Verified {
     pub events: u64,
     /// The hash of the last: whoever noted it elsewhere can compare.
     pub head: Digest,
-    /// Whether the run was erased: then nothing is proven of what its events said.
+    /// Whether the file has no bodies, because the run was erased, as its first line says. Nothing covers that line:
+    /// whoever has the file can take the bodies out of it. What the events said is then not proven, and neither is that
+    /// the run was erased: the store's own log says of each run whether it was.
     pub erased: bool,
     /// The time of the first event.
     pub from: Timestamp,
@@ -34,8 +36,7 @@ impl Verified {
     #[must_use]
     pub fn explain(&self) -> String {
         let bodies = if self.erased {
-            "no header is changed. The run was erased: what its events said is gone, and of it only the \
-             commitments are left, by which nobody can tell it"
+            "and no header is changed"
         } else {
             "no header is changed, and every body is the one that was committed to when its event was recorded"
         };
@@ -49,6 +50,12 @@ impl Verified {
              missing, added or out of order, {bodies}.\n",
             self.events, self.from, self.to
         );
+        if self.erased {
+            text.push_str(
+                "Not proven: what the events said, since bodies are not in this file, and whether the run was erased, \
+                 as the file says: whoever has it can take them out. The log of the store says which runs were erased (`wflo audit show --system`).\n",
+            );
+        }
         match &self.proven {
             Some(proven) => self.explain_checkpoint(proven, &mut text),
             None => {

@@ -265,7 +265,7 @@ async fn an_erased_run_stays_proven() {
     let verified = check(&lines, &Trust::default()).unwrap();
     assert!(verified.erased);
     assert_eq!(verified.proven.clone().unwrap().seq, 5);
-    assert!(verified.explain().contains("The run was erased"));
+    assert!(verified.explain().contains("whether the run was erased"));
 }
 
 #[tokio::test]

@@ -70,6 +70,19 @@ impl HttpPattern {
             && glob(self.path.as_bytes(), path.as_bytes())
     }
 
+    /// Whether it allows some request to the host of `url`, be it by another method, scheme, port or path.
+    ///
+    /// ```
+    /// use wflo_model::HttpPattern;
+    /// let pattern: HttpPattern = "POST https://*.example.org/notes".parse().unwrap();
+    /// assert!(pattern.names_host_of(&"http://eu.example.org:8080/".parse().unwrap()));
+    /// assert!(!pattern.names_host_of(&"https://example.com/notes".parse().unwrap()));
+    /// ```
+    #[must_use]
+    pub fn names_host_of(&self, url: &HttpUrl) -> bool {
+        self.host.matches(url.host())
+    }
+
     /// Whether it allows requests that only read, and no others.
     #[must_use]
     pub fn only_reads(&self) -> bool {

@@ -64,13 +64,21 @@ fn cells<'a>(table: &'a TableChange, row: &'a RowChange) -> Vec<Cell<'a>> {
 }
 
 fn key(row: &RowChange) -> String {
-    row.key().iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    row.key().iter().map(written).collect::<Vec<_>>().join(", ")
 }
 
 fn value(value: &SqlValue) -> Markup {
     match value {
         SqlValue::Null => html! { span.none { "null" } },
-        other => html! { (other) },
+        other => html! { (written(other)) },
+    }
+}
+
+/// A value as the command shows it: a text in quotes, with escapes for what is not seen, so that no two look the same.
+fn written(value: &SqlValue) -> String {
+    match value {
+        SqlValue::Text(text) => format!("{text:?}"),
+        other => other.to_string(),
     }
 }
 
@@ -79,6 +87,31 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn values_that_differ_look_different() {
+        let text = |text: &str| SqlValue::Text(text.into());
+        let all = [
+            SqlValue::Null,
+            text("null"),
+            SqlValue::Integer(100),
+            text("100"),
+            text("DE12 3456"),
+            text("DE12  3456"),
+            text("DE12\u{200b} 3456"),
+            text("DE12\u{a0}3456"),
+            text("DE12 3456\u{ad}"),
+            text("DE12\u{200d} 3456"),
+        ];
+        let shown: std::collections::BTreeSet<String> =
+            all.iter().map(|it| super::super::layout::as_written(&value(it)).into_string()).collect();
+        assert_eq!(shown.len(), all.len(), "{shown:?}");
+        assert!(shown.iter().any(|it| it.contains("DE12\\u{200b} 3456")), "{shown:?}");
+        assert!(
+            include_str!("style.css").contains("td, dd, li { white-space: pre-wrap; }"),
+            "two blanks are two"
+        );
+    }
 
     #[test]
     fn every_row_is_there_with_what_changes_in_it() {

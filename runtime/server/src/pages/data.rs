@@ -16,12 +16,22 @@ pub(super) fn data(value: &Value) -> Markup {
         Value::Number(number) => html! { span.number { (number) } },
         Value::String(text) if text.is_empty() => html! { span.none { "empty" } },
         Value::String(text) if text.contains('\n') => html! { pre { (text) } },
-        Value::String(text) => html! { (text) },
+        Value::String(text) if is_plain(text) => html! { (text) },
+        Value::String(text) => html! { (format!("{text:?}")) },
         Value::Array(all) if all.is_empty() => html! { span.none { "none" } },
         Value::Array(all) => list(all),
         Value::Object(map) if map.is_empty() => html! { span.none { "none" } },
         Value::Object(map) => object(map),
     }
+}
+
+/// Whether a text is seen as what it is: it has no sign that is not seen, and is no other value in words. Others stand in
+/// quotes, with escapes.
+fn is_plain(text: &str) -> bool {
+    let is_seen = |sign: char| matches!(sign, '"' | '\'' | '\\') || sign.escape_debug().len() == 1;
+    let is_word = matches!(text, "none" | "empty" | "yes" | "no");
+    let is_around = text.starts_with('"') || text.trim() != text;
+    text.chars().all(is_seen) && !is_word && !is_around && serde_json::from_str::<Value>(text).is_err()
 }
 
 fn object(map: &Map<String, Value>) -> Markup {
@@ -79,6 +89,34 @@ mod tests {
     use serde_json::json;
 
     use super::data;
+
+    #[test]
+    fn values_that_differ_look_different() {
+        let all = json!([
+            null,
+            "none",
+            "null",
+            true,
+            "true",
+            "yes",
+            100,
+            "100",
+            "",
+            "empty",
+            "a b",
+            "a\u{200b} b",
+            "a\u{a0}b",
+            "a b ",
+            "\"a b\"",
+            [],
+            "[]"
+        ]);
+        let shown: std::collections::BTreeSet<String> =
+            all.as_array().unwrap().iter().map(|it| data(it).into_string()).collect();
+        // A list of nothing, and nothing, are both none.
+        assert_eq!(shown.len(), all.as_array().unwrap().len() - 1, "{shown:?}");
+        assert_eq!(data(&json!("say \"hi\"")).into_string(), "say &quot;hi&quot;", "prose stays prose");
+    }
 
     #[test]
     fn rows_are_a_table_and_nothing_in_them_is_markup() {

@@ -53,7 +53,7 @@ fn document(title: &str, header: Markup, body: Markup) -> Markup {
 
 /// A page on which everything is read as it is written: nothing that a guest or a database wrote turns the direction of the
 /// text around it, or is there unseen.
-fn as_written(body: &Markup) -> Markup {
+pub(super) fn as_written(body: &Markup) -> Markup {
     let sign = |sign| if steers(sign) && !matches!(sign, '\n' | '\r' | '\t') { '\u{fffd}' } else { sign };
     PreEscaped(body.0.chars().map(sign).collect())
 }

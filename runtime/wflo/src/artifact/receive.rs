@@ -14,8 +14,8 @@ pub(crate) struct Receiving<'a> {
     desk: &'a mut Desk,
     writer: u32,
     scrub: Stream,
-    /// Whether the request had a secret in it.
-    filled: bool,
+    /// Whether the server may have been told a secret.
+    may_be_told: bool,
     /// Most bytes of a body that becomes no artifact.
     inline_limit: u64,
     into: Into,
@@ -34,12 +34,12 @@ impl<'a> Receiving<'a> {
         desk: &'a mut Desk,
         name: ArtifactName,
         scrubber: &Scrubber,
-        filled: bool,
+        may_be_told: bool,
         inline_limit: u64,
     ) -> Result<Self, wflo_model::CallError> {
         let writer = desk.create(name)?;
         let (scrub, into) = (scrubber.stream(), Into::Body(Vec::new()));
-        Ok(Self { desk, writer, scrub, filled, inline_limit, into, failed: None })
+        Ok(Self { desk, writer, scrub, may_be_told, inline_limit, into, failed: None })
     }
 
     /// The artifact; or none, and the body is put into the answer.
@@ -57,7 +57,7 @@ impl<'a> Receiving<'a> {
             }
             Into::Body(body) => {
                 answer.body = std::mem::take(body).into();
-                scrubber.response(answer, self.filled);
+                scrubber.response(answer, self.may_be_told);
                 self.desk.undo(self.writer);
                 Ok(None)
             }
@@ -74,8 +74,8 @@ impl<'a> Receiving<'a> {
 #[async_trait]
 impl BodySink for Receiving<'_> {
     fn begins(&mut self, answer: &HttpResponse) {
-        // What is compressed though it was asked not to be may hide a secret that was sent: it is not kept.
-        let is_hidden = self.filled && Scrubber::is_coded(answer);
+        // What is compressed or in parts though it was asked not to be may hide a secret: it is not kept.
+        let is_hidden = self.may_be_told && Scrubber::is_in_parts(answer);
         if (200..300).contains(&answer.status) && !is_hidden {
             self.into = Into::Artifact;
         }

@@ -221,6 +221,34 @@ async fn what_a_step_reports_is_charged_once_and_what_is_not_there_is_an_overrun
 }
 
 #[tokio::test]
+async fn what_a_step_reports_takes_from_other_runs_only_what_its_own_was_given() {
+    let limited = |month: &str| {
+        let all = WindowLimits { month: Some(usd(month)), ..WindowLimits::default() };
+        Spending { all, ..Spending::default() }
+    };
+    for (budget, month, says) in [
+        (None, "100", "only out of a `budget_usd`"),
+        (Some("0.5"), "100", "more than the 0.5 USD that the run has left"),
+        (Some("5"), "0.6", "more than the 0.6 USD that the month of the deployment has left"),
+    ] {
+        let world = World::new();
+        let process = process(&world, limited(month)).await;
+        let run = start(&process.runtime, &plan(vec![step("report-told", &[])], budget)).await;
+        let view = drive(&process, run).await;
+        assert_eq!((view.status, view.cost_usd), (RunStatus::Succeeded, usd("0")), "{says}");
+        let said = view.steps[0].output.as_ref().map(ToString::to_string).unwrap_or_default();
+        assert!(said.contains(says), "{said}");
+        assert_eq!(agree(&process.runtime, "deployment", &[run]).await, usd("0"));
+        assert!(process.runtime.replay(run).await.unwrap().identical);
+    }
+    let world = World::new();
+    let process = process(&world, limited("100")).await;
+    let run = start(&process.runtime, &plan(vec![step("report-told", &[])], Some("0.7"))).await;
+    assert_eq!(drive(&process, run).await.cost_usd, usd("0.7"));
+    assert_eq!(agree(&process.runtime, "deployment", &[run]).await, usd("0.7"));
+}
+
+#[tokio::test]
 async fn a_part_of_the_budget_is_told_of_once() {
     let world = World::new();
     let process = process(&world, Spending::default()).await;

@@ -391,6 +391,11 @@ async fn script(step: &str, gate: &mut dyn Gate) -> Result<Result<Value, Failure
             let refused = gate.call(Call::new("wflo:step/context", "report-cost", wrong)).await?;
             json!(refused.unwrap_err().to_string())
         }
+        "report-told" => {
+            let args = json!({ "kind": "cloud", "usd": "0.7", "note": "an hour of a machine" });
+            let told = gate.call(Call::new("wflo:step/context", "report-cost", args)).await?;
+            json!(told.err().map(|error| error.to_string()))
+        }
         // What the steps of the use cases do, as far as people and money are concerned.
         "understand_query" | "analyze_transactions" | "analyze_patient_data" | "analyze_papers" => {
             call(gate, "wflo:llm/chat", "complete", question(step)).await?["text"].clone()

@@ -78,6 +78,9 @@ impl Guest for Courier {
             "many" => many(&url),
             "follows" => follows(&url),
             "timeouts" => timeouts(&url),
+            "hoards_headers" => hoards_headers(),
+            "hoards_bodies" => hoards_bodies(&url),
+            "hoards_requests" => hoards_requests(&url),
             "bad_headers" => bad_headers(),
             "bad_addresses" => bad_addresses(),
             "serves" => {
@@ -92,6 +95,53 @@ impl Guest for Courier {
     fn compensate(_: Undo) -> Result<(), Failure> {
         Ok(())
     }
+}
+
+/// As many headers as one request can have.
+fn full() -> Fields {
+    let fields = Fields::new();
+    while fields.append("a", b"").is_ok() {}
+    fields
+}
+
+fn hoards_headers() -> String {
+    let fields = full();
+    let hoard: Vec<Fields> = (0..5000).map(|_| fields.clone()).collect();
+    format!("{} headers", hoard.len())
+}
+
+fn hoards_bodies(url: &str) -> String {
+    let hoard: Vec<OutgoingRequest> = (0..500).map(|_| with_body(request(Method::Post, url, &[]))).collect();
+    format!("{} bodies", hoard.len())
+}
+
+fn with_body(request: OutgoingRequest) -> OutgoingRequest {
+    let body = request.body().expect("it was not taken before");
+    let stream = body.write().expect("it was not taken before");
+    for _ in 0..63 {
+        stream.check_write().expect("there is room");
+        stream.write(&[b'x'; 64 << 10]).expect("there is room");
+    }
+    drop(stream);
+    OutgoingBody::finish(body, None).expect("it has all");
+    request
+}
+
+/// Requests that wait for their bodies, with many headers each.
+fn hoards_requests(url: &str) -> String {
+    let fields = full();
+    let (scheme, authority, path) = parts(url);
+    let hoard: Vec<_> = (0..2500)
+        .map(|_| {
+            let request = OutgoingRequest::new(fields.clone());
+            request.set_scheme(Some(&scheme)).expect("the scheme is good");
+            request.set_authority(Some(&authority)).expect("the authority is good");
+            request.set_path_with_query(Some(&path)).expect("the path is good");
+            let body = request.body().expect("it was not taken before");
+            (body, handle(request, None))
+        })
+        .collect();
+    format!("{} requests", hoard.len())
 }
 
 /// The text of a JSON string; addresses have nothing in them that needs escaping.

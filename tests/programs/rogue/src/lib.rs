@@ -107,6 +107,7 @@ const STEPS: &[(&str, Step)] = &[
     ("claims_what_it_did_not_declare", || Ok(told(policy::fact("risk", "0")))),
     ("claims_another_type", || Ok(told(policy::fact("amount", "\"0\"")))),
     ("asks_nobody", || Ok(told(gate::request(&ask(&[]))))),
+    ("asks_a_terminal", || Ok(told(gate::request(&ask(&["team", "\x1b[2J\u{202e}x\nstatus approved"]))))),
     ("asks_strangers", || Ok(told(gate::request(&ask(&["nobody-of-that-name"]))))),
     ("looks_around", || Ok(around())),
     ("asks_the_time", || {

@@ -30,6 +30,29 @@ fn pay(ctx: Context) -> wflo::Result<Vec<String>> {
     ])
 }
 
+/// Have a server keep the key, and ask it for what it keeps, part by part and coded
+#[wflo::step]
+fn recall(ctx: Context) -> wflo::Result<Vec<String>> {
+    let url: String = ctx.input("url")?;
+    let kept = format!("{url}/notes");
+    came_to(http::post(&kept).body(secret("stripe")?.as_str()).send())?;
+    let asked = |path: &str| http::get(format!("{url}/{path}"));
+    let mut said = vec![
+        came_to(asked("notes").header("range", "bytes=0-9").send())?,
+        came_to(asked("notes").header("range", "bytes=10-60").send())?,
+        came_to(asked("part").send())?,
+        came_to(asked("coded").header("accept-encoding", "gzip").send())?,
+    ];
+    // As an artifact, the same.
+    for name in ["notes", "part"] {
+        said.push(match asked(name).header("range", "bytes=0-9").save(name) {
+            Ok(kept) => std::io::read_to_string(kept.open()?)?,
+            Err(error) => format!("error: {error}"),
+        });
+    }
+    Ok(said)
+}
+
 /// Try to have the key go somewhere else
 #[wflo::step]
 fn leak(ctx: Context) -> wflo::Result<Vec<String>> {
@@ -51,6 +74,26 @@ fn treat(_ctx: Context) -> wflo::Result<String> {
     let name: String = rows.iter().next().ok_or_else(|| wflo::permanent("nobody"))?.get("name")?;
     println!("treating {name}, number 4711001");
     Err(wflo::permanent(format!("{name} is not here")))
+}
+
+fn note() -> wflo::Result<String> {
+    let rows = db("clinic").query("SELECT note FROM notes", params![])?;
+    Ok(rows.iter().next().ok_or_else(|| wflo::permanent("nobody"))?.get("note")?)
+}
+
+/// Read a note of several lines, log it as it is and as who looks for a defect would, and fail
+#[wflo::step]
+fn chart(_ctx: Context) -> wflo::Result<String> {
+    let note = note()?;
+    println!("{note}");
+    println!("it was {:?}", json!({ "note": note }).to_string());
+    Err(wflo::permanent(format!("cannot read {note:?}")))
+}
+
+/// Return a note where a number is due
+#[wflo::step]
+fn slip(_ctx: Context) -> wflo::Result<Vec<String>> {
+    Ok(vec![note()?])
 }
 
 /// Tell a server and hear what comes of it
@@ -80,4 +123,4 @@ fn read(_ctx: Context) -> wflo::Result<Vec<String>> {
     ])
 }
 
-wflo::export!(pay, leak, treat, tell, read);
+wflo::export!(pay, recall, leak, treat, chart, slip, tell, read);
