@@ -38,9 +38,9 @@ impl Runtime {
     /// Makes a run that goes on from where another stood, under the same plan; durable when this returns. The parent
     /// is superseded: nothing happens to it any more.
     ///
-    /// What the parent has spent in all counts in the fork's budget, which is the parent's with its top-ups. Approvals are not inherited. The commit point is the
-    /// append of the parent's last event, which names the fork: where a crash comes before the fork itself is
-    /// written, forking the parent once more writes it.
+    /// What the parent has spent in all counts in the fork's budget, which is the parent's with its top-ups. Approvals
+    /// are not inherited. The commit point is the append of the parent's last event, which names the fork: where a crash
+    /// comes before the fork itself is written, forking the parent once more writes it.
     ///
     /// # Errors
     /// [`RuntimeError::NotForkable`] for a parent that runs or has a call whose outcome is unknown,
