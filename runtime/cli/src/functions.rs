@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use wasmparser::{BinaryReaderError, Chunk, Parser, Payload};
 use wflo_manifest::{ComponentRef, Signatures, Workflow};
+use wflo_model::Content;
 
 use crate::failure::Failure;
 use crate::project::Project;
@@ -15,7 +16,7 @@ use crate::project::Project;
 pub(crate) async fn signatures(
     project: &Project,
     manifest: &str,
-) -> Result<(Signatures, BTreeMap<ComponentRef, Vec<u8>>), Failure> {
+) -> Result<(Signatures, BTreeMap<ComponentRef, Content>), Failure> {
     let mut known = Signatures::new();
     let mut files = BTreeMap::new();
     for (component, name) in Workflow::functions(manifest) {
@@ -23,13 +24,13 @@ pub(crate) async fn signatures(
         let file = files.entry(component.clone()).or_insert_with(|| {
             let bytes = std::fs::read(project.dir.join(path)).ok()?;
             let holds_steps = holds_steps(&bytes).ok()?;
-            Some((bytes, holds_steps))
+            Some((Content::new(bytes), holds_steps))
         });
-        let Some((bytes, holds_steps)) = file else { continue };
+        let Some((content, holds_steps)) = file else { continue };
         if *holds_steps && name.interface().is_none() {
             continue;
         }
-        let Ok(program) = project.sandbox()?.load(bytes).await else { continue };
+        let Ok(program) = project.sandbox()?.load(content).await else { continue };
         if let Some(signature) = program.signature(name.as_str()) {
             known.insert((component, name), signature.map_err(|error| error.to_string()));
         }

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use wflo_journal::{MasterKey, MasterSource};
 use wflo_manifest::{AuditRules, ComponentRef, Deployment, Diagnostics, Directory, Pinning, Plan, Workflow};
-use wflo_model::Digest;
+use wflo_model::{Content, Digest};
 use wflo_sandbox::Sandbox;
 
 use crate::args::Global;
@@ -38,7 +38,7 @@ pub(crate) struct Pinned {
 pub(crate) struct Component {
     pub(crate) named: ComponentRef,
     pub(crate) path: PathBuf,
-    pub(crate) bytes: Vec<u8>,
+    pub(crate) content: Content,
 }
 
 /// A variable of the environment.
@@ -181,11 +181,11 @@ impl Project {
             let ComponentRef::Path(path) = named else { continue };
             let path = std::path::absolute(self.dir.join(path)).map_err(Failure::usage)?;
             // A component may be large: it is read once.
-            let read = files.remove(named).map_or_else(|| std::fs::read(&path), Ok);
-            if let Ok(bytes) = read {
-                let digest = Digest::of(&bytes);
+            let read = files.remove(named).map_or_else(|| std::fs::read(&path).map(Content::new), Ok);
+            if let Ok(content) = read {
+                let digest = content.digest();
                 digests.insert(named.clone(), digest);
-                components.insert(digest, Component { named: named.clone(), path, bytes });
+                components.insert(digest, Component { named: named.clone(), path, content });
             }
         }
         let everybody = known(&workflow);

@@ -124,16 +124,20 @@ impl Blobs {
     }
 
     /// Begins to write a blob; the barrier lifts when it is durable. A blob that is there is not written again.
-    pub(crate) fn put(&self, name: BlobName, content: Vec<u8>) -> Barrier {
+    pub(crate) fn put(&self, name: BlobName, content: impl AsRef<[u8]> + Send + 'static) -> Barrier {
         let (signal, barrier) = Barrier::pair();
-        self.start(name, content, Done::Barrier(signal));
+        self.start(name, Box::new(content), Done::Barrier(signal));
         barrier
     }
 
     /// Writes a blob; durable when it returns.
-    pub(crate) async fn put_now(&self, name: BlobName, content: Vec<u8>) -> Result<(), String> {
+    pub(crate) async fn put_now(
+        &self,
+        name: BlobName,
+        content: impl AsRef<[u8]> + Send + 'static,
+    ) -> Result<(), String> {
         let (to, from) = tokio::sync::oneshot::channel();
-        self.start(name, content, Done::Waiting(to));
+        self.start(name, Box::new(content), Done::Waiting(to));
         from.await.unwrap_or_else(|_| Err("the writer of blobs stopped".to_owned()))
     }
 
@@ -249,11 +253,11 @@ impl Blobs {
         }
     }
 
-    fn start(&self, name: BlobName, content: Vec<u8>, done: Done) {
+    fn start(&self, name: BlobName, content: Bytes, done: Done) {
         match &*self.0 {
             Place::Memory(blobs, hook) => {
                 let put = hooked(hook.as_deref(), || {
-                    locked(blobs).entry(name).or_insert(content);
+                    locked(blobs).entry(name).or_insert_with(|| (*content).as_ref().to_vec());
                     Ok(())
                 });
                 done.tell(put.map_err(|error| format!("cannot write a blob: {error}")));
@@ -294,9 +298,12 @@ struct Disk {
     writers: Vec<JoinHandle<()>>,
 }
 
+/// What is written, whoever else has it.
+type Bytes = Box<dyn AsRef<[u8]> + Send>;
+
 struct Job {
     name: BlobName,
-    content: Vec<u8>,
+    content: Bytes,
     done: Done,
 }
 
@@ -362,7 +369,7 @@ impl Writer {
         loop {
             // The lock is held while waiting and let go before writing: one waits, the others write.
             let Ok(job) = locked(from).recv() else { return };
-            let written = self.write(&job.name, &job.content);
+            let written = self.write(&job.name, (*job.content).as_ref());
             job.done.tell(written.map_err(|error| format!("cannot write a blob: {error}")));
         }
     }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use wflo_model::{Digest, RunId, StepName, StoreId, Timestamp};
+use wflo_model::{Content, Digest, RunId, StepName, StoreId, Timestamp};
 use wflo_ports::Entropy;
 
 use crate::audit_key::AuditKey;
@@ -454,13 +454,13 @@ impl Journal {
     ///
     /// # Errors
     /// When the disk fails.
-    pub async fn put_public(&self, content: &[u8]) -> Result<Digest, BlobError> {
-        let digest = Digest::of(content);
+    pub async fn put_public(&self, content: &Content) -> Result<Digest, BlobError> {
+        let digest = content.digest();
         if self.holds_public(&digest) {
             return Ok(digest);
         }
         self.0.under_way.public(digest);
-        let put = self.0.blobs.put_now(BlobName::Public(digest), content.to_vec()).await;
+        let put = self.0.blobs.put_now(BlobName::Public(digest), content.clone()).await;
         put.map_err(|message| BlobError::Io { digest, message })?;
         self.0.under_way.public_is_durable(digest);
         Ok(digest)
@@ -477,12 +477,12 @@ impl Journal {
     ///
     /// # Errors
     /// [`BlobError::Missing`], [`BlobError::Corrupt`], or the disk fails.
-    pub async fn get_public(&self, digest: &Digest) -> Result<Vec<u8>, BlobError> {
+    pub async fn get_public(&self, digest: &Digest) -> Result<Content, BlobError> {
         let digest = *digest;
         let found = self.0.blobs.get(BlobName::Public(digest));
         let content = found.map_err(|error| BlobError::Io { digest, message: error.to_string() })?;
-        let content = content.ok_or(BlobError::Missing { digest })?;
-        if Digest::of(&content) == digest { Ok(content) } else { Err(BlobError::Corrupt { digest }) }
+        let content = Content::new(content.ok_or(BlobError::Missing { digest })?);
+        if content.digest() == digest { Ok(content) } else { Err(BlobError::Corrupt { digest }) }
     }
 
     pub(crate) async fn put_sealed(&self, name: &str, value: &[u8]) -> Result<(), AppendError> {

@@ -9,6 +9,7 @@ mod artifact;
 mod call;
 mod canonical;
 mod changes;
+mod content;
 mod digest;
 mod fault;
 mod function;
@@ -33,6 +34,7 @@ pub use artifact::{Artifact, ArtifactAddress, BulkRows, FoundArtifact, RowFormat
 pub use call::{Call, CallError, CallResult};
 pub use canonical::{NotCanonical, canonical, canonical_json};
 pub use changes::{ChangeSet, RowChange, TableChange};
+pub use content::Content;
 pub use digest::{BadDigest, Digest, MacKey};
 pub use fault::{Failure, FailureKind, Fault, FaultKind};
 pub use function::{BadFunctionName, FunctionName, Parameter, Signature};

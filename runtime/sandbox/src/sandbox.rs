@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{OnceCell, Semaphore};
 use wasmtime::Engine;
 use wasmtime::component::{Component, Linker};
-use wflo_model::Digest;
+use wflo_model::{Content, Digest};
 
 use crate::cache::CodeCache;
 use crate::compiler::{CodeSettings, CompileError, Compiler};
@@ -25,7 +25,7 @@ use crate::{clock, ticker};
 /// use wflo_sandbox::{Sandbox, SandboxConfig};
 ///
 /// let sandbox = Sandbox::new(SandboxConfig::default())?;
-/// let program = sandbox.load(component).await?;
+/// let program = sandbox.load(&component.into()).await?;
 /// for missing in program.missing(&Default::default()) {
 ///     eprintln!("{missing}");
 /// }
@@ -105,7 +105,7 @@ impl Sandbox {
         Ok(Arc::new(Self { pool, linker, cache, settings, compiler, programs: Mutex::new(HashMap::new()) }))
     }
 
-    /// Makes a program of a component's bytes: from memory, from the cache, or by compiling them, which takes
+    /// Makes a program of a component: from memory, from the cache, or by compiling them, which takes
     /// from 0.1 s for Rust to 5 s for Python, off the async threads.
     ///
     /// A component that imports more than there is loads all the same, so that the caller can first say what is
@@ -113,8 +113,8 @@ impl Sandbox {
     ///
     /// # Errors
     /// When the bytes are no component that wasmtime accepts.
-    pub async fn load(self: &Arc<Self>, component: &[u8]) -> Result<Arc<Program>, LoadError> {
-        let digest = Digest::of(component);
+    pub async fn load(self: &Arc<Self>, component: &Content) -> Result<Arc<Program>, LoadError> {
+        let digest = component.digest();
         // The lock is not held while compiling; the cell lets one caller compile and the others wait for it.
         let cell = {
             let mut programs = self.programs.lock().unwrap_or_else(PoisonError::into_inner);
@@ -127,9 +127,8 @@ impl Sandbox {
             if let Some(program) = cached.map_err(interrupted)? {
                 return Ok(program);
             }
-            // Its bytes are not copied unless there is something to be done with them.
-            let (sandbox, bytes) = (self.clone(), component.to_vec());
-            let compiled = tokio::task::spawn_blocking(move || sandbox.compile(digest, &bytes)).await;
+            let (sandbox, component) = (self.clone(), component.clone());
+            let compiled = tokio::task::spawn_blocking(move || sandbox.compile(&component)).await;
             compiled.map_err(interrupted)?
         };
         cell.get_or_try_init(compile).await.cloned()
@@ -148,8 +147,9 @@ impl Sandbox {
         Some(Arc::new(Program::new(self.pool.clone(), &self.linker, digest, &component, true)))
     }
 
-    fn compile(&self, digest: Digest, bytes: &[u8]) -> Result<Arc<Program>, LoadError> {
-        let component = self.compile_anew(digest, bytes)?;
+    fn compile(&self, component: &Content) -> Result<Arc<Program>, LoadError> {
+        let digest = component.digest();
+        let component = self.compile_anew(digest, component.bytes())?;
         Ok(Arc::new(Program::new(self.pool.clone(), &self.linker, digest, &component, false)))
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use wflo_manifest::Plan;
-use wflo_model::Digest;
+use wflo_model::{Content, Digest};
 
 use crate::guest::StepProgram;
 use crate::{Runtime, RuntimeError};
@@ -24,8 +24,7 @@ impl Runtime {
     /// What the components of a plan say of themselves: what a workflow is [reviewed] with before it starts. One that
     /// imports what the plan does not grant it is not asked; [`start`](Self::start) refuses it.
     ///
-    /// It costs an instance of each component, once in the life of a process; and nothing where a run of the same plan was
-    /// started here before: nobody is described then, who was when that began.
+    /// It costs an instance of each component, once in the life of a process.
     ///
     /// [reviewed]: wflo_manifest::Workflow::review
     ///
@@ -34,12 +33,8 @@ impl Runtime {
     pub async fn describe(
         &self,
         plan: &Plan,
-        components: &BTreeMap<Digest, Vec<u8>>,
+        components: &[Content],
     ) -> Result<BTreeMap<Digest, ComponentView>, RuntimeError> {
-        // A run of this very plan was started here before: to ask again costs an instance, of Python 50 ms.
-        if self.journal().holds_public(&Digest::of(&plan.bytes())) {
-            return Ok(BTreeMap::new());
-        }
         let mut described = BTreeMap::new();
         for digest in plan.components() {
             let program = self.load(&digest, components).await?;
@@ -64,12 +59,13 @@ impl Runtime {
     pub(crate) async fn load(
         &self,
         digest: &Digest,
-        components: &BTreeMap<Digest, Vec<u8>>,
+        components: &[Content],
     ) -> Result<Arc<dyn StepProgram>, RuntimeError> {
         if let Some(program) = self.components().loaded(digest) {
             return Ok(program);
         }
-        let bytes = components.get(digest).ok_or(RuntimeError::NoComponent { component: *digest })?;
-        Ok(Arc::clone(self.components()).load(bytes).await?)
+        let content = components.iter().find(|content| content.digest() == *digest);
+        let content = content.ok_or(RuntimeError::NoComponent { component: *digest })?;
+        Ok(Arc::clone(self.components()).load(content).await?)
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use wflo_host_api::{Gate, Stop, Undo};
-use wflo_model::{Capability, Digest, InterfaceName, Limits, Signature};
+use wflo_model::{Capability, Content, Digest, InterfaceName, Limits, Signature};
 use wflo_sandbox::{DescribeError, End, Ended, LoadError, Missing, Program, Sandbox, Usage};
 
 use crate::describe::ComponentView;
@@ -16,11 +16,11 @@ use crate::describe::ComponentView;
 /// Makes programs of components.
 #[async_trait]
 pub trait Components: Send + Sync {
-    /// Makes a program of a component's bytes. The digest of the bytes names it from then on.
+    /// Makes a program of a component. Its digest names it from then on.
     ///
     /// # Errors
     /// When the bytes are no component.
-    async fn load(self: Arc<Self>, component: &[u8]) -> Result<Arc<dyn StepProgram>, LoadError>;
+    async fn load(self: Arc<Self>, component: &Content) -> Result<Arc<dyn StepProgram>, LoadError>;
 
     /// The program of a component that was [loaded](Self::load) before, if it is still there.
     fn loaded(&self, component: &Digest) -> Option<Arc<dyn StepProgram>>;
@@ -79,7 +79,7 @@ pub trait StepProgram: Send + Sync {
 
 #[async_trait]
 impl Components for Sandbox {
-    async fn load(self: Arc<Self>, component: &[u8]) -> Result<Arc<dyn StepProgram>, LoadError> {
+    async fn load(self: Arc<Self>, component: &Content) -> Result<Arc<dyn StepProgram>, LoadError> {
         Ok(Self::load(&self, component).await?)
     }
 

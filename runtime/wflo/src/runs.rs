@@ -146,8 +146,8 @@ impl Runtime {
         if let Some(plan) = open {
             return Ok(plan);
         }
-        let bytes = self.journal().get_public(&digest).await?;
-        let plan = serde_json::from_slice(&bytes)
+        let content = self.journal().get_public(&digest).await?;
+        let plan = serde_json::from_slice(content.bytes())
             .map_err(|error| RuntimeError::BadPlan { plan: digest, source: error })?;
         Ok(self.open_runs().share(digest, plan))
     }

@@ -1,13 +1,12 @@
 //! The runtime: runs in one store, one sandbox, and what people can do with them.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Map, Value};
 use wflo_engine::{Day, Event, Place, Recorded, RunState, UnitId, VoteRefused};
 use wflo_journal::{Created, Journal, ReadError};
 use wflo_manifest::Plan;
-use wflo_model::{Digest, PrincipalName, RunId, Timestamp};
+use wflo_model::{Content, Digest, PrincipalName, RunId, Timestamp};
 use wflo_ports::{Clock, Entropy};
 use wflo_sandbox::Missing;
 
@@ -40,7 +39,7 @@ pub struct Start {
     /// The pinned plan.
     pub plan: Plan,
     /// The plan's components, without those that [are there](Runtime::has_component).
-    pub components: BTreeMap<Digest, Vec<u8>>,
+    pub components: Vec<Content>,
     /// Inputs, checked and with defaults filled in: see [`Plan::inputs`](wflo_manifest::Plan).
     pub inputs: Map<String, Value>,
     /// Who asks.
@@ -116,11 +115,7 @@ impl Runtime {
     ///
     /// # Errors
     /// When a component cannot be compiled.
-    pub async fn missing(
-        &self,
-        plan: &Plan,
-        components: &BTreeMap<Digest, Vec<u8>>,
-    ) -> Result<Vec<Missing>, RuntimeError> {
+    pub async fn missing(&self, plan: &Plan, components: &[Content]) -> Result<Vec<Missing>, RuntimeError> {
         let mut missing = Vec::new();
         for digest in plan.components() {
             let program = self.load(&digest, components).await?;
@@ -148,11 +143,11 @@ impl Runtime {
         }
         for component in start.plan.components() {
             if !self.journal.holds_public(&component) {
-                let bytes = start.components.get(&component);
-                self.journal.put_public(bytes.ok_or(RuntimeError::NoComponent { component })?).await?;
+                let content = start.components.iter().find(|content| content.digest() == component);
+                self.journal.put_public(content.ok_or(RuntimeError::NoComponent { component })?).await?;
             }
         }
-        let plan = self.journal.put_public(&start.plan.bytes()).await?;
+        let plan = self.journal.put_public(&start.plan.bytes().into()).await?;
         self.note_plan(&start.plan, plan, &start.requester).await?;
         let now = self.clock.now();
         let run = self.new_run_id()?;

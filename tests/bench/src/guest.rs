@@ -5,23 +5,18 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use wflo_manifest::{Deployment, Directory, Pinning, Plan, UnknownPrice, Workflow};
-use wflo_model::{DbAccess, Digest, StepName};
+use wflo_model::{Content, DbAccess, StepName};
 
 /// The guest `pacer`.
 pub(crate) struct Guest {
-    pub(crate) bytes: Vec<u8>,
-    digest: Digest,
+    pub(crate) content: Content,
 }
 
 impl Guest {
     pub(crate) fn read(path: &Path) -> Result<Self> {
         let reading = || format!("the guest `{}`: `cargo xtask bench` builds it", path.display());
         let bytes = std::fs::read(path).with_context(reading)?;
-        Ok(Self { digest: Digest::of(&bytes), bytes })
-    }
-
-    pub(crate) fn components(&self) -> BTreeMap<Digest, Vec<u8>> {
-        [(self.digest, self.bytes.clone())].into()
+        Ok(Self { content: Content::new(bytes) })
     }
 
     /// A plan that does these things one after another.
@@ -35,7 +30,8 @@ impl Guest {
         }
         let workflow =
             Workflow::parse("workflow.toml", &text).map_err(|wrong| anyhow::anyhow!("{wrong:?}"))?;
-        let components = workflow.components().into_iter().map(|it| (it.clone(), self.digest)).collect();
+        let components =
+            workflow.components().into_iter().map(|it| (it.clone(), self.content.digest())).collect();
         let pinning = Pinning {
             components: &components,
             deployment: &Deployment::default(),

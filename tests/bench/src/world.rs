@@ -54,7 +54,7 @@ impl World {
     pub(crate) async fn start(&self, plan: &Plan) -> Result<RunId> {
         let start = Start {
             plan: plan.clone(),
-            components: self.guest.components(),
+            components: vec![self.guest.content.clone()],
             inputs: serde_json::Map::new(),
             requester: "bench".parse()?,
             key: None,

@@ -173,10 +173,7 @@ impl<'a> Process<'a> {
     }
 
     async fn start(&self, number: u32) -> Result<RunId, RuntimeError> {
-        let components = self.scenario.steps.iter().map(|step| {
-            let bytes = component(step);
-            (wflo_model::Digest::of(&bytes), bytes)
-        });
+        let components = self.scenario.steps.iter().map(|step| component(step).into());
         let start = Start {
             plan: plan(self.scenario),
             components: components.collect(),

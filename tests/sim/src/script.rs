@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use wflo::{Components, StepProgram};
 use wflo_host_api::{Arrival, Begun, Gate, LogLevel, LogLine, Stop};
 use wflo_model::{
-    Call, Capability, Digest, Failure, FailureKind, Fault, FaultKind, Limits, SqlValue, Timestamp,
+    Call, Capability, Content, Digest, Failure, FailureKind, Fault, FaultKind, Limits, SqlValue, Timestamp,
 };
 use wflo_sandbox::{End as Ending, Ended, LoadError, Missing, Usage};
 
@@ -44,9 +44,9 @@ pub(crate) fn component(step: &Step) -> Vec<u8> {
 
 #[async_trait]
 impl Components for Scripts {
-    async fn load(self: Arc<Self>, component: &[u8]) -> Result<Arc<dyn StepProgram>, LoadError> {
+    async fn load(self: Arc<Self>, component: &Content) -> Result<Arc<dyn StepProgram>, LoadError> {
         live_on(self.world.as_ref()).await;
-        let digest = Digest::of(component);
+        let digest = component.digest();
         let step = self.known.get(&digest).expect("only components of the scenario are started").clone();
         let script = Arc::new(Script { world: self.world.clone(), step });
         self.loaded.lock().expect("one thread does everything").insert(digest, Arc::clone(&script));

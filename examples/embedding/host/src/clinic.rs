@@ -1,6 +1,5 @@
 //! The runtime, put together: a journal, a sandbox, and what the clinic lends to steps.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,7 +9,7 @@ use wflo::{Host, Outside, Principal, Principals, Runtime, RuntimeError, Start, V
 use wflo_backends::{SystemClock, SystemEntropy};
 use wflo_journal::Journal;
 use wflo_manifest::{Deployment, Pinning, Plan, Workflow};
-use wflo_model::{Digest, PrincipalName, RunId};
+use wflo_model::{Content, PrincipalName, RunId};
 use wflo_sandbox::{Sandbox, SandboxConfig};
 
 use crate::guidelines::Guidelines;
@@ -23,7 +22,7 @@ pub struct Clinic {
     /// What is lent to runs: the records, the guidelines, and the people.
     pub host: Host,
     plan: Plan,
-    component: Vec<u8>,
+    component: Content,
 }
 
 impl Clinic {
@@ -59,7 +58,7 @@ impl Clinic {
     /// When the inputs are not those of the workflow, or the journal cannot be written.
     pub async fn start(&self, inputs: Map<String, Value>) -> Result<RunId> {
         let inputs = self.plan.inputs(inputs).map_err(|wrong| anyhow::anyhow!(wrong.join("; ")))?;
-        let components = BTreeMap::from([(Digest::of(&self.component), self.component.clone())]);
+        let components = vec![self.component.clone()];
         let requester: PrincipalName = "nurse".parse()?;
         let start = Start { plan: self.plan.clone(), components, inputs, requester, key: None };
         Ok(self.runtime.start(start).await?)
@@ -92,18 +91,19 @@ impl std::fmt::Debug for Clinic {
 }
 
 /// The workflow, pinned to its component and to what this host offers.
-fn pinned(folder: &Path, records: &Records, host: &Host) -> Result<(Plan, Vec<u8>)> {
+fn pinned(folder: &Path, records: &Records, host: &Host) -> Result<(Plan, Content)> {
     let file = folder.join("workflow.toml");
     let text = std::fs::read_to_string(&file).with_context(|| format!("`{}`", file.display()))?;
     let workflow = Workflow::parse("workflow.toml", &text)?;
     let component = std::fs::read(folder.join("ward.wasm")).context("`wflo build` makes `ward.wasm`")?;
+    let component = Content::new(component);
 
     // What a workflow may ask of this host: the names that it lends, and the interface with the grants it reads.
     let mut deployment = Deployment::parse("the clinic", "[knowledge.guidelines]\npath = \"built in\"\n")?;
     wflo::offer(&mut deployment, records);
 
-    let digest = Digest::of(&component);
-    let components = workflow.components().into_iter().map(|path| (path.clone(), digest)).collect();
+    let named = workflow.components().into_iter();
+    let components = named.map(|path| (path.clone(), component.digest())).collect();
     let known = host.principals.directory();
     let prompts = wflo::prompt_versions();
     let pinning =

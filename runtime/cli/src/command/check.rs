@@ -102,7 +102,7 @@ async fn components(
         let at = |error: &dyn std::fmt::Display| {
             Failure::usage(format!("component `{}`: {error}", component.named))
         };
-        let program = sandbox.load(&component.bytes).await.map_err(|error| at(&error))?;
+        let program = sandbox.load(&component.content).await.map_err(|error| at(&error))?;
         let lacks = program.missing(&pinned.plan.component_grants(digest).capabilities());
         if !lacks.is_empty() {
             missing.extend(lacks);

@@ -15,7 +15,7 @@ use crate::args::{Global, Run, Vote};
 use crate::failure::{Code, Failure, WHO_HINT};
 use crate::progress::Progress;
 use crate::project::{Pinned, Project, local_user, variable};
-use crate::session::{self, Deploy, Operation, Session, Streamed, Who};
+use crate::session::{self, Brought, Deploy, Operation, Session, Streamed, Who};
 use crate::{say, show, terminal};
 
 /// Starts a run and follows it.
@@ -37,8 +37,7 @@ pub(crate) async fn run(
         return Ok(Code::Succeeded);
     }
     let deploy = project.deploy()?;
-    let components: BTreeMap<_, _> =
-        pinned.components.iter().map(|(digest, it)| (*digest, it.path.clone())).collect();
+    let components = Brought::of(&pinned);
     // What a later step lacks is said before an earlier one has cost anything.
     let describe = session::Describe { plan: pinned.plan.clone(), components: components.clone() };
     let found = check::review(&pinned, session.ask(describe).await?);

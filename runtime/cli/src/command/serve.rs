@@ -1,6 +1,5 @@
 //! `wflo serve`: pages, the API, timers and notifications, in the process that holds the store.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -9,7 +8,7 @@ use serde_json::{Map, Value};
 use tokio::net::TcpListener;
 use wflo_backends::SystemEntropy;
 use wflo_manifest::{Directory, Plan};
-use wflo_model::{Digest, PrincipalName, RunId};
+use wflo_model::{PrincipalName, RunId};
 use wflo_server::{NotStarted, Site, WorkflowLine, Workflows};
 
 use super::check;
@@ -109,15 +108,13 @@ impl Workflows for Folder {
         requester: &PrincipalName,
         key: Option<String>,
     ) -> Result<RunId, NotStarted> {
-        let mut pinned = self.pin().await?;
+        let pinned = self.pin().await?;
         if pinned.plan.workflow.as_str() != workflow {
             return Err(NotStarted::NoSuchWorkflow { name: workflow.to_owned() });
         }
         let refused = |message: String| NotStarted::Refused { message };
         let inputs = pinned.plan.inputs(inputs).map_err(|wrong| refused(wrong.join("; ")))?;
-        let read = pinned.components.iter_mut();
-        let components: BTreeMap<Digest, Vec<u8>> =
-            read.map(|(digest, component)| (*digest, std::mem::take(&mut component.bytes))).collect();
+        let components: Vec<_> = pinned.components.values().map(|it| it.content.clone()).collect();
         let described = self.service.runtime().describe(&pinned.plan, &components).await?;
         let found = check::review(&pinned, described);
         if found.has_errors() {

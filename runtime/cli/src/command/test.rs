@@ -113,10 +113,10 @@ async fn bench(project: &Project) -> Result<(TestBench, Vec<Arc<Program>>), Fail
     let mut loaded = Vec::new();
     for component in components.values() {
         let at = |error| Failure::usage(format!("component `{}`: {error}", component.named));
-        loaded.push(sandbox.load(&component.bytes).await.map_err(at)?);
+        loaded.push(sandbox.load(&component.content).await.map_err(at)?);
     }
     let outside = Outside::of_nothing(&project.deployment);
-    let code = components.into_iter().map(|(digest, component)| (digest, component.bytes)).collect();
+    let code = components.into_values().map(|component| component.content).collect();
     let bench = TestBench::new(plan, code, sandbox, Arc::new(SystemEntropy)).with_outside(outside);
     Ok((bench, loaded))
 }

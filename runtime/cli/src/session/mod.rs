@@ -13,6 +13,7 @@
 mod address;
 mod artifacts;
 mod audits;
+mod brought;
 mod channels;
 mod client;
 mod decisions;
@@ -43,6 +44,7 @@ use wflo_journal::{Journal, MasterKeyError, MasterSource, OpenError};
 
 pub(crate) use self::artifacts::{Artifacts, TakeArtifact};
 pub(crate) use self::audits::{Export, Keys, NoteMasterKey, Report, ReportView, RotateKey};
+pub(crate) use self::brought::Brought;
 use self::client::{Connection, NotConnected, Outcome};
 pub(crate) use self::decisions::{Accounts, Edit, TopUp};
 pub(crate) use self::deploy::{Deploy, INDEXES};

@@ -1,7 +1,6 @@
 //! The operations, each with why it does no harm to ask for it twice.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +12,7 @@ use wflo_journal::ReadError;
 use wflo_manifest::Plan;
 use wflo_model::{ApprovalId, Digest, PrincipalName, RunId, StepName};
 
+use super::brought::Brought;
 use super::deploy::Deploy;
 use super::operation::{Operation, Sink, Streamed, Telling};
 use super::service::{Refusal, Service};
@@ -215,35 +215,16 @@ impl Operation for Resumable {
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Describe {
     pub(crate) plan: Plan,
-    /// They are read by whoever performs this.
-    pub(crate) components: BTreeMap<Digest, PathBuf>,
+    pub(crate) components: Brought,
 }
 
 impl Operation for Describe {
     type Answer = BTreeMap<Digest, wflo::ComponentView>;
 
     async fn perform(self, service: &Service, _: Sink) -> Result<Self::Answer, Refusal> {
-        let components = read(service, self.components)?;
+        let components = self.components.read(service)?;
         Ok(service.runtime().describe(&self.plan, &components).await?)
     }
-}
-
-/// Reads components, without those that are there. They must still be those that were checked.
-fn read(service: &Service, files: BTreeMap<Digest, PathBuf>) -> Result<BTreeMap<Digest, Vec<u8>>, Failure> {
-    let mut components = BTreeMap::new();
-    for (digest, path) in files {
-        if service.runtime().has_component(&digest) {
-            continue;
-        }
-        let bytes =
-            std::fs::read(&path).map_err(|error| Failure::usage(format!("`{}`: {error}", path.display())))?;
-        if Digest::of(&bytes) != digest {
-            let message = format!("`{}` has changed since it was checked", path.display());
-            return Err(Failure::usage(message).hint("run it again"));
-        }
-        components.insert(digest, bytes);
-    }
-    Ok(components)
 }
 
 /// Accepts a run. The key makes it one run, however often it is asked for: the command draws one where none is given.
@@ -251,8 +232,7 @@ fn read(service: &Service, files: BTreeMap<Digest, PathBuf>) -> Result<BTreeMap<
 pub(crate) struct Start {
     pub(crate) deploy: Deploy,
     pub(crate) plan: Plan,
-    /// The components are read by whoever performs this, and must still be those that were checked.
-    pub(crate) components: BTreeMap<Digest, PathBuf>,
+    pub(crate) components: Brought,
     pub(crate) inputs: Map<String, Value>,
     pub(crate) who: Who,
     pub(crate) key: String,
@@ -266,7 +246,7 @@ impl Operation for Start {
         // What does not open is said before there is a run: it would be gone on with later, beside the one that is
         // started once that is mended.
         service.host(&self.deploy).await?;
-        let components = read(service, self.components)?;
+        let components = self.components.read(service)?;
         let (plan, inputs, key) = (self.plan, self.inputs, Some(self.key));
         Ok(service.runtime().start(wflo::Start { plan, components, inputs, requester, key }).await?)
     }

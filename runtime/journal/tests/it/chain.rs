@@ -10,7 +10,7 @@ use wflo_journal::{
     AppendError, BlobError, Blobs, Created, Draft, Entry, Extras, FaultSync, Journal, MAX_BODY, MAX_SUMMARY,
     MasterKey, MasterKeyError, MemoryStore, OpenError, ReadError, RunWriter, SledStore, Store,
 };
-use wflo_model::{Digest, StoreId};
+use wflo_model::{Content, Digest, StoreId};
 
 use crate::on_disk::edit;
 use crate::support::{at, draft, entropy, files, run};
@@ -129,7 +129,7 @@ async fn nothing_of_a_body_key_or_value_is_readable_on_disk() {
     add(&mut writer, vec![draft(secret.repeat(1000))]).await;
     journal.meta_put("identities", secret.as_bytes()).await.unwrap();
     journal.meta_put("more", secret.repeat(1000).as_bytes()).await.unwrap();
-    journal.put_public(b"public content").await.unwrap();
+    journal.put_public(&Content::new(b"public content".to_vec())).await.unwrap();
     drop((journal, writer));
 
     let on_disk = files(dir.path()).iter().map(|file| fs::read(file).unwrap()).collect::<Vec<_>>();
@@ -310,12 +310,12 @@ async fn values_and_public_content_are_kept() {
         assert_eq!(journal.meta_get("identities").await.unwrap().unwrap(), value);
     }
     journal.meta_put("large", &[7; 20_000]).await.unwrap();
-    let digest = journal.put_public(b"component").await.unwrap();
+    let digest = journal.put_public(&Content::new(b"component".to_vec())).await.unwrap();
     assert_eq!(digest, Digest::of(b"component"));
     drop(journal);
     let journal = in_folder(dir.path()).await;
     assert_eq!(journal.meta_get("large").await.unwrap().unwrap(), [7; 20_000]);
-    assert_eq!(journal.get_public(&digest).await.unwrap(), b"component");
+    assert_eq!(journal.get_public(&digest).await.unwrap().bytes(), b"component");
     let other = Digest::of(b"other");
     assert!(matches!(journal.get_public(&other).await, Err(BlobError::Missing { .. })));
     fs::write(dir.path().join("blobs/public").join(digest.hex()), b"changed").unwrap();

@@ -8,7 +8,7 @@ use wflo_journal::{
     AppendError, BlobError, Created, Draft, Erased, Extras, Journal, Prune, PruneError, Pruned, ReadError,
     RunWriter,
 };
-use wflo_model::RunId;
+use wflo_model::{Content, RunId};
 
 use crate::support::{draft, entropy, files, run};
 
@@ -91,12 +91,12 @@ async fn a_run_that_has_gone_on_stops_the_pruning() {
 async fn public_content_goes_when_nobody_needs_it() {
     let dir = tempfile::tempdir().unwrap();
     let journal = open(dir.path()).await;
-    let plan = journal.put_public(b"plan").await.unwrap();
-    let component = journal.put_public(b"component").await.unwrap();
+    let plan = journal.put_public(&Content::new(b"plan".to_vec())).await.unwrap();
+    let component = journal.put_public(&Content::new(b"component".to_vec())).await.unwrap();
     drop(journal);
 
     let journal = open(dir.path()).await;
-    let again = journal.put_public(b"component").await.unwrap();
+    let again = journal.put_public(&Content::new(b"component".to_vec())).await.unwrap();
     assert_eq!(again, component);
     let keep = |digests: &[wflo_model::Digest]| Prune {
         public: Some(digests.iter().copied().collect()),
@@ -112,9 +112,9 @@ async fn public_content_goes_when_nobody_needs_it() {
     assert_eq!((pruned.public, pruned.blobs), (1, 0));
     assert!(pruned.bytes >= 9);
     assert!(matches!(journal.get_public(&component).await, Err(BlobError::Missing { .. })));
-    assert_eq!(journal.get_public(&plan).await.unwrap(), b"plan");
-    journal.put_public(b"component").await.unwrap();
-    assert_eq!(journal.get_public(&component).await.unwrap(), b"component");
+    assert_eq!(journal.get_public(&plan).await.unwrap().bytes(), b"plan");
+    journal.put_public(&Content::new(b"component".to_vec())).await.unwrap();
+    assert_eq!(journal.get_public(&component).await.unwrap().bytes(), b"component");
 }
 
 /// While runs are made and written, with blobs and public content, pruning takes nothing that they need.
@@ -126,7 +126,7 @@ async fn pruning_takes_nothing_from_runs_that_are_being_made() {
         let journal = journal.clone();
         tokio::spawn(async move {
             for n in 0..8 {
-                let plan = journal.put_public(&[maker, n]).await.unwrap();
+                let plan = journal.put_public(&Content::new(vec![maker, n])).await.unwrap();
                 let body = plan.to_string().repeat(100);
                 let mut writer = new_run(&journal, 1 + maker * 50 + n, vec![draft(body.clone())]).await;
                 writer
@@ -153,7 +153,7 @@ async fn pruning_takes_nothing_from_runs_that_are_being_made() {
             let entries = journal.read(run(1 + maker * 50 + n), 1).await.unwrap();
             assert_eq!(entries.len(), 2);
             let plan = String::from_utf8(entries[0].body[..71].to_vec()).unwrap().parse().unwrap();
-            assert_eq!(journal.get_public(&plan).await.unwrap(), [maker, n]);
+            assert_eq!(journal.get_public(&plan).await.unwrap().bytes(), [maker, n]);
         }
     }
 }

@@ -9,7 +9,7 @@ use wflo_backends::SystemEntropy;
 use wflo_journal::{
     Created, DiskImage, Draft, Entry, Extras, FaultDisk, FaultSync, Journal, OpenError, ReadError, RunHead,
 };
-use wflo_model::{RunId, StepName};
+use wflo_model::{Content, RunId, StepName};
 use wflo_ports::{Entropy, SystemEntropyError};
 
 use crate::support::{at, draft, entropy, run};
@@ -65,7 +65,7 @@ pub(crate) async fn specimen() -> FaultDisk {
     journal.erase(run(2), b"erased".to_vec()).await.unwrap();
     journal.meta_put("identities", b"alice").await.unwrap();
     journal.meta_put("large", large.as_bytes()).await.unwrap();
-    journal.put_public(b"public").await.unwrap();
+    journal.put_public(&Content::new(b"public".to_vec())).await.unwrap();
     disk
 }
 
@@ -106,7 +106,7 @@ pub(crate) async fn look(journal: &Journal) -> Seen {
             named(journal.by_key("order 17").await).map(|run| run.into_iter().collect()),
         ],
         metas: vec![named(journal.meta_get("identities").await), named(journal.meta_get("large").await)],
-        public: journal.get_public(&public).await.ok(),
+        public: journal.get_public(&public).await.ok().map(|it| it.bytes().to_vec()),
     }
 }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use wflo_model::Limits;
+use wflo_model::{Content, Limits};
 use wflo_sandbox::{
     CodeSettings, CompileError, Compiler, End, LoadError, Program, Sandbox, SandboxConfig, SandboxError,
 };
@@ -15,7 +15,7 @@ use crate::guests;
 /// Loads a guest in a sandbox of its own, as a new process would, and runs it.
 async fn fresh(dir: &Path) -> Arc<Program> {
     let config = SandboxConfig { cache_dir: Some(dir.to_owned()), instances: 2, ..SandboxConfig::default() };
-    let program = Sandbox::new(config).unwrap().load(&guests::component("odd")).await.unwrap();
+    let program = Sandbox::new(config).unwrap().load(&guests::component("odd").into()).await.unwrap();
     let ended = program.run("ok", Box::new(Recorder::default()), &Limits::default()).await;
     assert!(matches!(ended.end, End::Output(_)), "{:?}", ended.end);
     program
@@ -55,7 +55,7 @@ async fn code_is_compiled_once_and_anew_when_damaged() {
 #[tokio::test]
 async fn a_sandbox_loads_a_component_once() {
     let sandbox = Sandbox::new(SandboxConfig { instances: 1, ..SandboxConfig::default() }).unwrap();
-    let bytes = guests::component("stranger");
+    let bytes: Content = guests::component("stranger").into();
     let (first, second) = tokio::join!(sandbox.load(&bytes), sandbox.load(&bytes));
     assert!(Arc::ptr_eq(&first.unwrap(), &second.unwrap()));
 }
@@ -94,7 +94,7 @@ async fn what_was_not_used_for_longest_goes_when_the_folder_is_full() {
             cache_bytes,
             ..SandboxConfig::default()
         };
-        Sandbox::new(config).unwrap().load(&guests::component(guest)).await.unwrap().from_cache()
+        Sandbox::new(config).unwrap().load(&guests::component(guest).into()).await.unwrap().from_cache()
     };
     let bytes = || files(&dir, "cwasm").iter().map(|path| fs::metadata(path).unwrap().len()).sum::<u64>();
     assert!(!load("odd", 1 << 30).await && !load("stranger", 1 << 30).await);
@@ -142,10 +142,10 @@ async fn who_supplies_a_compiler_has_it_asked_and_only_for_what_is_not_kept() {
     let dir = home.path().join("code");
     let config = SandboxConfig { cache_dir: Some(dir.clone()), instances: 2, ..SandboxConfig::default() };
     let sandbox = Sandbox::with_compiler(config.clone(), Arc::new(Refuses)).unwrap();
-    let refused = sandbox.load(b"component").await.map(|_| ());
+    let refused = sandbox.load(&b"component"[..].into()).await.map(|_| ());
     assert!(matches!(&refused, Err(LoadError::Compile { .. })), "{refused:?}");
     assert!(refused.unwrap_err().to_string().contains("9 bytes for 512"));
     fresh(&dir).await;
     let sandbox = Sandbox::with_compiler(config, Arc::new(Refuses)).unwrap();
-    assert!(sandbox.load(&guests::component("odd")).await.unwrap().from_cache());
+    assert!(sandbox.load(&guests::component("odd").into()).await.unwrap().from_cache());
 }

@@ -50,7 +50,7 @@ async fn memory_ends_at_its_limit() {
 #[tokio::test]
 async fn an_attempt_finds_nothing_of_the_one_before() {
     let config = SandboxConfig { instances: 1, ..SandboxConfig::default() };
-    let program = Sandbox::new(config).unwrap().load(&guests::component("odd")).await.unwrap();
+    let program = Sandbox::new(config).unwrap().load(&guests::component("odd").into()).await.unwrap();
     for _ in 0..5 {
         let ended = program.run("leavings", Box::new(Recorder::default()), &Limits::default()).await;
         let End::Output(found) = ended.end else { panic!("{:?}", ended.end) };
@@ -87,7 +87,7 @@ async fn the_stack_is_as_large_as_it_was_asked_to_be() {
     for (stack, kind) in [(64 << 10, FaultKind::Stack), (32 << 20, FaultKind::Trap)] {
         let config = SandboxConfig { instances: 1, stack, ..SandboxConfig::default() };
         let component = crate::forge::component("recursion-with-an-end");
-        let program = Sandbox::new(config).unwrap().load(&component).await.unwrap();
+        let program = Sandbox::new(config).unwrap().load(&component.into()).await.unwrap();
         let ended = program.run("deep", Box::new(Recorder::default()), &Limits::default()).await;
         assert!(matches!(&ended.end, End::Fault(fault) if fault.kind == kind), "{stack}: {:?}", ended.end);
     }
@@ -271,7 +271,7 @@ async fn a_call_to_the_host_while_describing_is_a_fault() {
 #[tokio::test]
 async fn attempts_wait_for_room() {
     let sandbox = Sandbox::new(SandboxConfig { instances: 1, ..SandboxConfig::default() }).unwrap();
-    let odd = sandbox.load(&guests::component("odd")).await.unwrap();
+    let odd = sandbox.load(&guests::component("odd").into()).await.unwrap();
     let one = || async {
         let gate = Box::new(Recorder::default());
         odd.run("loop_forever", gate, &Limits { fuel: 30_000_000, ..Limits::default() }).await.end

@@ -60,9 +60,9 @@ async fn an_interface_that_nobody_offers_loads_but_does_not_run() {
 
 #[tokio::test]
 async fn what_is_no_component_does_not_load() {
-    assert!(matches!(SANDBOX.load(b"not wasm").await, Err(LoadError::Invalid { .. })));
+    assert!(matches!(SANDBOX.load(&b"not wasm"[..].into()).await, Err(LoadError::Invalid { .. })));
     let core_module = b"\0asm\x01\0\0\0";
-    assert!(matches!(SANDBOX.load(core_module).await, Err(LoadError::Invalid { .. })));
+    assert!(matches!(SANDBOX.load(&core_module[..].into()).await, Err(LoadError::Invalid { .. })));
 }
 
 #[tokio::test]

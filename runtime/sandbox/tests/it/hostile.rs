@@ -110,7 +110,7 @@ async fn hand_written_programs_end_as_expected() {
 
 /// What a program comes to: where it stops, the kind of it, and the words.
 async fn played(name: &str, case: &Case) -> String {
-    let program = match SANDBOX.load(&forge::component(name)).await {
+    let program = match SANDBOX.load(&forge::component(name).into()).await {
         Ok(program) => program,
         Err(error) => return format!("refused load: {error}"),
     };

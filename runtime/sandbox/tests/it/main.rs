@@ -26,7 +26,7 @@ static SANDBOX: LazyLock<Arc<Sandbox>> = LazyLock::new(|| {
 });
 
 async fn program(guest: &str) -> Arc<Program> {
-    SANDBOX.load(&guests::component(guest)).await.expect("the guest is a component")
+    SANDBOX.load(&guests::component(guest).into()).await.expect("the guest is a component")
 }
 
 /// Runs a step of the odd guest against `gate`.

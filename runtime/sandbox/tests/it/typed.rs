@@ -397,7 +397,7 @@ async fn a_type_that_unfolds_without_end_is_no_step() {
     };
     for (parts, fits) in [(99, true), (100, false)] {
         let component = wat::parse_str(sized(parts)).expect("it is a component");
-        let program = crate::SANDBOX.load(&component).await.expect("it is a component");
+        let program = crate::SANDBOX.load(&component.into()).await.expect("it is a component");
         match program.signature("f").expect("it is a function") {
             Ok(signature) => assert!(fits, "{} parts", signature.parameters[0].wit.matches("u8").count()),
             Err(error) => {

@@ -1,13 +1,12 @@
 //! Runs a test: one attempt of one step, by the runtime itself, in a journal in memory.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use wflo_engine::{AttemptEnd, Day, Event, InheritedArtifact, Place, Recorded, RunState, UnitId, next_due};
 use wflo_host_api::Artifacts as _;
 use wflo_journal::{Created, Journal};
 use wflo_manifest::{OnCancel, OnFailure, Plan, PlanStep, PolicyEvent, Retry};
-use wflo_model::{Artifact, Call, Digest, Failure, FailureKind, Limits, PrincipalName, Timestamp};
+use wflo_model::{Artifact, Call, Content, Failure, FailureKind, Limits, PrincipalName, Timestamp};
 use wflo_ports::{Entropy, SystemEntropyError};
 
 use super::compare::{compare, outlives_start, reason};
@@ -48,7 +47,7 @@ const MOST_WAITS: usize = 1000;
 #[derive(Clone)]
 pub struct TestBench {
     plan: Plan,
-    code: BTreeMap<Digest, Vec<u8>>,
+    code: Vec<Content>,
     components: Arc<dyn Components>,
     entropy: Arc<dyn Entropy>,
     outside: Outside,
@@ -69,7 +68,7 @@ impl TestBench {
     #[must_use]
     pub fn new(
         plan: Plan,
-        code: BTreeMap<Digest, Vec<u8>>,
+        code: Vec<Content>,
         components: Arc<dyn Components>,
         entropy: Arc<dyn Entropy>,
     ) -> Self {
@@ -103,7 +102,7 @@ impl TestBench {
         self.check_imports(&runtime, step).await?;
 
         let plan = self.alone(test, step);
-        let digest = runtime.journal().put_public(&plan.bytes()).await?;
+        let digest = runtime.journal().put_public(&plan.bytes().into()).await?;
         runtime.journal().put_public(self.code(step)?).await?;
         let run = match recorded {
             Some(recorded) => recorded.run,
@@ -179,15 +178,16 @@ impl TestBench {
         }
     }
 
-    fn code(&self, step: &PlanStep) -> Result<&[u8], RuntimeError> {
+    fn code(&self, step: &PlanStep) -> Result<&Content, RuntimeError> {
         let component = step.component;
-        Ok(self.code.get(&component).ok_or(RuntimeError::NoComponent { component })?)
+        let code = self.code.iter().find(|code| code.digest() == component);
+        code.ok_or(RuntimeError::NoComponent { component })
     }
 
     async fn check_imports(&self, runtime: &Runtime, step: &PlanStep) -> Result<(), RuntimeError> {
         let of_it = self.plan.steps.iter().filter(|other| other.component == step.component);
         let plan = Plan { steps: of_it.cloned().collect(), ..self.plan.clone() };
-        let code = [(step.component, self.code(step)?.to_vec())].into();
+        let code = [self.code(step)?.clone()];
         match runtime.missing(&plan, &code).await? {
             missing if missing.is_empty() => Ok(()),
             missing => Err(RuntimeError::Denied { missing }),

@@ -1,6 +1,5 @@
 //! A clock that is set back.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +7,7 @@ use serde_json::Map;
 use wflo::{Start, Verdict, Voter};
 use wflo_journal::FaultSync;
 use wflo_manifest::{ApprovalRule, Approver, PlanStep, Quorum};
-use wflo_model::Digest;
+
 use wflo_ports::Clock as _;
 
 use crate::support::{COMPONENT, World};
@@ -24,7 +23,7 @@ async fn what_was_too_late_is_not_in_time_again() {
     };
     let start = Start {
         plan: plan(vec![PlanStep { approval: Some(rule), ..step("idle", &[]) }], None),
-        components: BTreeMap::from([(Digest::of(COMPONENT), COMPONENT.to_vec())]),
+        components: vec![COMPONENT.into()],
         inputs: Map::new(),
         requester: "rita".parse().unwrap(),
         key: None,

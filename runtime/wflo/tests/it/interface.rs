@@ -1,6 +1,5 @@
 //! An interface that the host brings itself: what a crash, a lost answer and a budget mean for its calls.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -113,7 +112,7 @@ fn enters(account: &str, budget: Option<&str>) -> Plan {
 fn start(plan: Plan) -> Start {
     Start {
         plan,
-        components: BTreeMap::from([(Digest::of(COMPONENT), COMPONENT.to_vec())]),
+        components: vec![COMPONENT.into()],
         inputs: Map::new(),
         requester: "rita".parse().unwrap(),
         key: None,

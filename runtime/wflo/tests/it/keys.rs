@@ -1,12 +1,11 @@
 //! Keys that runs are started with.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::{Map, json};
 use wflo::{RuntimeError, Start};
 use wflo_journal::{Created, Draft, FaultSync};
-use wflo_model::{Digest, RunId};
+use wflo_model::RunId;
 use wflo_ports::Clock as _;
 
 use crate::support::{COMPONENT, World};
@@ -19,7 +18,7 @@ async fn a_key_from_before_there_were_keys_of_workflows_finds_its_run() {
     let (runtime, journal) = (&process.runtime, process.runtime.journal());
     let start = Start {
         plan: plan(vec![step("idle", &[])], None),
-        components: BTreeMap::from([(Digest::of(COMPONENT), COMPONENT.to_vec())]),
+        components: vec![COMPONENT.into()],
         inputs: Map::new(),
         requester: "rita".parse().unwrap(),
         key: None,

@@ -1,6 +1,6 @@
 //! What there is to be told is told: by channels that work, that do not, and across crashes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use serde_json::Map;
 use wflo::{Host, RunView, RuntimeError, Start, Verdict, Voter};
 use wflo_journal::FaultSync;
 use wflo_manifest::{ApprovalRule, Approver, PlanStep, Quorum};
-use wflo_model::{ApprovalId, Digest, Label, RunId, Timestamp};
+use wflo_model::{ApprovalId, Label, RunId, Timestamp};
 use wflo_ports::{Clock as _, Notification, NotificationKind, Notifier, NotifyError};
 
 use crate::support::{COMPONENT, Process, World};
@@ -99,7 +99,7 @@ async fn asks(process: &Process, host: &Host, notify: &[&str]) -> Result<(RunId,
     rule.notify = notify.iter().map(|&channel| channel.to_owned()).collect();
     let start = Start {
         plan: plan(vec![PlanStep { approval: Some(rule), ..step("idle", &[]) }], None),
-        components: BTreeMap::from([(Digest::of(COMPONENT), COMPONENT.to_vec())]),
+        components: vec![COMPONENT.into()],
         inputs: Map::new(),
         requester: "rita".parse().unwrap(),
         key: Some("the run".into()),

@@ -1,12 +1,11 @@
 //! Results that are read a part at a time, across a wait in which everything in memory is lost.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 use wflo::{RunStatus, RunView, Start};
 use wflo_journal::FaultSync;
-use wflo_model::{Digest, RunId};
+use wflo_model::RunId;
 use wflo_ports::Clock as _;
 
 use crate::support::{COMPONENT, Process, World};
@@ -26,7 +25,7 @@ async fn process(world: &World) -> Process {
 async fn started(process: &Process, name: &str) -> RunId {
     let start = Start {
         plan: plan(vec![step(name, &[])], None),
-        components: BTreeMap::from([(Digest::of(COMPONENT), COMPONENT.to_vec())]),
+        components: vec![COMPONENT.into()],
         inputs: Map::new(),
         requester: "rita".parse().unwrap(),
         key: None,

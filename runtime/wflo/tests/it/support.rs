@@ -13,8 +13,8 @@ use wflo_backends::db::sqlite::{Sqlite, SqliteOptions};
 use wflo_host_api::{Gate, Stop, Undo};
 use wflo_journal::{Blobs, FaultSync, Journal, MasterKey, MemoryStore, OpenError};
 use wflo_model::{
-    Call, Capability, DbAccess, Digest, Failure, FailureKind, Grants, HttpGrant, Idempotency, Limits,
-    ModelName, StoreId, TableAccess, Timestamp,
+    Call, Capability, Content, DbAccess, Digest, Failure, FailureKind, Grants, HttpGrant, Idempotency,
+    Limits, ModelName, StoreId, TableAccess, Timestamp,
 };
 use wflo_ports::{
     ChatModel, ChatRequest, Clock, Completion, HttpClient, HttpError, HttpLimits, HttpRequest, HttpResponse,
@@ -221,7 +221,7 @@ struct Scripts;
 
 #[async_trait]
 impl Components for Scripts {
-    async fn load(self: Arc<Self>, _: &[u8]) -> Result<Arc<dyn StepProgram>, LoadError> {
+    async fn load(self: Arc<Self>, _: &Content) -> Result<Arc<dyn StepProgram>, LoadError> {
         Ok(self)
     }
 

@@ -61,7 +61,7 @@ pub(crate) async fn go_on(process: &Process, plan: &Plan) -> Result<(RunId, RunV
     let run = runtime
         .start(Start {
             plan: plan.clone(),
-            components: [(Digest::of(COMPONENT), COMPONENT.to_vec())].into(),
+            components: vec![COMPONENT.into()],
             inputs: Map::new(),
             requester: "rita".parse().unwrap(),
             key: Some("the run".into()),

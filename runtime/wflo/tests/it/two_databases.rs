@@ -1,6 +1,5 @@
 //! A step that writes to SQLite and to PostgreSQL, cut off at each side of each commit.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
@@ -11,7 +10,7 @@ use wflo_backends::db::postgres::{Postgres, PostgresOptions, Preparation};
 use wflo_backends::db::sqlite::{Sqlite, SqliteOptions};
 use wflo_journal::FaultSync;
 use wflo_manifest::{ApprovalAt, ApprovalRule, Approver, PlanStep, Quorum};
-use wflo_model::{ChangeSet, DbAccess, Digest, Grants, RunId, SqlRows, TableAccess, Undone};
+use wflo_model::{ChangeSet, DbAccess, Grants, RunId, SqlRows, TableAccess, Undone};
 use wflo_ports::{
     Begun, Capture, ChangeLimits, Database, DbError, Executed, Marker, QueryLimits, Statement, Transaction,
     Uncapturable,
@@ -172,7 +171,7 @@ impl Both {
         let grants = Grants { db: db.into(), ..Grants::default() };
         let start = Start {
             plan: plan(vec![PlanStep { grants, ..step }], None),
-            components: BTreeMap::from([(Digest::of(COMPONENT), COMPONENT.to_vec())]),
+            components: vec![COMPONENT.into()],
             inputs: Map::new(),
             requester: "rita".parse().unwrap(),
             key: None,

@@ -81,7 +81,7 @@ impl Case {
         let inputs = self.plan.inputs(inputs).unwrap();
         let start = Start {
             plan: self.plan.clone(),
-            components: [(Digest::of(COMPONENT), COMPONENT.to_vec())].into(),
+            components: vec![COMPONENT.into()],
             inputs,
             requester: "local:rita".parse().unwrap(),
             key: None,

@@ -23,7 +23,7 @@ const BAD: [(&str, FaultKind); 3] =
 
 pub(crate) async fn measure(args: &Args) -> Result<Vec<Row>> {
     let guest = Guest::read(&args.guest)?;
-    let program = Sandbox::new(SandboxConfig::default())?.load(&guest.bytes).await?;
+    let program = Sandbox::new(SandboxConfig::default())?.load(&guest.content).await?;
     let mut ratios = [const { Vec::new() }; BAD.len()];
     let (mut quiet, mut slow) = (Vec::new(), Vec::new());
     // The first round warms up.

@@ -18,8 +18,8 @@ const ROUNDS: usize = 9;
 
 pub(crate) async fn measure(args: &Args) -> Result<Vec<Row>> {
     let guest = Guest::read(&args.guest)?;
-    let bare = Instance::new(&guest.bytes)?;
-    let program = Sandbox::new(SandboxConfig::default())?.load(&guest.bytes).await?;
+    let bare = Instance::new(guest.content.bytes())?;
+    let program = Sandbox::new(SandboxConfig::default())?.load(&guest.content).await?;
     let limits = Limits::default();
     let enter = || async {
         let ended = program.run("nothing", Box::new(Closed::default()), &limits).await;
