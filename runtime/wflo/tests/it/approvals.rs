@@ -11,7 +11,7 @@ use wflo_manifest::{
     ApprovalAt, ApprovalRule, Approver, OnReject, OnTimeout, Plan, PlanStep, Policy, PolicyAction,
     PolicyEvent, Quorum,
 };
-use wflo_model::{ApprovalId, Digest, RunId};
+use wflo_model::{ApprovalId, RunId};
 
 use crate::step_tests::hold;
 use crate::support::{COMPONENT, Process, World, effects};
@@ -29,7 +29,7 @@ impl Run {
     async fn of(plan: Plan) -> (Self, RunView) {
         let world = World::new();
         let process = world.process(Arc::new(FaultSync::at(0))).await.unwrap();
-        let components = [(Digest::of(COMPONENT), COMPONENT.to_vec())].into();
+        let components = vec![COMPONENT.into()];
         let pinned = plan.clone();
         let start = Start {
             plan: pinned,

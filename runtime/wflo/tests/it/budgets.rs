@@ -9,7 +9,7 @@ use wflo::{RunStatus, RunView, Runtime, Start, StepStatus, Verdict, Voter};
 use wflo_engine::{Day, Event, RunState, Sums};
 use wflo_journal::{AccountRow, FaultSync};
 use wflo_manifest::{Approver, Plan, PlanStep, Spending, WindowLimits};
-use wflo_model::{Digest, PicoUsd, RunId, Timestamp};
+use wflo_model::{PicoUsd, RunId, Timestamp};
 
 use crate::support::{COMPONENT, Process, World};
 use crate::sweep::{plan, step};
@@ -25,7 +25,7 @@ async fn process(world: &World, spending: Spending) -> Process {
 }
 
 async fn start(runtime: &Runtime, plan: &Plan) -> RunId {
-    let components = [(Digest::of(COMPONENT), COMPONENT.to_vec())].into();
+    let components = vec![COMPONENT.into()];
     let (inputs, requester) = (Map::new(), "rita".parse().unwrap());
     runtime.start(Start { plan: plan.clone(), components, inputs, requester, key: None }).await.unwrap()
 }

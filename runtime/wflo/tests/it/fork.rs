@@ -10,7 +10,7 @@ use wflo::{
 use wflo_engine::{AttemptEnd, Event};
 use wflo_journal::FaultSync;
 use wflo_manifest::{ApprovalRule, Approver, Plan, PlanStep, Quorum};
-use wflo_model::{Digest, PicoUsd, PrincipalName, RunId};
+use wflo_model::{PicoUsd, PrincipalName, RunId};
 
 use crate::rollback::{kept, played, rolled_back};
 use crate::support::{COMPONENT, Process, World, effects};
@@ -47,7 +47,7 @@ async fn drive(process: &Process, run: RunId) -> RunView {
 
 /// Begins a run, which may not come to its end.
 async fn begun(process: &Process, plan: &Plan) -> (RunId, RunView) {
-    let components = [(Digest::of(COMPONENT), COMPONENT.to_vec())].into();
+    let components = vec![COMPONENT.into()];
     let requester = "rita".parse().unwrap();
     let start = Start { plan: plan.clone(), components, inputs: Map::new(), requester, key: None };
     let run = process.runtime.start(start).await.unwrap();

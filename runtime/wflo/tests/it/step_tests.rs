@@ -14,13 +14,13 @@ use wflo_journal::FaultSync;
 use wflo_manifest::{
     ApprovalRule, Approver, OnReject, Plan, PlanStep, Policy, PolicyAction, PolicyEvent, Quorum,
 };
-use wflo_model::{CallError, Digest, FailureKind, Grants, RunId};
+use wflo_model::{CallError, FailureKind, Grants, RunId};
 
 use crate::support::{COMPONENT, MODEL, Process, World, scripts};
 use crate::sweep::{go_on, plan, step};
 
 fn bench(plan: &Plan, outside: &Outside) -> TestBench {
-    let code = [(Digest::of(COMPONENT), COMPONENT.to_vec())].into();
+    let code = vec![COMPONENT.into()];
     TestBench::new(plan.clone(), code, scripts(), Arc::new(SystemEntropy)).with_outside(outside.clone())
 }
 
