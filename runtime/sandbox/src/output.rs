@@ -22,7 +22,9 @@ const LINE: usize = 16 << 10;
 const LINE_OVERHEAD: u64 = 16;
 /// Lines of stderr that explain a fault.
 const TAIL_LINES: usize = 12;
-/// Bytes kept of each of those.
+/// What a line begins with that says what went wrong, before a stack of any length: those of Go.
+const HEADLINES: [&str; 2] = ["panic: ", "fatal error: "];
+/// Bytes kept of each of those lines.
 const TAIL_WIDTH: usize = 500;
 
 /// One of the two streams of a guest.
@@ -103,8 +105,13 @@ impl Output {
         if line.is_empty() || line.starts_with("note: run with `RUST_BACKTRACE=1`") {
             return;
         }
+        let is_headline = |line: &str| HEADLINES.iter().any(|begin| line.starts_with(begin));
+        if is_headline(line) {
+            self.tail.clear();
+        }
         if self.tail.len() == TAIL_LINES {
-            self.tail.pop_front();
+            let spared = self.tail.front().is_some_and(|first| is_headline(first));
+            self.tail.remove(usize::from(spared));
         }
         self.tail.push_back(line[..line.floor_char_boundary(TAIL_WIDTH)].to_owned());
     }
@@ -149,7 +156,7 @@ impl Output {
         }
     }
 
-    /// The last lines of stderr.
+    /// The last lines of stderr, behind the one that says what went wrong, if one does.
     pub(crate) fn tail(&self) -> Vec<String> {
         self.tail.iter().cloned().collect()
     }
@@ -251,6 +258,21 @@ mod tests {
         output.finish();
         assert_eq!(messages(&mut output), ["next"]);
         assert_eq!(output.tail(), ["other"]);
+    }
+
+    #[test]
+    fn what_went_wrong_stays_before_a_long_stack() {
+        let shared = Output::shared(1 << 20);
+        let mut output = shared.lock();
+        output.write(Stream::Stderr, b"much ado\npanic: assignment to entry in nil map\n");
+        for frame in 0..40 {
+            output.write(Stream::Stderr, format!("frame {frame}\n").as_bytes());
+        }
+        let tail = output.tail();
+        assert_eq!(
+            (tail.len(), &tail[0][..], &tail[11][..]),
+            (12, "panic: assignment to entry in nil map", "frame 39")
+        );
     }
 
     #[test]
