@@ -1,7 +1,6 @@
 //! The server, and what it stands on.
 
 use std::future::Future;
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -86,14 +85,12 @@ pub(crate) struct App {
 }
 
 /// Serves until `stop` is there; then answers what was asked, and stops what it drives where it stands.
-///
-/// # Errors
-/// None: a listener that fails is asked again.
+/// A listener that fails is asked again.
 pub async fn serve(
     site: Site,
     listener: TcpListener,
     stop: impl Future<Output = ()> + Send + 'static,
-) -> io::Result<()> {
+) {
     let (runtime, host) = (Arc::clone(&site.runtime), Arc::clone(&site.host));
     let driver = Driver::new(Arc::clone(&runtime), Arc::clone(&host), Arc::clone(&site.workflows));
     let keeping = driver.keep_going();
@@ -134,5 +131,4 @@ pub async fn serve(
     driver.settled().await;
     let _ = keeping.await;
     let _ = telling.await;
-    Ok(())
 }

@@ -57,7 +57,7 @@ pub(crate) async fn serve(
     let stop = async move {
         interrupt.first().await;
     };
-    wflo_server::serve(site, listener, stop).await.map_err(Failure::bug)?;
+    wflo_server::serve(site, listener, stop).await;
     say("stopped: runs go on where they stand when somebody resumes them");
     Ok(Code::Succeeded)
 }
