@@ -63,6 +63,23 @@ fn what_the_workflow_does_not_grant_is_denied_before_anything_runs() {
     assert!(denied.stdout.contains("add `grants.llm"), "{}", denied.stdout);
 }
 
+#[test]
+fn an_answer_of_the_tape_that_is_none_of_its_call_is_a_mistake_of_the_file() {
+    let (project, _) = Project::fraud();
+    with_test(
+        &project,
+        "first",
+        "step = \"analyze_transactions\"\n[[tape]]\ncall = \"wflo:db/sql.query\"\nvalue = { cols = 1 }\n",
+    );
+    let refused = project.wflo(&["test"]).expect_code(2);
+    assert!(
+        refused.stdout.contains("an answer of the tape is none of its call")
+            && refused.stdout.contains("wflo:db/sql.query"),
+        "{}",
+        refused.stdout
+    );
+}
+
 /// A run of the fraud example that both groups have approved; its id.
 fn blocked(project: &Project, alice: &str, carol: &str) -> String {
     let run = project.wflo(&["run", "--json"]).expect_code(10).json();

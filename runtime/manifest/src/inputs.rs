@@ -47,7 +47,12 @@ impl Plan {
             return Ok(Value::String(text.to_owned()));
         }
         match serde_json::from_str(text) {
-            Ok(value) => Ok(value),
+            Ok(value) => match beyond_64_bits(text) {
+                Some(digits) => Err(format!(
+                    "input `{name}`: `{digits}` is beyond 64 bits, and would be rounded: give it as a text"
+                )),
+                None => Ok(value),
+            },
             Err(_) if takes("string") || input.schema.get("type").is_none() => {
                 Ok(Value::String(text.to_owned()))
             }
@@ -76,9 +81,75 @@ impl PlanInput {
     }
 }
 
+/// A whole number of a text in JSON that no integer of 64 bits is, as it is written there. As a double, which it would become,
+/// it is another one.
+///
+/// ```
+/// assert_eq!(wflo_manifest::beyond_64_bits(r#"{"n": 18446744073709551616}"#), Some("18446744073709551616"));
+/// assert_eq!(wflo_manifest::beyond_64_bits(r#"{"n": 18446744073709551615}"#), None);
+/// ```
+#[must_use]
+pub fn beyond_64_bits(json: &str) -> Option<&str> {
+    let mut rest = json;
+    while let Some(at) = rest.find(|sign: char| sign == '"' || sign == '-' || sign.is_ascii_digit()) {
+        rest = &rest[at..];
+        if let Some(text) = rest.strip_prefix('"') {
+            let mut is_escaped = false;
+            let end = text.find(|sign| {
+                let ends = sign == '"' && !is_escaped;
+                is_escaped = sign == '\\' && !is_escaped;
+                ends
+            });
+            rest = end.map_or("", |end| &text[end + 1..]);
+            continue;
+        }
+        let is_number = |sign: char| sign.is_ascii_digit() || "+-.eE".contains(sign);
+        let (number, after) = rest.split_at(rest.find(|sign| !is_number(sign)).unwrap_or(rest.len()));
+        let is_whole = !number.contains(['.', 'e', 'E']);
+        if is_whole && number.parse::<i64>().is_err() && number.parse::<u64>().is_err() {
+            return Some(number);
+        }
+        rest = after;
+    }
+    None
+}
+
 fn violations_of(schema: &Value, value: &Value) -> Vec<String> {
     match compile(schema) {
         Ok(validator) => violations(&validator, value),
         Err(error) => vec![format!("its schema cannot be used: {error}")],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::beyond_64_bits;
+
+    #[test]
+    fn whole_numbers_that_would_be_rounded_are_found() {
+        let found = [
+            ("18446744073709551616", "18446744073709551616"),
+            ("-9223372036854775809", "-9223372036854775809"),
+            (r#"{"99999999999999999999": "\\", "b": [1, 99999999999999999999]}"#, "99999999999999999999"),
+        ];
+        for (json, digits) in found {
+            assert_eq!(beyond_64_bits(json), Some(digits), "{json}");
+        }
+        let fine = [
+            "18446744073709551615",
+            "-9223372036854775808",
+            "1e20",
+            "-0",
+            "1.5",
+            "0.99999999999999999999",
+            r#""99999999999999999999""#,
+            r#"["\"99999999999999999999", "é99999999999999999999"]"#,
+            "[]",
+            "true",
+            "",
+        ];
+        for json in fine {
+            assert_eq!(beyond_64_bits(json), None, "{json}");
+        }
     }
 }

@@ -78,6 +78,7 @@ pub use deployment::{
 pub use diagnostic::{Diagnostic, Diagnostics, Severity, Source, Span};
 pub use directory::Directory;
 pub use expression::{BadDecimal, Bound, Decimal, EvaluationError, Expression, ExpressionError, Name, Scope};
+pub use inputs::beyond_64_bits;
 pub use labels::DataLabels;
 pub use parameters::BadParameters;
 pub use pin::Pinning;

@@ -14,6 +14,7 @@ mod tool;
 mod venv;
 mod wit;
 
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -21,6 +22,7 @@ use wflo_manifest::{ComponentRef, Workflow};
 
 use self::language::Language;
 use crate::failure::{Code, Failure};
+use crate::say;
 
 /// Where a language's tools leave what they make on the way, below the folder of the steps.
 const WORK: &str = "target/wflo";
@@ -82,6 +84,8 @@ pub(crate) fn build(order: &Order<'_>) -> Result<Built, Failure> {
         manifest: &manifest,
         install: order.install,
     };
+    // Tools leave what they make on the way in one place.
+    let _alone = job.alone()?;
     let fresh = match language {
         Language::Rust => rust::build(&job),
         Language::JavaScript | Language::TypeScript => javascript::build(&job),
@@ -112,6 +116,21 @@ fn find(order: &Order<'_>) -> Result<(PathBuf, Language), Failure> {
 }
 
 impl Job<'_> {
+    /// Waits until nobody else builds these steps; others wait until this is dropped.
+    fn alone(&self) -> Result<File, Failure> {
+        self.make_work()?;
+        let path = self.work.join("lock");
+        let failed = |error: std::io::Error| self.unwritable(&path, &error);
+        let lock = File::create(&path).map_err(failed)?;
+        match lock.try_lock() {
+            Ok(()) => return Ok(lock),
+            Err(TryLockError::WouldBlock) => say("these steps are being built elsewhere; waiting for that"),
+            Err(TryLockError::Error(error)) => return Err(failed(error)),
+        }
+        lock.lock().map_err(failed)?;
+        Ok(lock)
+    }
+
     /// Makes the folder for what is made on the way, and says to version control that it is of no interest.
     fn make_work(&self) -> Result<(), Failure> {
         std::fs::create_dir_all(&self.work)

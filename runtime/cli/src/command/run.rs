@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::{Map, Value};
 use wflo::{RunView, Verdict};
 use wflo_backends::SystemEntropy;
-use wflo_manifest::Directory;
+use wflo_manifest::{Directory, beyond_64_bits};
 use wflo_model::RunId;
 use wflo_ports::Entropy as _;
 
@@ -255,6 +255,11 @@ fn inputs(pinned: &Pinned, given: &[String], file: Option<&Path>) -> Result<Map<
         let bad = |error: String| Failure::usage(format!("`{}`: {error}", file.display()));
         let text = std::fs::read_to_string(file).map_err(|error| bad(error.to_string()))?;
         inputs = serde_json::from_str(&text).map_err(|error| bad(error.to_string()))?;
+        if let Some(digits) = beyond_64_bits(&text) {
+            return Err(bad(format!(
+                "`{digits}` is beyond 64 bits, and would be rounded: give it as a text"
+            )));
+        }
     }
     let mut named = BTreeSet::new();
     for pair in given {

@@ -196,6 +196,11 @@ mod tests {
 
     use super::{read, write};
 
+    /// Longer than a line of such a file.
+    fn long_text() -> String {
+        "the step may not have this 'and' \"that\" ".repeat(5)
+    }
+
     fn full() -> StepTest {
         let mut test = StepTest::new("greet".parse().unwrap());
         test.attempt = 2;
@@ -221,11 +226,12 @@ mod tests {
             entry(like, TapeAnswer::Value(json!(null))),
             entry(TapeArgs::Exactly(long.clone()), TapeAnswer::Value(long)),
             entry(TapeArgs::Any, TapeAnswer::Error(CallError::RateLimited { retry_after: Some(3) })),
+            entry(TapeArgs::Any, TapeAnswer::Error(CallError::AccessDenied { message: long_text() })),
         ];
         let mut approval = TestApproval::new(DecisionStatus::Rejected);
         approval.at = Some(wflo::GateAt::Call);
         approval.reason = Some("may I?".into());
-        approval.approvers = Some(["red".to_owned(), "blue".to_owned()].into());
+        approval.approvers = Some((0..40).map(|n| format!("group-{n}")).collect());
         approval.votes = vec![TestVote {
             by: "ann".parse().unwrap(),
             groups: ["red".parse().unwrap()].into(),
@@ -234,7 +240,7 @@ mod tests {
         }];
         test.approvals = vec![approval];
         test.expect.calls = Some(vec!["wflo:llm/chat.complete".into()]);
-        let message = Some("it's over".to_owned());
+        let message = Some(format!("it's over\n{}", long_text()));
         test.expect.end = TestExpects::Failure { kind: Some(FailureKind::Permanent), message };
         test.recorded = Some(
             serde_json::from_value(json!({

@@ -52,7 +52,7 @@ pub(crate) fn write(test: &StepTest) -> String {
         }
         match &entry.answer {
             TapeAnswer::Value(value) => out.value("value", value),
-            TapeAnswer::Error(error) => out.value("error", &without_nulls(error)),
+            TapeAnswer::Error(error) => out.record("error", &without_nulls(error)),
         }
     }
     test.approvals.iter().for_each(|one| approval(&mut out, one));
@@ -96,7 +96,7 @@ fn approval(out: &mut Out, asked: &TestApproval) {
         out.value("reason", reason);
     }
     if let Some(approvers) = &asked.approvers {
-        out.value("approvers", approvers);
+        out.record("approvers", &to_value(approvers));
     }
     out.value("decision", &asked.decision);
     if let Some(comment) = &asked.comment {
@@ -114,7 +114,7 @@ fn expect(out: &mut Out, test: &StepTest) {
     match &test.expect.end {
         TestExpects::Output(output) => out.value("output", output),
         TestExpects::Failure { kind, message } => {
-            out.value("failure", &without_nulls(&serde_json::json!({ "kind": kind, "message": message })));
+            out.record("failure", &without_nulls(&serde_json::json!({ "kind": kind, "message": message })));
         }
         TestExpects::Fault(kind) => out.value("fault", kind),
         TestExpects::Skipped => out.line("skipped = true"),
@@ -155,6 +155,14 @@ impl Out {
         }
     }
 
+    /// A key and what has a form of its own in these files, which is TOML however long it is.
+    fn record(&mut self, name: &str, value: &Value) {
+        self.line(&format!(
+            "{name} = {}",
+            toml(value).expect("records of a test hold texts and small numbers")
+        ));
+    }
+
     /// A list, an element a line; nothing for one without.
     fn list(&mut self, name: &str, all: impl Iterator<Item = Value>) {
         let lines: Vec<_> = all.map(|value| format!("    {},\n", toml(&value).unwrap_or_default())).collect();
@@ -168,7 +176,7 @@ fn to_value(value: &(impl Serialize + ?Sized)) -> Value {
     serde_json::to_value(value).expect("what a test has has text keys")
 }
 
-/// A record without the fields that say nothing.
+/// A record without the fields that say nothing, of which TOML has none.
 fn without_nulls(value: &impl Serialize) -> Value {
     let mut value = to_value(value);
     if let Some(fields) = value.as_object_mut() {

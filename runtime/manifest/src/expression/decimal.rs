@@ -68,6 +68,12 @@ impl Decimal {
         i64::try_from(self.scaled(0)?).ok()
     }
 
+    /// The number, if it is an integer of 64 bits without a sign.
+    #[must_use]
+    pub fn to_u64(self) -> Option<u64> {
+        u64::try_from(self.scaled(0)?).ok()
+    }
+
     /// Whether it has nothing behind the point.
     #[must_use]
     pub const fn is_integer(self) -> bool {

@@ -224,11 +224,12 @@ fn tagged(object: &Map<String, Value>) -> Option<Decimal> {
     text.parse().ok()
 }
 
-/// A number as JSON: itself where a double holds it, else tagged as the values of databases are.
+/// A number as JSON: itself where it is whole and of 64 bits, or a double holds it; else tagged as the values of databases
+/// are.
 fn number_json(number: Decimal) -> Value {
-    const EXACT: u64 = 1 << 53;
-    match number.to_i64() {
-        Some(n) if n.unsigned_abs() <= EXACT => json!(n),
+    match (number.to_i64(), number.to_u64()) {
+        (Some(n), _) => json!(n),
+        (None, Some(n)) => json!(n),
         _ if number.is_integer() => json!({ "integer": number.to_string() }),
         _ => match Number::from_f64(number.to_f64()) {
             Some(double) if decimal(&double).ok() == Some(number) => Value::Number(double),

@@ -41,8 +41,18 @@ impl std::fmt::Display for Misfit {
 pub(crate) fn lower(shape: &Shape, json: &Value) -> Result<Val, Misfit> {
     match (shape, json) {
         (Shape::Bool, Value::Bool(value)) => Ok(Val::Bool(*value)),
-        (Shape::Integer(of), Value::Number(number)) => integer(*of, whole(number)),
+        (Shape::Integer(of), Value::Number(number)) => match whole(number) {
+            None if is_huge(number) => Err(beyond(of.wit())),
+            n => integer(*of, n),
+        },
         (Shape::Integer(of), Value::String(text)) if of.is_wide() => integer(*of, digits(text)),
+        (Shape::Integer(of), Value::Object(given)) if exact(given).is_some() => {
+            integer(*of, exact(given).and_then(digits))
+        }
+        (Shape::Float(_), Value::Object(given)) if exact(given).is_some() => {
+            let nearest = exact(given).and_then(|text| text.parse().ok()).and_then(Number::from_f64);
+            lower(shape, &nearest.map_or(Value::Null, Value::Number))
+        }
         (Shape::Float(Float::F64), Value::Number(number)) => finite(number.as_f64()).map(Val::Float64),
         (Shape::Float(Float::F32), Value::Number(number)) => {
             #[expect(clippy::cast_possible_truncation, reason = "the nearest is what is meant")]
@@ -157,10 +167,22 @@ fn whole(number: &Number) -> Option<i128> {
     })
 }
 
+/// The digits of `{"integer": ".."}` or `{"decimal": ".."}`: how an expression of the manifest and a database write a number
+/// that no double holds.
+fn exact(given: &Map<String, Value>) -> Option<&str> {
+    let (tag, value) = given.iter().next().filter(|_| given.len() == 1)?;
+    value.as_str().filter(|_| ["integer", "decimal"].contains(&tag.as_str()))
+}
+
 /// A whole number that is written out, in the one way there is to write it.
 fn digits(text: &str) -> Option<i128> {
     let n: i128 = text.parse().ok()?;
     (n.to_string() == text).then_some(n)
+}
+
+/// Whether a number of JSON is whole, but too large to be told exactly.
+fn is_huge(number: &Number) -> bool {
+    number.as_f64().is_some_and(|x| x.fract() == 0.0)
 }
 
 fn integer(of: Integer, n: Option<i128>) -> Result<Val, Misfit> {

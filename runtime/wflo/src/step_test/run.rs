@@ -14,6 +14,7 @@ use super::people::decide;
 use super::tape::{HandClock, Tape};
 use super::{GivenArtifact, StepTest, TestEnd, Tested};
 use crate::artifact::{Desk, Shelf};
+use crate::attempt::AttemptFailed;
 use crate::output_gate::is_output;
 use crate::placeholder::Placeholders;
 use crate::run_log::{RunLog, draft, encoded_summary};
@@ -33,7 +34,7 @@ const MOST_WAITS: usize = 1000;
 /// ```no_run
 /// # async fn doc(
 /// #     plan: wflo_manifest::Plan,
-/// #     code: std::collections::BTreeMap<wflo_model::Digest, Vec<u8>>,
+/// #     code: Vec<wflo_model::Content>,
 /// #     sandbox: std::sync::Arc<wflo_sandbox::Sandbox>,
 /// #     entropy: std::sync::Arc<dyn wflo_ports::Entropy>,
 /// # ) -> Result<(), wflo::RuntimeError> {
@@ -144,7 +145,14 @@ impl TestBench {
         ));
         let outside = Arc::new(self.outside.clone().with_tape(Arc::clone(&tape)));
         let host = Host { outside, principals: Principals::default() };
-        let Driven { approvals, undecided, refusals } = drive(&runtime, &log, host, test, &clock).await?;
+        let driven = drive(&runtime, &log, host, test, &clock).await;
+        // All that the host has here is the tape.
+        let Driven { approvals, undecided, refusals } = driven.map_err(|error| match error {
+            RuntimeError::Attempt(AttemptFailed::Host { message, .. }) => {
+                bad(format!("an answer of the tape is none of its call: {message}"))
+            }
+            other => other,
+        })?;
 
         let events = runtime.events(run).await?;
         let keys = runtime.journal().keys(run).await?;
