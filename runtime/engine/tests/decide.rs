@@ -753,7 +753,8 @@ fn infrastructure_is_not_taken_back_before_people_agree_to_it() {
     let by = Some("olga".parse().unwrap());
     run.append(Place::RUN, Event::RollbackStarted { by, to: None, only: vec![] });
     let (step, terraform) = ("a".parse().unwrap(), "prod".parse().unwrap());
-    let reapply = Reapply { step, item: None, terraform, snapshot: 2, serial: None, certain: true };
+    let reapply =
+        Reapply { step, item: None, terraform, snapshot: 2, serial: None, certain: true, run: None };
     let planned = RollbackPlan { reapply: vec![reapply], ..RollbackPlan::default() };
     run.append(Place::RUN, Event::RollbackPlanned { plan: planned });
     assert_eq!(run.settle(), []);

@@ -87,10 +87,7 @@ impl Runtime {
         let mut effects = effects(&events, &inherited, &lent, &taken);
         let mut of_parents = RollbackPlan::default();
         self.inherit(&mut of_parents, &events, None, |_| false).await?;
-        let RollbackPlan { undo, left, .. } = of_parents;
-        let units = undo.into_iter().map(|undo| UnitId { step: undo.step, item: undo.item });
-        let units = units.chain(left.into_iter().map(|left| UnitId { step: left.step, item: left.item }));
-        effects.extend(units.filter(|unit| !inherited.contains(&unit.step)));
+        effects.extend(of_parents.units().filter(|unit| !inherited.contains(&unit.step)));
         if !effects.is_empty() && !keep {
             return Err(RuntimeError::Effects { run, units: effects.into_iter().collect() });
         }

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Map;
+use serde_json::{Map, Value, json};
 use wflo::{
     Fork, Retention, RollbackView, RunStatus, RunView, RuntimeError, Start, StepStatus, Verdict, Voter,
 };
 use wflo_engine::{AttemptEnd, Event};
 use wflo_journal::FaultSync;
-use wflo_manifest::{ApprovalRule, Approver, Plan, PlanStep, Quorum};
+use wflo_manifest::{ApprovalRule, Approver, OnItemFailure, Plan, PlanStep, Quorum};
 use wflo_model::{Digest, PicoUsd, PrincipalName, RunId};
 
 use crate::rollback::{kept, played, rolled_back};
@@ -29,7 +29,7 @@ async fn fork(process: &Process, run: RunId, at: u64) -> Result<RunId, RuntimeEr
 }
 
 /// Makes a fork and plays it.
-async fn forked(process: &Process, run: RunId, at: u64) -> (RunId, RunView) {
+pub(crate) async fn forked(process: &Process, run: RunId, at: u64) -> (RunId, RunView) {
     let child = fork(process, run, at).await.unwrap();
     let view = drive(process, child).await;
     (child, view)
@@ -55,7 +55,7 @@ async fn begun(process: &Process, plan: &Plan) -> (RunId, RunView) {
 }
 
 /// The event that ends a step.
-async fn end_of(process: &Process, run: RunId, step: &str) -> u64 {
+pub(crate) async fn end_of(process: &Process, run: RunId, step: &str) -> u64 {
     let events = process.runtime.events(run).await.unwrap();
     let ends = |event: &Event| matches!(event, Event::AttemptEnded { end: AttemptEnd::Succeeded { .. }, .. });
     let mut ends = events.iter().filter(|it| ends(&it.event));
@@ -202,6 +202,38 @@ async fn a_fork_undoes_what_its_parents_did_in_the_steps_it_has_from_them() {
     let statuses: Vec<_> = view.steps.iter().map(|step| step.status).collect();
     let back = StepStatus::RolledBack;
     assert_eq!(statuses, [back, back, back, StepStatus::Succeeded]);
+}
+
+/// Each item is compensated by itself, and told what it was, what it returned, and whether that is certain.
+#[tokio::test]
+async fn a_fork_compensates_the_items_of_its_parents() {
+    let world = World::new();
+    let items = Some("['a', 'b', 'c']".parse().unwrap());
+    let collect = OnItemFailure::Collect;
+    let posts = PlanStep { for_each: items, on_item_failure: collect, ..step("post-each", &[]) };
+    let plan = plan(vec![posts, step("think", &["post-each"])], None);
+    let (process, run, _) = played(&world, &plan).await;
+    let at = process.runtime.show(run).await.unwrap().events;
+    let (child, _) = forked(&process, run, at).await;
+    let (last, view) = forked(&process, child, 3).await;
+    assert_eq!((view.status, attempts(&view)), (RunStatus::Succeeded, vec![0, 0]));
+    assert_eq!(world.site.done(), ["/do", "/do", "/do"]);
+
+    let planned = process.runtime.rollback_plan(last, None).await.unwrap();
+    let compensate: Vec<_> = planned.compensate.iter().map(|it| (it.item, it.certain)).collect();
+    assert_eq!(compensate, [(Some(2), true), (Some(1), true), (Some(0), true)]);
+    assert!(planned.left.is_empty(), "{:?}", planned.left);
+    let (view, rollback) = rolled_back(&process, last, None).await;
+    assert_eq!((view.status, rollback.compensated.len()), (RunStatus::RolledBack, 3));
+    assert_eq!(view.steps[0].status, StepStatus::RolledBack);
+    let told = |item: &str, output: Value| json!({ "item": item, "output": output, "certain": true });
+    let told = [told("c", json!("c")), told("b", Value::Null), told("a", json!("a"))];
+    assert_eq!(world.site.told("/undo"), told);
+
+    // There is nothing left to refuse another fork for, and it does all of it anew.
+    let at = process.runtime.show(last).await.unwrap().events;
+    let (_, view) = forked(&process, last, at).await;
+    assert_eq!(attempts(&view), [3, 1]);
 }
 
 fn undone(rollback: &RollbackView) -> Vec<&str> {
