@@ -1,13 +1,14 @@
 //! Forks of runs that were rolled back, wait for people, or were given money: who goes on, with what.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use wflo::{
     Fork, Retention, RollbackView, RunStatus, RunView, RuntimeError, Start, StepStatus, Verdict, Voter,
 };
-use wflo_engine::{AttemptEnd, Event};
+use wflo_engine::{AttemptEnd, Event, RunState};
 use wflo_journal::FaultSync;
 use wflo_manifest::{ApprovalRule, Approver, OnItemFailure, Plan, PlanStep, Quorum};
 use wflo_model::{Digest, PicoUsd, PrincipalName, RunId};
@@ -61,6 +62,10 @@ pub(crate) async fn end_of(process: &Process, run: RunId, step: &str) -> u64 {
     let mut ends = events.iter().filter(|it| ends(&it.event));
     let of_step = ends.find(|it| it.place.step.as_ref().is_some_and(|name| name.as_str() == step));
     of_step.expect("the step has ended").seq
+}
+
+async fn state_of(process: &Process, run: RunId) -> RunState {
+    RunState::replay(&process.runtime.events(run).await.unwrap()).unwrap()
 }
 
 fn attempts(view: &RunView) -> Vec<u32> {
@@ -257,6 +262,38 @@ async fn a_fork_has_the_money_of_its_parent_and_what_that_has_spent() {
     let (_, view) = forked(&process, run, 1).await;
     assert_eq!((view.status, view.cost_usd), (RunStatus::Parked, usd("0.45")));
     assert_eq!(view.budget_usd, Some(usd("0.50")));
+}
+
+/// A call that cost more than was held for it freezes the account, in a fork as well, until people raise it.
+#[tokio::test]
+async fn a_fork_has_the_frozen_accounts_of_its_parent() {
+    let usd = |text: &str| -> PicoUsd { text.parse().unwrap() };
+    let world = World::new();
+    let process = world.process(Arc::new(FaultSync::at(0))).await.unwrap();
+    let approvers = vec![Approver::new("money")];
+    let think = PlanStep { budget: Some(usd("5")), ..step("think", &[]) };
+    let plan = Plan { budget_approvers: approvers, ..plan(vec![think], Some("9")) };
+    world.model.answers.store(30, Ordering::SeqCst);
+    let (run, view) = begun(&process, &plan).await;
+    let parent = state_of(&process, run).await;
+    let overrun = parent.ledger().overrun();
+    assert_eq!((view.status, overrun > PicoUsd::ZERO), (RunStatus::Parked, true));
+
+    // It is the same of a fork of the fork.
+    world.model.answers.store(5, Ordering::SeqCst);
+    let (child, _) = forked(&process, run, 1).await;
+    let (last, view) = forked(&process, child, 1).await;
+    let ledger = state_of(&process, last).await.ledger().clone();
+    assert_eq!((view.status, ledger.settled()), (RunStatus::Parked, parent.ledger().settled()));
+    assert_eq!((ledger.overrun(), ledger.frozen()), (overrun, parent.ledger().frozen()));
+    assert_eq!(world.model.calls.lock().unwrap().len(), 1, "nothing is asked");
+    let asked = process.runtime.top_up(last, usd("1"), &"rita".parse().unwrap()).await.unwrap();
+    process.runtime.vote(asked.id, &voter("dave", "money"), Verdict::Approve, None).await.unwrap();
+    assert_eq!(drive(&process, last).await.status, RunStatus::Succeeded);
+    // And then it is thawed for good.
+    let at = end_of(&process, last, "think").await - 1;
+    let (_, view) = forked(&process, last, at).await;
+    assert_eq!(view.status, RunStatus::Succeeded);
 }
 
 #[tokio::test]
