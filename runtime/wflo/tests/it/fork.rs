@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use wflo::{
     Fork, Retention, RollbackView, RunStatus, RunView, RuntimeError, Start, StepStatus, Verdict, Voter,
 };
-use wflo_engine::{AttemptEnd, Event, RunState};
+use wflo_engine::{AttemptEnd, Event, RollbackPlan, RunState};
 use wflo_journal::FaultSync;
 use wflo_manifest::{ApprovalRule, Approver, OnItemFailure, Plan, PlanStep, Quorum};
 use wflo_model::{Digest, PicoUsd, PrincipalName, RunId};
@@ -239,6 +239,29 @@ async fn a_fork_compensates_the_items_of_its_parents() {
     let at = process.runtime.show(last).await.unwrap().events;
     let (_, view) = forked(&process, last, at).await;
     assert_eq!(attempts(&view), [3, 1]);
+}
+
+/// Who has to agree to a rollback is asked about what the parents of a fork did, too.
+#[tokio::test]
+async fn people_agree_to_what_a_fork_undoes_for_its_parents() {
+    let world = World::new();
+    let items = Some("['a', 'c']".parse().unwrap());
+    let posts = PlanStep { for_each: items, ..step("post-each", &[]) };
+    let steps = vec![posts, step("apply", &["post-each"])];
+    let plan = Plan { rollback_approvers: vec![Approver::new("blue")], ..plan(steps, None) };
+    let (process, run, view) = played(&world, &plan).await;
+    let (child, _) = forked(&process, run, view.events).await;
+    let (waits, _) = rolled_back(&process, child, None).await;
+    assert_eq!((waits.status, world.site.told("/undo").len()), (RunStatus::Waiting, 0));
+    let approval = waits.waiting_for[0].id.unwrap();
+    let shows = process.runtime.approval(approval).await.unwrap().shows;
+    let planned: RollbackPlan = serde_json::from_value(shows["rollback"].clone()).unwrap();
+    assert_eq!((planned.compensate.len(), planned.reapply.len()), (2, 1));
+    assert_eq!(world.infra.stands().1, 1);
+
+    process.runtime.vote(approval, &voter("carol", "blue"), Verdict::Approve, None).await.unwrap();
+    assert_eq!(drive(&process, child).await.status, RunStatus::RolledBack);
+    assert_eq!((world.site.told("/undo").len(), world.infra.stands()), (2, (None, 2)));
 }
 
 fn undone(rollback: &RollbackView) -> Vec<&str> {
