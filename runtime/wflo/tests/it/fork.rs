@@ -231,7 +231,7 @@ async fn a_fork_compensates_the_items_of_its_parents() {
     let (view, rollback) = rolled_back(&process, last, None).await;
     assert_eq!((view.status, rollback.compensated.len()), (RunStatus::RolledBack, 3));
     assert_eq!(view.steps[0].status, StepStatus::RolledBack);
-    let told = |item: &str, output: Value| json!({ "item": item, "output": output, "certain": true });
+    let told = |item: &str, output: Value| json!({ "step": "post-each", "item": item, "output": output, "certain": true });
     let told = [told("c", json!("c")), told("b", Value::Null), told("a", json!("a"))];
     assert_eq!(world.site.told("/undo"), told);
 
