@@ -114,7 +114,7 @@ fn a_fork_compensates_each_item_of_its_parent() {
 
     let plan = project.wflo(&["rollback", &id(&fork), "--dry-run"]).expect_code(0).stdout;
     let order =
-        |item: u32| format!("compensate  order#{item}: `POST http://127.0.0.1:{}/shop/order`\n", site.port);
+        |item: u32| format!("compensate  order[{item}]: `POST http://127.0.0.1:{}/shop/order`\n", site.port);
     let undo = "undo        write: 1 row in database `book`\n";
     assert_eq!(plan, [&order(1)[..], &order(0), undo].concat());
     let undone = project.wflo(&["rollback", &id(&fork), "--json"]).expect_code(0).json();
