@@ -53,7 +53,7 @@ func Item[T any](*Context) (T, bool, error) {
 
 // Undo is a step to undo.
 type Undo struct {
-	// Step is its name.
+	// Step is the function that it was run by. Where steps of workflow.toml share it, Context.StepName says which this is.
 	Step string
 	// Certain is false where it is unknown whether the step's effects happened.
 	Certain bool

@@ -79,7 +79,7 @@ impl StepInstance {
 /// What a component says about one of its steps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StepInfo {
-    /// The name by which `workflow.toml` and `run` refer to it.
+    /// The name by which `workflow.toml` (`function`, or else the step's own name), `run` and `compensate` refer to it.
     pub name: String,
     /// One line for people.
     pub summary: String,
@@ -106,7 +106,7 @@ impl StepInfo {
 /// A step to undo.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Undo {
-    /// The step.
+    /// The function that it was run by: what its component knows it by, which is not its name in the workflow.
     pub step: String,
     /// The item it worked on.
     pub item: Option<Value>,

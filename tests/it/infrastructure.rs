@@ -189,6 +189,25 @@ fn what_was_applied_is_taken_back_on_demand() {
 }
 
 #[test]
+fn a_fork_takes_back_what_its_parent_has_applied() {
+    let example = Example::new();
+    let before = example.fleet();
+    let run = example.agreed(0);
+    let at = example.show(&run)["events"].to_string();
+    let fork = example.project.wflo(&["fork", &run, "--at", &at, "--json"]).expect_code(0).json();
+    let fork = fork["run"].as_str().expect("a run has an id");
+    let plan = example.project.wflo(&["rollback", fork, "--dry-run"]).expect_code(0).stdout;
+    assert_eq!(plan.trim(), "reapply     apply_changes: what terraform folder `prod` had before");
+    assert_eq!(example.monthly(), AFTER, "a plan does nothing");
+    let view = example.project.wflo(&["rollback", fork, "--json"]).expect_code(0).json();
+    assert_eq!(
+        (&view["status"], &view["steps"][2]["status"]),
+        (&json!("rolled_back"), &json!("rolled_back"))
+    );
+    assert_eq!((example.monthly(), example.fleet()), (json!(BEFORE), before));
+}
+
+#[test]
 fn what_others_have_applied_since_is_left_as_it_is() {
     let example = Example::new();
     let run = example.agreed(0);

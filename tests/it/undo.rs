@@ -99,6 +99,33 @@ fn what_is_compensated_does_not_need_a_workflow_that_rolls_back() {
     assert_eq!(asked(&site).len(), 2);
 }
 
+/// A fork has nothing of the items of its parent but what they came to; each is undone by itself, as the parent would.
+#[test]
+fn a_fork_compensates_each_item_of_its_parent() {
+    let (project, _provider) = project();
+    let order = "name = \"order\"";
+    let each = format!("{order}\nfor_each = \"['red', 'blue']\"\nmax_parallel = 1");
+    project.edit("workflow.toml", order, &each);
+    let site = Site::start(&[Answer::Hello]);
+    let run = project.wflo(&["run", "--json", "--input", &input(&site)]).expect_code(0).json();
+    let at = project.wflo(&["show", &id(&run), "--json"]).expect_code(0).json()["events"].to_string();
+    let fork = project.wflo(&["fork", &id(&run), "--at", &at, "--json"]).expect_code(0).json();
+    assert_eq!((asked(&site).len(), letters(&project)), (2, 1), "nothing is done again");
+
+    let plan = project.wflo(&["rollback", &id(&fork), "--dry-run"]).expect_code(0).stdout;
+    let order =
+        |item: u32| format!("compensate  order[{item}]: `POST http://127.0.0.1:{}/shop/order`\n", site.port);
+    let undo = "undo        write: 1 row in database `book`\n";
+    assert_eq!(plan, [&order(1)[..], &order(0), undo].concat());
+    let undone = project.wflo(&["rollback", &id(&fork), "--json"]).expect_code(0).json();
+    assert_eq!((undone["status"].as_str(), letters(&project)), (Some("rolled_back"), 0));
+    let cancelled = "POST /shop/cancel?certain=true&number=hello HTTP/1.1".to_owned();
+    assert_eq!(asked(&site)[2..], [cancelled.clone(), cancelled]);
+    project.wflo(&["replay", &id(&fork)]).expect_code(0);
+    let parent = project.wflo(&["rollback", &id(&run)]).expect_code(2);
+    assert!(parent.stderr.contains("a fork goes on in its place"), "{}", parent.stderr);
+}
+
 #[test]
 fn money_that_is_kept_for_undoing_is_there_when_nothing_else_is() {
     let play = |head: &str| {

@@ -1067,7 +1067,8 @@ typedef struct {
 
 // What a component says about one of its steps.
 typedef struct exports_wflo_step_handler_step_info_t {
-  // The name by which `workflow.toml` and `run` refer to it.
+  // The name by which `workflow.toml` (`function`, or else the step's own name), `run` and `compensate` refer to
+  // it.
   guest_string_t   name;
   // One line for people.
   guest_string_t   summary;
@@ -1081,7 +1082,8 @@ typedef struct exports_wflo_step_handler_step_info_t {
 
 // A step to undo.
 typedef struct exports_wflo_step_handler_undo_t {
-  // The step.
+  // What it was run by: the name that `describe` gives it, and that `run` was called with. Steps of
+  // `workflow.toml` that name the same `function` have this in common; `context.step` says which of them it is.
   guest_string_t   step;
   // The item it worked on, if it fanned out.
   exports_wflo_step_handler_option_json_t   item;

@@ -115,7 +115,7 @@ wflo_json *wflo_json_set(wflo_json *object, const char *name, const wflo_json *v
 /* ---- Steps ---- */
 
 typedef struct wflo_undo {
-  const char *step;
+  const char *step;        /* The function that it was run by: steps of workflow.toml may share it. */
   const wflo_json *item;   /* NULL if the step did not fan out. */
   const wflo_json *output; /* NULL if it did not get that far. */
   bool certain;            /* Whether its effects are known to have happened. */

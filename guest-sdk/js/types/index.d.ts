@@ -44,6 +44,7 @@ export interface Context<Inputs = Record<string, any>> {
 
 /** A step to undo, given to its compensation. */
 export interface Undo {
+  /** The function that it was run by. Where steps of `workflow.toml` share it, `context.step` says which this is. */
   readonly step: string;
   /** The element the step worked on, where it fans out. */
   readonly item: any;

@@ -104,7 +104,7 @@ impl Context {
 /// A step to undo, given to its compensation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Undo {
-    /// The step.
+    /// The function that it was run by. Where steps of `workflow.toml` share it, [`Context::step`] says which this is.
     pub step: String,
     /// False when it is unknown whether the step's effects happened.
     pub certain: bool,

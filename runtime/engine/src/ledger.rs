@@ -12,14 +12,14 @@ use wflo_model::{ModelName, PicoUsd, StepName, Timestamp};
 pub use account::{Account, Day, Sums};
 pub use quote::{Quote, Refusal, Tokens};
 
-use crate::Place;
+use crate::{Forked, Place};
 
 /// The accounts of one run, of its steps and their items: a fold over its events.
 ///
 /// After every event of every history `settled - overrun + held <= limit` of each account, and no call is admitted that
 /// would break `settled + held <= limit` of any account it is in. What is held is the sum of the open intents, so
 /// nothing can leak. A call that costs more than was held for it freezes the accounts it is in that have a limit: they
-/// admit nothing more until a person raises them.
+/// admit nothing more until a person raises them, and no fork of the run does either.
 ///
 /// ```
 /// use wflo_engine::Ledger;
@@ -93,9 +93,11 @@ impl Ledger {
         Self { limit, ..Self::default() }
     }
 
-    /// The same accounts after so much was spent elsewhere: what a fork takes over.
-    pub(crate) fn after(mut self, spent: PicoUsd) -> Self {
-        self.charged.entry(Account::Run).or_default().settled = spent;
+    /// The same accounts after what was spent and frozen in the parent of a fork.
+    pub(crate) fn after(mut self, parent: &Forked) -> Self {
+        let (settled, overrun) = (parent.spent, parent.overrun);
+        self.charged.insert(Account::Run, Charged { settled, overrun });
+        self.frozen.clone_from(&parent.frozen);
         self
     }
 
@@ -149,6 +151,12 @@ impl Ledger {
             days.entry(hold.day).or_default().held += hold.amount;
         }
         days
+    }
+
+    /// The accounts in which a call cost more than was held for it, and that nobody has raised since.
+    #[must_use]
+    pub const fn frozen(&self) -> &BTreeSet<Account> {
+        &self.frozen
     }
 
     /// Whether a call cost more than was held for it, and nobody has raised the account since.

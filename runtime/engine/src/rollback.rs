@@ -163,6 +163,14 @@ impl Compensation {
     }
 }
 
+impl LeftEffect {
+    /// The step or item whose effect it is.
+    #[must_use]
+    pub fn unit(&self) -> UnitId {
+        UnitId { step: self.step.clone(), item: self.item }
+    }
+}
+
 impl UndoWrites {
     /// The step or item whose writes they are.
     #[must_use]
@@ -190,6 +198,14 @@ impl RollbackPlan {
     #[must_use]
     pub fn terraform(&self) -> BTreeSet<&Label> {
         self.reapply.iter().map(|it| &it.terraform).collect()
+    }
+
+    /// The steps and items that have done any of it.
+    pub fn units(&self) -> impl Iterator<Item = UnitId> {
+        let compensate = self.compensate.iter().map(Compensation::unit);
+        let undo = self.undo.iter().map(UndoWrites::unit);
+        let reapply = self.reapply.iter().map(Reapply::unit);
+        compensate.chain(undo).chain(reapply).chain(self.left.iter().map(LeftEffect::unit))
     }
 
     /// Leaves out what others than these steps and items have done.

@@ -120,8 +120,11 @@ impl RunState {
         self.begun |= !matches!(event, Event::RunCreated { .. } | Event::Inherited { .. } | Event::Lent(_));
         match event {
             Event::RunCreated { workflow, version, plan, component, inputs, requester, budget, forked } => {
-                let spent = forked.as_ref().map(|forked| forked.spent).unwrap_or_default();
-                self.ledger = Ledger::new(*budget).after(spent);
+                let ledger = Ledger::new(*budget);
+                self.ledger = match forked {
+                    Some(parent) => ledger.after(parent),
+                    None => ledger,
+                };
                 self.created = Some(Created {
                     workflow: workflow.clone(),
                     version: version.clone(),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use wflo_engine::{AttemptEnd, Event, GateAt, ParkReason, Place, RunState, UnitId, retry_at};
-use wflo_host_api::{StepContext, Stop};
+use wflo_host_api::{StepContext, Stop, Undo};
 use wflo_journal::{AuditKey, Journal};
 use wflo_manifest::{Plan, PlanStep};
 use wflo_model::{ApprovalId, Digest, Failure, FailureKind, Fault, FaultKind, Label, RunId, StepName};
@@ -17,7 +17,7 @@ use crate::arguments::arguments;
 use crate::artifact::Shelf;
 use crate::ask::decision;
 use crate::bulk::NotKept;
-use crate::compensate::undo_of;
+use crate::compensate::item_of;
 use crate::gate::{AttemptGate, Setup};
 use crate::guest::StepProgram;
 use crate::halt::Halt;
@@ -41,6 +41,8 @@ pub(crate) struct Attempt {
     pub(crate) audit_key: Option<AuditKey>,
     pub(crate) unit: UnitId,
     pub(crate) attempt: u32,
+    /// What it undoes, for a compensator.
+    pub(crate) undo: Option<Undo>,
     pub(crate) program: Arc<dyn StepProgram>,
     pub(crate) history: History,
     pub(crate) stopping: Signal,
@@ -107,12 +109,13 @@ impl Attempt {
         if let Some(committing) = history.committing.clone() {
             return self.finish_commit(committing, &history).await;
         }
-        let undo = self.log.read(|state| undo_of(&self.step, &self.unit, state));
         let halt = Halt::new(self.stopping.clone());
         let (run, program) = (self.log.run(), &*self.program);
         let approval = history.approval;
         let mut context = self.log.read(|state| {
-            context(program, run, &self.plan, state, &self.step, (&self.unit, self.attempt), approval)
+            let (unit, undo) = (&self.unit, self.undo.as_ref());
+            let of = ContextOf { unit, attempt: self.attempt, undo, approval };
+            context(program, run, &self.plan, state, &self.step, of)
         });
         if let Some(tape) = self.outside.tape() {
             context.decision = context.decision.or_else(|| tape.decision().cloned());
@@ -133,7 +136,7 @@ impl Attempt {
         });
         let limits = &self.step.limits;
         let began = self.log.now();
-        let running = match &undo {
+        let running = match &self.undo {
             Some(undo) => self.program.compensate(undo, Box::new(gate), limits),
             None => self.program.run(self.step.function.as_str(), Box::new(gate), limits),
         };
@@ -162,7 +165,7 @@ impl Attempt {
             return self.stopped(stop, meters, &mut gate);
         }
         if let End::Output(output) = &ended
-            && undo.is_none()
+            && self.undo.is_none()
             && self.step.output_violations(output).is_empty()
         {
             match gate.returns(output).await {
@@ -396,6 +399,16 @@ fn unkept(error: DbError) -> AttemptEnd {
     }
 }
 
+/// The attempt that is told a [`context`].
+pub(crate) struct ContextOf<'a> {
+    pub(crate) unit: &'a UnitId,
+    pub(crate) attempt: u32,
+    /// What it undoes, for a compensator.
+    pub(crate) undo: Option<&'a Undo>,
+    /// The last approval that was asked for it.
+    pub(crate) approval: Option<ApprovalId>,
+}
+
 /// What the step may know about itself when an attempt begins, and each time it is resumed: `approval` is the last one
 /// that was opened for it before. What its own calls have come to since it is told by those calls.
 pub(crate) fn context(
@@ -404,8 +417,7 @@ pub(crate) fn context(
     plan: &Plan,
     state: &RunState,
     step: &PlanStep,
-    (unit, attempt): (&UnitId, u32),
-    approval: Option<ApprovalId>,
+    ContextOf { unit, attempt, undo, approval }: ContextOf<'_>,
 ) -> StepContext {
     let ancestors = plan.transitive(&step.name);
     let output = |name: &StepName| state.step(name).unit.output.clone();
@@ -419,9 +431,6 @@ pub(crate) fn context(
         unit.item.map(|item| parent.with_item(item)).into_iter().chain([parent])
     });
     let last = |of: UnitId| if of == *unit { approval } else { state.unit(&of).approval };
-    // A compensator works on what the step it undoes worked on.
-    let of = unit.compensates();
-    let item = of.as_ref().unwrap_or(unit).item;
     let of_units = [unit.clone(), whole]
         .into_iter()
         .chain(parents)
@@ -431,16 +440,18 @@ pub(crate) fn context(
         asked.max_by_key(|approval| approval.opened_at).and_then(decision)
     };
     let decision = of_units.or_else(of_run);
-    let items = state.step(&step.name).items.as_ref();
-    let item = item.and_then(|item| items?.value(item).cloned());
-    let is_undone = of.is_some();
+    // A compensator works on what the step it undoes worked on.
+    let item = undo.map_or_else(|| item_of(unit, state).cloned(), |undo| undo.item.clone());
     StepContext {
         run: run.to_string(),
         step: step.name.to_string(),
         attempt,
         inputs: state.created().map(|created| created.inputs.clone()).unwrap_or_default(),
         outputs,
-        arguments: if is_undone { None } else { arguments(program, run, plan, state, step, item.as_ref()) },
+        arguments: match undo {
+            Some(_) => None,
+            None => arguments(program, run, plan, state, step, item.as_ref()),
+        },
         item,
         decision,
         folders: step.grants.files.iter().map(|grant| grant.guest.clone()).collect(),

@@ -12,7 +12,7 @@ use wflo_manifest::Plan;
 use wflo_model::ApprovalId;
 
 use crate::attempt::{Attempt, AttemptFailed, Meters};
-use crate::compensate::step_of;
+use crate::compensate::{Parents, Told, item_of, step_of};
 use crate::history::History;
 use crate::observing::Observing;
 use crate::principal::{People, Principals};
@@ -45,6 +45,7 @@ pub(crate) struct Executor<'a> {
     pub(crate) log: Arc<RunLog>,
     pub(crate) plan: Arc<Plan>,
     pub(crate) observer: Option<Arc<dyn Observer>>,
+    pub(crate) parents: Parents,
 }
 
 /// An attempt: its step or item, and its number.
@@ -220,7 +221,19 @@ impl Executor<'_> {
     ) -> Result<Attempt, RuntimeError> {
         let missing = || RuntimeError::Bug { message: format!("the plan has no step `{}`", unit.step) };
         let step = step_of(&self.plan, unit).ok_or_else(missing)?;
-        let step = self.log.read(|state| row_filters::bound(step, state, unit));
+        let undo = match self.log.read(|state| Told::by(&step, unit, state)) {
+            Some(told) => Some(self.parents.complete(self.runtime, &step, told).await?),
+            None if unit.compensates().is_some() => {
+                let message = format!("no rollback has planned `{unit}`");
+                return Err(RuntimeError::Bug { message });
+            }
+            None => None,
+        };
+        let step = self.log.read(|state| {
+            // A compensator works on what the step it undoes worked on.
+            let item = undo.as_ref().map_or_else(|| item_of(unit, state), |undo| undo.item.as_ref());
+            row_filters::bound(step, state, item)
+        });
         let audit_key = match row_filters::is_filtered(&step) {
             true => Some(self.runtime.journal().audit_key().await?),
             false => None,
@@ -243,6 +256,7 @@ impl Executor<'_> {
             audit_key,
             unit: unit.clone(),
             attempt: *attempt,
+            undo,
             program,
             history,
             stopping,

@@ -38,8 +38,8 @@ impl Runtime {
     /// Makes a run that goes on from where another stood, under the same plan; durable when this returns. The parent
     /// is superseded: nothing happens to it any more.
     ///
-    /// What the parent has spent in all counts in the fork's budget, which is the parent's with its top-ups. Approvals
-    /// are not inherited. The commit point is the append of the parent's last event, which names the fork: where a crash
+    /// What the parent has spent in all counts in the fork's budget, which is the parent's with its top-ups, and accounts
+    /// that an overrun has frozen are frozen in the fork. Approvals are not inherited. The commit point is the append of the parent's last event, which names the fork: where a crash
     /// comes before the fork itself is written, forking the parent once more writes it.
     ///
     /// # Errors
@@ -87,10 +87,7 @@ impl Runtime {
         let mut effects = effects(&events, &inherited, &lent, &taken);
         let mut of_parents = RollbackPlan::default();
         self.inherit(&mut of_parents, &events, None, |_| false).await?;
-        let RollbackPlan { undo, left, .. } = of_parents;
-        let units = undo.into_iter().map(|undo| UnitId { step: undo.step, item: undo.item });
-        let units = units.chain(left.into_iter().map(|left| UnitId { step: left.step, item: left.item }));
-        effects.extend(units.filter(|unit| !inherited.contains(&unit.step)));
+        effects.extend(of_parents.units().filter(|unit| !inherited.contains(&unit.step)));
         if !effects.is_empty() && !keep {
             return Err(RuntimeError::Effects { run, units: effects.into_iter().collect() });
         }
@@ -102,7 +99,7 @@ impl Runtime {
         let header = self.journal().read(run, at).await?;
         let hash = header.first().map(|entry| entry.hash).ok_or_else(|| not("its journal is shorter"))?;
         let created = then.created().expect("a run with events was created");
-        let time = self.now();
+        let (time, ledger) = (self.now(), now.ledger());
         let mut drafted = vec![(
             Place::RUN,
             Event::RunCreated {
@@ -113,8 +110,15 @@ impl Runtime {
                 inputs: created.inputs.clone(),
                 requester: by.clone(),
                 // What was spent after that event is spent all the same, and what people have given is there.
-                budget: now.ledger().limit(),
-                forked: Some(Forked { run, seq: at, hash, spent: now.ledger().settled() }),
+                budget: ledger.limit(),
+                forked: Some(Forked {
+                    run,
+                    seq: at,
+                    hash,
+                    spent: ledger.settled(),
+                    overrun: ledger.overrun(),
+                    frozen: ledger.frozen().clone(),
+                }),
             },
         )];
         drafted.extend(inherited.into_iter().map(|name| {

@@ -64,7 +64,7 @@ impl Executor<'_> {
     async fn request(&self, applied: &[Reapply]) -> Result<Option<RestoreRequest>, RuntimeError> {
         let mut request: Option<RestoreRequest> = None;
         for it in applied {
-            let TerraformSnapshot { plan, files, .. } = self.snapshot(it.snapshot).await?;
+            let TerraformSnapshot { plan, files, .. } = self.snapshot(it).await?;
             match &mut request {
                 None => request = Some(RestoreRequest { plan: plan.digest, files, serial: it.serial }),
                 Some(request) => {
@@ -80,8 +80,9 @@ impl Executor<'_> {
         Ok(request)
     }
 
-    async fn snapshot(&self, seq: u64) -> Result<TerraformSnapshot, RuntimeError> {
-        let mut reader = self.runtime.journal().reader(*self.log.run(), seq).await?;
+    async fn snapshot(&self, of: &Reapply) -> Result<TerraformSnapshot, RuntimeError> {
+        let (run, seq) = (of.run.unwrap_or(*self.log.run()), of.snapshot);
+        let mut reader = self.runtime.journal().reader(run, seq).await?;
         let entry = reader.next().await?;
         let event = entry.as_ref().map(recorded).transpose().map_err(crate::LogFailed::from)?;
         let none = || RuntimeError::Bug { message: format!("event {seq} has no snapshot") };

@@ -21,8 +21,8 @@ use wflo_sandbox::End;
 
 use crate::artifact::{self, Desk, Shelf};
 use crate::ask::decision;
-use crate::attempt::context;
-use crate::compensate::{step_of, undo_of};
+use crate::attempt::{ContextOf, context};
+use crate::compensate::{Parents, Told, step_of};
 use crate::history::{CameTo, History};
 use crate::operation::Operation;
 use crate::output_gate::{is_output, output_call};
@@ -109,6 +109,7 @@ impl Runtime {
         }
         let mut plan = None;
         let mut attempts = Vec::new();
+        let parents = Parents::default();
         for recorded in &events {
             state.apply(recorded).map_err(crate::LogFailed::from)?;
             if plan.is_none() {
@@ -126,8 +127,12 @@ impl Runtime {
                     let step = &step_of(plan, &key.0).ok_or_else(missing)?;
                     let approval = state.unit(&key.0).approval;
                     let program = self.program(&step.component).await?;
-                    let known = context(&*program, &run, plan, &state, step, (&key.0, key.1), approval);
-                    let undo = undo_of(step, &key.0, &state);
+                    let undo = match Told::by(step, &key.0, &state) {
+                        Some(told) => Some(parents.complete(self, step, told).await?),
+                        None => None,
+                    };
+                    let of = ContextOf { unit: &key.0, attempt: key.1, undo: undo.as_ref(), approval };
+                    let known = context(&*program, &run, plan, &state, step, of);
                     begun.insert(key, (known, undo));
                 }
                 Event::AttemptEnded { end, .. } if has_end_of_its_own(end) => {

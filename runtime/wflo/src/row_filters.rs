@@ -1,22 +1,18 @@
 //! Grants for some rows: an attempt has the values that decide which, and what is seen through them is noted.
 
-use wflo_engine::{Filter, RunState, UnitId};
+use serde_json::Value;
+use wflo_engine::{Filter, RunState};
 use wflo_manifest::PlanStep;
 use wflo_model::DbAccess;
 
 use crate::gate::AttemptGate;
 use crate::operation::SqlCall;
 
-/// A step as its attempts have it: the row filters of its grants compare with values of this run, and of the item.
-pub(crate) fn bound(mut step: PlanStep, state: &RunState, unit: &UnitId) -> PlanStep {
+/// A step as an attempt has it: the row filters of its grants compare with values of this run, and of the item.
+pub(crate) fn bound(mut step: PlanStep, state: &RunState, item: Option<&Value>) -> PlanStep {
     if !is_filtered(&step) {
         return step;
     }
-    // A compensator works on what the step it undoes worked on.
-    let of = unit.compensates();
-    let item = of.as_ref().unwrap_or(unit).item;
-    let items = state.step(&step.name).items.as_ref();
-    let item = item.and_then(|item| items?.value(item));
     let none = serde_json::Map::new();
     let inputs = state.created().map_or(&none, |created| &created.inputs);
     for access in step.grants.db.values_mut() {

@@ -11,6 +11,7 @@ use wflo_ports::{Clock, Entropy};
 use wflo_sandbox::Missing;
 
 use crate::accounts::Accounts;
+use crate::compensate::Parents;
 use crate::executor::{Executor, Observer};
 use crate::guest::{Components, StepProgram};
 use crate::identities::Attempts;
@@ -248,7 +249,8 @@ impl Runtime {
         if !log.read(|state| state.status().is_final()) {
             let (log, plan) = (Arc::clone(&log), Arc::clone(&plan));
             let people = self.people(host);
-            Box::pin(Executor { runtime: self, host, people, log, plan, observer }.drive()).await?;
+            let parents = Parents::default();
+            Box::pin(Executor { runtime: self, host, people, log, plan, observer, parents }.drive()).await?;
         }
         let view = log.read(|state| RunView::new(&run, &plan, state));
         // What others wrote meanwhile is shown only when it is as durable as the rest.

@@ -14,7 +14,7 @@ What components import of wflo and export to it, package by package: `wit/` as a
 no more; an import that its grants do not open is refused before anything runs. Each package resolves by itself with
 [wit-parser](https://crates.io/crates/wit-parser) and the tools made of it, and no network; `wflo:step` and `wflo:host`, which
 refer to others, with the folders of those before theirs, as in
-`wit_bindgen::generate!({ path: ["wit/deps/logging", "wit/step"], world: "wflo:step/step" })`. Within 0.1 nothing that is
+`wit_bindgen::generate!({ path: [\"wit/deps/logging\", \"wit/step\"], world: \"wflo:step/step\" })`. Within 0.1 nothing that is
 here is removed or changed: what comes later says since when it is there.
 
 A component that imports and exports none of this can be a step as well: [components.md](components.md).

@@ -155,6 +155,7 @@ class Undo:
     """A step to undo, given to its compensation."""
 
     def __init__(self, step: str, item: str | None, output: str | None, certain: bool) -> None:
+        #: The function that it was run by. Where steps of ``workflow.toml`` share it, ``context.step`` says which this is.
         self.step = step
         #: The element the step worked on, where it fans out.
         self.item = None if item is None else _json.loads(item)

@@ -1,10 +1,13 @@
 //! What a run has from the one it is forked from.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use wflo_model::{Artifact, Call, Digest, PicoUsd, RunId};
 
 use super::CallClass;
+use crate::Account;
 
 /// Where a fork comes from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +20,16 @@ pub struct Forked {
     pub hash: Digest,
     /// What the parent had spent in all. It counts in the budget of this run.
     pub spent: PicoUsd,
+    /// How far single calls of the parent cost more than was held for them; part of what is spent.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub overrun: PicoUsd,
+    /// The accounts that such calls had frozen, and that nobody had raised since: they admit nothing here either.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub frozen: BTreeSet<Account>,
+}
+
+fn is_zero(amount: &PicoUsd) -> bool {
+    *amount == PicoUsd::ZERO
 }
 
 /// A call that the parent of a fork has made, and what it came to.
@@ -44,4 +57,33 @@ pub struct InheritedArtifact {
     /// What it is.
     #[serde(flatten)]
     pub artifact: Artifact,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A fork as earlier versions have written it, and as one of a parent that kept within its quotes is written still.
+    const PLAIN: &str = r#"{"run":"01M8C6ECVCPC88050XJ0P37MM5","seq":3,"hash":"HASH","spent":"0.5"}"#;
+
+    #[test]
+    fn what_earlier_versions_have_written_is_read() {
+        let plain = PLAIN.replace("HASH", &Digest::ZERO.to_string());
+        let forked: Forked = serde_json::from_str(&plain).unwrap();
+        assert_eq!((forked.overrun, forked.frozen.len()), (PicoUsd::ZERO, 0));
+        assert_eq!(serde_json::to_string(&forked).unwrap(), plain);
+    }
+
+    #[test]
+    fn a_fork_says_which_accounts_are_frozen() {
+        let plain = PLAIN.replace("HASH", &Digest::ZERO.to_string());
+        let step = || "a".parse().unwrap();
+        let frozen = [Account::Run, Account::Step(step()), Account::Item(step(), 3)].into();
+        let overrun = "0.1".parse().unwrap();
+        let forked = Forked { overrun, frozen, ..serde_json::from_str(&plain).unwrap() };
+        let json = serde_json::to_string(&forked).unwrap();
+        let more = r#","overrun":"0.1","frozen":["run",{"step":"a"},{"item":["a",3]}]}"#;
+        assert_eq!(json, plain.replace('}', more));
+        assert_eq!(serde_json::from_str::<Forked>(&json).unwrap(), forked);
+    }
 }

@@ -8,7 +8,8 @@ use wflo_model::{PicoUsd, StepName, Timestamp};
 use crate::Place;
 
 /// An account within a run. What a call costs is charged to all that it is in.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Account {
     /// The run.
     Run,

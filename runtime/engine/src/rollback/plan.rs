@@ -224,7 +224,7 @@ fn add(
         let Some(Applied { terraform, snapshot, serial }) = applied else { continue };
         if !taken_back.contains(&terraform) {
             let step = step.clone();
-            plan.reapply.push(Reapply { step, item, terraform, snapshot, serial, certain });
+            plan.reapply.push(Reapply { step, item, terraform, snapshot, serial, certain, run: None });
         }
     }
     let sent = sent.into_iter().map(|what| Effect { what, certain: true, applied: None });

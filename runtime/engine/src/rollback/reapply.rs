@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use wflo_model::{Call, CallError, CallResult, Label, StepName};
+use wflo_model::{Call, CallError, CallResult, Label, RunId, StepName};
 
 use crate::UnitId;
 
@@ -26,6 +26,9 @@ pub struct Reapply {
     pub serial: Option<u64>,
     /// Whether it was applied; false where it may or may not have been.
     pub certain: bool,
+    /// The run whose event that is, where a fork takes back what its parent has applied.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<RunId>,
 }
 
 /// What came of applying an earlier configuration again.

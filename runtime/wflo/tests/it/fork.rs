@@ -1,15 +1,16 @@
 //! Forks of runs that were rolled back, wait for people, or were given money: who goes on, with what.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use serde_json::Map;
+use serde_json::{Map, Value, json};
 use wflo::{
     Fork, Retention, RollbackView, RunStatus, RunView, RuntimeError, Start, StepStatus, Verdict, Voter,
 };
-use wflo_engine::{AttemptEnd, Event};
+use wflo_engine::{AttemptEnd, Event, RollbackPlan, RunState};
 use wflo_journal::FaultSync;
-use wflo_manifest::{ApprovalRule, Approver, Plan, PlanStep, Quorum};
+use wflo_manifest::{ApprovalRule, Approver, OnItemFailure, Plan, PlanStep, Quorum};
 use wflo_model::{PicoUsd, PrincipalName, RunId};
 
 use crate::rollback::{kept, played, rolled_back};
@@ -29,7 +30,7 @@ async fn fork(process: &Process, run: RunId, at: u64) -> Result<RunId, RuntimeEr
 }
 
 /// Makes a fork and plays it.
-async fn forked(process: &Process, run: RunId, at: u64) -> (RunId, RunView) {
+pub(crate) async fn forked(process: &Process, run: RunId, at: u64) -> (RunId, RunView) {
     let child = fork(process, run, at).await.unwrap();
     let view = drive(process, child).await;
     (child, view)
@@ -55,12 +56,16 @@ async fn begun(process: &Process, plan: &Plan) -> (RunId, RunView) {
 }
 
 /// The event that ends a step.
-async fn end_of(process: &Process, run: RunId, step: &str) -> u64 {
+pub(crate) async fn end_of(process: &Process, run: RunId, step: &str) -> u64 {
     let events = process.runtime.events(run).await.unwrap();
     let ends = |event: &Event| matches!(event, Event::AttemptEnded { end: AttemptEnd::Succeeded { .. }, .. });
     let mut ends = events.iter().filter(|it| ends(&it.event));
     let of_step = ends.find(|it| it.place.step.as_ref().is_some_and(|name| name.as_str() == step));
     of_step.expect("the step has ended").seq
+}
+
+async fn state_of(process: &Process, run: RunId) -> RunState {
+    RunState::replay(&process.runtime.events(run).await.unwrap()).unwrap()
 }
 
 fn attempts(view: &RunView) -> Vec<u32> {
@@ -204,6 +209,61 @@ async fn a_fork_undoes_what_its_parents_did_in_the_steps_it_has_from_them() {
     assert_eq!(statuses, [back, back, back, StepStatus::Succeeded]);
 }
 
+/// Each item is compensated by itself, and told what it was, what it returned, and whether that is certain.
+#[tokio::test]
+async fn a_fork_compensates_the_items_of_its_parents() {
+    let world = World::new();
+    let items = Some("['a', 'b', 'c']".parse().unwrap());
+    let collect = OnItemFailure::Collect;
+    let posts = PlanStep { for_each: items, on_item_failure: collect, ..step("post-each", &[]) };
+    let plan = plan(vec![posts, step("think", &["post-each"])], None);
+    let (process, run, _) = played(&world, &plan).await;
+    let at = process.runtime.show(run).await.unwrap().events;
+    let (child, _) = forked(&process, run, at).await;
+    let (last, view) = forked(&process, child, 3).await;
+    assert_eq!((view.status, attempts(&view)), (RunStatus::Succeeded, vec![0, 0]));
+    assert_eq!(world.site.done(), ["/do", "/do", "/do"]);
+
+    let planned = process.runtime.rollback_plan(last, None).await.unwrap();
+    let compensate: Vec<_> = planned.compensate.iter().map(|it| (it.item, it.certain)).collect();
+    assert_eq!(compensate, [(Some(2), true), (Some(1), true), (Some(0), true)]);
+    assert!(planned.left.is_empty(), "{:?}", planned.left);
+    let (view, rollback) = rolled_back(&process, last, None).await;
+    assert_eq!((view.status, rollback.compensated.len()), (RunStatus::RolledBack, 3));
+    assert_eq!(view.steps[0].status, StepStatus::RolledBack);
+    let told = |item: &str, output: Value| json!({ "step": "post-each", "item": item, "output": output, "certain": true });
+    let told = [told("c", json!("c")), told("b", Value::Null), told("a", json!("a"))];
+    assert_eq!(world.site.told("/undo"), told);
+
+    // There is nothing left to refuse another fork for, and it does all of it anew.
+    let at = process.runtime.show(last).await.unwrap().events;
+    let (_, view) = forked(&process, last, at).await;
+    assert_eq!(attempts(&view), [3, 1]);
+}
+
+/// Who has to agree to a rollback is asked about what the parents of a fork did, too.
+#[tokio::test]
+async fn people_agree_to_what_a_fork_undoes_for_its_parents() {
+    let world = World::new();
+    let items = Some("['a', 'c']".parse().unwrap());
+    let posts = PlanStep { for_each: items, ..step("post-each", &[]) };
+    let steps = vec![posts, step("apply", &["post-each"])];
+    let plan = Plan { rollback_approvers: vec![Approver::new("blue")], ..plan(steps, None) };
+    let (process, run, view) = played(&world, &plan).await;
+    let (child, _) = forked(&process, run, view.events).await;
+    let (waits, _) = rolled_back(&process, child, None).await;
+    assert_eq!((waits.status, world.site.told("/undo").len()), (RunStatus::Waiting, 0));
+    let approval = waits.waiting_for[0].id.unwrap();
+    let shows = process.runtime.approval(approval).await.unwrap().shows;
+    let planned: RollbackPlan = serde_json::from_value(shows["rollback"].clone()).unwrap();
+    assert_eq!((planned.compensate.len(), planned.reapply.len()), (2, 1));
+    assert_eq!(world.infra.stands().1, 1);
+
+    process.runtime.vote(approval, &voter("carol", "blue"), Verdict::Approve, None).await.unwrap();
+    assert_eq!(drive(&process, child).await.status, RunStatus::RolledBack);
+    assert_eq!((world.site.told("/undo").len(), world.infra.stands()), (2, (None, 2)));
+}
+
 fn undone(rollback: &RollbackView) -> Vec<&str> {
     rollback.undone.iter().map(|undone| undone.step.as_str()).collect()
 }
@@ -225,6 +285,38 @@ async fn a_fork_has_the_money_of_its_parent_and_what_that_has_spent() {
     let (_, view) = forked(&process, run, 1).await;
     assert_eq!((view.status, view.cost_usd), (RunStatus::Parked, usd("0.45")));
     assert_eq!(view.budget_usd, Some(usd("0.50")));
+}
+
+/// A call that cost more than was held for it freezes the account, in a fork as well, until people raise it.
+#[tokio::test]
+async fn a_fork_has_the_frozen_accounts_of_its_parent() {
+    let usd = |text: &str| -> PicoUsd { text.parse().unwrap() };
+    let world = World::new();
+    let process = world.process(Arc::new(FaultSync::at(0))).await.unwrap();
+    let approvers = vec![Approver::new("money")];
+    let think = PlanStep { budget: Some(usd("5")), ..step("think", &[]) };
+    let plan = Plan { budget_approvers: approvers, ..plan(vec![think], Some("9")) };
+    world.model.answers.store(30, Ordering::SeqCst);
+    let (run, view) = begun(&process, &plan).await;
+    let parent = state_of(&process, run).await;
+    let overrun = parent.ledger().overrun();
+    assert_eq!((view.status, overrun > PicoUsd::ZERO), (RunStatus::Parked, true));
+
+    // It is the same of a fork of the fork.
+    world.model.answers.store(5, Ordering::SeqCst);
+    let (child, _) = forked(&process, run, 1).await;
+    let (last, view) = forked(&process, child, 1).await;
+    let ledger = state_of(&process, last).await.ledger().clone();
+    assert_eq!((view.status, ledger.settled()), (RunStatus::Parked, parent.ledger().settled()));
+    assert_eq!((ledger.overrun(), ledger.frozen()), (overrun, parent.ledger().frozen()));
+    assert_eq!(world.model.calls.lock().unwrap().len(), 1, "nothing is asked");
+    let asked = process.runtime.top_up(last, usd("1"), &"rita".parse().unwrap()).await.unwrap();
+    process.runtime.vote(asked.id, &voter("dave", "money"), Verdict::Approve, None).await.unwrap();
+    assert_eq!(drive(&process, last).await.status, RunStatus::Succeeded);
+    // And then it is thawed for good.
+    let at = end_of(&process, last, "think").await - 1;
+    let (_, view) = forked(&process, last, at).await;
+    assert_eq!(view.status, RunStatus::Succeeded);
 }
 
 #[tokio::test]

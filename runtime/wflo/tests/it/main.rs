@@ -12,5 +12,6 @@ mod rollback;
 mod step_tests;
 mod support;
 mod sweep;
+mod terraform;
 mod two_databases;
 mod use_cases;

@@ -182,6 +182,18 @@ async fn a_compensator_is_tried_again_and_one_that_fails_stops_nothing() {
     assert_eq!(world.site.done(), ["/break", "/do"]);
 }
 
+/// A component knows its functions, and not what a workflow calls the steps that they run.
+#[tokio::test]
+async fn steps_that_share_a_function_share_what_undoes_them_and_it_can_tell_which_is_undone() {
+    let world = World::new();
+    let again = PlanStep { name: "again".parse().unwrap(), ..step("post", &["post"]) };
+    let (process, run, _) = played(&world, &plan(vec![step("post", &[]), again], None)).await;
+    let (view, _) = rolled_back(&process, run, None).await;
+    assert_eq!(view.status, RunStatus::RolledBack);
+    let told = world.site.told("/undo");
+    assert_eq!(told.iter().map(|told| &told["step"]).collect::<Vec<_>>(), ["again", "post"]);
+}
+
 #[tokio::test]
 async fn a_run_that_has_not_ended_is_not_rolled_back_and_one_that_is_cannot_be_cancelled() {
     let world = World::new();

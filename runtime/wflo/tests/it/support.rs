@@ -14,13 +14,15 @@ use wflo_host_api::{Gate, Stop, Undo};
 use wflo_journal::{Blobs, FaultSync, Journal, MasterKey, MemoryStore, OpenError};
 use wflo_model::{
     Call, Capability, Content, DbAccess, Digest, Failure, FailureKind, Grants, HttpGrant, Idempotency,
-    Limits, ModelName, StoreId, TableAccess, Timestamp,
+    Limits, ModelName, StoreId, TableAccess, TerraformVerb, Timestamp,
 };
 use wflo_ports::{
     ChatModel, ChatRequest, Clock, Completion, HttpClient, HttpError, HttpLimits, HttpRequest, HttpResponse,
     IdempotencyKey, ModelError, TokenBound, TokenUsage,
 };
 use wflo_sandbox::{DescribeError, End, Ended, LoadError, Missing, Usage};
+
+use crate::terraform::Folder;
 
 /// What all steps of these tests are.
 pub(crate) const COMPONENT: &[u8] = b"scripts of the test";
@@ -34,6 +36,7 @@ pub(crate) struct World {
     clock: Arc<TestClock>,
     pub(crate) model: Arc<CountingModel>,
     pub(crate) site: Arc<Site>,
+    pub(crate) infra: Arc<Folder>,
     folder: tempfile::TempDir,
 }
 
@@ -58,6 +61,7 @@ impl World {
                 answers: AtomicU64::new(5),
             }),
             site: Arc::default(),
+            infra: Arc::default(),
             folder,
         }
     }
@@ -82,7 +86,8 @@ impl World {
         let outside = Outside::default()
             .with_models(self.model.clone())
             .with_database("ledger".parse().unwrap(), Arc::new(database))
-            .with_http(self.site.clone(), None);
+            .with_http(self.site.clone(), None)
+            .with_terraform("prod".parse().unwrap(), self.infra.clone(), BTreeSet::new());
         let member =
             |group: &str| Principal { groups: [group.parse().unwrap()].into(), ..Principal::default() };
         let people = [
@@ -165,6 +170,8 @@ impl ChatModel for CountingModel {
 pub(crate) struct Site {
     /// What was done: the path, and the key.
     done: Mutex<BTreeSet<(String, String)>>,
+    /// The path and the body of each, in the order in which they came.
+    told: Mutex<Vec<(String, String)>>,
     /// How often `/break` is to fail.
     pub(crate) fails: AtomicU64,
 }
@@ -173,6 +180,13 @@ impl Site {
     /// What was done, in the order of the paths.
     pub(crate) fn done(&self) -> Vec<String> {
         self.done.lock().unwrap().iter().map(|(path, _)| path.clone()).collect()
+    }
+
+    /// What it was told to do under a path, in the order in which that came.
+    pub(crate) fn told(&self, path: &str) -> Vec<Value> {
+        let told = self.told.lock().unwrap();
+        let bodies = told.iter().filter(|(at, _)| at == path).map(|(_, body)| body);
+        bodies.map(|body| serde_json::from_str(body).expect("it is JSON")).collect()
     }
 }
 
@@ -185,8 +199,9 @@ impl HttpClient for Site {
         let fails = |left: u64| left.checked_sub(1);
         let is_broken =
             path == "/break" && self.fails.fetch_update(Ordering::SeqCst, Ordering::SeqCst, fails).is_ok();
-        if !is_broken {
-            self.done.lock().unwrap().insert((path, key));
+        if !is_broken && self.done.lock().unwrap().insert((path.clone(), key)) {
+            let body = String::from_utf8(request.body.as_bytes().to_vec()).expect("it is text");
+            self.told.lock().unwrap().push((path, body));
         }
         Ok(HttpResponse { status: if is_broken { 500 } else { 200 }, headers: Vec::new(), body: "ok".into() })
     }
@@ -207,6 +222,7 @@ pub(crate) fn grants() -> Grants {
             }),
         }]
         .into(),
+        terraform: [("prod".parse().unwrap(), [TerraformVerb::Plan, TerraformVerb::Apply].into())].into(),
         ..Grants::default()
     }
 }
@@ -246,7 +262,7 @@ impl StepProgram for Scripts {
     }
 
     async fn compensates(&self) -> Result<BTreeSet<String>, DescribeError> {
-        Ok(["post", "post-breaking"].map(str::to_owned).into())
+        Ok(["post", "post-breaking", "post-each"].map(str::to_owned).into())
     }
 
     async fn compensate(&self, what: &Undo, mut gate: Box<dyn Gate>, _: &Limits) -> Ended {
@@ -261,9 +277,11 @@ impl StepProgram for Scripts {
 
 /// Undoes a step, and tells the site what it was told.
 async fn uncompensated(what: &Undo, gate: &mut dyn Gate) -> Result<Result<(), Failure>, Stop> {
-    assert_eq!(gate.context().step, what.step);
-    let path = if what.step == "post" { "undo" } else { "break" };
-    let told = json!({ "item": what.item, "output": what.output, "certain": what.certain }).to_string();
+    assert_eq!(gate.context().item, what.item);
+    let path = if what.step == "post-breaking" { "break" } else { "undo" };
+    let step = &gate.context().step;
+    let told = json!({ "step": step, "item": what.item, "output": what.output, "certain": what.certain })
+        .to_string();
     let answer = call(gate, "wasi:http/outgoing-handler", "handle", post(path, &told)).await?;
     Ok(match answer["status"].as_u64() {
         Some(200) => Ok(()),
@@ -443,6 +461,23 @@ async fn script(step: &str, gate: &mut dyn Gate) -> Result<Result<Value, Failure
             let item = gate.context().item.clone().unwrap_or(json!(step));
             call(gate, "wasi:http/outgoing-handler", "handle", post("do", &item.to_string())).await?;
             json!({ "posted": item })
+        }
+        // Puts its own name into a terraform folder.
+        "apply" => {
+            let file = json!({ "path": "main.tf", "content": gate.context().step });
+            let files = json!({ "terraform": "prod", "files": [file] });
+            let planned = call(gate, "wflo:infra/terraform", "plan", files).await?;
+            let apply = json!({ "terraform": "prod", "plan": planned["digest"] });
+            call(gate, "wflo:infra/terraform", "apply", apply).await?["serial"].clone()
+        }
+        "post-each" => {
+            let item = gate.context().item.clone().unwrap_or_default();
+            call(gate, "wasi:http/outgoing-handler", "handle", post("do", &item.to_string())).await?;
+            if item == json!("b") {
+                let (kind, message) = (FailureKind::Permanent, "it is done, and then it fails".into());
+                return Ok(Err(Failure { kind, message }));
+            }
+            item
         }
         "refuse" => {
             let kind = FailureKind::Permanent;

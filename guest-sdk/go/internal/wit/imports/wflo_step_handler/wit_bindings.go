@@ -30,7 +30,8 @@ type Failure = wflo_step_types.Failure
 
 // What a component says about one of its steps.
 type StepInfo struct {
-        // The name by which `workflow.toml` and `run` refer to it.
+        // The name by which `workflow.toml` (`function`, or else the step's own name), `run` and `compensate` refer to
+// it.
 Name string
 // One line for people.
 Summary string
@@ -44,7 +45,8 @@ Facts []witTypes.Tuple2[string, string]
 
 // A step to undo.
 type Undo struct {
-        // The step.
+        // What it was run by: the name that `describe` gives it, and that `run` was called with. Steps of
+// `workflow.toml` that name the same `function` have this in common; `context.step` says which of them it is.
 Step string
 // The item it worked on, if it fanned out.
 Item witTypes.Option[string]
