@@ -1,5 +1,6 @@
 //! The backends against the real thing: SQLite files, a PostgreSQL server, HTTP over loopback, tapes on disk.
 
+mod alone_model;
 mod anthropic;
 mod cassette;
 mod cursors;
@@ -16,6 +17,7 @@ mod postgres_escape;
 mod postgres_model;
 mod postgres_rows;
 mod postgres_tls;
+mod postgres_together;
 mod postgres_types;
 mod row_model;
 mod server;
@@ -27,4 +29,5 @@ mod sqlite_escape;
 mod sqlite_fuzz;
 mod sqlite_model;
 mod sqlite_rows;
+mod sqlite_together;
 mod terraform;

@@ -11,7 +11,7 @@ use crate::postgres::{Bank, bank, bank_for, begin};
 use crate::sqlite::{access, marker, statement};
 
 /// Runs statements in one transaction, commits, and tells what they changed.
-async fn changed(bank: &Bank, run: u8, tables: &[&str], statements: &[&str]) -> ChangeSet {
+pub(crate) async fn changed(bank: &Bank, run: u8, tables: &[&str], statements: &[&str]) -> ChangeSet {
     let mut transaction = begin(&bank.db, run, Capture::On).await;
     for sql in statements {
         let done = transaction.execute(&statement(sql, &[]), &access(tables, tables)).await;
@@ -23,7 +23,7 @@ async fn changed(bank: &Bank, run: u8, tables: &[&str], statements: &[&str]) -> 
     changes
 }
 
-async fn undo(bank: &Bank, run: u8, changes: &ChangeSet) -> Undone {
+pub(crate) async fn undo(bank: &Bank, run: u8, changes: &ChangeSet) -> Undone {
     let marker = Marker { purpose: MarkerPurpose::Undo { rollback: 9 }, ..marker(run) };
     let Begun::Open(mut transaction) = bank.db.begin(&marker, Capture::Off).await.unwrap() else {
         panic!("it is undone already");
@@ -34,7 +34,7 @@ async fn undo(bank: &Bank, run: u8, changes: &ChangeSet) -> Undone {
     undone
 }
 
-fn dump(bank: &Bank, table: &str) -> String {
+pub(crate) fn dump(bank: &Bank, table: &str) -> String {
     bank.pg.sql(&format!("SELECT t::text FROM {table} t ORDER BY 1"))
 }
 
@@ -46,7 +46,12 @@ fn lines(changes: &ChangeSet) -> Vec<String> {
 }
 
 /// Runs statements, expects the changes and that undoing them leaves the tables as they were.
-async fn check(schema: &str, tables: &[&str], statements: &[&str], expected: &[&str]) -> ChangeSet {
+pub(crate) async fn check(
+    schema: &str,
+    tables: &[&str],
+    statements: &[&str],
+    expected: &[&str],
+) -> ChangeSet {
     let bank = bank(schema, tables).await;
     let before: Vec<_> = tables.iter().map(|name| dump(&bank, name)).collect();
     let changes = changed(&bank, 1, tables, statements).await;

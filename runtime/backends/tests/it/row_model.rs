@@ -40,16 +40,66 @@ type Rows = BTreeMap<i64, Row>;
 /// One write. Names and numbers are few, so that they collide.
 #[derive(Clone, Debug)]
 pub(crate) enum Write {
-    Insert { id: i64, owner: i64, name: u8, n: i64 },
-    Upsert { id: i64, owner: i64, name: u8, n: i64 },
-    Add { from: i64, to: i64, n: i64 },
-    Rename { id: i64, name: u8 },
-    Give { id: i64, owner: i64 },
-    Move { id: i64, to: i64 },
-    Delete { from: i64, to: i64 },
+    Insert {
+        id: i64,
+        owner: i64,
+        name: u8,
+        n: i64,
+    },
+    Upsert {
+        id: i64,
+        owner: i64,
+        name: u8,
+        n: i64,
+    },
+    Add {
+        from: i64,
+        to: i64,
+        n: i64,
+    },
+    Rename {
+        id: i64,
+        name: u8,
+    },
+    /// Names a row as nobody has it by chance.
+    Name {
+        id: i64,
+        name: String,
+    },
+    /// Has two rows exchange their names: what it comes to is told by [`Write::parts`].
+    Swap {
+        id: i64,
+        with: i64,
+    },
+    Give {
+        id: i64,
+        owner: i64,
+    },
+    Move {
+        id: i64,
+        to: i64,
+    },
+    Delete {
+        from: i64,
+        to: i64,
+    },
 }
 
 impl Write {
+    /// The statements it is made of, on rows as they are found: names change hands by way of one that nobody has.
+    fn parts(&self, rows: &Rows) -> Vec<Self> {
+        let &Self::Swap { id, with } = self else { return vec![self.clone()] };
+        let name = |id: i64| rows.get(&id).map(|row| row.1.clone());
+        match (name(id), name(with)) {
+            (Some(one), Some(other)) if id != with => vec![
+                Self::Name { id, name: "between".to_owned() },
+                Self::Name { id: with, name: one },
+                Self::Name { id, name: other },
+            ],
+            _ => Vec::new(),
+        }
+    }
+
     fn sql(&self) -> String {
         match *self {
             Self::Insert { id, owner, name, n } => {
@@ -61,6 +111,8 @@ impl Write {
             ),
             Self::Add { from, to, n } => format!("UPDATE t SET n = n + {n} WHERE id >= {from} AND id < {to}"),
             Self::Rename { id, name } => format!("UPDATE t SET name = 'x{name}' WHERE id = {id}"),
+            Self::Name { id, ref name } => format!("UPDATE t SET name = '{name}' WHERE id = {id}"),
+            Self::Swap { .. } => unreachable!("it is made of others"),
             Self::Give { id, owner } => format!("UPDATE t SET owner = {owner} WHERE id = {id}"),
             Self::Move { id, to } => format!("UPDATE t SET id = {to} WHERE id = {id}"),
             Self::Delete { from, to } => format!("DELETE FROM t WHERE id >= {from} AND id < {to}"),
@@ -98,8 +150,10 @@ impl Write {
                 let found = rows.range_mut(from..to.max(from)).filter(|(_, row)| mine(row));
                 Some(found.map(|(_, row)| row.2 += n).count() as u64)
             }
-            Self::Rename { id, name } => {
-                let name = format!("x{name}");
+            Self::Rename { id, name } => Self::Name { id, name: format!("x{name}") }.apply(rows, only),
+            Self::Swap { .. } => unreachable!("it is made of others"),
+            Self::Name { id, ref name } => {
+                let name = name.clone();
                 let Some(row) = rows.get(&id).filter(|row| mine(row)).cloned() else { return Some(0) };
                 if taken(rows, &name, id) {
                     return None;
@@ -177,6 +231,7 @@ fn write() -> impl Strategy<Value = Write> {
         2 => row().prop_map(|(id, owner, name, n)| Write::Upsert { id, owner, name, n }),
         3 => (id(), 0..9_i64, -2..3_i64).prop_map(|(from, to, n)| Write::Add { from, to, n }),
         2 => (id(), 0..8_u8).prop_map(|(id, name)| Write::Rename { id, name }),
+        3 => (id(), id()).prop_map(|(id, with)| Write::Swap { id, with }),
         1 => (id(), 1..3_i64).prop_map(|(id, owner)| Write::Give { id, owner }),
         1 => (id(), id()).prop_map(|(id, to)| Write::Move { id, to }),
         1 => (id(), 0..9_i64).prop_map(|(from, to)| Write::Delete { from, to }),
@@ -334,11 +389,13 @@ async fn run(
 
 /// Writes as somebody who is no step.
 async fn outside(subject: &mut dyn Subject, write: &Write, rows: &mut Rows) {
-    let mut after = rows.clone();
-    let expected = write.apply(&mut after, None).is_some();
-    assert_eq!(subject.outside(&write.sql()).await, expected, "{write:?} on {rows:?}");
-    if expected {
-        *rows = after;
+    for write in write.parts(rows) {
+        let mut after = rows.clone();
+        let expected = write.apply(&mut after, None).is_some();
+        assert_eq!(subject.outside(&write.sql()).await, expected, "{write:?} on {rows:?}");
+        if expected {
+            *rows = after;
+        }
     }
 }
 
@@ -366,7 +423,20 @@ async fn step(
         ..DbAccess::default()
     };
     let (mut results, mut after) = (Vec::new(), before.clone());
-    for write in writes {
+    let mut parts = Vec::new();
+    let mut whole = writes.iter();
+    loop {
+        let write: Write = match parts.pop() {
+            Some(write) => write,
+            None => match whole.next() {
+                Some(write) => {
+                    parts = write.parts(&after);
+                    parts.reverse();
+                    continue;
+                }
+                None => break,
+            },
+        };
         let mut next = after.clone();
         let mut expected = write.apply(&mut next, only);
         let statement = Statement { sql: write.sql(), params: Vec::new() };
@@ -390,6 +460,13 @@ async fn step(
             if came_to.is_some() && came_to == expected {
                 return None;
             }
+        }
+        // The same, where what it wrote over in its snapshot was not there any more.
+        if let Write::Upsert { id, .. } = write
+            && let Some((_, None)) = theirs.get(&id)
+            && came_to.is_some()
+        {
+            return None;
         }
         assert_eq!(came_to, expected, "{write:?} of {only:?} on {after:?}, beside {theirs:?}");
         if expected.is_some() {
@@ -434,36 +511,38 @@ fn difference(before: &Rows, after: &Rows) -> BTreeMap<i64, (Option<Row>, Option
 }
 
 /// Applies the inverse of a change set: how many rows are as they were, and which are left.
+///
+/// All those go back that can go together: a row is left where it changed since, or where the name that it had is with a
+/// row that stays as it is.
 fn undo(rows: &mut Rows, changes: &ChangeSet) -> (u64, Vec<i64>) {
-    let (mut done, mut left) = (0, Vec::new());
-    let mut waiting: Vec<_> = told(changes).into_iter().collect();
+    let told = told(changes);
+    let now = |rows: &Rows, id: &i64| rows.get(id).cloned();
+    let is_there = |(id, (wanted, _)): &(&i64, &(Option<Row>, Option<Row>))| now(rows, id) == *wanted;
+    let already = told.iter().filter(is_there).count();
+    let mut back: BTreeMap<i64, Option<Row>> = told
+        .iter()
+        .filter(|(id, (wanted, found))| now(rows, id) == *found && wanted != found)
+        .map(|(id, (wanted, _))| (*id, wanted.clone()))
+        .collect();
     loop {
-        let before = waiting.len();
-        let mut still = Vec::new();
-        for (id, (wanted, found)) in waiting {
-            let now = rows.get(&id).cloned();
-            let taken = wanted
-                .as_ref()
-                .is_some_and(|(_, name, _)| rows.iter().any(|(other, row)| *other != id && row.1 == *name));
-            if now == wanted {
-                done += 1;
-            } else if now != found {
-                left.push(id);
-            } else if taken {
-                still.push((id, (wanted, found)));
-            } else {
-                match wanted {
-                    Some(row) => _ = rows.insert(id, row),
-                    None => _ = rows.remove(&id),
-                }
-                done += 1;
-            }
+        let stays = |name: &str| rows.iter().any(|(id, row)| row.1 == name && !back.contains_key(id));
+        let held: Vec<i64> = back
+            .iter()
+            .filter(|(_, wanted)| wanted.as_ref().is_some_and(|row| stays(&row.1)))
+            .map(|(id, _)| *id)
+            .collect();
+        if held.is_empty() {
+            break;
         }
-        if still.len() == before || still.is_empty() {
-            left.extend(still.iter().map(|(id, _)| *id));
-            left.sort_unstable();
-            return (done, left);
-        }
-        waiting = still;
+        held.iter().for_each(|id| drop(back.remove(id)));
     }
+    let left =
+        told.keys().filter(|id| !back.contains_key(id) && now(rows, id) != told[id].0).copied().collect();
+    for (id, wanted) in &back {
+        match wanted {
+            Some(row) => _ = rows.insert(*id, row.clone()),
+            None => _ = rows.remove(id),
+        }
+    }
+    ((already + back.len()) as u64, left)
 }

@@ -9,7 +9,7 @@ use wflo_ports::{
 
 use crate::sqlite::{Bank, access, bank, marker, statement};
 
-async fn capturing(bank: &Bank, run: u8) -> Box<dyn Transaction> {
+pub(crate) async fn capturing(bank: &Bank, run: u8) -> Box<dyn Transaction> {
     match bank.db.begin(&marker(run), Capture::On).await.unwrap() {
         Begun::Open(transaction) => transaction,
         Begun::AlreadyCommitted => panic!("the marker is there"),
@@ -17,7 +17,7 @@ async fn capturing(bank: &Bank, run: u8) -> Box<dyn Transaction> {
 }
 
 /// Runs statements in one transaction, commits, and tells what they changed.
-async fn changed(bank: &Bank, run: u8, tables: &[&str], statements: &[&str]) -> ChangeSet {
+pub(crate) async fn changed(bank: &Bank, run: u8, tables: &[&str], statements: &[&str]) -> ChangeSet {
     let mut transaction = capturing(bank, run).await;
     for sql in statements {
         transaction.execute(&statement(sql, &[]), &access(tables, tables)).await.unwrap();
@@ -27,7 +27,7 @@ async fn changed(bank: &Bank, run: u8, tables: &[&str], statements: &[&str]) -> 
     changes
 }
 
-async fn undo(bank: &Bank, run: u8, changes: &[&ChangeSet]) -> Undone {
+pub(crate) async fn undo(bank: &Bank, run: u8, changes: &[&ChangeSet]) -> Undone {
     let marker = Marker { purpose: MarkerPurpose::Undo { rollback: 9 }, ..marker(run) };
     let Begun::Open(mut transaction) = bank.db.begin(&marker, Capture::Off).await.unwrap() else {
         panic!("it is undone already");
@@ -44,7 +44,7 @@ async fn undo(bank: &Bank, run: u8, changes: &[&ChangeSet]) -> Undone {
 }
 
 /// Every row of a table, with the types of its values, in the order of its first column.
-fn dump(bank: &Bank, table: &str) -> Vec<Vec<rusqlite::types::Value>> {
+pub(crate) fn dump(bank: &Bank, table: &str) -> Vec<Vec<rusqlite::types::Value>> {
     let mut statement = bank.owner.prepare(&format!("SELECT * FROM {table} ORDER BY 1, 2")).unwrap();
     let width = statement.column_count();
     let rows = statement.query_map([], |row| (0..width).map(|at| row.get(at)).collect()).unwrap();
@@ -66,7 +66,7 @@ fn lines(changes: &ChangeSet) -> Vec<String> {
 }
 
 /// Runs statements, expects the changes and that undoing them leaves the tables as they were.
-async fn check(schema: &str, statements: &[&str], expected: &[&str]) -> ChangeSet {
+pub(crate) async fn check(schema: &str, statements: &[&str], expected: &[&str]) -> ChangeSet {
     let bank = bank(schema, SqliteOptions::default());
     let tables: Vec<String> = bank
         .owner

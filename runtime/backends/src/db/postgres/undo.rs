@@ -4,9 +4,14 @@
 //! since is not touched, and nothing is done that would make PostgreSQL touch another row by itself: a row that others
 //! refer to is left, whatever the foreign key says is to become of them.
 //!
+//! Rows depend on one another: a parent can be deleted only after its children, and two that have exchanged a unique
+//! value can go only together. [`Agenda`] tells which is tried when, and only what is left at its end is a conflict.
+//!
 //! Triggers of the owner run as with every write: a login role cannot switch them off, and should not. What they do to
 //! rows that the step had changed is set right afterwards, so that these come out as they were; what they write
 //! elsewhere, such as to a log, stays.
+
+use std::sync::Arc;
 
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Row};
@@ -17,7 +22,12 @@ use super::capture::exactly;
 use super::error::translate;
 use super::table::{Found, Table, find};
 use super::value::{Parameter, Read, parameters};
+use crate::db::agenda::{Agenda, Task};
 use crate::db::names::quoted;
+use together::{Company, together};
+
+mod rules;
+mod together;
 
 /// How often rows are set right that triggers have changed meanwhile.
 const ROUNDS: usize = 3;
@@ -28,9 +38,10 @@ pub(super) async fn undo(client: &Client, changes: &ChangeSet) -> Result<Undone,
     let mut undone = Undone::default();
     let mut left = Vec::new();
     let mut put_back = Vec::new();
-    for change in &changes.tables {
+    let mut tables = Vec::new();
+    for (at, change) in changes.tables.iter().enumerate() {
         let table = match usable(client, change).await? {
-            Ok(table) => table,
+            Ok(table) => Arc::new(Target::new(client, table).await?),
             Err(message) => {
                 let reason = ConflictReason::Schema { message };
                 undone
@@ -40,44 +51,60 @@ pub(super) async fn undo(client: &Client, changes: &ChangeSet) -> Result<Undone,
             }
         };
         for row in &change.rows {
-            let one = One { table: table.clone(), change, row };
+            let one = One { target: Arc::clone(&table), change, row };
             let found = one.found(client).await?;
             match () {
                 () if one.is(found.as_deref(), row.before()) => put_back.push(one),
-                () if one.is(found.as_deref(), row.after()) => left.push(one),
+                () if one.is(found.as_deref(), row.after()) => left.push((at, one)),
                 () => undone.conflicts.push(Conflict::new(change, row, found, ConflictReason::Changed)),
             }
         }
+        tables.push((at, table));
     }
     // Deletes make room for what takes the place of the deleted.
-    left.sort_by_key(|one| match one.row {
+    left.sort_by_key(|(_, one)| match one.row {
         RowChange::Insert { .. } => 0,
         RowChange::Update { .. } => 1,
         RowChange::Delete { .. } => 2,
     });
-    // Rows depend on one another, so those that cannot be put back yet are tried for as long as others could be.
-    loop {
-        let before = left.len();
-        let mut waiting = Vec::new();
-        for one in left {
-            match one.put_back(client).await? {
-                None => put_back.push(one),
-                Some(reason) => waiting.push((one, reason)),
+    let rows = left.iter().map(|(at, one)| (*at, one.row)).collect();
+    let mut agenda = Agenda::new(rules::of(client, &tables, changes).await?, rows);
+    let ones: Vec<One<'_>> = left.into_iter().map(|(_, one)| one).collect();
+    let mut waiting: Vec<Option<ConflictReason>> = Vec::new();
+    waiting.resize_with(ones.len(), || None);
+    let mut is_done = vec![false; ones.len()];
+    let mut company = None;
+    while let Some(task) = agenda.next() {
+        let done = match &task {
+            Task::One(row) => {
+                waiting[*row] = ones[*row].put_back(client, None).await?;
+                waiting[*row].is_none()
             }
-        }
-        if waiting.is_empty() || waiting.len() == before {
-            for (one, reason) in waiting {
-                let found = one.found(client).await?;
-                undone.conflicts.push(Conflict::new(one.change, one.row, found, reason));
+            Task::Together(rows) => {
+                let company = company.get_or_insert_with(|| Company::of(&ones));
+                together(client, company, rows, &agenda).await?
             }
-            break;
+        };
+        let rows = match &task {
+            Task::One(row) => std::slice::from_ref(row),
+            Task::Together(rows) => rows,
+        };
+        rows.iter().for_each(|&row| is_done[row] = done);
+        agenda.tell(&task, done);
+    }
+    for ((one, is_done), reason) in ones.into_iter().zip(is_done).zip(waiting) {
+        if is_done {
+            put_back.push(one);
+            continue;
         }
-        left = waiting.into_iter().map(|(one, _)| one).collect();
+        let reason = reason.expect("each row that waits has been tried by itself");
+        let found = one.found(client).await?;
+        undone.conflicts.push(Conflict::new(one.change, one.row, found, reason));
     }
     for _ in 0..ROUNDS {
         for one in &put_back {
             if !one.is(one.found(client).await?.as_deref(), one.row.before()) {
-                one.put_back(client).await?;
+                one.put_back(client, None).await?;
             }
         }
     }
@@ -110,9 +137,61 @@ pub(super) async fn usable(client: &Client, change: &TableChange) -> Result<Resu
     })
 }
 
+/// A table with rows that are to be put back.
+pub(super) struct Target {
+    table: Table,
+    /// The foreign keys to it.
+    referring: Vec<ForeignKey>,
+}
+
+/// A foreign key, seen from the table that is referred to.
+struct ForeignKey {
+    /// The table that refers.
+    oid: u32,
+    name: String,
+    /// Its name for SQL.
+    sql: String,
+    /// Its columns.
+    from: Vec<String>,
+    /// The columns that are referred to.
+    to: Vec<String>,
+    /// Whether rows that refer change when what they refer to is deleted, or gets other values.
+    acts: Acts,
+    /// Whether it can be looked at when a transaction ends.
+    is_deferrable: bool,
+}
+
+/// When a foreign key changes rows that refer.
+#[derive(Clone, Copy)]
+struct Acts {
+    on_delete: bool,
+    on_update: bool,
+}
+
+impl Target {
+    pub(super) async fn new(client: &Client, table: Table) -> Result<Self, DbError> {
+        let keys = client.query_typed(REFERRING, &[(&table.oid, Type::OID)]).await.map_err(translate)?;
+        let key = |row: Row| ForeignKey {
+            sql: row.get(0),
+            name: row.get(1),
+            from: row.get(2),
+            to: row.get(3),
+            oid: row.get(4),
+            acts: Acts { on_delete: row.get(5), on_update: row.get(6) },
+            is_deferrable: row.get(7),
+        };
+        Ok(Self { referring: keys.into_iter().map(key).collect(), table })
+    }
+
+    /// Whether another row may refer to one of it.
+    pub(super) fn is_referred_to(&self) -> bool {
+        !self.referring.is_empty()
+    }
+}
+
 /// One row that is to be put back.
 pub(super) struct One<'c> {
-    pub(super) table: Table,
+    pub(super) target: Arc<Target>,
     pub(super) change: &'c TableChange,
     pub(super) row: &'c RowChange,
 }
@@ -124,11 +203,11 @@ impl One<'_> {
 
     /// The row as it is now, locked.
     pub(super) async fn found(&self, client: &Client) -> Result<Option<Vec<SqlValue>>, DbError> {
-        let columns = self.table.values_of_named("t", &self.change.columns);
+        let columns = self.target.table.values_of_named("t", &self.change.columns);
         let sql = format!(
             "SELECT {} FROM {} AS t WHERE {} FOR UPDATE",
             columns.join(", "),
-            self.table.sql,
+            self.target.table.sql,
             self.by_key(0)
         );
         let rows = run(client, &sql, &self.row.key().iter().collect::<Vec<_>>()).await?;
@@ -136,9 +215,15 @@ impl One<'_> {
     }
 
     /// Makes the row what it was; if that cannot be, why. Nothing is left of a try that has failed.
-    pub(super) async fn put_back(&self, client: &Client) -> Result<Option<ConflictReason>, DbError> {
+    ///
+    /// With others that are put back in the same transaction, those of them that refer to it are in nobody's way.
+    pub(super) async fn put_back(
+        &self,
+        client: &Client,
+        with: Option<&Company<'_>>,
+    ) -> Result<Option<ConflictReason>, DbError> {
         client.batch_execute("SAVEPOINT wflo_undo").await.map_err(translate)?;
-        let tried = self.try_put_back(client).await;
+        let tried = self.try_put_back(client, with).await;
         match &tried {
             Err(DbError::Interrupted(_)) => return tried,
             Ok(_) => client.batch_execute("RELEASE wflo_undo").await,
@@ -153,44 +238,60 @@ impl One<'_> {
         }
     }
 
-    async fn try_put_back(&self, client: &Client) -> Result<Option<ConflictReason>, DbError> {
+    async fn try_put_back(
+        &self,
+        client: &Client,
+        with: Option<&Company<'_>>,
+    ) -> Result<Option<ConflictReason>, DbError> {
         let found = self.found(client).await?;
         if let Some(found) = &found
-            && let Some(table) = self.referring(client, found).await?
+            && let Some(table) = self.referring(client, found, self.row.before(), with).await?
         {
             return Ok(Some(ConflictReason::Referenced { table }));
         }
-        let name = &self.table.sql;
+        if let Some((sql, values)) = self.statement(found.as_deref(), 0) {
+            run(client, &sql, &values).await?;
+        }
+        Ok(None)
+    }
+
+    /// The statement that makes the row what it was, if it is not; its parameters stand after `before` others.
+    fn statement(&self, found: Option<&[SqlValue]>, before: usize) -> Option<(String, Vec<&SqlValue>)> {
+        let name = &self.target.table.sql;
         let columns = &self.change.columns;
-        let (sql, values): (String, Vec<&SqlValue>) = match (&found, self.row.before()) {
-            (None, None) => return Ok(None),
-            (Some(_), None) => {
-                (format!("DELETE FROM {name} WHERE {}", self.by_key(0)), self.row.key().iter().collect())
-            }
+        match (found, self.row.before()) {
+            (None, None) => None,
+            (Some(_), None) => Some((
+                format!("DELETE FROM {name} WHERE {}", self.by_key(before)),
+                self.row.key().iter().collect(),
+            )),
             (Some(found), Some(wanted)) => {
                 let differs: Vec<usize> = (0..columns.len())
                     .filter(|&at| exactly(Some(&found[at..=at])) != exactly(Some(&wanted[at..=at])))
                     .collect();
                 if differs.is_empty() {
-                    return Ok(None);
+                    return None;
                 }
-                let set = (1..).zip(&differs).map(|(n, &at)| format!("{} = ${n}", quoted(&columns[at])));
+                let set =
+                    (1 + before..).zip(&differs).map(|(n, &at)| format!("{} = ${n}", quoted(&columns[at])));
                 let set = set.collect::<Vec<_>>().join(", ");
                 let values = differs.iter().map(|&at| &wanted[at]).chain(self.row.key()).collect();
-                (format!("UPDATE {name} SET {set} WHERE {}", self.by_key(differs.len())), values)
+                Some((
+                    format!("UPDATE {name} SET {set} WHERE {}", self.by_key(before + differs.len())),
+                    values,
+                ))
             }
             (None, Some(wanted)) => {
                 let names: Vec<_> = columns.iter().map(|column| quoted(column)).collect();
-                let places: Vec<_> = (1..=columns.len()).map(|n| format!("${n}")).collect();
+                let places: Vec<_> = (1..=columns.len()).map(|n| format!("${}", before + n)).collect();
                 let sql = format!(
                     "INSERT INTO {name} ({}) OVERRIDING SYSTEM VALUE VALUES ({})",
                     names.join(", "),
                     places.join(", ")
                 );
-                (sql, wanted.iter().collect())
+                Some((sql, wanted.iter().collect()))
             }
-        };
-        run(client, &sql, &values).await.map(|_| None)
+        }
     }
 
     /// A condition that the row with the key is; its parameters stand after `before` others.
@@ -201,26 +302,32 @@ impl One<'_> {
         same.collect::<Vec<_>>().join(" AND ")
     }
 
-    /// A table with rows that refer to this one by values it is about to lose, and would be changed with it.
-    async fn referring(&self, client: &Client, found: &[SqlValue]) -> Result<Option<String>, DbError> {
-        let keys = client.query_typed(REFERRING, &[(&self.table.oid, Type::OID)]).await.map_err(translate)?;
-        for key in keys {
-            let (child, name, from, to): (String, String, Vec<String>, Vec<String>) =
-                (key.get(0), key.get(1), key.get(2), key.get(3));
-            let is_itself = key.get::<_, u32>(4) == self.table.oid;
-            let values = |row: &[SqlValue]| -> Option<Vec<SqlValue>> {
-                let at = |column: &String| self.change.columns.iter().position(|name| name == column);
-                to.iter().map(|column| Some(row[at(column)?].clone())).collect()
-            };
-            let Some(loses) = values(found) else { continue };
-            let keeps = self.row.before().and_then(values);
+    /// The values of some columns in a row; none where the change set does not have them all.
+    fn values_of(&self, columns: &[String], row: &[SqlValue]) -> Option<Vec<SqlValue>> {
+        let at = |column: &String| self.change.columns.iter().position(|name| name == column);
+        columns.iter().map(|column| Some(row[at(column)?].clone())).collect()
+    }
+
+    /// A table with rows that refer to this one by values it is about to lose, and would be changed with it; but for
+    /// those of its company that are in nobody's way.
+    async fn referring(
+        &self,
+        client: &Client,
+        found: &[SqlValue],
+        wanted: Option<&[SqlValue]>,
+        with: Option<&Company<'_>>,
+    ) -> Result<Option<String>, DbError> {
+        for key in &self.target.referring {
+            let is_itself = key.oid == self.target.table.oid;
+            let Some(loses) = self.values_of(&key.to, found) else { continue };
+            let keeps = wanted.and_then(|wanted| self.values_of(&key.to, wanted));
             if loses.contains(&SqlValue::Null) || exactly(Some(&loses)) == exactly(keeps.as_deref()) {
                 continue;
             }
-            let same = (1..).zip(&from).map(|(n, column)| format!("r.{} = ${n}", quoted(column)));
+            let same = (1..).zip(&key.from).map(|(n, column)| format!("r.{} = ${n}", quoted(column)));
             let same = same.collect::<Vec<_>>().join(" AND ");
             let itself = if is_itself {
-                let own = (1 + from.len()..).zip(&self.change.key_columns);
+                let own = (1 + key.from.len()..).zip(&self.change.key_columns);
                 let own: Vec<_> = own.map(|(n, column)| format!("r.{} = ${n}", quoted(column))).collect();
                 format!(" AND NOT ({})", own.join(" AND "))
             } else {
@@ -230,19 +337,26 @@ impl One<'_> {
                 true => loses.iter().collect(),
                 false => loses.iter().chain(self.row.key()).collect(),
             };
-            let sql = format!("SELECT 1 FROM {child} AS r WHERE {same}{itself} LIMIT 1");
-            if !run(client, &sql, &params).await?.is_empty() {
-                return Ok(Some(name));
+            let (columns, most) = match with {
+                Some(with) => with.key_of(key),
+                None => (vec!["1".to_owned()], 1),
+            };
+            let sql = format!(
+                "SELECT {} FROM {} AS r WHERE {same}{itself} LIMIT {most}",
+                columns.join(", "),
+                key.sql
+            );
+            let rows = run(client, &sql, &params).await?;
+            let is_in_the_way = match with {
+                Some(with) => with.holds_back(key, &loses, wanted.is_none(), &rows_of(rows, columns.len())?),
+                None => !rows.is_empty(),
+            };
+            if is_in_the_way {
+                return Ok(Some(key.name.clone()));
             }
         }
         Ok(None)
     }
-}
-
-/// Whether another row may refer to one of a table.
-pub(super) async fn is_referred_to(client: &Client, table: &Table) -> Result<bool, DbError> {
-    let keys = client.query_typed(REFERRING, &[(&table.oid, Type::OID)]).await.map_err(translate)?;
-    Ok(!keys.is_empty())
 }
 
 /// The values of rows with so many columns.
@@ -251,14 +365,14 @@ pub(super) fn rows_of(rows: Vec<Row>, columns: usize) -> Result<Vec<Vec<SqlValue
     rows.iter().map(|row| (0..columns).map(|at| value(row, at)).collect()).collect()
 }
 
-/// The foreign keys to a table: where they are, and which columns refer to which.
+/// The foreign keys to a table: where they are, which columns refer to which, and what they do.
 const REFERRING: &str = "
     SELECT format('%I.%I', n.nspname, c.relname), c.relname::text,
            ARRAY(SELECT a.attname::text FROM unnest(f.conkey) WITH ORDINALITY AS k(n, i)
                  JOIN pg_attribute a ON a.attrelid = f.conrelid AND a.attnum = k.n ORDER BY k.i),
            ARRAY(SELECT a.attname::text FROM unnest(f.confkey) WITH ORDINALITY AS k(n, i)
                  JOIN pg_attribute a ON a.attrelid = f.confrelid AND a.attnum = k.n ORDER BY k.i),
-           f.conrelid
+           f.conrelid, f.confdeltype NOT IN ('a', 'r'), f.confupdtype NOT IN ('a', 'r'), f.condeferrable
     FROM pg_constraint f JOIN pg_class c ON c.oid = f.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE f.contype = 'f' AND f.confrelid = $1 ORDER BY 1, f.conname";
 

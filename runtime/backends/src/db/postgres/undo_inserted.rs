@@ -4,6 +4,7 @@
 //! cannot be, since a row is referred to or a trigger of the owner minds, its rows are gone through one by one.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use tokio_postgres::Client;
 use wflo_model::{InsertedRows, RowDigest, SqlValue};
@@ -12,7 +13,7 @@ use wflo_ports::{Conflict, ConflictReason, DbError, RowChange, TableChange, Undo
 use super::capture::exactly;
 use super::error::translate;
 use super::table::Table;
-use super::undo::{One, is_referred_to, rows_of, run, usable};
+use super::undo::{One, Target, rows_of, run, usable};
 use crate::db::names::quoted;
 
 /// Deletes those of the rows that are as they were inserted, in the transaction that is open. It is as undoing them row by
@@ -52,13 +53,14 @@ pub(super) async fn undo_inserted(client: &Client, inserted: &InsertedRows) -> R
     if same.is_empty() {
         return Ok(undone);
     }
-    if !is_referred_to(client, &table).await? && delete(client, &table, &change, &same).await? {
+    let target = Arc::new(Target::new(client, table.clone()).await?);
+    if !target.is_referred_to() && delete(client, &table, &change, &same).await? {
         undone.rows += same.len() as u64;
         return Ok(undone);
     }
     for row in &same {
-        let one = One { table: table.clone(), change: &change, row };
-        let reason = match one.put_back(client).await? {
+        let one = One { target: Arc::clone(&target), change: &change, row };
+        let reason = match one.put_back(client, None).await? {
             None if one.found(client).await?.is_none() => {
                 undone.rows += 1;
                 continue;

@@ -9,8 +9,11 @@
 //!   parent is gone is not put back. So no action of a foreign key ever fires, and none is left broken for the commit.
 //! - `OR ABORT` is written out, since a table may say `ON CONFLICT REPLACE`.
 //!
-//! Rows depend on one another: a parent can be deleted only after its children. So the rows that cannot be put back yet
-//! are tried again for as long as others could be, and only then are conflicts.
+//! Rows depend on one another: a parent can be deleted only after its children, and two that have exchanged a unique
+//! value can go only together. [`Agenda`] tells which is tried when, and only what is left at its end is a conflict.
+
+use std::cell::OnceCell;
+use std::collections::{BTreeMap, HashMap};
 
 use rusqlite::config::DbConfig;
 use rusqlite::types::ValueRef;
@@ -22,19 +25,41 @@ use super::connection::Cancel;
 use super::error::translate;
 use super::table::{ForeignKey, Found, find, foreign_keys};
 use super::value::{from_sqlite, to_sqlite};
+use crate::db::agenda::{Agenda, Task};
+use crate::db::bonds::text;
 use crate::db::names::quoted;
 
 /// Applies the inverse of `changes` in the transaction that is open.
 pub(super) fn undo(sqlite: &Connection, changes: &ChangeSet, cancel: &Cancel) -> Result<Undone, DbError> {
-    sqlite.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false).map_err(translate)?;
-    let undone = Undo::new(sqlite).and_then(|undo| undo.all(changes, cancel));
-    sqlite.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, true).map_err(translate)?;
-    undone
+    let _triggers = Off::new(sqlite, DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER)?;
+    Undo::new(sqlite)?.all(changes, cancel)
 }
 
 mod inserted;
+mod rules;
+mod together;
 
 pub(super) use inserted::undo_inserted;
+
+/// Something of the connection that is off until this is dropped, whatever happens.
+struct Off<'c>(&'c Connection, DbConfig);
+
+impl<'c> Off<'c> {
+    fn new(sqlite: &'c Connection, what: DbConfig) -> Result<Self, DbError> {
+        sqlite.set_db_config(what, false).map_err(translate)?;
+        Ok(Self(sqlite, what))
+    }
+}
+
+impl Drop for Off<'_> {
+    fn drop(&mut self) {
+        let Self(sqlite, what) = *self;
+        // It sets a flag of the connection, which cannot fail.
+        if let Err(error) = sqlite.set_db_config(what, true) {
+            tracing::error!(%error, "a connection stays as a rollback needs it");
+        }
+    }
+}
 
 /// What one row comes to.
 enum Tried {
@@ -44,6 +69,46 @@ enum Tried {
     Never(ConflictReason),
     /// It may go once another row has been put back.
     NotYet(ConflictReason),
+}
+
+/// A row of the change set.
+struct Entry<'c> {
+    /// The place of its table in the change set.
+    at: usize,
+    table: &'c TableChange,
+    row: &'c RowChange,
+    left: Left,
+}
+
+/// Where a row stands.
+enum Left {
+    /// It is as it was.
+    Done,
+    /// It stays as it is, which is as `found`.
+    Conflict { found: Option<Vec<SqlValue>>, reason: ConflictReason },
+    /// It is as the step left it.
+    Waits,
+}
+
+/// The rows of a change set.
+struct Work<'c> {
+    changes: &'c ChangeSet,
+    entries: Vec<Entry<'c>>,
+    /// Which of them were as the step left them at the beginning: the rows of the agenda.
+    waiting: Vec<usize>,
+    /// Where each is among the entries, by its table and key; made when it is first asked for.
+    by_key: OnceCell<HashMap<(usize, String), usize>>,
+}
+
+impl Work<'_> {
+    /// Where the row of a table with a key is among the entries.
+    fn find(&self, table: usize, key: &[SqlValue]) -> Option<usize> {
+        let by_key = self.by_key.get_or_init(|| {
+            let entries = self.entries.iter().enumerate();
+            entries.map(|(at, entry)| ((entry.at, text(entry.row.key())), at)).collect()
+        });
+        by_key.get(&(table, text(key))).copied()
+    }
 }
 
 struct Undo<'c> {
@@ -57,48 +122,84 @@ impl<'c> Undo<'c> {
     }
 
     fn all(&self, changes: &ChangeSet, cancel: &Cancel) -> Result<Undone, DbError> {
-        let mut undone = Undone::default();
-        let mut left: Vec<(&TableChange, &RowChange)> = Vec::new();
-        for table in &changes.tables {
-            match self.missing(table)? {
-                None => left.extend(table.rows.iter().map(|row| (table, row))),
-                Some(message) => {
-                    let reason = ConflictReason::Schema { message };
-                    undone
-                        .conflicts
-                        .extend(table.rows.iter().map(|row| Conflict::new(table, row, None, reason.clone())));
+        let entries = self.entries(changes, cancel)?;
+        let waits = |at: &usize| matches!(entries[*at].left, Left::Waits);
+        let waiting: Vec<usize> = (0..entries.len()).filter(waits).collect();
+        let rows = waiting.iter().map(|&at| (entries[at].at, entries[at].row)).collect();
+        let mut work = Work { changes, entries, waiting, by_key: OnceCell::new() };
+        let mut agenda = Agenda::new(self.rules(changes)?, rows);
+        let mut reasons: BTreeMap<usize, ConflictReason> = BTreeMap::new();
+        while let Some(task) = agenda.next() {
+            abandoned(cancel)?;
+            let is_done = match &task {
+                Task::One(row) => {
+                    let at = work.waiting[*row];
+                    let Entry { table, row: change, .. } = work.entries[at];
+                    // Nobody else writes meanwhile, so that it is still as it was found.
+                    match self.try_one(table, change, change.after())? {
+                        Tried::Done => true,
+                        Tried::Never(reason) | Tried::NotYet(reason) => {
+                            reasons.insert(at, reason);
+                            false
+                        }
+                    }
                 }
+                Task::Together(rows) => self.together(&work, rows, &agenda, cancel)?,
+            };
+            if is_done {
+                let rows = match &task {
+                    Task::One(row) => std::slice::from_ref(row),
+                    Task::Together(rows) => rows,
+                };
+                rows.iter().for_each(|&row| work.entries[work.waiting[row]].left = Left::Done);
+            }
+            agenda.tell(&task, is_done);
+        }
+        let mut undone = Undone::default();
+        for (at, Entry { table, row, left, .. }) in work.entries.into_iter().enumerate() {
+            let (found, reason) = match left {
+                Left::Done => {
+                    undone.rows += 1;
+                    continue;
+                }
+                Left::Conflict { found, reason } => (found, reason),
+                Left::Waits => {
+                    let reason = reasons.remove(&at).expect("each row that waits has been tried by itself");
+                    (row.after().map(<[_]>::to_vec), reason)
+                }
+            };
+            undone.conflicts.push(Conflict::new(table, row, found, reason));
+        }
+        Ok(undone)
+    }
+
+    /// The rows, and how each is found. Deletes come first: they make room for what takes the place of the deleted.
+    fn entries<'s>(&self, changes: &'s ChangeSet, cancel: &Cancel) -> Result<Vec<Entry<'s>>, DbError> {
+        let mut entries = Vec::new();
+        for (at, table) in changes.tables.iter().enumerate() {
+            let missing = self.missing(table)?.map(|message| ConflictReason::Schema { message });
+            for row in &table.rows {
+                abandoned(cancel)?;
+                let left = match &missing {
+                    Some(reason) => Left::Conflict { found: None, reason: reason.clone() },
+                    None => {
+                        let found = self.row(table, row.key())?;
+                        match found.as_deref() {
+                            now if now == row.before() => Left::Done,
+                            now if now == row.after() => Left::Waits,
+                            _ => Left::Conflict { found, reason: ConflictReason::Changed },
+                        }
+                    }
+                };
+                entries.push(Entry { at, table, row, left });
             }
         }
-        // Deletes make room for what takes the place of the deleted.
-        left.sort_by_key(|(_, row)| match row {
+        entries.sort_by_key(|entry| match entry.row {
             RowChange::Insert { .. } => 0,
             RowChange::Update { .. } => 1,
             RowChange::Delete { .. } => 2,
         });
-        loop {
-            let mut waiting = Vec::new();
-            let before = left.len();
-            for (table, row) in left {
-                if cancel.is_cancelled() {
-                    return Err(DbError::Unavailable("the rollback was abandoned".into()));
-                }
-                let found = self.row(table, row.key())?;
-                match self.try_one(table, row, found.as_deref())? {
-                    Tried::Done => undone.rows += 1,
-                    Tried::Never(reason) => undone.conflicts.push(Conflict::new(table, row, found, reason)),
-                    Tried::NotYet(reason) => waiting.push((table, row, found, reason)),
-                }
-            }
-            if waiting.len() == before || waiting.is_empty() {
-                let stuck = waiting.into_iter();
-                undone
-                    .conflicts
-                    .extend(stuck.map(|(table, row, found, why)| Conflict::new(table, row, found, why)));
-                return Ok(undone);
-            }
-            left = waiting.into_iter().map(|(table, row, _, _)| (table, row)).collect();
-        }
+        Ok(entries)
     }
 
     /// What of the table is not there any more, if anything.
@@ -139,8 +240,16 @@ impl<'c> Undo<'c> {
         if let Some(table) = self.dangling(table, found, wanted)? {
             return Ok(Tried::NotYet(ConflictReason::Dangling { table }));
         }
+        match self.write_row(table, row)? {
+            Ok(()) => Ok(Tried::Done),
+            Err(message) => Ok(Tried::NotYet(ConflictReason::Constraint { message })),
+        }
+    }
+
+    /// Makes a row what it was, whatever that does to others; an error of the inner kind is a constraint.
+    fn write_row(&self, table: &TableChange, row: &RowChange) -> Result<Result<(), String>, DbError> {
         let name = quoted(&table.table);
-        let (sql, values): (String, Vec<&SqlValue>) = match (left, wanted) {
+        let (sql, values): (String, Vec<&SqlValue>) = match (row.after(), row.before()) {
             (_, None) => {
                 (format!("DELETE FROM main.{name} WHERE {}", by_key(table)), row.key().iter().collect())
             }
@@ -169,12 +278,12 @@ impl<'c> Undo<'c> {
             }
         };
         match self.write(&sql, &values) {
-            Ok(1) => Ok(Tried::Done),
+            Ok(1) => Ok(Ok(())),
             Ok(_) => Err(DbError::Other(format!(
                 "undoing a row of `{}` changed another number of rows",
                 table.table
             ))),
-            Err(DbError::Constraint(message)) => Ok(Tried::NotYet(ConflictReason::Constraint { message })),
+            Err(DbError::Constraint(message)) => Ok(Err(message)),
             Err(error) => Err(error),
         }
     }
@@ -278,6 +387,14 @@ impl<'c> Undo<'c> {
         let mut statement = self.sqlite.prepare_cached(sql).map_err(translate)?;
         statement.execute(params_from_iter(values)).map_err(translate)
     }
+}
+
+/// An error where nobody waits for the rollback any more.
+fn abandoned(cancel: &Cancel) -> Result<(), DbError> {
+    if cancel.is_cancelled() {
+        return Err(DbError::Unavailable("the rollback was abandoned".into()));
+    }
+    Ok(())
 }
 
 /// A condition that the row with the key is, found by its index; the parameters are the key's values.

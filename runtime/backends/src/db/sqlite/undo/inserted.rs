@@ -5,9 +5,8 @@ use rusqlite::config::DbConfig;
 use wflo_model::{InsertedRows, RowDigest};
 use wflo_ports::{Conflict, ConflictReason, DbError, RowChange, TableChange, Undone};
 
-use super::{Tried, Undo};
+use super::{Off, Tried, Undo, abandoned};
 use crate::db::sqlite::connection::Cancel;
-use crate::db::sqlite::error::translate;
 
 /// Deletes those of the rows that are as they were inserted, in the transaction that is open. It is as undoing them row
 /// by row from a change set, but for what is known of each: a digest, and not its values.
@@ -16,10 +15,8 @@ pub(in crate::db::sqlite) fn undo_inserted(
     rows: &InsertedRows,
     cancel: &Cancel,
 ) -> Result<Undone, DbError> {
-    sqlite.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false).map_err(translate)?;
-    let undone = Undo::new(sqlite).and_then(|undo| undo.inserted(rows, cancel));
-    sqlite.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, true).map_err(translate)?;
-    undone
+    let _triggers = Off::new(sqlite, DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER)?;
+    Undo::new(sqlite)?.inserted(rows, cancel)
 }
 
 impl Undo<'_> {
@@ -31,9 +28,7 @@ impl Undo<'_> {
         let missing = self.missing(&table)?;
         // What was inserted last may refer to what was inserted before it.
         for (key, digest) in rows.iter().rev() {
-            if cancel.is_cancelled() {
-                return Err(DbError::Unavailable("the rollback was abandoned".into()));
-            }
+            abandoned(cancel)?;
             let gone = RowChange::Insert { key: key.clone(), after: Vec::new() };
             if let Some(message) = &missing {
                 let reason = ConflictReason::Schema { message: message.clone() };
