@@ -53,6 +53,7 @@ pub(crate) fn write(test: &StepTest) -> String {
         match &entry.answer {
             TapeAnswer::Value(value) => out.value("value", value),
             TapeAnswer::Error(error) => out.record("error", &without_nulls(error)),
+            _ => {}
         }
     }
     test.approvals.iter().for_each(|one| approval(&mut out, one));

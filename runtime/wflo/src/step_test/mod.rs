@@ -130,6 +130,7 @@ pub enum TapeArgs {
 /// What a call comes to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum TapeAnswer {
     /// A value, as its interface has it in JSON.
     Value(Value),
