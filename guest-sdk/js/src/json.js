@@ -7,6 +7,9 @@ const LONG = /\d{16}/;
 /** A text, or a number. */
 const TOKENS = /"[^"\\]*(?:\\[^][^"\\]*)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
 const INTEGER = /^-?\d+$/;
+// As `bigint`s: QuickJS is wrong about what is less, a `bigint` below -2^53 or a number.
+const LEAST_SAFE = BigInt(Number.MIN_SAFE_INTEGER);
+const MOST_SAFE = BigInt(Number.MAX_SAFE_INTEGER);
 
 /** Reads JSON. Where a number would lose a digit of an integer, it is a `bigint`. */
 export function parse(json) {
@@ -41,7 +44,7 @@ export function stringify(value, what = "value") {
 
 function replace(_key, value) {
   if (typeof value === "bigint") {
-    return value >= Number.MIN_SAFE_INTEGER && value <= Number.MAX_SAFE_INTEGER ? Number(value) : String(value);
+    return value >= LEAST_SAFE && value <= MOST_SAFE ? Number(value) : String(value);
   }
   if (value instanceof Uint8Array) return Array.from(value);
   if (value instanceof Map) return Object.fromEntries(value);

@@ -42,6 +42,11 @@ test("integers of JSON keep every digit", () => {
   assert.throws(() => parse('{"a":9007199254740993,}'), SyntaxError);
 });
 
+test("integers are written with every digit", () => {
+  const safe = 2n ** 53n - 1n;
+  assert.equal(stringify([safe, -safe, safe + 2n, -safe - 2n]), `[${safe},${-safe},"${safe + 2n}","${-safe - 2n}"]`);
+});
+
 test("what JSON does not have is text", () => {
   const value = { big: 2n ** 60n, small: 7n, at: new Date(0), money: new Decimal("1.10"), bytes: new Uint8Array([1]), none: undefined };
   assert.equal(

@@ -1,0 +1,42 @@
+//! What steps in JavaScript rely on where their engine does otherwise: `tests/javascript`.
+
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use crate::harness::{Project, root};
+use crate::language::{Language, be_patient};
+
+/// The workflow, built; `None` where the tools are not here.
+fn project() -> Option<Project> {
+    if !Language::JavaScript.is_here() {
+        return None;
+    }
+    let project = Project::new("hello");
+    std::fs::create_dir(project.path("javascript")).expect("a folder for the steps");
+    let from: PathBuf = root().join("tests/javascript");
+    for (file, to) in [
+        ("workflow.toml", "workflow.toml"),
+        ("package.json", "javascript/package.json"),
+        ("steps.js", "javascript/steps.js"),
+    ] {
+        std::fs::copy(from.join(file), project.path(to)).expect("a copy");
+    }
+    Language::JavaScript.lend(&project.path("javascript"));
+    be_patient(&project.path("wflo.toml"));
+    project.wflo(&["build", "--steps", "javascript"]).expect_code(0);
+    Some(project)
+}
+
+#[test]
+fn steps_in_javascript_get_what_they_expect() {
+    let Some(project) = project() else { return };
+    let run = project.wflo(&["run", "--json"]).json();
+    let step = |name: &str| -> &Value {
+        let steps = run["steps"].as_array().expect("a run has steps");
+        steps.iter().find(|step| step["name"] == name).expect("the step is shown")
+    };
+    let digits =
+        json!(["9007199254740993", 9007199254740991_i64, -9007199254740991_i64, "-9007199254740993", ["-9223372036854775808"]]);
+    assert_eq!(step("integers")["output"], digits);
+}

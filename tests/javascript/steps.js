@@ -1,0 +1,4 @@
+import { step } from "@wflo/sdk";
+
+// QuickJS takes a `bigint` below -2^53 for one that is not less than -2^53 + 1, a number.
+step("integers", () => [9007199254740993n, 9007199254740991n, -9007199254740991n, -9007199254740993n, [-(2n ** 63n)]]);
