@@ -1,5 +1,6 @@
 //! What steps in JavaScript rely on where their engine does otherwise: `tests/javascript`.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
@@ -36,7 +37,33 @@ fn steps_in_javascript_get_what_they_expect() {
         let steps = run["steps"].as_array().expect("a run has steps");
         steps.iter().find(|step| step["name"] == name).expect("the step is shown")
     };
-    let digits =
-        json!(["9007199254740993", 9007199254740991_i64, -9007199254740991_i64, "-9007199254740993", ["-9223372036854775808"]]);
+    let digits = json!([
+        "9007199254740993",
+        9007199254740991_i64,
+        -9007199254740991_i64,
+        "-9007199254740993",
+        ["-9223372036854775808"]
+    ]);
     assert_eq!(step("integers")["output"], digits);
+}
+
+#[test]
+fn no_two_attempts_draw_the_same() {
+    let Some(project) = project() else { return };
+    let mut drawn = BTreeSet::new();
+    for _ in 0..2 {
+        let run = project.wflo(&["run", "--json"]).json();
+        let items = run.pointer("/steps/1/output").and_then(Value::as_array).expect("a list of items");
+        for item in items {
+            let uuid = item["uuid"].as_str().expect("a UUID is text");
+            assert!(uuid.len() == 36 && &uuid[14..15] == "4", "{uuid}");
+            let numbers = item["numbers"].as_array().expect("numbers");
+            assert!(numbers.iter().all(|number| number.as_f64().is_some_and(|n| (0.0..1.0).contains(&n))));
+            drawn.extend([uuid.to_owned(), numbers[0].to_string(), numbers[1].to_string()]);
+            drawn.extend(item["bytes"].as_array().expect("numbers").iter().map(ToString::to_string));
+        }
+        let id = run["run"].as_str().expect("a run has an id");
+        project.wflo(&["replay", id]).expect_code(0);
+    }
+    assert_eq!(drawn.len(), 2 * 2 * 5, "{drawn:?}");
 }

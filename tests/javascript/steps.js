@@ -2,3 +2,13 @@ import { step } from "@wflo/sdk";
 
 // QuickJS takes a `bigint` below -2^53 for one that is not less than -2^53 + 1, a number.
 step("integers", () => [9007199254740993n, 9007199254740991n, -9007199254740991n, -9007199254740993n, [-(2n ** 63n)]]);
+
+// QuickJS draws the seed of its randomness when the component is made.
+const frozen = Math.random();
+
+step("random", () => ({
+  numbers: [Math.random(), Math.random()],
+  uuid: crypto.randomUUID(),
+  bytes: crypto.getRandomValues(new Uint32Array(2)),
+  frozen,
+}));

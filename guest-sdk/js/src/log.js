@@ -7,6 +7,9 @@ import { stringify } from "./json.js";
 let early = [];
 
 /** There is a host: what was logged before is logged now, at the beginning of whatever it is asked for. */
+/** Whether there is a host yet. */
+export const hasHost = () => early === undefined;
+
 export function begin() {
   const lines = early ?? [];
   early = undefined;

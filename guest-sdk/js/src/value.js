@@ -111,7 +111,8 @@ export function decode(value) {
   throw new Invalid(`a value of a database of a kind that this SDK does not know: ${JSON.stringify(value)}`);
 }
 
-function hex(bytes) {
+/** Bytes as their tag has them. */
+export function hex(bytes) {
   let text = "";
   for (const byte of bytes) text += (byte < 16 ? "0" : "") + byte.toString(16);
   return text;

@@ -4,6 +4,9 @@
  * A step is a function with a name. It runs in a sandbox of its own and reaches nothing but what `workflow.toml` grants
  * it, through the functions here.
  *
+ * Globals are `console`, `fetch`, `setTimeout`, `clearTimeout`, `queueMicrotask`, `TextEncoder`, `TextDecoder`, and of
+ * `crypto` `randomUUID` and `getRandomValues`; randomness is of the attempt, and the same when it is played again.
+ *
  * ```js
  * import { db, llm, step } from "@wflo/sdk";
  *
