@@ -45,6 +45,11 @@ fn steps_in_javascript_get_what_they_expect() {
         ["-9223372036854775808"]
     ]);
     assert_eq!(step("integers")["output"], digits);
+    let contents = json!({
+        "buffer": [1, 2, 3], "part": [2, 3], "reals": [1.5], "units": [1, 2], "set": [{ "a": 1 }],
+        "pattern": "/a+/g", "error": "TypeError: no: why",
+    });
+    assert_eq!(step("contents")["output"], contents);
 }
 
 #[test]

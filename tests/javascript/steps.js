@@ -12,3 +12,17 @@ step("random", () => ({
   bytes: crypto.getRandomValues(new Uint32Array(2)),
   frozen,
 }));
+
+// What `JSON.stringify` makes an empty object of.
+step("contents", () => {
+  const { buffer } = new Uint8Array([1, 2, 3]);
+  return {
+    buffer,
+    part: new DataView(buffer, 1),
+    reals: new Float64Array([1.5]),
+    units: new Uint16Array([1, 2]),
+    set: new Set([new Map([["a", 1]])]),
+    pattern: /a+/g,
+    error: new TypeError("no", { cause: new Error("why") }),
+  };
+});

@@ -79,6 +79,40 @@ test("UTF-8 is what the platform makes of it", () => {
     const data = new Uint8Array(list);
     assert.equal(new Decoder().decode(data), new TextDecoder().decode(data), String(list));
   }
+test("nothing with a content of its own is written as an empty object", () => {
+  const { buffer } = new Uint8Array([1, 2, 3]);
+  const value = {
+    buffer,
+    part: new DataView(buffer, 1),
+    reals: new Float64Array([1.5]),
+    units: new Uint16Array([1, 2]),
+    long: new BigInt64Array([-(2n ** 63n)]),
+    map: new Map([["a", new Map([[1, new Set([2])]])]]),
+    pattern: /a+/g,
+    error: new TypeError("no", { cause: new Error("why") }),
+  };
+  assert.deepEqual(JSON.parse(stringify(value)), {
+    buffer: [1, 2, 3],
+    part: [2, 3],
+    reals: [1.5],
+    units: [1, 2],
+    long: ["-9223372036854775808"],
+    map: { a: { 1: [2] } },
+    pattern: "/a+/g",
+    error: "TypeError: no: why",
+  });
+  assert.throws(() => stringify(new Map([[{}, 1]])), /a key that no object has: an object/);
+  assert.throws(() => stringify(new Map([[1, 1], ["1", 2]])), /a key that no object has: "1"/);
+  assert.throws(() => stringify({ rows: Promise.resolve(1) }, "output"), /the output is no JSON: `rows` is a promise that nobody awaited/);
+  for (const bytes of [buffer, new DataView(buffer), new Uint8ClampedArray(buffer)]) assert.deepEqual(encode(bytes), { blob: "010203" });
+  assert.deepEqual(encode(new Float64Array([1.5])), { json: "[1.5]" });
+});
+
+test("half of a surrogate pair is U+FFFD", () => {
+  assert.equal(stringify({ "\udc00": "\ud800x", pair: "\ud83d\ude00", said: "\\ud800" }), '{"\ufffd":"\ufffdx","pair":"\ud83d\ude00","said":"\\\\ud800"}');
+  assert.deepEqual(failure(new Error("\ud800x")), { tag: "permanent", val: "\ufffdx" });
+});
+
   const long = "ä👍".repeat(20000);
   assert.equal(new Decoder().decode(new Encoder().encode(long)), long);
   assert.throws(() => new Decoder("utf-8", { fatal: true }).decode(new Uint8Array([0xff])), /no UTF-8/);
@@ -88,6 +122,10 @@ test("an address has parts, and a redirect leads on", () => {
   assert.deepEqual(parts("https://x.example:8443/a?b#c"), { scheme: "https", authority: "x.example:8443", path: "/a?b" });
   assert.equal(parts("ftp://x.example/"), undefined);
   const cases = { "http://y.example/": "http://y.example/", "//y.example/z": "https://y.example/z", "/z": "https://x.example/z", z: "https://x.example/a/z", "?z": "https://x.example/a/b?z" };
+  const all = new AggregateError([new Error("b"), new TypeError("c", { cause: "d" })], "a");
+  assert.deepEqual(failure(all), { tag: "permanent", val: "AggregateError: a: b; TypeError: c: d" });
+  all.errors.push(all);
+  assert.match(failure(all).val, /^AggregateError: a: b; /);
   for (const [location, expect] of Object.entries(cases)) assert.equal(follow("https://x.example/a/b?c", location), expect);
   assert.ok(sameOrigin("https://x.example/a", "HTTPS://X.example/b") && !sameOrigin("https://x.example/", "http://x.example/"));
 });
