@@ -50,6 +50,15 @@ fn steps_in_javascript_get_what_they_expect() {
         "pattern": "/a+/g", "error": "TypeError: no: why",
     });
     assert_eq!(step("contents")["output"], contents);
+    let surrogate =
+        json!({ "\u{fffd}": "\u{fffd}x", "said": "\\ud800", "pair": "\u{1f600}", "thrown": "\u{fffd}" });
+    assert_eq!(step("surrogate")["output"], surrogate);
+    let nothing = json!([
+        { "err": "the output is no JSON: it is a function" },
+        { "err": "the output is no JSON: it is a symbol" },
+        { "err": "the output is no JSON: `rows` is a promise that nobody awaited" },
+    ]);
+    assert_eq!(step("nothing")["output"], nothing);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-import { step } from "@wflo/sdk";
+import { log, step } from "@wflo/sdk";
 
 // QuickJS takes a `bigint` below -2^53 for one that is not less than -2^53 + 1, a number.
 step("integers", () => [9007199254740993n, 9007199254740991n, -9007199254740991n, -9007199254740993n, [-(2n ** 63n)]]);
@@ -26,3 +26,11 @@ step("contents", () => {
     error: new TypeError("no", { cause: new Error("why") }),
   };
 });
+
+// Text of JavaScript may have half of a surrogate pair, which no UTF-8 has.
+step("surrogate", async () => {
+  log.info("a\ud800b \ud83d\ude00");
+  return { "\udc00": "\ud800x", said: "\\ud800", pair: "\ud83d\ude00", thrown: await Promise.reject("\ud800").catch(String) };
+});
+
+step("nothing", ({ item }) => (item === "function" ? () => 1 : item === "symbol" ? Symbol("s") : { rows: Promise.resolve(1) }));

@@ -79,7 +79,7 @@ class Db {
 
 function encoded(params) {
   if (!Array.isArray(params)) throw new Invalid("the parameters of a statement are a list");
-  return JSON.stringify(params.map(encode));
+  return stringify(params.map(encode), "parameters");
 }
 
 /** Parameters of a named statement are JSON, and say their type only where JSON cannot hold them. */

@@ -36,11 +36,14 @@ export function parse(json) {
  * are lists, a map is an object; `undefined` is null. Half of a surrogate pair, which is no text, is U+FFFD as in UTF-8.
  */
 export function stringify(value, what = "value") {
+  let json;
   try {
-    return JSON.stringify(value === undefined ? null : value, replace);
+    json = JSON.stringify(value === undefined ? null : value, replace);
   } catch (error) {
     throw new Invalid(`the ${what} is no JSON: ${error.message}`);
   }
+  if (json === undefined) throw new Invalid(`the ${what} is no JSON: it is ${kind(value)}`);
+  return json.includes("\\ud") ? json.replace(ESCAPES, (escape, half) => (half ? "\ufffd" : escape)) : json;
 }
 
 /** An escape; of text, only half a surrogate pair is escaped by its number from d800. */
@@ -56,18 +59,15 @@ function replace(key, value) {
   if (bytes !== undefined) return Array.from(bytes);
   if (value instanceof Map) return object(value);
   if (value instanceof Set) return Array.from(value);
-  return value;
-}
-
   if (value instanceof Error) return told(value);
   if (value instanceof RegExp) return String(value);
   // Of this SDK or of the engine.
   if (Object.prototype.toString.call(value) === "[object Promise]") {
     throw new TypeError(`${key === "" ? "it" : `\`${key}\``} is a promise that nobody awaited`);
   }
-/** Text that is to be passed to the host, where anything else would end the component. */
-export function text(value, what) {
-  if (typeof value !== "string") throw new Invalid(`${what} is text, not ${kind(value)}`);
+  return value;
+}
+
 /** The bytes of a buffer, or of a part of one; `undefined` of anything else. */
 export function bytesOf(value) {
   if (value instanceof Uint8Array) return value;
@@ -86,7 +86,10 @@ function object(map) {
   return object;
 }
 
-  return value;
+/** Text that is to be passed to the host, where anything else would end the component. */
+export function text(value, what) {
+  if (typeof value !== "string") throw new Invalid(`${what} is text, not ${kind(value)}`);
+  return value.toWellFormed();
 }
 
 /** A list of texts. */
@@ -108,6 +111,6 @@ export function count(value, what, most = 0x7fff_ffff) {
 function kind(value) {
   if (value === null || value === undefined) return String(value);
   if (typeof value === "object") return Array.isArray(value) ? "a list" : "an object";
+  if (typeof value === "function" || typeof value === "symbol") return `a ${typeof value}`;
   return typeof value === "string" ? JSON.stringify(value.slice(0, 40)) : `${typeof value} ${String(value)}`;
 }
-  if (typeof value === "function" || typeof value === "symbol") return `a ${typeof value}`;

@@ -73,6 +73,7 @@ test("an error says what another attempt could do", () => {
 
 test("UTF-8 is what the platform makes of it", () => {
   const texts = ["", "ascii", "é", "漢字", "👩‍🚀", "\u0000", "a\ud800b", "\udc00"];
+  for (const of of [() => 1, Symbol("s")]) assert.throws(() => stringify(of, "output"), /the output is no JSON: it is a (function|symbol)$/);
   for (const text of texts) assert.deepEqual(new Encoder().encode(text), new TextEncoder().encode(text), JSON.stringify(text));
   const bytes = [[0xff], [0xc3], [0xe2, 0x82], [0xed, 0xa0, 0x80], [0xf4, 0x90, 0x80, 0x80], [0xc0, 0x80], [0xef, 0xbb, 0xbf, 0x61], [0xf0, 0x9f, 0x61]];
   for (const list of bytes) {
