@@ -59,6 +59,19 @@ fn steps_in_javascript_get_what_they_expect() {
         { "err": "the output is no JSON: `rows` is a promise that nobody awaited" },
     ]);
     assert_eq!(step("nothing")["output"], nothing);
+    let fails = json!([{ "err": "AggregateError: all promises were rejected: one; two" }]);
+    assert_eq!(step("fails")["output"], fails);
+
+    let logs = project.wflo(&["logs", run["run"].as_str().expect("a run has an id")]).expect_code(0).stdout;
+    for line in [
+        r#"error  logs  {"message":"failed","error":"TypeError: no: why","order":"o-1"}"#,
+        r#"info   logs  {"message":"blocked","count":3,"loop":"the value is no JSON: circular reference"}"#,
+        r#"info   logs  {"message":"ü has 1.5 of [1]","n":1}"#,
+        r#"info   logs  {"message":"[{\"a\":1}]"}"#,
+        r#"error  logs  {"message":"Assertion failed: one is 2"}"#,
+    ] {
+        assert!(logs.contains(line), "{line}\n{logs}");
+    }
 }
 
 #[test]

@@ -34,3 +34,15 @@ step("surrogate", async () => {
 });
 
 step("nothing", ({ item }) => (item === "function" ? () => 1 : item === "symbol" ? Symbol("s") : { rows: Promise.resolve(1) }));
+
+step("logs", () => {
+  const loop = {};
+  loop.self = loop;
+  console.error("failed", { error: new TypeError("no", { cause: new Error("why") }), order: "o-1" });
+  log.info("blocked", { count: 3, loop });
+  console.log("%s has %d of %j", "ü", 1.5, [1], { n: 1 });
+  console.table([{ a: 1 }]);
+  console.assert(false, "one is %d", 2);
+});
+
+step("fails", () => Promise.any([Promise.reject(new Error("one")), Promise.reject("two")]));
