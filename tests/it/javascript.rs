@@ -23,10 +23,17 @@ fn project() -> Option<Project> {
     ] {
         std::fs::copy(from.join(file), project.path(to)).expect("a copy");
     }
+    let schema = std::fs::read_to_string(from.join("schema.sql")).expect("the tests have it");
+    database(&project).execute_batch(&schema).expect("a schema");
+    project.append("wflo.toml", "\n[db.data]\nurl = \"sqlite:data.db\"\n");
     Language::JavaScript.lend(&project.path("javascript"));
     be_patient(&project.path("wflo.toml"));
     project.wflo(&["build", "--steps", "javascript"]).expect_code(0);
     Some(project)
+}
+
+fn database(project: &Project) -> rusqlite::Connection {
+    rusqlite::Connection::open(project.path("data.db")).expect("a database")
 }
 
 #[test]
@@ -61,6 +68,19 @@ fn steps_in_javascript_get_what_they_expect() {
     assert_eq!(step("nothing")["output"], nothing);
     let fails = json!([{ "err": "AggregateError: all promises were rejected: one; two" }]);
     assert_eq!(step("fails")["output"], fails);
+
+    let unheard = "a promise was rejected and nobody awaited it";
+    let lost = json!([
+        { "err": format!("{unheard}: the write failed") },
+        { "err": format!("{unheard}: a constraint refused the statement: UNIQUE constraint failed: once.id") },
+        { "err": format!("{unheard}: TypeError: the write failed later") },
+        { "ok": "caught in the end" },
+    ]);
+    assert_eq!(step("unheard")["output"], lost);
+    let data = database(&project);
+    let mut rows = data.prepare("SELECT group_concat(id) FROM once WHERE id <> 'there'").expect("a table");
+    let ids: String = rows.query_row([], |row| row.get(0)).expect("rows");
+    assert_eq!((&step("goes_on")["output"], ids.as_str()), (&json!("ok"), "one,two"));
 
     let logs = project.wflo(&["logs", run["run"].as_str().expect("a run has an id")]).expect_code(0).stdout;
     for line in [

@@ -1,4 +1,4 @@
-import { log, step } from "@wflo/sdk";
+import { db, log, retryable, step } from "@wflo/sdk";
 
 // QuickJS takes a `bigint` below -2^53 for one that is not less than -2^53 + 1, a number.
 step("integers", () => [9007199254740993n, 9007199254740991n, -9007199254740991n, -9007199254740993n, [-(2n ** 63n)]]);
@@ -46,3 +46,32 @@ step("logs", () => {
 });
 
 step("fails", () => Promise.any([Promise.reject(new Error("one")), Promise.reject("two")]));
+
+const insert = (id) => db("data").execute("INSERT INTO once (id) VALUES (?1)", [id]);
+const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+// Nobody awaits these.
+step("unheard", async ({ item }) => {
+  const late = (async () => {
+    if (item === "thrown") throw retryable("the write failed");
+    if (item === "constraint") insert("there");
+    await Promise.resolve();
+    if (item === "later") throw new TypeError("the write failed later");
+    if (item === "caught") throw new Error("caught in the end");
+  })();
+  if (item === "caught") {
+    await sleep(2);
+    return await late.catch((error) => error.message);
+  }
+  return "ok";
+});
+
+step("goes_on", async () => {
+  (async () => {
+    await insert("one");
+    await insert("two");
+    await sleep(10);
+    await insert("never");
+  })();
+  return "ok";
+});
