@@ -75,3 +75,9 @@ step("goes_on", async () => {
   })();
   return "ok";
 });
+
+step("named", async () => {
+  const data = db("data");
+  await data.call("put", { id: "named", n: undefined, bytes: new Uint8Array([1, 2, 255]), json: [{ a: 1 }] });
+  return data.call("got", { id: "named" });
+});
