@@ -15,6 +15,7 @@ use crate::failure::Failure;
 /// The tools, and the packages of npm that they come with.
 const BUNDLER: &str = "esbuild";
 const COMPONENTIZER: &str = "componentize-qjs";
+const NODE: &str = "install Node.js from https://nodejs.org";
 
 /// What a step may have, in the words of the bundler. The engine has no event loop: asynchronous functions become
 /// generators, which go on with the promises of the SDK.
@@ -39,9 +40,7 @@ const GLOBALS: &str = "export { fetch } from \"@wflo/sdk\";\n";
 pub(super) fn build(job: &Job<'_>) -> Result<bool, Failure> {
     job.make_work()?;
     if job.install {
-        Tool::named("npm", "install Node.js from https://nodejs.org")
-            .command()
-            .run(&job.steps, &["install"])?;
+        Tool::named("npm", NODE).command().run(&job.steps, &["install"])?;
     }
     let bundler = tool(job, BUNDLER)?;
     let componentizer = tool(job, COMPONENTIZER)?;
@@ -82,10 +81,8 @@ pub(super) fn build(job: &Job<'_>) -> Result<bool, Failure> {
 fn tool(job: &Job<'_>, name: &str) -> Result<Tool, Failure> {
     let found = modules(job, ".bin").map(|bin| bin.join(name)).find(|tool| tool.is_file());
     if let Some(found) = found {
-        return Ok(Tool::at(found));
+        return Ok(Tool::script(found, "node", NODE));
     }
-    let failure = Failure::usage(format!("`{name}` is not there, which steps in JavaScript are built with"));
-    let steps = job.steps.display();
     let package = std::fs::read_to_string(job.steps.join("package.json")).unwrap_or_default();
     Err(if package.contains(name) {
         failure.hint(format!("`wflo build --install` gets it: `npm install` in `{steps}`"))
@@ -110,6 +107,11 @@ fn version(job: &Job<'_>, package: &str) -> String {
 fn entry(job: &Job<'_>) -> Result<String, Failure> {
     let file = job.steps.join("package.json");
     let bad = |error: &dyn std::fmt::Display| Failure::usage(format!("`{}`: {error}", file.display()));
+    let failure = Failure::usage(format!(
+        "`{name}` is not there, which steps in {} are built with",
+        language(&package)
+    ));
+    let steps = job.steps.display();
     let package: Value = serde_json::from_slice(&read(&file)?).map_err(|error| bad(&error))?;
     let main = package["main"].as_str().unwrap_or("index.js");
     if !job.steps.join(main).is_file() {
@@ -117,6 +119,15 @@ fn entry(job: &Job<'_>) -> Result<String, Failure> {
             bad(&format!("its `main`, `{main}`, is not there")).hint("`main` is the file with the steps")
         );
     }
+/// What people call what a package is written in: its file of steps says so.
+fn language(package: &str) -> &'static str {
+    let package: Value = serde_json::from_str(package).unwrap_or_default();
+    let main = Path::new(package["main"].as_str().unwrap_or_default());
+    let is_typed =
+        main.extension().is_some_and(|extension| ["ts", "mts", "tsx"].iter().any(|ts| extension == *ts));
+    if is_typed { "TypeScript" } else { "JavaScript" }
+}
+
     let main = serde_json::to_string(&relative(main)).expect("text is JSON");
     Ok(format!(
         "import \"@wflo/sdk/install\";\nimport {main};\nexport {{ handler }} from \"@wflo/sdk/component\";\n"
