@@ -5,23 +5,23 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
+use crate::conformance::site;
 use crate::harness::{Project, root};
 use crate::language::{Language, be_patient};
 
-/// The workflow, built; `None` where the tools are not here.
-fn project() -> Option<Project> {
+/// The workflow, built, and the port that it is to be run with; `None` where the tools are not here.
+fn project() -> Option<(Project, String)> {
     if !Language::JavaScript.is_here() {
         return None;
     }
     let project = Project::new("hello");
     std::fs::create_dir(project.path("javascript")).expect("a folder for the steps");
     let from: PathBuf = root().join("tests/javascript");
-    for (file, to) in [
-        ("workflow.toml", "workflow.toml"),
-        ("package.json", "javascript/package.json"),
-        ("steps.js", "javascript/steps.js"),
-    ] {
-        std::fs::copy(from.join(file), project.path(to)).expect("a copy");
+    let port = site().to_string();
+    let manifest = std::fs::read_to_string(from.join("workflow.toml")).expect("the tests have it");
+    project.write("workflow.toml", &manifest.replace("61616", &port));
+    for file in ["package.json", "steps.js"] {
+        std::fs::copy(from.join(file), project.path("javascript").join(file)).expect("a copy");
     }
     let schema = std::fs::read_to_string(from.join("schema.sql")).expect("the tests have it");
     database(&project).execute_batch(&schema).expect("a schema");
@@ -29,7 +29,7 @@ fn project() -> Option<Project> {
     Language::JavaScript.lend(&project.path("javascript"));
     be_patient(&project.path("wflo.toml"));
     project.wflo(&["build", "--steps", "javascript"]).expect_code(0);
-    Some(project)
+    Some((project, format!("port={port}")))
 }
 
 fn database(project: &Project) -> rusqlite::Connection {
@@ -38,8 +38,8 @@ fn database(project: &Project) -> rusqlite::Connection {
 
 #[test]
 fn steps_in_javascript_get_what_they_expect() {
-    let Some(project) = project() else { return };
-    let run = project.wflo(&["run", "--json"]).json();
+    let Some((project, port)) = project() else { return };
+    let run = project.wflo(&["run", "--json", "--input", &port]).json();
     let step = |name: &str| -> &Value {
         let steps = run["steps"].as_array().expect("a run has steps");
         steps.iter().find(|step| step["name"] == name).expect("the step is shown")
@@ -83,6 +83,7 @@ fn steps_in_javascript_get_what_they_expect() {
     assert_eq!((&step("goes_on")["output"], ids.as_str()), (&json!("ok"), "one,two"));
     let named = json!([{ "n": null, "bytes": [1, 2, 255], "json": r#"[{"a":1}]"# }]);
     assert_eq!(step("named")["output"], named);
+    assert_eq!(step("requests")["output"], json!({ "same": true, "big": { "big": ["-9007199254740993"] } }));
 
     let logs = project.wflo(&["logs", run["run"].as_str().expect("a run has an id")]).expect_code(0).stdout;
     for line in [
@@ -98,10 +99,10 @@ fn steps_in_javascript_get_what_they_expect() {
 
 #[test]
 fn no_two_attempts_draw_the_same() {
-    let Some(project) = project() else { return };
+    let Some((project, port)) = project() else { return };
     let mut drawn = BTreeSet::new();
     for _ in 0..2 {
-        let run = project.wflo(&["run", "--json"]).json();
+        let run = project.wflo(&["run", "--json", "--input", &port]).json();
         let items = run.pointer("/steps/1/output").and_then(Value::as_array).expect("a list of items");
         for item in items {
             let uuid = item["uuid"].as_str().expect("a UUID is text");

@@ -81,3 +81,12 @@ step("named", async () => {
   await data.call("put", { id: "named", n: undefined, bytes: new Uint8Array([1, 2, 255]), json: [{ a: 1 }] });
   return data.call("got", { id: "named" });
 });
+
+// A library takes `fetch` where it finds it, as it is read.
+const found = globalThis.fetch;
+const { fetch: taken } = globalThis;
+
+step("requests", async ({ inputs: { port } }) => {
+  const response = await found(`http://127.0.0.1:${port}/api/echo`, { method: "POST", body: '{"big":[-9007199254740993]}' });
+  return { same: found === taken && found === globalThis.fetch, big: await response.json() };
+});
