@@ -78,7 +78,9 @@ fn steps_in_javascript_get_what_they_expect() {
     ]);
     assert_eq!(step("unheard")["output"], lost);
     let data = database(&project);
-    let mut rows = data.prepare("SELECT group_concat(id) FROM once WHERE id IN ('one', 'two', 'never')").expect("a table");
+    let mut rows = data
+        .prepare("SELECT group_concat(id) FROM once WHERE id IN ('one', 'two', 'never')")
+        .expect("a table");
     let ids: String = rows.query_row([], |row| row.get(0)).expect("rows");
     assert_eq!((&step("goes_on")["output"], ids.as_str()), (&json!("ok"), "one,two"));
     let named = json!([{ "n": null, "bytes": [1, 2, 255], "json": r#"[{"a":1}]"# }]);

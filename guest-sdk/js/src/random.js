@@ -50,4 +50,4 @@ function bytes(count) {
   return copied(getRandomBytes(count));
 }
 
-const copied = (bytes) => Uint8Array.from(bytes);
+const copied = (bytes) => new Uint8Array(bytes);
