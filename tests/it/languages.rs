@@ -71,8 +71,17 @@ fn begins(lang: &str, language: Language, test: &[&str]) {
         lacking.args(["build", "first"]).current_dir(folder.path()).env("PATH", "").env_remove("VIRTUAL_ENV");
         let lacking = Output::of(&mut lacking).expect_code(2);
         assert!(lacking.stderr.contains("`wflo build --install` gets it"), "{}", lacking.stderr);
+        let other = if lang == "ts" { "JavaScript" } else { "TypeScript" };
+        assert!(!lacking.stderr.contains(other), "{}", lacking.stderr);
     }
     language.lend(&steps);
+    if language == Language::JavaScript {
+        let mut lacking = Command::new(binary("wflo"));
+        lacking.args(["build", "first"]).current_dir(folder.path()).env("PATH", "");
+        let lacking = Output::of(&mut lacking).expect_code(2);
+        assert!(lacking.stderr.contains("runs on `node`, which is not there"), "{}", lacking.stderr);
+        assert!(lacking.stderr.contains("hint: install Node.js"), "{}", lacking.stderr);
+    }
     be_patient(&folder.path().join("first/wflo.toml"));
     wflo(&["build", "first"]).expect_code(0);
     wflo(&["check", "first"]).expect_code(0);

@@ -26,6 +26,7 @@ mod http;
 mod http_client;
 mod identities;
 mod infrastructure;
+mod javascript;
 mod language;
 mod languages;
 mod letters;

@@ -15,7 +15,7 @@ import {
   hosted,
 } from "./errors.js";
 import { count, stringify, text, texts } from "./json.js";
-import { decode, encode } from "./value.js";
+import { decode, encode, encodeNamed } from "./value.js";
 
 /** Names a database. */
 export function db(label) {
@@ -79,16 +79,11 @@ class Db {
 
 function encoded(params) {
   if (!Array.isArray(params)) throw new Invalid("the parameters of a statement are a list");
-  return JSON.stringify(params.map(encode));
+  return stringify(params.map(encode), "parameters");
 }
 
-/** Parameters of a named statement are JSON, and say their type only where JSON cannot hold them. */
 function named(params) {
-  const plain = {};
-  for (const [name, value] of Object.entries(params)) {
-    plain[name] = typeof value === "bigint" ? { integer: String(value) } : value;
-  }
-  return stringify(plain, "parameters");
+  return stringify(Object.fromEntries(Object.entries(params).map(([name, value]) => [name, encodeNamed(value)])), "parameters");
 }
 
 function rows(json) {

@@ -110,15 +110,29 @@ export const retryable = (message) => new WfloError(message, { kind: "retryable"
 /** Makes an error after which another attempt may help that asks models afresh. */
 export const redo = (message) => new WfloError(message, { kind: "redo" });
 
+/** What another attempt could do about it. */
+export const kindOf = (error) => (error instanceof WfloError ? error.kind : "permanent");
+
 /** The failure of a step that an error ends with, as wflo takes it. */
 export function failure(error) {
-  const kind = error instanceof WfloError ? error.kind : "permanent";
+  return { tag: kindOf(error), val: told(error).toWellFormed() || "the step threw an error without a message" };
+}
+
+/** Most errors that are told of one: of its causes, and of those that it gathers; and of each of these. An error may be its own. */
+const TOLD = 10;
+const GATHERED = 3;
+
+/** What an error says, and what its causes do. */
+export function told(error, most = TOLD) {
   const messages = [];
-  for (let cause = error; cause !== undefined && cause !== null && messages.length < 10; cause = cause.cause) {
+  for (let cause = error; cause !== undefined && cause !== null && messages.length < most; cause = cause.cause) {
     const plain = cause instanceof Error && !(cause instanceof WfloError) && cause.name !== "Error";
     messages.push(plain ? `${cause.name}: ${cause.message}` : cause instanceof Error ? cause.message : thrown(cause));
+    if (cause instanceof AggregateError && Array.isArray(cause.errors)) {
+      messages.push(cause.errors.slice(0, TOLD).map((one) => told(one, Math.min(GATHERED, most - messages.length))).join("; "));
+    }
   }
-  return { tag: kind, val: messages.join(": ") || "the step threw an error without a message" };
+  return messages.filter((message) => message !== "").join(": ");
 }
 
 /** What was thrown, where it is no error: its message, or what it is. */

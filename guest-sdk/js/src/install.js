@@ -2,7 +2,11 @@
 
 import { console } from "./log.js";
 import { Promise, clearTimeout, queueMicrotask, setTimeout } from "./loop.js";
+import { crypto, random } from "./random.js";
 import { TextDecoder, TextEncoder } from "./text.js";
+
+const put = (object, name, value) =>
+  Object.defineProperty(object, name, { value, writable: true, enumerable: false, configurable: true });
 
 for (const [name, value] of Object.entries({
   Promise,
@@ -10,8 +14,10 @@ for (const [name, value] of Object.entries({
   TextEncoder,
   clearTimeout,
   console,
+  crypto,
   queueMicrotask,
   setTimeout,
 })) {
-  Object.defineProperty(globalThis, name, { value, writable: true, enumerable: false, configurable: true });
+  put(globalThis, name, value);
 }
+put(Math, "random", random);

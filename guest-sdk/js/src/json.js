@@ -1,12 +1,15 @@
 // JSON as wflo has it: what JavaScript has beyond JSON travels as text.
 
-import { Invalid } from "./errors.js";
+import { Invalid, told } from "./errors.js";
 
 /** An integer with so many digits may be beyond 2^53. */
 const LONG = /\d{16}/;
 /** A text, or a number. */
 const TOKENS = /"[^"\\]*(?:\\[^][^"\\]*)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
 const INTEGER = /^-?\d+$/;
+// As `bigint`s: QuickJS is wrong about what is less, a `bigint` below -2^53 or a number.
+const LEAST_SAFE = BigInt(Number.MIN_SAFE_INTEGER);
+const MOST_SAFE = BigInt(Number.MAX_SAFE_INTEGER);
 
 /** Reads JSON. Where a number would lose a digit of an integer, it is a `bigint`. */
 export function parse(json) {
@@ -29,30 +32,64 @@ export function parse(json) {
 }
 
 /**
- * Writes JSON. Integers beyond 2^53 are text, bytes are a list of numbers, dates are RFC 3339; `undefined` is null.
+ * Writes JSON. Integers beyond 2^53 are text, dates are RFC 3339, errors are what they say; bytes, other typed arrays and sets
+ * are lists, a map is an object; `undefined` is null. Half of a surrogate pair, which is no text, is U+FFFD as in UTF-8.
  */
 export function stringify(value, what = "value") {
+  let json;
   try {
-    return JSON.stringify(value === undefined ? null : value, replace);
+    json = JSON.stringify(value === undefined ? null : value, replace);
   } catch (error) {
     throw new Invalid(`the ${what} is no JSON: ${error.message}`);
   }
+  if (json === undefined) throw new Invalid(`the ${what} is no JSON: it is ${kind(value)}`);
+  return json.includes("\\ud") ? json.replace(ESCAPES, (escape, half) => (half ? "\ufffd" : escape)) : json;
 }
 
-function replace(_key, value) {
+/** An escape; of text, only half a surrogate pair is escaped by its number from d800. */
+const ESCAPES = /\\(?:u(d[89a-f][0-9a-f]{2})|[^])/g;
+
+function replace(key, value) {
   if (typeof value === "bigint") {
-    return value >= Number.MIN_SAFE_INTEGER && value <= Number.MAX_SAFE_INTEGER ? Number(value) : String(value);
+    return value >= LEAST_SAFE && value <= MOST_SAFE ? Number(value) : String(value);
   }
-  if (value instanceof Uint8Array) return Array.from(value);
-  if (value instanceof Map) return Object.fromEntries(value);
+  if (typeof value !== "object" || value === null) return value;
+  if (ArrayBuffer.isView(value) && !(value instanceof DataView)) return Array.from(value);
+  const bytes = bytesOf(value);
+  if (bytes !== undefined) return Array.from(bytes);
+  if (value instanceof Map) return object(value);
   if (value instanceof Set) return Array.from(value);
+  if (value instanceof Error) return told(value);
+  if (value instanceof RegExp) return String(value);
+  // Of this SDK or of the engine.
+  if (Object.prototype.toString.call(value) === "[object Promise]") {
+    throw new TypeError(`${key === "" ? "it" : `\`${key}\``} is a promise that nobody awaited`);
+  }
   return value;
+}
+
+/** The bytes of a buffer, or of a part of one; `undefined` of anything else. */
+export function bytesOf(value) {
+  if (value instanceof Uint8Array) return value;
+  if (ArrayBuffer.isView(value)) return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
+  return value instanceof ArrayBuffer ? new Uint8Array(value) : undefined;
+}
+
+/** A map as an object, which has only texts for keys. */
+function object(map) {
+  const object = {};
+  for (const [key, value] of map) {
+    const isPlain = ["string", "number", "bigint", "boolean"].includes(typeof key);
+    if (!isPlain || Object.hasOwn(object, key)) throw new TypeError(`a \`Map\` has a key that no object has: ${kind(key)}`);
+    Object.defineProperty(object, key, { value, enumerable: true });
+  }
+  return object;
 }
 
 /** Text that is to be passed to the host, where anything else would end the component. */
 export function text(value, what) {
   if (typeof value !== "string") throw new Invalid(`${what} is text, not ${kind(value)}`);
-  return value;
+  return value.toWellFormed();
 }
 
 /** A list of texts. */
@@ -74,5 +111,6 @@ export function count(value, what, most = 0x7fff_ffff) {
 function kind(value) {
   if (value === null || value === undefined) return String(value);
   if (typeof value === "object") return Array.isArray(value) ? "a list" : "an object";
+  if (typeof value === "function" || typeof value === "symbol") return `a ${typeof value}`;
   return typeof value === "string" ? JSON.stringify(value.slice(0, 40)) : `${typeof value} ${String(value)}`;
 }

@@ -6,6 +6,8 @@
 
 import { subscribeDuration } from "wasi:clocks/monotonic-clock@0.2.12";
 import { poll } from "wasi:io/poll@0.2.12";
+import { WfloError, kindOf, told } from "./errors.js";
+import { log } from "./log.js";
 
 /** What is to be done, in order. */
 const jobs = {
@@ -27,6 +29,8 @@ const jobs = {
 };
 /** The timers: a pollable, and what to do when it is ready. */
 const waiting = new Set();
+/** The promises that are rejected and that nobody has asked about, with why. */
+const unheard = new Map();
 
 const PENDING = 0;
 const FULFILLED = 1;
@@ -98,6 +102,7 @@ export class Promise {
   #settle(state, value) {
     this.#state = state;
     this.#value = value;
+    if (state === REJECTED && this.#reactions.length === 0) unheard.set(this, value);
     for (const reaction of this.#reactions) this.#react(reaction);
     this.#reactions = [];
   }
@@ -117,6 +122,7 @@ export class Promise {
   }
 
   then(fulfilled, rejected) {
+    unheard.delete(this);
     return new Promise((resolve, reject) => {
       const reaction = { fulfilled, rejected, resolve, reject };
       if (this.#state === PENDING) this.#reactions.push(reaction);
@@ -237,7 +243,10 @@ export function clearTimeout(id) {
 
 export const queueMicrotask = (call) => void jobs.push(call);
 
-/** Runs a promise to its end, and gives what it is fulfilled with or throws what it is rejected with. */
+/**
+ * Runs a promise to its end, and gives what it is fulfilled with or throws what it is rejected with. What was begun meanwhile
+ * and not awaited goes on as far as it gets without a timer; where it is rejected, this throws that.
+ */
 export function settle(promise) {
   let end;
   Promise.resolve(promise).then(
@@ -248,11 +257,18 @@ export function settle(promise) {
     const job = jobs.shift();
     if (job !== undefined) job();
     else if (waiting.size > 0) wait();
-    else throw new Error("the step waits for a promise that nothing will settle");
+    else end = { reason: new Error("the step waits for a promise that nothing will settle") };
   }
+  if (!("reason" in end)) for (let job = jobs.shift(); job !== undefined; job = jobs.shift()) job();
+  const reasons = Array.from(unheard.values());
+  unheard.clear();
+  for (const reason of reasons) log.error(UNHEARD, { error: told(reason), stack: reason?.stack });
   if ("reason" in end) throw end.reason;
+  if (reasons.length > 0) throw new WfloError(UNHEARD, { kind: kindOf(reasons[0]), cause: reasons[0] });
   return end.value;
 }
+
+const UNHEARD = "a promise was rejected and nobody awaited it";
 
 /** Waits until one of those that are waited for is ready. */
 function wait() {

@@ -13,7 +13,7 @@ import {
   WfloError,
   hosted,
 } from "./errors.js";
-import { text } from "./json.js";
+import { parse, text } from "./json.js";
 
 /** Names a working copy of a configuration. */
 export function terraform(label) {
@@ -32,8 +32,8 @@ class Terraform {
     const { serial, outputs, resources } = hosted(() => host.state(this.#label), translate);
     return {
       serial: Number(serial),
-      outputs: JSON.parse(outputs),
-      resources: resources.map(({ address, kind, values }) => ({ address, kind, values: JSON.parse(values) })),
+      outputs: parse(outputs),
+      resources: resources.map(({ address, kind, values }) => ({ address, kind, values: parse(values) })),
     };
   }
 
@@ -51,14 +51,14 @@ class Terraform {
       resources: changes(plan.resources),
       outputs: changes(plan.outputs),
       text: said,
-      detail: JSON.parse(detail),
+      detail: parse(detail),
     };
   }
 
   /** Applies a plan, by its digest. Where that fails, the previous configuration is applied again before this is known. */
   async apply(digest) {
     const { serial, outputs, resources } = hosted(() => host.apply(this.#label, text(digest, "the digest of a plan")), translate);
-    return { serial: Number(serial), outputs: JSON.parse(outputs), resources: Array.from(resources) };
+    return { serial: Number(serial), outputs: parse(outputs), resources: Array.from(resources) };
   }
 }
 

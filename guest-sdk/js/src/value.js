@@ -1,7 +1,7 @@
 // Values of databases, exact: as `wflo:db/sql-json` has them, and as JavaScript does.
 
 import { Invalid } from "./errors.js";
-import { parse, stringify } from "./json.js";
+import { bytesOf, parse, stringify } from "./json.js";
 
 /** Text that means something: shown, compared and written as JSON as its text. */
 class Exact {
@@ -73,7 +73,7 @@ export function encode(value) {
       return { real: Object.is(value, -0) ? "-0" : String(value) };
     case "object":
       if (value === null) return null;
-      if (value instanceof Uint8Array) return { blob: hex(value) };
+      if (isBytes(value)) return { blob: hex(bytesOf(value)) };
       if (value instanceof Decimal) return { decimal: value.toString() };
       if (value instanceof Timestamp) return { timestamp: value.toString() };
       if (value instanceof Date) return { timestamp: value.toISOString() };
@@ -83,6 +83,18 @@ export function encode(value) {
       throw new Invalid(`a parameter of a statement is no ${typeof value}`);
   }
 }
+
+/** A parameter of a named statement: JSON, which says its type only where JSON cannot hold the value. */
+export function encodeNamed(value) {
+  if (value instanceof Exact) return value.toString();
+  if (typeof value === "number" && Number.isFinite(value)) return value;
+  const encoded = encode(value);
+  return encoded?.timestamp ?? encoded;
+}
+
+/** A typed array of anything but bytes is a list. */
+const isBytes = (value) =>
+  [ArrayBuffer, DataView, Uint8Array, Uint8ClampedArray].some((kind) => value instanceof kind);
 
 /** A value of a row, as JavaScript has it. */
 export function decode(value) {
@@ -111,7 +123,8 @@ export function decode(value) {
   throw new Invalid(`a value of a database of a kind that this SDK does not know: ${JSON.stringify(value)}`);
 }
 
-function hex(bytes) {
+/** Bytes as their tag has them. */
+export function hex(bytes) {
   let text = "";
   for (const byte of bytes) text += (byte < 16 ? "0" : "") + byte.toString(16);
   return text;

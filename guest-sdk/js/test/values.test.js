@@ -5,7 +5,7 @@ import { parse, stringify } from "../src/json.js";
 import { follow, parts, sameOrigin } from "../src/http/url.js";
 import { step, steps } from "../src/step.js";
 import { TextDecoder as Decoder, TextEncoder as Encoder } from "../src/text.js";
-import { Decimal, Uuid, decode, encode } from "../src/value.js";
+import { Decimal, Uuid, decode, encode, encodeNamed } from "../src/value.js";
 
 test("values of a database keep every digit", () => {
   for (const value of [null, true, "", "ü", 0, -1, 1.5, 9007199254740991, 9007199254740993n, -(2n ** 63n), 1e300]) {
@@ -21,6 +21,25 @@ test("values of a database keep every digit", () => {
   assert.equal(String(decode(encode(new Decimal("12.50")))), "12.50");
   assert.throws(() => new Decimal("12,50"), /is no decimal/);
   assert.throws(() => new Uuid("x"), /is no UUID/);
+});
+
+test("a parameter of a named statement says its type only where JSON has none for it", () => {
+  const cases = [
+    [undefined, null],
+    [null, null],
+    [true, true],
+    ["s", "s"],
+    [1.5, 1.5],
+    [7n, { integer: "7" }],
+    [Number.NaN, { real: "NaN" }],
+    [new Decimal("0.10"), "0.10"],
+    [new Date(0), "1970-01-01T00:00:00.000Z"],
+    [new Uint8Array([1, 255]), { blob: "01ff" }],
+    [new Uint8Array([1, 255]).buffer, { blob: "01ff" }],
+    [[1, 2], { json: "[1,2]" }],
+    [{ blob: "00" }, { json: '{"blob":"00"}' }],
+  ];
+  for (const [value, expected] of cases) assert.deepEqual(encodeNamed(value), expected);
 });
 
 test("integers of JSON keep every digit", () => {
@@ -42,6 +61,11 @@ test("integers of JSON keep every digit", () => {
   assert.throws(() => parse('{"a":9007199254740993,}'), SyntaxError);
 });
 
+test("integers are written with every digit", () => {
+  const safe = 2n ** 53n - 1n;
+  assert.equal(stringify([safe, -safe, safe + 2n, -safe - 2n]), `[${safe},${-safe},"${safe + 2n}","${-safe - 2n}"]`);
+});
+
 test("what JSON does not have is text", () => {
   const value = { big: 2n ** 60n, small: 7n, at: new Date(0), money: new Decimal("1.10"), bytes: new Uint8Array([1]), none: undefined };
   assert.equal(
@@ -49,9 +73,44 @@ test("what JSON does not have is text", () => {
     '{"big":"1152921504606846976","small":7,"at":"1970-01-01T00:00:00.000Z","money":"1.10","bytes":[1]}',
   );
   assert.equal(stringify(undefined), "null");
+  for (const of of [() => 1, Symbol("s")]) assert.throws(() => stringify(of, "output"), /the output is no JSON: it is a (function|symbol)$/);
   const loop = {};
   loop.self = loop;
   assert.throws(() => stringify(loop, "output"), /the output is no JSON/);
+});
+
+test("nothing with a content of its own is written as an empty object", () => {
+  const { buffer } = new Uint8Array([1, 2, 3]);
+  const value = {
+    buffer,
+    part: new DataView(buffer, 1),
+    reals: new Float64Array([1.5]),
+    units: new Uint16Array([1, 2]),
+    long: new BigInt64Array([-(2n ** 63n)]),
+    map: new Map([["a", new Map([[1, new Set([2])]])]]),
+    pattern: /a+/g,
+    error: new TypeError("no", { cause: new Error("why") }),
+  };
+  assert.deepEqual(JSON.parse(stringify(value)), {
+    buffer: [1, 2, 3],
+    part: [2, 3],
+    reals: [1.5],
+    units: [1, 2],
+    long: ["-9223372036854775808"],
+    map: { a: { 1: [2] } },
+    pattern: "/a+/g",
+    error: "TypeError: no: why",
+  });
+  assert.throws(() => stringify(new Map([[{}, 1]])), /a key that no object has: an object/);
+  assert.throws(() => stringify(new Map([[1, 1], ["1", 2]])), /a key that no object has: "1"/);
+  assert.throws(() => stringify({ rows: Promise.resolve(1) }, "output"), /the output is no JSON: `rows` is a promise that nobody awaited/);
+  for (const bytes of [buffer, new DataView(buffer), new Uint8ClampedArray(buffer)]) assert.deepEqual(encode(bytes), { blob: "010203" });
+  assert.deepEqual(encode(new Float64Array([1.5])), { json: "[1.5]" });
+});
+
+test("half of a surrogate pair is U+FFFD", () => {
+  assert.equal(stringify({ "\udc00": "\ud800x", pair: "\ud83d\ude00", said: "\\ud800" }), '{"\ufffd":"\ufffdx","pair":"\ud83d\ude00","said":"\\\\ud800"}');
+  assert.deepEqual(failure(new Error("\ud800x")), { tag: "permanent", val: "\ufffdx" });
 });
 
 test("an error says what another attempt could do", () => {
@@ -63,6 +122,10 @@ test("an error says what another attempt could do", () => {
   assert.deepEqual(failure({ message: "why", code: 3 }), { tag: "permanent", val: "why" });
   assert.deepEqual(failure("why"), { tag: "permanent", val: "why" });
   assert.deepEqual(failure(new WfloError("a", { cause: new Error("b") })), { tag: "permanent", val: "a: b" });
+  const all = new AggregateError([new Error("b"), new TypeError("c", { cause: "d" })], "a");
+  assert.deepEqual(failure(all), { tag: "permanent", val: "AggregateError: a: b; TypeError: c: d" });
+  all.errors.push(all);
+  assert.match(failure(all).val, /^AggregateError: a: b; /);
   assert.deepEqual(failure("text"), { tag: "permanent", val: "text" });
 });
 

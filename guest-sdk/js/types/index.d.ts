@@ -4,6 +4,9 @@
  * A step is a function with a name. It runs in a sandbox of its own and reaches nothing but what `workflow.toml` grants
  * it, through the functions here.
  *
+ * Globals are `console`, `fetch`, `setTimeout`, `clearTimeout`, `queueMicrotask`, `TextEncoder`, `TextDecoder`, and of
+ * `crypto` `randomUUID` and `getRandomValues`; randomness is of the attempt, and the same when it is played again.
+ *
  * ```js
  * import { db, llm, step } from "@wflo/sdk";
  *
@@ -100,8 +103,8 @@ export function decimal(text: string | number | bigint): Decimal;
 export function timestamp(time: string | Date): Timestamp;
 export function uuid(text: string): Uuid;
 
-/** A parameter of a statement. An object or a list that is none of these is JSON. */
-export type Param = null | undefined | boolean | number | bigint | string | Uint8Array | Date | Decimal | Timestamp | Uuid | object;
+/** A parameter of a statement. `undefined` is null; an object or a list that is none of these is JSON. */
+export type Param = null | undefined | boolean | number | bigint | string | Uint8Array | ArrayBuffer | DataView | Date | Decimal | Timestamp | Uuid | object;
 
 /**
  * A row, by its columns. Integers are numbers, and `bigint` where a number would lose a digit; decimals, times and UUIDs
@@ -232,11 +235,11 @@ export interface Response {
  * credentials are not sent on to another host.
  */
 export function fetch(
-  url: string | URL,
+  url: string,
   options?: {
     method?: string;
     headers?: { readonly [name: string]: string | number } | Iterable<readonly [string, string | Uint8Array]>;
-    body?: string | Uint8Array | ArrayBuffer | null;
+    body?: string | ArrayBuffer | ArrayBufferView | null;
     /** A body, written as JSON. */
     json?: unknown;
     /** How long the server may take to begin its answer. The host has a limit of its own. */
@@ -249,7 +252,7 @@ export function fetch(
  * Posts a value as JSON, and gives the answer of success. Use a grant that names the header in which the server takes an
  * idempotency key: what is published again after a crash or in another attempt is then published once.
  */
-export function publish(url: string | URL, value: unknown): Promise<Response>;
+export function publish(url: string, value: unknown): Promise<Response>;
 
 /** Queues a mail, which leaves when the step has succeeded; gives the `Message-ID` that it will have. */
 export function mail(message: {
@@ -296,7 +299,7 @@ export interface Artifact {
 
 /** An artifact that is being written. One that is not finished never was. */
 export interface ArtifactWriter {
-  write(said: string | Uint8Array): Promise<void>;
+  write(said: string | ArrayBuffer | ArrayBufferView): Promise<void>;
   /** Writes a value as one line of JSON. */
   row(value: unknown): Promise<void>;
   /** Makes the artifact. */
@@ -326,7 +329,7 @@ export namespace artifact {
   /** Opens an artifact: by its reference, or one of this step, else of the only step before it, by its name. */
   function open(which: string | Artifact): Promise<ArtifactReader>;
   /** Sends a request as {@link fetch} does, and keeps the body of a successful answer, which does not come through the step. */
-  function save(url: string | URL, name: string, options?: Parameters<typeof fetch>[1]): Promise<Artifact>;
+  function save(url: string, name: string, options?: Parameters<typeof fetch>[1]): Promise<Artifact>;
 }
 
 /** What becomes of one resource or output. */

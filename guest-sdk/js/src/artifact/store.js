@@ -2,7 +2,7 @@
 
 import { Writer as HostWriter, create as begin, open as find } from "wflo:artifact/store@0.1.0";
 import { Invalid, hosted } from "../errors.js";
-import { parse, stringify, text } from "../json.js";
+import { bytesOf, parse, stringify, text } from "../json.js";
 import { decode, encode } from "../text.js";
 import { translate } from "./error.js";
 import { source } from "./reference.js";
@@ -34,8 +34,8 @@ class Writer {
 
   /** Appends text or bytes. */
   async write(said) {
-    const bytes = typeof said === "string" ? encode(said) : said;
-    if (!(bytes instanceof Uint8Array)) throw new Invalid("an artifact is made of text and bytes; `row` writes anything else");
+    const bytes = typeof said === "string" ? encode(said) : bytesOf(said);
+    if (bytes === undefined) throw new Invalid("an artifact is made of text and bytes; `row` writes anything else");
     this.#gathered.push(bytes);
     this.#size += bytes.length;
     if (this.#size >= GATHERED) this.#handOn();

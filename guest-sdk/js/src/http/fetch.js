@@ -12,7 +12,7 @@ import {
   WfloError,
   hosted,
 } from "../errors.js";
-import { count } from "../json.js";
+import { count, parse } from "../json.js";
 import { decode } from "../text.js";
 import { bytesOf, following, prepared, shown } from "./request.js";
 
@@ -60,7 +60,7 @@ class Response {
 
   async json() {
     try {
-      return JSON.parse(decode(this.#body));
+      return parse(decode(this.#body));
     } catch (error) {
       throw new Invalid(`the answer is no JSON: ${error.message}`);
     }

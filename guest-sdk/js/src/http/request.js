@@ -1,7 +1,7 @@
 // Requests: what they are made of, and where redirects lead them.
 
 import { Invalid } from "../errors.js";
-import { stringify } from "../json.js";
+import { stringify, bytesOf as viewed } from "../json.js";
 import { decode, encode } from "../text.js";
 import { follow, sameOrigin } from "./url.js";
 
@@ -43,9 +43,9 @@ export function following(request, status, location) {
 export const shown = (body) => decode(bytesOf(body).subarray(0, SHOWN)).trim();
 
 export function bytesOf(value) {
-  if (value instanceof Uint8Array) return value;
-  if (value instanceof ArrayBuffer || Array.isArray(value)) return new Uint8Array(value);
   if (typeof value === "string") return encode(value);
+  const bytes = Array.isArray(value) ? new Uint8Array(value) : viewed(value);
+  if (bytes !== undefined) return bytes;
   throw new Invalid("a body and the value of a header are text or bytes; `json` takes anything else for a body");
 }
 

@@ -11,18 +11,28 @@ use crate::failure::Failure;
 #[derive(Clone, Debug)]
 pub(super) struct Tool {
     program: PathBuf,
+    /// What runs it, where it is a script.
+    runs_on: Option<&'static str>,
     hint: String,
 }
+
+/// What `env` exits with, which the first line of a script names, where there is nothing to run the script.
+const NOT_FOUND: i32 = 127;
 
 impl Tool {
     /// A program that is found where the system's are.
     pub(super) fn named(program: &str, hint: &str) -> Self {
-        Self { program: program.into(), hint: hint.to_owned() }
+        Self { program: program.into(), runs_on: None, hint: hint.to_owned() }
     }
 
     /// A program at its path.
     pub(super) fn at(program: PathBuf) -> Self {
-        Self { program, hint: String::new() }
+        Self { program, runs_on: None, hint: String::new() }
+    }
+
+    /// A script at its path, what runs it, and how to get that.
+    pub(super) fn script(program: PathBuf, runs_on: &'static str, hint: &str) -> Self {
+        Self { program, runs_on: Some(runs_on), hint: hint.to_owned() }
     }
 
     pub(super) const fn command(&self) -> Started<'_> {
@@ -71,6 +81,11 @@ impl Started<'_> {
         }
         let said = String::from_utf8_lossy(&output.stdout);
         crate::say(said.trim_end());
+        if let Some(runs_on) = self.tool.runs_on.filter(|_| output.status.code() == Some(NOT_FOUND)) {
+            let failure =
+                Failure::usage(format!("`{}` runs on `{runs_on}`, which is not there", self.tool.name()));
+            return Err(failure.hint(&self.tool.hint));
+        }
         Err(Failure::usage(format!("`{}` in `{}` failed", self.tool.name(), folder.display())))
     }
 }
