@@ -3,15 +3,18 @@
 import asyncio
 import datetime
 import json
+import logging
 import math
+import types
 import unittest
 import uuid
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import Enum, IntEnum, StrEnum
+from unittest import mock
 from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
-from wflo import BadOutput, Invalid, Record, WfloError, _host, _json, _loop, _value, permanent, redo, retryable, schema, step
+from wflo import BadOutput, Invalid, Record, WfloError, _host, _json, _loop, _value, log, permanent, redo, retryable, schema, step
 from wflo.errors import HttpStatus, described
 from wflo.step import STEPS
 
@@ -116,6 +119,67 @@ class Json(unittest.TestCase):
             with self.assertRaisesRegex(Invalid, "half of a surrogate pair"):
                 _host.call(lambda *_: "reached", *args, error=lambda case, value: WfloError(value))
         self.assertEqual(_host.call(lambda *_: "reached", "ü", 1, Request("", []), error=lambda case, value: WfloError(value)), "reached")
+
+
+class Broken:
+    def __repr__(self) -> str:
+        raise ValueError("no")
+
+    __str__ = __repr__
+
+
+class Logging(unittest.TestCase):
+    def setUp(self) -> None:
+        self.lines: list[tuple[str, Any]] = []
+        host = types.SimpleNamespace(
+            Level={name: name.lower() for name in ("TRACE", "DEBUG", "INFO", "WARN", "ERROR")},
+            log=lambda level, context, text: self.lines.append((level, json.loads(text.encode()))),
+        )
+        patch = mock.patch.object(_host, "logging", host)
+        patch.start()
+        self.addCleanup(patch.stop)
+        self.logger = log.Logger()
+
+    def test_a_field_that_is_no_json_takes_no_other_with_it(self) -> None:
+        self.logger.error("failed", error=ValueError("bad"), order="o-1", count=3, thing=object, nan=math.nan, verdict=Verdict.BLOCK, half="\ud800", broken=Broken())
+        ((level, line),) = self.lines
+        self.assertEqual(level, "error")
+        self.assertTrue(line.pop("broken").startswith("a Broken, which is no JSON"))
+        self.assertEqual(
+            line,
+            {"message": "failed", "error": "ValueError: bad", "order": "o-1", "count": 3, "thing": "<class 'object'>", "nan": "nan", "verdict": "block", "half": "\ufffd"},
+        )
+
+    def test_it_is_called_as_those_of_logging(self) -> None:
+        self.logger.info("a %s, %d", "b", 7, count=1)
+        self.logger.warn("%(a)s", {"a": 1})
+        self.logger.warning("100 %")
+        self.logger.critical("%d", "x")
+        self.logger.log(logging.DEBUG, "\ud800")
+        self.logger.fatal(Broken(), message="m", stacklevel=2, extra={"a": 1})
+        said = [(level, line.pop("message"), line) for level, line in self.lines]
+        self.assertEqual(
+            said[:5],
+            [("info", "a b, 7", {"count": 1}), ("warn", "1", {}), ("warn", "100 %", {}), ("error", "%d ('x',)", {}), ("debug", "\ufffd", {})],
+        )
+        self.assertEqual((said[5][0], said[5][2]), ("error", {"message_": "m", "a": 1}))
+
+    def test_exceptions_are_told_with_where_they_were_raised(self) -> None:
+        try:
+            int("x")
+        except ValueError as error:
+            self.logger.exception("no number", order=7)
+            self.logger.info("again", exc_info=error)
+        self.logger.error("none", exc_info=True)
+        exceptions = [line.get("exception", "") for _, line in self.lines]
+        self.assertIn("in test_exceptions_are_told", exceptions[0])
+        self.assertEqual((exceptions[0], exceptions[2]), (exceptions[1], ""))
+        self.assertEqual(self.lines[0][1]["order"], 7)
+
+    def test_loggers_of_logging_fail_nothing(self) -> None:
+        record = logging.makeLogRecord({"msg": "%d", "args": ("x",), "levelno": logging.WARNING, "order": object, "name": "root"})
+        log.Handler().emit(record)
+        self.assertEqual(self.lines, [("warn", {"message": "%d ('x',)", "order": "<class 'object'>"})])
 
 
 class Schemas(unittest.TestCase):
