@@ -6,13 +6,14 @@ import (
 	"fmt"
 )
 
-// Marshal writes JSON as wflo has it: as encoding/json does, without escapes for HTML. JSON elsewhere has doubles: an
-// integer beyond 2^53 that others than Go read is better a field with the option `string`.
+// Marshal writes JSON as wflo has it: as encoding/json does, without escapes for HTML, and nil slices as empty lists, nil maps as
+// empty objects, as the second version of encoding/json does. Integers keep every digit; who reads them as doubles, as JSON has
+// them elsewhere, is better given a field with the option `string` beyond 2^53.
 func Marshal(value any) (json.RawMessage, error) {
 	var written bytes.Buffer
 	encoder := json.NewEncoder(&written)
 	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(value); err != nil {
+	if err := encoder.Encode(withoutNil(value)); err != nil {
 		return nil, &Invalid{Message: fmt.Sprintf("%T is no JSON: %v", value, err)}
 	}
 	return bytes.TrimSuffix(written.Bytes(), []byte("\n")), nil

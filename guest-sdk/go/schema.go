@@ -4,6 +4,7 @@ import (
 	"encoding"
 	"encoding/json"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 )
@@ -18,7 +19,8 @@ var (
 
 // SchemaOf gives the JSON Schema of a type, as encoding/json writes it: nil for one that promises nothing, such as any.
 //
-// A struct is a closed object with its fields in their order; those with omitempty, omitzero or a pointer need not be there.
+// A struct is a closed object with its fields in their order; those with omitempty or omitzero need not be there, nor those of a
+// pointer that is embedded.
 // The tag description is one: `description:"the account's id"`; the tag enum lists what a text may be:
 // `enum:"safe,review,block"`.
 func SchemaOf[T any]() json.RawMessage { return promised[T]() }
@@ -107,7 +109,7 @@ func schemaOf(kind reflect.Type, within []reflect.Type) *schema {
 		if kind.Kind() == reflect.Slice && kind.Elem().Kind() == reflect.Uint8 {
 			return &schema{Type: "string"}
 		}
-		return orNull(&schema{Type: "array", Items: schemaOf(kind.Elem(), within)}, kind.Kind() == reflect.Slice)
+		return &schema{Type: "array", Items: schemaOf(kind.Elem(), within)}
 	case reflect.Map:
 		made := &schema{Type: "object"}
 		if values := schemaOf(kind.Elem(), within); values != nil {
@@ -115,7 +117,7 @@ func schemaOf(kind reflect.Type, within []reflect.Type) *schema {
 		}
 		return made
 	case reflect.Pointer:
-		return orNull(schemaOf(kind.Elem(), within), true)
+		return orNull(schemaOf(kind.Elem(), within))
 	case reflect.Struct:
 		return object(kind, within)
 	default:
@@ -123,9 +125,9 @@ func schemaOf(kind reflect.Type, within []reflect.Type) *schema {
 	}
 }
 
-// orNull permits null as well where a pointer may be nil. A nil slice is null too, which nobody means: it is left out.
-func orNull(of *schema, isPointer bool) *schema {
-	if of == nil || !isPointer || of.Type == "array" {
+// orNull permits null as well, which is what a nil pointer is. A nil slice is an empty list: see [Marshal].
+func orNull(of *schema) *schema {
+	if of == nil {
 		return of
 	}
 	return &schema{AnyOf: []*schema{of, {Type: "null"}}}
@@ -133,31 +135,82 @@ func orNull(of *schema, isPointer bool) *schema {
 
 func object(kind reflect.Type, within []reflect.Type) *schema {
 	made := &schema{Type: "object", Properties: &properties{}, Additional: json.RawMessage("false")}
-	for _, field := range reflect.VisibleFields(kind) {
-		name, options, _ := strings.Cut(field.Tag.Get("json"), ",")
-		// What is embedded has its fields among these.
-		if !field.IsExported() || name == "-" || field.Anonymous && name == "" {
+	fields := members(kind, 0, true, nil)
+	for at, it := range fields {
+		if isHidden(fields, at) {
 			continue
 		}
-		if name == "" {
-			name = field.Name
-		}
-		of := schemaOf(field.Type, within)
+		of := schemaOf(it.field.Type, within)
 		if of == nil {
 			of = &schema{}
 		}
-		if strings.Contains(options, "string") {
+		if strings.Contains(it.options, "string") {
 			of = &schema{Type: "string"}
 		}
-		of.Description = field.Tag.Get("description")
-		if values := field.Tag.Get("enum"); values != "" {
+		of.Description = it.field.Tag.Get("description")
+		if values := it.field.Tag.Get("enum"); values != "" {
 			of.Enum = strings.Split(values, ",")
 		}
-		made.Properties.names = append(made.Properties.names, name)
+		made.Properties.names = append(made.Properties.names, it.name)
 		made.Properties.schemas = append(made.Properties.schemas, of)
-		if !strings.Contains(options, "omitempty") && !strings.Contains(options, "omitzero") {
-			made.Required = append(made.Required, name)
+		if it.isAlways && !strings.Contains(it.options, "omitempty") && !strings.Contains(it.options, "omitzero") {
+			made.Required = append(made.Required, it.name)
 		}
 	}
 	return made
+}
+
+// member is a field as encoding/json writes it.
+type member struct {
+	field    reflect.StructField
+	name     string
+	options  string
+	isNamed  bool // by its tag
+	depth    int  // in structs that are embedded
+	isAlways bool // no pointer is embedded on the way to it
+}
+
+// members gives the fields of a struct, those of embedded structs without a name among them.
+func members(kind reflect.Type, depth int, isAlways bool, outer []reflect.Type) []member {
+	if slices.Contains(outer, kind) {
+		return nil
+	}
+	outer = append(outer, kind)
+	var all []member
+	for at := range kind.NumField() {
+		field := kind.Field(at)
+		tag := field.Tag.Get("json")
+		name, options, _ := strings.Cut(tag, ",")
+		of, isPointer := field.Type, field.Type.Kind() == reflect.Pointer
+		if field.Anonymous && isPointer {
+			of = of.Elem()
+		}
+		isWithin := field.Anonymous && of.Kind() == reflect.Struct
+		switch {
+		case tag == "-", !field.IsExported() && !isWithin:
+		case isWithin && name == "":
+			all = append(all, members(of, depth+1, isAlways && !isPointer, outer)...)
+		case field.IsExported():
+			it := member{field, name, options, name != "", depth, isAlways}
+			if name == "" {
+				it.name = field.Name
+			}
+			all = append(all, it)
+		}
+	}
+	return all
+}
+
+// isHidden says whether another field of its name is written in its place, or neither, as encoding/json decides it.
+func isHidden(fields []member, at int) bool {
+	it := fields[at]
+	for other, by := range fields {
+		if other == at || by.name != it.name || by.depth > it.depth {
+			continue
+		}
+		if by.depth < it.depth || by.isNamed || !it.isNamed {
+			return true
+		}
+	}
+	return false
 }

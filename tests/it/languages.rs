@@ -121,6 +121,41 @@ fn begins(lang: &str, language: Language, test: &[&str]) {
     assert!(differs.stdout.contains(shown), "{}", differs.stdout);
 }
 
+/// A folder with a workflow of one step, whose steps are one file.
+fn written(language: Language, file: &str, code: &str) -> Project {
+    let project = Project::new("hello");
+    std::fs::create_dir(project.path("made")).expect("a folder");
+    project.write(&format!("made/{file}"), code);
+    language.lend(&project.path("made"));
+    project
+}
+
+#[test]
+fn a_build_of_c_says_what_is_wrong() {
+    if !Language::C.is_here() {
+        return;
+    }
+    let project = written(Language::C, "steps.c", "#include <wflo.h>\n");
+    let lacking = project.wflo(&["build", "--steps", "made"]).expect_code(2);
+    assert_eq!(lacking.stderr.matches("undefined symbol: wflo_steps").count(), 1, "{}", lacking.stderr);
+    assert!(lacking.stderr.contains("the steps are `const wflo_step wflo_steps[] = {"), "{}", lacking.stderr);
+    let mut other = project.command(&["build", "--steps", "made"]);
+    let other = Output::of(other.env("WASI_SDK_PATH", "/nope")).expect_code(2);
+    assert!(other.stderr.contains("WASI_SDK_PATH is `/nope`"), "{}", other.stderr);
+}
+
+#[test]
+fn a_build_of_python_says_how_a_package_is_added() {
+    if !Language::Python.is_here() {
+        return;
+    }
+    let project = written(Language::Python, "steps.py", "import numpy\n");
+    project.write("made/requirements.txt", "");
+    let lacking = project.wflo(&["build", "--steps", "made"]).expect_code(2);
+    let added = "a package that has `numpy` is added by its line in `requirements.txt`";
+    assert!(lacking.stderr.contains(added), "{}", lacking.stderr);
+}
+
 #[test]
 fn a_new_project_in_javascript_runs() {
     begins("js", Language::JavaScript, &["npm", "test"]);

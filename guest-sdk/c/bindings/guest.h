@@ -14,7 +14,7 @@ typedef struct guest_string_t {
   size_t len;
 } guest_string_t;
 
-// JSON text (RFC 8259), UTF-8. Integers beyond 2^53 travel as strings.
+// JSON text (RFC 8259), UTF-8. Integers of 64 bits keep every digit, and longer ones travel as strings.
 typedef guest_string_t wflo_step_types_json_t;
 
 // Why a step did not succeed, in the guest's own words.

@@ -94,11 +94,15 @@ const wflo_json *wflo_json_at(const wflo_json *array, size_t index);
 /* A member of an object; NULL if there is none of that name. */
 const wflo_json *wflo_json_get(const wflo_json *object, const char *name);
 const char *wflo_json_name(const wflo_json *object, size_t index);
-/* What is in it; NULL, 0 or false where it is something else. */
+/* What is in it; NULL, 0 or false where it is something else: to an integer, also a number that is not whole or is beyond 64
+ * bits. */
 const char *wflo_json_text(const wflo_json *value);
 int64_t wflo_json_to_integer(const wflo_json *value);
 double wflo_json_to_real(const wflo_json *value);
 bool wflo_json_to_boolean(const wflo_json *value);
+/* Whether it is a whole number of 64 bits, however it is written (`7`, `7.0`, `7e0`), and which; `integer` may be NULL, and is
+ * left as it is where it is none. */
+bool wflo_json_whole(const wflo_json *value, int64_t *integer);
 
 wflo_json *wflo_json_null(void);
 wflo_json *wflo_json_boolean(bool value);
@@ -126,8 +130,9 @@ typedef struct wflo_step {
   const char *summary;
   /* Gives the output; NULL is a null, or the failure that it has filled in. */
   wflo_json *(*run)(wflo_error *error);
-  /* Undoes it when the run is rolled back; may be NULL. */
-  void (*compensate)(const wflo_undo *undo, wflo_error *error);
+  /* Undoes it when the run is rolled back, and says whether it is undone; may be NULL. False is the failure that it has filled
+   * in. */
+  bool (*compensate)(const wflo_undo *undo, wflo_error *error);
   /* JSON Schema of its output, and an object of the facts that it may claim with the schema of each; both may be NULL. */
   const char *output_schema;
   const char *facts;
@@ -209,7 +214,7 @@ const wflo_rows *wflo_page(const char *db, const char *statement, const wflo_val
 bool wflo_execute(const char *db, const char *statement, const wflo_value *params, size_t size, uint64_t *changed,
                   wflo_error *error);
 /* Calls a statement that the workflow names, with an object of its parameters. An integer beyond 2^53 is
- * `{"integer": "9007199254740993"}`, a decimal is text. */
+ * `{"integer": "9007199254740993"}`, a decimal is text, bytes are `{"blob": "00ff"}`. */
 const wflo_rows *wflo_call(const char *db, const char *statement, const wflo_json *params, wflo_error *error);
 typedef enum wflo_format { WFLO_JSON_LINES, WFLO_CSV } wflo_format;
 /* Inserts the rows of an artifact, by its reference; `columns` are those that get values, ended by NULL, or NULL. */

@@ -129,8 +129,41 @@ const char *wflo_json_text(const wflo_json *value) {
   return wflo_json_kind_of(value) == WFLO_JSON_STRING ? value->text : NULL;
 }
 
+static bool is_digit(char it) { return it >= '0' && it <= '9'; }
+
+/* Reads the digits themselves, each by its place: a double would round them. */
+bool wflo_json_whole(const wflo_json *value, int64_t *integer) {
+  if (wflo_json_kind_of(value) != WFLO_JSON_NUMBER) return false;
+  const char *text = value->text;
+  bool negative = *text == '-';
+  if (negative) text++;
+  size_t size = strcspn(text, "eE");
+  const char *point = memchr(text, '.', size);
+  /* No text is so long that a power beyond these could be made up for. */
+  const int64_t most = INT64_C(1) << 40;
+  long long power = text[size] == 0 ? 0 : strtoll(text + size + 1, NULL, 10);
+  power = power > most ? most : power < -most ? -most : power;
+  power += (point == NULL ? (int64_t)size : (int64_t)(point - text)) - 1;
+  uint64_t sum = 0;
+  for (size_t at = 0; at < size; at++) {
+    if (!is_digit(text[at])) continue;
+    uint64_t part = (uint64_t)(text[at] - '0');
+    if (part != 0) {
+      if (power < 0 || power > 18) return false;
+      for (long long times = 0; times < power; times++) part *= 10;
+      if (part > UINT64_MAX - sum) return false;
+      sum += part;
+    }
+    power--;
+  }
+  if (sum > (uint64_t)INT64_MAX + negative) return false;
+  if (integer != NULL) *integer = negative ? (int64_t)(0 - sum) : (int64_t)sum;
+  return true;
+}
+
 int64_t wflo_json_to_integer(const wflo_json *value) {
-  return wflo_json_kind_of(value) == WFLO_JSON_NUMBER ? strtoll(value->text, NULL, 10) : 0;
+  int64_t integer;
+  return wflo_json_whole(value, &integer) ? integer : 0;
 }
 
 double wflo_json_to_real(const wflo_json *value) {
@@ -214,8 +247,6 @@ const char *wflo_json_write(const wflo_json *value) {
 /* ---- Reading ---- */
 
 static void skip(const char **at) { *at += strspn(*at, " \t\r\n"); }
-
-static bool is_digit(char it) { return it >= '0' && it <= '9'; }
 
 static int hex4(const char *at) {
   int unit = 0;

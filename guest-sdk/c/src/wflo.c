@@ -185,8 +185,12 @@ bool exports_wflo_step_handler_compensate(exports_wflo_step_handler_undo_t *what
       .output = what->output.is_some ? wflo_json_from_host(what->output.val) : NULL,
       .certain = what->certain,
   };
-  step->compensate(&undo, &error);
-  return error.code == WFLO_NO_ERROR || failed(&error, failure);
+  /* One that goes on after an error has dealt with it. */
+  if (step->compensate(&undo, &error)) return true;
+  if (error.code == WFLO_NO_ERROR) {
+    wflo_fail(&error, WFLO_PERMANENT, "the compensation of step `%s` says that it failed, and not why", step->name);
+  }
+  return failed(&error, failure);
 }
 
 /* The bindings ask for the object file that would hold the world; `wflo build` writes the world into the module itself. */

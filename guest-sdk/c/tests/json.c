@@ -19,6 +19,17 @@ static const char *again(const char *text) {
   return value == NULL ? NULL : wflo_json_write(value);
 }
 
+/* What a number is as an integer; `none` where it is not one. */
+static void whole(const char *text, bool expected, int64_t integer) {
+  int64_t got = 17;
+  const wflo_json *value = wflo_json_parse(text);
+  bool is = wflo_json_whole(value, &got);
+  if (is != expected || got != (expected ? integer : 17) || wflo_json_to_integer(value) != integer) {
+    printf("%s: expected %lld, got %s %lld\n", text, (long long)integer, is ? "an integer" : "none", (long long)got);
+    wrong++;
+  }
+}
+
 int main(void) {
   const char *const same[] = {
       "null", "true", "[]", "{}", "-0", "1.5e300", "9223372036854775807123", "\"漢字 ü 👩\"", "[1,[2,{\"a\":null}]]",
@@ -49,6 +60,21 @@ int main(void) {
   wflo_json_set(wflo_json_set(made, "b", wflo_json_integer(INT64_MIN)), "a", wflo_json_real(1e22));
   wflo_json_set(made, "c", wflo_json_push(wflo_json_array(), wflo_json_real(NAN)));
   check("made", "{\"a\":1e+22,\"b\":-9223372036854775808,\"c\":[null]}", wflo_json_write(made));
+
+  const char *const sevens[] = {"7", "7.0", "7.000e0", "0.7e1", "70e-1", "7000000000000000000000e-21", "0.0000000000000000000007e22"};
+  for (size_t at = 0; at < sizeof sevens / sizeof *sevens; at++) whole(sevens[at], true, 7);
+  whole("1e16", true, 10000000000000000);
+  whole("-0", true, 0);
+  whole("-0.0e99999999999999999999", true, 0);
+  whole("-1.5E+1", true, -15);
+  whole("9007199254740993.0", true, 9007199254740993);
+  whole("9223372036854775807", true, INT64_MAX);
+  whole("-9223372036854775808", true, INT64_MIN);
+  whole("-9.223372036854775808e18", true, INT64_MIN);
+  const char *const not_whole[] = {"3.7", "1e-1", "-0.5", "9223372036854775808", "-9223372036854775809", "18446744073709551615",
+                                   "18446744073709551616", "1e19", "1e300", "1e99999999999999999999", "1e-99999999999999999999",
+                                   "99999999999999999999", "\"7\"", "null", "true", "[7]"};
+  for (size_t at = 0; at < sizeof not_whole / sizeof *not_whole; at++) whole(not_whole[at], false, 0);
   if (wrong == 0) puts("ok");
   return wrong == 0 ? 0 : 1;
 }

@@ -5,6 +5,7 @@
 package db
 
 import (
+	"encoding/hex"
 	"encoding/json"
 	"iter"
 
@@ -125,6 +126,8 @@ func parameter(value any) any {
 		if it > safe {
 			return map[string]any{"integer": json.Number(wide(it)).String()}
 		}
+	case []byte:
+		return map[string]any{"blob": hex.EncodeToString(it)}
 	}
 	return value
 }

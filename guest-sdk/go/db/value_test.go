@@ -41,6 +41,14 @@ func TestValuesKeepEveryDigit(t *testing.T) {
 	}
 }
 
+func TestParametersByNameSayTheirTypeWhereJSONHasNone(t *testing.T) {
+	named := map[string]any{"b": parameter([]byte{0, 255}), "i": parameter(int64(math.MaxInt64)), "n": parameter(7), "t": parameter("x")}
+	text, err := json.Marshal(named)
+	if err != nil || string(text) != `{"b":{"blob":"00ff"},"i":{"integer":"9223372036854775807"},"n":7,"t":"x"}` {
+		t.Errorf("%s, %v", text, err)
+	}
+}
+
 func TestRowsAreReadAsTheirType(t *testing.T) {
 	rows := &Rows{Columns: []string{"id", "name"}, Values: [][]any{{int64(9007199254740993), "ü"}, {int64(2), nil}}}
 	type row struct {

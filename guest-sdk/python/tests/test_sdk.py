@@ -2,15 +2,19 @@
 
 import asyncio
 import datetime
+import json
+import logging
 import math
+import types
 import unittest
 import uuid
 from dataclasses import dataclass, field
 from decimal import Decimal
-from enum import Enum
+from enum import Enum, IntEnum, StrEnum
+from unittest import mock
 from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
-from wflo import BadOutput, Invalid, Record, WfloError, _json, _loop, _value, permanent, redo, retryable, schema, step
+from wflo import BadOutput, Invalid, Record, WfloError, _host, _json, _loop, _value, log, permanent, redo, retryable, schema, step
 from wflo.errors import HttpStatus, described
 from wflo.step import STEPS
 
@@ -18,6 +22,22 @@ from wflo.step import STEPS
 class Kind(Enum):
     ONE = "one"
     TWO = "two"
+
+
+class Verdict(str, Enum):
+    BLOCK = "block"
+
+
+class Colour(StrEnum):
+    RED = "red"
+
+
+class Level(int, Enum):
+    HIGH = 2**60
+
+
+class Rank(IntEnum):
+    ONE = 1
 
 
 @dataclass
@@ -45,8 +65,18 @@ class Values(unittest.TestCase):
         self.assertEqual(_value.encode(math.inf), {"real": "inf"})
         self.assertTrue(math.isnan(_value.decode(_value.encode(math.nan))))
         self.assertEqual(_value.encode(Kind.TWO), "two")
+        for member, encoded in ((Verdict.BLOCK, "block"), (Colour.RED, "red"), (Level.HIGH, {"integer": str(2**60)}), (Rank.ONE, {"integer": "1"})):
+            self.assertEqual(_value.encode(member), encoded)
+            self.assertIn(type(_value.encode(member)), (str, dict))
         self.assertRaises(Invalid, _value.encode, datetime.datetime(2026, 1, 2))
         self.assertRaises(Invalid, _value.encode, Decimal("NaN"))
+
+    def test_parameters_by_name_say_their_type_where_json_has_none(self) -> None:
+        for value, named in (
+            (7, 7), (2**60, {"integer": str(2**60)}), (True, True), (b"\x00\xff", {"blob": "00ff"}), (bytearray(b"\x01"), {"blob": "01"}),
+            (Verdict.BLOCK, "block"), (Level.HIGH, {"integer": str(2**60)}), (Decimal("1.10"), "1.10"), (None, None),
+        ):
+            self.assertEqual(json.loads(_json.dumps(_value.named(value))), named)
 
     def test_rows_have_their_columns_by_name(self) -> None:
         (row,) = _value.rows('{"columns":["id","t"],"rows":[[{"integer":"7"},"ü"]]}')
@@ -57,12 +87,99 @@ class Values(unittest.TestCase):
 
 class Json(unittest.TestCase):
     def test_what_json_does_not_have_is_text(self) -> None:
-        value = {"big": 2**60, "money": Decimal("1.10"), "bytes": b"\x01", "f": Finding("A", Kind.ONE, None), "t": (1,)}
-        text = '{"big":"1152921504606846976","money":"1.10","bytes":[1],"f":{"account":"A","kind":"one","score":null,"tags":[]},"t":[1]}'
+        value = {"big": 2**64, "money": Decimal("1.10"), "bytes": b"\x01", "f": Finding("A", Kind.ONE, None), "t": (1,)}
+        text = '{"big":"18446744073709551616","money":"1.10","bytes":[1],"f":{"account":"A","kind":"one","score":null,"tags":[]},"t":[1]}'
         self.assertEqual(_json.dumps(value), text)
         self.assertIsInstance(_json.loads(text)["f"], Record)
+        exact = [2**53, 2**60, -(2**63), 2**64 - 1]
+        self.assertEqual(_json.dumps(exact), "[9007199254740992,1152921504606846976,-9223372036854775808,18446744073709551615]")
+        self.assertEqual(_json.dumps([-(2**63) - 1]), '["-9223372036854775809"]')
         for bad in (object(), math.nan, {1: 2}):
             self.assertRaises(Invalid, _json.dumps, bad)
+
+
+    def test_members_of_an_enum_are_their_values(self) -> None:
+        value = [Verdict.BLOCK, Colour.RED, Level.HIGH, Rank.ONE, {Verdict.BLOCK: Colour.RED}, Finding("A", Verdict.BLOCK, None)]
+        text = '["block","red",1152921504606846976,1,{"block":"red"},{"account":"A","kind":"block","score":null,"tags":[]}]'
+        self.assertEqual(_json.dumps(value), text)
+
+    def test_half_of_a_surrogate_pair_is_no_text(self) -> None:
+        for bad in ("ü\ud800", {"\udfff": 1}, ["\ud83d", "\udc4d"]):
+            with self.assertRaisesRegex(Invalid, "the output is no JSON: half of a surrogate pair, '.ud[0-9a-f]{3}', is no character"):
+                _json.dumps(bad, "output")
+        self.assertEqual(_json.dumps("\U0001f44d"), '"\U0001f44d"')
+        self.assertEqual(_json.legible("a\ud800b\U0001f44d"), "a\ufffdb\U0001f44d")
+
+        @dataclass
+        class Request:
+            prompt: str
+            stop: list[str]
+
+        for args in (("\ud800",), (["a", "\ud800"],), (Request("a", ["\ud800"]),)):
+            with self.assertRaisesRegex(Invalid, "half of a surrogate pair"):
+                _host.call(lambda *_: "reached", *args, error=lambda case, value: WfloError(value))
+        self.assertEqual(_host.call(lambda *_: "reached", "ü", 1, Request("", []), error=lambda case, value: WfloError(value)), "reached")
+
+
+class Broken:
+    def __repr__(self) -> str:
+        raise ValueError("no")
+
+    __str__ = __repr__
+
+
+class Logging(unittest.TestCase):
+    def setUp(self) -> None:
+        self.lines: list[tuple[str, Any]] = []
+        host = types.SimpleNamespace(
+            Level={name: name.lower() for name in ("TRACE", "DEBUG", "INFO", "WARN", "ERROR")},
+            log=lambda level, context, text: self.lines.append((level, json.loads(text.encode()))),
+        )
+        patch = mock.patch.object(_host, "logging", host)
+        patch.start()
+        self.addCleanup(patch.stop)
+        self.logger = log.Logger()
+
+    def test_a_field_that_is_no_json_takes_no_other_with_it(self) -> None:
+        self.logger.error("failed", error=ValueError("bad"), order="o-1", count=3, thing=object, nan=math.nan, verdict=Verdict.BLOCK, half="\ud800", broken=Broken())
+        ((level, line),) = self.lines
+        self.assertEqual(level, "error")
+        self.assertTrue(line.pop("broken").startswith("a Broken, which is no JSON"))
+        self.assertEqual(
+            line,
+            {"message": "failed", "error": "ValueError: bad", "order": "o-1", "count": 3, "thing": "<class 'object'>", "nan": "nan", "verdict": "block", "half": "\ufffd"},
+        )
+
+    def test_it_is_called_as_those_of_logging(self) -> None:
+        self.logger.info("a %s, %d", "b", 7, count=1)
+        self.logger.warn("%(a)s", {"a": 1})
+        self.logger.warning("100 %")
+        self.logger.critical("%d", "x")
+        self.logger.log(logging.DEBUG, "\ud800")
+        self.logger.fatal(Broken(), message="m", stacklevel=2, extra={"a": 1})
+        said = [(level, line.pop("message"), line) for level, line in self.lines]
+        self.assertEqual(
+            said[:5],
+            [("info", "a b, 7", {"count": 1}), ("warn", "1", {}), ("warn", "100 %", {}), ("error", "%d ('x',)", {}), ("debug", "\ufffd", {})],
+        )
+        self.assertEqual((said[5][0], said[5][2]), ("error", {"message_": "m", "a": 1}))
+
+    def test_exceptions_are_told_with_where_they_were_raised(self) -> None:
+        try:
+            int("x")
+        except ValueError as error:
+            self.logger.exception("no number", order=7)
+            self.logger.info("again", exc_info=error)
+        self.logger.error("none", exc_info=True)
+        exceptions = [line.get("exception", "") for _, line in self.lines]
+        self.assertIn("in test_exceptions_are_told", exceptions[0])
+        self.assertEqual((exceptions[0], exceptions[2]), (exceptions[1], ""))
+        self.assertEqual(self.lines[0][1]["order"], 7)
+
+    def test_loggers_of_logging_fail_nothing(self) -> None:
+        record = logging.makeLogRecord({"msg": "%d", "args": ("x",), "levelno": logging.WARNING, "order": object, "name": "root"})
+        log.Handler().emit(record)
+        self.assertEqual(self.lines, [("warn", {"message": "%d ('x',)", "order": "<class 'object'>"})])
 
 
 class Schemas(unittest.TestCase):
@@ -101,6 +218,10 @@ class Errors(unittest.TestCase):
         self.assertEqual(described(redo("again")), ("redo", "again"))
         self.assertEqual(described(HttpStatus(503, ""))[0], "retryable")
         self.assertEqual(described(HttpStatus(404, "x")), ("permanent", "the server answered 404: x"))
+        group = ExceptionGroup("two failed", [ValueError("one"), ExceptionGroup("in", [retryable("later")])])
+        self.assertEqual(described(group), ("permanent", "ExceptionGroup: two failed: ValueError: one; ExceptionGroup: in: later"))
+        self.assertEqual(described(ExceptionGroup("g", [retryable("a"), redo("b")]))[0], "redo")
+        self.assertEqual(described(ExceptionGroup("g", [retryable("a")]))[0], "retryable")
         try:
             try:
                 int("x")

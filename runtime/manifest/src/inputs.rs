@@ -4,10 +4,11 @@ use serde_json::{Map, Value};
 
 use crate::near::did_you_mean;
 use crate::plan::{Plan, PlanInput, PlanStep};
-use crate::schema::{compile, violations};
+use crate::schema::{compile, violations, whole};
 
 impl Plan {
-    /// Completes the inputs of a run with defaults and checks them.
+    /// Completes the inputs of a run with defaults and checks them. A whole number is written as one, `7` for `7.0` and
+    /// `7e0`, as defaults are: a step that takes an integer takes no other spelling in most languages.
     ///
     /// # Errors
     /// Everything that is wrong with them, one text for each.
@@ -22,7 +23,7 @@ impl Plan {
                 Some(value) => {
                     let wrong = input.violations(value);
                     problems.extend(wrong.into_iter().map(|wrong| format!("input `{name}`: {wrong}")));
-                    complete.insert(name.as_str().to_owned(), value.clone());
+                    complete.insert(name.as_str().to_owned(), with_whole_numbers(value));
                 }
                 None => problems.push(format!("input `{name}` is missing and has no default")),
             }
@@ -112,6 +113,21 @@ pub fn beyond_64_bits(json: &str) -> Option<&str> {
         rest = after;
     }
     None
+}
+
+/// The same value, in which whole numbers are written so.
+fn with_whole_numbers(value: &Value) -> Value {
+    match value {
+        Value::Number(number) if number.is_f64() => {
+            let whole = number.as_f64().and_then(whole);
+            whole.map_or_else(|| value.clone(), Value::from)
+        }
+        Value::Array(items) => items.iter().map(with_whole_numbers).collect(),
+        Value::Object(members) => {
+            members.iter().map(|(name, member)| (name.clone(), with_whole_numbers(member))).collect()
+        }
+        _ => value.clone(),
+    }
 }
 
 fn violations_of(schema: &Value, value: &Value) -> Vec<String> {

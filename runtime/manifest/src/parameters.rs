@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 use wflo_model::SqlValue;
 
 use crate::expression::Decimal;
-use crate::policy_value::{BareName, ValueType, number};
+use crate::policy_value::{BareName, ValueType, bytes, number};
 use crate::statement::Statement;
 
 /// Why values are no parameters of a statement.
@@ -146,7 +146,7 @@ fn bound(declared: ValueType, value: &Value) -> Option<SqlValue> {
         // A text of bytes is hexadecimal, as their tag has it.
         ValueType::Blob => match text() {
             Some(text) => SqlValue::try_from(serde_json::json!({ "blob": text })).ok()?,
-            None => tagged()?,
+            None => bytes(value).map(SqlValue::Blob).or_else(tagged)?,
         },
         ValueType::Any | ValueType::Array | ValueType::Object => return None,
     })
@@ -202,6 +202,11 @@ mod tests {
         check(ValueType::Boolean, json!(true), Some(SqlValue::Boolean(true)));
         check(ValueType::Blob, json!("00ff"), Some(SqlValue::Blob(vec![0, 255])));
         check(ValueType::Blob, json!("zz"), None);
+        check(ValueType::Blob, json!({"blob": "00ff"}), Some(SqlValue::Blob(vec![0, 255])));
+        check(ValueType::Blob, json!([0, 255]), Some(SqlValue::Blob(vec![0, 255])));
+        check(ValueType::Blob, json!([]), Some(SqlValue::Blob(vec![])));
+        check(ValueType::Blob, json!([0, 256]), None);
+        check(ValueType::Blob, json!([0.5]), None);
         check(ValueType::Json, json!({"json": "[1]"}), Some(SqlValue::Json("[1]".into())));
         check(
             ValueType::Timestamp,

@@ -1,7 +1,7 @@
 //! Values that policies read by a bare name: what they are called, and what they are.
 
 use std::borrow::Borrow;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -216,10 +216,25 @@ impl ValueType {
                 let text = object.get(tag).filter(|_| object.len() == 1)?;
                 text.is_string().then(|| text.into())?
             }
+            (Self::Blob, Value::Array(_)) => Bound::Text(hexadecimal(&bytes(value)?)),
             (Self::Array, Value::Array(_)) | (Self::Object, Value::Object(_)) => value.into(),
             _ => return None,
         })
     }
+}
+
+/// The bytes that a list of numbers is, as most languages write bytes in JSON.
+pub(crate) fn bytes(value: &Value) -> Option<Vec<u8>> {
+    value.as_array()?.iter().map(|byte| u8::try_from(byte.as_u64()?).ok()).collect()
+}
+
+/// The text of bytes, as their tag has it.
+fn hexadecimal(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        write!(text, "{byte:02x}").expect("writing to a string does not fail");
+    }
+    text
 }
 
 /// A number of JSON, or the exact number of a database.
@@ -252,6 +267,7 @@ mod tests {
                 Bound::Json(value) => value.to_string(),
                 Bound::Number(n) => n.to_string(),
                 Bound::Boolean(value) => value.to_string(),
+                Bound::Text(text) => format!("{text:?}"),
                 other => panic!("{other:?}"),
             });
             assert_eq!(found.as_deref(), expect, "{declared:?} of {value}");
@@ -280,6 +296,9 @@ mod tests {
             Some("\"2026-01-01T00:00:00Z\""),
         );
         check(ValueType::Uuid, json!({"timestamp": "2026-01-01T00:00:00Z"}), None);
+        check(ValueType::Blob, json!({"blob": "00ff"}), Some("\"00ff\""));
+        check(ValueType::Blob, json!([0, 255]), Some("\"00ff\""));
+        check(ValueType::Blob, json!([0, 256]), None);
         check(ValueType::Boolean, json!(false), Some("false"));
         check(ValueType::Array, json!([1]), Some("[1]"));
         check(ValueType::Object, json!([1]), None);

@@ -196,7 +196,7 @@ pub(crate) fn json(reader: &mut Reader, node: &Node<'_>) -> Option<Json> {
 
 /// `1.0` and `1` are one number in canonical JSON, so they are one here.
 #[expect(clippy::cast_possible_truncation, reason = "the value is whole and below 2^53")]
-fn whole(x: f64) -> Option<i64> {
+pub(crate) fn whole(x: f64) -> Option<i64> {
     (x.fract() == 0.0 && x.abs() <= 9_007_199_254_740_992.0).then_some(x as i64)
 }
 

@@ -265,6 +265,10 @@ mod plan {
             serde_json::Value::Object(complete),
             json!({"since": "2026-01-01", "threshold": 7, "tags": ["x"]})
         );
+        // One number is written in one way, however it was given.
+        for threshold in [json!(7.0), serde_json::from_str("0.7e1").unwrap()] {
+            assert_eq!(given(json!({ "threshold": threshold })).unwrap()["threshold"], json!(7));
+        }
         let wrong = given(json!({"treshold": 7, "since": 4})).unwrap_err();
         insta::assert_snapshot!(wrong.join("\n"), @"
         workflow `all.keys` has no input `treshold`: did you mean `threshold`?

@@ -141,6 +141,7 @@ static wflo_json *db_errors(wflo_error *unused) {
 
 static wflo_json *named(wflo_error *error) {
   wflo_json *params = set(wflo_json_object(), "n", set(wflo_json_object(), "integer", wflo_json_string("9007199254740993")));
+  set(params, "bytes", set(wflo_json_object(), "blob", wflo_json_string("00ff")));
   const wflo_rows *rows = wflo_call("data", "double", set(params, "price", wflo_json_string("0.10")), error);
   if (rows == NULL) return NULL;
   wflo_error denied = {0};
@@ -148,6 +149,7 @@ static wflo_json *named(wflo_error *error) {
   wflo_json *made = set(wflo_json_object(), "n", digits(wflo_at(rows, 0, "n")->integer));
   set(made, "less", digits(wflo_at(rows, 0, "less")->integer));
   set(made, "price", wflo_json_string(wflo_at(rows, 0, "price")->text));
+  set(made, "bytes", wflo_json_string(wflo_at(rows, 0, "bytes")->text));
   return set(made, "denied", kind(&denied));
 }
 
@@ -295,10 +297,12 @@ static wflo_json *effect(wflo_error *error) {
   return set(set(wflo_json_object(), "id", wflo_json_string("e-1")), "text", wflo_json_string("ü"));
 }
 
-static void undo(const wflo_undo *what, wflo_error *error) {
+static bool undo(const wflo_undo *what, wflo_error *error) {
   const char *id = wflo_json_text(wflo_json_get(what->output, "id"));
-  wflo_execute("data", "INSERT INTO undone (step, output, certain) VALUES (?1, ?2, ?3)",
-               WFLO_PARAMS(wflo_text(what->step), wflo_text(id), wflo_boolean(what->certain)), NULL, error);
+  /* An error that is dealt with fails nothing. */
+  if (wflo_execute("other", "DELETE FROM kept", NULL, 0, NULL, error)) return false;
+  return wflo_execute("data", "INSERT INTO undone (step, output, certain) VALUES (?1, ?2, ?3)",
+                      WFLO_PARAMS(wflo_text(what->step), wflo_text(id), wflo_boolean(what->certain)), NULL, error);
 }
 
 const wflo_step wflo_steps[] = {

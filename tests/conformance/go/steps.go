@@ -173,14 +173,16 @@ func named(*wflo.Context, struct{}) (object, error) {
 	type row struct {
 		N, Less int64
 		Price   db.Decimal
+		Bytes   string
 	}
-	rows, err := db.As[row](data.Call("double", object{"n": 9007199254740993, "price": db.Decimal("0.10")}))
+	params := object{"n": 9007199254740993, "price": db.Decimal("0.10"), "bytes": []byte{0, 255}}
+	rows, err := db.As[row](data.Call("double", params))
 	if err != nil {
 		return nil, err
 	}
 	return object{
 		"n": strconv.FormatInt(rows[0].N, 10), "less": strconv.FormatInt(rows[0].Less, 10), "price": rows[0].Price,
-		"denied": second(data.Call("forbidden", nil)),
+		"bytes": rows[0].Bytes, "denied": second(data.Call("forbidden", nil)),
 	}, nil
 }
 

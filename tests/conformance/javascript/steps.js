@@ -108,11 +108,12 @@ step("db_errors", async () => {
 });
 
 step("named", async () => {
-  const [row] = await data.call("double", { n: 9007199254740993n, price: decimal("0.10") });
+  const [row] = await data.call("double", { n: 9007199254740993n, price: decimal("0.10"), bytes: new Uint8Array([0, 255]) });
   return {
     n: String(row.n),
     less: String(row.less),
     price: row.price,
+    bytes: row.bytes,
     denied: await error(data.call("forbidden")),
   };
 });

@@ -111,9 +111,9 @@ async def db_errors(context: Context):
 
 @step
 async def named(context: Context):
-    (row,) = await context.db.double(9007199254740993, price=Decimal("0.10"))
+    (row,) = await context.db.double(9007199254740993, price=Decimal("0.10"), bytes=b"\x00\xff")
     denied = await error(context.db.call("forbidden"))
-    return {"n": str(row.n), "less": str(row.less), "price": row.price, "denied": denied}
+    return {"n": str(row.n), "less": str(row.less), "price": row.price, "bytes": row.bytes, "denied": denied}
 
 
 @dataclass
@@ -211,6 +211,7 @@ async def facts(context: Context):
 @step
 async def cost(context: Context):
     logging.getLogger().info("spent ü", extra={"usd": "0.0125", "list": [1, 2], "nothing": None})
+    context.logger.warning("half of a pair, %s", "\ud800", error=ValueError("x"))
     await context.report_cost("cloud", Decimal("0.0125"), "an hour")
     return await error(context.report_cost("cloud", "much")) == "Invalid"
 

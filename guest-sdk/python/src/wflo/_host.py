@@ -7,11 +7,13 @@ type checkers, and by tests of what a step computes.
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from wflo.errors import AccessDenied, WfloError
+from wflo import _json
+from wflo.errors import AccessDenied, Invalid, WfloError
 
 T = TypeVar("T")
 
@@ -68,6 +70,11 @@ def need(module: Any, what: str) -> Any:
 def call(function: Callable[..., T], *args: Any, error: Callable[[str, Any], Exception]) -> T:
     """Calls the host, and raises what ``error`` makes of the case and the value of its error."""
     try:
+        for arg in args:
+            _sound(arg)
+    except ValueError as wrong:
+        raise Invalid(f"a text that is given to the host is none: {wrong}") from None
+    try:
         return function(*args)
     except Err as raised:
         value = raised.value
@@ -76,6 +83,18 @@ def call(function: Callable[..., T], *args: Any, error: Callable[[str, Any], Exc
         else:
             made = error(case(value), getattr(value, "value", None))
     raise made
+
+
+def _sound(arg: Any) -> None:
+    """Raises :class:`ValueError` for a text that has no form in UTF-8: the component would end there and then."""
+    if isinstance(arg, str):
+        _json.unicode(arg)
+    elif isinstance(arg, list | tuple):
+        for item in arg:
+            _sound(item)
+    elif dataclasses.is_dataclass(arg):
+        for field in dataclasses.fields(arg):
+            _sound(getattr(arg, field.name))
 
 
 def case(variant: Any) -> str:

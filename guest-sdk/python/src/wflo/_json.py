@@ -7,24 +7,41 @@ import datetime
 import decimal
 import enum
 import json
+import re
 import uuid
 from typing import Any
 
 from wflo.errors import Invalid
 from wflo.record import Record
 
-_SAFE = 2**53 - 1
+#: Integers of 64 bits, with a sign or without: wflo keeps every digit of them as numbers.
+_LEAST, _MOST = -(2**63), 2**64 - 1
+_HALVES = re.compile("[\ud800-\udfff]")
 
 
 def dumps(value: Any, what: str = "value") -> str:
     """Writes JSON.
 
-    Decimals, times, UUIDs and integers beyond 2**53 are text, bytes are a list of numbers, dataclasses are objects.
+    Decimals, times, UUIDs and integers beyond 64 bits are text, bytes are a list of numbers, dataclasses are objects, enums
+    what they stand for.
     """
     try:
-        return json.dumps(_plain(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    except (TypeError, ValueError) as error:
+        text = json.dumps(_plain(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        return unicode(text)
+    except (TypeError, ValueError, RecursionError) as error:
         raise Invalid(f"the {what} is no JSON: {error}") from None
+
+
+def unicode(text: str) -> str:
+    """A text that is UTF-8 on its way to the host; raises :class:`ValueError` for half of a surrogate pair."""
+    if not text.isascii() and (half := _HALVES.search(text)):
+        raise ValueError(f"half of a surrogate pair, {half.group()!a}, is no character")
+    return text
+
+
+def legible(text: str) -> str:
+    """A text with U+FFFD in the place of what is no character."""
+    return text if text.isascii() else _HALVES.sub("\ufffd", text)
 
 
 def loads(text: str) -> Any:
@@ -32,14 +49,24 @@ def loads(text: str) -> Any:
     return json.loads(text, object_hook=Record)
 
 
+def plain(value: Any) -> Any:
+    """A value as what :mod:`json` writes."""
+    made = _plain(value)
+    json.dumps(made, allow_nan=False)
+    return made
+
+
 def _plain(value: Any) -> Any:
     match value:
-        case None | bool() | str():
-            return str(value) if isinstance(value, str) else value
+        # Before text and numbers, which its members may be as well.
         case enum.Enum():
             return _plain(value.value)
+        case None | bool():
+            return value
+        case str():
+            return str.__str__(value)
         case int():
-            return int(value) if -_SAFE <= value <= _SAFE else str(int(value))
+            return int(value) if _LEAST <= value <= _MOST else str(int(value))
         case float():
             return value
         case dict():

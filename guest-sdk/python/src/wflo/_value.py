@@ -18,10 +18,13 @@ from wflo.record import Record
 def encode(value: Any) -> Any:
     """A parameter of a statement, as the host takes it."""
     match value:
-        case None | bool() | str():
-            return str(value) if isinstance(value, str) else value
+        # Before text and numbers, which its members may be as well.
         case enum.Enum():
             return encode(value.value)
+        case None | bool():
+            return value
+        case str():
+            return str.__str__(value)
         case int():
             return {"integer": str(int(value))} if -(2**63) <= value < 2**63 else {"decimal": str(int(value))}
         case float():
@@ -42,6 +45,18 @@ def encode(value: Any) -> Any:
             return {"uuid": str(value)}
         case _:
             return {"json": _json.dumps(value, "parameter")}
+
+
+def named(value: Any) -> Any:
+    """A parameter of a named statement: its JSON, which says its type only where JSON cannot hold it."""
+    match value:
+        case enum.Enum():
+            return named(value.value)
+        case int() if not isinstance(value, bool) and abs(value) > 2**53:
+            return {"integer": str(int(value))}
+        case bytes() | bytearray() | memoryview():
+            return {"blob": bytes(value).hex()}
+    return value
 
 
 def decode(value: Any) -> Any:

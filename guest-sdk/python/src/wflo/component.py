@@ -67,7 +67,7 @@ def _guarded(call: Callable[[], T]) -> T:
         return call()
     except Exception as error:
         if not isinstance(error, WfloError):
-            log.line("error", f"{type(error).__name__}: {error}", {"traceback": "".join(traceback.format_exception(error))})
+            log.line("error", described(error)[1], {"traceback": "".join(traceback.format_exception(error))})
         kind, message = described(error)
     failure = getattr(_host.step_types, f"Failure_{kind.capitalize()}")
-    raise _host.Err(failure(message))
+    raise _host.Err(failure(_json.legible(message)))

@@ -50,7 +50,7 @@ class Database:
         then waits for them.
         """
         sql = _host.need(_host.sql, "a database")
-        text = _json.dumps({name: _named(value) for name, value in params.items()}, "parameters")
+        text = _json.dumps({name: _value.named(value) for name, value in params.items()}, "parameters")
         return _value.rows(_host.call(sql.call, self._label, statement, text, error=_error))
 
     async def bulk_insert(
@@ -115,13 +115,6 @@ class Databases(Database):
 
 def _encoded(params: tuple[Any, ...]) -> str:
     return json.dumps([_value.encode(value) for value in params], ensure_ascii=False)
-
-
-def _named(value: Any) -> Any:
-    """Parameters of a named statement are JSON, and say their type only where JSON cannot hold them."""
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) > 2**53:
-        return {"integer": str(value)}
-    return value
 
 
 def _error(case: str, value: Any) -> Exception:

@@ -143,8 +143,19 @@ def described(error: BaseException) -> tuple[Kind, str]:
     cause: BaseException | None = error
     while cause is not None and len(messages) < 10:
         text = str(cause)
-        if not isinstance(cause, WfloError):
+        if isinstance(cause, BaseExceptionGroup):
+            within = "; ".join(described(one)[1] for one in cause.exceptions[:10])
+            text = f"{type(cause).__name__}: {cause.message}: {within}"
+        elif not isinstance(cause, WfloError):
             text = f"{type(cause).__name__}: {text}" if text else type(cause).__name__
         messages.append(text)
         cause = cause.__cause__
-    return (error.kind if isinstance(error, WfloError) else "permanent"), ": ".join(messages)
+    return _kind(error), ": ".join(messages)
+
+
+def _kind(error: BaseException) -> Kind:
+    """What another attempt could do; of a group, what it could do about all of them."""
+    if isinstance(error, BaseExceptionGroup):
+        kinds = {_kind(one) for one in error.exceptions}
+        return "permanent" if "permanent" in kinds else "redo" if "redo" in kinds else "retryable"
+    return error.kind if isinstance(error, WfloError) else "permanent"

@@ -105,7 +105,7 @@ impl Db {
     /// Calls a statement that the workflow names, and reads its rows as [`query_as`](Self::query_as) does. One that
     /// writes gives one row: the number of rows it changed.
     ///
-    /// `params` is an object: each parameter by its name. A policy may have people asked first; the step then waits
+    /// `params` is an object: each parameter by its name, bytes as serde has them, a list of numbers. A policy may have people asked first; the step then waits
     /// for them.
     ///
     /// ```no_run

@@ -20,6 +20,10 @@ pub(super) const MARK: &str = "steps.c";
 /// What else the compiler is told, a line each: editors read it as well.
 const FLAGS: &str = "compile_flags.txt";
 
+/// What is wrong where the linker does not find the steps.
+const NO_STEPS: &str = "the steps are `const wflo_step wflo_steps[] = {{.name = \"hello\", .run = hello}, {0}};` in `steps.c`, \
+                        and not `static`";
+
 /// The SDK. It comes with this command, so that it is always of its version.
 const SDK: &[(&str, &str)] = &[
     ("wflo.h", include_str!("../../../../guest-sdk/c/include/wflo.h")),
@@ -42,7 +46,7 @@ const COMPILING: &[&str] = &["-Os", "-mexec-model=reactor", "-Wl,-z,stack-size=1
 /// Compiles the files, and makes a component of them.
 pub(super) fn build(job: &Job<'_>) -> Result<bool, Failure> {
     job.make_work()?;
-    if job.install && compiler(job).is_none() {
+    if job.install && compiler(job)?.is_none() {
         venv::install(job, &[PACKAGE])?;
     }
     let sdk = job.work.join("sdk");
@@ -50,7 +54,7 @@ pub(super) fn build(job: &Job<'_>) -> Result<bool, Failure> {
     for (name, text) in SDK {
         job.write(&sdk.join(name), text)?;
     }
-    let (tool, first) = compiler(job).ok_or_else(|| missing(job))?;
+    let (tool, first) = compiler(job)?.ok_or_else(|| missing(job))?;
     let module = job.work.join("module.wasm");
     let mut command = tool.command().start(&job.steps);
     command.args(first).args(COMPILING).arg("-I").arg(&sdk);
@@ -61,24 +65,41 @@ pub(super) fn build(job: &Job<'_>) -> Result<bool, Failure> {
     let own = SDK.iter().filter(|(name, _)| name.ends_with(".c"));
     command.arg("-w").args(own.map(|(name, _)| sdk.join(name))).arg("-o").arg(&module);
     let output = command.output().map_err(|error| tool.missing(&error))?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    if !said.trim().is_empty() {
-        crate::say(said.trim_end());
+    let said = once(&String::from_utf8_lossy(&output.stderr));
+    if !said.is_empty() {
+        crate::say(&said);
     }
     if !output.status.success() {
-        return Err(Failure::usage(format!("the C compiler in `{}` failed", job.steps.display())));
+        let failure = Failure::usage(format!("the C compiler in `{}` failed", job.steps.display()));
+        return Err(match said.contains("undefined symbol: wflo_steps") {
+            true => failure.hint(NO_STEPS),
+            false => failure,
+        });
     }
     encode(job, &module)
 }
 
+/// What a compiler said, without the lines that it says again: the linker has one for each use of a name.
+fn once(said: &str) -> String {
+    let mut lines: Vec<_> = said.trim_end().lines().collect();
+    lines.dedup();
+    lines.join("\n")
+}
+
 /// The compiler, and what it is told first: that of a WASI SDK, where one is named, else zig.
-fn compiler(job: &Job<'_>) -> Option<(Tool, Vec<&'static str>)> {
-    let clang = project::variable(WASI_SDK).map(|folder| PathBuf::from(folder).join("bin/clang"));
-    if let Some(clang) = clang.filter(|clang| clang.is_file()) {
-        return Some((Tool::at(clang), vec!["--target=wasm32-wasip1"]));
+fn compiler(job: &Job<'_>) -> Result<Option<(Tool, Vec<&'static str>)>, Failure> {
+    if let Some(folder) = project::variable(WASI_SDK) {
+        let clang = PathBuf::from(&folder).join("bin/clang");
+        if !clang.is_file() {
+            return Err(Failure::usage(format!(
+                "{WASI_SDK} is `{folder}`, and there is no `bin/clang` in it"
+            ))
+            .hint(format!("without {WASI_SDK} steps in C are built with zig")));
+        }
+        return Ok(Some((Tool::at(clang), vec!["--target=wasm32-wasip1"])));
     }
-    let zig = ZIG.iter().find_map(|name| venv::tool(job, name))?;
-    Some((zig, vec!["cc", "-target", "wasm32-wasi"]))
+    let zig = ZIG.iter().find_map(|name| venv::tool(job, name));
+    Ok(zig.map(|zig| (zig, vec!["cc", "-target", "wasm32-wasi"])))
 }
 
 /// The files of the steps: all but their tests.
@@ -102,4 +123,15 @@ fn missing(job: &Job<'_>) -> Failure {
         "`wflo build --install` gets it: `python3 -m venv {ENVIRONMENT} && {ENVIRONMENT}/bin/pip install {PACKAGE}` in \
          `{steps}`; or set {WASI_SDK} to a WASI SDK"
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::once;
+
+    #[test]
+    fn what_the_linker_says_again_is_said_once() {
+        assert_eq!(once("a\na\na\nb\na\n\n"), "a\nb\na");
+        assert_eq!(once("\n"), "");
+    }
 }

@@ -46,10 +46,7 @@ pub(super) fn build(job: &Job<'_>) -> Result<bool, Failure> {
     ingredients.add("entry", entry.as_bytes());
     let version = tool.command().start(&job.work).arg("--version").output();
     ingredients.add(COMPONENTIZER, &version.map_err(|error| tool.missing(&error))?.stdout);
-    ingredients.add_folder(&job.steps, &is_source)?;
-    if let Some(packages) = &packages {
-        ingredients.add_folder(packages, &is_source)?;
-    }
+    add_read(&mut ingredients, job, packages.as_deref())?;
     let stamp = job.work.join("stamp.json");
     let built = job.work.join("component.wasm");
     if ingredients.made(&stamp, &built) {
@@ -70,11 +67,9 @@ pub(super) fn build(job: &Job<'_>) -> Result<bool, Failure> {
         let said = traceback(&said, &job.steps);
         crate::say(&said);
         let failure = Failure::usage(format!("`{COMPONENTIZER}` in `{}` failed", job.steps.display()));
-        return Err(match said.contains("SyntaxError: ") {
-            true => failure,
-            false => failure.hint(
-                "the module is imported while the component is made: what it does at its top must need no host",
-            ),
+        return Err(match hint(&said) {
+            Some(hint) => failure.hint(hint),
+            None => failure,
         });
     }
     ingredients.seal(&stamp, &built)?;
@@ -89,6 +84,26 @@ fn traceback(said: &str, steps: &Path) -> String {
     let raised = raised.split_once("\n\nCaused by:").map_or(raised, |(raised, _)| raised);
     let named = raised.replace("File \"/1/", &format!("File \"{}/", steps.display()));
     format!("{BEGIN}{}", named.trim_end())
+}
+
+/// What could be done about what the module raised.
+fn hint(said: &str) -> Option<String> {
+    let raised = said.trim_end().rsplit('\n').next().unwrap_or_default();
+    let missing = raised
+        .strip_prefix("ModuleNotFoundError: No module named '")
+        .and_then(|rest| rest.split(['\'', '.']).next());
+    match missing {
+        Some(module) => Some(format!(
+            "a package that has `{module}` is added by its line in `{REQUIREMENTS}` and `wflo build --install`; packages of \
+             pure Python work, those with code in C do not"
+        )),
+        None if said.contains("SyntaxError: ") => None,
+        None => Some(
+            "the module is imported while the component is made: what it does at its top must need no host, and packages \
+             with code in C do not work"
+                .to_owned(),
+        ),
+    }
 }
 
 fn missing(job: &Job<'_>) -> Failure {
@@ -120,23 +135,28 @@ fn entry(granted: &Granted) -> String {
     )
 }
 
-/// Whether a file may be part of the component, or a folder may have such files.
-fn is_source(path: &Path) -> bool {
+/// Adds every file that the module may read.
+fn add_read(to: &mut Ingredients, job: &Job<'_>, packages: Option<&Path>) -> Result<(), Failure> {
+    let made = [job.work.as_path(), &job.component];
+    to.add_folder(&job.steps, &|path| is_read(path) && !made.contains(&path))?;
+    let Some(packages) = packages else { return Ok(()) };
+    // They come with every environment; which version it is stands in the `METADATA` beside.
+    let tools = ["pip", "setuptools", "pkg_resources"].map(|name| packages.join(name));
+    to.add_folder(packages, &|path| is_read(path) && !tools.iter().any(|tool| tool == path))
+}
+
+/// Whether the module may read a file, or files in a folder, when it is imported: as code or as anything else. What begins
+/// with a point is of tools, as is what Python compiles on its own.
+fn is_read(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    if path.is_dir() {
-        let is_tool =
-            ["__pycache__", "target", "tests", "pip", "setuptools", "pkg_resources"].contains(&&*name);
-        return !name.starts_with('.') && !is_tool;
-    }
-    // What was installed, and in which version, stands in `METADATA`.
-    path.extension().is_some_and(|end| end == "py" || end == "so" || end == "pth") || name == "METADATA"
+    name != "__pycache__" && !(name.starts_with('.') && path.is_dir())
 }
 
 #[cfg(test)]
 mod tests {
     use std::path::Path;
 
-    use super::{Granted, entry, traceback};
+    use super::{Granted, Ingredients, Job, add_read, entry, hint, traceback};
 
     #[test]
     fn only_what_the_module_raised_is_shown() {
@@ -148,6 +168,59 @@ mod tests {
                       import steps\n  File \"/p/steps/steps.py\", line 49\n    fn let\n       ^^^\nSyntaxError: invalid syntax";
         assert_eq!(traceback(said, Path::new("/p/steps")), raised);
         assert_eq!(traceback("error: no such world\n", Path::new("/p")), "error: no such world");
+    }
+
+    #[test]
+    fn what_is_not_there_is_said_how_to_add() {
+        let hint = |said: &str| hint(said).unwrap_or_default();
+        let missing = hint(
+            "Traceback:\n  File ..\n    import numpy.linalg\nModuleNotFoundError: No module named 'numpy.linalg'\n",
+        );
+        assert!(
+            missing.starts_with("a package that has `numpy` is added by its line in `requirements.txt`"),
+            "{missing}"
+        );
+        assert!(hint("Traceback:\n  File ..\nOSError: 44").contains("must need no host"));
+        assert_eq!(hint("Traceback:\n  File ..\nSyntaxError: invalid syntax"), "");
+    }
+
+    #[test]
+    fn it_is_made_again_when_anything_changes_that_the_module_may_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let steps = folder.path().join("steps");
+        let job = Job {
+            work: steps.join("target/wflo"),
+            component: steps.join("x.wasm"),
+            steps,
+            manifest: "",
+            install: false,
+        };
+        let packages = job.steps.join(".venv/lib/python3.14/site-packages");
+        let (stamp, component) = (folder.path().join("stamp"), folder.path().join("component"));
+        std::fs::write(&component, "wasm").unwrap();
+        let changes = |file: &Path| {
+            let ingredients = || {
+                let mut all = Ingredients::default();
+                add_read(&mut all, &job, Some(&packages)).unwrap();
+                all
+            };
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::create_dir_all(&packages).unwrap();
+            std::fs::write(file, "1").unwrap();
+            ingredients().seal(&stamp, &component).unwrap();
+            std::fs::write(file, "2").unwrap();
+            !ingredients().made(&stamp, &component)
+        };
+        for file in ["steps.py", "rates.json", "tests/__init__.py", "pip/x.py", "target/x.py", ".hidden"] {
+            assert!(changes(&job.steps.join(file)), "{file}");
+        }
+        for file in ["a/data.bin", "pip-1.dist-info/METADATA", "a/pip/x.py"] {
+            assert!(changes(&packages.join(file)), "{file}");
+        }
+        for file in ["__pycache__/a.pyc", ".venv/bin/python", "target/wflo/app/wflo_built.py", "x.wasm"] {
+            assert!(!changes(&job.steps.join(file)), "{file}");
+        }
+        assert!(!changes(&packages.join("pip/x.py")));
     }
 
     #[test]

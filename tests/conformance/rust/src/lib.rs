@@ -110,12 +110,13 @@ fn named() -> wflo::Result<Value> {
         n: i64,
         less: i64,
         price: String,
+        bytes: String,
     }
-    let params = json!({ "n": { "integer": "9007199254740993" }, "price": "0.10" });
+    let params = json!({ "n": { "integer": "9007199254740993" }, "price": "0.10", "bytes": vec![0_u8, 255] });
     let rows: Vec<Row> = db("data").call("double", &params)?;
-    let Row { n, less, price } = &rows[0];
+    let Row { n, less, price, bytes } = &rows[0];
     let denied = db_error(db("data").call::<u64>("forbidden", &json!({})));
-    Ok(json!({ "n": n.to_string(), "less": less.to_string(), "price": price, "denied": denied }))
+    Ok(json!({ "n": n.to_string(), "less": less.to_string(), "price": price, "bytes": bytes, "denied": denied }))
 }
 
 #[wflo::data]

@@ -24,7 +24,7 @@ import (
         
 )
 
-// JSON text (RFC 8259), UTF-8. Integers beyond 2^53 travel as strings.
+// JSON text (RFC 8259), UTF-8. Integers of 64 bits keep every digit, and longer ones travel as strings.
 type Json = string
 
 const (
