@@ -1,7 +1,7 @@
 //! Attempts to get around the grants of a step on PostgreSQL.
 
 use wflo_backends::db::postgres::{Postgres, PostgresOptions};
-use wflo_model::{DbAccess, TableAccess};
+use wflo_model::{DbAccess, SqlValue, TableAccess};
 use wflo_ports::{Capture, Database as _, DbError, QueryLimits};
 
 use crate::postgres::{Bank, bank_for, begin};
@@ -392,4 +392,197 @@ async fn rows_that_are_not_granted_are_not_there() {
     assert_eq!(copied.changed, 1);
     transaction.commit().await.unwrap();
     assert_eq!(bank.pg.sql("SELECT note FROM log"), "mine");
+}
+
+/// What the owner has made for themselves reads past the grants of a step wherever PostgreSQL calls it: behind an operator,
+/// a cast, the check of a domain.
+const OWNERS: &str = "
+    CREATE TYPE ty AS (v text); CREATE TYPE out_of AS (v text); CREATE TYPE mood AS ENUM ('well', 'ill');
+    CREATE FUNCTION peek(text, int) RETURNS text LANGUAGE sql AS 'SELECT secret FROM accounts LIMIT 1';
+    CREATE FUNCTION peeks(text, int) RETURNS boolean LANGUAGE plpgsql AS
+        'BEGIN RAISE EXCEPTION ''%'', (SELECT secret FROM accounts LIMIT 1); END';
+    CREATE FUNCTION peekty(text) RETURNS ty LANGUAGE sql AS 'SELECT row(secret)::ty FROM accounts LIMIT 1';
+    CREATE FUNCTION peekout(out_of) RETURNS text LANGUAGE sql AS 'SELECT secret FROM accounts LIMIT 1';
+    CREATE FUNCTION peekdd(text) RETURNS boolean LANGUAGE plpgsql AS
+        'BEGIN IF $1 IS NULL THEN RETURN true; END IF; RAISE EXCEPTION ''%'', (SELECT secret FROM accounts LIMIT 1); END';
+    CREATE OPERATOR <#> (FUNCTION = peek, LEFTARG = text, RIGHTARG = int);
+    CREATE OPERATOR ~~ (FUNCTION = peeks, LEFTARG = text, RIGHTARG = int);
+    CREATE OPERATOR <= (FUNCTION = peeks, LEFTARG = text, RIGHTARG = int);
+    CREATE CAST (text AS ty) WITH FUNCTION peekty(text) AS ASSIGNMENT;
+    CREATE CAST (out_of AS text) WITH FUNCTION peekout(out_of);
+    CREATE DOMAIN dd AS text CHECK (peekdd(VALUE));
+    CREATE DOMAIN nested AS dd; CREATE TYPE pair AS (one int, other dd);
+    CREATE DOMAIN code AS text CHECK (VALUE ~ '^[a-z]+$' AND length(VALUE) < 9 AND VALUE = lower(VALUE));
+    CREATE TABLE typed (id int PRIMARY KEY, a ty, m mood, c code);
+    INSERT INTO typed VALUES (1, row('x'), 'well', 'abc');
+    CREATE TABLE told (id int PRIMARY KEY, o out_of);
+    INSERT INTO told VALUES (1, row('x'));
+    CREATE TABLE checked (id int PRIMARY KEY, d dd, other text);
+    INSERT INTO checked VALUES (1, NULL, 'x');";
+
+async fn with_owners_functions(more: &str) -> (Bank, DbAccess) {
+    let tables = ["transactions", "accounts", "typed", "told", "checked"];
+    let all = access(&tables, &tables);
+    let bank = bank_for(&format!("{SCHEMA}{OWNERS}{more}"), &all, PostgresOptions::default()).await;
+    (
+        bank,
+        access(&["transactions", "typed", "told", "checked"], &["transactions", "typed", "told", "checked"]),
+    )
+}
+
+#[tokio::test]
+async fn no_function_of_the_owner_is_called_without_its_name() {
+    let (bank, granted) = with_owners_functions("").await;
+    let limits = QueryLimits::default();
+    let mut through = Vec::new();
+    for (sql, says) in [
+        ("SELECT note <#> 1 FROM transactions", "operator `<#>` calls function `peek(text,integer)`"),
+        ("SELECT 'x' <#> 1", "operator `<#>`"),
+        ("SELECT id FROM transactions ORDER BY note <#> 1", "operator `<#>`"),
+        ("SELECT row_number() OVER (PARTITION BY note <#> 1) FROM transactions", "operator `<#>`"),
+        ("SELECT max(note <#> 1) FILTER (WHERE true) FROM transactions", "operator `<#>`"),
+        ("SELECT note ~~ ANY(array[1]) FROM transactions", "operator `~~`"),
+        ("SELECT id FROM transactions WHERE note LIKE 1", "operator `~~`"),
+        ("SELECT id FROM transactions WHERE note BETWEEN 'a' AND 1", "operator `<=`"),
+        ("SELECT id FROM transactions WHERE (note, 1) <= (1, 1)", "operator `<=`"),
+        ("SELECT ('x'::text)::ty", "the cast of `text` to `ty` calls function `peekty(text)`"),
+        ("SELECT cast('x'::text AS public.ty)", "the cast of `text` to `ty`"),
+        ("SELECT array['x'::text]::ty[]", "the cast of `text` to `ty`"),
+        ("SELECT o FROM told", "the cast of `out_of` to `text`"),
+        ("SELECT o::text FROM told", "the cast of `out_of` to `text`"),
+        ("SELECT concat('(x)'::out_of::text)", "the cast of `out_of` to `text`"),
+        ("SELECT 'x'::dd", "a check of domain `dd` calls function `peekdd(text)`"),
+        ("SELECT $1::dd", "a check of domain `dd`"),
+        ("SELECT dd 'x'", "a check of domain `dd`"),
+        ("SELECT '{x}'::dd[]", "a check of domain `dd`"),
+        ("SELECT 'x'::nested", "a check of domain `dd`"),
+        ("SELECT '(1,x)'::pair", "a check of domain `dd`"),
+        ("SELECT jsonb_populate_record(null::pair, '{\"other\": \"x\"}')", "a check of domain `dd`"),
+        ("SELECT jsonb_populate_record(c, '{\"d\": \"x\"}') FROM checked c", "a check of domain `dd`"),
+        ("SELECT x.a FROM jsonb_to_record('{\"a\": \"x\"}') AS x(a dd)", "a check of domain `dd`"),
+    ] {
+        let params = if sql.contains("$1") { vec![SqlValue::Text("x".into())] } else { vec![] };
+        let guest = statement(sql, &params);
+        let mut ends = vec![bank.db.query(&guest, &granted, limits).await.map(|rows| format!("{rows:?}"))];
+        let mut transaction = begin(&bank.db, 1, Capture::Off).await;
+        ends.push(transaction.query(&guest, &granted, limits).await.map(|rows| format!("{rows:?}")));
+        transaction.rollback().await;
+        let page = bank.db.cursor(&guest, &granted, std::time::Duration::from_secs(5)).await;
+        ends.push(page.map(|_| "a page".to_owned()));
+        for end in ends {
+            match end {
+                Err(DbError::Denied(why)) if why.contains(says) && !why.contains("s3cret") => {}
+                other => through.push(format!("{sql}\n    {other:?}")),
+            }
+        }
+    }
+    for (sql, says) in [
+        ("INSERT INTO typed (id, a) SELECT 2, note FROM transactions", "the cast of `text` to `ty`"),
+        ("UPDATE typed SET a = c", "the cast of `text` to `ty`"),
+        ("UPDATE transactions SET note = note <#> 1", "operator `<#>`"),
+        ("DELETE FROM transactions WHERE note <#> 1 = 'x'", "operator `<#>`"),
+        (
+            "INSERT INTO transactions (id) VALUES (1) ON CONFLICT (id) DO UPDATE SET note = 'x' <#> 1",
+            "operator `<#>`",
+        ),
+    ] {
+        let mut transaction = begin(&bank.db, 1, Capture::Off).await;
+        match transaction.execute(&statement(sql, &[]), &granted).await {
+            Err(DbError::Denied(why)) if why.contains(says) => {}
+            other => through.push(format!("{sql}\n    {other:?}")),
+        }
+        transaction.rollback().await;
+    }
+    // What is written to some rows is cast by the host.
+    bank.pg.sql("CREATE TYPE other AS (v text); CREATE TABLE others (id int PRIMARY KEY, mine boolean, o other);
+        CREATE FUNCTION peekother(text) RETURNS other LANGUAGE sql AS 'SELECT row(secret)::other FROM accounts LIMIT 1';
+        CREATE CAST (text AS other) WITH FUNCTION peekother(text);
+        CREATE FUNCTION peekrow(others) RETURNS text LANGUAGE sql AS 'SELECT secret FROM accounts LIMIT 1';
+        CREATE CAST (others AS text) WITH FUNCTION peekrow(others); INSERT INTO others VALUES (1, true)");
+    bank.pg.sql(&format!(
+        "GRANT SELECT ON others TO {0}_read; GRANT ALL ON others TO {0}_write",
+        bank.pg.name()
+    ));
+    let db =
+        Postgres::new(&bank.pg.url("read"), Some(&bank.pg.url("write")), PostgresOptions::default()).unwrap();
+    let rows = TableAccess::new(None, Some("mine = true".parse().unwrap()));
+    let some = DbAccess {
+        read: [("others".to_owned(), rows.clone())].into(),
+        write: [("others".to_owned(), rows)].into(),
+        ..DbAccess::default()
+    };
+    let told = db.query(&statement("SELECT t FROM others t", &[]), &access(&["others"], &[]), limits).await;
+    let says = "the cast of `others` to `text` calls function `peekrow(others)`";
+    assert!(matches!(&told, Err(DbError::Denied(why)) if why.contains(says)), "{told:?}");
+    bank.pg.sql("DROP CAST (others AS text)");
+    let db =
+        Postgres::new(&bank.pg.url("read"), Some(&bank.pg.url("write")), PostgresOptions::default()).unwrap();
+    let mut transaction = begin(&db, 1, Capture::Off).await;
+    let told = transaction.execute(&statement("UPDATE others SET o = 'x'::text", &[]), &some).await;
+    let says = "the cast of `text` to `other` calls function `peekother(text)`";
+    assert!(matches!(&told, Err(DbError::Denied(why)) if why.contains(says)), "{told:?}");
+    transaction.rollback().await;
+    assert!(through.is_empty(), "went through:\n{}", through.join("\n"));
+}
+
+/// What is on the columns of a granted table is the owner's, and so is what is in a schema that no step's session sees.
+#[tokio::test]
+async fn what_calls_nothing_of_the_owners_goes_on() {
+    let (bank, granted) = with_owners_functions(
+        "CREATE SCHEMA apart; CREATE OPERATOR apart.= (FUNCTION = peek, LEFTARG = text, RIGHTARG = int);
+         CREATE OPERATOR <-> (FUNCTION = array_cat, LEFTARG = anycompatiblearray, RIGHTARG = anycompatiblearray);
+         CREATE TYPE span AS RANGE (subtype = int);
+         CREATE CAST (varchar AS mood) WITH INOUT AS IMPLICIT;",
+    )
+    .await;
+    bank.pg.superuser(
+        "CREATE EXTENSION citext; CREATE EXTENSION hstore; CREATE TABLE words (w citext, h hstore);
+        INSERT INTO words VALUES ('Ab', 'a=>1'); GRANT SELECT ON words TO public",
+    );
+    let mut granted = granted;
+    granted.widen(&access(&["words"], &[]));
+    for sql in [
+        "SELECT id, note || 'x' FROM transactions WHERE id = 1 AND amount >= 5 ORDER BY note",
+        "SELECT id FROM typed WHERE m = 'well' AND c = 'abc' AND m IN ('well', 'ill')",
+        "SELECT c::text, 'well'::mood, 'abc'::code, ('well'::varchar)::mood FROM typed GROUP BY c",
+        "SELECT array[1] <-> array[2], '[1,2]'::span @> 1",
+        "SELECT a FROM typed",
+        "SELECT other FROM checked WHERE d IS NULL",
+        "SELECT w FROM words WHERE w = 'aB' AND h -> 'a' = '1' AND w ILIKE 'a%'",
+        "SELECT DISTINCT w::text, 'x'::citext = 'X'::citext FROM words ORDER BY 1",
+    ] {
+        let rows = bank.db.query(&statement(sql, &[]), &granted, QueryLimits::default()).await;
+        assert_eq!(rows.unwrap_or_else(|error| panic!("{sql}: {error}")).rows.len(), 1, "{sql}");
+    }
+    let mut transaction = begin(&bank.db, 1, Capture::On).await;
+    for sql in ["UPDATE typed SET m = 'ill' WHERE c = 'abc'", "UPDATE checked SET other = 'y' WHERE id = 1"] {
+        // A value of `ty` may be written to `typed`, which its cast would make.
+        let done = transaction.execute(&statement(sql, &[]), &granted).await;
+        match sql.contains("typed") {
+            true => assert!(matches!(done, Err(DbError::Denied(_))), "{sql}: {done:?}"),
+            false => assert_eq!(done.unwrap().changed, 1, "{sql}"),
+        }
+    }
+    let said = transaction.execute(&statement("UPDATE checked SET d = 'x'", &[]), &granted).await;
+    assert!(matches!(&said, Err(DbError::Constraint(_))), "the owner's own check: {said:?}");
+    transaction.rollback().await;
+}
+
+/// The order of values is a superuser's to make.
+#[tokio::test]
+async fn an_order_that_calls_a_function_of_the_database_is_refused() {
+    let (bank, granted) = with_owners_functions(
+        "CREATE FUNCTION peekcmp(ty, ty) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT length(secret) FROM accounts LIMIT 1';",
+    )
+    .await;
+    let db = &bank.db;
+    bank.pg.superuser(
+        "CREATE FUNCTION peeklt(json, json) RETURNS boolean LANGUAGE sql AS 'SELECT true FROM accounts LIMIT 1';
+         CREATE SCHEMA apart; CREATE OPERATOR apart.< (FUNCTION = peeklt, LEFTARG = json, RIGHTARG = json);
+         CREATE OPERATOR CLASS ty_order DEFAULT FOR TYPE ty USING btree AS FUNCTION 1 peekcmp(ty, ty)",
+    );
+    let query = async |sql: &str| db.query(&statement(sql, &[]), &granted, QueryLimits::default()).await;
+    let said = query("SELECT a FROM typed ORDER BY a").await;
+    assert!(matches!(&said, Err(DbError::Denied(why)) if why.contains("type `ty` is ordered")), "{said:?}");
+    assert_eq!(query("SELECT id FROM transactions ORDER BY note").await.unwrap().rows.len(), 2);
 }

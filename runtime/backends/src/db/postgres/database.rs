@@ -146,7 +146,7 @@ impl Postgres {
         let begin =
             format!("BEGIN READ ONLY; SET LOCAL statement_timeout = {}", transaction::millis(limits.time));
         lent.batch(&begin).await?;
-        let rows = match judged.doubts.settle(lent).await {
+        let rows = match judged.settle(lent).await {
             Ok(()) => collect(lent, &judged.sql, &statement.params, limits).await,
             Err(error) => Err(error),
         };
