@@ -1,7 +1,7 @@
 //! What a transaction changed on PostgreSQL, and undoing it.
 
 use wflo_backends::db::postgres::PostgresOptions;
-use wflo_model::SqlValue;
+use wflo_model::{DbAccess, SqlValue, TableAccess};
 use wflo_ports::{
     Begun, Capture, ChangeLimits, ChangeSet, ConflictReason, Database as _, DbError, Marker, MarkerPurpose,
     RowChange, Undone,
@@ -308,4 +308,41 @@ async fn a_table_of_another_form_is_left() {
         matches!(&undone.conflicts[0].reason, ConflictReason::Schema { message } if message.contains("`balance`"))
     );
     assert_eq!(bank.pg.sql("SELECT count(*) FROM accounts"), "2");
+}
+
+/// PostgreSQL tells `User` from `user`, and so do grants.
+#[tokio::test]
+async fn a_table_with_capitals_is_granted_by_its_name() {
+    let schema =
+        "CREATE TABLE \"User\" (id int PRIMARY KEY, \"Name\" text); INSERT INTO \"User\" VALUES (1, 'a');
+        CREATE TABLE \"user\" (id int PRIMARY KEY, name text);";
+    let columns = |names: &[&str]| TableAccess::Columns(names.iter().map(|it| (*it).to_owned()).collect());
+    let granted = DbAccess {
+        read: [("User".to_owned(), columns(&["id", "Name"]))].into(),
+        write: [("User".to_owned(), columns(&["Name"]))].into(),
+        ..DbAccess::default()
+    };
+    let bank = bank_for(schema, &granted, PostgresOptions::default()).await;
+    let mut transaction = begin(&bank.db, 1, Capture::On).await;
+    for (sql, says) in [
+        (
+            "UPDATE User SET \"Name\" = 'b'",
+            "the step may not update table `user`; a grant would be `write = [\"user\"]`",
+        ),
+        ("UPDATE \"User\" SET name = 'b'", "the step may not update column `name` of table `User`"),
+    ] {
+        match transaction.execute(&statement(sql, &[]), &granted).await {
+            Err(DbError::Denied(why)) => assert_eq!(why, says),
+            other => panic!("{sql}: {other:?}"),
+        }
+    }
+    let update = statement("UPDATE \"User\" SET \"Name\" = 'b' WHERE id = 1", &[]);
+    assert_eq!(transaction.execute(&update, &granted).await.unwrap().changed, 1);
+    let read = statement("SELECT * FROM \"User\"", &[]);
+    let rows = transaction.query(&read, &granted, wflo_ports::QueryLimits::default()).await.unwrap();
+    assert_eq!(rows.columns, ["Name", "id"]);
+    let changes = transaction.changes(ChangeLimits::default()).await.unwrap();
+    transaction.commit().await.unwrap();
+    assert_eq!(undo(&bank, 1, &changes).await.rows, 1);
+    assert_eq!(dump(&bank, "\"User\""), "(1,a)");
 }
