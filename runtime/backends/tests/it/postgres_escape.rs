@@ -1,6 +1,6 @@
 //! Attempts to get around the grants of a step on PostgreSQL.
 
-use wflo_backends::db::postgres::{Postgres, PostgresOptions};
+use wflo_backends::db::postgres::{Postgres, PostgresOptions, Preparation};
 use wflo_model::{DbAccess, SqlValue, TableAccess};
 use wflo_ports::{Capture, Database as _, DbError, QueryLimits};
 
@@ -276,6 +276,14 @@ async fn the_roles_themselves_hold_where_nothing_is_judged() {
     }
 }
 
+/// What the roles of a database are to be for steps with these grants.
+fn needs(db: &Postgres, granted: &DbAccess) -> Preparation {
+    let (reads_as, writes_as) = db.roles();
+    let mut preparation = Preparation::new(reads_as, writes_as);
+    preparation.grant(granted);
+    preparation
+}
+
 #[tokio::test]
 async fn a_role_that_may_do_more_is_refused_with_a_sentence() {
     let bank = vault().await;
@@ -284,8 +292,9 @@ async fn a_role_that_may_do_more_is_refused_with_a_sentence() {
         found.into_iter().filter(|wall| wall.refused == refused).map(|wall| wall.why).collect()
     };
     bank.pg.sql("REVOKE EXECUTE ON FUNCTION tell() FROM public");
+    let granted = needs(&bank.db, &granted);
     assert_eq!(walls(bank.db.walls(&granted).await.unwrap(), true), Vec::<String>::new());
-    let narrow = access(&["transactions"], &["transactions"]);
+    let narrow = needs(&bank.db, &access(&["transactions"], &["transactions"]));
     let hints = walls(bank.db.walls(&narrow).await.unwrap(), false);
     assert!(hints.iter().any(|why| why.contains("may write `accounts`")), "{hints:?}");
     let (read, write) = (bank.pg.name().to_owned() + "_read", bank.pg.name().to_owned() + "_write");
@@ -301,7 +310,7 @@ async fn a_role_that_may_do_more_is_refused_with_a_sentence() {
                 "CREATE ROLE {other}; CREATE TABLE salaries (a int); GRANT SELECT ON salaries TO {other}; GRANT {other} TO {write}"
             ),
             format!("DROP TABLE salaries; DROP ROLE {other}"),
-            "may read `salaries` as a member of another role",
+            "may read `salaries` as a member of another role (`",
         ),
         (
             format!("GRANT UPDATE ON accounts TO {read}"),
@@ -585,4 +594,179 @@ async fn an_order_that_calls_a_function_of_the_database_is_refused() {
     let said = query("SELECT a FROM typed ORDER BY a").await;
     assert!(matches!(&said, Err(DbError::Denied(why)) if why.contains("type `ty` is ordered")), "{said:?}");
     assert_eq!(query("SELECT id FROM transactions ORDER BY note").await.unwrap().rows.len(), 2);
+}
+
+fn columns(names: &[&str]) -> TableAccess {
+    TableAccess::Columns(names.iter().map(|it| (*it).to_owned()).collect())
+}
+
+/// `id` and `account` of `transactions` may be read, and `amount` written.
+fn some_columns() -> DbAccess {
+    DbAccess {
+        read: [("transactions".to_owned(), columns(&["id", "account"]))].into(),
+        write: [("transactions".to_owned(), columns(&["amount"]))].into(),
+        ..DbAccess::default()
+    }
+}
+
+#[tokio::test]
+async fn a_role_that_may_do_more_with_a_granted_table_is_refused() {
+    let schema = format!("{SCHEMA} DROP FUNCTION tell(); CREATE TABLE other (a int);");
+    let bank = bank_for(&schema, &some_columns(), PostgresOptions::default()).await;
+    let needs = needs(&bank.db, &some_columns());
+    let name = bank.pg.name().to_owned();
+    let walls = async || bank.db.walls(&needs).await.unwrap();
+    assert_eq!(walls().await, []);
+    for (make, unmake, refused, says) in [
+        (
+            "CREATE ROLE {}_group; GRANT SELECT ON transactions TO {}_group; GRANT {}_group TO {}_read",
+            "REVOKE ALL ON transactions FROM {}_group; DROP ROLE {}_group",
+            true,
+            "`{}_read` may read all of `transactions` as a member of another role (`{}_group`), and no step is granted that",
+        ),
+        (
+            "CREATE ROLE {}_group; GRANT UPDATE ON transactions TO {}_group; GRANT {}_group TO {}_write",
+            "REVOKE ALL ON transactions FROM {}_group; DROP ROLE {}_group",
+            true,
+            "`{}_write` may update all of `transactions` as a member of another role (`{}_group`), and no step is granted that",
+        ),
+        (
+            "GRANT SELECT ON transactions TO {}_read",
+            "REVOKE SELECT ON transactions FROM {}_read; GRANT SELECT (id, account) ON transactions TO {}_read",
+            true,
+            "`{}_read` may read all of `transactions`, and no step is granted that; `wflo db prepare` takes it away",
+        ),
+        (
+            "GRANT SELECT (note) ON transactions TO {}_read",
+            "REVOKE SELECT (note) ON transactions FROM {}_read",
+            true,
+            "`{}_read` may read column `note` of `transactions`, and no step is granted that",
+        ),
+        (
+            "GRANT INSERT, DELETE ON transactions TO {}_write",
+            "REVOKE INSERT, DELETE ON transactions FROM {}_write",
+            true,
+            "`{}_write` may delete from `transactions`, and no step is granted that",
+        ),
+        (
+            "GRANT SELECT ON transactions TO PUBLIC",
+            "REVOKE SELECT ON transactions FROM PUBLIC",
+            true,
+            "`{}_read` may read all of `transactions` as every role may (`PUBLIC`), and no step is granted that",
+        ),
+        (
+            "GRANT SELECT ON other TO PUBLIC",
+            "REVOKE SELECT ON other FROM PUBLIC",
+            false,
+            "`{}_read` may read `other` as every role may (`PUBLIC`), and no step of this workflow is granted that",
+        ),
+        (
+            "GRANT SELECT, DELETE ON wflo_effects TO {}_write",
+            "REVOKE SELECT, DELETE ON wflo_effects FROM {}_write",
+            true,
+            "`{}_write` may delete from `wflo_effects`, where the host keeps what steps have done",
+        ),
+        (
+            "GRANT CREATE ON DATABASE {} TO {}_write",
+            "REVOKE CREATE ON DATABASE {} FROM {}_write",
+            true,
+            "`{}_write` may make schemas in this database",
+        ),
+        (
+            "ALTER ROLE {}_read CREATEDB",
+            "ALTER ROLE {}_read NOCREATEDB",
+            true,
+            "`{}_read` may make databases",
+        ),
+        (
+            "ALTER FUNCTION lower(int) OWNER TO {}_write",
+            "ALTER FUNCTION lower(int) OWNER TO {}_owner",
+            true,
+            "`{}_write` owns function lower(integer)",
+        ),
+    ] {
+        bank.pg.superuser(&make.replace("{}", &name));
+        let found = walls().await;
+        let says = says.replace("{}", &name);
+        assert!(found.iter().any(|it| it.refused == refused && it.why.contains(&says)), "{says}: {found:?}");
+        bank.pg.superuser(&unmake.replace("{}", &name));
+        assert_eq!(walls().await, [], "{unmake}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_role_lacks_is_said() {
+    let bank = bank_for(SCHEMA, &some_columns(), PostgresOptions::default()).await;
+    bank.pg.sql("DROP FUNCTION tell(); CREATE SCHEMA sales; CREATE TABLE sales.items (id int PRIMARY KEY)");
+    let more = access(&["sales.items", "accounts", "nosuch"], &["sales.items"]);
+    let mut needs = needs(&bank.db, &some_columns());
+    needs.grant(&more);
+    needs.undo(&some_columns());
+    let name = bank.pg.name();
+    let mut found = bank.db.walls(&needs).await.unwrap();
+    assert!(found.iter().all(|wall| wall.refused));
+    let until = "until its owner has run what `wflo db prepare` prints";
+    let expect = [
+        format!("login role `{name}_read` may not use schema `sales`, of which tables are granted, {until}"),
+        format!("login role `{name}_read` may not read `accounts`, `sales.items`, which steps need, {until}"),
+        format!("login role `{name}_write` may not use schema `sales`, of which tables are granted, {until}"),
+        format!("login role `{name}_write` may not delete from `sales.items`, which steps need, {until}"),
+        format!("login role `{name}_write` may not insert into `sales.items`, which steps need, {until}"),
+        format!(
+            "login role `{name}_write` may not read `accounts`, `sales.items`, which steps need, {until}"
+        ),
+        format!(
+            "login role `{name}_write` may not update `sales.items`, `transactions`, which steps need, {until}"
+        ),
+    ];
+    assert_eq!(found.drain(..).map(|wall| wall.why).collect::<Vec<_>>(), expect);
+    assert_eq!(bank.db.absent(&needs.tables()).await.unwrap(), ["nosuch"]);
+}
+
+#[tokio::test]
+async fn to_prepare_again_takes_away_what_is_not_granted_any_more() {
+    let wide = access(&["transactions", "accounts"], &["transactions", "accounts"]);
+    let bank = bank_for(SCHEMA, &wide, PostgresOptions::default()).await;
+    bank.pg
+        .sql("DROP FUNCTION tell(); CREATE SCHEMA sales; CREATE TABLE sales.items (id serial PRIMARY KEY)");
+    bank.pg.sql(&format!("GRANT ALL ON sales.items, wflo_effects TO {}_write", bank.pg.name()));
+    let mut narrow = needs(&bank.db, &some_columns());
+    narrow.run(&bank.pg.url("owner")).await.unwrap();
+    assert_eq!(bank.db.walls(&narrow).await.unwrap(), []);
+    let (read, write) = (bank.pg.name().to_owned() + "_read", bank.pg.name().to_owned() + "_write");
+    for (role, sql) in [
+        (&read, "SELECT id FROM accounts"),
+        (&read, "SELECT note FROM transactions"),
+        (&write, "UPDATE transactions SET note = 'z'"),
+        (&write, "DELETE FROM transactions"),
+        (&write, "SELECT id FROM accounts"),
+        (&write, "DELETE FROM wflo_effects"),
+        (&write, "SELECT id FROM sales.items"),
+    ] {
+        let said = bank.pg.try_as(role, sql).unwrap_err();
+        assert!(said.contains("permission denied"), "{sql}: {said}");
+    }
+    bank.pg.try_as(&read, "SELECT id, account FROM transactions").unwrap();
+    bank.pg.try_as(&write, "UPDATE transactions SET amount = 3").unwrap();
+    // Another schema is opened with its tables.
+    narrow.grant(&access(&["sales.items"], &["sales.items"]));
+    narrow.run(&bank.pg.url("owner")).await.unwrap();
+    assert_eq!(bank.db.walls(&narrow).await.unwrap(), []);
+    let granted = access(&["sales.items"], &["sales.items"]);
+    let mut transaction = begin(&bank.db, 1, Capture::On).await;
+    let insert = statement("INSERT INTO sales.items DEFAULT VALUES", &[]);
+    assert_eq!(transaction.execute(&insert, &granted).await.unwrap().changed, 1);
+    transaction.commit().await.unwrap();
+}
+
+/// A filter looks at a column that the step itself does not see.
+#[tokio::test]
+async fn a_role_may_read_the_columns_of_row_filters() {
+    let filter = "account = 1".parse().unwrap();
+    let rows = TableAccess::new(Some(["amount".to_owned()].into()), Some(filter));
+    let granted = DbAccess { read: [("transactions".to_owned(), rows)].into(), ..DbAccess::default() };
+    let bank = bank_for(SCHEMA, &granted, PostgresOptions::default()).await;
+    let rows =
+        bank.db.query(&statement("SELECT * FROM transactions", &[]), &granted, QueryLimits::default()).await;
+    assert_eq!(rows.unwrap().columns, ["amount"]);
 }

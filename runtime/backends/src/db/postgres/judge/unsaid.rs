@@ -74,6 +74,11 @@ impl Calls {
         };
         rows.iter().map(call).collect::<Result<_, _>>().map(Self).map_err(translate)
     }
+
+    /// A sentence about each, for whoever looks after the database.
+    pub(in crate::db::postgres) fn sentences(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|call| call.why.as_str())
+    }
 }
 
 /// Whether the object `oid` of a catalog came with an extension.
