@@ -191,3 +191,43 @@ fn a_step_that_loses_against_somebody_else_is_done_again_by_itself() {
     assert_eq!(flaky.expect("a step")["status"], "succeeded");
     stage.project.wflo(&["replay", &run]).expect_code(0);
 }
+
+#[test]
+fn grants_are_held_against_what_is_in_the_database() {
+    let stage = Stage::set("");
+    stage.book.sql(
+        "CREATE SCHEMA sales; CREATE TABLE sales.items (id int PRIMARY KEY);
+        CREATE TABLE \"User\" (id int PRIMARY KEY, \"Name\" text)",
+    );
+    let grants = "grants.db.book = { read = [\"effects\"";
+    let more = |more: &str| {
+        let text = std::fs::read_to_string(stage.project.path("workflow.toml")).expect("workflow.toml");
+        let line = text.lines().find(|line| line.starts_with(grants)).expect("a grant").to_owned();
+        stage.project.edit("workflow.toml", &line, &format!("{grants}{more}] }}"));
+    };
+    stage.prepare().expect_code(0);
+    more(", \"nosuch\", \"user\"");
+    let absent = stage.project.wflo(&["check"]).expect_code(2).stderr;
+    assert!(absent.contains("database `book` has no table `nosuch`"), "{absent}");
+    assert!(absent.contains("database `book` has no table `user`"), "{absent}");
+
+    more(", \"sales.items\", { table = \"User\", columns = [\"Name\"] }");
+    let closed = stage.project.wflo(&["check"]).expect_code(2).stderr;
+    for says in [
+        "may not use schema `sales`, of which tables are granted, until its owner has run what `wflo db prepare` prints",
+        "may not read `sales.items`, column `Name` of `User`, which steps need",
+    ] {
+        assert!(closed.contains(says), "`{says}` is not in:\n{closed}");
+    }
+    assert!(!closed.contains("not looked at"), "{closed}");
+    stage.prepare().expect_code(0);
+    stage.project.wflo(&["check"]).expect_code(0);
+
+    // What is not granted any more is too much until the next time.
+    more("");
+    let wide = stage.project.wflo(&["check"]).expect_code(0).stderr;
+    assert!(wide.contains("may read `sales.items`, column `Name` of `User`"), "{wide}");
+    stage.prepare().expect_code(0);
+    let kept = stage.project.wflo(&["check"]).expect_code(0).stderr;
+    assert!(!kept.contains("login role"), "{kept}");
+}

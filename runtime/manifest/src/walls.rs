@@ -27,8 +27,9 @@ impl Workflow {
             let message = format!("database `{label}`: {why}");
             if refused {
                 reader.error(grant.span.clone(), message).hint(
-                    "bind it to login roles that may do no more than steps are granted: `wflo db prepare` prints the \
-                     grants; what every role may, `REVOKE .. FROM PUBLIC` takes away",
+                    "bind it to login roles that may do no more than steps are granted: `wflo db prepare` grants what is \
+                     missing and takes away what is theirs and too much; what every role may, `REVOKE .. FROM PUBLIC` \
+                     takes away",
                 );
             } else {
                 reader.note(grant.span.clone(), message);

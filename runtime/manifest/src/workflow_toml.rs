@@ -1,6 +1,5 @@
 //! `workflow.toml` as it is written: every value of the right shape, with its place; nothing compared yet.
 
-use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -407,11 +406,16 @@ fn read_tables(
     let mut tables = BTreeMap::new();
     for node in node.list(reader).unwrap_or_default() {
         let Some((table, access)) = read_table(reader, &node, filters) else { continue };
-        match tables.entry(table) {
-            Entry::Occupied(first) => {
-                reader.error(node.span, format!("table `{}` is listed twice", first.key()));
+        let alike = tables.keys().find(|it: &&String| it.eq_ignore_ascii_case(&table)).cloned();
+        match alike {
+            Some(first) if first == table => {
+                reader.error(node.span, format!("table `{table}` is listed twice"));
             }
-            Entry::Vacant(free) => _ = free.insert(access),
+            Some(first) => {
+                let message = format!("tables `{first}` and `{table}` differ in case alone");
+                reader.error(node.span, message).hint("grant them to two steps: SQLite takes them for one");
+            }
+            None => _ = tables.insert(table, access),
         }
     }
     tables
@@ -449,7 +453,7 @@ fn read_table(
     Some((table?, access))
 }
 
-/// The name of a table or column. Lower case, since SQL compares names so.
+/// The name of a table or column, as it is written: PostgreSQL tells `User` from `user`, SQLite does not.
 fn identifier(reader: &mut Reader, node: &Node<'_>) -> Option<String> {
     let name = node.text(reader)?;
     if name.value.contains('*') {
@@ -462,7 +466,7 @@ fn identifier(reader: &mut Reader, node: &Node<'_>) -> Option<String> {
         reader.error(name.span, "a name cannot have control characters");
         return None;
     }
-    Some(name.value.to_ascii_lowercase())
+    Some(name.value)
 }
 
 fn small(reader: &mut Reader, node: &Node<'_>, least: u64) -> Option<u32> {

@@ -22,9 +22,9 @@ use crate::{RowFilter, StatementName};
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DbAccess {
-    /// Tables that may be read, by lower-case name.
+    /// Tables that may be read, by name as it is written. Whether case matters in it is the database's to say.
     pub read: BTreeMap<String, TableAccess>,
-    /// Tables that may be written, by lower-case name.
+    /// Tables that may be written, by name.
     pub write: BTreeMap<String, TableAccess>,
     /// Named statements that may be called: they reach what they say, whatever tables are listed.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
@@ -41,11 +41,11 @@ pub struct DbAccess {
 pub enum TableAccess {
     /// All of them.
     All,
-    /// These columns of all rows, by lower-case name. Rows can then be updated, not inserted or deleted.
+    /// These columns of all rows, by name. Rows can then be updated, not inserted or deleted.
     Columns(BTreeSet<String>),
     /// Those rows; all columns of them, or these.
     Rows {
-        /// The columns, by lower-case name; all if absent. Rows can be inserted and deleted only with all.
+        /// The columns, by name; all if absent. Rows can be inserted and deleted only with all.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         columns: Option<BTreeSet<String>>,
         /// The rows.
@@ -72,7 +72,7 @@ impl TableAccess {
         }
     }
 
-    /// The columns, by lower-case name; none for all of them.
+    /// The columns, by name; none for all of them.
     #[must_use]
     pub const fn columns(&self) -> Option<&BTreeSet<String>> {
         match self {
@@ -94,7 +94,7 @@ impl TableAccess {
     /// Whether `column` is one of these. Names are compared without case, as SQL does.
     #[must_use]
     pub fn has(&self, column: &str) -> bool {
-        self.columns().is_none_or(|columns| columns.contains(&column.to_ascii_lowercase()))
+        self.columns().is_none_or(|columns| columns.iter().any(|it| it.eq_ignore_ascii_case(column)))
     }
 
     /// Whether everything `narrower` allows is allowed by this.
@@ -139,23 +139,22 @@ impl DbAccess {
         Self { whole: true, ..Self::default() }
     }
 
-    /// Whether `column` of `table` may be read, in some row.
+    /// Whether `column` of `table` may be read, in some row. Names are compared without case.
     #[must_use]
     pub fn may_read(&self, table: &str, column: &str) -> bool {
-        self.whole || self.read.get(&table.to_ascii_lowercase()).is_some_and(|access| access.has(column))
+        self.whole || of(&self.read, table).is_some_and(|access| access.has(column))
     }
 
-    /// Whether `column` of `table` may be written, in some row.
+    /// Whether `column` of `table` may be written, in some row. Names are compared without case.
     #[must_use]
     pub fn may_write(&self, table: &str, column: &str) -> bool {
-        self.whole || self.write.get(&table.to_ascii_lowercase()).is_some_and(|access| access.has(column))
+        self.whole || of(&self.write, table).is_some_and(|access| access.has(column))
     }
 
     /// Whether whole rows of `table` may be inserted and deleted: all, or those that pass its filter.
     #[must_use]
     pub fn may_write_rows(&self, table: &str) -> bool {
-        let granted = || self.write.get(&table.to_ascii_lowercase());
-        self.whole || granted().is_some_and(|granted| granted.columns().is_none())
+        self.whole || of(&self.write, table).is_some_and(|granted| granted.columns().is_none())
     }
 
     /// The row filters, each with its table: of what may be read, then of what may be written.
@@ -216,6 +215,12 @@ impl DbAccess {
             }
         }
     }
+}
+
+/// What is granted of a table: by this very name, or else by one that differs in case.
+fn of<'a>(granted: &'a BTreeMap<String, TableAccess>, table: &str) -> Option<&'a TableAccess> {
+    let alike = || granted.iter().find(|(name, _)| name.eq_ignore_ascii_case(table));
+    granted.get(table).or_else(|| alike().map(|(_, access)| access))
 }
 
 #[cfg(test)]

@@ -35,7 +35,8 @@ impl AttemptGate {
         let access = self.step.grants.db.get(&sql.db).unwrap_or(&none);
         let text = sql.statement.sql.to_ascii_lowercase();
         // A name with a quote in it can be written in more than one way.
-        let may_name = |table: &str| table.contains(['"', '\'', '`']) || text.contains(table);
+        let may_name =
+            |table: &str| table.contains(['"', '\'', '`']) || text.contains(&table.to_ascii_lowercase());
         let named = access.filters().filter(|(table, _)| may_name(table));
         let mut filters: Vec<_> = named
             .flat_map(|(_, filter)| filter.values())

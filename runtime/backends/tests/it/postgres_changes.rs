@@ -1,7 +1,7 @@
 //! What a transaction changed on PostgreSQL, and undoing it.
 
-use wflo_backends::db::postgres::PostgresOptions;
-use wflo_model::SqlValue;
+use wflo_backends::db::postgres::{PostgresOptions, Preparation};
+use wflo_model::{DbAccess, SqlValue, TableAccess};
 use wflo_ports::{
     Begun, Capture, ChangeLimits, ChangeSet, ConflictReason, Database as _, DbError, Marker, MarkerPurpose,
     RowChange, Undone,
@@ -313,4 +313,75 @@ async fn a_table_of_another_form_is_left() {
         matches!(&undone.conflicts[0].reason, ConflictReason::Schema { message } if message.contains("`balance`"))
     );
     assert_eq!(bank.pg.sql("SELECT count(*) FROM accounts"), "2");
+}
+
+/// A trigger of the owner may set what the step may not, and all of it is put back.
+#[tokio::test]
+async fn a_column_that_a_trigger_sets_is_undone_where_others_are_granted() {
+    let schema = "CREATE TABLE acc (id int PRIMARY KEY, bal int, touched int NOT NULL DEFAULT 0);
+        INSERT INTO acc VALUES (1, 10);
+        CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS
+            'BEGIN NEW.touched := OLD.touched + 1; RETURN NEW; END';
+        CREATE TRIGGER touch BEFORE UPDATE OF bal ON acc FOR EACH ROW EXECUTE FUNCTION touch();";
+    let columns = |names: &[&str]| TableAccess::Columns(names.iter().map(|it| (*it).to_owned()).collect());
+    let granted = DbAccess {
+        read: [("acc".to_owned(), columns(&["id", "bal"]))].into(),
+        write: [("acc".to_owned(), columns(&["bal"]))].into(),
+        ..DbAccess::default()
+    };
+    let bank = bank_for(schema, &granted, PostgresOptions::default()).await;
+    let (reads_as, writes_as) = bank.db.roles();
+    let mut preparation = Preparation::new(reads_as, writes_as);
+    preparation.grant(&granted);
+    preparation.undo(&granted);
+    preparation.run(&bank.pg.url("owner")).await.unwrap();
+    assert_eq!(bank.db.walls(&preparation).await.unwrap(), []);
+    let mut transaction = begin(&bank.db, 1, Capture::On).await;
+    let denied = transaction.execute(&statement("UPDATE acc SET touched = 9", &[]), &granted).await;
+    assert!(matches!(&denied, Err(DbError::Denied(why)) if why.contains("`touched`")), "{denied:?}");
+    let update = statement("UPDATE acc SET bal = 11 WHERE id = 1", &[]);
+    assert_eq!(transaction.execute(&update, &granted).await.unwrap().changed, 1);
+    let changes = transaction.changes(ChangeLimits::default()).await.unwrap();
+    transaction.commit().await.unwrap();
+    assert_eq!(dump(&bank, "acc"), "(1,11,1)");
+    let undone = undo(&bank, 1, &changes).await;
+    assert_eq!((undone.rows, undone.conflicts), (1, Vec::new()));
+    assert_eq!(dump(&bank, "acc"), "(1,10,0)");
+}
+
+/// PostgreSQL tells `User` from `user`, and so do grants.
+#[tokio::test]
+async fn a_table_with_capitals_is_granted_by_its_name() {
+    let schema =
+        "CREATE TABLE \"User\" (id int PRIMARY KEY, \"Name\" text); INSERT INTO \"User\" VALUES (1, 'a');
+        CREATE TABLE \"user\" (id int PRIMARY KEY, name text);";
+    let columns = |names: &[&str]| TableAccess::Columns(names.iter().map(|it| (*it).to_owned()).collect());
+    let granted = DbAccess {
+        read: [("User".to_owned(), columns(&["id", "Name"]))].into(),
+        write: [("User".to_owned(), columns(&["Name"]))].into(),
+        ..DbAccess::default()
+    };
+    let bank = bank_for(schema, &granted, PostgresOptions::default()).await;
+    let mut transaction = begin(&bank.db, 1, Capture::On).await;
+    for (sql, says) in [
+        (
+            "UPDATE User SET \"Name\" = 'b'",
+            "the step may not update table `user`; a grant would be `write = [\"user\"]`",
+        ),
+        ("UPDATE \"User\" SET name = 'b'", "the step may not update column `name` of table `User`"),
+    ] {
+        match transaction.execute(&statement(sql, &[]), &granted).await {
+            Err(DbError::Denied(why)) => assert_eq!(why, says),
+            other => panic!("{sql}: {other:?}"),
+        }
+    }
+    let update = statement("UPDATE \"User\" SET \"Name\" = 'b' WHERE id = 1", &[]);
+    assert_eq!(transaction.execute(&update, &granted).await.unwrap().changed, 1);
+    let read = statement("SELECT * FROM \"User\"", &[]);
+    let rows = transaction.query(&read, &granted, wflo_ports::QueryLimits::default()).await.unwrap();
+    assert_eq!(rows.columns, ["Name", "id"]);
+    let changes = transaction.changes(ChangeLimits::default()).await.unwrap();
+    transaction.commit().await.unwrap();
+    assert_eq!(undo(&bank, 1, &changes).await.rows, 1);
+    assert_eq!(dump(&bank, "\"User\""), "(1,a)");
 }

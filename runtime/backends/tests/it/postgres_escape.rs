@@ -1,7 +1,7 @@
 //! Attempts to get around the grants of a step on PostgreSQL.
 
-use wflo_backends::db::postgres::{Postgres, PostgresOptions};
-use wflo_model::{DbAccess, TableAccess};
+use wflo_backends::db::postgres::{Postgres, PostgresOptions, Preparation};
+use wflo_model::{DbAccess, SqlValue, TableAccess};
 use wflo_ports::{Capture, Database as _, DbError, QueryLimits};
 
 use crate::postgres::{Bank, bank_for, begin};
@@ -276,6 +276,14 @@ async fn the_roles_themselves_hold_where_nothing_is_judged() {
     }
 }
 
+/// What the roles of a database are to be for steps with these grants.
+fn needs(db: &Postgres, granted: &DbAccess) -> Preparation {
+    let (reads_as, writes_as) = db.roles();
+    let mut preparation = Preparation::new(reads_as, writes_as);
+    preparation.grant(granted);
+    preparation
+}
+
 #[tokio::test]
 async fn a_role_that_may_do_more_is_refused_with_a_sentence() {
     let bank = vault().await;
@@ -284,8 +292,9 @@ async fn a_role_that_may_do_more_is_refused_with_a_sentence() {
         found.into_iter().filter(|wall| wall.refused == refused).map(|wall| wall.why).collect()
     };
     bank.pg.sql("REVOKE EXECUTE ON FUNCTION tell() FROM public");
+    let granted = needs(&bank.db, &granted);
     assert_eq!(walls(bank.db.walls(&granted).await.unwrap(), true), Vec::<String>::new());
-    let narrow = access(&["transactions"], &["transactions"]);
+    let narrow = needs(&bank.db, &access(&["transactions"], &["transactions"]));
     let hints = walls(bank.db.walls(&narrow).await.unwrap(), false);
     assert!(hints.iter().any(|why| why.contains("may write `accounts`")), "{hints:?}");
     let (read, write) = (bank.pg.name().to_owned() + "_read", bank.pg.name().to_owned() + "_write");
@@ -301,7 +310,7 @@ async fn a_role_that_may_do_more_is_refused_with_a_sentence() {
                 "CREATE ROLE {other}; CREATE TABLE salaries (a int); GRANT SELECT ON salaries TO {other}; GRANT {other} TO {write}"
             ),
             format!("DROP TABLE salaries; DROP ROLE {other}"),
-            "may read `salaries` as a member of another role",
+            "may read `salaries` as a member of another role (`",
         ),
         (
             format!("GRANT UPDATE ON accounts TO {read}"),
@@ -392,4 +401,372 @@ async fn rows_that_are_not_granted_are_not_there() {
     assert_eq!(copied.changed, 1);
     transaction.commit().await.unwrap();
     assert_eq!(bank.pg.sql("SELECT note FROM log"), "mine");
+}
+
+/// What the owner has made for themselves reads past the grants of a step wherever PostgreSQL calls it: behind an operator,
+/// a cast, the check of a domain.
+const OWNERS: &str = "
+    CREATE TYPE ty AS (v text); CREATE TYPE out_of AS (v text); CREATE TYPE mood AS ENUM ('well', 'ill');
+    CREATE FUNCTION peek(text, int) RETURNS text LANGUAGE sql AS 'SELECT secret FROM accounts LIMIT 1';
+    CREATE FUNCTION peeks(text, int) RETURNS boolean LANGUAGE plpgsql AS
+        'BEGIN RAISE EXCEPTION ''%'', (SELECT secret FROM accounts LIMIT 1); END';
+    CREATE FUNCTION peekty(text) RETURNS ty LANGUAGE sql AS 'SELECT row(secret)::ty FROM accounts LIMIT 1';
+    CREATE FUNCTION peekout(out_of) RETURNS text LANGUAGE sql AS 'SELECT secret FROM accounts LIMIT 1';
+    CREATE FUNCTION peekdd(text) RETURNS boolean LANGUAGE plpgsql AS
+        'BEGIN IF $1 IS NULL THEN RETURN true; END IF; RAISE EXCEPTION ''%'', (SELECT secret FROM accounts LIMIT 1); END';
+    CREATE OPERATOR <#> (FUNCTION = peek, LEFTARG = text, RIGHTARG = int);
+    CREATE OPERATOR ~~ (FUNCTION = peeks, LEFTARG = text, RIGHTARG = int);
+    CREATE OPERATOR <= (FUNCTION = peeks, LEFTARG = text, RIGHTARG = int);
+    CREATE CAST (text AS ty) WITH FUNCTION peekty(text) AS ASSIGNMENT;
+    CREATE CAST (out_of AS text) WITH FUNCTION peekout(out_of);
+    CREATE DOMAIN dd AS text CHECK (peekdd(VALUE));
+    CREATE DOMAIN nested AS dd; CREATE TYPE pair AS (one int, other dd);
+    CREATE DOMAIN code AS text CHECK (VALUE ~ '^[a-z]+$' AND length(VALUE) < 9 AND VALUE = lower(VALUE));
+    CREATE TABLE typed (id int PRIMARY KEY, a ty, m mood, c code);
+    INSERT INTO typed VALUES (1, row('x'), 'well', 'abc');
+    CREATE TABLE told (id int PRIMARY KEY, o out_of);
+    INSERT INTO told VALUES (1, row('x'));
+    CREATE TABLE checked (id int PRIMARY KEY, d dd, other text);
+    INSERT INTO checked VALUES (1, NULL, 'x');";
+
+async fn with_owners_functions(more: &str) -> (Bank, DbAccess) {
+    let tables = ["transactions", "accounts", "typed", "told", "checked"];
+    let all = access(&tables, &tables);
+    let bank = bank_for(&format!("{SCHEMA}{OWNERS}{more}"), &all, PostgresOptions::default()).await;
+    (
+        bank,
+        access(&["transactions", "typed", "told", "checked"], &["transactions", "typed", "told", "checked"]),
+    )
+}
+
+#[tokio::test]
+async fn no_function_of_the_owner_is_called_without_its_name() {
+    let (bank, granted) = with_owners_functions("").await;
+    let limits = QueryLimits::default();
+    let mut through = Vec::new();
+    for (sql, says) in [
+        ("SELECT note <#> 1 FROM transactions", "operator `<#>` calls function `peek(text,integer)`"),
+        ("SELECT 'x' <#> 1", "operator `<#>`"),
+        ("SELECT id FROM transactions ORDER BY note <#> 1", "operator `<#>`"),
+        ("SELECT row_number() OVER (PARTITION BY note <#> 1) FROM transactions", "operator `<#>`"),
+        ("SELECT max(note <#> 1) FILTER (WHERE true) FROM transactions", "operator `<#>`"),
+        ("SELECT note ~~ ANY(array[1]) FROM transactions", "operator `~~`"),
+        ("SELECT id FROM transactions WHERE note LIKE 1", "operator `~~`"),
+        ("SELECT id FROM transactions WHERE note BETWEEN 'a' AND 1", "operator `<=`"),
+        ("SELECT id FROM transactions WHERE (note, 1) <= (1, 1)", "operator `<=`"),
+        ("SELECT ('x'::text)::ty", "the cast of `text` to `ty` calls function `peekty(text)`"),
+        ("SELECT cast('x'::text AS public.ty)", "the cast of `text` to `ty`"),
+        ("SELECT array['x'::text]::ty[]", "the cast of `text` to `ty`"),
+        ("SELECT o FROM told", "the cast of `out_of` to `text`"),
+        ("SELECT o::text FROM told", "the cast of `out_of` to `text`"),
+        ("SELECT concat('(x)'::out_of::text)", "the cast of `out_of` to `text`"),
+        ("SELECT 'x'::dd", "a check of domain `dd` calls function `peekdd(text)`"),
+        ("SELECT $1::dd", "a check of domain `dd`"),
+        ("SELECT dd 'x'", "a check of domain `dd`"),
+        ("SELECT '{x}'::dd[]", "a check of domain `dd`"),
+        ("SELECT 'x'::nested", "a check of domain `dd`"),
+        ("SELECT '(1,x)'::pair", "a check of domain `dd`"),
+        ("SELECT jsonb_populate_record(null::pair, '{\"other\": \"x\"}')", "a check of domain `dd`"),
+        ("SELECT jsonb_populate_record(c, '{\"d\": \"x\"}') FROM checked c", "a check of domain `dd`"),
+        ("SELECT x.a FROM jsonb_to_record('{\"a\": \"x\"}') AS x(a dd)", "a check of domain `dd`"),
+    ] {
+        let params = if sql.contains("$1") { vec![SqlValue::Text("x".into())] } else { vec![] };
+        let guest = statement(sql, &params);
+        let mut ends = vec![bank.db.query(&guest, &granted, limits).await.map(|rows| format!("{rows:?}"))];
+        let mut transaction = begin(&bank.db, 1, Capture::Off).await;
+        ends.push(transaction.query(&guest, &granted, limits).await.map(|rows| format!("{rows:?}")));
+        transaction.rollback().await;
+        let page = bank.db.cursor(&guest, &granted, std::time::Duration::from_secs(5)).await;
+        ends.push(page.map(|_| "a page".to_owned()));
+        for end in ends {
+            match end {
+                Err(DbError::Denied(why)) if why.contains(says) && !why.contains("s3cret") => {}
+                other => through.push(format!("{sql}\n    {other:?}")),
+            }
+        }
+    }
+    for (sql, says) in [
+        ("INSERT INTO typed (id, a) SELECT 2, note FROM transactions", "the cast of `text` to `ty`"),
+        ("UPDATE typed SET a = c", "the cast of `text` to `ty`"),
+        ("UPDATE transactions SET note = note <#> 1", "operator `<#>`"),
+        ("DELETE FROM transactions WHERE note <#> 1 = 'x'", "operator `<#>`"),
+        (
+            "INSERT INTO transactions (id) VALUES (1) ON CONFLICT (id) DO UPDATE SET note = 'x' <#> 1",
+            "operator `<#>`",
+        ),
+    ] {
+        let mut transaction = begin(&bank.db, 1, Capture::Off).await;
+        match transaction.execute(&statement(sql, &[]), &granted).await {
+            Err(DbError::Denied(why)) if why.contains(says) => {}
+            other => through.push(format!("{sql}\n    {other:?}")),
+        }
+        transaction.rollback().await;
+    }
+    // What is written to some rows is cast by the host.
+    bank.pg.sql("CREATE TYPE other AS (v text); CREATE TABLE others (id int PRIMARY KEY, mine boolean, o other);
+        CREATE FUNCTION peekother(text) RETURNS other LANGUAGE sql AS 'SELECT row(secret)::other FROM accounts LIMIT 1';
+        CREATE CAST (text AS other) WITH FUNCTION peekother(text);
+        CREATE FUNCTION peekrow(others) RETURNS text LANGUAGE sql AS 'SELECT secret FROM accounts LIMIT 1';
+        CREATE CAST (others AS text) WITH FUNCTION peekrow(others); INSERT INTO others VALUES (1, true)");
+    bank.pg.sql(&format!(
+        "GRANT SELECT ON others TO {0}_read; GRANT ALL ON others TO {0}_write",
+        bank.pg.name()
+    ));
+    let db =
+        Postgres::new(&bank.pg.url("read"), Some(&bank.pg.url("write")), PostgresOptions::default()).unwrap();
+    let rows = TableAccess::new(None, Some("mine = true".parse().unwrap()));
+    let some = DbAccess {
+        read: [("others".to_owned(), rows.clone())].into(),
+        write: [("others".to_owned(), rows)].into(),
+        ..DbAccess::default()
+    };
+    let told = db.query(&statement("SELECT t FROM others t", &[]), &access(&["others"], &[]), limits).await;
+    let says = "the cast of `others` to `text` calls function `peekrow(others)`";
+    assert!(matches!(&told, Err(DbError::Denied(why)) if why.contains(says)), "{told:?}");
+    bank.pg.sql("DROP CAST (others AS text)");
+    let db =
+        Postgres::new(&bank.pg.url("read"), Some(&bank.pg.url("write")), PostgresOptions::default()).unwrap();
+    let mut transaction = begin(&db, 1, Capture::Off).await;
+    let told = transaction.execute(&statement("UPDATE others SET o = 'x'::text", &[]), &some).await;
+    let says = "the cast of `text` to `other` calls function `peekother(text)`";
+    assert!(matches!(&told, Err(DbError::Denied(why)) if why.contains(says)), "{told:?}");
+    transaction.rollback().await;
+    assert!(through.is_empty(), "went through:\n{}", through.join("\n"));
+}
+
+/// What is on the columns of a granted table is the owner's, and so is what is in a schema that no step's session sees.
+#[tokio::test]
+async fn what_calls_nothing_of_the_owners_goes_on() {
+    let (bank, granted) = with_owners_functions(
+        "CREATE SCHEMA apart; CREATE OPERATOR apart.= (FUNCTION = peek, LEFTARG = text, RIGHTARG = int);
+         CREATE OPERATOR <-> (FUNCTION = array_cat, LEFTARG = anycompatiblearray, RIGHTARG = anycompatiblearray);
+         CREATE TYPE span AS RANGE (subtype = int);
+         CREATE CAST (varchar AS mood) WITH INOUT AS IMPLICIT;",
+    )
+    .await;
+    bank.pg.superuser(
+        "CREATE EXTENSION citext; CREATE EXTENSION hstore; CREATE TABLE words (w citext, h hstore);
+        INSERT INTO words VALUES ('Ab', 'a=>1'); GRANT SELECT ON words TO public",
+    );
+    let mut granted = granted;
+    granted.widen(&access(&["words"], &[]));
+    for sql in [
+        "SELECT id, note || 'x' FROM transactions WHERE id = 1 AND amount >= 5 ORDER BY note",
+        "SELECT id FROM typed WHERE m = 'well' AND c = 'abc' AND m IN ('well', 'ill')",
+        "SELECT c::text, 'well'::mood, 'abc'::code, ('well'::varchar)::mood FROM typed GROUP BY c",
+        "SELECT array[1] <-> array[2], '[1,2]'::span @> 1",
+        "SELECT a FROM typed",
+        "SELECT other FROM checked WHERE d IS NULL",
+        "SELECT w FROM words WHERE w = 'aB' AND h -> 'a' = '1' AND w ILIKE 'a%'",
+        "SELECT DISTINCT w::text, 'x'::citext = 'X'::citext FROM words ORDER BY 1",
+    ] {
+        let rows = bank.db.query(&statement(sql, &[]), &granted, QueryLimits::default()).await;
+        assert_eq!(rows.unwrap_or_else(|error| panic!("{sql}: {error}")).rows.len(), 1, "{sql}");
+    }
+    let mut transaction = begin(&bank.db, 1, Capture::On).await;
+    for sql in ["UPDATE typed SET m = 'ill' WHERE c = 'abc'", "UPDATE checked SET other = 'y' WHERE id = 1"] {
+        // A value of `ty` may be written to `typed`, which its cast would make.
+        let done = transaction.execute(&statement(sql, &[]), &granted).await;
+        match sql.contains("typed") {
+            true => assert!(matches!(done, Err(DbError::Denied(_))), "{sql}: {done:?}"),
+            false => assert_eq!(done.unwrap().changed, 1, "{sql}"),
+        }
+    }
+    let said = transaction.execute(&statement("UPDATE checked SET d = 'x'", &[]), &granted).await;
+    assert!(matches!(&said, Err(DbError::Constraint(_))), "the owner's own check: {said:?}");
+    transaction.rollback().await;
+}
+
+/// The order of values is a superuser's to make.
+#[tokio::test]
+async fn an_order_that_calls_a_function_of_the_database_is_refused() {
+    let (bank, granted) = with_owners_functions(
+        "CREATE FUNCTION peekcmp(ty, ty) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT length(secret) FROM accounts LIMIT 1';",
+    )
+    .await;
+    let db = &bank.db;
+    bank.pg.superuser(
+        "CREATE FUNCTION peeklt(json, json) RETURNS boolean LANGUAGE sql AS 'SELECT true FROM accounts LIMIT 1';
+         CREATE SCHEMA apart; CREATE OPERATOR apart.< (FUNCTION = peeklt, LEFTARG = json, RIGHTARG = json);
+         CREATE OPERATOR CLASS ty_order DEFAULT FOR TYPE ty USING btree AS FUNCTION 1 peekcmp(ty, ty)",
+    );
+    let query = async |sql: &str| db.query(&statement(sql, &[]), &granted, QueryLimits::default()).await;
+    let said = query("SELECT a FROM typed ORDER BY a").await;
+    assert!(matches!(&said, Err(DbError::Denied(why)) if why.contains("type `ty` is ordered")), "{said:?}");
+    assert_eq!(query("SELECT id FROM transactions ORDER BY note").await.unwrap().rows.len(), 2);
+}
+
+fn columns(names: &[&str]) -> TableAccess {
+    TableAccess::Columns(names.iter().map(|it| (*it).to_owned()).collect())
+}
+
+/// `id` and `account` of `transactions` may be read, and `amount` written.
+fn some_columns() -> DbAccess {
+    DbAccess {
+        read: [("transactions".to_owned(), columns(&["id", "account"]))].into(),
+        write: [("transactions".to_owned(), columns(&["amount"]))].into(),
+        ..DbAccess::default()
+    }
+}
+
+#[tokio::test]
+async fn a_role_that_may_do_more_with_a_granted_table_is_refused() {
+    let schema = format!("{SCHEMA} DROP FUNCTION tell(); CREATE TABLE other (a int);");
+    let bank = bank_for(&schema, &some_columns(), PostgresOptions::default()).await;
+    let needs = needs(&bank.db, &some_columns());
+    let name = bank.pg.name().to_owned();
+    let walls = async || bank.db.walls(&needs).await.unwrap();
+    assert_eq!(walls().await, []);
+    for (make, unmake, refused, says) in [
+        (
+            "CREATE ROLE {}_group; GRANT SELECT ON transactions TO {}_group; GRANT {}_group TO {}_read",
+            "REVOKE ALL ON transactions FROM {}_group; DROP ROLE {}_group",
+            true,
+            "`{}_read` may read all of `transactions` as a member of another role (`{}_group`), and no step is granted that",
+        ),
+        (
+            "CREATE ROLE {}_group; GRANT UPDATE ON transactions TO {}_group; GRANT {}_group TO {}_write",
+            "REVOKE ALL ON transactions FROM {}_group; DROP ROLE {}_group",
+            true,
+            "`{}_write` may update all of `transactions` as a member of another role (`{}_group`), and no step is granted that",
+        ),
+        (
+            "GRANT SELECT ON transactions TO {}_read",
+            "REVOKE SELECT ON transactions FROM {}_read; GRANT SELECT (id, account) ON transactions TO {}_read",
+            true,
+            "`{}_read` may read all of `transactions`, and no step is granted that; `wflo db prepare` takes it away",
+        ),
+        (
+            "GRANT SELECT (note) ON transactions TO {}_read",
+            "REVOKE SELECT (note) ON transactions FROM {}_read",
+            true,
+            "`{}_read` may read column `note` of `transactions`, and no step is granted that",
+        ),
+        (
+            "GRANT INSERT, DELETE ON transactions TO {}_write",
+            "REVOKE INSERT, DELETE ON transactions FROM {}_write",
+            true,
+            "`{}_write` may delete from `transactions`, and no step is granted that",
+        ),
+        (
+            "GRANT SELECT ON transactions TO PUBLIC",
+            "REVOKE SELECT ON transactions FROM PUBLIC",
+            true,
+            "`{}_read` may read all of `transactions` as every role may (`PUBLIC`), and no step is granted that",
+        ),
+        (
+            "GRANT SELECT ON other TO PUBLIC",
+            "REVOKE SELECT ON other FROM PUBLIC",
+            false,
+            "`{}_read` may read `other` as every role may (`PUBLIC`), and no step of this workflow is granted that",
+        ),
+        (
+            "GRANT SELECT, DELETE ON wflo_effects TO {}_write",
+            "REVOKE SELECT, DELETE ON wflo_effects FROM {}_write",
+            true,
+            "`{}_write` may delete from `wflo_effects`, where the host keeps what steps have done",
+        ),
+        (
+            "GRANT CREATE ON DATABASE {} TO {}_write",
+            "REVOKE CREATE ON DATABASE {} FROM {}_write",
+            true,
+            "`{}_write` may make schemas in this database",
+        ),
+        (
+            "ALTER ROLE {}_read CREATEDB",
+            "ALTER ROLE {}_read NOCREATEDB",
+            true,
+            "`{}_read` may make databases",
+        ),
+        (
+            "ALTER FUNCTION lower(int) OWNER TO {}_write",
+            "ALTER FUNCTION lower(int) OWNER TO {}_owner",
+            true,
+            "`{}_write` owns function lower(integer)",
+        ),
+    ] {
+        bank.pg.superuser(&make.replace("{}", &name));
+        let found = walls().await;
+        let says = says.replace("{}", &name);
+        assert!(found.iter().any(|it| it.refused == refused && it.why.contains(&says)), "{says}: {found:?}");
+        bank.pg.superuser(&unmake.replace("{}", &name));
+        assert_eq!(walls().await, [], "{unmake}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_role_lacks_is_said() {
+    let bank = bank_for(SCHEMA, &some_columns(), PostgresOptions::default()).await;
+    bank.pg.sql("DROP FUNCTION tell(); CREATE SCHEMA sales; CREATE TABLE sales.items (id int PRIMARY KEY)");
+    let more = access(&["sales.items", "accounts", "nosuch"], &["sales.items"]);
+    let mut needs = needs(&bank.db, &some_columns());
+    needs.grant(&more);
+    needs.undo(&some_columns());
+    let name = bank.pg.name();
+    let mut found = bank.db.walls(&needs).await.unwrap();
+    assert!(found.iter().all(|wall| wall.refused));
+    let until = "until its owner has run what `wflo db prepare` prints";
+    let expect = [
+        format!("login role `{name}_read` may not use schema `sales`, of which tables are granted, {until}"),
+        format!("login role `{name}_read` may not read `accounts`, `sales.items`, which steps need, {until}"),
+        format!("login role `{name}_write` may not use schema `sales`, of which tables are granted, {until}"),
+        format!("login role `{name}_write` may not delete from `sales.items`, which steps need, {until}"),
+        format!("login role `{name}_write` may not insert into `sales.items`, which steps need, {until}"),
+        format!(
+            "login role `{name}_write` may not read `accounts`, `sales.items`, which steps need, {until}"
+        ),
+        format!(
+            "login role `{name}_write` may not update `sales.items`, `transactions`, which steps need, {until}"
+        ),
+    ];
+    assert_eq!(found.drain(..).map(|wall| wall.why).collect::<Vec<_>>(), expect);
+    assert_eq!(bank.db.absent(&needs.tables()).await.unwrap(), ["nosuch"]);
+}
+
+#[tokio::test]
+async fn to_prepare_again_takes_away_what_is_not_granted_any_more() {
+    let wide = access(&["transactions", "accounts"], &["transactions", "accounts"]);
+    let bank = bank_for(SCHEMA, &wide, PostgresOptions::default()).await;
+    bank.pg
+        .sql("DROP FUNCTION tell(); CREATE SCHEMA sales; CREATE TABLE sales.items (id serial PRIMARY KEY)");
+    bank.pg.sql(&format!("GRANT ALL ON sales.items, wflo_effects TO {}_write", bank.pg.name()));
+    let mut narrow = needs(&bank.db, &some_columns());
+    narrow.run(&bank.pg.url("owner")).await.unwrap();
+    assert_eq!(bank.db.walls(&narrow).await.unwrap(), []);
+    let (read, write) = (bank.pg.name().to_owned() + "_read", bank.pg.name().to_owned() + "_write");
+    for (role, sql) in [
+        (&read, "SELECT id FROM accounts"),
+        (&read, "SELECT note FROM transactions"),
+        (&write, "UPDATE transactions SET note = 'z'"),
+        (&write, "DELETE FROM transactions"),
+        (&write, "SELECT id FROM accounts"),
+        (&write, "DELETE FROM wflo_effects"),
+        (&write, "SELECT id FROM sales.items"),
+    ] {
+        let said = bank.pg.try_as(role, sql).unwrap_err();
+        assert!(said.contains("permission denied"), "{sql}: {said}");
+    }
+    bank.pg.try_as(&read, "SELECT id, account FROM transactions").unwrap();
+    bank.pg.try_as(&write, "UPDATE transactions SET amount = 3").unwrap();
+    // Another schema is opened with its tables.
+    narrow.grant(&access(&["sales.items"], &["sales.items"]));
+    narrow.run(&bank.pg.url("owner")).await.unwrap();
+    assert_eq!(bank.db.walls(&narrow).await.unwrap(), []);
+    let granted = access(&["sales.items"], &["sales.items"]);
+    let mut transaction = begin(&bank.db, 1, Capture::On).await;
+    let insert = statement("INSERT INTO sales.items DEFAULT VALUES", &[]);
+    assert_eq!(transaction.execute(&insert, &granted).await.unwrap().changed, 1);
+    transaction.commit().await.unwrap();
+}
+
+/// A filter looks at a column that the step itself does not see.
+#[tokio::test]
+async fn a_role_may_read_the_columns_of_row_filters() {
+    let filter = "account = 1".parse().unwrap();
+    let rows = TableAccess::new(Some(["amount".to_owned()].into()), Some(filter));
+    let granted = DbAccess { read: [("transactions".to_owned(), rows)].into(), ..DbAccess::default() };
+    let bank = bank_for(SCHEMA, &granted, PostgresOptions::default()).await;
+    let rows =
+        bank.db.query(&statement("SELECT * FROM transactions", &[]), &granted, QueryLimits::default()).await;
+    assert_eq!(rows.unwrap().columns, ["amount"]);
 }

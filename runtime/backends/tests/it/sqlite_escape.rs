@@ -493,3 +493,18 @@ async fn a_schema_that_changes_is_seen() {
     let error = bank.db.query(&count, &granted, QueryLimits::default()).await.unwrap_err();
     assert!(matches!(error, DbError::Denied(_)), "{error}");
 }
+
+#[tokio::test]
+async fn a_grant_is_of_the_table_in_whatever_case_it_is_written() {
+    let bank = bank(SCHEMA, SqliteOptions::default());
+    let columns = TableAccess::Columns(["NOTE".to_owned(), "Id".to_owned()].into());
+    let granted = DbAccess { read: [("Transactions".to_owned(), columns)].into(), ..DbAccess::default() };
+    let query = async |sql: &str| bank.db.query(&statement(sql, &[]), &granted, QueryLimits::default()).await;
+    assert!(query("SELECT id, Note FROM TRANSACTIONS").await.is_ok());
+    assert!(matches!(query("SELECT amount FROM Transactions").await, Err(DbError::Denied(_))));
+    let mut transaction = begin(&bank.db, 1).await;
+    let written = access(&[], &["TransActions"]);
+    let insert = statement("INSERT INTO transactions (id) VALUES (77)", &[]);
+    assert_eq!(transaction.execute(&insert, &written).await.unwrap().changed, 1);
+    transaction.rollback().await;
+}

@@ -6,7 +6,7 @@ use wflo_backends::db::postgres::{Postgres, Preparation};
 use wflo_backends::db::sqlite::Sqlite;
 use wflo_manifest::{DbBinding, Diagnostics, Plan};
 use wflo_model::{DbAccess, Label};
-use wflo_ports::{Database as _, Uncapturable};
+use wflo_ports::{Database as _, DbError, Uncapturable};
 
 use super::check::known;
 use crate::args::Global;
@@ -80,24 +80,35 @@ async fn look(
     pinned: &Pinned,
     label: &Label,
     found: &mut Diagnostics,
-) -> Result<(), wflo_ports::DbError> {
-    let mut grants = DbAccess::default();
-    for step in &pinned.plan.steps {
-        if let Some(access) = step.grants.db.get(label) {
-            grants.widen(access);
-        }
+) -> Result<(), DbError> {
+    let (reads_as, writes_as) = database.roles();
+    let (preparation, wrong) = preparation(&pinned.plan, label, Preparation::new(reads_as, writes_as));
+    for why in wrong {
+        found.extend(pinned.workflow.bound(label, false, &why));
     }
-    // Named statements reach what they say.
-    grants.whole = !grants.call.is_empty();
-    for wall in database.walls(&grants).await? {
+    let walls = database.walls(&preparation).await?;
+    let is_refused = walls.iter().any(|wall| wall.refused);
+    for wall in walls {
         found.extend(pinned.workflow.bound(label, wall.refused, &wall.why));
     }
+    let absent = database.absent(&granted(&pinned.plan, label)).await?;
+    for table in &absent {
+        found.extend(pinned.workflow.no_table(label, table));
+    }
+    // What may not be looked at has been said.
     for (step, tables) in undoing(&pinned.plan, label) {
-        let kept = database.uncapturable(&tables).await?;
+        let kept = match database.uncapturable(&tables).await {
+            Err(DbError::Denied(_)) if is_refused => continue,
+            kept => kept?,
+        };
         say_unkept(pinned, label, step, &kept, found);
     }
     for (step, access) in filtering(&pinned.plan, label) {
-        for (table, why) in database.unfilterable(access).await? {
+        let against = match database.unfilterable(access).await {
+            Err(DbError::Denied(_)) if is_refused => continue,
+            against => against?,
+        };
+        for (table, why) in against {
             found.extend(pinned.workflow.unfiltered(step, label, &table, &why));
         }
     }
@@ -159,7 +170,10 @@ pub(super) async fn prepare(global: &Global, label: &Label, prints: bool) -> Res
     };
     let database = project.deploy()?.postgres(label, read_url, write_url)?;
     let (reads_as, writes_as) = database.roles();
-    let preparation = preparation(&plan, label, Preparation::new(reads_as, writes_as))?;
+    let (preparation, wrong) = preparation(&plan, label, Preparation::new(reads_as, writes_as));
+    if let Some(why) = wrong.first() {
+        return Err(Failure::usage(format!("database `{label}`: {why}")));
+    }
     if prints {
         print(preparation.script().trim_end());
         return Ok(Code::Succeeded);
@@ -177,19 +191,23 @@ pub(super) async fn prepare(global: &Global, label: &Label, prints: bool) -> Res
     Ok(Code::Succeeded)
 }
 
-/// What the steps of a plan need in a database.
-fn preparation(plan: &Plan, label: &Label, mut preparation: Preparation) -> Result<Preparation, Failure> {
+/// What the steps of a plan need in a database, and what is wrong with named statements, which are then left out.
+fn preparation(plan: &Plan, label: &Label, mut preparation: Preparation) -> (Preparation, Vec<String>) {
+    let mut wrong = Vec::new();
     for step in &plan.steps {
         let Some(access) = step.grants.db.get(label) else { continue };
         preparation.grant(access);
+        if step.rollback {
+            preparation.undo(access);
+        }
         for name in &access.call {
             let Some(statement) = plan.statements.get(label).and_then(|named| named.get(name)) else {
                 continue;
             };
-            preparation.statement(&statement.sql, statement.only_reads()).map_err(|error| {
-                Failure::usage(format!("statement `{name}` of database `{label}`: {error}"))
-            })?;
+            if let Err(error) = preparation.statement(&statement.sql, statement.only_reads()) {
+                wrong.push(format!("statement `{name}`: {error}"));
+            }
         }
     }
-    Ok(preparation)
+    (preparation, wrong)
 }

@@ -1,5 +1,6 @@
 //! A PostgreSQL database as a [`Database`].
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use super::error::unavailable;
 use super::judge::{Judged, Purpose, judge};
 use super::login::{Lent, Login};
 use super::paged::Paged;
+use super::prepare::Preparation;
 use super::roles::{self, Wall};
 use super::some_rows;
 use super::table;
@@ -92,11 +94,11 @@ impl Postgres {
         (self.reader.user(), self.writer.as_ref().map(Login::user))
     }
 
-    /// What the login roles may do beyond `grants`, the union of what steps are granted: for `wflo check`.
+    /// What the login roles may do beyond what they are prepared for, and what of that they may not: for `wflo check`.
     ///
     /// # Errors
     /// When the database cannot be asked.
-    pub async fn walls(&self, grants: &DbAccess) -> Result<Vec<Wall>, DbError> {
+    pub async fn walls(&self, preparation: &Preparation) -> Result<Vec<Wall>, DbError> {
         let mut found = Vec::new();
         for login in [Some(&self.reader), self.writer.as_ref()].into_iter().flatten() {
             // One that is never lent has nothing more to be said about.
@@ -109,9 +111,21 @@ impl Postgres {
                 Err(error) => return Err(unavailable(error)),
             };
             let is_reader = std::ptr::eq(login, &self.reader);
-            found.extend(roles::examine(&lent, login.user(), is_reader, grants).await.map_err(unavailable)?);
+            let examined = roles::examine(&lent, login.user(), is_reader, preparation).await;
+            found.extend(examined.map_err(unavailable)?);
             lent.give_back();
         }
+        Ok(found)
+    }
+
+    /// Which of these tables are not there: for `wflo check`.
+    ///
+    /// # Errors
+    /// When the database cannot be asked.
+    pub async fn absent(&self, tables: &BTreeSet<String>) -> Result<Vec<String>, DbError> {
+        let lent = self.reader.get(self.options.transaction_timeout).await.map_err(unavailable)?;
+        let found = roles::absent(&lent, tables).await.map_err(unavailable)?;
+        lent.give_back();
         Ok(found)
     }
 
@@ -146,7 +160,7 @@ impl Postgres {
         let begin =
             format!("BEGIN READ ONLY; SET LOCAL statement_timeout = {}", transaction::millis(limits.time));
         lent.batch(&begin).await?;
-        let rows = match judged.doubts.settle(lent).await {
+        let rows = match judged.settle(lent).await {
             Ok(()) => collect(lent, &judged.sql, &statement.params, limits).await,
             Err(error) => Err(error),
         };

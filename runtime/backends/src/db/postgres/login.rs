@@ -1,7 +1,8 @@
 //! A login role of the database: its connections, and what is asked of each before it is lent.
 
 use std::ops::Deref;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use deadpool_postgres::{
     ClientWrapper, Hook, HookError, Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod,
@@ -12,6 +13,7 @@ use wflo_ports::DbError;
 
 use super::address::{Address, CONNECT};
 use super::error::{translate, with_cause};
+use super::judge::Calls;
 use super::tls::Tls;
 use crate::db::names::quoted;
 
@@ -34,7 +36,14 @@ pub(super) struct Login {
     pool: Pool,
     tls: Tls,
     user: String,
+    calls: Arc<Known>,
 }
+
+/// What the database was last asked, and when.
+type Known = Mutex<Option<(Instant, Arc<Calls>)>>;
+
+/// How long what the owner has made is not asked for again.
+const FRESH: Duration = Duration::from_secs(10);
 
 impl Login {
     /// Takes the address apart; nothing is connected yet. `key` is what it is called where it was written.
@@ -52,7 +61,7 @@ impl Login {
         let pool =
             Pool::builder(manager).max_size(connections.max(1)).runtime(Runtime::Tokio1).post_create(hook);
         let pool = pool.build().map_err(|error| DbError::Other(error.to_string()))?;
-        Ok(Self { pool, tls, user })
+        Ok(Self { pool, tls, user, calls: Arc::default() })
     }
 
     /// The role's name.
@@ -65,7 +74,7 @@ impl Login {
         let timeouts = Timeouts { wait: Some(patience), create: Some(CONNECT * 2), recycle: Some(CONNECT) };
         let object = self.pool.timeout_get(&timeouts).await.map_err(|error| self.not_lent(error))?;
         let cancel = object.cancel_token();
-        Ok(Lent { object: Some(object), cancel, tls: self.tls.clone() })
+        Ok(Lent { object: Some(object), cancel, tls: self.tls.clone(), calls: Arc::clone(&self.calls) })
     }
 
     fn not_lent(&self, error: PoolError) -> DbError {
@@ -114,12 +123,27 @@ pub(super) struct Lent {
     object: Option<Object>,
     cancel: CancelToken,
     tls: Tls,
+    calls: Arc<Known>,
 }
 
 impl Lent {
     /// Gives it back, with no transaction open.
     pub(super) fn give_back(mut self) {
         drop(self.object.take());
+    }
+
+    /// The functions that statements call without naming them, as the role finds them; asked for every few seconds.
+    pub(super) async fn calls(&self) -> Result<Arc<Calls>, DbError> {
+        let known = self.calls.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some((at, calls)) = known
+            && at.elapsed() < FRESH
+        {
+            return Ok(calls);
+        }
+        let calls = Arc::new(Calls::look_up(self).await?);
+        *self.calls.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some((Instant::now(), Arc::clone(&calls)));
+        Ok(calls)
     }
 
     /// Executes statements of the host, without results.

@@ -36,7 +36,7 @@ impl Paged {
     ) -> Result<Self, DbError> {
         let opening = async {
             lent.batch(&format!("BEGIN READ ONLY; SET LOCAL statement_timeout = {}", millis(time))).await?;
-            let opened = match judged.doubts.settle(&lent).await {
+            let opened = match judged.settle(&lent).await {
                 Ok(()) => cursor::open(&lent, &judged.sql, &statement.params).await,
                 Err(error) => Err(error),
             };

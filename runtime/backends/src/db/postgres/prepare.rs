@@ -70,6 +70,26 @@ pub struct Preparation {
     write_role: Option<String>,
     read: BTreeMap<String, TableAccess>,
     write: BTreeMap<String, TableAccess>,
+    /// Written tables of which changes are to be undone.
+    undone: BTreeSet<String>,
+}
+
+/// A privilege on a table that a login role is given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Given {
+    /// The table, as grants name it.
+    pub(super) table: String,
+    /// The privilege.
+    pub(super) verb: String,
+    /// The columns; none for all.
+    pub(super) columns: Option<BTreeSet<String>>,
+}
+
+impl Given {
+    /// One on all of a table.
+    pub(super) fn all(verb: &str, table: &str) -> Self {
+        Self { table: table.to_owned(), verb: verb.to_owned(), columns: None }
+    }
 }
 
 impl Preparation {
@@ -77,14 +97,28 @@ impl Preparation {
     #[must_use]
     pub fn new(read_role: &str, write_role: Option<&str>) -> Self {
         let (read_role, write_role) = (read_role.to_owned(), write_role.map(ToOwned::to_owned));
-        Self { read_role, write_role, read: BTreeMap::new(), write: BTreeMap::new() }
+        let (read, write, undone) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
+        Self { read_role, write_role, read, write, undone }
     }
 
     /// Adds what a step is granted.
     pub fn grant(&mut self, access: &DbAccess) {
+        let mut access = DbAccess { call: BTreeSet::new(), ..access.clone() };
+        // A row filter looks at columns too.
+        for granted in access.read.values_mut() {
+            if let TableAccess::Rows { columns: Some(columns), filter } = granted {
+                columns.extend(filter.conditions().map(|it| it.column.clone()));
+            }
+        }
         let mut all = DbAccess { read: self.read.clone(), write: self.write.clone(), ..DbAccess::default() };
-        all.widen(&DbAccess { call: BTreeSet::new(), ..access.clone() });
+        all.widen(&access);
         (self.read, self.write) = (all.read, all.write);
+    }
+
+    /// Adds that what a step with this access writes may be undone. A row is put back as a whole, since the owner's
+    /// triggers may have set columns of it that the step may not.
+    pub fn undo(&mut self, access: &DbAccess) {
+        self.undone.extend(access.write.keys().cloned());
     }
 
     /// Adds what a named statement reaches; `reads` is whether it is executed as a query.
@@ -97,6 +131,41 @@ impl Preparation {
         let all = |names: BTreeSet<String>| names.into_iter().map(|name| (name, TableAccess::All)).collect();
         self.grant(&DbAccess { read: all(judged.read), write: all(judged.written), ..DbAccess::default() });
         Ok(())
+    }
+
+    /// The tables that steps reach, as grants name them.
+    #[must_use]
+    pub fn tables(&self) -> BTreeSet<String> {
+        self.read.keys().chain(self.write.keys()).cloned().collect()
+    }
+
+    /// All that one of the roles may do with tables.
+    pub(super) fn given(&self, is_reader: bool) -> Vec<Given> {
+        let with = |verb: &str, table: &str, access: &TableAccess| Given {
+            columns: access.columns().cloned(),
+            ..Given::all(verb, table)
+        };
+        let mut all = Vec::new();
+        for (table, access) in &self.read {
+            if is_reader || !self.write.contains_key(table) {
+                all.push(with("SELECT", table, access));
+            }
+        }
+        if is_reader {
+            return all;
+        }
+        all.push(Given::all("INSERT", "wflo_effects"));
+        all.extend(["SELECT", "DELETE"].map(|verb| Given::all(verb, "wflo_changes")));
+        for (table, access) in &self.write {
+            // A rollback looks whether a row is as the step has left it.
+            all.push(Given::all("SELECT", table));
+            match access.columns() {
+                None => all.extend(["INSERT", "UPDATE", "DELETE"].map(|verb| Given::all(verb, table))),
+                Some(_) if self.undone.contains(table) => all.push(Given::all("UPDATE", table)),
+                Some(_) => all.push(with("UPDATE", table, access)),
+            }
+        }
+        all
     }
 
     /// The statements.
@@ -112,37 +181,37 @@ impl Preparation {
             sql.push_str(OWN);
         }
         let mut line = |text: String| writeln!(sql, "{text}").expect("text takes whatever is written to it");
-        for role in [Some(&self.read_role), self.write_role.as_ref()].into_iter().flatten() {
-            line(String::new());
+        for (role, is_reader) in [(Some(&self.read_role), true), (self.write_role.as_ref(), false)] {
+            let Some(role) = role else { continue };
+            line(format!("\n-- Role {role} has these privileges on tables and no others of its own."));
+            line(take_away(role));
             line(format!(
                 "DO $wflo$ BEGIN EXECUTE format('GRANT USAGE ON SCHEMA %I TO %I', current_schema(), {}); END $wflo$;",
                 literal(role)
             ));
-            for (table, access) in &self.read {
-                line(format!("GRANT SELECT{} ON {} TO {};", columns(access), qualified(table), quoted(role)));
+            let given = self.given(is_reader);
+            let schemas = given.iter().filter_map(|it| it.table.split_once('.').map(|(schema, _)| schema));
+            for schema in schemas.collect::<BTreeSet<_>>() {
+                line(format!("GRANT USAGE ON SCHEMA {} TO {};", quoted(schema), quoted(role)));
+            }
+            for it in &given {
+                let (verb, table) = (&it.verb, qualified(&it.table));
+                line(format!("GRANT {verb}{} ON {table} TO {};", columns(it), quoted(role)));
             }
         }
         let Some(role) = &self.write_role else {
             line("COMMIT;".into());
             return sql;
         };
-        line(format!("GRANT INSERT ON wflo_effects TO {};", quoted(role)));
-        line(format!("GRANT SELECT, DELETE ON wflo_changes TO {};", quoted(role)));
-        for (table, access) in &self.write {
-            let (table, role) = (qualified(table), quoted(role));
+        for table in self.write.keys() {
+            let table = qualified(table);
             line(String::new());
-            match access.columns() {
-                None => line(format!("GRANT INSERT, UPDATE, DELETE ON {table} TO {role};")),
-                Some(_) => line(format!("GRANT UPDATE{} ON {table} TO {role};", columns(access))),
-            }
-            // A rollback looks whether a row is as the step has left it.
-            line(format!("GRANT SELECT ON {table} TO {role};"));
             line(format!(
                 "DO $wflo$ DECLARE s regclass; BEGIN\n    FOR s IN SELECT d.objid::regclass FROM pg_depend d JOIN pg_class c ON \
                  c.oid = d.objid AND c.relkind = 'S'\n    WHERE d.refobjid = {}::regclass AND d.deptype = 'a' LOOP\n        \
                  EXECUTE format('GRANT USAGE ON SEQUENCE %s TO %I', s, {});\n    END LOOP;\nEND $wflo$;",
                 literal(&table),
-                literal(self.write_role.as_deref().unwrap_or_default())
+                literal(role)
             ));
             line(format!("DROP TRIGGER IF EXISTS {TRIGGER} ON {table};"));
             line(format!(
@@ -177,11 +246,24 @@ impl Preparation {
     }
 }
 
-fn columns(access: &TableAccess) -> String {
-    match access.columns() {
+fn columns(given: &Given) -> String {
+    match &given.columns {
         None => String::new(),
         Some(names) => format!(" ({})", names.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(", ")),
     }
+}
+
+/// Takes from a role what it was given on tables, as far as whoever runs this owns them.
+fn take_away(role: &str) -> String {
+    let (role, name) = (literal(&quoted(role)), literal(role));
+    format!(
+        "DO $wflo$ DECLARE t regclass; BEGIN\n    FOR t IN SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace\n    \
+         WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\\_%'\n    \
+         AND pg_has_role(c.relowner, 'USAGE') AND c.relowner <> {role}::regrole\n    \
+         AND (EXISTS (SELECT FROM aclexplode(c.relacl) a WHERE a.grantee = {role}::regrole)\n        \
+         OR EXISTS (SELECT FROM pg_attribute c2, aclexplode(c2.attacl) a WHERE c2.attrelid = c.oid AND a.grantee = {role}::regrole)) LOOP\n        \
+         EXECUTE format('REVOKE ALL ON %s FROM %I', t, {name});\n    END LOOP;\nEND $wflo$;"
+    )
 }
 
 fn literal(text: &str) -> String {

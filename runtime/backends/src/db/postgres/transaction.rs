@@ -134,7 +134,7 @@ impl Open {
         statement: &Statement,
     ) -> Result<Executed, DbError> {
         lent.batch("SAVEPOINT wflo_statement").await?;
-        judged.doubts.settle(lent).await?;
+        judged.settle(lent).await?;
         if let Some(some) = &judged.some_rows {
             return some_rows::execute(lent, some, &statement.params).await;
         }
@@ -154,7 +154,7 @@ impl Open {
         let begin =
             format!("SAVEPOINT wflo_statement; SET LOCAL statement_timeout = {}", millis(limits.time));
         lent.batch(&begin).await?;
-        judged.doubts.settle(lent).await?;
+        judged.settle(lent).await?;
         let rows = collect(lent, &judged.sql, &statement.params, limits).await?;
         lent.batch(&format!("SET LOCAL statement_timeout = {}", millis(self.statement_timeout))).await?;
         Ok(rows)

@@ -15,6 +15,7 @@ use super::authorize::EFFECTS_TABLE;
 use super::connection::{Cancel, Connection, Mode};
 use super::error::translate;
 use super::filter::objections;
+use super::names::folded;
 use super::paged::Opening;
 use super::table::{Found, find};
 use super::transaction::{self, Writer};
@@ -203,7 +204,7 @@ impl Sqlite {
         let full = path.as_ref().canonicalize();
         let full = full.map_err(|error| DbError::Unavailable(error.to_string()))?;
         let connection = options.connect(&full, Mode::Read, options.transaction_timeout)?;
-        objections(connection.host(), access)
+        objections(connection.host(), &folded(access))
     }
 
     /// Runs `work` on a connection for reading.
@@ -286,7 +287,7 @@ impl Database for Sqlite {
         access: &DbAccess,
         limits: QueryLimits,
     ) -> Result<SqlRows, DbError> {
-        let (statement, access) = (statement.clone(), access.clone());
+        let (statement, access) = (statement.clone(), folded(access));
         self.read(limits.time, move |connection, cancel| {
             connection.snapshot_query(&statement, &access, limits, cancel)
         })
@@ -302,7 +303,7 @@ impl Database for Sqlite {
         let stays = Arc::clone(&self.staying).try_acquire_owned().ok();
         let reader = self.reader(time).await?;
         let (opening, paging) = Opening::new(stays);
-        let (statement, access) = (statement.clone(), access.clone());
+        let (statement, access) = (statement.clone(), folded(access));
         // It ends when the result is dropped, whoever waits for it until then.
         tokio::task::spawn_blocking(move || {
             let mut paging = Some(paging);

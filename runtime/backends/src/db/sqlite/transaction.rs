@@ -18,6 +18,7 @@ use super::capture;
 use super::connection::{Cancel, Connection, Mode};
 use super::database::{SqliteOptions, blocking};
 use super::error::translate;
+use super::names::folded;
 use super::undo::{undo, undo_inserted};
 
 mod bulk;
@@ -233,7 +234,7 @@ impl Transaction for Open {
         access: &DbAccess,
         limits: QueryLimits,
     ) -> Result<SqlRows, DbError> {
-        let (statement, access) = (statement.clone(), access.clone());
+        let (statement, access) = (statement.clone(), folded(access));
         self.run(move |session, cancel| {
             let purpose = Purpose::TransactionQuery;
             session.connection_mut().query(&statement, &access, purpose, limits, cancel)
@@ -242,7 +243,7 @@ impl Transaction for Open {
     }
 
     async fn execute(&mut self, statement: &Statement, access: &DbAccess) -> Result<Executed, DbError> {
-        let (statement, access, time) = (statement.clone(), access.clone(), self.statement_timeout);
+        let (statement, access, time) = (statement.clone(), folded(access), self.statement_timeout);
         self.run(move |session, cancel| session.execute(&statement, &access, time, cancel)).await
     }
 
@@ -252,7 +253,7 @@ impl Transaction for Open {
         rows: &mut dyn RowSource,
         access: &DbAccess,
     ) -> Result<u64, DbError> {
-        self.insert(into, rows, access).await
+        self.insert(into, rows, &folded(access)).await
     }
 
     async fn inserted(&mut self, from: u64) -> Result<Option<(InsertedRows, u64)>, DbError> {

@@ -124,6 +124,11 @@ impl Doubts {
         Ok(())
     }
 
+    /// The names of the types that values are made, without their schemas.
+    pub(super) const fn types(&self) -> &BTreeSet<String> {
+        &self.types
+    }
+
     /// Asks the database.
     ///
     /// # Errors

@@ -26,7 +26,7 @@ pub(super) fn is_grammar(name: &str) -> bool {
 
 /// Sorted, for the binary search.
 #[rustfmt::skip]
-const PURE: &[&str] = &[
+pub(super) const PURE: &[&str] = &[
     "abs", "acos", "acosd", "acosh", "age", "any_value", "array_agg", "array_append", "array_cat", "array_dims",
     "array_length", "array_lower", "array_ndims", "array_position", "array_positions", "array_prepend",
     "array_remove", "array_replace", "array_to_json", "array_to_string", "array_upper", "ascii", "asin", "asind",

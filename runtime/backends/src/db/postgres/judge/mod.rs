@@ -11,6 +11,8 @@
 //!   rows is cut into [`pieces`], of which another statement is made.
 //! - **What stands behind a point** is a column, or a function of what stands before it: the database is asked which, since
 //!   the text does not tell ([`doubts`]). Neither is a value made the row of a table, whose columns it would tell.
+//! - **What no name stands for**, such as the functions behind operators and casts, is the server's own or an extension's
+//!   ([`unsaid`]).
 //! - **Writes** are `INSERT`, `UPDATE` and `DELETE`, one a statement. `UPDATE` and `DELETE` that look at their table need
 //!   to read it as well.
 
@@ -21,6 +23,7 @@ mod name;
 mod pieces;
 mod rows;
 pub(super) mod text;
+mod unsaid;
 mod walk;
 
 use std::collections::BTreeSet;
@@ -33,10 +36,14 @@ use wflo_ports::DbError;
 
 use doubts::Doubts;
 use text::Text;
+use unsaid::Unsaid;
 use walk::{Found, Walk};
+
+use super::login::Lent;
 
 pub(super) use pieces::{Reach, SomeRows, SomeWrite};
 pub(super) use rows::all_of;
+pub(super) use unsaid::Calls;
 
 /// What a statement is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,8 +67,21 @@ pub(super) struct Judged {
     pub(super) written: BTreeSet<String>,
     /// Where it may touch some rows only, what is to be sent instead.
     pub(super) some_rows: Option<SomeRows>,
-    /// What is to be settled with the database before anything is sent.
-    pub(super) doubts: Doubts,
+    doubts: Doubts,
+    unsaid: Unsaid,
+}
+
+impl Judged {
+    /// Settles with the database what the text alone does not tell, before anything is sent.
+    ///
+    /// # Errors
+    /// [`DbError::Denied`] where a function would be called that a step may not call, or the columns of a table be told.
+    pub(super) async fn settle(&self, lent: &Lent) -> Result<(), DbError> {
+        self.doubts.settle(lent).await?;
+        let calls = lent.calls().await?;
+        let tables = [&self.read, &self.written];
+        self.unsaid.settle(lent, &calls, self.doubts.types(), tables, self.some_rows.is_some()).await
+    }
 }
 
 /// What is judged where it was asked for; more has a stack of its own. A chain such as `1 + 1 + ..` is a tree as deep as it
@@ -121,7 +141,8 @@ fn judge_text(text: &Text, access: &DbAccess, purpose: Purpose) -> Result<Judged
         _ => {}
     }
     let some_rows = reach.map(|reach| pieces::cut(text, &instead, statement, reach)).transpose()?;
-    Ok(Judged { sql: text.write(&instead), read, written, some_rows, doubts })
+    let unsaid = Unsaid::of(text, access);
+    Ok(Judged { sql: text.write(&instead), read, written, some_rows, doubts, unsaid })
 }
 
 /// What the parser says, without places that are none of the guest's text. Statements that no grant opens are often none

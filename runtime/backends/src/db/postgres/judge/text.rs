@@ -130,6 +130,11 @@ impl Text {
         outside
     }
 
+    /// All of them.
+    pub(super) fn all(&self) -> &[Token] {
+        &self.0
+    }
+
     /// The tokens at some places.
     pub(super) fn some(&self, places: Range<usize>) -> Vec<Token> {
         places.filter_map(|at| self.at(at).cloned()).collect()
