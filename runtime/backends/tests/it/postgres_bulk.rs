@@ -1,11 +1,14 @@
 //! Bulk inserts on PostgreSQL: told by their keys, and deleted again.
 
+use std::time::Duration;
+
+use wflo_backends::db::postgres::PostgresOptions;
 use wflo_model::{Conflict, InsertedRows, SqlValue};
 use wflo_ports::{
     Begun, Capture, ChangeLimits, ConflictReason, Database as _, DbError, Marker, MarkerPurpose,
 };
 
-use crate::postgres::{Bank, bank, begin};
+use crate::postgres::{Bank, bank, bank_for, begin};
 use crate::sqlite::{access, marker, statement};
 use crate::sqlite_bulk::{Numbers, into, numbers, rows, told};
 
@@ -84,6 +87,28 @@ async fn what_was_inserted_is_told_in_batches_and_deleted_again_but_what_changed
         assert_eq!(bank.pg.sql("SELECT string_agg(id::text, ' ' ORDER BY id) FROM people"), "1 20 40 5000");
         bank.pg.sql("DELETE FROM people WHERE id > 1; DELETE FROM wflo_effects");
     }
+}
+
+/// The server has no statistics of the images, so what is asked of it must not become quadratic where it guesses wrong.
+#[tokio::test]
+async fn many_rows_and_another_write_to_the_same_table_are_told_in_their_time() {
+    let both = access(&["people"], &["people"]);
+    let options = PostgresOptions { statement_timeout: Duration::from_secs(5), ..PostgresOptions::default() };
+    let people = "CREATE TABLE people (id bigint PRIMARY KEY, name text, n int DEFAULT 5, boss bigint);
+        INSERT INTO people (id, name) VALUES (1, 'owner');";
+    let bank = bank_for(people, &both, options).await;
+    let mut transaction = begin(&bank.db, 1, Capture::On).await;
+    assert_eq!(transaction.bulk_insert(&into(), &mut numbers(10, 20_010), &both).await.unwrap(), 20_000);
+    for sql in ["UPDATE people SET n = 6 WHERE id IN (1, 100)", "DELETE FROM people WHERE id = 12"] {
+        transaction.execute(&statement(sql, &[]), &both).await.unwrap();
+    }
+    let changes = transaction.changes(ChangeLimits::default()).await.unwrap();
+    assert_eq!(changes.row_count(), 1);
+    let batches = told(transaction.as_mut()).await;
+    assert_eq!(rows(&batches), 19_999);
+    transaction.commit().await.unwrap();
+    let (gone, conflicts) = undone(&bank, &batches).await;
+    assert_eq!((gone, conflicts), (19_999, vec![]));
 }
 
 #[tokio::test]

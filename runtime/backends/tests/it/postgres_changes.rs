@@ -309,3 +309,38 @@ async fn a_table_of_another_form_is_left() {
     );
     assert_eq!(bank.pg.sql("SELECT count(*) FROM accounts"), "2");
 }
+
+/// The most memory that this process has had since it was last asked, in bytes.
+#[cfg(target_os = "linux")]
+fn most_memory() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    std::fs::write("/proc/self/clear_refs", "5").unwrap();
+    peak.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn changes_that_are_too_large_are_refused_before_they_are_in_memory() {
+    let bank = bank("CREATE TABLE pages (id int PRIMARY KEY, text text);", &["pages"]).await;
+    let all = access(&["pages"], &["pages"]);
+    let mut transaction = begin(&bank.db, 1, Capture::On).await;
+    let insert = "INSERT INTO pages SELECT g, lpad('x', 1000000) FROM generate_series(1, 300) AS g";
+    transaction.execute(&statement(insert, &[]), &all).await.unwrap();
+    most_memory();
+    let before = most_memory();
+    let refused = transaction.changes(ChangeLimits::default()).await;
+    assert!(matches!(&refused, Err(DbError::Limit(why)) if why.contains("16777216 bytes")), "{refused:?}");
+    // A query of the step is held to its limit just so.
+    let query = statement("SELECT id, text FROM pages ORDER BY id", &[]);
+    let limits = wflo_ports::QueryLimits { bytes: 1 << 20, ..Default::default() };
+    let refused = transaction.query(&query, &all, limits).await;
+    assert!(matches!(&refused, Err(DbError::Limit(_))), "{refused:?}");
+    let more = most_memory().saturating_sub(before);
+    assert!(more < 96 << 20, "{more} bytes");
+    // Without the rows of the beginning it is little enough, and nothing is left of what was refused.
+    transaction.execute(&statement("DELETE FROM pages WHERE id > 10", &[]), &all).await.unwrap();
+    let changes = transaction.changes(ChangeLimits::default()).await.unwrap();
+    assert_eq!(changes.row_count(), 10);
+    transaction.commit().await.unwrap();
+}
