@@ -1,5 +1,7 @@
 //! What a transaction changed on PostgreSQL, and undoing it.
 
+use std::time::Duration;
+
 use wflo_backends::db::postgres::PostgresOptions;
 use wflo_model::SqlValue;
 use wflo_ports::{
@@ -343,4 +345,38 @@ async fn changes_that_are_too_large_are_refused_before_they_are_in_memory() {
     let changes = transaction.changes(ChangeLimits::default()).await.unwrap();
     assert_eq!(changes.row_count(), 10);
     transaction.commit().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_lock_of_another_program_is_waited_for_and_then_it_can_be_tried_again() {
+    let both = access(&["accounts"], &["accounts"]);
+    let options =
+        PostgresOptions { statement_timeout: Duration::from_millis(1500), ..PostgresOptions::default() };
+    let bank = bank_for(ACCOUNTS, &both, options).await;
+    let update = statement("UPDATE accounts SET balance = 7 WHERE id = 'A'", &[]);
+    let mut transaction = begin(&bank.db, 1, Capture::On).await;
+    transaction.execute(&update, &both).await.unwrap();
+    let changes = transaction.changes(ChangeLimits::default()).await.unwrap();
+    transaction.commit().await.unwrap();
+    // Whoever holds the rows: a transaction of another step.
+    let mut holds = begin(&bank.db, 2, Capture::Off).await;
+    let every = statement("UPDATE accounts SET status = 'held'", &[]);
+    holds.execute(&every, &both).await.unwrap();
+    let waited = |error: Option<DbError>| {
+        assert!(
+            matches!(&error, Some(DbError::Unavailable(why)) if why.contains("another program holds a lock") && why.contains("tried again")),
+            "{error:?}"
+        );
+    };
+    let mut waits = begin(&bank.db, 3, Capture::On).await;
+    waited(waits.execute(&update, &both).await.err());
+    waits.rollback().await;
+    let marker = Marker { purpose: MarkerPurpose::Undo { rollback: 9 }, ..marker(1) };
+    let Begun::Open(mut waits) = bank.db.begin(&marker, Capture::Off).await.unwrap() else { panic!() };
+    waited(waits.undo(&changes).await.err());
+    waits.rollback().await;
+    holds.rollback().await;
+    let Begun::Open(mut again) = bank.db.begin(&marker, Capture::Off).await.unwrap() else { panic!() };
+    assert_eq!(again.undo(&changes).await.unwrap().rows, 1);
+    again.commit().await.unwrap();
 }
