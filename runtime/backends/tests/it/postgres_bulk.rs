@@ -195,3 +195,42 @@ async fn a_key_of_several_columns_and_a_trigger_that_minds() {
     );
     assert_eq!(bank.pg.sql("SELECT count(*) FROM marks"), "2");
 }
+
+/// Rows of texts, as a CSV file gives them, two at a time.
+struct Texts(std::vec::IntoIter<Vec<&'static str>>);
+
+#[async_trait::async_trait]
+impl wflo_ports::RowSource for Texts {
+    async fn next(&mut self) -> Result<Option<Vec<Vec<SqlValue>>>, DbError> {
+        let text = |text: &str| SqlValue::Text(text.into());
+        let row = |row: Vec<&'static str>| row.into_iter().map(text).collect();
+        let batch: Vec<Vec<SqlValue>> = self.0.by_ref().take(2).map(row).collect();
+        Ok((!batch.is_empty()).then_some(batch))
+    }
+}
+
+const SCANS: &str = "
+    CREATE TABLE scans (id int PRIMARY KEY, bytes bytea, size int CHECK (size > 0));
+    CREATE SCHEMA other;
+    CREATE TABLE other.scans (LIKE scans INCLUDING ALL);";
+
+#[tokio::test]
+async fn rows_go_into_a_table_of_another_schema() {
+    let bank = bank(SCANS, &["other.scans"]).await;
+    bank.pg.sql(&format!("GRANT USAGE ON SCHEMA other TO {}", bank.db.roles().1.unwrap()));
+    let both = access(&["other.scans"], &["other.scans"]);
+    let columns = ["id", "size"].map(str::to_owned).to_vec();
+    let into = wflo_ports::BulkInsert { table: "other.scans".into(), columns };
+    let mut transaction = begin(&bank.db, 1, Capture::On).await;
+    let mut bad = Texts(vec![vec!["1", "1"], vec!["1", "2"]].into_iter());
+    let refused = transaction.bulk_insert(&into, &mut bad, &both).await;
+    assert!(matches!(&refused, Err(DbError::Constraint(_))), "{refused:?}");
+    let mut rows = Texts(vec![vec!["1", "1"], vec!["2", "2"]].into_iter());
+    assert_eq!(transaction.bulk_insert(&into, &mut rows, &both).await.unwrap(), 2);
+    assert_eq!(transaction.changes(ChangeLimits::default()).await.unwrap().row_count(), 0);
+    let batches = told(transaction.as_mut()).await;
+    assert_eq!((batches[0].table.as_str(), batches[0].rows.len()), ("other.scans", 2));
+    transaction.commit().await.unwrap();
+    assert_eq!(bank.pg.sql("SELECT (SELECT count(*) FROM scans), (SELECT count(*) FROM other.scans)"), "0|2");
+    assert_eq!(undone(&bank, &batches).await, (2, vec![]));
+}

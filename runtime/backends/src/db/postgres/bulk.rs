@@ -8,8 +8,21 @@ use tokio_postgres::{Client, CopyInSink};
 use wflo_ports::{BulkInsert, DbError, RowSource};
 
 use super::error::translate;
+use super::table::qualified;
 use super::value::{Parameter, parameters};
 use crate::db::names::quoted;
+
+/// The statement that would insert one row.
+pub(super) fn insert(into: &BulkInsert) -> String {
+    let places: Vec<_> = (1..=into.columns.len()).map(|n| format!("${n}")).collect();
+    format!("INSERT INTO {} VALUES ({})", target(into), places.join(", "))
+}
+
+/// The table, and the columns of it that rows have values for.
+fn target(into: &BulkInsert) -> String {
+    let columns: Vec<_> = into.columns.iter().map(|column| quoted(column)).collect();
+    format!("{} ({})", qualified(&into.table), columns.join(", "))
+}
 
 /// Inserts rows as they come. `insert` is the statement that would insert one, and was judged; it tells the types.
 pub(super) async fn copy(
@@ -19,8 +32,7 @@ pub(super) async fn copy(
     rows: &mut dyn RowSource,
 ) -> Result<u64, DbError> {
     let prepared = client.prepare(insert).await.map_err(translate)?;
-    let columns: Vec<_> = into.columns.iter().map(|column| quoted(column)).collect();
-    let copy = format!("COPY {} ({}) FROM STDIN", quoted(&into.table), columns.join(", "));
+    let copy = format!("COPY {} FROM STDIN", target(into));
     let sink: CopyInSink<Bytes> = client.copy_in(&copy).await.map_err(translate)?;
     // Dropped before its end, it tells the server that nothing of it is to stay.
     let mut sink = pin!(sink);

@@ -217,7 +217,7 @@ impl Transaction for Open {
         if into.columns.is_empty() {
             return Err(DbError::Invalid("a bulk insert needs at least one column".into()));
         }
-        let judged = judge(&into.sql(), access, Purpose::Execute)?;
+        let judged = judge(&bulk::insert(into), access, Purpose::Execute)?;
         if judged.some_rows.is_some() {
             let message = format!("only some rows of `{}` are granted; insert them one by one", into.table);
             return Err(DbError::Denied(message));
