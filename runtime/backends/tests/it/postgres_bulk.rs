@@ -196,8 +196,8 @@ async fn a_key_of_several_columns_and_a_trigger_that_minds() {
     assert_eq!(bank.pg.sql("SELECT count(*) FROM marks"), "2");
 }
 
-/// Rows of texts, as a CSV file gives them, two at a time.
-struct Texts(std::vec::IntoIter<Vec<&'static str>>);
+/// Rows of texts, as a CSV file gives them, two at a time; and the row that was refused.
+struct Texts(std::vec::IntoIter<Vec<&'static str>>, Option<u64>);
 
 #[async_trait::async_trait]
 impl wflo_ports::RowSource for Texts {
@@ -207,12 +207,52 @@ impl wflo_ports::RowSource for Texts {
         let batch: Vec<Vec<SqlValue>> = self.0.by_ref().take(2).map(row).collect();
         Ok((!batch.is_empty()).then_some(batch))
     }
+
+    fn refused(&mut self, row: u64) {
+        self.1 = Some(row);
+    }
 }
 
 const SCANS: &str = "
     CREATE TABLE scans (id int PRIMARY KEY, bytes bytea, size int CHECK (size > 0));
     CREATE SCHEMA other;
     CREATE TABLE other.scans (LIKE scans INCLUDING ALL);";
+
+#[tokio::test]
+async fn a_text_is_read_as_the_type_of_its_column_and_the_row_that_cannot_be_is_named() {
+    let bank = bank(SCANS, &["scans"]).await;
+    let both = access(&["scans"], &["scans"]);
+    let columns = ["id", "bytes", "size"].map(str::to_owned).to_vec();
+    let into = wflo_ports::BulkInsert { table: "scans".into(), columns };
+    let mut transaction = begin(&bank.db, 1, Capture::Off).await;
+    let good = [vec!["1", "\\x00ff", "1"], vec!["2", "", "2"], vec!["3", "a\\\\b", "3"]];
+    let at = |n: usize, row: Vec<&'static str>| {
+        let mut rows = good.to_vec();
+        rows.insert(n, row);
+        Texts(rows.into_iter(), None)
+    };
+    for (mut rows, row, kind, expect) in [
+        (at(1, vec!["5", "", "much"]), 1, "invalid", "column `size`: a value is none of its type"),
+        (at(3, vec!["5", "\\xq", "1"]), 3, "invalid", "column `bytes`: a value is none of its type"),
+        (at(3, vec!["5", "", "0"]), 3, "constraint", "violates check constraint"),
+        (at(2, vec!["1", "", "1"]), 2, "constraint", "duplicate key"),
+        (at(2, vec!["1", ""]), 2, "invalid", "takes 3 parameters, 2 were given"),
+    ] {
+        let refused = transaction.bulk_insert(&into, &mut rows, &both).await.unwrap_err();
+        let is_kind = match kind {
+            "invalid" => matches!(refused, DbError::Invalid(_)),
+            _ => matches!(refused, DbError::Constraint(_)),
+        };
+        assert!(is_kind && refused.to_string().contains(expect), "{refused:?}");
+        assert!(!refused.to_string().contains("much"), "{refused}");
+        assert_eq!(rows.1, Some(row), "{refused}");
+    }
+    let mut rows = Texts(Vec::from(good).into_iter(), None);
+    assert_eq!(transaction.bulk_insert(&into, &mut rows, &both).await.unwrap(), 3);
+    transaction.commit().await.unwrap();
+    let told = "SELECT string_agg(encode(bytes, 'hex'), ' ' ORDER BY id) FROM scans";
+    assert_eq!(bank.pg.sql(told), "00ff  615c62");
+}
 
 #[tokio::test]
 async fn rows_go_into_a_table_of_another_schema() {
@@ -222,10 +262,11 @@ async fn rows_go_into_a_table_of_another_schema() {
     let columns = ["id", "size"].map(str::to_owned).to_vec();
     let into = wflo_ports::BulkInsert { table: "other.scans".into(), columns };
     let mut transaction = begin(&bank.db, 1, Capture::On).await;
-    let mut bad = Texts(vec![vec!["1", "1"], vec!["1", "2"]].into_iter());
+    let mut bad = Texts(vec![vec!["1", "1"], vec!["1", "2"]].into_iter(), None);
     let refused = transaction.bulk_insert(&into, &mut bad, &both).await;
     assert!(matches!(&refused, Err(DbError::Constraint(_))), "{refused:?}");
-    let mut rows = Texts(vec![vec!["1", "1"], vec!["2", "2"]].into_iter());
+    assert_eq!(bad.1, Some(1));
+    let mut rows = Texts(vec![vec!["1", "1"], vec!["2", "2"]].into_iter(), None);
     assert_eq!(transaction.bulk_insert(&into, &mut rows, &both).await.unwrap(), 2);
     assert_eq!(transaction.changes(ChangeLimits::default()).await.unwrap().row_count(), 0);
     let batches = told(transaction.as_mut()).await;
