@@ -284,6 +284,28 @@ async fn what_cannot_be_told_apart_is_refused_before_it_is_written() {
 }
 
 #[tokio::test]
+async fn what_is_to_be_done_fits_what_is_wrong_with_a_table() {
+    let bank = bank(
+        "CREATE TABLE loose (a); CREATE TABLE ux (id INTEGER PRIMARY KEY, name TEXT);
+         CREATE UNIQUE INDEX ux_name ON ux (lower(name));",
+        SqliteOptions::default(),
+    );
+    let all = access(&["loose", "ux"], &["loose", "ux"]);
+    let mut transaction = capturing(&bank, 1).await;
+    for (sql, mend) in [
+        (
+            "INSERT INTO loose VALUES (1)",
+            "table `loose` has no primary key, so its changes cannot be kept; give it one, or",
+        ),
+        ("INSERT INTO ux VALUES (1, 'a')", "changes cannot be kept; put that index on columns, or"),
+    ] {
+        let refused = transaction.execute(&statement(sql, &[]), &all).await;
+        assert!(matches!(&refused, Err(DbError::Invalid(why)) if why.contains(mend)), "{refused:?}");
+    }
+    transaction.rollback().await;
+}
+
+#[tokio::test]
 async fn a_row_with_text_that_is_not_utf_8_is_told_by_its_table_and_column() {
     let bank = bank(
         "CREATE TABLE notes (id INTEGER PRIMARY KEY, n INTEGER, said TEXT);

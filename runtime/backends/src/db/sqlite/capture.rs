@@ -58,9 +58,14 @@ struct Captured {
 
 /// Why a write cannot be kept, in words for whoever wrote the workflow.
 fn refused(table: &str, why: &str) -> DbError {
+    let mend = match () {
+        () if why.contains("primary key") => "give it one",
+        () if why.contains("index") => "put that index on columns",
+        () => "write to an ordinary table",
+    };
     DbError::Invalid(format!(
-        "table `{table}` {why}, so its changes cannot be kept; give it a primary key, or do without `rollback` and \
-         an approval at commit in this step"
+        "table `{table}` {why}, so its changes cannot be kept; {mend}, or do without `rollback` and an approval at commit \
+         in this step"
     ))
 }
 
