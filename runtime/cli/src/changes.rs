@@ -95,7 +95,8 @@ pub(crate) fn key(columns: &[String], key: &[SqlValue], shown: Values) -> String
     parts.collect::<Vec<_>>().join(", ")
 }
 
-/// A value as people read it: a text in quotes, so that none looks like what stands around it.
+/// A value as people read it: a text in quotes, so that none looks like what stands around it, and JSON with a word before
+/// it, since its null is not that of SQL, nor its text a text.
 pub(crate) fn value(value: &SqlValue, shown: Values) -> String {
     let most = if shown == Values::Whole { usize::MAX } else { VALUE };
     let text = match value {
@@ -104,9 +105,8 @@ pub(crate) fn value(value: &SqlValue, shown: Values) -> String {
         SqlValue::Integer(n) => n.to_string(),
         SqlValue::Real(n) => format!("{n:?}"),
         SqlValue::Text(text) => format!("{text:?}"),
-        SqlValue::Decimal(text) | SqlValue::Timestamp(text) | SqlValue::Json(text) | SqlValue::Uuid(text) => {
-            text.clone()
-        }
+        SqlValue::Decimal(text) | SqlValue::Timestamp(text) | SqlValue::Uuid(text) => text.clone(),
+        SqlValue::Json(text) => format!("json {text}"),
         SqlValue::Blob(bytes) => {
             let hex: String = bytes.iter().take(most / 2).map(|byte| format!("{byte:02x}")).collect();
             format!("x'{hex}'{}", if bytes.len() > most / 2 { "…" } else { "" })
@@ -159,6 +159,21 @@ mod tests {
             "  accounts\n    update  id = \"A-7\"   status: \"active\" -> \"blocked\"\n    insert  id = \"B-10\"  \
              status: \"new\\u{1b}[2J\", balance: 2\n    delete  id = \"C-1\"   status: \"old\", balance: 3\n"
         );
+    }
+
+    #[test]
+    fn json_looks_like_nothing_else() {
+        let json = |text: &str| SqlValue::Json(text.into());
+        let to = |after: SqlValue| {
+            let row = RowChange::Update { key: vec![], before: vec![SqlValue::Null], after: vec![after] };
+            let (table, columns) = ("t".to_owned(), vec!["v".to_owned()]);
+            let table = TableChange { table, key_columns: vec![], columns, rows: vec![row] };
+            super::columns(&table, &table.rows[0], Values::Whole)
+        };
+        assert_eq!(to(json("null")), "v: null -> json null");
+        assert_eq!(to(json("\"null\"")), "v: null -> json \"null\"");
+        assert_eq!(to(json("{\"a\": 1}")), "v: null -> json {\"a\": 1}");
+        assert_eq!(to(SqlValue::Text("null".into())), "v: null -> \"null\"");
     }
 
     #[test]

@@ -1,11 +1,14 @@
 //! Bulk inserts on PostgreSQL: told by their keys, and deleted again.
 
+use std::time::Duration;
+
+use wflo_backends::db::postgres::PostgresOptions;
 use wflo_model::{Conflict, InsertedRows, SqlValue};
 use wflo_ports::{
     Begun, Capture, ChangeLimits, ConflictReason, Database as _, DbError, Marker, MarkerPurpose,
 };
 
-use crate::postgres::{Bank, bank, begin};
+use crate::postgres::{Bank, bank, bank_for, begin};
 use crate::sqlite::{access, marker, statement};
 use crate::sqlite_bulk::{Numbers, into, numbers, rows, told};
 
@@ -84,6 +87,28 @@ async fn what_was_inserted_is_told_in_batches_and_deleted_again_but_what_changed
         assert_eq!(bank.pg.sql("SELECT string_agg(id::text, ' ' ORDER BY id) FROM people"), "1 20 40 5000");
         bank.pg.sql("DELETE FROM people WHERE id > 1; DELETE FROM wflo_effects");
     }
+}
+
+/// The server has no statistics of the images, so what is asked of it must not become quadratic where it guesses wrong.
+#[tokio::test]
+async fn many_rows_and_another_write_to_the_same_table_are_told_in_their_time() {
+    let both = access(&["people"], &["people"]);
+    let options = PostgresOptions { statement_timeout: Duration::from_secs(5), ..PostgresOptions::default() };
+    let people = "CREATE TABLE people (id bigint PRIMARY KEY, name text, n int DEFAULT 5, boss bigint);
+        INSERT INTO people (id, name) VALUES (1, 'owner');";
+    let bank = bank_for(people, &both, options).await;
+    let mut transaction = begin(&bank.db, 1, Capture::On).await;
+    assert_eq!(transaction.bulk_insert(&into(), &mut numbers(10, 20_010), &both).await.unwrap(), 20_000);
+    for sql in ["UPDATE people SET n = 6 WHERE id IN (1, 100)", "DELETE FROM people WHERE id = 12"] {
+        transaction.execute(&statement(sql, &[]), &both).await.unwrap();
+    }
+    let changes = transaction.changes(ChangeLimits::default()).await.unwrap();
+    assert_eq!(changes.row_count(), 1);
+    let batches = told(transaction.as_mut()).await;
+    assert_eq!(rows(&batches), 19_999);
+    transaction.commit().await.unwrap();
+    let (gone, conflicts) = undone(&bank, &batches).await;
+    assert_eq!((gone, conflicts), (19_999, vec![]));
 }
 
 #[tokio::test]
@@ -169,4 +194,84 @@ async fn a_key_of_several_columns_and_a_trigger_that_minds() {
         (18, vec!["14: kept".to_owned(), "15: a trigger of the database keeps it".to_owned()])
     );
     assert_eq!(bank.pg.sql("SELECT count(*) FROM marks"), "2");
+}
+
+/// Rows of texts, as a CSV file gives them, two at a time; and the row that was refused.
+struct Texts(std::vec::IntoIter<Vec<&'static str>>, Option<u64>);
+
+#[async_trait::async_trait]
+impl wflo_ports::RowSource for Texts {
+    async fn next(&mut self) -> Result<Option<Vec<Vec<SqlValue>>>, DbError> {
+        let text = |text: &str| SqlValue::Text(text.into());
+        let row = |row: Vec<&'static str>| row.into_iter().map(text).collect();
+        let batch: Vec<Vec<SqlValue>> = self.0.by_ref().take(2).map(row).collect();
+        Ok((!batch.is_empty()).then_some(batch))
+    }
+
+    fn refused(&mut self, row: u64) {
+        self.1 = Some(row);
+    }
+}
+
+const SCANS: &str = "
+    CREATE TABLE scans (id int PRIMARY KEY, bytes bytea, size int CHECK (size > 0));
+    CREATE SCHEMA other;
+    CREATE TABLE other.scans (LIKE scans INCLUDING ALL);";
+
+#[tokio::test]
+async fn a_text_is_read_as_the_type_of_its_column_and_the_row_that_cannot_be_is_named() {
+    let bank = bank(SCANS, &["scans"]).await;
+    let both = access(&["scans"], &["scans"]);
+    let columns = ["id", "bytes", "size"].map(str::to_owned).to_vec();
+    let into = wflo_ports::BulkInsert { table: "scans".into(), columns };
+    let mut transaction = begin(&bank.db, 1, Capture::Off).await;
+    let good = [vec!["1", "\\x00ff", "1"], vec!["2", "", "2"], vec!["3", "a\\\\b", "3"]];
+    let at = |n: usize, row: Vec<&'static str>| {
+        let mut rows = good.to_vec();
+        rows.insert(n, row);
+        Texts(rows.into_iter(), None)
+    };
+    for (mut rows, row, kind, expect) in [
+        (at(1, vec!["5", "", "much"]), 1, "invalid", "column `size`: a value is none of its type"),
+        (at(3, vec!["5", "\\xq", "1"]), 3, "invalid", "column `bytes`: a value is none of its type"),
+        (at(3, vec!["5", "", "0"]), 3, "constraint", "violates check constraint"),
+        (at(2, vec!["1", "", "1"]), 2, "constraint", "duplicate key"),
+        (at(2, vec!["1", ""]), 2, "invalid", "takes 3 parameters, 2 were given"),
+    ] {
+        let refused = transaction.bulk_insert(&into, &mut rows, &both).await.unwrap_err();
+        let is_kind = match kind {
+            "invalid" => matches!(refused, DbError::Invalid(_)),
+            _ => matches!(refused, DbError::Constraint(_)),
+        };
+        assert!(is_kind && refused.to_string().contains(expect), "{refused:?}");
+        assert!(!refused.to_string().contains("much"), "{refused}");
+        assert_eq!(rows.1, Some(row), "{refused}");
+    }
+    let mut rows = Texts(Vec::from(good).into_iter(), None);
+    assert_eq!(transaction.bulk_insert(&into, &mut rows, &both).await.unwrap(), 3);
+    transaction.commit().await.unwrap();
+    let told = "SELECT string_agg(encode(bytes, 'hex'), ' ' ORDER BY id) FROM scans";
+    assert_eq!(bank.pg.sql(told), "00ff  615c62");
+}
+
+#[tokio::test]
+async fn rows_go_into_a_table_of_another_schema() {
+    let bank = bank(SCANS, &["other.scans"]).await;
+    bank.pg.sql(&format!("GRANT USAGE ON SCHEMA other TO {}", bank.db.roles().1.unwrap()));
+    let both = access(&["other.scans"], &["other.scans"]);
+    let columns = ["id", "size"].map(str::to_owned).to_vec();
+    let into = wflo_ports::BulkInsert { table: "other.scans".into(), columns };
+    let mut transaction = begin(&bank.db, 1, Capture::On).await;
+    let mut bad = Texts(vec![vec!["1", "1"], vec!["1", "2"]].into_iter(), None);
+    let refused = transaction.bulk_insert(&into, &mut bad, &both).await;
+    assert!(matches!(&refused, Err(DbError::Constraint(_))), "{refused:?}");
+    assert_eq!(bad.1, Some(1));
+    let mut rows = Texts(vec![vec!["1", "1"], vec!["2", "2"]].into_iter(), None);
+    assert_eq!(transaction.bulk_insert(&into, &mut rows, &both).await.unwrap(), 2);
+    assert_eq!(transaction.changes(ChangeLimits::default()).await.unwrap().row_count(), 0);
+    let batches = told(transaction.as_mut()).await;
+    assert_eq!((batches[0].table.as_str(), batches[0].rows.len()), ("other.scans", 2));
+    transaction.commit().await.unwrap();
+    assert_eq!(bank.pg.sql("SELECT (SELECT count(*) FROM scans), (SELECT count(*) FROM other.scans)"), "0|2");
+    assert_eq!(undone(&bank, &batches).await, (2, vec![]));
 }

@@ -1,5 +1,7 @@
 //! What a transaction changed on PostgreSQL, and undoing it.
 
+use std::time::Duration;
+
 use wflo_backends::db::postgres::{PostgresOptions, Preparation};
 use wflo_model::{DbAccess, SqlValue, TableAccess};
 use wflo_ports::{
@@ -384,4 +386,74 @@ async fn a_table_with_capitals_is_granted_by_its_name() {
     transaction.commit().await.unwrap();
     assert_eq!(undo(&bank, 1, &changes).await.rows, 1);
     assert_eq!(dump(&bank, "\"User\""), "(1,a)");
+}
+
+/// The most memory that this process has had since it was last asked, in bytes.
+#[cfg(target_os = "linux")]
+fn most_memory() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    std::fs::write("/proc/self/clear_refs", "5").unwrap();
+    peak.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn changes_that_are_too_large_are_refused_before_they_are_in_memory() {
+    let bank = bank("CREATE TABLE pages (id int PRIMARY KEY, text text);", &["pages"]).await;
+    let all = access(&["pages"], &["pages"]);
+    let mut transaction = begin(&bank.db, 1, Capture::On).await;
+    let insert = "INSERT INTO pages SELECT g, lpad('x', 1000000) FROM generate_series(1, 300) AS g";
+    transaction.execute(&statement(insert, &[]), &all).await.unwrap();
+    most_memory();
+    let before = most_memory();
+    let refused = transaction.changes(ChangeLimits::default()).await;
+    assert!(matches!(&refused, Err(DbError::Limit(why)) if why.contains("16777216 bytes")), "{refused:?}");
+    // A query of the step is held to its limit just so.
+    let query = statement("SELECT id, text FROM pages ORDER BY id", &[]);
+    let limits = wflo_ports::QueryLimits { bytes: 1 << 20, ..Default::default() };
+    let refused = transaction.query(&query, &all, limits).await;
+    assert!(matches!(&refused, Err(DbError::Limit(_))), "{refused:?}");
+    // In memory they would be twice 300 MB. Other tests of this process have some as well.
+    let more = most_memory().saturating_sub(before);
+    assert!(more < 300 << 20, "{more} bytes");
+    // Without the rows of the beginning it is little enough, and nothing is left of what was refused.
+    transaction.execute(&statement("DELETE FROM pages WHERE id > 10", &[]), &all).await.unwrap();
+    let changes = transaction.changes(ChangeLimits::default()).await.unwrap();
+    assert_eq!(changes.row_count(), 10);
+    transaction.commit().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_lock_of_another_program_is_waited_for_and_then_it_can_be_tried_again() {
+    let both = access(&["accounts"], &["accounts"]);
+    let options =
+        PostgresOptions { statement_timeout: Duration::from_millis(1500), ..PostgresOptions::default() };
+    let bank = bank_for(ACCOUNTS, &both, options).await;
+    let update = statement("UPDATE accounts SET balance = 7 WHERE id = 'A'", &[]);
+    let mut transaction = begin(&bank.db, 1, Capture::On).await;
+    transaction.execute(&update, &both).await.unwrap();
+    let changes = transaction.changes(ChangeLimits::default()).await.unwrap();
+    transaction.commit().await.unwrap();
+    // Whoever holds the rows: a transaction of another step.
+    let mut holds = begin(&bank.db, 2, Capture::Off).await;
+    let every = statement("UPDATE accounts SET status = 'held'", &[]);
+    holds.execute(&every, &both).await.unwrap();
+    let waited = |error: Option<DbError>| {
+        assert!(
+            matches!(&error, Some(DbError::Unavailable(why)) if why.contains("another program holds a lock") && why.contains("tried again")),
+            "{error:?}"
+        );
+    };
+    let mut waits = begin(&bank.db, 3, Capture::On).await;
+    waited(waits.execute(&update, &both).await.err());
+    waits.rollback().await;
+    let marker = Marker { purpose: MarkerPurpose::Undo { rollback: 9 }, ..marker(1) };
+    let Begun::Open(mut waits) = bank.db.begin(&marker, Capture::Off).await.unwrap() else { panic!() };
+    waited(waits.undo(&changes).await.err());
+    waits.rollback().await;
+    holds.rollback().await;
+    let Begun::Open(mut again) = bank.db.begin(&marker, Capture::Off).await.unwrap() else { panic!() };
+    assert_eq!(again.undo(&changes).await.unwrap().rows, 1);
+    again.commit().await.unwrap();
 }

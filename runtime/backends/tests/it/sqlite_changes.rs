@@ -284,6 +284,49 @@ async fn what_cannot_be_told_apart_is_refused_before_it_is_written() {
 }
 
 #[tokio::test]
+async fn what_is_to_be_done_fits_what_is_wrong_with_a_table() {
+    let bank = bank(
+        "CREATE TABLE loose (a); CREATE TABLE ux (id INTEGER PRIMARY KEY, name TEXT);
+         CREATE UNIQUE INDEX ux_name ON ux (lower(name));",
+        SqliteOptions::default(),
+    );
+    let all = access(&["loose", "ux"], &["loose", "ux"]);
+    let mut transaction = capturing(&bank, 1).await;
+    for (sql, mend) in [
+        (
+            "INSERT INTO loose VALUES (1)",
+            "table `loose` has no primary key, so its changes cannot be kept; give it one, or",
+        ),
+        ("INSERT INTO ux VALUES (1, 'a')", "changes cannot be kept; put that index on columns, or"),
+    ] {
+        let refused = transaction.execute(&statement(sql, &[]), &all).await;
+        assert!(matches!(&refused, Err(DbError::Invalid(why)) if why.contains(mend)), "{refused:?}");
+    }
+    transaction.rollback().await;
+}
+
+#[tokio::test]
+async fn a_row_with_text_that_is_not_utf_8_is_told_by_its_table_and_column() {
+    let bank = bank(
+        "CREATE TABLE notes (id INTEGER PRIMARY KEY, n INTEGER, said TEXT);
+         INSERT INTO notes VALUES (1, 1, CAST(x'ff41' AS TEXT)), (2, 1, 'good');",
+        SqliteOptions::default(),
+    );
+    let all = access(&["notes"], &["notes"]);
+    let mut transaction = capturing(&bank, 1).await;
+    transaction.execute(&statement("UPDATE notes SET n = 2 WHERE id = 2", &[]), &all).await.unwrap();
+    assert_eq!(lines(&transaction.changes(ChangeLimits::default()).await.unwrap()), ["notes update 2"]);
+    transaction.execute(&statement("UPDATE notes SET n = 2 WHERE id = 1", &[]), &all).await.unwrap();
+    let refused = transaction.changes(ChangeLimits::default()).await;
+    assert!(
+        matches!(&refused, Err(DbError::Invalid(why)) if why.starts_with("column `said` of table `notes` holds text that is not UTF-8 in a row that the step changed")
+            && why.contains("SET said = CAST(said AS BLOB)")),
+        "{refused:?}"
+    );
+    transaction.rollback().await;
+}
+
+#[tokio::test]
 async fn a_failed_statement_changes_nothing_and_the_next_is_kept() {
     let bank = bank(ACCOUNTS, SqliteOptions::default());
     let all = access(&["accounts"], &["accounts"]);

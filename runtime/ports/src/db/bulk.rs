@@ -39,4 +39,10 @@ pub trait RowSource: Send {
     /// # Errors
     /// [`DbError::Invalid`] for a row that cannot be read, with its place.
     async fn next(&mut self) -> Result<Option<Vec<Vec<SqlValue>>>, DbError>;
+
+    /// Hears that the database does not take a row, or one of its batch, before the error says why: the how manieth, from
+    /// 0, of all that it was given. A source that knows more of its rows than that notes it; this one does not.
+    fn refused(&mut self, row: u64) {
+        let _ = row;
+    }
 }

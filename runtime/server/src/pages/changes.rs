@@ -74,10 +74,12 @@ fn value(value: &SqlValue) -> Markup {
     }
 }
 
-/// A value as the command shows it: a text in quotes, with escapes for what is not seen, so that no two look the same.
+/// A value as the command shows it: a text in quotes, with escapes for what is not seen, and JSON with a word before it, so
+/// that no two look the same.
 fn written(value: &SqlValue) -> String {
     match value {
         SqlValue::Text(text) => format!("{text:?}"),
+        SqlValue::Json(text) => format!("json {text}"),
         other => other.to_string(),
     }
 }
@@ -94,6 +96,9 @@ mod tests {
         let all = [
             SqlValue::Null,
             text("null"),
+            SqlValue::Json("null".into()),
+            SqlValue::Json("\"null\"".into()),
+            SqlValue::Json("100".into()),
             SqlValue::Integer(100),
             text("100"),
             text("DE12 3456"),

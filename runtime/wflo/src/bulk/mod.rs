@@ -41,12 +41,13 @@ pub(crate) async fn perform(
     inserted.map(|changed| json!(Executed { changed })).map_err(|error| located(error, &rows))
 }
 
-/// An error of the database, with the lines among which the row is that it does not take.
+/// An error of the database, with the lines among which the row is that it does not take, if it said which.
 fn located(error: DbError, rows: &ArtifactRows) -> DbError {
-    let (from, to) = rows.lines();
+    let Some((from, to)) = rows.refused_lines() else { return error };
     let within = |message: String| format!("{message} (in lines {from} to {to} of the artifact)");
     match error {
         DbError::Constraint(message) => DbError::Constraint(within(message)),
+        DbError::Invalid(message) => DbError::Invalid(within(message)),
         other => other,
     }
 }

@@ -28,8 +28,9 @@ pub(super) struct ArtifactRows {
     header: Vec<String>,
     /// The first record of a file that has no such line, where the columns were read off it.
     first: Option<Record>,
-    /// The first and the last line of the newest batch.
-    lines: (u64, u64),
+    given: Given,
+    /// The first and the last line of the batch with the row that the database does not take.
+    refused: Option<(u64, u64)>,
 }
 
 impl ArtifactRows {
@@ -41,7 +42,8 @@ impl ArtifactRows {
     ) -> Result<Option<Self>, DbError> {
         let text = Text { pieces, bytes: Vec::new(), at: 0, is_over: false, line: 0, begins: 0, read: 0 };
         let columns = columns.to_vec();
-        let mut rows = Self { text, format, columns, header: Vec::new(), first: None, lines: (0, 0) };
+        let (header, given) = (Vec::new(), Given::default());
+        let mut rows = Self { text, format, columns, header, first: None, given, refused: None };
         match format {
             RowFormat::Csv => {
                 let Some(record) = rows.text.record(csv::end).await? else { return Ok(None) };
@@ -72,9 +74,9 @@ impl ArtifactRows {
         &self.columns
     }
 
-    /// The first and the last line of the newest batch.
-    pub(super) const fn lines(&self) -> (u64, u64) {
-        self.lines
+    /// The lines among which the row is that the database does not take, if it said which.
+    pub(super) const fn refused_lines(&self) -> Option<(u64, u64)> {
+        self.refused
     }
 
     async fn record(&mut self) -> Result<Option<Record>, DbError> {
@@ -134,8 +136,33 @@ impl RowSource for ArtifactRows {
             batch.push(self.place(record)?);
             from = if from == 0 { self.text.begins } else { from };
         }
-        self.lines = (from, self.text.line);
-        Ok((!batch.is_empty()).then_some(batch))
+        if batch.is_empty() {
+            return Ok(None);
+        }
+        self.given.batch(batch.len() as u64, (from, self.text.line));
+        Ok(Some(batch))
+    }
+
+    fn refused(&mut self, row: u64) {
+        self.refused = self.given.lines_of(row);
+    }
+}
+
+/// The batches that were given: of each the rows up to its end, and its first and last line. The database may say which row
+/// it does not take when it has long been given others.
+#[derive(Default)]
+struct Given(Vec<(u64, (u64, u64))>);
+
+impl Given {
+    fn batch(&mut self, rows: u64, lines: (u64, u64)) {
+        let before = self.0.last().map_or(0, |(end, _)| *end);
+        self.0.push((before + rows, lines));
+    }
+
+    /// The first and the last line of the batch with a row, from 0.
+    fn lines_of(&self, row: u64) -> Option<(u64, u64)> {
+        let at = self.0.partition_point(|(end, _)| *end <= row);
+        self.0.get(at).map(|(_, lines)| *lines)
     }
 }
 
@@ -194,5 +221,21 @@ impl Text {
     /// What is wrong with the newest record.
     fn bad(&self, why: &str) -> DbError {
         DbError::Invalid(format!("line {} of the artifact: {why}", self.begins))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Given;
+
+    #[test]
+    fn a_row_is_among_the_lines_of_its_batch_whatever_came_after_it() {
+        let mut given = Given::default();
+        assert_eq!(given.lines_of(0), None);
+        given.batch(1000, (2, 1001));
+        given.batch(2, (1002, 1007));
+        let lines = [0, 999, 1000, 1001, 1002].map(|row| given.lines_of(row));
+        let (first, second) = (Some((2, 1001)), Some((1002, 1007)));
+        assert_eq!(lines, [first, first, second, second, None]);
     }
 }

@@ -3,23 +3,17 @@
 //! The owner's triggers, which `wflo db prepare` makes, write an image of each row before and after each change to
 //! `wflo_changes`, in the same transaction, where `wflo.capture` is on. They are read here and taken away before the
 //! commit: nothing of them is ever seen by anybody else.
-//!
-//! Each change of a row leads from one state of it to another, and all of them together are a path from how it was to how
-//! it is. So how they are ordered does not matter (triggers of the owner that write on make PostgreSQL keep a later
-//! change before an earlier one): the state that changes lead *from* once more than *to* is how it was, and the one they
-//! lead *to* once more is how it is. What comes to nothing cancels out.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use tokio_postgres::Client;
 use wflo_model::SqlValue;
 use wflo_ports::{ChangeLimits, ChangeSet, DbError, RowChange, TableChange};
 
-use super::cursor::Cursor;
 use super::error::translate;
-use super::inserted::{Inserted, came, images, is_insert_alone, is_of};
+use super::images::{Changed, Images, Which};
+use super::inserted::{Inserted, is_insert_alone};
 use super::table::{Found, Table, find, find_by_oid};
-use super::value::{Shape, size};
 use crate::db::order::by_value;
 
 /// Takes the images of this transaction away.
@@ -76,7 +70,9 @@ pub(super) async fn changes(
             if in_bulk && is_insert_alone(client, &table).await? {
                 continue;
             }
-            let mut rows = changed_rows(client, &table, in_bulk, &mut left).await?;
+            // Rows that have come are told by themselves.
+            let which = if in_bulk { Which::Others } else { Which::All };
+            let mut rows = changed_rows(client, &table, which, &mut left).await?;
             rows.sort_by(|a, b| by_value(a.key(), b.key()));
             if !rows.is_empty() {
                 let (key_columns, columns) = (table.key_names(), table.column_names());
@@ -88,131 +84,32 @@ pub(super) async fn changes(
     Ok(ChangeSet { tables })
 }
 
-/// A state of a row: its values, or that it is not there. `text` tells states apart, also those with a NaN in them.
-#[derive(Clone, Debug)]
-struct State {
-    text: String,
-    values: Option<Vec<SqlValue>>,
-}
-
-impl State {
-    fn of(values: Option<Vec<SqlValue>>) -> Self {
-        Self { text: exactly(values.as_deref()), values }
-    }
-
-    fn bytes(&self) -> usize {
-        self.values.iter().flatten().map(size).sum()
-    }
-}
-
 /// What tells states of a row apart: equality of values is not enough, since no NaN is one.
 pub(super) fn exactly(values: Option<&[SqlValue]>) -> String {
     serde_json::to_string(&values).expect("values of a database have text keys")
 }
 
-/// The states of one row, each with how often changes lead from it more than to it.
-#[derive(Debug, Default)]
-struct Path(Vec<(State, i64)>);
-
-impl Path {
-    fn count(&mut self, state: State, by: i64) {
-        match self.0.iter_mut().find(|(known, _)| known.text == state.text) {
-            Some((_, count)) => *count += by,
-            None => self.0.push((state, by)),
-        }
-        self.0.retain(|(_, count)| *count != 0);
-    }
-}
-
 async fn changed_rows(
     client: &Client,
     table: &Table,
-    in_bulk: bool,
+    which: Which,
     left: &mut Left,
 ) -> Result<Vec<RowChange>, DbError> {
-    let values = |row: &str| table.values_of(row).join(", ");
-    let (old, new) = (values("(w.o)"), values("(w.n)"));
-    let sql = match in_bulk {
-        false => format!("WITH {} SELECT w.had, w.has, {old}, {new} FROM wflo_w AS w", images(table)),
-        // Rows that have come are told by themselves, and an image that is of one for a half is that of another row.
-        true => format!(
-            "WITH {}, {} SELECT w.had AND o.k0 IS NULL, w.has AND n.k0 IS NULL, {old}, {new} FROM wflo_w AS w \
-             LEFT JOIN wflo_came AS o ON {} LEFT JOIN wflo_came AS n ON {} \
-             WHERE (w.had AND o.k0 IS NULL) OR (w.has AND n.k0 IS NULL)",
-            images(table),
-            came(table),
-            is_of(table, "(w.o)", "o"),
-            is_of(table, "(w.n)", "n")
-        ),
-    };
-    let width = table.columns.len();
-    let shapes = vec![Shape::Plain; 2 + 2 * width];
-    let mut cursor = Cursor::open(client, "wflo_images", &sql, &[], &[], shapes).await?;
-    let mut rows: BTreeMap<String, (Vec<SqlValue>, Path)> = BTreeMap::new();
-    let mut kept = 0_usize;
-    loop {
-        let images = cursor.fetch(client, usize::MAX).await?;
-        if images.is_empty() {
-            break;
-        }
-        for mut image in images {
-            let new = image.split_off(2 + width);
-            let old = image.split_off(2);
-            let there =
-                |at: usize, values: Vec<SqlValue>| (image[at] == SqlValue::Boolean(true)).then_some(values);
-            let (old, new) = (there(0, old), there(1, new));
-            let key_of = |values: &Option<Vec<SqlValue>>| {
-                values
-                    .as_ref()
-                    .map(|values| table.key.iter().map(|&at| values[at].clone()).collect::<Vec<_>>())
-            };
-            let (old_key, new_key) = (key_of(&old), key_of(&new));
-            let mut count = |key: &[SqlValue], state: State, by: i64| {
-                kept += state.bytes();
-                let name = exactly(Some(key));
-                let (_, path) = rows.entry(name.clone()).or_insert_with(|| (key.to_vec(), Path::default()));
-                path.count(state, by);
-                if path.0.is_empty() {
-                    rows.remove(&name);
-                }
-            };
-            let (old, new) = (State::of(old), State::of(new));
-            match (old_key, new_key) {
-                (Some(before), Some(after)) if exactly(Some(&before)) == exactly(Some(&after)) => {
-                    count(&before, old, 1);
-                    count(&after, new, -1);
-                }
-                (before, after) => {
-                    if let Some(key) = before {
-                        count(&key, old, 1);
-                        count(&key, State::of(None), -1);
-                    }
-                    if let Some(key) = after {
-                        count(&key, State::of(None), 1);
-                        count(&key, new, -1);
-                    }
-                }
-            }
-        }
-        left.holds(rows.len())?;
-    }
-    cursor.close(client).await?;
+    let mut images = Images::open(client, "wflo_images", table, which).await?;
     let mut changed = Vec::new();
-    for (key, path) in rows.into_values() {
-        let mut ends = [None, None];
-        for (state, count) in path.0 {
-            ends[usize::from(count < 0)] = state.values;
-        }
-        let [before, after] = ends;
-        let bytes = key.iter().chain(before.iter().flatten()).chain(after.iter().flatten()).map(size).sum();
-        left.take(bytes)?;
+    let mut keep = |row: Changed| {
+        left.take(row.bytes())?;
+        let Changed { key, before, after } = row;
         changed.push(match (before, after) {
             (Some(before), Some(after)) => RowChange::Update { key, before, after },
             (Some(before), None) => RowChange::Delete { key, before },
             (None, Some(after)) => RowChange::Insert { key, after },
-            (None, None) => continue,
+            (None, None) => return Ok(()),
         });
-    }
+        Ok(())
+    };
+    while images.read(client, usize::MAX, &mut keep).await? {}
+    images.close(client).await?;
     Ok(changed)
 }
 
@@ -220,13 +117,15 @@ async fn changed_rows(
 struct Left(ChangeLimits, ChangeLimits);
 
 impl Left {
-    /// Whether so many rows can be held at all.
-    fn holds(&self, rows: usize) -> Result<(), DbError> {
-        if rows > self.0.rows { Err(self.too_many()) } else { Ok(()) }
-    }
-
+    /// Takes a row of so many bytes, before it is held.
     fn take(&mut self, bytes: usize) -> Result<(), DbError> {
-        self.0.rows = self.0.rows.checked_sub(1).ok_or_else(|| self.too_many())?;
+        self.0.rows = self.0.rows.checked_sub(1).ok_or_else(|| {
+            DbError::Limit(format!(
+                "the step changed more than {} rows, which is more than is kept for a rollback or an approval; fan it \
+                 out with `for_each`, or do without",
+                self.1.rows
+            ))
+        })?;
         self.0.bytes = self.0.bytes.checked_sub(bytes).ok_or_else(|| {
             DbError::Limit(format!(
                 "the rows that the step changed have more than {} bytes, which is more than is kept for a rollback or \
@@ -235,42 +134,5 @@ impl Left {
             ))
         })?;
         Ok(())
-    }
-
-    fn too_many(&self) -> DbError {
-        DbError::Limit(format!(
-            "the step changed more than {} rows, which is more than is kept for a rollback or an approval; fan it out \
-             with `for_each`, or do without",
-            self.1.rows
-        ))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use wflo_model::SqlValue;
-
-    use super::{Path, State};
-
-    #[test]
-    fn a_path_has_its_ends_in_whatever_order_its_steps_come() {
-        let state = |n: i64| State::of((n >= 0).then(|| vec![SqlValue::Integer(n)]));
-        // From 0 by 1 to 2; twice around by 1; the last first.
-        let mut path = Path::default();
-        for (from, to) in [(1, 2), (2, 1), (0, 1), (1, 2)] {
-            path.count(state(from), 1);
-            path.count(state(to), -1);
-        }
-        let mut ends: Vec<_> = path.0.iter().map(|(state, count)| (state.text.clone(), *count)).collect();
-        ends.sort();
-        assert_eq!(ends, [(state(0).text, 1), (state(2).text, -1)]);
-        // It came and went.
-        let mut path = Path::default();
-        for (from, to) in [(5, -1), (-1, 5)] {
-            path.count(state(from), 1);
-            path.count(state(to), -1);
-        }
-        assert!(path.0.is_empty());
-        assert_ne!(State::of(Some(vec![SqlValue::Real(f64::NAN)])).text, State::of(None).text);
     }
 }

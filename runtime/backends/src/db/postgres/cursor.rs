@@ -1,5 +1,8 @@
 //! Rows, read in pieces.
 
+use std::pin::pin;
+
+use futures_util::TryStreamExt as _;
 use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 use wflo_model::{SqlRows, SqlValue};
@@ -48,12 +51,32 @@ impl Cursor {
         client: &Client,
         most: usize,
     ) -> Result<Vec<Vec<SqlValue>>, DbError> {
+        let mut out = Vec::new();
+        let mut keep = |row| {
+            out.push(row);
+            Ok(())
+        };
+        self.fetch_each(client, most, &mut keep).await?;
+        Ok(out)
+    }
+
+    /// Gives each of the next rows, no more than `most`, to `keep`, whose errors end it; how many there were, none at the
+    /// end.
+    ///
+    /// The server waits until a row is taken before it sends much more, so nothing but what is kept is in memory, however
+    /// large the rows are.
+    pub(super) async fn fetch_each(
+        &mut self,
+        client: &Client,
+        most: usize,
+        keep: &mut (dyn FnMut(Vec<SqlValue>) -> Result<(), DbError> + Send),
+    ) -> Result<usize, DbError> {
         let wanted = self.next.min(most).max(1);
         let fetch = format!("FETCH FORWARD {wanted} FROM {}", self.name);
-        let rows = client.query_typed(&fetch, &[]).await.map_err(translate)?;
-        let mut out = Vec::with_capacity(rows.len());
-        let mut bytes = 0;
-        for row in rows {
+        let none: [(Parameter, Type); 0] = [];
+        let mut rows = pin!(client.query_typed_raw(&fetch, none).await.map_err(translate)?);
+        let (mut came, mut bytes) = (0, 0);
+        while let Some(row) = rows.try_next().await.map_err(translate)? {
             let mut values = Vec::with_capacity(self.shapes.len());
             for (at, shape) in self.shapes.iter().enumerate() {
                 let Read(value) = row.try_get(at).map_err(translate)?;
@@ -63,13 +86,14 @@ impl Cursor {
                     (_, value) => value,
                 });
             }
-            out.push(values);
+            came += 1;
+            keep(values)?;
         }
-        self.next = match out.len() {
+        self.next = match came {
             0 => FIRST,
             rows => (PIECE_BYTES / (bytes / rows).max(1)).clamp(1, MOST),
         };
-        Ok(out)
+        Ok(came)
     }
 
     /// Closes it.
@@ -105,24 +129,28 @@ pub(super) async fn collect(
     let mut out = SqlRows { columns, rows: Vec::new() };
     let mut bytes = 0_usize;
     loop {
+        let rows = &mut out.rows;
         // One more than there may be, to see that there are more.
-        let rows = cursor.fetch(client, limits.rows.saturating_add(1).saturating_sub(out.rows.len())).await?;
-        if rows.is_empty() {
+        let most = limits.rows.saturating_add(1).saturating_sub(rows.len());
+        let mut keep = |row: Vec<SqlValue>| {
+            bytes += row.iter().map(size).sum::<usize>();
+            if bytes > limits.bytes {
+                return Err(DbError::Limit(format!(
+                    "the query gives more than {} bytes; select fewer columns or rows",
+                    limits.bytes
+                )));
+            }
+            if rows.len() == limits.rows {
+                return Err(DbError::Limit(format!(
+                    "the query has more than {} rows; aggregate in SQL, or read it in parts with `page`",
+                    limits.rows
+                )));
+            }
+            rows.push(row);
+            Ok(())
+        };
+        if cursor.fetch_each(client, most, &mut keep).await? == 0 {
             break;
-        }
-        bytes += rows.iter().flatten().map(size).sum::<usize>();
-        if bytes > limits.bytes {
-            return Err(DbError::Limit(format!(
-                "the query gives more than {} bytes; select fewer columns or rows",
-                limits.bytes
-            )));
-        }
-        out.rows.extend(rows);
-        if out.rows.len() > limits.rows {
-            return Err(DbError::Limit(format!(
-                "the query has more than {} rows; aggregate in SQL, or read it in parts with `page`",
-                limits.rows
-            )));
         }
     }
     cursor.close(client).await?;

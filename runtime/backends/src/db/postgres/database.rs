@@ -157,8 +157,7 @@ impl Postgres {
         statement: &Statement,
         limits: QueryLimits,
     ) -> Result<SqlRows, DbError> {
-        let begin =
-            format!("BEGIN READ ONLY; SET LOCAL statement_timeout = {}", transaction::millis(limits.time));
+        let begin = format!("BEGIN READ ONLY; {}", transaction::times(limits.time));
         lent.batch(&begin).await?;
         let rows = match judged.settle(lent).await {
             Ok(()) => collect(lent, &judged.sql, &statement.params, limits).await,

@@ -28,7 +28,9 @@ pub(super) fn translate(error: Error) -> DbError {
         return DbError::Limit("the statement ran longer than it may".into());
     }
     if *code == SqlState::LOCK_NOT_AVAILABLE {
-        return DbError::Unavailable("the rows are locked by another program; try again".into());
+        return DbError::Unavailable(
+            "another program holds a lock on the rows or the table, and was waited for in vain; it can be tried again".into(),
+        );
     }
     match &code.code()[..2] {
         "23" | "P0" | "44" => DbError::Constraint(message),

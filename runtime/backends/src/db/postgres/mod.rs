@@ -28,6 +28,7 @@ mod capture;
 mod cursor;
 mod database;
 mod error;
+mod images;
 mod inserted;
 mod judge;
 mod login;

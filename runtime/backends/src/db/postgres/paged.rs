@@ -11,7 +11,7 @@ use super::cursor::{self, Cursor as ServerCursor};
 use super::error::unavailable;
 use super::judge::Judged;
 use super::login::Lent;
-use super::transaction::millis;
+use super::transaction::times;
 use super::value::size;
 
 /// An open result. Dropped, its connection is closed, and with it the snapshot.
@@ -35,7 +35,7 @@ impl Paged {
         stays: Option<OwnedSemaphorePermit>,
     ) -> Result<Self, DbError> {
         let opening = async {
-            lent.batch(&format!("BEGIN READ ONLY; SET LOCAL statement_timeout = {}", millis(time))).await?;
+            lent.batch(&format!("BEGIN READ ONLY; {}", times(time))).await?;
             let opened = match judged.settle(&lent).await {
                 Ok(()) => cursor::open(&lent, &judged.sql, &statement.params).await,
                 Err(error) => Err(error),

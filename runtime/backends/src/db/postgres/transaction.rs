@@ -30,6 +30,12 @@ const INSERT_MARKER: &str = "INSERT INTO wflo_effects (marker, run, step, item) 
 /// How much longer than its time a statement is waited for: the server stops it by itself.
 const GRACE: Duration = Duration::from_secs(5);
 
+/// How long a statement with so much time waits for one lock: less than its time, so that it ends with what it has waited
+/// for, and can be tried again, rather than as one that is too slow.
+fn lock_timeout(time: Duration) -> u64 {
+    millis(time.mul_f64(2.0 / 3.0))
+}
+
 /// Milliseconds, as a setting takes them; none is 0 there.
 pub(super) fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX).clamp(1, i32::MAX.unsigned_abs().into())
@@ -45,7 +51,7 @@ pub(super) async fn begin(
     options: &PostgresOptions,
 ) -> Result<Option<Open>, DbError> {
     let lent = login.get(options.transaction_timeout).await?;
-    let (patience, time) = (millis(options.transaction_timeout), millis(options.statement_timeout));
+    let patience = millis(options.transaction_timeout);
     lent.batch(&format!(
         "BEGIN ISOLATION LEVEL REPEATABLE READ READ WRITE; SET LOCAL lock_timeout = {patience}; SET LOCAL statement_timeout = 0"
     ))
@@ -77,7 +83,7 @@ pub(super) async fn begin(
         Capture::On => "; SET LOCAL wflo.capture = 'on'",
         Capture::Off => "",
     };
-    lent.batch(&format!("SET LOCAL statement_timeout = {time}{captures}")).await?;
+    lent.batch(&format!("{}{captures}", times(options.statement_timeout))).await?;
     let open = Open {
         lent: Some(lent),
         captures: capture == Capture::On,
@@ -85,6 +91,12 @@ pub(super) async fn begin(
         statement_timeout: options.statement_timeout,
     };
     Ok(Some(open))
+}
+
+/// Gives the statements that follow so much time.
+pub(super) fn times(time: Duration) -> String {
+    let (time, lock) = (millis(time), lock_timeout(time));
+    format!("SET LOCAL statement_timeout = {time}; SET LOCAL lock_timeout = {lock}")
 }
 
 fn unprepared(error: tokio_postgres::Error) -> DbError {
@@ -151,12 +163,10 @@ impl Open {
         statement: &Statement,
         limits: QueryLimits,
     ) -> Result<SqlRows, DbError> {
-        let begin =
-            format!("SAVEPOINT wflo_statement; SET LOCAL statement_timeout = {}", millis(limits.time));
-        lent.batch(&begin).await?;
+        lent.batch(&format!("SAVEPOINT wflo_statement; {}", times(limits.time))).await?;
         judged.settle(lent).await?;
         let rows = collect(lent, &judged.sql, &statement.params, limits).await?;
-        lent.batch(&format!("SET LOCAL statement_timeout = {}", millis(self.statement_timeout))).await?;
+        lent.batch(&times(self.statement_timeout)).await?;
         Ok(rows)
     }
 }
@@ -207,7 +217,7 @@ impl Transaction for Open {
         if into.columns.is_empty() {
             return Err(DbError::Invalid("a bulk insert needs at least one column".into()));
         }
-        let judged = judge(&into.sql(), access, Purpose::Execute)?;
+        let judged = judge(&bulk::insert(into), access, Purpose::Execute)?;
         if judged.some_rows.is_some() {
             let message = format!("only some rows of `{}` are granted; insert them one by one", into.table);
             return Err(DbError::Denied(message));
@@ -230,10 +240,7 @@ impl Transaction for Open {
             Err(error) => Err(error),
         };
         let copied = match copied {
-            Ok(copied) => {
-                let again = format!("SET LOCAL statement_timeout = {}", millis(self.statement_timeout));
-                lent.batch(&again).await.map(|()| copied)
-            }
+            Ok(copied) => lent.batch(&times(self.statement_timeout)).await.map(|()| copied),
             Err(error) => Err(error),
         };
         self.after(lent, copied).await

@@ -26,6 +26,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use rusqlite::Connection;
+use rusqlite::types::ValueRef;
 use wflo_model::SqlValue;
 use wflo_ports::{ChangeLimits, ChangeSet, DbError, RowChange, TableChange};
 
@@ -57,10 +58,30 @@ struct Captured {
 
 /// Why a write cannot be kept, in words for whoever wrote the workflow.
 fn refused(table: &str, why: &str) -> DbError {
+    let mend = match () {
+        () if why.contains("primary key") => "give it one",
+        () if why.contains("index") => "put that index on columns",
+        () => "write to an ordinary table",
+    };
     DbError::Invalid(format!(
-        "table `{table}` {why}, so its changes cannot be kept; give it a primary key, or do without `rollback` and \
-         an approval at commit in this step"
+        "table `{table}` {why}, so its changes cannot be kept; {mend}, or do without `rollback` and an approval at commit \
+         in this step"
     ))
+}
+
+/// A value of a row that is kept. A change set has no text that is not UTF-8, and a row is kept whole, since all of it is
+/// put back.
+fn kept(value: ValueRef<'_>, table: &str, column: &str) -> Result<SqlValue, DbError> {
+    if let ValueRef::Text(bytes) = value
+        && std::str::from_utf8(bytes).is_err()
+    {
+        return Err(DbError::Invalid(format!(
+            "column `{column}` of table `{table}` holds text that is not UTF-8 in a row that the step changed, so the \
+             change cannot be kept; make it a blob (`SET {column} = CAST({column} AS BLOB)`) or text that is UTF-8, or do \
+             without `rollback` and an approval at commit in this step"
+        )));
+    }
+    from_sqlite(value, column)
 }
 
 impl Capture {
@@ -290,7 +311,7 @@ fn changed_rows(
             let values = (from..).zip(columns).map(|(at, column)| {
                 let value = row.get_ref(at).map_err(translate)?;
                 bytes += size(value);
-                from_sqlite(value, column)
+                kept(value, &table.name, column)
             });
             values.collect::<Result<Vec<SqlValue>, DbError>>()
         };

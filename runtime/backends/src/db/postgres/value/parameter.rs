@@ -16,6 +16,15 @@ use crate::db::postgres::error::parameter_count;
 pub(in crate::db::postgres) struct Parameter(Option<String>);
 
 impl Parameter {
+    /// A value on its way into a column by COPY, which reads any text as the column's type; an error is what the value
+    /// is, in words.
+    pub(in crate::db::postgres) fn copied(value: &SqlValue, of: &Type) -> Result<Self, &'static str> {
+        match value {
+            SqlValue::Text(value) => Ok(Self(Some(value.clone()))),
+            other => text(other, of).map(Self),
+        }
+    }
+
     /// The text; none for null.
     pub(in crate::db::postgres) fn text(&self) -> Option<&str> {
         self.0.as_deref()
@@ -62,8 +71,12 @@ pub(in crate::db::postgres) fn parameters<'v>(
 }
 
 fn mistyped(at: usize, what: &str, of: &Type) -> DbError {
+    let meant = match of == &Type::BYTEA {
+        true => format!("`decode(${at}, 'hex')` or `convert_to(${at}, 'UTF8')` makes bytes of a text"),
+        false => format!("a cast such as `${at}::bytea` says what is meant"),
+    };
     DbError::Invalid(format!(
-        "parameter {at} is {what}, and the statement takes {} there; a cast such as `${at}::bytea` says what is meant",
+        "parameter {at} is {what}, and the statement takes {} there; {meant}",
         of.name()
     ))
 }

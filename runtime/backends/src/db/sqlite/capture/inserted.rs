@@ -7,10 +7,9 @@ use rusqlite::Connection;
 use wflo_model::{InsertedRows, RowDigest};
 use wflo_ports::DbError;
 
-use super::{Capture, Captured, same_row};
+use super::{Capture, Captured, kept, same_row};
 use crate::db::names::quoted;
 use crate::db::sqlite::error::translate;
-use crate::db::sqlite::value::from_sqlite;
 
 /// Rows of a batch.
 const BATCH: usize = 500;
@@ -63,7 +62,7 @@ impl Captured {
             last = row.get::<_, i64>(0).map_err(translate)?.cast_unsigned();
             let values = (1..)
                 .zip(&table.columns)
-                .map(|(at, column)| from_sqlite(row.get_ref(at).map_err(translate)?, column));
+                .map(|(at, column)| kept(row.get_ref(at).map_err(translate)?, &table.name, column));
             let values = values.collect::<Result<Vec<_>, DbError>>()?;
             let key = table.key.iter().map(|&at| values[at].clone()).collect();
             rows.push((key, RowDigest::of(&values)));

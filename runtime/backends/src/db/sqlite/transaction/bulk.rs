@@ -63,8 +63,14 @@ impl Open {
         let mut inserted = 0;
         while let Some(batch) = rows.next().await? {
             let (sql, access, time) = (sql.to_owned(), access.clone(), self.statement_timeout);
+            let first = inserted;
             inserted += batch.len() as u64;
-            self.run(move |session, cancel| session.insert_all(&sql, &batch, &access, time, cancel)).await?;
+            let done =
+                self.run(move |session, cancel| session.insert_all(&sql, &batch, &access, time, cancel));
+            if let Err(error) = done.await {
+                rows.refused(first);
+                return Err(error);
+            }
         }
         Ok(inserted)
     }
