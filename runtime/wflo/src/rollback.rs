@@ -270,11 +270,7 @@ impl Executor<'_> {
                 }),
                 Err(error) => {
                     transaction.rollback().await;
-                    return Err(match error {
-                        DbError::Interrupted(why) => NotUndone::Interrupted(why),
-                        DbError::Unavailable(_) => NotUndone::Failed(failed(undo, error.to_string()).into()),
-                        error => NotUndone::Refused(error.to_string()),
-                    });
+                    return Err(not_undone(undo, error));
                 }
             }
         }
@@ -294,6 +290,11 @@ impl Executor<'_> {
         source: DbError,
     ) -> Result<(), NotUndone> {
         match (undoing.database.committed(&undoing.marker).await, source) {
+        // What the journal says of it is what commits.
+        if let Err(error) = transaction.ready().await {
+            transaction.rollback().await;
+            return Err(not_undone(oldest, error));
+        }
             (Ok(true), _) => Ok(()),
             (Ok(false), DbError::Interrupted(why)) => Err(NotUndone::Interrupted(why)),
             (_, source) => {
@@ -404,6 +405,14 @@ async fn undo_all(
         None => InBulk::default(),
     };
     Ok((undone, in_bulk))
+}
+
+fn not_undone(of: &UndoWrites, error: DbError) -> NotUndone {
+    match error {
+        DbError::Interrupted(why) => NotUndone::Interrupted(why),
+        DbError::Unavailable(_) => NotUndone::Failed(failed(of, error.to_string()).into()),
+        error => NotUndone::Refused(error.to_string()),
+    }
 }
 
 fn failed(of: &UndoWrites, message: String) -> AttemptFailed {
