@@ -27,7 +27,7 @@ use crate::output_gate::keeps;
 use crate::principal::People;
 use crate::run_log::{LogFailed, RunLog};
 use crate::signal::Signal;
-use crate::transactions::{RedoError, Transactions};
+use crate::transactions::{RedoError, Transactions, differs};
 
 /// What an attempt needs.
 pub(crate) struct Attempt {
@@ -337,8 +337,9 @@ impl Attempt {
             .await;
         match redone {
             Ok(()) => {}
-            Err(RedoError::Differs { number }) if missing.len() == databases.len() => {
-                let message = format!("redone statement {number} came to something else than recorded");
+            Err(error @ RedoError::Differs { number, .. }) if missing.len() == databases.len() => {
+                // What its guest has read is not known here, and may be labelled.
+                let message = if self.step.labels.is_empty() { error.to_string() } else { differs(number) };
                 return Ok(Some(self.end(AttemptEnd::Interrupted { message }, meters)));
             }
             Err(RedoError::Differs { .. }) => return self.half_committed(seq, &missing),

@@ -378,3 +378,14 @@ async fn foreign_keys_that_wait_for_the_commit_speak_before_it() {
     // A row that refers to nothing since before anybody checked is in nobody's way.
     assert_eq!(integer(&bank, "SELECT count(*) FROM cards"), 3);
 }
+
+#[test]
+fn columns_that_a_file_makes_up_anew_are_told() {
+    let schema = "CREATE TABLE t (id INTEGER PRIMARY KEY AUTOINCREMENT, at TEXT DEFAULT CURRENT_TIMESTAMP,
+            day TEXT DEFAULT (date('now')), token BLOB DEFAULT (randomblob(8)), note TEXT DEFAULT 'now()', n INT DEFAULT 0);
+        CREATE TABLE plain (id INTEGER PRIMARY KEY);";
+    let bank = bank(schema, SqliteOptions::default());
+    let found = Sqlite::made_up_at(&bank.path, ["t", "plain", "nothing"]).unwrap();
+    let told: Vec<_> = found.iter().map(|it| format!("{}.{} {}", it.table, it.column, it.from)).collect();
+    assert_eq!(told, ["t.at CURRENT_TIMESTAMP", "t.day date('now')", "t.token randomblob(8)"]);
+}

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use wflo::{RunView, Verdict};
 use wflo_backends::SystemEntropy;
 use wflo_manifest::Directory;
-use wflo_model::RunId;
+use wflo_model::{ApprovalId, RunId};
 use wflo_ports::Entropy as _;
 
 use super::{check, estimate, outbox, output, say_if_none};
@@ -16,7 +16,7 @@ use crate::failure::{Code, Failure, WHO_HINT};
 use crate::progress::Progress;
 use crate::project::{Pinned, Project, local_user, variable};
 use crate::session::{self, Brought, Deploy, Operation, Session, Streamed, Who};
-use crate::{say, show, terminal};
+use crate::{changes, say, show, terminal};
 
 /// Starts a run and follows it.
 pub(crate) async fn run(
@@ -137,6 +137,7 @@ pub(crate) async fn vote(
     // Each once, and whether it was asked there whether the run is to be rolled back.
     let mut runs: BTreeMap<RunId, bool> = BTreeMap::new();
     let mut in_vain = false;
+    let voted = vote.ids.clone();
     for id in vote.ids {
         let cast = session::Vote {
             id,
@@ -160,6 +161,9 @@ pub(crate) async fn vote(
     let mut code = Code::Succeeded;
     for (run, is_undone) in runs {
         code = go_on(global, session, &deploy, run, vote.no_resume).await?;
+        if code == Code::ApprovalOpen && verdict == Verdict::Approve && !vote.no_resume {
+            asked_anew(session, run, &voted).await?;
+        }
         // Where that was asked, all of it undone is what was wanted.
         if is_undone && session.ask_anyway(session::Show { run }).await?.status == wflo::RunStatus::RolledBack
         {
@@ -167,6 +171,19 @@ pub(crate) async fn vote(
         }
     }
     Ok(if in_vain && code == Code::Succeeded { Code::Denied } else { code })
+}
+
+/// Says why people are asked anew who have just approved: it would come to something else by now.
+async fn asked_anew(session: &mut Session, run: RunId, voted: &[ApprovalId]) -> Result<(), Failure> {
+    let view = session.ask_anyway(session::Show { run }).await?;
+    for id in view.waiting_for.iter().filter_map(|wait| wait.id).filter(|id| !voted.contains(id)) {
+        let asked = session.ask_anyway(session::Approval { id }).await?;
+        if let Some(differs) = changes::differs(&asked.shows) {
+            say(&format!("{id} asks anew, for it would not come to what was approved: {differs}"));
+            say(&format!("hint: {}", changes::DIFFERS_HINT));
+        }
+    }
+    Ok(())
 }
 
 /// Lets a run go on after a decision, unless that is left to others.

@@ -8,6 +8,7 @@ use serde_json::{Map, json};
 use wflo::{Host, Outside, Resolution, RunStatus, RunView, RuntimeError, Start, Verdict, Voter};
 use wflo_backends::db::postgres::{Postgres, PostgresOptions, Preparation};
 use wflo_backends::db::sqlite::{Sqlite, SqliteOptions};
+use wflo_engine::{AttemptEnd, Event, Recorded};
 use wflo_journal::FaultSync;
 use wflo_manifest::{ApprovalAt, ApprovalRule, Approver, PlanStep, Quorum};
 use wflo_model::{ChangeSet, DbAccess, Grants, RunId, SqlRows, TableAccess, Undone};
@@ -242,6 +243,15 @@ async fn what_cannot_go_forward_alone_waits_for_a_person() {
     let view = both.go_on(run).await;
     assert_eq!((view.status, view.steps[0].attempts), (RunStatus::Succeeded, 2));
     assert_eq!(both.counts(), (11, "1".to_owned()));
+    let interrupted = |it: &Recorded| match &it.event {
+        Event::AttemptEnded { end: AttemptEnd::Interrupted { message }, .. } => Some(message.clone()),
+        _ => None,
+    };
+    let events = both.process(None).await.runtime.events(run).await.unwrap();
+    let why = events.iter().find_map(interrupted).unwrap();
+    let said =
+        "redone statement 3 came to something else than recorded: `SELECT n FROM counter WHERE id = 1`";
+    assert!(why.starts_with(said), "{why}");
     // One has, and the other would come to something else.
     let both = Both::new().await;
     let run = both.cut_off("bank", Killed::After).await;
