@@ -104,6 +104,21 @@ fn a_table_whose_changes_cannot_be_kept_is_found_before_anything_runs() {
 }
 
 #[test]
+fn a_row_that_was_not_looked_for_is_not_said_to_be_gone() {
+    let (project, run) = blocked();
+    let rows = project.blocked().len();
+    let columns = "SELECT name FROM pragma_table_info('accounts') WHERE name NOT IN ('id', 'status') LIMIT 1";
+    let column: String = bank(&project).query_row(columns, [], |row| row.get(0)).expect("a column");
+    bank(&project)
+        .execute_batch(&format!("ALTER TABLE accounts RENAME COLUMN {column} TO renamed"))
+        .expect("the owner changes the schema");
+    let done = project.wflo(&["rollback", &run]).expect_code(1).stdout;
+    let said = format!("the table has another form now: column `{column}` is not there\n");
+    assert_eq!(done.matches(&said).count(), rows, "{done}");
+    assert!(!done.contains("gone"), "{done}");
+}
+
+#[test]
 fn what_cannot_be_rolled_back_is_refused_with_the_reason() {
     let (project, _) = Project::fraud();
     let run = project.wflo(&["run", "--json"]).expect_code(10).json();
