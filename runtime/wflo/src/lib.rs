@@ -88,7 +88,7 @@ pub use attempt::AttemptFailed;
 pub use changes_view::ChangesView;
 pub use describe::ComponentView;
 pub use difference::RowDifference;
-pub use error::RuntimeError;
+pub use error::{NotRollable, RuntimeError};
 pub use executor::Observer;
 pub use fork::Fork;
 pub use guest::{Components, StepProgram};
