@@ -142,6 +142,8 @@ fn what_cannot_be_rolled_back_is_refused_with_the_reason() {
     assert!(unknown.contains("has no step `nothing`\nhint: `wflo show RUN` lists"), "{unknown}");
     let unended = project.wflo(&["rollback", run, "--to", "block_suspicious_accounts"]).expect_code(2).stderr;
     assert!(unended.contains("has not ended\nhint: `wflo show") && !unended.contains("cancel"), "{unended}");
+    let none = project.wflo(&["show", run, "--changes"]).expect_code(0).stderr;
+    assert!(none.contains("no step that keeps what it changes has committed any"), "{none}");
     let nothing = project.wflo(&["rollback", run, "--dry-run", "--json"]).expect_code(0).json();
     assert_eq!(nothing, Value::Object(serde_json::Map::new()));
     assert_eq!(project.wflo(&["rollback", run, "--json"]).expect_code(0).json()["status"], "rolled_back");
