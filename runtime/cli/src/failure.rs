@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use wflo::{NotRollable, RunStatus, RunView, RuntimeError};
+use wflo::{AttemptFailed, NotRollable, RunStatus, RunView, RuntimeError};
 use wflo_model::RunId;
 
 use crate::terminal;
@@ -206,6 +206,9 @@ impl From<RuntimeError> for Failure {
             RuntimeError::Labelled { .. } => Self::new(Code::Denied, &error)
                 .hint("`--labelled` makes it all the same; whoever reads the file then reads the data"),
             _ if full(&error.to_string()).is_some() => Self::bug(&error).hint(FULL_HINT),
+            RuntimeError::Attempt(
+                AttemptFailed::Away { .. } | AttemptFailed::Commit { .. } | AttemptFailed::NotCommitted { .. },
+            ) => Self::new(Code::Parked, &error).hint("`wflo resume` goes on where the run was"),
             RuntimeError::Attempt(_) => Self::bug(&error).hint("`wflo resume` goes on where the run was"),
             _ => Self::bug(&error),
         }

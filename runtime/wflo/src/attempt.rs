@@ -63,6 +63,14 @@ pub enum AttemptFailed {
         /// What happened.
         message: String,
     },
+    /// What is outside does not answer, or not yet.
+    #[error("step `{step}`: {message}")]
+    Away {
+        /// The step.
+        step: String,
+        /// What happened.
+        message: String,
+    },
     /// A database did not say whether it committed, and cannot be asked.
     #[error("step `{step}`: database `{db}` did not say whether it committed: {source}")]
     Commit {

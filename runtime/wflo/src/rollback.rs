@@ -432,7 +432,7 @@ async fn undo_all(
 }
 
 fn failed(of: &UndoWrites, message: String) -> AttemptFailed {
-    AttemptFailed::Host {
+    AttemptFailed::Away {
         step: of.unit().to_string(),
         message: format!("it cannot be undone now: {message}"),
     }

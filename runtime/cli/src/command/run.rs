@@ -69,8 +69,10 @@ pub(crate) async fn resume(
         if !lacks.is_empty() {
             return Err(Failure::usage(unbound(run, &lacks)).hint(ELSEWHERE));
         }
+        let before = session.ask(session::Show { run }).await?;
         let resume = session::Resume { run, who: who(global)?, deploy: deploy.clone() };
-        return follow(global, session, resume, deploy, run).await;
+        let code = follow(global, session, resume, deploy, run).await?;
+        return finished(session, &before, code).await;
     }
     let wflo::Resumable { runs, waiting, parked, .. } = session.ask(session::Resumable {}).await?;
     let mut codes = Vec::new();
@@ -118,8 +120,20 @@ async fn go_on_if_bound(
         say(&format!("{}: left as it is", unbound(run, &lacks)));
         return Ok(None);
     }
+    let before = session.ask(session::Show { run }).await?;
     let drive = session::Drive { run, deploy: deploy.clone() };
-    follow(global, session, drive, deploy.clone(), run).await.map(Some)
+    let code = follow(global, session, drive, deploy.clone(), run).await?;
+    finished(session, &before, code).await.map(Some)
+}
+
+/// The code for a run that was gone on with: where somebody had asked for a rollback, all of it undone is what was wanted.
+async fn finished(session: &mut Session, before: &RunView, code: Code) -> Result<Code, Failure> {
+    if code != Code::RunFailed || before.status.is_final() {
+        return Ok(code);
+    }
+    let RunView { status, rollback, .. } = session.ask_anyway(session::Show { run: before.run }).await?;
+    let is_wanted = rollback.is_some_and(|it| it.by.is_some()) && status == wflo::RunStatus::RolledBack;
+    Ok(if is_wanted { Code::Succeeded } else { code })
 }
 
 /// Casts a vote on each approval, and lets the runs go on.
