@@ -1,6 +1,6 @@
 //! Rollback through the command: what was changed is shown, what a rollback would do is told, and it is done.
 
-use serde_json::Value;
+use serde_json::json;
 
 use crate::harness::{Project, approval_of};
 
@@ -145,6 +145,6 @@ fn what_cannot_be_rolled_back_is_refused_with_the_reason() {
     let none = project.wflo(&["show", run, "--changes"]).expect_code(0).stderr;
     assert!(none.contains("no step that keeps what it changes has committed any"), "{none}");
     let nothing = project.wflo(&["rollback", run, "--dry-run", "--json"]).expect_code(0).json();
-    assert_eq!(nothing, Value::Object(serde_json::Map::new()));
+    assert_eq!(nothing, json!({ "compensate": [], "undo": [], "left": [], "reapply": [] }));
     assert_eq!(project.wflo(&["rollback", run, "--json"]).expect_code(0).json()["status"], "rolled_back");
 }
