@@ -23,7 +23,7 @@ use crate::guest::StepProgram;
 use crate::halt::Halt;
 use crate::history::{Committing, History};
 use crate::operation::database;
-use crate::output_gate::keeps;
+use crate::output_gate::{UNDECIDABLE, keeps};
 use crate::principal::People;
 use crate::run_log::{LogFailed, RunLog};
 use crate::signal::Signal;
@@ -466,13 +466,25 @@ const fn is_refusal(error: &DbError) -> bool {
     matches!(error, DbError::Constraint(_) | DbError::Invalid(_) | DbError::Denied(_) | DbError::Limit(_))
 }
 
+/// What the failure of a step begins with whose guest has returned, and whose writes are not to be.
+const UNCOMMITTED: &str = "what it has written cannot be committed: ";
+
 /// How an attempt ends whose changes cannot be kept: nothing of it commits.
 fn unkept(error: DbError) -> AttemptEnd {
     let message = error.to_string();
     match error {
         DbError::Unavailable(_) | DbError::Interrupted(_) => AttemptEnd::Interrupted { message },
-        _ => AttemptEnd::Failed(Failure { kind: FailureKind::Permanent, message }),
+        _ => {
+            let message = format!("{UNCOMMITTED}{message}");
+            AttemptEnd::Failed(Failure { kind: FailureKind::Permanent, message })
+        }
     }
+}
+
+/// Whether an attempt failed for what it had written, after its guest had returned.
+pub(crate) fn is_uncommitted(end: &AttemptEnd) -> bool {
+    let begins = |message: &str| message.starts_with(UNCOMMITTED) || message.starts_with(UNDECIDABLE);
+    matches!(end, AttemptEnd::Failed(it) if it.kind == FailureKind::Permanent && begins(&it.message))
 }
 
 /// What the step may know about itself when an attempt begins, and each time it is resumed: `approval` is the last one

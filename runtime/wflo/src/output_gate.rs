@@ -27,6 +27,9 @@ const INTERFACE: &str = "wflo:step/handler";
 /// More rows than this are no decision that people can make by looking at them; and they are one event of the journal.
 const MOST_SHOWN: ChangeLimits = ChangeLimits { rows: 10_000, bytes: 4 << 20 };
 
+/// What the failure of a step begins with whose writes people cannot decide on.
+pub(crate) const UNDECIDABLE: &str = "what the step would commit cannot be decided on: ";
+
 /// The place of an output among the calls of its attempt.
 pub(crate) fn output_call(output: &Value) -> Call {
     Call::new(INTERFACE, "run", output.clone())
@@ -254,17 +257,13 @@ impl AttemptGate {
     async fn what_commits(&mut self) -> Result<ToCommit, Stop> {
         let changes = self.transactions.changes(MOST_SHOWN).await.map_err(|error| match error {
             DbError::Interrupted(why) => Stop::Interrupted(why),
-            error => Stop::Rejected {
-                reason: format!("what the step would commit cannot be decided on: {error}"),
-                skips: false,
-            },
+            error => Stop::Rejected { reason: format!("{UNDECIDABLE}{error}"), skips: false },
         })?;
         let inserted = self.transactions.inserted(self.desk.shelf()).await.map_err(|error| match error {
             NotKept::Database(DbError::Interrupted(why)) => Stop::Interrupted(why),
-            NotKept::Database(error) => Stop::Rejected {
-                reason: format!("what the step would commit cannot be decided on: {error}"),
-                skips: false,
-            },
+            NotKept::Database(error) => {
+                Stop::Rejected { reason: format!("{UNDECIDABLE}{error}"), skips: false }
+            }
             error => Stop::Host(error.to_string()),
         })?;
         let is_kept = |call: &Call| match Operation::parse(call) {
