@@ -86,11 +86,7 @@ pub(crate) struct App {
 
 /// Serves until `stop` is there; then answers what was asked, and stops what it drives where it stands.
 /// A listener that fails is asked again.
-pub async fn serve(
-    site: Site,
-    listener: TcpListener,
-    stop: impl Future<Output = ()> + Send + 'static,
-) {
+pub async fn serve(site: Site, listener: TcpListener, stop: impl Future<Output = ()> + Send + 'static) {
     let (runtime, host) = (Arc::clone(&site.runtime), Arc::clone(&site.host));
     let driver = Driver::new(Arc::clone(&runtime), Arc::clone(&host), Arc::clone(&site.workflows));
     let keeping = driver.keep_going();
