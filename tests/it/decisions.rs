@@ -53,18 +53,42 @@ fn rows_that_are_others_by_now_are_asked_about_anew() {
     let account = row["key"][0].as_str().or_else(|| row["key"][0]["text"].as_str());
     let account = account.unwrap_or_else(|| panic!("no key in {row}"));
     bank.execute("UPDATE accounts SET status = 'closed' WHERE id = ?1", [account]).expect("the bank");
-    let voted =
-        project.wflo_as("carol", &people.carol, &["approve", &first, "--json"]).expect_code(10).json();
-    let second = approval_of(&voted);
+    let voted = project.wflo_as("carol", &people.carol, &["approve", &first, "--json"]).expect_code(10);
+    let second = approval_of(&voted.json());
     assert_ne!(first, second);
+    let differs =
+        format!("database `bank`, accounts id = \"{account}\": status was \"active\", is \"closed\"");
+    let told = format!("{second} asks anew, for it would not come to what was approved: {differs}\nhint: ");
+    assert!(voted.stderr.contains(&told), "{}", voted.stderr);
     let before = project.wflo(&["approvals", "show", &first, "--json"]).expect_code(0).json();
     assert_eq!(before["status"], "superseded");
     let text = project.wflo(&["approvals", "show", &second]).expect_code(0).stdout;
     assert!(text.contains(r#"status: "closed" -> "blocked""#), "{text}");
     assert!(text.contains(&format!("follows    {first}")), "{text}");
+    assert!(text.contains(&format!("not what was shown before:\n  {differs}\n")), "{text}");
     project.wflo_as("alice", &people.alice, &["approve", &second]).expect_code(10);
     project.wflo_as("carol", &people.carol, &["approve", &second]).expect_code(0);
     assert!(!project.blocked().is_empty());
+}
+
+#[test]
+fn a_value_that_the_database_makes_up_is_no_surprise_to_those_who_approve() {
+    let (project, _) = at_commit();
+    let bank = rusqlite::Connection::open(project.path("bank.db")).expect("the bank");
+    let seen = "seen TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP, note TEXT DEFAULT 'now'";
+    bank.execute_batch(&format!(
+        "PRAGMA foreign_keys = OFF; DROP TABLE accounts;
+         CREATE TABLE accounts (id TEXT PRIMARY KEY, status TEXT NOT NULL, {seen});"
+    ))
+    .expect("the owner changes the schema");
+    let checked = project.wflo(&["check"]).expect_code(0).stderr;
+    let said = "database `bank` makes up `seen` of table `accounts` anew each time (`CURRENT_TIMESTAMP`)";
+    assert!(checked.contains(said) && checked.contains("hint: have the step pass the value in"), "{checked}");
+    assert!(!checked.contains("`note`"), "{checked}");
+    // Where nobody decides on the rows, it is no matter.
+    project.edit("workflow.toml", "at = \"commit\"", "at = \"start\"");
+    let checked = project.wflo(&["check"]).expect_code(0).stderr;
+    assert!(!checked.contains("makes up"), "{checked}");
 }
 
 #[test]

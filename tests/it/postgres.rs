@@ -164,6 +164,25 @@ fn what_is_not_prepared_or_too_mighty_is_found_before_anything_runs() {
 }
 
 #[test]
+fn a_rollback_waits_for_a_database_that_is_away() {
+    let stage = Stage::prepared("");
+    let (run, approval) = stage.waiting();
+    stage.approve(&approval);
+    let raised = stage.raised();
+    bind(&stage.project, "postgres://r@127.0.0.1:1/x", "postgres://w@127.0.0.1:1/x");
+    let away = stage.project.wflo(&["rollback", &run]).expect_code(11).stderr;
+    assert!(away.contains("it cannot be undone now") && away.contains("hint: `wflo resume`"), "{away}");
+    assert_eq!(stage.raised(), raised);
+    bind(&stage.project, &stage.book.url("read"), &stage.book.url("write"));
+    // The items are of a step that keeps nothing of what it changes.
+    let done = stage.project.wflo(&["resume", &run, "--json"]).expect_code(1).json();
+    assert_eq!(
+        (done["status"].as_str(), stage.raised().as_str()),
+        (Some("partially_rolled_back"), "each1,each1")
+    );
+}
+
+#[test]
 fn a_step_that_loses_against_somebody_else_is_done_again_by_itself() {
     let stage = Stage::prepared("");
     // Somebody changes a row, and lets go of it when a step waits for it.

@@ -1,6 +1,6 @@
 //! Rollback through the command: what was changed is shown, what a rollback would do is told, and it is done.
 
-use serde_json::Value;
+use serde_json::json;
 
 use crate::harness::{Project, approval_of};
 
@@ -78,7 +78,7 @@ fn all_that_a_run_did_is_undone_and_the_file_of_its_audit_still_verifies() {
     assert_eq!(project.blocked(), Vec::<String>::new());
 
     let again = project.wflo(&["rollback", &run]).expect_code(2);
-    assert!(again.stderr.contains("it is rolled back"), "{}", again.stderr);
+    assert!(again.stderr.contains("it is rolled back\nhint: nothing is left to undo"), "{}", again.stderr);
     project.wflo(&["audit", "export", &run, "-o", "run.audit"]).expect_code(0);
     project.wflo(&["audit", "verify", "run.audit"]).expect_code(0);
     let shown = project.wflo(&["audit", "show", &run]).expect_code(0).stdout;
@@ -104,6 +104,31 @@ fn a_table_whose_changes_cannot_be_kept_is_found_before_anything_runs() {
 }
 
 #[test]
+fn a_row_that_was_not_looked_for_is_not_said_to_be_gone() {
+    let (project, run) = blocked();
+    let rows = project.blocked().len();
+    let columns = "SELECT name FROM pragma_table_info('accounts') WHERE name NOT IN ('id', 'status') LIMIT 1";
+    let column: String = bank(&project).query_row(columns, [], |row| row.get(0)).expect("a column");
+    bank(&project)
+        .execute_batch(&format!("ALTER TABLE accounts RENAME COLUMN {column} TO renamed"))
+        .expect("the owner changes the schema");
+    let done = project.wflo(&["rollback", &run]).expect_code(1).stdout;
+    let said = format!("the table has another form now: column `{column}` is not there\n");
+    assert_eq!(done.matches(&said).count(), rows, "{done}");
+    assert!(!done.contains("gone"), "{done}");
+}
+
+#[test]
+fn of_a_run_that_was_forked_the_fork_is_named() {
+    let (project, run) = blocked();
+    let fork = project.wflo(&["fork", &run, "--at", "1", "--keep", "--json"]);
+    let fork = fork.json()["run"].as_str().expect("a run has an id").to_owned();
+    let refused = project.wflo(&["rollback", &run]).expect_code(2).stderr;
+    let said = format!("its fork `{fork}` goes on in its place\nhint: `wflo rollback {fork}`");
+    assert!(refused.contains(&said), "{refused}");
+}
+
+#[test]
 fn what_cannot_be_rolled_back_is_refused_with_the_reason() {
     let (project, _) = Project::fraud();
     let run = project.wflo(&["run", "--json"]).expect_code(10).json();
@@ -113,7 +138,13 @@ fn what_cannot_be_rolled_back_is_refused_with_the_reason() {
     let unknown = project.wflo(&["rollback", run, "--to", "nothing", "--dry-run"]).expect_code(2);
     assert!(unknown.stderr.contains("rolled back"), "{}", unknown.stderr);
     project.wflo(&["cancel", run]).expect_code(0);
+    let unknown = project.wflo(&["rollback", run, "--to", "nothing"]).expect_code(4).stderr;
+    assert!(unknown.contains("has no step `nothing`\nhint: `wflo show RUN` lists"), "{unknown}");
+    let unended = project.wflo(&["rollback", run, "--to", "block_suspicious_accounts"]).expect_code(2).stderr;
+    assert!(unended.contains("has not ended\nhint: `wflo show") && !unended.contains("cancel"), "{unended}");
+    let none = project.wflo(&["show", run, "--changes"]).expect_code(0).stderr;
+    assert!(none.contains("no step that keeps what it changes has committed any"), "{none}");
     let nothing = project.wflo(&["rollback", run, "--dry-run", "--json"]).expect_code(0).json();
-    assert_eq!(nothing, Value::Object(serde_json::Map::new()));
+    assert_eq!(nothing, json!({ "compensate": [], "undo": [], "left": [], "reapply": [] }));
     assert_eq!(project.wflo(&["rollback", run, "--json"]).expect_code(0).json()["status"], "rolled_back");
 }

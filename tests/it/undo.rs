@@ -171,8 +171,10 @@ fn a_rollback_that_is_under_way_goes_on_and_is_no_other() {
     let refused = project.wflo_as("alice", &people.alice, &other).expect_code(2);
     assert!(refused.stderr.contains("it has not ended: it is rolling_back"), "{}", refused.stderr);
     assert_eq!(project.blocked(), blocked);
-    let done = project.wflo_as("alice", &people.alice, &["rollback", &run, "--json"]).expect_code(0).json();
+    // All of it undone is what was wanted, whoever goes on with it.
+    let done = project.wflo(&["resume", &run, "--json"]).expect_code(0).json();
     assert_eq!((done["status"].as_str(), project.blocked()), (Some("rolled_back"), Vec::new()));
+    project.wflo(&["resume", &run]).expect_code(1);
 }
 
 #[test]
@@ -214,6 +216,16 @@ fn a_rollback_that_somebody_asks_for_may_need_the_agreement_of_others() {
     assert_eq!(kept["rollback"]["refused"].as_str(), Some("rejected"));
     let shown = project.wflo(&["show", &run]).expect_code(0).stdout;
     assert!(shown.contains("rollback by alice: rejected, nothing was done"), "{shown}");
+
+    // Nobody has decided, and whoever asked withdraws it: nobody else does.
+    let asked = project.wflo_as("alice", &people.alice, &["rollback", &run, "--json"]).expect_code(10).json();
+    let again = project.wflo_as("alice", &people.alice, &["rollback", &run]).expect_code(2).stderr;
+    assert!(again.contains(&format!("waits for approval `{}`\nhint: ", approval_of(&asked))), "{again}");
+    let others = project.wflo_as("mallory", &people.mallory, &["cancel", &run]).expect_code(2).stderr;
+    assert!(others.contains(&format!("`wflo reject {}`", approval_of(&asked))), "{others}");
+    let kept = project.wflo_as("alice", &people.alice, &["cancel", &run, "--json"]).expect_code(0).json();
+    assert_eq!((kept["status"].as_str(), project.blocked()), (Some("succeeded"), blocked.clone()));
+    assert_eq!(kept["rollback"]["refused"], "cancelled");
 
     // Approved: another question, since another person may have asked, and then it is done.
     let asked = project.wflo_as("alice", &people.alice, &["rollback", &run, "--json"]).expect_code(10).json();

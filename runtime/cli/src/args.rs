@@ -20,7 +20,7 @@ Exit codes:
   3   denied before anything ran: load, vote, start
   4   no such run, approval or step
   10  an approval is open
-  11  parked: timer, budget, unknown, diverged
+  11  parked: timer, budget, unknown, diverged; a database is away
   70  a bug of ours, or of the store
   130, 143  stopped by Ctrl-C or SIGTERM; `wflo resume` goes on";
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use serde::Deserialize as _;
-use wflo::ChangesView;
+use wflo::{ChangesView, RowDifference};
 use wflo_model::{ChangeSet, RowChange, SqlValue, StepName, TableChange};
 
 use crate::terminal::{self, tame};
@@ -49,6 +49,28 @@ pub(crate) fn of_approval(shows: &serde_json::Value, colors: bool) -> Option<Str
     });
     (!changes.is_empty()).then_some(text)
 }
+
+/// What tells the rows that an approval is about from those of the one before it; none where it says nothing of that.
+pub(crate) fn differs(shows: &serde_json::Value) -> Option<String> {
+    let it = RowDifference::deserialize(shows.get("differs")?).ok()?;
+    let row = format!(
+        "database `{}`, {} {}",
+        tame(&it.database),
+        tame(&it.table),
+        key(&it.key_columns, &it.key, Values::Cut)
+    );
+    let told =
+        |it: &Option<SqlValue>| it.as_ref().map_or_else(|| "nothing".to_owned(), |it| value(it, Values::Cut));
+    Some(match (&it.column, &it.change) {
+        (Some(column), _) => format!("{row}: {} was {}, is {}", tame(column), told(&it.was), told(&it.is)),
+        (None, Some(change)) => format!("{row}: there is now a {change}, which was not shown before"),
+        (None, None) => format!("{row}: it was shown before, and is not changed any more"),
+    })
+}
+
+/// What to do about an approval that is asked for again and again.
+pub(crate) const DIFFERS_HINT: &str = "if nobody else writes there, the database makes the value up anew each time, as `now()` and \
+    sequences do: the step should pass it in";
 
 /// A change set: a line a row, with what became of its columns.
 fn set(changes: &ChangeSet, values: Values, colors: bool) -> String {

@@ -3,7 +3,8 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use wflo::{RunStatus, RunView, RuntimeError};
+use wflo::{AttemptFailed, NotRollable, RunStatus, RunView, RuntimeError};
+use wflo_model::RunId;
 
 use crate::terminal;
 
@@ -166,9 +167,14 @@ impl From<RuntimeError> for Failure {
             }
             RuntimeError::Effects { .. } => Self::new(Code::Denied, &error)
                 .hint("fork after them, or give `--keep` if they may happen twice"),
-            RuntimeError::NotRollable { .. } => Self::usage(&error)
-                .hint("`wflo show RUN` says where it stands; `wflo cancel RUN` ends one that has not ended"),
-            RuntimeError::RollingBack { .. } => Self::usage(&error).hint("`wflo resume RUN` goes on with it"),
+            RuntimeError::NotRollable { run, why } => Self::usage(&error).hint(instead(*run, why)),
+            RuntimeError::RollingBack { run, approval: None } => {
+                Self::usage(&error).hint(format!("`wflo resume {run}` goes on with it"))
+            }
+            RuntimeError::RollingBack { approval: Some(id), .. } => Self::usage(&error).hint(format!(
+                "nothing is undone yet: whoever asked for it can withdraw it with `wflo cancel`, and `wflo reject {id}` by \
+                 one of those who are asked leaves the run as it is"
+            )),
             RuntimeError::Describe(_) => Self::usage(&error),
             RuntimeError::NotForkable { .. } | RuntimeError::Superseded { .. } => Self::usage(&error),
             RuntimeError::Ended { .. }
@@ -200,9 +206,31 @@ impl From<RuntimeError> for Failure {
             RuntimeError::Labelled { .. } => Self::new(Code::Denied, &error)
                 .hint("`--labelled` makes it all the same; whoever reads the file then reads the data"),
             _ if full(&error.to_string()).is_some() => Self::bug(&error).hint(FULL_HINT),
+            RuntimeError::Attempt(
+                AttemptFailed::Away { .. } | AttemptFailed::Commit { .. } | AttemptFailed::NotCommitted { .. },
+            ) => Self::new(Code::Parked, &error).hint("`wflo resume` goes on where the run was"),
             RuntimeError::Attempt(_) => Self::bug(&error).hint("`wflo resume` goes on where the run was"),
             _ => Self::bug(&error),
         }
+    }
+}
+
+/// What can be done with a run that is not rolled back.
+fn instead(run: RunId, why: &NotRollable) -> String {
+    match why {
+        NotRollable::Forked { by: Some(by) } => {
+            format!("`wflo rollback {by}` undoes also what the fork has from this run")
+        }
+        NotRollable::Forked { by: None } => {
+            "roll the fork back: that undoes also what it has from this run".into()
+        }
+        NotRollable::RolledBack => format!("nothing is left to undo; `wflo show {run}` says what was undone"),
+        NotRollable::NotEnded { status: RunStatus::RollingBack } => {
+            format!("`wflo resume {run}` goes on with the rollback under way")
+        }
+        NotRollable::Waits { approval } => format!("`wflo approvals show {approval}` says who is asked"),
+        NotRollable::StepNotEnded { .. } => format!("`wflo show {run}` lists the steps that have"),
+        _ => format!("`wflo show {run}` says where it stands; `wflo cancel {run}` ends it"),
     }
 }
 

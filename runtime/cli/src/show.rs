@@ -215,6 +215,11 @@ pub(crate) fn approval(it: &ApprovalView, colors: bool) -> String {
         // They have been told.
         shows.as_object_mut().map(|shows| shows.remove("changes"));
     }
+    if let Some(differs) = changes::differs(&shows) {
+        let _ =
+            writeln!(text, "\nnot what was shown before:\n  {differs}\n  hint: {}", changes::DIFFERS_HINT);
+        shows.as_object_mut().map(|shows| shows.remove("differs"));
+    }
     if let Some(planned) = planned(&mut shows) {
         let _ = writeln!(text, "\nwhat terraform has planned:\n{planned}");
     }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use wflo::RollbackView;
 use wflo_engine::{Reapplied, RollbackPlan};
-use wflo_model::Conflict;
+use wflo_model::{Conflict, ConflictReason};
 
 use crate::changes::{Values, count, key, unit, value};
 use crate::terminal::{self, tame};
@@ -137,6 +137,8 @@ fn left_row(conflict: &Conflict) -> String {
         // Of what was inserted in bulk, only a digest is known.
         (Some(_), None, None) => text.push_str("; the step had inserted it"),
         (Some(_), None, Some(_)) => text.push_str("; the step had deleted it, and it is there again"),
+        // In a table of another form no row was looked for.
+        (None, _, _) if matches!(reason, ConflictReason::Schema { .. }) => {}
         (None, Some(_), _) => text.push_str("; the step had left it there, and it is gone"),
         (None, None, _) => {}
     }

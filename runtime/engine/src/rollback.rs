@@ -30,16 +30,16 @@ pub use taken_back::TakenBack;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RollbackPlan {
     /// Steps and items whose compensators run, newest first.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     pub compensate: Vec<Compensation>,
     /// Steps and items whose writes are undone, the last that committed first.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     pub undo: Vec<UndoWrites>,
     /// What stays, newest first: nothing can undo it.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     pub left: Vec<LeftEffect>,
     /// Plans of infrastructure whose predecessors are applied again, the last that was applied first.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     pub reapply: Vec<Reapply>,
 }
 

@@ -31,6 +31,7 @@ mod inputs;
 mod interface;
 mod labels;
 mod limits;
+mod made_up;
 mod message_toml;
 mod near;
 mod parameters;

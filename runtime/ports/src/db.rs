@@ -57,7 +57,8 @@ pub trait Database: Send + Sync {
     /// [`DbError::Unavailable`] when the turn does not come in time or the database cannot be reached.
     async fn begin(&self, marker: &Marker, capture: Capture) -> Result<Begun, DbError>;
 
-    /// Whether a transaction with this marker has committed.
+    /// Whether a transaction with this marker has committed. A commit that was given up and may still be in flight is
+    /// waited for: what is told stays so.
     ///
     /// # Errors
     /// When the database cannot be asked.
@@ -192,7 +193,8 @@ pub trait Transaction: Send {
     /// Commits: durable when it returns. The commit point of a step's writes.
     ///
     /// # Errors
-    /// When the database did not say that it committed; the marker tells later whether it did.
+    /// When the database did not say that it committed; the [marker](Database::committed) tells whether it did. What
+    /// [`ready`](Self::ready) could have said is said there.
     async fn commit(self: Box<Self>) -> Result<(), DbError>;
 
     /// Rolls back.

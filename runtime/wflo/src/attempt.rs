@@ -23,11 +23,11 @@ use crate::guest::StepProgram;
 use crate::halt::Halt;
 use crate::history::{Committing, History};
 use crate::operation::database;
-use crate::output_gate::keeps;
+use crate::output_gate::{UNDECIDABLE, keeps};
 use crate::principal::People;
 use crate::run_log::{LogFailed, RunLog};
 use crate::signal::Signal;
-use crate::transactions::{RedoError, Transactions};
+use crate::transactions::{RedoError, Transactions, differs};
 
 /// What an attempt needs.
 pub(crate) struct Attempt {
@@ -65,9 +65,27 @@ pub enum AttemptFailed {
         /// What happened.
         message: String,
     },
+    /// What is outside does not answer, or not yet.
+    #[error("step `{step}`: {message}")]
+    Away {
+        /// The step.
+        step: String,
+        /// What happened.
+        message: String,
+    },
     /// A database did not say whether it committed, and cannot be asked.
     #[error("step `{step}`: database `{db}` did not say whether it committed: {source}")]
     Commit {
+        /// The step.
+        step: String,
+        /// The database.
+        db: String,
+        /// What it said.
+        source: DbError,
+    },
+    /// A database has not committed what another one of the step has, and may yet.
+    #[error("step `{step}`: database `{db}` has not committed yet: {source}")]
+    NotCommitted {
         /// The step.
         step: String,
         /// The database.
@@ -239,13 +257,16 @@ impl Attempt {
                 Event::Committing { output: of.0, databases: of.1, changes, inserted, fuel, memory_peak };
             // What people have permitted is used up by the same append as what they have permitted.
             let permitted = gate.permitted.take();
-            let events = permitted.into_iter().chain([(self.place(), event)]).collect();
-            self.log.append(events)?.durable().await?;
-            for db in &databases {
-                let transaction = gate.transactions.take(db).expect("each was listed because it is open");
-                if let Err(error) = transaction.commit().await {
-                    self.after_commit_error(db, error).await?;
-                }
+            let events: Vec<_> = permitted.into_iter().chain([(self.place(), event)]).collect();
+            let behind = events.len() as u64 - 1;
+            let written = self.log.append(events)?;
+            let seq = written.seq + behind;
+            written.durable().await?;
+            let transactions = std::mem::take(&mut gate.transactions);
+            match self.commit(transactions, &databases, seq).await? {
+                Committed::All => {}
+                Committed::None(end) => return Ok(Some(self.end(told(end, &mut gate), meters))),
+                Committed::Some => return Ok(None),
             }
         }
         if let Some(permitted) = gate.permitted.take() {
@@ -254,14 +275,40 @@ impl Attempt {
         Ok(Some(self.end(AttemptEnd::Succeeded { output }, meters)))
     }
 
-    /// A COMMIT that reported an error may have committed all the same: the marker tells.
-    async fn after_commit_error(&self, db: &Label, error: DbError) -> Result<(), AttemptFailed> {
-        let database = database(&self.outside, db).map_err(|error| self.host(error.to_string()))?;
-        match database.committed(&self.log.marker(&self.unit)).await {
-            Ok(true) => Ok(()),
-            // Past the commit point a step only goes forward: resuming redoes it.
-            _ => Err(self.commit_failed(db, error)),
+    /// Commits one after another, those that are still open of `databases`; event `seq` has what commits.
+    ///
+    /// A COMMIT that reported an error may have committed all the same: the marker tells. Where it has not and no other
+    /// database has, the attempt ends as at any error of a database. Where another one has, the step only goes forward:
+    /// what could not come to more another time waits for a person.
+    async fn commit(
+        &self,
+        mut transactions: Transactions,
+        databases: &[Label],
+        seq: u64,
+    ) -> Result<Committed, AttemptFailed> {
+        for db in databases {
+            let Some(transaction) = transactions.take(db) else { continue };
+            let Err(error) = transaction.commit().await else { continue };
+            let database = database(&self.outside, db).map_err(|error| self.host(error.to_string()))?;
+            match database.committed(&self.log.marker(&self.unit)).await {
+                Ok(true) => continue,
+                Ok(false) => {}
+                Err(_) => return Err(self.commit_failed(db, error)),
+            }
+            let rest = transactions.databases();
+            let missing: Vec<_> = std::iter::once(db).chain(&rest).collect();
+            let is_first = missing.len() == databases.len();
+            return match error {
+                DbError::Interrupted(_) if is_first => Ok(Committed::None(unkept(error))),
+                error if !is_refusal(&error) => Err(self.not_committed(db, error)),
+                error if is_first => Ok(Committed::None(unkept(error))),
+                _ => {
+                    self.half_committed(seq, &missing)?;
+                    Ok(Committed::Some)
+                }
+            };
         }
+        Ok(Committed::All)
     }
 
     /// A crash came between `committing` and `succeeded`: each database that has not committed is redone and
@@ -301,17 +348,28 @@ impl Attempt {
             .await;
         match redone {
             Ok(()) => {}
-            Err(RedoError::Differs { number }) if missing.len() == databases.len() => {
-                let message = format!("redone statement {number} came to something else than recorded");
+            Err(error @ RedoError::Differs { number, .. }) if missing.len() == databases.len() => {
+                // What its guest has read is not known here, and may be labelled.
+                let message = if self.step.labels.is_empty() { error.to_string() } else { differs(number) };
                 return Ok(Some(self.end(AttemptEnd::Interrupted { message }, meters)));
             }
             Err(RedoError::Differs { .. }) => return self.half_committed(seq, &missing),
             Err(error) => return Err(self.host(error.to_string())),
         }
         // Equal results may come of other rows: what commits now is what the journal has to say, and first.
-        let redone = transactions.changes(ChangeLimits::default()).await;
-        let redone = redone.map_err(|error| self.host(error.to_string()))?;
-        let in_bulk = transactions.inserted(&shelf).await.map_err(|error| self.host(error.to_string()))?;
+        let kept = async {
+            let redone = transactions.changes(ChangeLimits::default()).await.map_err(NotKept::Database)?;
+            Ok((redone, transactions.inserted(&shelf).await?))
+        };
+        let (redone, in_bulk) = match kept.await {
+            Ok(kept) => kept,
+            // It would not commit any more, whoever tries: the database is another one by now.
+            Err(NotKept::Database(error)) if missing.len() == databases.len() => {
+                return Ok(Some(self.end(unkept(error), meters)));
+            }
+            Err(NotKept::Database(error)) if is_refusal(&error) => return self.half_committed(seq, &missing),
+            Err(error) => return Err(self.host(error.to_string())),
+        };
         let has_changed = redone.iter().any(|(db, now)| changes.get(db) != Some(now))
             || in_bulk.iter().any(|(db, now)| inserted.get(db) != Some(now));
         // Where people have decided on the rows, they have not decided on these.
@@ -322,20 +380,22 @@ impl Attempt {
             let message = "redone, it would change other rows than were approved".to_owned();
             return Ok(Some(self.end(AttemptEnd::Interrupted { message }, meters)));
         }
+        let mut seq = seq;
         if has_changed {
             changes.extend(redone);
             inserted.extend(in_bulk);
             let of = (output.clone(), databases.clone());
             let event =
                 Event::Committing { output: of.0, databases: of.1, changes, inserted, fuel, memory_peak };
-            self.log.append(vec![(self.place(), event)])?.durable().await?;
+            let written = self.log.append(vec![(self.place(), event)])?;
+            seq = written.seq;
+            written.durable().await?;
         }
-        for db in &databases {
-            if let Some(transaction) = transactions.take(db) {
-                transaction.commit().await.map_err(|source| self.commit_failed(db, source))?;
-            }
-        }
-        Ok(Some(self.end(AttemptEnd::Succeeded { output }, meters)))
+        Ok(match self.commit(transactions, &databases, seq).await? {
+            Committed::All => Some(self.end(AttemptEnd::Succeeded { output }, meters)),
+            Committed::None(end) => Some(self.end(end, meters)),
+            Committed::Some => None,
+        })
     }
 
     /// One of several databases has committed: there is no way back, and none forward without a person.
@@ -372,6 +432,10 @@ impl Attempt {
         AttemptFailed::Commit { step: self.step.name.to_string(), db: db.to_string(), source }
     }
 
+    fn not_committed(&self, db: &Label, source: DbError) -> AttemptFailed {
+        AttemptFailed::NotCommitted { step: self.step.name.to_string(), db: db.to_string(), source }
+    }
+
     fn host(&self, message: String) -> AttemptFailed {
         AttemptFailed::Host { step: self.step.name.to_string(), message }
     }
@@ -390,13 +454,40 @@ fn told(mut end: AttemptEnd, gate: &mut AttemptGate) -> AttemptEnd {
     end
 }
 
+/// What came of committing in the databases of a step.
+enum Committed {
+    /// Each of them has.
+    All,
+    /// None has, and this is how the attempt ends.
+    None(AttemptEnd),
+    /// Some have, and a person has to say what becomes of the rest.
+    Some,
+}
+
+/// Whether a database has refused for what it was to commit, so that it would again.
+const fn is_refusal(error: &DbError) -> bool {
+    matches!(error, DbError::Constraint(_) | DbError::Invalid(_) | DbError::Denied(_) | DbError::Limit(_))
+}
+
+/// What the failure of a step begins with whose guest has returned, and whose writes are not to be.
+const UNCOMMITTED: &str = "what it has written cannot be committed: ";
+
 /// How an attempt ends whose changes cannot be kept: nothing of it commits.
 fn unkept(error: DbError) -> AttemptEnd {
     let message = error.to_string();
     match error {
         DbError::Unavailable(_) | DbError::Interrupted(_) => AttemptEnd::Interrupted { message },
-        _ => AttemptEnd::Failed(Failure { kind: FailureKind::Permanent, message }),
+        _ => {
+            let message = format!("{UNCOMMITTED}{message}");
+            AttemptEnd::Failed(Failure { kind: FailureKind::Permanent, message })
+        }
     }
+}
+
+/// Whether an attempt failed for what it had written, after its guest had returned.
+pub(crate) fn is_uncommitted(end: &AttemptEnd) -> bool {
+    let begins = |message: &str| message.starts_with(UNCOMMITTED) || message.starts_with(UNDECIDABLE);
+    matches!(end, AttemptEnd::Failed(it) if it.kind == FailureKind::Permanent && begins(&it.message))
 }
 
 /// The attempt that is told a [`context`].

@@ -11,6 +11,39 @@ use crate::attempt::AttemptFailed;
 use crate::principal::{NotAuthenticated, NotPermitted};
 use crate::run_log::LogFailed;
 
+/// Why a run is not rolled back.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NotRollable {
+    /// It was forked.
+    #[error("{}", .by.map_or_else(|| "a fork goes on in its place".to_owned(), |by| format!("its fork `{by}` goes on in its place")))]
+    Forked {
+        /// The fork, where it is known.
+        by: Option<RunId>,
+    },
+    /// All of it is undone.
+    #[error("it is rolled back")]
+    RolledBack,
+    /// It goes on.
+    #[error("it has not ended: it is {status}")]
+    NotEnded {
+        /// Where it stands.
+        status: RunStatus,
+    },
+    /// A rollback of it waits for people.
+    #[error("a rollback of it waits for approval `{approval}`")]
+    Waits {
+        /// What they are asked.
+        approval: ApprovalId,
+    },
+    /// The step that is to stay has not ended.
+    #[error("its step `{step}` has not ended")]
+    StepNotEnded {
+        /// The step.
+        step: StepName,
+    },
+}
+
 /// Why the runtime could not do what it was asked, cut by what the caller does next.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -98,13 +131,15 @@ pub enum RuntimeError {
         /// The run.
         run: RunId,
         /// Why.
-        why: String,
+        why: NotRollable,
     },
     /// What the run did is being undone; nothing else can be done to it meanwhile.
-    #[error("run `{run}` is being rolled back")]
+    #[error("run `{run}` is being rolled back{}", .approval.map(|id| format!(", which waits for approval `{id}`")).unwrap_or_default())]
     RollingBack {
         /// The run.
         run: RunId,
+        /// The approval that it waits for, as long as nothing is undone.
+        approval: Option<ApprovalId>,
     },
     /// A component could not say what it is made of; nothing of it ran.
     #[error("component `{component}`: {source}")]

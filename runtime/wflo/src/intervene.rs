@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use wflo_engine::{AttemptEnd, Event, ParkReason, Place, Resolution, Verdict, Voter, cast};
+use wflo_engine::{AttemptEnd, Event, Outcome, ParkReason, Place, Resolution, Verdict, Voter, cast};
 use wflo_model::{ApprovalId, Failure, FailureKind, PrincipalName, RunId};
 
 use crate::executor::Observer;
+use crate::rollback::waiting;
 use crate::runtime::Host;
 use crate::view::{ApprovalView, RunView};
 use crate::{Runtime, RuntimeError};
@@ -40,8 +41,10 @@ impl Runtime {
     /// Asks for the end of a run; durable when this returns. Whoever [drives](Self::drive) the run brings it there:
     /// nothing new starts, attempts under way are stopped, what they may have cost is charged.
     ///
+    /// A rollback that waits for approval is withdrawn by whoever asked for it; the run stands where it stood.
+    ///
     /// # Errors
-    /// [`RuntimeError::Ended`] for a run that has ended.
+    /// [`RuntimeError::Ended`] for a run that has ended, [`RuntimeError::RollingBack`] for one that is rolled back.
     pub async fn cancel(
         &self,
         run: RunId,
@@ -49,10 +52,21 @@ impl Runtime {
         reason: Option<String>,
     ) -> Result<(), RuntimeError> {
         let (log, _plan) = self.open(run).await?;
-        let asked = log.transact(|state| match state.status() {
-            status if status.is_final() => Err(RuntimeError::Ended { run, status }),
-            _ if state.rolling_back().is_some() => Err(RuntimeError::RollingBack { run }),
-            _ => Ok((vec![(Place::RUN, Event::CancelRequested { by: by.clone(), reason })], ())),
+        let asked = log.transact(|state| {
+            if state.status().is_final() {
+                return Err(RuntimeError::Ended { run, status: state.status() });
+            }
+            let Some(rollback) = state.rolling_back() else {
+                return Ok((vec![(Place::RUN, Event::CancelRequested { by: by.clone(), reason })], ()));
+            };
+            match waiting(state) {
+                Some(approval) if rollback.by.as_ref() == Some(by) => {
+                    Ok((vec![approval.close(Outcome::Cancelled)], ()))
+                }
+                approval => {
+                    Err(RuntimeError::RollingBack { run, approval: approval.map(|approval| approval.id) })
+                }
+            }
         })?;
         asked?.0.durable().await?;
         log.wake();

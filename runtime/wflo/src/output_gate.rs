@@ -14,6 +14,7 @@ use wflo_model::{Call, CallError, ChangeSet, Digest, Inserted, Label};
 use wflo_ports::{ChangeLimits, DbError};
 
 use crate::bulk::NotKept;
+use crate::difference::{RowDifference, difference};
 use crate::gate::{AttemptGate, returned};
 use crate::history::CameTo;
 use crate::operation::Operation;
@@ -25,6 +26,9 @@ const INTERFACE: &str = "wflo:step/handler";
 
 /// More rows than this are no decision that people can make by looking at them; and they are one event of the journal.
 const MOST_SHOWN: ChangeLimits = ChangeLimits { rows: 10_000, bytes: 4 << 20 };
+
+/// What the failure of a step begins with whose writes people cannot decide on.
+pub(crate) const UNDECIDABLE: &str = "what the step would commit cannot be decided on: ";
 
 /// The place of an output among the calls of its attempt.
 pub(crate) fn output_call(output: &Value) -> Call {
@@ -62,6 +66,14 @@ struct ToCommit {
     inserted: Vec<(Label, Inserted)>,
     /// The statements in databases that do not keep what changes, and the messages that leave with the commit.
     statements: Vec<Value>,
+}
+
+/// What people see, with what tells it from what they were shown before.
+fn differing(mut shows: Value, differs: Option<RowDifference>) -> Value {
+    if let Some(differs) = differs {
+        shows["differs"] = json!(differs);
+    }
+    shows
 }
 
 impl AttemptGate {
@@ -136,7 +148,9 @@ impl AttemptGate {
         }
         // It has lapsed, or the rows that would change are others by now.
         let Approval { id, rule, asks, authors, shows, .. } = approval;
+        let differs = difference(&shows, &to_commit.changes);
         let shows = self.shown(&to_commit, json!({ "output": result.args, "policies": shows["policies"] }));
+        let shows = differing(shows, differs);
         let gated = GatedCall { performed: changed, ..GatedCall::new(asked.call, asked.args, asked.key) };
         let (at, follows) = (GateAt::Commit, Some(id));
         let question = Question { at, gated, subject, shows, rule, asks, follows, authors };
@@ -196,12 +210,27 @@ impl AttemptGate {
             return Ok(changed.map(|call| call.args));
         }
         let policies: Vec<_> = asking.iter().map(|firing| firing.shown(&self.plan.policies)).collect();
+        let differs = self.asked_before().and_then(|shown| difference(&shown, &to_commit.changes));
         let shows = self.shown(&to_commit, json!({ "output": output, "policies": policies }));
+        let shows = differing(shows, differs);
         let gated = GatedCall::new(asked.call, asked.args, asked.key);
         let (at, follows, authors) = (GateAt::Commit, None, Vec::new());
         let question = Question { at, gated, subject, shows, rule, asks, follows, authors };
         let fired = fresh.into_iter().map(Box::new).map(Event::PolicyFired).collect();
         self.open(fired, question).await.map(|_| None)
+    }
+
+    /// What people were shown before of what this step or item would commit, where that did not come to be.
+    fn asked_before(&self) -> Option<Value> {
+        let (step, item) = (Some(&self.player.marker().step), self.player.marker().item);
+        self.log.read(|state| {
+            let of_unit =
+                state.approvals().filter(|it| it.place.step.as_ref() == step && it.place.item == item);
+            let last = of_unit.filter(|it| it.at == GateAt::Commit).max_by_key(|it| it.opened_at)?;
+            let is_superseded =
+                matches!(last.state, ApprovalState::Closed { outcome: Outcome::Superseded, .. });
+            is_superseded.then(|| last.shows.clone())
+        })
     }
 
     /// Notes that people have permitted the output; the step goes forward from here.
@@ -228,17 +257,13 @@ impl AttemptGate {
     async fn what_commits(&mut self) -> Result<ToCommit, Stop> {
         let changes = self.transactions.changes(MOST_SHOWN).await.map_err(|error| match error {
             DbError::Interrupted(why) => Stop::Interrupted(why),
-            error => Stop::Rejected {
-                reason: format!("what the step would commit cannot be decided on: {error}"),
-                skips: false,
-            },
+            error => Stop::Rejected { reason: format!("{UNDECIDABLE}{error}"), skips: false },
         })?;
         let inserted = self.transactions.inserted(self.desk.shelf()).await.map_err(|error| match error {
             NotKept::Database(DbError::Interrupted(why)) => Stop::Interrupted(why),
-            NotKept::Database(error) => Stop::Rejected {
-                reason: format!("what the step would commit cannot be decided on: {error}"),
-                skips: false,
-            },
+            NotKept::Database(error) => {
+                Stop::Rejected { reason: format!("{UNDECIDABLE}{error}"), skips: false }
+            }
             error => Stop::Host(error.to_string()),
         })?;
         let is_kept = |call: &Call| match Operation::parse(call) {

@@ -43,7 +43,7 @@ impl Executor<'_> {
             // Somebody is at it: it is done when the run is resumed.
             Err(TerraformError::Unavailable { message }) => {
                 let message = format!("what was applied to `{label}` cannot be taken back now: {message}");
-                return Err(AttemptFailed::Host { step: applied[0].unit().to_string(), message }.into());
+                return Err(AttemptFailed::Away { step: applied[0].unit().to_string(), message }.into());
             }
             Err(error) => Reapplied::Failed { why: error.to_string() },
         };

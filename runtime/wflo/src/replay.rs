@@ -21,7 +21,7 @@ use wflo_sandbox::End;
 
 use crate::artifact::{self, Desk, Shelf};
 use crate::ask::decision;
-use crate::attempt::{ContextOf, context};
+use crate::attempt::{ContextOf, context, is_uncommitted};
 use crate::compensate::{Parents, Told, step_of};
 use crate::history::{CameTo, History};
 use crate::operation::Operation;
@@ -219,10 +219,16 @@ impl Runtime {
                 Err(divergence) => _ = gate.differs(divergence.into()),
             }
         }
+        // The guest has returned, and a database was against what it had written: there is none here to say so again.
+        let is_unkept = matches!(end, End::Output(_))
+            && is_uncommitted(recorded)
+            && gate.player.history().peek().is_none();
         let difference = match gate.difference.take() {
             Some(difference) => Some(difference),
             // What people decided or said ended it there: the calls up to it are all that can be shown.
-            None if refused || (gate.is_cut && matches!(recorded, AttemptEnd::Failed(_))) => None,
+            None if is_unkept || refused || (gate.is_cut && matches!(recorded, AttemptEnd::Failed(_))) => {
+                None
+            }
             // A fault may come before every recorded call was made; a guest that returns has made them.
             None => match (&end, gate.player.unfinished()) {
                 (End::Output(_) | End::Failed(_), Some(divergence)) => Some(divergence.into()),

@@ -11,8 +11,8 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use wflo_engine::{
-    Command, Event, Place, Recorded, RollbackPlan, RunState, RunStatus, StepUndone, TakenBack, UndoWrites,
-    UnitId, inherited_steps, plan_rollback,
+    Approval, ApprovalState, Command, Event, Place, Recorded, RollbackPlan, RunState, RunStatus, StepUndone,
+    TakenBack, UndoWrites, UnitId, inherited_steps, plan_rollback,
 };
 use wflo_journal::ReadError;
 use wflo_manifest::Plan;
@@ -25,9 +25,10 @@ use crate::artifact::Shelf;
 use crate::attempt::AttemptFailed;
 use crate::bulk::{self, InBulk};
 use crate::executor::Executor;
+use crate::fork::fork_of;
 use crate::operation::database;
 use crate::run_log::recorded;
-use crate::{Runtime, RuntimeError};
+use crate::{NotRollable, Runtime, RuntimeError};
 
 /// How often undoing is tried while others write to the same rows, as with a step.
 const MOST_TRIES: u32 = 10;
@@ -36,7 +37,7 @@ impl Runtime {
     /// What a rollback of the run would do, and what it could not do; nothing is done.
     ///
     /// # Errors
-    /// [`RuntimeError::NotRollable`] for a run that has not ended, or was forked.
+    /// [`RuntimeError::NotRollable`] for a run that has not ended, or was forked; [`RuntimeError::NoSuchStep`].
     pub async fn rollback_plan(
         &self,
         run: RunId,
@@ -45,7 +46,7 @@ impl Runtime {
         let events = self.events(run).await?;
         let state = RunState::replay(&events).map_err(crate::LogFailed::from)?;
         let plan = self.plan(&state).await?;
-        may_roll_back(run, &plan, &state, to)?;
+        may_roll_back(run, &plan, &state, (to, fork_of(&events)))?;
         self.planned(&plan, &events, to, &[]).await
     }
 
@@ -53,7 +54,7 @@ impl Runtime {
     /// [drives](Self::drive) the run does it.
     ///
     /// # Errors
-    /// [`RuntimeError::NotRollable`] for a run that has not ended, or was forked.
+    /// [`RuntimeError::NotRollable`] for a run that has not ended, or was forked; [`RuntimeError::NoSuchStep`].
     pub async fn rollback(
         &self,
         run: RunId,
@@ -61,8 +62,12 @@ impl Runtime {
         by: &PrincipalName,
     ) -> Result<(), RuntimeError> {
         let (log, plan) = self.open(run).await?;
+        let fork = match log.read(RunState::status) {
+            RunStatus::Superseded => fork_of(&self.events(run).await?),
+            _ => None,
+        };
         let begun = log.transact(|state| {
-            may_roll_back(run, &plan, state, to.as_ref())?;
+            may_roll_back(run, &plan, state, (to.as_ref(), fork))?;
             let event = Event::RollbackStarted { by: Some(by.clone()), to, only: Vec::new() };
             Ok::<_, RuntimeError>((vec![(Place::RUN, event)], ()))
         })?;
@@ -144,25 +149,36 @@ fn may_roll_back(
     run: RunId,
     plan: &Plan,
     state: &RunState,
-    to: Option<&StepName>,
+    (to, fork): (Option<&StepName>, Option<RunId>),
 ) -> Result<(), RuntimeError> {
-    let not = |why: String| Err(RuntimeError::NotRollable { run, why });
+    let not = |why| Err(RuntimeError::NotRollable { run, why });
     match state.status() {
-        RunStatus::Superseded => return not("a fork goes on in its place".into()),
+        RunStatus::Superseded => return not(NotRollable::Forked { by: fork }),
         // Back to a step, or that of some steps alone: the rest may still be undone.
         RunStatus::RolledBack if state.rollback().is_none_or(|it| it.to.is_none() && it.only.is_empty()) => {
-            return not("it is rolled back".into());
+            return not(NotRollable::RolledBack);
         }
-        status if !status.is_final() => return not(format!("it has not ended: it is {status}")),
+        status if !status.is_final() => {
+            return not(match waiting(state) {
+                Some(approval) => NotRollable::Waits { approval: approval.id },
+                None => NotRollable::NotEnded { status },
+            });
+        }
         _ => {}
     }
     match to {
-        Some(step) if plan.step(step).is_none() => not(format!("it has no step `{step}`")),
+        Some(step) if plan.step(step).is_none() => Err(RuntimeError::NoSuchStep { run, step: step.clone() }),
         Some(step) if state.step(step).unit.ended_at.is_none() => {
-            not(format!("its step `{step}` has not ended"))
+            not(NotRollable::StepNotEnded { step: step.clone() })
         }
         _ => Ok(()),
     }
+}
+
+/// What people are asked about the rollback under way, as long as they have not decided.
+pub(crate) fn waiting(state: &RunState) -> Option<&Approval> {
+    let approval = state.rolling_back()?.approval.and_then(|id| state.approval(&id))?;
+    (approval.state == ApprovalState::Open).then_some(approval)
 }
 
 impl Executor<'_> {
@@ -270,13 +286,14 @@ impl Executor<'_> {
                 }),
                 Err(error) => {
                     transaction.rollback().await;
-                    return Err(match error {
-                        DbError::Interrupted(why) => NotUndone::Interrupted(why),
-                        DbError::Unavailable(_) => NotUndone::Failed(failed(undo, error.to_string()).into()),
-                        error => NotUndone::Refused(error.to_string()),
-                    });
+                    return Err(not_undone(undo, error));
                 }
             }
+        }
+        // What the journal says of it is what commits.
+        if let Err(error) = transaction.ready().await {
+            transaction.rollback().await;
+            return Err(not_undone(oldest, error));
         }
         self.append(Event::Undoing { database: (*label).clone(), steps }).await?;
         match transaction.commit().await {
@@ -390,6 +407,14 @@ impl From<RuntimeError> for NotUndone {
     }
 }
 
+fn not_undone(of: &UndoWrites, error: DbError) -> NotUndone {
+    match error {
+        DbError::Interrupted(why) => NotUndone::Interrupted(why),
+        DbError::Unavailable(_) => NotUndone::Failed(failed(of, error.to_string()).into()),
+        error => NotUndone::Refused(error.to_string()),
+    }
+}
+
 /// Undoes what a step changed, and then what it had inserted in bulk: a row of those that it changed later is first put
 /// back to what it was when it was inserted.
 async fn undo_all(
@@ -407,7 +432,7 @@ async fn undo_all(
 }
 
 fn failed(of: &UndoWrites, message: String) -> AttemptFailed {
-    AttemptFailed::Host {
+    AttemptFailed::Away {
         step: of.unit().to_string(),
         message: format!("it cannot be undone now: {message}"),
     }

@@ -17,19 +17,19 @@ pub struct RollbackView {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<StepName>,
     /// The steps and items whose effects alone are undone; all of them, where none is named.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     pub only: Vec<UnitId>,
     /// Compensators, newest step first.
     pub compensated: Vec<CompensatedView>,
     /// Writes that were undone, by database, newest step first.
     pub undone: Vec<UndoneView>,
     /// Databases in which nothing could be undone, and why.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default)]
     pub failed: BTreeMap<Label, String>,
     /// Effects that stay: nothing can undo them.
     pub left: Vec<LeftEffect>,
     /// Infrastructure that was taken back, or was not; newest step first.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     pub reapplied: Vec<ReappliedView>,
     /// How those who had to agree to it decided, where that was not to: then nothing was done.
     #[serde(default, skip_serializing_if = "Option::is_none")]

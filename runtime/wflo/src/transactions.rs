@@ -42,10 +42,12 @@ pub(crate) enum Keeps {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RedoError {
     /// They came to something else this time: the database has changed in between.
-    #[error("redone statement {number} came to something else than recorded")]
+    #[error("{}{}", differs(*.number), .sql.as_deref().map(made_up).unwrap_or_default())]
     Differs {
         /// Its number among the statements, from 1.
         number: usize,
+        /// The beginning of it, if it is one.
+        sql: Option<String>,
     },
     /// The database could not be asked.
     #[error("the transaction could not be begun again: {0}")]
@@ -53,6 +55,22 @@ pub(crate) enum RedoError {
     /// A marker is there although the journal says that nothing was to commit.
     #[error("database `{0}` has committed this step, and the journal does not know")]
     AlreadyCommitted(Label),
+}
+
+/// Characters of a statement that are told.
+const TOLD: usize = 80;
+
+/// That a statement came to something else, without its text.
+pub(crate) fn differs(number: usize) -> String {
+    format!("redone statement {number} came to something else than recorded")
+}
+
+/// Which, and what it may come from.
+fn made_up(sql: &str) -> String {
+    format!(
+        ": `{sql}`; others have written meanwhile, or it has a value that the database makes up anew each time, such as \
+         `now()`, a sequence or `random()`: the step should pass that in"
+    )
 }
 
 impl Transactions {
@@ -117,7 +135,7 @@ impl Transactions {
             let operation = Operation::parse(&call).and_then(|operation| operation.bound(statements));
             let Some((operation, db)) = operation.as_ref().ok().and_then(|it| Some((it, it.statement_of()?)))
             else {
-                return Err(RedoError::Differs { number: number + 1 });
+                return Err(RedoError::Differs { number: number + 1, sql: None });
             };
             if !only(db) {
                 continue;
@@ -125,7 +143,7 @@ impl Transactions {
             let transaction = self.begin(outside, step, db, marker).await?;
             let result = perform(transaction, operation, &step.grants.db, shelf).await.map_err(db_error);
             if matches!(result, Err(CallError::Unavailable { .. })) || result != recorded {
-                return Err(RedoError::Differs { number: number + 1 });
+                return Err(RedoError::Differs { number: number + 1, sql: told(operation) });
             }
         }
         Ok(())
@@ -169,6 +187,18 @@ impl Transactions {
     pub(crate) fn take(&mut self, db: &Label) -> Option<Box<dyn Transaction>> {
         self.open.remove(db)
     }
+}
+
+/// The beginning of a statement, on one line.
+fn told(operation: &Operation) -> Option<String> {
+    let sql = match operation {
+        Operation::Query(sql) | Operation::Execute(sql) => sql.statement.sql.clone(),
+        Operation::BulkInsert(bulk) => format!("INSERT INTO {} ...", bulk.table),
+        _ => return None,
+    };
+    let line = sql.split_whitespace().collect::<Vec<_>>().join(" ");
+    let cut: String = line.chars().take(TOLD).collect();
+    Some(if cut.len() < line.len() { format!("{cut}…") } else { line })
 }
 
 /// Whether every table that a step may write lets what changes in it be kept. Named statements write what they say, and

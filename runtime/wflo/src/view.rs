@@ -148,7 +148,7 @@ pub struct ApprovalView {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub follows: Option<ApprovalId>,
     /// Those who have changed or asked for what is decided on, and so do not decide.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     pub authors: Vec<PrincipalName>,
     /// Whether approvers may change what is decided on.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]

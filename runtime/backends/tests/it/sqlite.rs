@@ -354,3 +354,38 @@ async fn an_endless_write_is_stopped_and_ends_its_transaction() {
     begin(&bank.db, 1).await.commit().await.unwrap();
     assert_eq!(integer(&bank, "SELECT sum(balance) FROM accounts"), 60);
 }
+
+#[tokio::test]
+async fn foreign_keys_that_wait_for_the_commit_speak_before_it() {
+    let schema = "PRAGMA foreign_keys = OFF;
+        CREATE TABLE cards (id INTEGER PRIMARY KEY, twin INTEGER REFERENCES cards DEFERRABLE INITIALLY DEFERRED);
+        INSERT INTO cards VALUES (90, 91);";
+    let bank = bank(schema, SqliteOptions::default());
+    let access = access(&["cards"], &["cards"]);
+    let mut transaction = begin(&bank.db, 1).await;
+    let execute = statement("INSERT INTO cards VALUES (1, 2)", &[]);
+    transaction.execute(&execute, &access).await.unwrap();
+    let refused = transaction.ready().await.unwrap_err();
+    assert!(
+        matches!(&refused, DbError::Constraint(message) if message.contains("FOREIGN KEY")),
+        "{refused:?}"
+    );
+    // It is as it was, and goes on.
+    let execute = statement("INSERT INTO cards VALUES (2, 1)", &[]);
+    transaction.execute(&execute, &access).await.unwrap();
+    transaction.ready().await.unwrap();
+    transaction.commit().await.unwrap();
+    // A row that refers to nothing since before anybody checked is in nobody's way.
+    assert_eq!(integer(&bank, "SELECT count(*) FROM cards"), 3);
+}
+
+#[test]
+fn columns_that_a_file_makes_up_anew_are_told() {
+    let schema = "CREATE TABLE t (id INTEGER PRIMARY KEY AUTOINCREMENT, at TEXT DEFAULT CURRENT_TIMESTAMP,
+            day TEXT DEFAULT (date('now')), token BLOB DEFAULT (randomblob(8)), note TEXT DEFAULT 'now()', n INT DEFAULT 0);
+        CREATE TABLE plain (id INTEGER PRIMARY KEY);";
+    let bank = bank(schema, SqliteOptions::default());
+    let found = Sqlite::made_up_at(&bank.path, ["t", "plain", "nothing"]).unwrap();
+    let told: Vec<_> = found.iter().map(|it| format!("{}.{} {}", it.table, it.column, it.from)).collect();
+    assert_eq!(told, ["t.at CURRENT_TIMESTAMP", "t.day date('now')", "t.token randomblob(8)"]);
+}

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use wflo_backends::db::MadeUp;
 use wflo_backends::db::postgres::{Postgres, Preparation};
 use wflo_backends::db::sqlite::Sqlite;
-use wflo_manifest::{DbBinding, Diagnostics, Plan};
+use wflo_manifest::{ApprovalAt, DbBinding, Diagnostics, Plan, PlanStep};
 use wflo_model::{DbAccess, Label};
 use wflo_ports::{Database as _, DbError, Uncapturable};
 
@@ -46,6 +47,11 @@ pub(super) async fn check(
                         let tables = tables.iter().map(String::as_str);
                         let kept = tokio::task::block_in_place(|| Sqlite::uncapturable_at(&path, tables));
                         say_unkept(pinned, label, step, &kept.map_err(failed)?, found);
+                    }
+                    for (step, tables) in deciding(&pinned.plan, label) {
+                        let tables = tables.iter().map(String::as_str);
+                        let made_up = tokio::task::block_in_place(|| Sqlite::made_up_at(&path, tables));
+                        say_made_up(pinned, label, step, &made_up.map_err(failed)?, found);
                     }
                     for (step, access) in filtering(&pinned.plan, label) {
                         let against = tokio::task::block_in_place(|| Sqlite::unfilterable_at(&path, access));
@@ -103,6 +109,9 @@ async fn look(
         };
         say_unkept(pinned, label, step, &kept, found);
     }
+    for (step, tables) in deciding(&pinned.plan, label) {
+        say_made_up(pinned, label, step, &database.made_up(&tables).await?, found);
+    }
     for (step, access) in filtering(&pinned.plan, label) {
         let against = match database.unfilterable(access).await {
             Err(DbError::Denied(_)) if is_refused => continue,
@@ -130,6 +139,30 @@ fn undoing<'p>(
         let access = step.grants.db.get(label)?;
         Some((&step.name, access.write.keys().cloned().collect()))
     })
+}
+
+/// The steps at whose commit people decide, with the tables they write.
+fn deciding<'p>(
+    plan: &'p Plan,
+    label: &'p Label,
+) -> impl Iterator<Item = (&'p wflo_model::StepName, Vec<String>)> {
+    let at_commit = |step: &&PlanStep| step.approval.as_ref().is_some_and(|it| it.at == ApprovalAt::Commit);
+    plan.steps.iter().filter(at_commit).filter_map(move |step| {
+        let access = step.grants.db.get(label)?;
+        Some((&step.name, access.write.keys().cloned().collect()))
+    })
+}
+
+fn say_made_up(
+    pinned: &Pinned,
+    label: &Label,
+    step: &wflo_model::StepName,
+    made_up: &[MadeUp],
+    found: &mut Diagnostics,
+) {
+    for it in made_up {
+        found.extend(pinned.workflow.made_up(step, label, (&it.table, &it.column), &it.from));
+    }
 }
 
 /// The steps that were granted some rows of a table only.

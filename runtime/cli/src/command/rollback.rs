@@ -37,6 +37,10 @@ pub(crate) async fn rollback(
 pub(crate) async fn changes(global: &Global, session: &mut Session, run: RunId) -> Result<(), Failure> {
     let views = session.ask(session::Changes { run }).await?;
     output(global, &views, || changes::of_run(&views, terminal::stdout_colors()));
-    say_if_none(global, &views, "no changes were kept: `rollback = true` in a step keeps them");
+    say_if_none(
+        global,
+        &views,
+        "no step that keeps what it changes has committed any: `rollback = true` and a gate at its commit have it kept",
+    );
     Ok(())
 }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use wflo::{RunView, Verdict};
 use wflo_backends::SystemEntropy;
 use wflo_manifest::{Directory, beyond_64_bits};
-use wflo_model::RunId;
+use wflo_model::{ApprovalId, RunId};
 use wflo_ports::Entropy as _;
 
 use super::{check, estimate, outbox, output, say_if_none};
@@ -16,7 +16,7 @@ use crate::failure::{Code, Failure, WHO_HINT};
 use crate::progress::Progress;
 use crate::project::{Pinned, Project, local_user, variable};
 use crate::session::{self, Brought, Deploy, Operation, Session, Streamed, Who};
-use crate::{say, show, terminal};
+use crate::{changes, say, show, terminal};
 
 /// Starts a run and follows it.
 pub(crate) async fn run(
@@ -69,8 +69,10 @@ pub(crate) async fn resume(
         if !lacks.is_empty() {
             return Err(Failure::usage(unbound(run, &lacks)).hint(ELSEWHERE));
         }
+        let before = session.ask(session::Show { run }).await?;
         let resume = session::Resume { run, who: who(global)?, deploy: deploy.clone() };
-        return follow(global, session, resume, deploy, run).await;
+        let code = follow(global, session, resume, deploy, run).await?;
+        return finished(session, &before, code).await;
     }
     let wflo::Resumable { runs, waiting, parked, .. } = session.ask(session::Resumable {}).await?;
     let mut codes = Vec::new();
@@ -118,8 +120,20 @@ async fn go_on_if_bound(
         say(&format!("{}: left as it is", unbound(run, &lacks)));
         return Ok(None);
     }
+    let before = session.ask(session::Show { run }).await?;
     let drive = session::Drive { run, deploy: deploy.clone() };
-    follow(global, session, drive, deploy.clone(), run).await.map(Some)
+    let code = follow(global, session, drive, deploy.clone(), run).await?;
+    finished(session, &before, code).await.map(Some)
+}
+
+/// The code for a run that was gone on with: where somebody had asked for a rollback, all of it undone is what was wanted.
+async fn finished(session: &mut Session, before: &RunView, code: Code) -> Result<Code, Failure> {
+    if code != Code::RunFailed || before.status.is_final() {
+        return Ok(code);
+    }
+    let RunView { status, rollback, .. } = session.ask_anyway(session::Show { run: before.run }).await?;
+    let is_wanted = rollback.is_some_and(|it| it.by.is_some()) && status == wflo::RunStatus::RolledBack;
+    Ok(if is_wanted { Code::Succeeded } else { code })
 }
 
 /// Casts a vote on each approval, and lets the runs go on.
@@ -137,6 +151,7 @@ pub(crate) async fn vote(
     // Each once, and whether it was asked there whether the run is to be rolled back.
     let mut runs: BTreeMap<RunId, bool> = BTreeMap::new();
     let mut in_vain = false;
+    let voted = vote.ids.clone();
     for id in vote.ids {
         let cast = session::Vote {
             id,
@@ -160,6 +175,9 @@ pub(crate) async fn vote(
     let mut code = Code::Succeeded;
     for (run, is_undone) in runs {
         code = go_on(global, session, &deploy, run, vote.no_resume).await?;
+        if code == Code::ApprovalOpen && verdict == Verdict::Approve && !vote.no_resume {
+            asked_anew(session, run, &voted).await?;
+        }
         // Where that was asked, all of it undone is what was wanted.
         if is_undone && session.ask_anyway(session::Show { run }).await?.status == wflo::RunStatus::RolledBack
         {
@@ -167,6 +185,19 @@ pub(crate) async fn vote(
         }
     }
     Ok(if in_vain && code == Code::Succeeded { Code::Denied } else { code })
+}
+
+/// Says why people are asked anew who have just approved: it would come to something else by now.
+async fn asked_anew(session: &mut Session, run: RunId, voted: &[ApprovalId]) -> Result<(), Failure> {
+    let view = session.ask_anyway(session::Show { run }).await?;
+    for id in view.waiting_for.iter().filter_map(|wait| wait.id).filter(|id| !voted.contains(id)) {
+        let asked = session.ask_anyway(session::Approval { id }).await?;
+        if let Some(differs) = changes::differs(&asked.shows) {
+            say(&format!("{id} asks anew, for it would not come to what was approved: {differs}"));
+            say(&format!("hint: {}", changes::DIFFERS_HINT));
+        }
+    }
+    Ok(())
 }
 
 /// Lets a run go on after a decision, unless that is left to others.

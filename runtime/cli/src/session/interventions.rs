@@ -1,8 +1,8 @@
 //! Operations by which people step into a run, each with why it does no harm to ask for it twice.
 
 use serde::{Deserialize, Serialize};
-use wflo::{GcView, ReplayView, Resolution, Retention, RuntimeError};
-use wflo_engine::Event;
+use wflo::{GcView, ReplayView, Resolution, Retention, RollbackView, RuntimeError};
+use wflo_engine::{Event, Outcome};
 use wflo_model::RunId;
 
 use super::deploy::Deploy;
@@ -27,6 +27,13 @@ impl Operation for Cancel {
         let by = service.requester(&self.deploy, self.who).await?;
         match service.runtime().cancel(self.run, &by, self.reason).await {
             Err(RuntimeError::Ended { status: wflo::RunStatus::Cancelled, .. }) if self.again => Ok(()),
+            // It has withdrawn a rollback.
+            Err(error @ RuntimeError::Ended { .. }) if self.again => {
+                let rollback = service.runtime().show(self.run).await?.rollback;
+                let is_withdrawn =
+                    |it: &RollbackView| it.by.as_ref() == Some(&by) && it.refused == Some(Outcome::Cancelled);
+                if rollback.as_ref().is_some_and(is_withdrawn) { Ok(()) } else { Err(error.into()) }
+            }
             done => Ok(done?),
         }
     }

@@ -496,6 +496,10 @@ async fn rows_that_have_changed_meanwhile_are_asked_about_anew() {
     let asked = run.process.runtime.approval(second).await.unwrap();
     assert_ne!(asked.subject_digest, before.subject_digest);
     assert_ne!(rows(&asked.shows), rows(&before.shows));
+    let differs = &asked.shows["differs"];
+    assert_eq!((&differs["table"], &differs["column"]), (&json!("counter"), &json!("n")), "{differs}");
+    assert_eq!((&differs["was"], &differs["is"]), (&json!({ "integer": "1" }), &json!({ "integer": "42" })));
+    assert_eq!(before.shows.get("differs"), None);
     assert_eq!(run.approve(second, "bob").await.status, RunStatus::Succeeded);
     assert_eq!(effects(&run.world.database()).0, 42);
 }

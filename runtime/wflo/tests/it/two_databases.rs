@@ -8,6 +8,7 @@ use serde_json::{Map, json};
 use wflo::{Host, Outside, Resolution, RunStatus, RunView, RuntimeError, Start, Verdict, Voter};
 use wflo_backends::db::postgres::{Postgres, PostgresOptions, Preparation};
 use wflo_backends::db::sqlite::{Sqlite, SqliteOptions};
+use wflo_engine::{AttemptEnd, Event, Recorded};
 use wflo_journal::FaultSync;
 use wflo_manifest::{ApprovalAt, ApprovalRule, Approver, PlanStep, Quorum};
 use wflo_model::{ChangeSet, DbAccess, Grants, RunId, SqlRows, TableAccess, Undone};
@@ -166,17 +167,7 @@ impl Both {
     /// As [`cut_off`](Self::cut_off), in a step of which people approve what it commits, if they are asked.
     async fn cut_off_in(&self, step: PlanStep, at: &str, killed: Killed) -> RunId {
         let process = self.process(Some((at, killed))).await;
-        let db =
-            [("bank".parse().unwrap(), tally()), ("ledger".parse().unwrap(), grants().db["ledger"].clone())];
-        let grants = Grants { db: db.into(), ..Grants::default() };
-        let start = Start {
-            plan: plan(vec![PlanStep { grants, ..step }], None),
-            components: vec![COMPONENT.into()],
-            inputs: Map::new(),
-            requester: "rita".parse().unwrap(),
-            key: None,
-        };
-        let run = process.runtime.start(start).await.unwrap();
+        let run = started(&process, step).await;
         let mut died = process.runtime.drive(run, &process.host, None).await;
         if let Ok(view) = &died {
             approve(&process, view).await;
@@ -252,6 +243,15 @@ async fn what_cannot_go_forward_alone_waits_for_a_person() {
     let view = both.go_on(run).await;
     assert_eq!((view.status, view.steps[0].attempts), (RunStatus::Succeeded, 2));
     assert_eq!(both.counts(), (11, "1".to_owned()));
+    let interrupted = |it: &Recorded| match &it.event {
+        Event::AttemptEnded { end: AttemptEnd::Interrupted { message }, .. } => Some(message.clone()),
+        _ => None,
+    };
+    let events = both.process(None).await.runtime.events(run).await.unwrap();
+    let why = events.iter().find_map(interrupted).unwrap();
+    let said =
+        "redone statement 3 came to something else than recorded: `SELECT n FROM counter WHERE id = 1`";
+    assert!(why.starts_with(said), "{why}");
     // One has, and the other would come to something else.
     let both = Both::new().await;
     let run = both.cut_off("bank", Killed::After).await;
@@ -318,4 +318,163 @@ async fn rows_that_nobody_has_approved_do_not_commit_after_a_crash() {
     let view = both.go_on(run).await;
     assert_eq!((view.status, &view.waiting_for[0].kind[..]), (RunStatus::Parked, "unknown"), "{view:?}");
     assert_eq!(both.counts(), (10, "1".to_owned()));
+}
+
+/// Has each write to the counter of a ledger in SQLite leave a row whose foreign key no commit lets pass.
+const DANGLES: &str = "
+    CREATE TABLE cards (id INTEGER PRIMARY KEY, twin INTEGER REFERENCES cards DEFERRABLE INITIALLY DEFERRED);
+    CREATE TRIGGER dangles AFTER UPDATE ON counter BEGIN INSERT INTO cards (twin) VALUES (99); END;";
+
+fn owner(both: &Both, sql: &str) {
+    rusqlite::Connection::open(both.world.database()).unwrap().execute_batch(sql).unwrap();
+}
+
+/// Starts a run of one step that writes to both.
+async fn started(process: &Process, step: PlanStep) -> RunId {
+    let access =
+        [("bank".parse().unwrap(), tally()), ("ledger".parse().unwrap(), grants().db["ledger"].clone())];
+    let grants = Grants { db: access.into(), ..Grants::default() };
+    let start = Start {
+        plan: plan(vec![PlanStep { grants, ..step }], None),
+        components: vec![COMPONENT.into()],
+        inputs: Map::new(),
+        requester: "rita".parse().unwrap(),
+        key: None,
+    };
+    process.runtime.start(start).await.unwrap()
+}
+
+#[tokio::test]
+async fn what_the_last_database_would_not_commit_is_committed_in_none() {
+    let both = Both::new().await;
+    owner(&both, DANGLES);
+    let process = both.process(None).await;
+    let run = started(&process, step("both-unseen", &[])).await;
+    let view = process.runtime.drive(run, &process.host, None).await.unwrap();
+    assert_eq!((view.status, view.steps[0].attempts), (RunStatus::Failed, 1), "{view:?}");
+    let error = view.steps[0].error.clone().unwrap();
+    assert!(error.contains("FOREIGN KEY constraint failed"), "{error}");
+    assert_eq!(both.counts(), (0, "0".to_owned()));
+    assert!(process.runtime.replay(run).await.unwrap().identical);
+}
+
+#[tokio::test]
+async fn a_commit_that_can_never_be_is_no_run_that_nobody_can_move() {
+    // Neither has committed: the step fails, as it would have.
+    let both = Both::new().await;
+    let run = both.cut_off_in(step("both-unseen", &[]), "bank", Killed::Before).await;
+    owner(&both, DANGLES);
+    let view = both.go_on(run).await;
+    assert_eq!((view.status, view.steps[0].attempts), (RunStatus::Failed, 1), "{view:?}");
+    assert_eq!(both.counts(), (0, "0".to_owned()));
+    // One has: a person says what becomes of the other, and it commits when it can.
+    let both = Both::new().await;
+    let run = both.cut_off_in(step("both-unseen", &[]), "bank", Killed::After).await;
+    owner(&both, DANGLES);
+    let rita = "rita".parse().unwrap();
+    for _ in 0..2 {
+        let view = both.go_on(run).await;
+        assert_eq!((view.status, &view.waiting_for[0].kind[..]), (RunStatus::Parked, "unknown"), "{view:?}");
+        assert_eq!(both.counts(), (0, "1".to_owned()));
+        let process = both.process(None).await;
+        let intent = view.waiting_for[0].intent.unwrap();
+        process.runtime.resolve(run, intent, Resolution::NotDone, &rita).await.unwrap();
+    }
+    owner(&both, "DROP TRIGGER dangles");
+    assert_eq!(both.go_on(run).await.status, RunStatus::Succeeded);
+    assert_eq!(both.counts(), (1, "1".to_owned()));
+}
+
+/// A refusal of the COMMIT itself, by PostgreSQL: what it said is final, and nothing of the step is there.
+#[tokio::test]
+async fn a_commit_that_is_refused_is_not_asked_for_for_ever() {
+    let refuse = |code: &str| {
+        format!(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+                 $$ BEGIN RAISE 'not today' USING ERRCODE = '{code}'; END $$;
+             CREATE TRIGGER refuses BEFORE DELETE ON wflo_changes FOR EACH ROW EXECUTE FUNCTION refuse()"
+        )
+    };
+    let kept = || PlanStep { rollback: true, ..step("both-unseen", &[]) };
+    for (code, attempts) in [("23514", 1), ("40001", 11)] {
+        let both = Both::new().await;
+        both.bank.sql(&refuse(code));
+        let process = both.process(None).await;
+        let run = started(&process, kept()).await;
+        let view = process.runtime.drive(run, &process.host, None).await.unwrap();
+        assert_eq!((view.status, view.steps[0].attempts), (RunStatus::Failed, attempts), "{code}: {view:?}");
+        let error = view.steps[0].error.clone().unwrap();
+        assert!(error.contains("not today"), "{code}: {error}");
+        assert_eq!(both.counts(), (0, "0".to_owned()), "{code}");
+        assert!(process.runtime.replay(run).await.unwrap().identical, "{code}");
+    }
+    // The other one has committed by then.
+    for code in ["23514", "40001"] {
+        let swapped = Swapped::new().await;
+        swapped.ledger.sql(&refuse(code));
+        let process = swapped.process().await;
+        let run = started(&process, kept()).await;
+        let driven = process.runtime.drive(run, &process.host, None).await;
+        assert_eq!(swapped.counts(), (1, "0".to_owned()), "{code}");
+        if code == "23514" {
+            let view = driven.unwrap();
+            let waits = &view.waiting_for[0];
+            assert_eq!((view.status, &waits.kind[..]), (RunStatus::Parked, "unknown"), "{view:?}");
+            swapped.ledger.sql("DROP TRIGGER refuses ON wflo_changes");
+            let (intent, rita) = (waits.intent.unwrap(), "rita".parse().unwrap());
+            process.runtime.resolve(run, intent, Resolution::NotDone, &rita).await.unwrap();
+        } else {
+            let error = driven.unwrap_err().to_string();
+            assert!(error.contains("database `ledger` has not committed yet"), "{error}");
+            swapped.ledger.sql("DROP TRIGGER refuses ON wflo_changes");
+        }
+        let process = swapped.process().await;
+        let view = process.runtime.drive(run, &process.host, None).await.unwrap();
+        assert_eq!(view.status, RunStatus::Succeeded, "{code}: {view:?}");
+        assert_eq!(swapped.counts(), (1, "1".to_owned()), "{code}");
+    }
+}
+
+/// The same the other way round: the bank, which commits first, in SQLite, and the ledger in PostgreSQL.
+struct Swapped {
+    world: World,
+    ledger: wflo_test_postgres::Database,
+}
+
+impl Swapped {
+    async fn new() -> Self {
+        let world = World::new();
+        rusqlite::Connection::open(world.database())
+            .unwrap()
+            .execute_batch("CREATE TABLE tally (id INTEGER PRIMARY KEY, n INTEGER NOT NULL); INSERT INTO tally VALUES (1, 0)")
+            .unwrap();
+        let ledger = wflo_test_postgres::database();
+        ledger.sql(
+            "CREATE TABLE counter (id int PRIMARY KEY, n int NOT NULL); INSERT INTO counter VALUES (1, 0)",
+        );
+        let (read, write) = (format!("{}_read", ledger.name()), format!("{}_write", ledger.name()));
+        let mut preparation = Preparation::new(&read, Some(&write));
+        let counter = || [("counter".to_owned(), TableAccess::All)].into();
+        preparation.grant(&DbAccess { read: counter(), write: counter(), ..DbAccess::default() });
+        preparation.run(&ledger.url("owner")).await.unwrap();
+        Self { world, ledger }
+    }
+
+    async fn process(&self) -> Process {
+        let process = self.world.process(Arc::new(FaultSync::at(0))).await.unwrap();
+        let (read, write) = (self.ledger.url("read"), self.ledger.url("write"));
+        let ledger = Postgres::new(&read, Some(&write), PostgresOptions::default()).unwrap();
+        let bank = Sqlite::open(self.world.database(), SqliteOptions::default()).unwrap();
+        let outside = Outside::default()
+            .with_database("bank".parse().unwrap(), Arc::new(bank))
+            .with_database("ledger".parse().unwrap(), Arc::new(ledger));
+        Process { host: Host { outside: Arc::new(outside), ..process.host }, ..process }
+    }
+
+    /// What both databases hold: the bank first.
+    fn counts(&self) -> (i64, String) {
+        let bank = rusqlite::Connection::open(self.world.database()).unwrap();
+        let tally = bank.query_row("SELECT n FROM tally", [], |row| row.get(0)).unwrap();
+        (tally, self.ledger.sql("SELECT n FROM counter"))
+    }
 }

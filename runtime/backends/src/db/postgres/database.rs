@@ -20,6 +20,7 @@ use super::roles::{self, Wall};
 use super::some_rows;
 use super::table;
 use super::transaction::{self, Open};
+use crate::db::MadeUp;
 
 /// How a [`Postgres`] behaves.
 ///
@@ -137,6 +138,23 @@ impl Postgres {
         let login = self.writer.as_ref().unwrap_or(&self.reader);
         let lent = login.get(self.options.transaction_timeout).await.map_err(unavailable)?;
         let found = some_rows::objections(&lent, access).await.map_err(unavailable)?;
+        lent.give_back();
+        Ok(found)
+    }
+
+    /// The columns of `tables` whose values the server makes up by itself, anew each time, for `wflo check`.
+    ///
+    /// # Errors
+    /// When the database cannot be asked.
+    pub async fn made_up(&self, tables: &[String]) -> Result<Vec<MadeUp>, DbError> {
+        let login = self.writer.as_ref().unwrap_or(&self.reader);
+        let lent = login.get(self.options.transaction_timeout).await.map_err(unavailable)?;
+        let mut found = Vec::new();
+        for table in tables {
+            let columns = table::made_up(&lent, table).await.map_err(unavailable)?;
+            let named = |(column, from)| MadeUp { table: table.clone(), column, from };
+            found.extend(columns.into_iter().map(named));
+        }
         lent.give_back();
         Ok(found)
     }

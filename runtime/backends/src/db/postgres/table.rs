@@ -6,6 +6,7 @@ use wflo_ports::DbError;
 
 use super::error::translate;
 use super::value::Shape;
+use crate::db::made_up::is_made_up;
 use crate::db::names::quoted;
 
 /// The trigger that keeps a table's changes. `wflo db prepare` makes it.
@@ -102,6 +103,30 @@ const COLUMNS: &str = "
     SELECT a.attname::text, a.attnum, t.typtype::text, t.typcategory::text, coalesce(nullif(t.typbasetype, 0), t.oid)
     FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
     WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '' ORDER BY a.attnum";
+
+/// The columns of a table with an identity or a default, where that comes from, and whether it calls a function of
+/// somebody's that is declared to give another value each time.
+const DEFAULTS: &str = "
+    SELECT a.attname::text,
+           CASE WHEN a.attidentity <> '' THEN 'its identity' ELSE pg_catalog.pg_get_expr(d.adbin, d.adrelid) END,
+           a.attidentity <> '' OR EXISTS (
+               SELECT FROM pg_catalog.pg_depend p JOIN pg_catalog.pg_proc f ON f.oid = p.refobjid
+               WHERE p.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass AND p.objid = d.oid
+                 AND p.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND f.provolatile = 'v')
+    FROM pg_catalog.pg_attribute a
+    LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+    WHERE a.attrelid = pg_catalog.to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
+      AND (d.oid IS NOT NULL OR a.attidentity <> '')
+    ORDER BY a.attnum";
+
+/// The columns of the table that a grant names with a value that the server makes up anew each time, and where it comes
+/// from.
+pub(super) async fn made_up(client: &Client, name: &str) -> Result<Vec<(String, String)>, DbError> {
+    let rows = client.query_typed(DEFAULTS, &[(&qualified(name), Type::TEXT)]).await.map_err(translate)?;
+    let columns = rows.iter().map(|row| (row.get(0), row.get(1), row.get(2)));
+    let made_up = columns.filter(|(_, from, anew): &(String, String, bool)| *anew || is_made_up(from));
+    Ok(made_up.map(|(column, from, _)| (column, from)).collect())
+}
 
 /// A table's name for SQL, from that of a grant.
 pub(super) fn qualified(name: &str) -> String {

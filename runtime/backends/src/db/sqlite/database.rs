@@ -17,8 +17,9 @@ use super::error::translate;
 use super::filter::objections;
 use super::names::folded;
 use super::paged::Opening;
-use super::table::{Found, find};
+use super::table::{Found, find, made_up};
 use super::transaction::{self, Writer};
+use crate::db::MadeUp;
 
 /// The table of markers: one row for each committed transaction of a step. Only the primary key means
 /// something to the host; the other columns are for people.
@@ -187,6 +188,29 @@ impl Sqlite {
         let full = full.map_err(|error| DbError::Unavailable(error.to_string()))?;
         let connection = options.connect(&full, Mode::Read, options.transaction_timeout)?;
         uncapturable(&connection, tables)
+    }
+
+    /// The columns of `tables` whose values a database file makes up by itself, anew each time; nothing is changed.
+    ///
+    /// Blocks; it is for checking before anything runs.
+    ///
+    /// # Errors
+    /// When the file is not there, or is no database.
+    pub fn made_up_at<'a>(
+        path: impl AsRef<Path>,
+        tables: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Vec<MadeUp>, DbError> {
+        let options = SqliteOptions::default();
+        let full = path.as_ref().canonicalize();
+        let full = full.map_err(|error| DbError::Unavailable(error.to_string()))?;
+        let connection = options.connect(&full, Mode::Read, options.transaction_timeout)?;
+        let mut found = Vec::new();
+        for table in tables {
+            let columns = made_up(connection.host(), table).map_err(translate)?;
+            let named = |(column, from)| MadeUp { table: table.to_owned(), column, from };
+            found.extend(columns.into_iter().map(named));
+        }
+        Ok(found)
     }
 
     /// What is wrong with the row filters of an access to a database file, of which nothing is changed: each table with

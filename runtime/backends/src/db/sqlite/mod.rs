@@ -49,6 +49,7 @@ mod authorize;
 mod capture;
 mod connection;
 mod database;
+mod deferred;
 mod error;
 mod fence;
 mod filter;

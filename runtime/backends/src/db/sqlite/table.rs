@@ -2,6 +2,8 @@
 
 use rusqlite::{Connection, OptionalExtension};
 
+use crate::db::made_up::is_made_up;
+
 /// A table whose rows can be told apart, so that what happens to each can be kept.
 #[derive(Clone, Debug)]
 pub(super) struct Table {
@@ -96,6 +98,18 @@ pub(super) fn columns_of(sqlite: &Connection, name: &str) -> rusqlite::Result<Op
         .query_map([&spelled], |row| row.get(0))?
         .collect::<rusqlite::Result<_>>()?;
     Ok(Some((spelled, columns)))
+}
+
+/// The columns of a table with a default that is another value each time, with that default. An `AUTOINCREMENT` is none:
+/// what is rolled back has taken no number.
+pub(super) fn made_up(sqlite: &Connection, name: &str) -> rusqlite::Result<Vec<(String, String)>> {
+    let mut defaults = sqlite.prepare_cached(
+        "SELECT name, dflt_value FROM pragma_table_xinfo(?1, 'main') WHERE dflt_value IS NOT NULL ORDER BY cid",
+    )?;
+    let defaults = defaults.query_map([name], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    defaults
+        .filter(|found| found.as_ref().map_or(true, |(_, default): &(String, String)| is_made_up(default)))
+        .collect()
 }
 
 /// The unique indexes of a table; none if one of them is on an expression.

@@ -17,6 +17,7 @@ use super::authorize::Purpose;
 use super::capture;
 use super::connection::{Cancel, Connection, Mode};
 use super::database::{SqliteOptions, blocking};
+use super::deferred;
 use super::error::translate;
 use super::names::folded;
 use super::undo::{undo, undo_inserted};
@@ -281,6 +282,10 @@ impl Transaction for Open {
     async fn undo(&mut self, changes: &ChangeSet) -> Result<Undone, DbError> {
         let changes = changes.clone();
         self.run(move |session, cancel| undo(session.connection().host(), &changes, cancel)).await
+    }
+
+    async fn ready(&mut self) -> Result<(), DbError> {
+        self.run(|session, _| deferred::check(session.connection().host())).await
     }
 
     async fn commit(mut self: Box<Self>) -> Result<(), DbError> {
