@@ -15,6 +15,7 @@ mod postgres_bulk;
 mod postgres_changes;
 mod postgres_escape;
 mod postgres_model;
+mod postgres_respelled;
 mod postgres_rows;
 mod postgres_tls;
 mod postgres_together;

@@ -11,6 +11,7 @@
 //! rows that the step had changed is set right afterwards, so that these come out as they were; what they write
 //! elsewhere, such as to a log, stays.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use tokio_postgres::types::{ToSql, Type};
@@ -26,6 +27,7 @@ use crate::db::agenda::{Agenda, Task};
 use crate::db::names::quoted;
 use together::{Company, together};
 
+mod respelled;
 mod rules;
 mod together;
 
@@ -36,8 +38,7 @@ const ROUNDS: usize = 3;
 pub(super) async fn undo(client: &Client, changes: &ChangeSet) -> Result<Undone, DbError> {
     client.batch_execute("SET CONSTRAINTS ALL IMMEDIATE").await.map_err(translate)?;
     let mut undone = Undone::default();
-    let mut left = Vec::new();
-    let mut put_back = Vec::new();
+    let mut seen = Vec::new();
     let mut tables = Vec::new();
     for (at, change) in changes.tables.iter().enumerate() {
         let table = match usable(client, change).await? {
@@ -51,25 +52,30 @@ pub(super) async fn undo(client: &Client, changes: &ChangeSet) -> Result<Undone,
             }
         };
         for row in &change.rows {
-            let one = One { target: Arc::clone(&table), change, row };
+            let one = One::new(Arc::clone(&table), change, row);
             let found = one.found(client).await?;
-            match () {
-                () if one.is(found.as_deref(), row.before()) => put_back.push(one),
-                () if one.is(found.as_deref(), row.after()) => left.push((at, one)),
-                () => undone.conflicts.push(Conflict::new(change, row, found, ConflictReason::Changed)),
-            }
+            seen.push(Seen { at, one, found });
         }
         tables.push((at, table));
     }
+    let mut left = Vec::new();
+    let mut put_back = Vec::new();
+    for Seen { at, one, found } in respelled::joined(seen) {
+        match () {
+            () if one.is(found.as_deref(), one.row.before()) => put_back.push(one),
+            () if one.is(found.as_deref(), one.row.after()) => left.push((at, one)),
+            () => undone.conflicts.extend(one.conflicts(found, ConflictReason::Changed)),
+        }
+    }
     // Deletes make room for what takes the place of the deleted.
-    left.sort_by_key(|(_, one)| match one.row {
+    left.sort_by_key(|(_, one)| match *one.row {
         RowChange::Insert { .. } => 0,
         RowChange::Update { .. } => 1,
         RowChange::Delete { .. } => 2,
     });
-    let rows = left.iter().map(|(at, one)| (*at, one.row)).collect();
+    let (places, ones): (Vec<usize>, Vec<One<'_>>) = left.into_iter().unzip();
+    let rows = places.into_iter().zip(ones.iter().map(|one| &*one.row)).collect();
     let mut agenda = Agenda::new(rules::of(client, &tables, changes).await?, rows);
-    let ones: Vec<One<'_>> = left.into_iter().map(|(_, one)| one).collect();
     let mut waiting: Vec<Option<ConflictReason>> = Vec::new();
     waiting.resize_with(ones.len(), || None);
     let mut is_done = vec![false; ones.len()];
@@ -92,17 +98,18 @@ pub(super) async fn undo(client: &Client, changes: &ChangeSet) -> Result<Undone,
         rows.iter().for_each(|&row| is_done[row] = done);
         agenda.tell(&task, done);
     }
-    for ((one, is_done), reason) in ones.into_iter().zip(is_done).zip(waiting) {
+    let mut put_back: Vec<&One<'_>> = put_back.iter().collect();
+    for ((one, is_done), reason) in ones.iter().zip(is_done).zip(waiting) {
         if is_done {
             put_back.push(one);
             continue;
         }
         let reason = reason.expect("each row that waits has been tried by itself");
         let found = one.found(client).await?;
-        undone.conflicts.push(Conflict::new(one.change, one.row, found, reason));
+        undone.conflicts.extend(one.conflicts(found, reason));
     }
     for _ in 0..ROUNDS {
-        for one in &put_back {
+        for &one in &put_back {
             if !one.is(one.found(client).await?.as_deref(), one.row.before()) {
                 one.put_back(client, None).await?;
             }
@@ -111,11 +118,11 @@ pub(super) async fn undo(client: &Client, changes: &ChangeSet) -> Result<Undone,
     for one in &put_back {
         let found = one.found(client).await?;
         if one.is(found.as_deref(), one.row.before()) {
-            undone.rows += 1;
+            undone.rows += one.changes().count() as u64;
         } else {
             let reason =
                 ConflictReason::Constraint { message: "a trigger of the database changes it again".into() };
-            undone.conflicts.push(Conflict::new(one.change, one.row, found, reason));
+            undone.conflicts.extend(one.conflicts(found, reason));
         }
     }
     Ok(undone)
@@ -193,15 +200,41 @@ impl Target {
 pub(super) struct One<'c> {
     pub(super) target: Arc<Target>,
     pub(super) change: &'c TableChange,
-    pub(super) row: &'c RowChange,
+    pub(super) row: Cow<'c, RowChange>,
+    /// The two changes that `row` was made of, where the step wrote its key in another way.
+    respelled: Option<[&'c RowChange; 2]>,
 }
 
-impl One<'_> {
+/// A row of a change set as it was found at first.
+struct Seen<'c> {
+    /// The place of its table in the change set.
+    at: usize,
+    one: One<'c>,
+    found: Option<Vec<SqlValue>>,
+}
+
+impl<'c> One<'c> {
+    pub(super) fn new(target: Arc<Target>, change: &'c TableChange, row: &'c RowChange) -> Self {
+        Self { target, change, row: Cow::Borrowed(row), respelled: None }
+    }
+
+    /// The changes of the change set that it is.
+    fn changes(&self) -> impl Iterator<Item = &RowChange> {
+        let one = self.respelled.is_none().then_some(&*self.row);
+        one.into_iter().chain(self.respelled.into_iter().flatten())
+    }
+
+    /// What tells that it was left, and why.
+    fn conflicts(&self, found: Option<Vec<SqlValue>>, reason: ConflictReason) -> Vec<Conflict> {
+        let conflict = |row| Conflict::new(self.change, row, found.clone(), reason.clone());
+        self.changes().map(conflict).collect()
+    }
+
     fn is(&self, found: Option<&[SqlValue]>, wanted: Option<&[SqlValue]>) -> bool {
         exactly(found) == exactly(wanted)
     }
 
-    /// The row as it is now, locked.
+    /// The row as it is now, locked: the one whose key the database takes for the same, however it is written.
     pub(super) async fn found(&self, client: &Client) -> Result<Option<Vec<SqlValue>>, DbError> {
         let columns = self.target.table.values_of_named("t", &self.change.columns);
         let sql = format!(
@@ -322,6 +355,12 @@ impl One<'_> {
             let Some(loses) = self.values_of(&key.to, found) else { continue };
             let keeps = wanted.and_then(|wanted| self.values_of(&key.to, wanted));
             if loses.contains(&SqlValue::Null) || exactly(Some(&loses)) == exactly(keeps.as_deref()) {
+                continue;
+            }
+            // Written in another way it is the same to whoever refers to it.
+            let is_same =
+                self.respelled.is_some() && key.to.iter().all(|it| self.change.key_columns.contains(it));
+            if is_same && !key.acts.on_update {
                 continue;
             }
             let same = (1..).zip(&key.from).map(|(n, column)| format!("r.{} = ${n}", quoted(column)));

@@ -3,7 +3,7 @@
 //! A batch is looked at, and locked, by one statement, and what is as it was inserted is deleted by another. Where that
 //! cannot be, since a row is referred to or a trigger of the owner minds, its rows are gone through one by one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tokio_postgres::Client;
@@ -38,12 +38,24 @@ pub(super) async fn undo_inserted(client: &Client, inserted: &InsertedRows) -> R
         }
     };
     let mut found = found(client, &table, &change, rows).await?;
+    let target = Arc::new(Target::new(client, table.clone()).await?);
+    // The database finds a row also by a key that is written in another way.
+    let known: BTreeSet<String> = rows.iter().map(|(key, _)| exactly(Some(key))).collect();
+    let has_respelled = found.keys().any(|key| !known.contains(key));
     let mut same = Vec::new();
     // What was inserted last may refer to what was inserted before it.
     for (key, digest) in rows.iter().rev() {
         match found.remove(&exactly(Some(key))) {
-            // It is gone, whoever did it.
-            None => undone.rows += 1,
+            None => {
+                let row = RowChange::Insert { key: key.clone(), after: Vec::new() };
+                let one = One::new(Arc::clone(&target), &change, &row);
+                let other = if has_respelled { one.found(client).await? } else { None };
+                match other {
+                    Some(values) => undone.conflicts.push(left(key, Some(values), ConflictReason::Changed)),
+                    // It is gone, whoever did it.
+                    None => undone.rows += 1,
+                }
+            }
             Some(values) if RowDigest::of(&values) == *digest => {
                 same.push(RowChange::Insert { key: key.clone(), after: values });
             }
@@ -53,13 +65,12 @@ pub(super) async fn undo_inserted(client: &Client, inserted: &InsertedRows) -> R
     if same.is_empty() {
         return Ok(undone);
     }
-    let target = Arc::new(Target::new(client, table.clone()).await?);
     if !target.is_referred_to() && delete(client, &table, &change, &same).await? {
         undone.rows += same.len() as u64;
         return Ok(undone);
     }
     for row in &same {
-        let one = One { target: Arc::clone(&target), change: &change, row };
+        let one = One::new(Arc::clone(&target), &change, row);
         let reason = match one.put_back(client, None).await? {
             None if one.found(client).await?.is_none() => {
                 undone.rows += 1;

@@ -181,7 +181,7 @@ async fn park(client: &Client, with: &Company<'_>, row: usize, agenda: &Agenda<'
     let differs = |at: usize| exactly(Some(&has[at..=at])) != exactly(Some(&takes[at..=at]));
     let mut parked: BTreeSet<usize> = BTreeSet::new();
     for unique in agenda.uniques_of(row) {
-        let is_free = unique.bond != Bond::Unique || !unique.changes(one.row);
+        let is_free = unique.bond != Bond::Unique || !unique.changes(&one.row);
         if is_free || unique.parks.iter().any(|column| parked.contains(column)) {
             continue;
         }
