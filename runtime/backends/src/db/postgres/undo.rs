@@ -20,7 +20,7 @@ use wflo_model::SqlValue;
 use wflo_ports::{ChangeSet, Conflict, ConflictReason, DbError, RowChange, TableChange, Undone};
 
 use super::capture::exactly;
-use super::error::translate;
+use super::error::{of_values, translate};
 use super::table::{Found, Table, find};
 use super::value::{Parameter, Read, parameters};
 use crate::db::agenda::{Agenda, Task};
@@ -263,12 +263,7 @@ impl<'c> One<'c> {
             Err(_) => client.batch_execute("ROLLBACK TO wflo_undo; RELEASE wflo_undo").await,
         }
         .map_err(translate)?;
-        match tried {
-            Err(DbError::Constraint(message) | DbError::Denied(message)) => {
-                Ok(Some(ConflictReason::Constraint { message }))
-            }
-            other => other,
-        }
+        tried.or_else(|error| Ok(Some(ConflictReason::Constraint { message: of_values(error)? })))
     }
 
     async fn try_put_back(

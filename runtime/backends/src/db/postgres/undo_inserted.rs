@@ -11,7 +11,7 @@ use wflo_model::{InsertedRows, RowDigest, SqlValue};
 use wflo_ports::{Conflict, ConflictReason, DbError, RowChange, TableChange, Undone};
 
 use super::capture::exactly;
-use super::error::translate;
+use super::error::{of_values, translate};
 use super::table::Table;
 use super::undo::{One, Target, rows_of, run, usable};
 use crate::db::names::quoted;
@@ -127,11 +127,9 @@ async fn delete(
         any_of(&change.key_columns, rows.len())
     );
     let deleted = run(client, &sql, &keys).await;
-    let is_done = match deleted {
-        Ok(deleted) => deleted.len() == rows.len(),
-        Err(error @ DbError::Interrupted(_)) => return Err(error),
-        Err(_) => false,
-    };
+    let is_done = deleted
+        .map(|deleted| deleted.len() == rows.len())
+        .or_else(|error| of_values(error).map(|_| false))?;
     let end = if is_done { "RELEASE wflo_undo" } else { "ROLLBACK TO wflo_undo; RELEASE wflo_undo" };
     client.batch_execute(end).await.map_err(translate)?;
     Ok(is_done)

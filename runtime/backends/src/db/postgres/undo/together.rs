@@ -20,7 +20,7 @@ use crate::db::agenda::Agenda;
 use crate::db::bonds::{Bond, Parking};
 use crate::db::names::quoted;
 use crate::db::postgres::capture::exactly;
-use crate::db::postgres::error::translate;
+use crate::db::postgres::error::{of_values, translate};
 use crate::db::stand_in::stand_ins;
 
 /// How many rows one statement puts back. The work of planning it grows faster than they do.
@@ -127,10 +127,7 @@ async fn tried(
     work: impl Future<Output = Result<bool, DbError>>,
 ) -> Result<bool, DbError> {
     client.batch_execute(&format!("SAVEPOINT {savepoint}")).await.map_err(translate)?;
-    let done = match work.await {
-        Err(error @ (DbError::Interrupted(_) | DbError::Unavailable(_))) => return Err(error),
-        done => done.unwrap_or(false),
-    };
+    let done = work.await.or_else(|error| of_values(error).map(|_| false))?;
     let end = match done {
         true => format!("RELEASE {savepoint}"),
         false => format!("ROLLBACK TO {savepoint}; RELEASE {savepoint}"),
