@@ -19,6 +19,7 @@ mod postgres_respelled;
 mod postgres_rows;
 mod postgres_tls;
 mod postgres_together;
+mod postgres_triggers;
 mod postgres_types;
 mod row_model;
 mod server;

@@ -8,10 +8,12 @@
 //! value can go only together. [`Agenda`] tells which is tried when, and only what is left at its end is a conflict.
 //!
 //! Triggers of the owner run as with every write: a login role cannot switch them off, and should not. What they do to
-//! rows that the step had changed is set right afterwards, so that these come out as they were; what they write
-//! elsewhere, such as to a log, stays.
+//! rows that the step had changed is set right afterwards, so that these come out as they were, but for columns that they
+//! set [`Anew`] on every write; what they write elsewhere, such as to a log, stays. A row that a trigger keeps from going
+//! back is left as it is: all is begun anew without it.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tokio_postgres::types::{ToSql, Type};
@@ -21,15 +23,20 @@ use wflo_ports::{ChangeSet, Conflict, ConflictReason, DbError, RowChange, TableC
 
 use super::capture::exactly;
 use super::error::{of_values, translate};
-use super::table::{Found, Table, find};
+use super::table::{Found, TRIGGER, Table, find};
 use super::value::{Parameter, Read, parameters};
 use crate::db::agenda::{Agenda, Task};
 use crate::db::names::quoted;
+use anew::Anew;
 use together::{Company, together};
 
+mod anew;
 mod respelled;
 mod rules;
 mod together;
+
+/// How often all of it is begun anew without rows that triggers keep from going back.
+const TRIES: usize = 4;
 
 /// How often rows are set right that triggers have changed meanwhile.
 const ROUNDS: usize = 3;
@@ -37,6 +44,29 @@ const ROUNDS: usize = 3;
 /// Applies the inverse of `changes` in the transaction that is open.
 pub(super) async fn undo(client: &Client, changes: &ChangeSet) -> Result<Undone, DbError> {
     client.batch_execute("SET CONSTRAINTS ALL IMMEDIATE").await.map_err(translate)?;
+    let (mut anew, mut kept) = (Anew::default(), Kept::new());
+    for tries in 1.. {
+        client.batch_execute("SAVEPOINT wflo_whole").await.map_err(translate)?;
+        let (undone, more) = undo_but(client, changes, &kept, &mut anew).await?;
+        // What a trigger keeps from going back stays as it is, so nothing may have been done to it.
+        let again = !more.is_empty() && tries < TRIES;
+        let end = if again { "ROLLBACK TO wflo_whole; RELEASE wflo_whole" } else { "RELEASE wflo_whole" };
+        client.batch_execute(end).await.map_err(translate)?;
+        if !again {
+            return Ok(undone);
+        }
+        kept.extend(more);
+    }
+    unreachable!("the last try is the last")
+}
+
+/// Applies the inverse but for rows that are kept, and tells which more a trigger keeps.
+async fn undo_but(
+    client: &Client,
+    changes: &ChangeSet,
+    kept: &Kept,
+    anew: &mut Anew,
+) -> Result<(Undone, Kept), DbError> {
     let mut undone = Undone::default();
     let mut seen = Vec::new();
     let mut tables = Vec::new();
@@ -58,13 +88,24 @@ pub(super) async fn undo(client: &Client, changes: &ChangeSet) -> Result<Undone,
         }
         tables.push((at, table));
     }
-    let mut left = Vec::new();
-    let mut put_back = Vec::new();
+    let (mut left, mut other) = (Vec::new(), Vec::new());
+    let (mut put_back, mut held) = (Vec::new(), Vec::new());
     for Seen { at, one, found } in respelled::joined(seen) {
         match () {
+            () if kept.contains(&one.name()) => held.push(one),
             () if one.is(found.as_deref(), one.row.before()) => put_back.push(one),
             () if one.is(found.as_deref(), one.row.after()) => left.push((at, one)),
-            () => undone.conflicts.extend(one.conflicts(found, ConflictReason::Changed)),
+            () => other.push((one, found)),
+        }
+    }
+    for (at, _) in &tables {
+        let rows: Vec<&One<'_>> = left.iter().filter(|(of, _)| of == at).map(|(_, one)| one).collect();
+        anew.learn(client, &rows).await?;
+    }
+    for (one, found) in other {
+        match anew.was_put_back(client, &one, found.as_deref()).await? {
+            true => put_back.push(one),
+            false => undone.conflicts.extend(one.conflicts(found, ConflictReason::Changed)),
         }
     }
     // Deletes make room for what takes the place of the deleted.
@@ -99,34 +140,70 @@ pub(super) async fn undo(client: &Client, changes: &ChangeSet) -> Result<Undone,
         agenda.tell(&task, done);
     }
     let mut put_back: Vec<&One<'_>> = put_back.iter().collect();
+    let mut stays = Vec::new();
     for ((one, is_done), reason) in ones.iter().zip(is_done).zip(waiting) {
-        if is_done {
-            put_back.push(one);
-            continue;
+        match is_done {
+            true => put_back.push(one),
+            false => stays.push((one, reason.expect("each row that waits has been tried by itself"))),
         }
-        let reason = reason.expect("each row that waits has been tried by itself");
+    }
+    let off = set_right(client, &put_back, anew).await?;
+    undone.rows += put_back.iter().map(|one| one.changes().count() as u64).sum::<u64>();
+    let mut more = Kept::new();
+    for (one, found) in off {
+        undone.rows -= one.changes().count() as u64;
+        undone.conflicts.extend(one.conflicts(found, minds()));
+        more.insert(one.name());
+    }
+    stays.extend(held.iter().map(|one| (one, minds())));
+    for (one, reason) in stays {
         let found = one.found(client).await?;
         undone.conflicts.extend(one.conflicts(found, reason));
     }
-    for _ in 0..ROUNDS {
-        for &one in &put_back {
-            if !one.is(one.found(client).await?.as_deref(), one.row.before()) {
-                one.put_back(client, None).await?;
+    Ok((undone, more))
+}
+
+/// Sets rows right that triggers have changed since they were put back, and gives those that are still not as they were.
+async fn set_right<'o, 'c>(
+    client: &Client,
+    rows: &[&'o One<'c>],
+    anew: &mut Anew,
+) -> Result<Vec<(&'o One<'c>, Option<Vec<SqlValue>>)>, DbError> {
+    let mut known = BTreeSet::new();
+    for round in 0..=ROUNDS {
+        let mut off = Vec::new();
+        for &one in rows {
+            let found = one.found(client).await?;
+            if anew.is_back(one, found.as_deref()) {
+                continue;
+            }
+            // One of those that were deleted tells for all.
+            if let (RowChange::Delete { .. }, Some(found)) = (&*one.row, &found)
+                && known.insert(one.target.table.oid)
+            {
+                anew.learn_from(client, one, found).await?;
+            }
+            if !anew.is_back(one, found.as_deref()) {
+                off.push((one, found));
             }
         }
-    }
-    for one in &put_back {
-        let found = one.found(client).await?;
-        if one.is(found.as_deref(), one.row.before()) {
-            undone.rows += one.changes().count() as u64;
-        } else {
-            let reason =
-                ConflictReason::Constraint { message: "a trigger of the database changes it again".into() };
-            undone.conflicts.extend(one.conflicts(found, reason));
+        if off.is_empty() || round == ROUNDS {
+            return Ok(off);
+        }
+        for (one, _) in off {
+            one.put_back(client, None).await?;
         }
     }
-    Ok(undone)
+    Ok(Vec::new())
 }
+
+/// Why a row is left that a trigger keeps from going back.
+fn minds() -> ConflictReason {
+    ConflictReason::Constraint { message: "a trigger of the database changes it again".into() }
+}
+
+/// Rows that triggers keep from going back, by table and key.
+type Kept = BTreeSet<(u32, String)>;
 
 /// The table of a change, if it still has what the change is made of; else what it has not.
 pub(super) async fn usable(client: &Client, change: &TableChange) -> Result<Result<Table, String>, DbError> {
@@ -149,6 +226,8 @@ pub(super) struct Target {
     table: Table,
     /// The foreign keys to it.
     referring: Vec<ForeignKey>,
+    /// Whether the owner has triggers that may change its rows.
+    has_triggers: bool,
 }
 
 /// A foreign key, seen from the table that is referred to.
@@ -187,7 +266,9 @@ impl Target {
             acts: Acts { on_delete: row.get(5), on_update: row.get(6) },
             is_deferrable: row.get(7),
         };
-        Ok(Self { referring: keys.into_iter().map(key).collect(), table })
+        let types = [(&table.oid as &(dyn ToSql + Sync), Type::OID), (&TRIGGER, Type::TEXT)];
+        let has_triggers = client.query_typed_one(HAS_TRIGGERS, &types).await.map_err(translate)?.get(0);
+        Ok(Self { referring: keys.into_iter().map(key).collect(), has_triggers, table })
     }
 
     /// Whether another row may refer to one of it.
@@ -216,6 +297,22 @@ struct Seen<'c> {
 impl<'c> One<'c> {
     pub(super) fn new(target: Arc<Target>, change: &'c TableChange, row: &'c RowChange) -> Self {
         Self { target, change, row: Cow::Borrowed(row), respelled: None }
+    }
+
+    /// What names it among all rows.
+    fn name(&self) -> (u32, String) {
+        (self.target.table.oid, exactly(Some(self.row.key())))
+    }
+
+    /// Whether putting it back changes values that others may refer to.
+    fn moves_those_who_refer(&self) -> bool {
+        let (now, then) = (self.row.after(), self.row.before());
+        let of =
+            |key: &ForeignKey, row: Option<&[SqlValue]>| row.and_then(|row| self.values_of(&key.to, row));
+        self.target
+            .referring
+            .iter()
+            .any(|key| exactly(of(key, now).as_deref()) != exactly(of(key, then).as_deref()))
     }
 
     /// The changes of the change set that it is.
@@ -398,6 +495,11 @@ pub(super) fn rows_of(rows: Vec<Row>, columns: usize) -> Result<Vec<Vec<SqlValue
     let value = |row: &Row, at| row.try_get::<_, Read>(at).map(|Read(value)| value).map_err(translate);
     rows.iter().map(|row| (0..columns).map(|at| value(row, at)).collect()).collect()
 }
+
+/// Whether a table has triggers, besides wflo's own, that run when a row comes or changes.
+const HAS_TRIGGERS: &str = "
+    SELECT EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = $1 AND t.tgname <> $2 AND NOT t.tgisinternal
+        AND t.tgenabled <> 'D' AND t.tgtype & 20 <> 0)";
 
 /// The foreign keys to a table: where they are, which columns refer to which, and what they do.
 const REFERRING: &str = "
