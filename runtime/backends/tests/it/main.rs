@@ -14,6 +14,7 @@ mod postgres;
 mod postgres_bulk;
 mod postgres_changes;
 mod postgres_escape;
+mod postgres_many;
 mod postgres_model;
 mod postgres_respelled;
 mod postgres_rows;

@@ -6,11 +6,10 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use tokio_postgres::Client;
 use wflo_model::{RowChange, SqlValue};
 use wflo_ports::DbError;
 
-use super::{One, run};
+use super::{One, Server};
 use crate::db::names::quoted;
 use crate::db::postgres::capture::exactly;
 use crate::db::postgres::error::{of_values, translate};
@@ -32,22 +31,22 @@ pub(super) struct Anew {
 
 impl Anew {
     /// Looks at a table with rows that are as the step left them.
-    pub(super) async fn learn(&mut self, client: &Client, rows: &[&One<'_>]) -> Result<(), DbError> {
+    pub(super) async fn learn(&mut self, server: &Server<'_>, rows: &[&One<'_>]) -> Result<(), DbError> {
         let Some(first) = rows.first() else { return Ok(()) };
         let target = &first.target;
         if !target.has_triggers || self.columns.contains_key(&target.table.oid) {
             return Ok(());
         }
-        self.know_who_and_when(client).await?;
+        self.know_who_and_when(server).await?;
         let updates = rows.iter().filter(|one| matches!(*one.row, RowChange::Update { .. }));
         for one in updates.filter(|one| !one.moves_those_who_refer()).take(TRIES) {
             let (Some(left), Some(wanted)) = (one.row.after(), one.row.before()) else { continue };
             let changed = differing(left, wanted);
-            let Some(Some(tried)) = what_if(client, one, &changed, wanted).await? else { continue };
+            let Some(Some(tried)) = what_if(server, one, &changed, wanted).await? else { continue };
             let off = differing(&tried, wanted);
             let others: Vec<usize> = changed.iter().copied().filter(|at| !off.contains(at)).collect();
             if !off.is_empty() {
-                let Some(Some(tried)) = what_if(client, one, &others, wanted).await? else { continue };
+                let Some(Some(tried)) = what_if(server, one, &others, wanted).await? else { continue };
                 self.note(one, off.into_iter().filter(|&at| is_other(&tried[at], &left[at])));
             }
             break;
@@ -59,7 +58,7 @@ impl Anew {
     /// Looks at a row that was put back and has other values in some columns.
     pub(super) async fn learn_from(
         &mut self,
-        client: &Client,
+        server: &Server<'_>,
         one: &One<'_>,
         found: &[SqlValue],
     ) -> Result<(), DbError> {
@@ -67,8 +66,8 @@ impl Anew {
         if !one.target.has_triggers {
             return Ok(());
         }
-        self.know_who_and_when(client).await?;
-        if let Some(Some(tried)) = what_if(client, one, &[], wanted).await? {
+        self.know_who_and_when(server).await?;
+        if let Some(Some(tried)) = what_if(server, one, &[], wanted).await? {
             let off = differing(found, wanted);
             self.note(one, off.into_iter().filter(|&at| is_other(&tried[at], &found[at])));
         }
@@ -79,7 +78,7 @@ impl Anew {
     /// columns that change with every write.
     pub(super) async fn was_put_back(
         &mut self,
-        client: &Client,
+        server: &Server<'_>,
         one: &One<'_>,
         found: Option<&[SqlValue]>,
     ) -> Result<bool, DbError> {
@@ -99,8 +98,8 @@ impl Anew {
         if known.is_some_and(|known| off.iter().all(|at| known.contains(at))) {
             return Ok(true);
         }
-        self.know_who_and_when(client).await?;
-        let Some(Some(tried)) = what_if(client, one, &back, left).await? else { return Ok(false) };
+        self.know_who_and_when(server).await?;
+        let Some(Some(tried)) = what_if(server, one, &back, left).await? else { return Ok(false) };
         let is_anew = off.iter().all(|&at| is_other(&tried[at], &found[at]) || self.tells(&found[at]));
         if is_anew {
             self.note(one, off.into_iter());
@@ -130,9 +129,9 @@ impl Anew {
         self.columns.entry(one.target.table.oid).or_default().extend(columns);
     }
 
-    async fn know_who_and_when(&mut self, client: &Client) -> Result<(), DbError> {
+    async fn know_who_and_when(&mut self, server: &Server<'_>) -> Result<(), DbError> {
         if self.who_and_when.is_none() {
-            let rows = run(client, WHO_AND_WHEN, &[]).await?;
+            let rows = server.run(WHO_AND_WHEN, &[]).await?;
             let columns = rows.first().map_or(0, tokio_postgres::Row::len);
             let values = super::rows_of(rows, columns)?;
             self.who_and_when = Some(values.iter().flatten().map(text).collect());
@@ -143,7 +142,7 @@ impl Anew {
 
 /// What a row would be if columns of it, or none, were written; none where that cannot be. Nothing of it stays.
 async fn what_if(
-    client: &Client,
+    server: &Server<'_>,
     one: &One<'_>,
     columns: &[usize],
     values: &[SqlValue],
@@ -157,14 +156,14 @@ async fn what_if(
     let sql =
         format!("UPDATE {} SET {} WHERE {}", one.target.table.sql, set.join(", "), one.by_key(columns.len()));
     let values: Vec<&SqlValue> = columns.iter().map(|&at| &values[at]).chain(one.row.key()).collect();
-    client.batch_execute("SAVEPOINT wflo_what_if").await.map_err(translate)?;
+    server.batch_execute("SAVEPOINT wflo_what_if").await.map_err(translate)?;
     let tried = async {
-        run(client, &sql, &values).await?;
-        one.found(client).await
+        server.run(&sql, &values).await?;
+        one.found(server).await
     };
     let tried = tried.await.map(Some).or_else(|error| of_values(error).map(|_| None))?;
     let end = "ROLLBACK TO wflo_what_if; RELEASE wflo_what_if";
-    client.batch_execute(end).await.map_err(translate)?;
+    server.batch_execute(end).await.map_err(translate)?;
     Ok(tried)
 }
 
