@@ -1,9 +1,14 @@
 //! Undoing rows on PostgreSQL whose keys were written in another way that means the same.
 
-use wflo_ports::ConflictReason;
+use wflo_model::SqlValue;
+use wflo_ports::{
+    Begun, BulkInsert, Capture, ConflictReason, Database as _, DbError, Marker, MarkerPurpose, RowSource,
+};
 
-use crate::postgres::bank;
+use crate::postgres::{bank, begin};
 use crate::postgres_changes::{changed, check, dump, undo};
+use crate::sqlite::{access, marker};
+use crate::sqlite_bulk::told;
 
 const NUMBERS: &str = "
     CREATE TABLE nk (k numeric PRIMARY KEY, v text);
@@ -75,4 +80,35 @@ async fn one_that_somebody_has_changed_since_stays_and_is_told_by_both_keys() {
         assert_eq!((undone.rows, left), (0, vec![changed("1.0"), changed("1.00")]));
         assert_eq!(dump(&bank, "nk"), as_found);
     }
+}
+
+struct Keys(Vec<&'static str>);
+
+#[async_trait::async_trait]
+impl RowSource for Keys {
+    async fn next(&mut self) -> Result<Option<Vec<Vec<SqlValue>>>, DbError> {
+        let rows: Vec<_> = self.0.drain(..).map(|key| vec![SqlValue::Decimal(key.into())]).collect();
+        Ok((!rows.is_empty()).then_some(rows))
+    }
+}
+
+#[tokio::test]
+async fn one_that_was_inserted_in_bulk_is_not_gone_with_another_spelling() {
+    let bank = bank(NUMBERS, &["nk"]).await;
+    let mut transaction = begin(&bank.db, 1, Capture::On).await;
+    let into = BulkInsert { table: "nk".into(), columns: vec!["k".into()] };
+    transaction
+        .bulk_insert(&into, &mut Keys(vec!["3.0", "4.0", "5.0"]), &access(&["nk"], &["nk"]))
+        .await
+        .unwrap();
+    let batches = told(transaction.as_mut()).await;
+    transaction.commit().await.unwrap();
+    bank.pg.sql("UPDATE nk SET k = 4.00 WHERE k = 4; DELETE FROM nk WHERE k = 5");
+    let marker = Marker { purpose: MarkerPurpose::Undo { rollback: 9 }, ..marker(1) };
+    let Begun::Open(mut transaction) = bank.db.begin(&marker, Capture::Off).await.unwrap() else { panic!() };
+    let undone = transaction.undo_inserted(&batches[0]).await.unwrap();
+    transaction.commit().await.unwrap();
+    let left: Vec<_> = undone.conflicts.iter().map(|it| (it.key[0].to_string(), it.reason.clone())).collect();
+    assert_eq!((undone.rows, left), (2, vec![("4.0".to_owned(), ConflictReason::Changed)]));
+    assert_eq!(bank.pg.sql("SELECT string_agg(k::text, ' ' ORDER BY k) FROM nk"), "1.0 2.00 4.00");
 }
