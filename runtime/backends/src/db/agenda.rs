@@ -113,6 +113,19 @@ impl<'c> Agenda<'c> {
         }
     }
 
+    /// The rows that are tried right after it one by one, whatever becomes of it and of one another.
+    pub(super) fn more(&mut self, most: usize) -> Vec<usize> {
+        let mut rows = Vec::new();
+        while let Some(Task::One(row)) = self.tasks.front()
+            && rows.len() < most
+            && !self.was_tried(*row)
+        {
+            rows.push(*row);
+            self.tasks.pop_front();
+        }
+        rows
+    }
+
     /// Tells what became of it.
     pub(super) fn tell(&mut self, task: &Task, is_done: bool) {
         match (task, is_done) {
@@ -153,7 +166,7 @@ impl<'c> Agenda<'c> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::{BTreeMap, BTreeSet};
+    use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
     use proptest::collection::vec;
     use proptest::prelude::*;
@@ -174,8 +187,8 @@ mod tests {
     }
 
     /// Plays rows that hold numbers, each of which one row can have; `others` have some. Gives what became of each row, and
-    /// how many were tried.
-    fn play(rows: &[RowChange], others: &[i64], is_exact: bool) -> (Vec<bool>, usize) {
+    /// how many were tried; so many more are taken at once.
+    fn play(rows: &[RowChange], others: &[i64], is_exact: bool, most: usize) -> (Vec<bool>, usize) {
         let number = |values: &[SqlValue]| match values[1] {
             SqlValue::Integer(n) => n,
             _ => panic!("it is none"),
@@ -186,11 +199,16 @@ mod tests {
         }
         let mut agenda = Agenda::new(rules(is_exact), rows.iter().map(|row| (0, row)).collect());
         let (mut is_done, mut tries) = (vec![false; rows.len()], 0);
-        while let Some(task) = agenda.next() {
+        let mut taken = VecDeque::new();
+        while let Some(task) = taken.pop_front().or_else(|| agenda.next()) {
             let members = match &task {
                 Task::One(row) => vec![*row],
                 Task::Together(rows) => rows.clone(),
             };
+            // Several are taken at once, whatever becomes of them.
+            if taken.is_empty() && members.len() == 1 {
+                taken.extend(agenda.more(most).into_iter().map(Task::One));
+            }
             tries += members.len();
             let wanted = |at: &usize| number(rows[*at].before().unwrap());
             let own: BTreeSet<usize> = members.iter().copied().collect();
@@ -216,13 +234,13 @@ mod tests {
         let around: Vec<_> =
             (0..n).map(|id| update((id, (id as i64, (id as i64 * 7 + 1) % n as i64)))).collect();
         for rows in [down, up, around] {
-            let (is_done, tries) = play(&rows, &[], true);
+            let (is_done, tries) = play(&rows, &[], true, 0);
             assert!(is_done.iter().all(|done| *done));
             assert_eq!(tries, n);
         }
         // Where it cannot be told who is in whose way, a pass in the right direction is enough.
         let down: Vec<_> = (0..n).map(|id| update((id, (id as i64 + 1, id as i64)))).collect();
-        let (is_done, tries) = play(&down, &[], false);
+        let (is_done, tries) = play(&down, &[], false, 7);
         assert!(is_done.iter().all(|done| *done) && tries < 3 * n);
     }
 
@@ -230,9 +248,9 @@ mod tests {
     fn what_nobody_can_put_back_is_not_tried_for_ever() {
         let n = 1_000;
         let down: Vec<_> = (0..n).map(|id| update((id, (id as i64 + 1, id as i64)))).collect();
-        let (is_done, tries) = play(&down, &[n as i64], true);
+        let (is_done, tries) = play(&down, &[n as i64], true, 0);
         assert!(is_done.iter().all(|done| !done) && tries <= n);
-        let (_, tries) = play(&down, &[n as i64], false);
+        let (_, tries) = play(&down, &[n as i64], false, 7);
         assert!(tries <= 3 * (PASSES + 2) * n);
     }
 
@@ -245,6 +263,7 @@ mod tests {
             width in 1..10_usize,
             taken in vec(0..12_i64, 0..3),
             is_exact in any::<bool>(),
+            most in 0..5_usize,
         ) {
             let pairs = before.into_iter().zip(after).take(width);
             let rows: Vec<RowChange> = pairs.enumerate().map(update).collect();
@@ -260,7 +279,7 @@ mod tests {
                 if next == kept { break }
                 kept = next;
             }
-            let (is_done, _) = play(&rows, &others, is_exact);
+            let (is_done, _) = play(&rows, &others, is_exact, most);
             let done: Vec<usize> = (0..rows.len()).filter(|&at| is_done[at]).collect();
             prop_assert_eq!(done, kept);
         }

@@ -230,14 +230,14 @@ impl Unique {
     fn name(&self, values: &[SqlValue], level: Level) -> Option<String> {
         if self.is_exact {
             let values: Vec<_> =
-                self.columns.iter().map(|&(at, alike)| plain(values[at].clone(), alike)).collect();
+                self.columns.iter().map(|&(at, alike)| plain(short(&values[at]), alike)).collect();
             return (!values.contains(&SqlValue::Null)).then(|| text(&values));
         }
         match level {
             Level::Exact => None,
             Level::Alike if self.columns.is_empty() => None,
             Level::Alike => {
-                let loose = |at: usize| match plain(values[at].clone(), Alike::Equal) {
+                let loose = |at: usize| match plain(short(&values[at]), Alike::Equal) {
                     SqlValue::Text(text) => SqlValue::Text(text.trim().to_lowercase()),
                     other => other,
                 };
@@ -252,6 +252,16 @@ impl Unique {
 fn no_null(columns: &[usize], values: &[SqlValue]) -> Option<String> {
     let values: Vec<_> = columns.iter().map(|&at| plain(values[at].clone(), Alike::Equal)).collect();
     (!values.contains(&SqlValue::Null)).then(|| text(&values))
+}
+
+/// One form of a number: 1.0 and 1.00 are equal.
+fn short(value: &SqlValue) -> SqlValue {
+    match value {
+        SqlValue::Decimal(text) if text.contains('.') => {
+            SqlValue::Decimal(text.trim_end_matches('0').trim_end_matches('.').to_owned())
+        }
+        other => other.clone(),
+    }
 }
 
 /// One form of what is the same in another type.

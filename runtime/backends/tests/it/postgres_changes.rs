@@ -457,3 +457,21 @@ async fn a_lock_of_another_program_is_waited_for_and_then_it_can_be_tried_again(
     assert_eq!(again.undo(&changes).await.unwrap().rows, 1);
     again.commit().await.unwrap();
 }
+
+#[tokio::test]
+async fn a_row_whose_values_fit_no_more_is_left_and_the_others_are_undone() {
+    let schema = "
+        CREATE TABLE t (id int PRIMARY KEY, n int, said text);
+        INSERT INTO t VALUES (1, 100000, 'a'), (2, 5, 'b'), (3, 7, 'long'), (4, 8, 'd');";
+    let bank = bank(schema, &["t"]).await;
+    let changes = changed(&bank, 1, &["t"], &["UPDATE t SET n = 1, said = 'x'"]).await;
+    bank.pg.sql("ALTER TABLE t ALTER n TYPE smallint, ALTER said TYPE varchar(3)");
+    let undone = undo(&bank, 1, &changes).await;
+    let left: Vec<_> = undone.conflicts.iter().map(|it| format!("{}: {}", it.key[0], it.reason)).collect();
+    let unfit = "1: a value is none of its type, or out of its range (22003)";
+    assert_eq!(left, [unfit, "3: value too long for type character varying(3)"]);
+    assert_eq!(
+        bank.pg.sql("SELECT string_agg(t::text, ' ' ORDER BY id) FROM t"),
+        "(1,1,x) (2,5,b) (3,1,x) (4,8,d)"
+    );
+}

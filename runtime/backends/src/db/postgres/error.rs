@@ -4,6 +4,18 @@ use tokio_postgres::Error;
 use tokio_postgres::error::SqlState;
 use wflo_ports::DbError;
 
+const TOO_LONG: &str = "the statement ran longer than it may";
+
+/// What an error says that is of the values which a statement was about, so that the same with others may do: no trouble
+/// with the connection, with what others do at the same time, or with time, which stay errors.
+pub(super) fn of_values(error: DbError) -> Result<String, DbError> {
+    match error {
+        DbError::Constraint(message) | DbError::Denied(message) | DbError::Invalid(message) => Ok(message),
+        DbError::Limit(message) if message != TOO_LONG => Ok(message),
+        other => Err(other),
+    }
+}
+
 /// Translates an error of a statement. Details, which hold values, are left out.
 ///
 /// [`DbError::Interrupted`] says that the transaction is gone.
@@ -25,7 +37,7 @@ pub(super) fn translate(error: Error) -> DbError {
         return DbError::Denied(message);
     }
     if *code == SqlState::QUERY_CANCELED {
-        return DbError::Limit("the statement ran longer than it may".into());
+        return DbError::Limit(TOO_LONG.into());
     }
     if *code == SqlState::LOCK_NOT_AVAILABLE {
         return DbError::Unavailable(

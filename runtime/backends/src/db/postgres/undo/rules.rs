@@ -11,7 +11,8 @@ use crate::db::bonds::{Alike, Bond, Reference, Rules, Unique};
 use crate::db::postgres::error::translate;
 
 /// The unique indexes and exclusion constraints of a table: the columns, those that expressions and conditions come of
-/// last, whether equal values exclude one another, always, and whether they do so with each row.
+/// last, whether equal values exclude one another, always, and whether they do so with each row. What a collation or an
+/// extension takes for equal is not known.
 const UNIQUE: &str = "
     SELECT ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute a
                  WHERE a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey[0:i.indnkeyatts - 1])
@@ -20,7 +21,13 @@ const UNIQUE: &str = "
                  JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = d.refobjsubid
                  WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = i.indexrelid
                  AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid = i.indrelid AND d.refobjsubid > 0 ORDER BY 1),
-           i.indisunique AND i.indpred IS NULL AND i.indexprs IS NULL, i.indimmediate
+           i.indisunique AND i.indpred IS NULL AND i.indexprs IS NULL
+               AND NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a
+                   JOIN pg_catalog.pg_type y ON y.oid = a.atttypid LEFT JOIN pg_catalog.pg_collation l ON l.oid = a.attcollation
+                   WHERE a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey[0:i.indnkeyatts - 1])
+                   AND (NOT coalesce(l.collisdeterministic, true)
+                       OR y.typtype <> 'e' AND coalesce(nullif(y.typbasetype, 0), y.oid) >= 16384)),
+           i.indimmediate
     FROM pg_catalog.pg_index i
     WHERE i.indrelid = $1 AND (i.indisunique OR i.indisexclusion) AND i.indisvalid ORDER BY i.indexrelid";
 

@@ -11,16 +11,15 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use tokio_postgres::Client;
 use wflo_model::SqlValue;
 use wflo_ports::DbError;
 
-use super::{ForeignKey, One, run};
+use super::{ForeignKey, One, Server};
 use crate::db::agenda::Agenda;
 use crate::db::bonds::{Bond, Parking};
 use crate::db::names::quoted;
 use crate::db::postgres::capture::exactly;
-use crate::db::postgres::error::translate;
+use crate::db::postgres::error::{of_values, translate};
 use crate::db::stand_in::stand_ins;
 
 /// How many rows one statement puts back. The work of planning it grows faster than they do.
@@ -104,17 +103,17 @@ impl<'a> Company<'a> {
 
 /// Whether the rows of a group could be put back; where they could not, nothing is done.
 pub(super) async fn together(
-    client: &Client,
+    server: &Server<'_>,
     company: &Company<'_>,
     group: &[usize],
     agenda: &Agenda<'_>,
 ) -> Result<bool, DbError> {
-    tried(client, "wflo_together", async {
-        client.batch_execute("SET CONSTRAINTS ALL DEFERRED").await.map_err(translate)?;
-        if !try_together(client, company, group, agenda).await? {
+    tried(server, "wflo_together", async {
+        server.batch_execute("SET CONSTRAINTS ALL DEFERRED").await.map_err(translate)?;
+        if !try_together(server, company, group, agenda).await? {
             return Ok(false);
         }
-        client.batch_execute("SET CONSTRAINTS ALL IMMEDIATE").await.map_err(translate)?;
+        server.batch_execute("SET CONSTRAINTS ALL IMMEDIATE").await.map_err(translate)?;
         Ok(true)
     })
     .await
@@ -122,25 +121,22 @@ pub(super) async fn together(
 
 /// Does something in a savepoint, of which nothing is left where it could not be done.
 async fn tried(
-    client: &Client,
+    server: &Server<'_>,
     savepoint: &str,
     work: impl Future<Output = Result<bool, DbError>>,
 ) -> Result<bool, DbError> {
-    client.batch_execute(&format!("SAVEPOINT {savepoint}")).await.map_err(translate)?;
-    let done = match work.await {
-        Err(error @ (DbError::Interrupted(_) | DbError::Unavailable(_))) => return Err(error),
-        done => done.unwrap_or(false),
-    };
+    server.batch_execute(&format!("SAVEPOINT {savepoint}")).await.map_err(translate)?;
+    let done = work.await.or_else(|error| of_values(error).map(|_| false))?;
     let end = match done {
         true => format!("RELEASE {savepoint}"),
         false => format!("ROLLBACK TO {savepoint}; RELEASE {savepoint}"),
     };
-    client.batch_execute(&end).await.map_err(translate)?;
+    server.batch_execute(&end).await.map_err(translate)?;
     Ok(done)
 }
 
 async fn try_together(
-    client: &Client,
+    server: &Server<'_>,
     company: &Company<'_>,
     group: &[usize],
     agenda: &Agenda<'_>,
@@ -153,18 +149,18 @@ async fn try_together(
             break;
         }
         for row in next {
-            let parked = tried(client, "wflo_park", park(client, &with, row, agenda)).await?;
+            let parked = tried(server, "wflo_park", park(server, &with, row, agenda)).await?;
             parking.tell(row, parked);
         }
     }
     let bonds = [Bond::Unique, Bond::Reference];
     for part in agenda.bonds().groups(group, &bonds, parking.parked()) {
         let is_done = match part[..] {
-            [row] => with.ones[row].put_back(client, Some(&with)).await?.is_none(),
+            [row] => with.ones[row].put_back(server, Some(&with)).await?.is_none(),
             _ => {
                 let order = agenda.bonds().groups(&part, &[Bond::Unique], parking.parked());
                 let order: Vec<usize> = order.into_iter().flatten().collect();
-                at_once(client, &company.with(group, &part), &order).await?
+                at_once(server, &company.with(group, &part), &order).await?
             }
         };
         if !is_done {
@@ -175,20 +171,25 @@ async fn try_together(
 }
 
 /// Gives a row other values where it is in the way of others.
-async fn park(client: &Client, with: &Company<'_>, row: usize, agenda: &Agenda<'_>) -> Result<bool, DbError> {
+async fn park(
+    server: &Server<'_>,
+    with: &Company<'_>,
+    row: usize,
+    agenda: &Agenda<'_>,
+) -> Result<bool, DbError> {
     let one = &with.ones[row];
     let (Some(has), Some(takes)) = (one.row.after(), one.row.before()) else { return Ok(false) };
     let differs = |at: usize| exactly(Some(&has[at..=at])) != exactly(Some(&takes[at..=at]));
     let mut parked: BTreeSet<usize> = BTreeSet::new();
     for unique in agenda.uniques_of(row) {
-        let is_free = unique.bond != Bond::Unique || !unique.changes(one.row);
+        let is_free = unique.bond != Bond::Unique || !unique.changes(&one.row);
         if is_free || unique.parks.iter().any(|column| parked.contains(column)) {
             continue;
         }
         let mut found = None;
         for &column in unique.parks.iter().filter(|&&column| differs(column)) {
-            if may_park(client, with, one, column).await?
-                && park_column(client, one, column, &has[column]).await?
+            if may_park(server, with, one, column).await?
+                && park_column(server, one, column, &has[column]).await?
             {
                 found = Some(column);
                 break;
@@ -204,7 +205,7 @@ async fn park(client: &Client, with: &Company<'_>, row: usize, agenda: &Agenda<'
 
 /// Whether nobody but rows of the group, and nothing of them but what is put back, would change with a column.
 async fn may_park(
-    client: &Client,
+    server: &Server<'_>,
     with: &Company<'_>,
     one: &One<'_>,
     column: usize,
@@ -212,7 +213,7 @@ async fn may_park(
     let name = &one.change.columns[column];
     let acting = one.target.referring.iter().filter(|key| key.acts.on_update && key.to.contains(name));
     for key in acting {
-        let Some(found) = one.found(client).await? else { return Ok(false) };
+        let Some(found) = one.found(server).await? else { return Ok(false) };
         let Some(loses) = one.values_of(&key.to, &found) else { return Ok(false) };
         if loses.contains(&SqlValue::Null) {
             continue;
@@ -221,7 +222,7 @@ async fn may_park(
         let same = same.collect::<Vec<_>>().join(" AND ");
         let (columns, most) = with.key_of(key);
         let sql = format!("SELECT {} FROM {} AS r WHERE {same} LIMIT {most}", columns.join(", "), key.sql);
-        let rows = run(client, &sql, &loses.iter().collect::<Vec<_>>()).await?;
+        let rows = server.run(&sql, &loses.iter().collect::<Vec<_>>()).await?;
         let rows = super::rows_of(rows, columns.len())?;
         let is_referred_to_by = |one: &One<'_>| {
             one.target.referring.iter().any(|other| other.to.iter().any(|column| key.from.contains(column)))
@@ -241,7 +242,12 @@ async fn may_park(
     Ok(true)
 }
 
-async fn park_column(client: &Client, one: &One<'_>, column: usize, has: &SqlValue) -> Result<bool, DbError> {
+async fn park_column(
+    server: &Server<'_>,
+    one: &One<'_>,
+    column: usize,
+    has: &SqlValue,
+) -> Result<bool, DbError> {
     let sql = format!(
         "UPDATE {} SET {} = $1 WHERE {} RETURNING 1",
         one.target.table.sql,
@@ -251,8 +257,8 @@ async fn park_column(client: &Client, one: &One<'_>, column: usize, has: &SqlVal
     let stand_ins = stand_ins(has)?;
     for value in std::iter::once(&SqlValue::Null).chain(&stand_ins) {
         let values: Vec<&SqlValue> = std::iter::once(value).chain(one.row.key()).collect();
-        let park = async { Ok(run(client, &sql, &values).await?.len() == 1) };
-        if tried(client, "wflo_stand_in", park).await? {
+        let park = async { Ok(server.run(&sql, &values).await?.len() == 1) };
+        if tried(server, "wflo_stand_in", park).await? {
             return Ok(true);
         }
     }
@@ -260,15 +266,15 @@ async fn park_column(client: &Client, one: &One<'_>, column: usize, has: &SqlVal
 }
 
 /// Puts rows back by one statement, in this order.
-async fn at_once(client: &Client, with: &Company<'_>, rows: &[usize]) -> Result<bool, DbError> {
+async fn at_once(server: &Server<'_>, with: &Company<'_>, rows: &[usize]) -> Result<bool, DbError> {
     if rows.len() > AT_ONCE {
         return Ok(false);
     }
     let (mut statements, mut values): (Vec<String>, Vec<&SqlValue>) = (Vec::new(), Vec::new());
     for one in rows.iter().map(|&row| &with.ones[row]) {
-        let found = one.found(client).await?;
+        let found = one.found(server).await?;
         if let Some(found) = &found
-            && one.referring(client, found, one.row.before(), Some(with)).await?.is_some()
+            && one.referring(server, found, one.row.before(), Some(with)).await?.is_some()
         {
             return Ok(false);
         }
@@ -284,6 +290,6 @@ async fn at_once(client: &Client, with: &Company<'_>, rows: &[usize]) -> Result<
     let written: Vec<String> =
         (0..statements.len()).map(|n| format!("(SELECT pg_catalog.count(*) FROM w{n}) = 1")).collect();
     let sql = format!("WITH {} SELECT {}", statements.join(", "), written.join(" AND "));
-    let rows = run(client, &sql, &values).await?;
+    let rows = server.run(&sql, &values).await?;
     Ok(rows.first().is_some_and(|row| row.get(0)))
 }
