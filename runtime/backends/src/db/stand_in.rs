@@ -11,11 +11,27 @@ use crate::SystemEntropy;
 /// How many of the same shape are tried before others.
 const TRIES: usize = 3;
 
-/// What may stand for a value, the most likely first.
-pub(super) fn stand_ins(value: &SqlValue) -> Result<Vec<SqlValue>, DbError> {
+/// What may stand for a value, the most likely first; none of what is `wanted` by other rows: it may be free for the moment,
+/// and has to stay so.
+pub(super) fn stand_ins<'v>(
+    value: &SqlValue,
+    wanted: impl Iterator<Item = &'v SqlValue> + Clone,
+) -> Result<Vec<SqlValue>, DbError> {
     let mut seed = [0; 8];
     SystemEntropy.fill(&mut seed).map_err(|error| DbError::Other(error.to_string()))?;
-    Ok(seeded(value, u64::from_le_bytes(seed)))
+    let mut all = seeded(value, u64::from_le_bytes(seed));
+    all.retain(|value| !wanted.clone().any(|wanted| is_alike(value, wanted)));
+    Ok(all)
+}
+
+/// Whether a database may take two values for the same.
+fn is_alike(one: &SqlValue, other: &SqlValue) -> bool {
+    match (one, other) {
+        (SqlValue::Text(one), SqlValue::Text(other)) => {
+            one.trim().to_lowercase() == other.trim().to_lowercase()
+        }
+        _ => one == other,
+    }
 }
 
 fn seeded(value: &SqlValue, mut state: u64) -> Vec<SqlValue> {
@@ -166,7 +182,12 @@ mod tests {
         let like = texts(&SqlValue::Decimal("-12.50".into()));
         assert_eq!(shape(&like[0]), "-00.00");
         assert!(matches!(&seeded(&SqlValue::Blob(vec![1, 2]), 7)[0], SqlValue::Blob(b) if b.len() == 2));
-        assert_eq!(stand_ins(&SqlValue::Null).unwrap(), []);
+        assert_eq!(stand_ins(&SqlValue::Null, [].iter()).unwrap(), []);
+        // Of every letter there is none that is left.
+        let letters: Vec<_> = ('a'..='z').map(|c| SqlValue::Text(c.into())).collect();
+        for value in stand_ins(&SqlValue::Text("Q".into()), letters.iter()).unwrap() {
+            assert!(matches!(&value, SqlValue::Text(text) if text.len() > 1), "{value:?}");
+        }
     }
 
     proptest! {

@@ -47,6 +47,13 @@ impl<'a> Company<'a> {
         Self { ones, by_key, group: BTreeSet::new(), at_once: BTreeSet::new() }
     }
 
+    /// What rows of the group are to have in a column of the table of one.
+    fn wanted<'w>(&'w self, one: &'w One<'_>, column: usize) -> impl Iterator<Item = &'w SqlValue> + Clone {
+        let ones = self.group.iter().map(|&row| &self.ones[row]);
+        let of_table = ones.filter(|other| other.target.table.oid == one.target.table.oid);
+        of_table.filter_map(move |other| other.row.before()?.get(column))
+    }
+
     fn with(&self, group: &[usize], at_once: &[usize]) -> Self {
         let (group, at_once) = (group.iter().copied().collect(), at_once.iter().copied().collect());
         Self { ones: self.ones, by_key: Arc::clone(&self.by_key), group, at_once }
@@ -189,7 +196,8 @@ async fn park(
         let mut found = None;
         for &column in unique.parks.iter().filter(|&&column| differs(column)) {
             if may_park(server, with, one, column).await?
-                && park_column(server, one, column, &has[column]).await?
+                && park_column(server, one, column, &stand_ins(&has[column], with.wanted(one, column))?)
+                    .await?
             {
                 found = Some(column);
                 break;
@@ -246,7 +254,7 @@ async fn park_column(
     server: &Server<'_>,
     one: &One<'_>,
     column: usize,
-    has: &SqlValue,
+    stand_ins: &[SqlValue],
 ) -> Result<bool, DbError> {
     let sql = format!(
         "UPDATE {} SET {} = $1 WHERE {} RETURNING 1",
@@ -254,8 +262,7 @@ async fn park_column(
         quoted(&one.change.columns[column]),
         one.by_key(1)
     );
-    let stand_ins = stand_ins(has)?;
-    for value in std::iter::once(&SqlValue::Null).chain(&stand_ins) {
+    for value in std::iter::once(&SqlValue::Null).chain(stand_ins) {
         let values: Vec<&SqlValue> = std::iter::once(value).chain(one.row.key()).collect();
         let park = async { Ok(server.run(&sql, &values).await?.len() == 1) };
         if tried(server, "wflo_stand_in", park).await? {

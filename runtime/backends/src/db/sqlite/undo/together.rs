@@ -32,6 +32,17 @@ impl<'c> Group<'_, 'c> {
     fn entry(&self, row: usize) -> &Entry<'c> {
         &self.work.entries[self.work.waiting[row]]
     }
+
+    /// What rows of the group are to have in a column.
+    fn wanted<'w>(
+        &'w self,
+        table: &'w TableChange,
+        column: usize,
+    ) -> impl Iterator<Item = &'w SqlValue> + Clone {
+        let entries = self.rows.iter().map(|&row| self.entry(row));
+        let of_table = entries.filter(|entry| entry.table.table == table.table);
+        of_table.filter_map(move |entry| entry.row.before()?.get(column))
+    }
 }
 
 impl Undo<'_> {
@@ -98,7 +109,8 @@ impl Undo<'_> {
             let mut differ = unique.parks.iter().copied().filter(|&column| has[column] != takes[column]);
             let found = loop {
                 let Some(column) = differ.next() else { break None };
-                if self.park_column(table, row.key(), column, &has[column])? {
+                let stand_ins = stand_ins(&has[column], group.wanted(table, column))?;
+                if self.park_column(table, row.key(), column, &stand_ins)? {
                     break Some(column);
                 }
             };
@@ -118,7 +130,7 @@ impl Undo<'_> {
         table: &TableChange,
         key: &[SqlValue],
         column: usize,
-        has: &SqlValue,
+        stand_ins: &[SqlValue],
     ) -> Result<bool, DbError> {
         let sql = format!(
             "UPDATE OR ABORT main.{} SET {} = ? WHERE {}",
@@ -126,7 +138,6 @@ impl Undo<'_> {
             quoted(&table.columns[column]),
             by_key(table)
         );
-        let stand_ins = stand_ins(has)?;
         let park = |value: &SqlValue| -> Result<bool, DbError> {
             let values: Vec<&SqlValue> = std::iter::once(value).chain(key).collect();
             match self.write(&sql, &values) {
@@ -135,7 +146,7 @@ impl Undo<'_> {
                 Err(error) => Err(error),
             }
         };
-        for value in std::iter::once(&SqlValue::Null).chain(&stand_ins) {
+        for value in std::iter::once(&SqlValue::Null).chain(stand_ins) {
             if park(value)? {
                 return Ok(true);
             }
