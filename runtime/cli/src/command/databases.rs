@@ -102,11 +102,14 @@ async fn look(
         found.extend(pinned.workflow.no_table(label, table));
     }
     // What may not be looked at has been said.
+    let mut said = BTreeSet::new();
     for (step, tables) in undoing(&pinned.plan, label) {
-        let kept = match database.uncapturable(&tables).await {
+        let mut kept = match database.uncapturable(&tables).await {
             Err(DbError::Denied(_)) if is_refused => continue,
             kept => kept?,
         };
+        // At the first step that writes the table: what is to be done about it is done once.
+        kept.retain(|it| said.insert(it.table.clone()));
         say_unkept(pinned, label, step, &kept, found);
     }
     for (step, tables) in deciding(&pinned.plan, label) {

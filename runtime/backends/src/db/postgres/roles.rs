@@ -178,8 +178,10 @@ async fn lacking(lent: &Lent, given: &[Given]) -> Result<Vec<String>, DbError> {
     if !schemas.is_empty() {
         whys.push(format!("may not use schema {}, of which tables are granted, {prepared}", listed(schemas)));
     }
-    for (verb, names) in tables {
-        whys.push(format!("may not {verb} {}, which steps need, {prepared}", listed(names)));
+    // One sentence: of a database that nobody has prepared it is nearly everything.
+    let needs: Vec<_> = tables.into_iter().map(|(verb, names)| format!("{verb} {}", listed(names))).collect();
+    if !needs.is_empty() {
+        whys.push(format!("may not {}, which steps need, {prepared}", needs.join("; ")));
     }
     Ok(whys)
 }
