@@ -122,11 +122,7 @@ async fn what_does_not_fit_is_said_with_its_place_and_no_code_of_the_guest_runs(
     check(with(json!({ "a_u8": -1 })), &format!("/a_u8`: {number} `u8`")).await;
     check(with(json!({ "a_u16": 65536 })), &format!("/a_u16`: {number} `u16`")).await;
     check(with(json!({ "a_s64": "9223372036854775808" })), &format!("/a_s64`: {number} `s64`")).await;
-    check(
-        with(json!({ "a_u64": 1.8446744073709552e19 })),
-        "/a_u64`: expected `u64`: a whole number, or its digits as a text, found no whole number",
-    )
-    .await;
+    check(with(json!({ "a_u64": 1.8446744073709552e19 })), "/a_u64`: the number is beyond `u64`").await;
     check(with(json!({ "a_f32": 1e39 })), &format!("/a_f32`: {number} `f32`")).await;
     check(with(json!({ "a_s32": 1.5 })), "/a_s32`: expected `s32`: a whole number, found no whole number")
         .await;

@@ -156,6 +156,7 @@ async fn undo_but(
         }
     }
     let mut put_back: Vec<&One<'_>> = put_back.iter().collect();
+    let by_us = put_back.len();
     let mut stays = Vec::new();
     for ((one, is_done), reason) in ones.iter().zip(is_done).zip(waiting) {
         match is_done {
@@ -164,6 +165,10 @@ async fn undo_but(
         }
     }
     let off = set_right(server, &put_back, anew).await?;
+    if off.is_empty() {
+        // Not those that were put back before, by whomever.
+        make_exact(server, &put_back[by_us..], anew).await?;
+    }
     undone.rows += put_back.iter().map(|one| one.changes().count() as u64).sum::<u64>();
     let mut more = Kept::new();
     for (one, found) in off {
@@ -211,6 +216,24 @@ async fn set_right<'o, 'c>(
         }
     }
     Ok(Vec::new())
+}
+
+/// Puts back also what a trigger set anew with the rest of a row, where it lets that be: one that minds certain columns alone
+/// does. One row of a table tells for all.
+async fn make_exact(server: &Server<'_>, rows: &[&One<'_>], anew: &Anew) -> Result<(), DbError> {
+    let mut in_vain = BTreeSet::new();
+    for (&one, look) in rows.iter().zip(found_all(server, rows).await?) {
+        let (found, table) = (look.unwrap_or_default(), one.target.table.oid);
+        let is_exact = one.is(found.as_deref(), one.row.before());
+        if is_exact || in_vain.contains(&table) || !anew.is_back(one, found.as_deref()) {
+            continue;
+        }
+        one.put_back(server, None).await?;
+        if !one.is(one.found(server).await?.as_deref(), one.row.before()) {
+            in_vain.insert(table);
+        }
+    }
+    Ok(())
 }
 
 /// Why a row is left that a trigger keeps from going back.
