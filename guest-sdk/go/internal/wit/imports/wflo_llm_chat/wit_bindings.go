@@ -6,6 +6,7 @@
 //     wasi:filesystem@0.2.12
 //     wasi:http@0.2.12
 //     wasi:logging@0.1.0-draft
+//     wasi:random@0.2.12
 //     wflo:approval@0.1.0
 //     wflo:artifact@0.1.0
 //     wflo:db@0.1.0
