@@ -64,8 +64,12 @@ impl Runtime {
         if let Some(program) = self.components().loaded(digest) {
             return Ok(program);
         }
-        let content = components.iter().find(|content| content.digest() == *digest);
-        let content = content.ok_or(RuntimeError::NoComponent { component: *digest })?;
-        Ok(Arc::clone(self.components()).load(content).await?)
+        Ok(Arc::clone(self.components()).load(given(components, digest)?).await?)
     }
+}
+
+/// The component of that digest, of those that are given.
+pub(crate) fn given<'c>(components: &'c [Content], digest: &Digest) -> Result<&'c Content, RuntimeError> {
+    let found = components.iter().find(|content| content.digest() == *digest);
+    found.ok_or(RuntimeError::NoComponent { component: *digest })
 }

@@ -12,6 +12,7 @@ use wflo_sandbox::Missing;
 
 use crate::accounts::Accounts;
 use crate::compensate::Parents;
+use crate::describe::given;
 use crate::executor::{Executor, Observer};
 use crate::guest::{Components, StepProgram};
 use crate::identities::Attempts;
@@ -144,8 +145,7 @@ impl Runtime {
         }
         for component in start.plan.components() {
             if !self.journal.holds_public(&component) {
-                let content = start.components.iter().find(|content| content.digest() == component);
-                self.journal.put_public(content.ok_or(RuntimeError::NoComponent { component })?).await?;
+                self.journal.put_public(given(&start.components, &component)?).await?;
             }
         }
         let plan = self.journal.put_public(&start.plan.bytes().into()).await?;

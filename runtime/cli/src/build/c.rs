@@ -45,7 +45,6 @@ const COMPILING: &[&str] = &["-Os", "-mexec-model=reactor", "-Wl,-z,stack-size=1
 
 /// Compiles the files, and makes a component of them.
 pub(super) fn build(job: &Job<'_>) -> Result<bool, Failure> {
-    job.make_work()?;
     if job.install && compiler(job)?.is_none() {
         venv::install(job, &[PACKAGE])?;
     }

@@ -16,7 +16,6 @@ const COMPILING: &[&str] =
 
 /// Compiles the module, and makes a component of it. The compiler itself knows what has to be compiled again.
 pub(super) fn build(job: &Job<'_>) -> Result<bool, Failure> {
-    job.make_work()?;
     if job.install && venv::tool(job, GO).is_none() {
         venv::install(job, &[PACKAGE])?;
     }

@@ -43,7 +43,6 @@ const ASKING: &[&str] = &["globalThis.fetch", "globalThis?.fetch", "globalThis[\
 
 /// Bundles the package and makes a component of it, unless there is one of the same bundle.
 pub(super) fn build(job: &Job<'_>) -> Result<bool, Failure> {
-    job.make_work()?;
     if job.install {
         Tool::named("npm", NODE).command().run(&job.steps, &["install"])?;
     }

@@ -20,7 +20,6 @@ const LOOP: [&str; 2] = ["wasi:clocks/monotonic-clock@0.2.12", "wasi:io/poll@0.2
 
 /// Makes a component of the module, unless there is one of the same files.
 pub(super) fn build(job: &Job<'_>) -> Result<bool, Failure> {
-    job.make_work()?;
     if job.install {
         venv::install(job, &["--requirement", REQUIREMENTS])?;
     }

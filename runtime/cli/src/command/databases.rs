@@ -138,10 +138,7 @@ fn undoing<'p>(
     plan: &'p Plan,
     label: &'p Label,
 ) -> impl Iterator<Item = (&'p wflo_model::StepName, Vec<String>)> {
-    plan.steps.iter().filter(|step| step.rollback).filter_map(move |step| {
-        let access = step.grants.db.get(label)?;
-        Some((&step.name, access.write.keys().cloned().collect()))
-    })
+    writing(plan, label, |step| step.rollback)
 }
 
 /// The steps at whose commit people decide, with the tables they write.
@@ -149,8 +146,16 @@ fn deciding<'p>(
     plan: &'p Plan,
     label: &'p Label,
 ) -> impl Iterator<Item = (&'p wflo_model::StepName, Vec<String>)> {
-    let at_commit = |step: &&PlanStep| step.approval.as_ref().is_some_and(|it| it.at == ApprovalAt::Commit);
-    plan.steps.iter().filter(at_commit).filter_map(move |step| {
+    writing(plan, label, |step| step.approval.as_ref().is_some_and(|it| it.at == ApprovalAt::Commit))
+}
+
+/// Some steps, with the tables of a database that they write.
+fn writing<'p>(
+    plan: &'p Plan,
+    label: &'p Label,
+    which: impl Fn(&PlanStep) -> bool,
+) -> impl Iterator<Item = (&'p wflo_model::StepName, Vec<String>)> {
+    plan.steps.iter().filter(move |step| which(step)).filter_map(move |step| {
         let access = step.grants.db.get(label)?;
         Some((&step.name, access.write.keys().cloned().collect()))
     })

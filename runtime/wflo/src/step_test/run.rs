@@ -15,6 +15,7 @@ use super::tape::{HandClock, Tape};
 use super::{GivenArtifact, StepTest, TestEnd, Tested};
 use crate::artifact::{Desk, Shelf};
 use crate::attempt::AttemptFailed;
+use crate::describe::given;
 use crate::output_gate::is_output;
 use crate::placeholder::Placeholders;
 use crate::run_log::{RunLog, draft, encoded_summary};
@@ -187,9 +188,7 @@ impl TestBench {
     }
 
     fn code(&self, step: &PlanStep) -> Result<&Content, RuntimeError> {
-        let component = step.component;
-        let code = self.code.iter().find(|code| code.digest() == component);
-        code.ok_or(RuntimeError::NoComponent { component })
+        given(&self.code, &step.component)
     }
 
     async fn check_imports(&self, runtime: &Runtime, step: &PlanStep) -> Result<(), RuntimeError> {
