@@ -14,6 +14,7 @@ mod sim;
 mod terraform;
 mod tool;
 mod torture;
+mod verdict;
 mod wit;
 
 use std::path::PathBuf;
@@ -127,7 +128,7 @@ fn test(names: &[&str]) -> Result<()> {
     tests.env(wflo_test_postgres::SOCKET, postgres.socket());
     tests.envs(languages::ready(&wflo));
     languages::forget();
-    let mut tested = Step::new("testing").loud().run(&mut tests);
+    let mut tested = verdict::tests("testing", &mut tests);
     languages::matrix();
     if names.is_empty() {
         // What asks a terraform has asked the oldest; it holds of the newest, too.
@@ -143,12 +144,12 @@ fn test(names: &[&str]) -> Result<()> {
             "infrastructure::",
         ]);
         newest.env("WFLO_TEST_TERRAFORM", terraform::newest()?);
-        tested = tested.and(Step::new("testing with the newest terraform").loud().run(&mut newest));
+        tested = tested.and(verdict::tests("testing with the newest terraform", &mut newest));
     }
     // A workspace of its own, as every guest is.
     let mut sdk = cargo();
     sdk.args(["test", "--quiet", "--no-fail-fast", "--target-dir", "target"]).args(names);
     sdk.current_dir(root().join("guest-sdk/rust"));
-    let sdk_tested = Step::new("testing the Rust SDK").loud().run(&mut sdk);
+    let sdk_tested = verdict::tests("testing the Rust SDK", &mut sdk);
     tested.and(sdk_tested).and(languages::test_sdks(names))
 }
