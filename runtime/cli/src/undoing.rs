@@ -92,7 +92,7 @@ pub(crate) fn rolled_back(view: &RollbackView, colors: bool) -> String {
     }
     for it in &view.reapplied {
         let what = match &it.came_to {
-            Some(Reapplied::Done) => "as it was before".to_owned(),
+            Some(Reapplied::Done { .. }) => "as it was before".to_owned(),
             Some(Reapplied::Left { why }) => format!("left as it is: {}", tame(why)),
             Some(Reapplied::Failed { why }) => format!("failed: {}", tame(why)),
             _ => "not yet".to_owned(),

@@ -127,7 +127,7 @@ fn what(recorded: &Recorded) -> String {
         Event::Undone { database, error: None } => format!("{database} is undone"),
         Event::Undone { database, error: Some(error) } => format!("{database} cannot be undone: {error}"),
         Event::Reapplied { terraform, came_to, .. } => match came_to {
-            Reapplied::Done => format!("what {terraform} had before is applied again"),
+            Reapplied::Done { .. } => format!("what {terraform} had before is applied again"),
             Reapplied::Left { why } => format!("{terraform} is left as it is: {why}"),
             Reapplied::Failed { why } => {
                 format!("what {terraform} had before cannot be applied again: {why}")

@@ -239,9 +239,11 @@ fn plans_are_taken_back_newest_first_and_once() {
     );
     journal.add(
         Place::RUN,
-        Event::Reapplied { terraform: label("prod"), units: vec![b], came_to: Reapplied::Done },
+        Event::Reapplied { terraform: label("prod"), units: vec![b], came_to: Reapplied::Done { serial: Some(4) } },
     );
-    assert_eq!(snapshots(&journal.plan(None)), [first]);
+    let plan = journal.plan(None);
+    assert_eq!(snapshots(&plan), [first]);
+    assert_eq!(plan.reapply[0].serial, Some(4), "where the rollback has left it");
 }
 
 #[test]

@@ -299,7 +299,10 @@ pub struct RestoreRequest {
 #[non_exhaustive]
 pub enum Restored {
     /// It is applied.
-    Done,
+    Done {
+        /// The serial of the state afterwards.
+        serial: u64,
+    },
     /// It is left as it is: somebody else has changed something since.
     Left {
         /// What was found.

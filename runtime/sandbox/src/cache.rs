@@ -158,6 +158,10 @@ impl CodeCache {
 /// The digest of a file. Code of Python is tens of megabytes: most of the time of reading it at once would go into making
 /// room for it.
 fn digest_of(path: &Path) -> io::Result<Digest> {
+    // A link is nothing of ours, and a device has no end.
+    if !fs::symlink_metadata(path)?.is_file() {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
     let mut file = File::open(path)?;
     let mut hasher = Hasher::default();
     let mut piece = vec![0; 256 << 10];

@@ -37,7 +37,7 @@ impl Executor<'_> {
             }
         };
         let came_to = match folder.restore(&request).await {
-            Ok(Restored::Done) => Reapplied::Done,
+            Ok(Restored::Done { serial }) => Reapplied::Done { serial: Some(serial) },
             Ok(Restored::Left { message: why }) => Reapplied::Left { why },
             Ok(_) => Reapplied::Failed { why: "this version does not know what became of it".to_owned() },
             // Somebody is at it: it is done when the run is resumed.

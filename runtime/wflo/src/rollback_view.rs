@@ -171,7 +171,7 @@ impl RollbackView {
         let undone = self.undone.iter().filter(|it| it.step == *step).map(|it| it.conflicts.is_empty());
         let left = self.left.iter().filter(|it| it.step == *step).map(|_| false);
         let reapplied = self.reapplied.iter().filter(|it| it.step == *step);
-        let reapplied = reapplied.map(|it| it.came_to == Some(Reapplied::Done));
+        let reapplied = reapplied.map(|it| matches!(it.came_to, Some(Reapplied::Done { .. })));
         compensated.chain(undone).chain(left).chain(reapplied).reduce(|all, one| all && one)
     }
 }

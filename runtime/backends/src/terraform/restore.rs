@@ -118,7 +118,9 @@ impl Folder {
         }
         session.reapply(contents.clone()).await?;
         write(&session.dir, &contents)?;
+        let tree = session.prepare_copy(Contents::new()).await?;
+        let serial = session.pull(&tree).await?.0.base().serial;
         remove(&begun)?;
-        Ok(Restored::Done)
+        Ok(Restored::Done { serial })
     }
 }

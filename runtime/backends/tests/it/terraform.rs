@@ -228,7 +228,8 @@ async fn an_applied_configuration_is_taken_back_unless_others_came_since() {
     let copy = Copy::new();
     copy.apply(&[]).await;
     let ready = copy.apply(&[file("main.tf", FEWER), file("modules/new.tf", "locals {}\n")]).await;
-    assert_eq!(copy.terraform.restore(&request(&ready, Some(2))).await.unwrap(), Restored::Done);
+    let restored = copy.terraform.restore(&request(&ready, Some(2))).await.unwrap();
+    assert_eq!(restored, Restored::Done { serial: 3 });
     assert_eq!(copy.size().await["count"], 6);
     assert_eq!(copy.text("main.tf"), MACHINES);
     assert!(!copy.dir().join("modules/new.tf").exists());

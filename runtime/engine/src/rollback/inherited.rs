@@ -45,10 +45,11 @@ impl RollbackPlan {
         let compensate = compensate.into_iter().filter(|it| steps.contains(&it.step));
         self.compensate.extend(compensate.filter(|it| !is_compensated(&it.step, it.item)));
         let is_back = |it: &Reapply| {
-            before(&it.step, it.item).is_some_and(|taken| taken.terraform.contains(&it.terraform))
+            before(&it.step, it.item).is_some_and(|taken| taken.terraform.contains_key(&it.terraform))
         };
         let reapply = reapply.into_iter().filter(|it| steps.contains(&it.step) && !is_back(it));
         self.reapply.extend(reapply.map(|it| Reapply { run: Some(*parent), ..it }));
+        self.expect_states_of(taken);
         let left = left.into_iter().filter(|it| steps.contains(&it.step));
         let left = left.filter(|it| !is_compensated(&it.step, it.item));
         self.left.extend(left.map(|it| LeftEffect { what: format!("{}, in run `{parent}`", it.what), ..it }));
@@ -133,7 +134,7 @@ mod tests {
         };
         let [shop, prod]: [Label; 2] = ["shop", "prod"].map(|label| label.parse().unwrap());
         let databases = [(shop.clone(), 0)].into();
-        let of_a = TakenBack { databases, terraform: [prod].into(), ..TakenBack::default() };
+        let of_a = TakenBack { databases, terraform: [(prod, Some(3))].into(), ..TakenBack::default() };
         let of_b = TakenBack { compensated: true, ..TakenBack::default() };
         let plan = inherited(of_parent, &[(unit("a", None), of_a), (unit("b", Some(2)), of_b)]);
         assert!(!plan.undo[1].databases.contains_key(&shop));

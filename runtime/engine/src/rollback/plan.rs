@@ -72,15 +72,16 @@ pub fn plan_rollback(
     let mut units: Vec<_> = units.into_iter().filter(|(_, done)| done.began > kept_until).collect();
     units.sort_by_key(|(_, done)| std::cmp::Reverse(done.began));
     let mut plan = RollbackPlan::default();
-    let mut taken = TakenBack::of(events);
+    let taken_back = TakenBack::of(events);
     for (unit, done) in units {
-        let taken = taken.remove(&unit).unwrap_or_default();
+        let taken = taken_back.get(&unit).cloned().unwrap_or_default();
         add(&mut plan, unit, done, taken, &compensates);
     }
     // Of steps side by side, the one that began first may have committed last. The journal has a commit before the
     // database lets go of its rows, so its order is that in which they changed.
     plan.undo.sort_by_key(|undo| std::cmp::Reverse(undo.event));
     plan.reapply.sort_by_key(|reapply| std::cmp::Reverse(reapply.snapshot));
+    plan.expect_states_of(&taken_back);
     plan
 }
 
@@ -222,7 +223,7 @@ fn add(
         effects.into_values().partition(|effect| effect.applied.is_some());
     for Effect { certain, applied, .. } in applied {
         let Some(Applied { terraform, snapshot, serial }) = applied else { continue };
-        if !taken_back.contains(&terraform) {
+        if !taken_back.contains_key(&terraform) {
             let step = step.clone();
             plan.reapply.push(Reapply { step, item, terraform, snapshot, serial, certain, run: None });
         }

@@ -1,9 +1,12 @@
 //! Infrastructure that a rollback takes back: the configuration before is applied again.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use wflo_model::{Call, CallError, CallResult, Label, RunId, StepName};
 
+use super::{RollbackPlan, TakenBack};
 use crate::UnitId;
 
 /// The interface whose applies are taken back.
@@ -21,7 +24,8 @@ pub struct Reapply {
     pub terraform: Label,
     /// The event that has what was there before.
     pub snapshot: u64,
-    /// The serial that it left the state at; none where that is not known.
+    /// The serial that the state should be at: where it was left by this, or by a rollback of what came after. None where
+    /// that is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub serial: Option<u64>,
     /// Whether it was applied; false where it may or may not have been.
@@ -37,7 +41,11 @@ pub struct Reapply {
 #[non_exhaustive]
 pub enum Reapplied {
     /// It is applied.
-    Done,
+    Done {
+        /// The serial that it left the state at; none where that is not known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        serial: Option<u64>,
+    },
     /// It is left as it is: somebody else has changed something since.
     Left {
         /// What was found.
@@ -55,6 +63,17 @@ impl Reapply {
     #[must_use]
     pub fn unit(&self) -> UnitId {
         UnitId { step: self.step.clone(), item: self.item }
+    }
+}
+
+impl RollbackPlan {
+    /// Expects each state where a rollback has left it, if that is newer than what the plans that are left have: a serial
+    /// only grows.
+    pub(super) fn expect_states_of(&mut self, taken: &BTreeMap<UnitId, TakenBack>) {
+        for reapply in &mut self.reapply {
+            let restored = taken.values().filter_map(|taken| *taken.terraform.get(&reapply.terraform)?).max();
+            reapply.serial = reapply.serial.map(|left| restored.map_or(left, |restored| left.max(restored)));
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the rollbacks of a run have undone, read from its events.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use wflo_model::{Inserted, Label};
 
@@ -15,8 +15,9 @@ pub struct TakenBack {
     pub compensated: bool,
     /// The databases in which what it wrote is undone, and how many rows were left.
     pub databases: BTreeMap<Label, u64>,
-    /// The terraform folders in which what it applied is taken back.
-    pub terraform: BTreeSet<Label>,
+    /// The terraform folders in which what it applied is taken back, and the serial of the state after that where it is
+    /// known.
+    pub terraform: BTreeMap<Label, Option<u64>>,
 }
 
 impl TakenBack {
@@ -38,8 +39,8 @@ impl TakenBack {
                 Event::Reapplied { terraform, units: of, came_to } => {
                     for unit in of.iter().filter(|_| !matches!(came_to, Reapplied::Left { .. })) {
                         let taken = units.entry(unit.clone()).or_default();
-                        if *came_to == Reapplied::Done {
-                            taken.terraform.insert(terraform.clone());
+                        if let Reapplied::Done { serial } = came_to {
+                            taken.terraform.insert(terraform.clone(), *serial);
                         }
                     }
                 }
@@ -69,7 +70,7 @@ impl TakenBack {
                 }
             }),
             Event::Intent { asked, .. } => match plan_of(asked, "apply") {
-                Some((terraform, _)) => self.terraform.contains(&terraform),
+                Some((terraform, _)) => self.terraform.contains_key(&terraform),
                 None => self.compensated,
             },
             _ => self.compensated,

@@ -62,6 +62,20 @@ async fn a_sandbox_loads_a_component_once() {
 
 #[cfg(unix)]
 #[tokio::test]
+async fn a_link_is_not_followed() {
+    let home = tempfile::tempdir().unwrap();
+    let dir = home.path().join("code");
+    fresh(&dir).await;
+    let [code] = files(&dir, "cwasm").try_into().unwrap();
+    fs::remove_file(&code).unwrap();
+    // It has no end.
+    std::os::unix::fs::symlink("/dev/zero", &code).unwrap();
+    assert!(!fresh(&dir).await.from_cache());
+    assert!(fresh(&dir).await.from_cache());
+}
+
+#[cfg(unix)]
+#[tokio::test]
 async fn the_folder_is_its_owners_alone() {
     use std::os::unix::fs::PermissionsExt as _;
 

@@ -104,7 +104,7 @@ impl Terraform for Folder {
             }
         }
         inner.serial += 1;
-        Ok(Restored::Done)
+        Ok(Restored::Done { serial: inner.serial })
     }
 }
 
@@ -140,6 +140,18 @@ async fn a_fork_takes_back_what_its_parent_has_applied() {
     let planned = process.runtime.rollback_plan(last, None).await.unwrap();
     assert!(planned.reapply.iter().all(|it| it.run.is_none()), "what it takes back is its own");
     assert_eq!(world.infra.stands(), (Some("again".to_owned()), 7));
+}
+
+#[tokio::test]
+async fn a_rollback_goes_on_from_where_another_has_left_the_state() {
+    let world = World::new();
+    let again = PlanStep { name: "again".parse().unwrap(), ..step("apply", &["apply"]) };
+    let (process, run, _) = played(&world, &plan(vec![step("apply", &[]), again], None)).await;
+    rolled_back(&process, run, Some("apply")).await;
+    assert_eq!(world.infra.stands(), (Some("apply".to_owned()), 3));
+    let (view, rollback) = rolled_back(&process, run, None).await;
+    assert_eq!(view.status, RunStatus::RolledBack, "{rollback:?}");
+    assert_eq!(world.infra.stands(), (None, 4));
 }
 
 #[tokio::test]
