@@ -49,6 +49,7 @@
 //!
 //! `?` turns any error into a failure of the step. [`Error`] says which kind: another attempt may help where a
 //! model was busy or a database away, and not elsewhere. [`retryable`], [`redo`] and [`permanent`] say it outright.
+#![warn(missing_debug_implementations)]
 
 // Generated code says `::wflo`, here as in a guest.
 extern crate self as wflo;
@@ -73,8 +74,8 @@ mod schema;
 mod secret;
 pub mod terraform;
 
-pub use artifact::Artifact;
 pub use approval::{Ask, AskError, Decision, DecisionStatus, Vote};
+pub use artifact::Artifact;
 pub use context::{Context, ContextError, Undo};
 pub use fact::{FactError, Verdict, fact};
 pub use knowledge::{Knowledge, KnowledgeError, Passage, knowledge};
@@ -90,8 +91,8 @@ pub use serde_json::{self, Value, json};
 pub use wflo_sdk_macros::{data, step};
 
 pub use db::db;
-pub use terraform::terraform;
 pub use error::{Error, FailureKind, Result, permanent, redo, retryable};
+pub use terraform::terraform;
 
 /// Everything a file of steps usually names.
 ///

@@ -60,7 +60,9 @@ impl Terraform {
         P: Into<String>,
         C: Into<String>,
     {
-        let files = files.into_iter().map(|(path, content)| host::File { path: path.into(), content: content.into() });
+        let files = files
+            .into_iter()
+            .map(|(path, content)| host::File { path: path.into(), content: content.into() });
         let plan = host::plan(&self.label, &files.collect::<Vec<_>>())?;
         let changes = |all: Vec<host::Change>| all.into_iter().map(Change::from).collect();
         Ok(Plan {

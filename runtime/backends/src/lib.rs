@@ -4,6 +4,7 @@
 //! Everything here implements a trait of [`wflo_ports`] and is called from the runtime's gate only: by then
 //! the call is authorised, priced, approved and journaled. The runtime holds the implementations as
 //! `Arc<dyn ChatModel>`, `Arc<dyn Database>` and `Arc<dyn HttpClient>`.
+#![warn(missing_debug_implementations)]
 
 pub mod db;
 pub mod files;

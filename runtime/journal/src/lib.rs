@@ -29,6 +29,7 @@
 //! assert_eq!(entries[1].header.prev, entries[0].hash);
 //! # });
 //! ```
+#![warn(missing_debug_implementations)]
 
 pub mod audit;
 mod audit_key;

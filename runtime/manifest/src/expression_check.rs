@@ -241,7 +241,9 @@ fn fields(of: &str, all: &[(&str, ValueKind)], path: &[String]) -> Result<ValueK
 
 /// The kind of what a path leads to in values of a schema.
 pub(crate) fn within(schema: &Value, path: &[String], of: &str) -> Result<ValueKind, Unknown> {
-    let Some((field, rest)) = path.split_first() else { return Ok(kind_of(schema)) };
+    let Some((field, rest)) = path.split_first() else {
+        return Ok(if is_wide(schema) { ValueKind::Wide } else { kind_of(schema) });
+    };
     let kind = kind_of(schema);
     if !kind.may_be(ValueKind::Object) {
         let hint = (kind == ValueKind::List)
@@ -259,6 +261,13 @@ pub(crate) fn within(schema: &Value, path: &[String], of: &str) -> Result<ValueK
             Err((format!("the schema of {of} has no `{field}`"), hint))
         }
     }
+}
+
+/// Whether a schema is that of an integer which may be a text, as components' own types have those of 64 bits.
+fn is_wide(schema: &Value) -> bool {
+    let types = schema.get("type").and_then(Value::as_array);
+    let has = |name: &str| types.is_some_and(|types| types.iter().any(|it| it == name));
+    has("integer") && has("string") && schema.get("format").is_some_and(|format| format == "decimal")
 }
 
 /// Whether values of a schema may have fields that its `properties` do not list.

@@ -6,6 +6,7 @@
 //! reported at once, as [`Diagnostics`] with places in it.
 //!
 //! Nothing here does I/O, reads the environment or a clock: the text of files comes in, values go out.
+#![warn(missing_debug_implementations)]
 
 mod absent;
 mod approval;

@@ -1,5 +1,6 @@
 //! One attempt: an instance from its making to its end.
 
+use std::fmt;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -25,6 +26,13 @@ pub struct Ended {
     pub end: End,
     /// What it used.
     pub usage: Usage,
+}
+
+impl fmt::Debug for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ended = &mut f.debug_struct("Ended");
+        ended.field("end", &self.end).field("usage", &self.usage).finish_non_exhaustive()
+    }
 }
 
 /// The ends of an attempt. Whose doing it was is never mixed: the guest's word, the guest's fault, the host's.

@@ -11,6 +11,7 @@
 //! What a guest gets without the gate is virtual: its clock is the gate's, its randomness comes from the gate's
 //! seed, it has no environment, no arguments, no files, no network, and what it prints becomes lines of log.
 //! So the same component with the same answers of the gate does the same again, byte for byte.
+#![warn(missing_debug_implementations)]
 
 mod apart;
 mod attempt;

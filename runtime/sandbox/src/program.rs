@@ -1,6 +1,7 @@
 //! A component, ready to run.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -34,6 +35,12 @@ pub struct Program {
     functions: Mutex<BTreeMap<FunctionName, Found>>,
     /// The steps it says it holds, once it was asked.
     described: OnceCell<Vec<StepInfo>>,
+}
+
+impl fmt::Debug for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Program").field("digest", &self.digest).finish_non_exhaustive()
+    }
 }
 
 type Found = Result<Arc<TypedFunction>, FunctionError>;

@@ -1,6 +1,7 @@
 //! The sandbox: one for a process.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -42,6 +43,12 @@ pub struct Sandbox {
     settings: CodeSettings,
     compiler: Option<Arc<dyn Compiler>>,
     programs: Mutex<HashMap<Digest, Arc<OnceCell<Arc<Program>>>>>,
+}
+
+impl fmt::Debug for Sandbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sandbox").field("settings", &self.settings).finish_non_exhaustive()
+    }
 }
 
 /// Where instances live: what a program needs of its sandbox.

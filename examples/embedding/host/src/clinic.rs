@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde_json::{Map, Value};
@@ -71,6 +72,24 @@ impl Clinic {
             // What failed is in the journal; the run goes on when somebody lets it.
             let _: Result<_, RuntimeError> = clinic.runtime.drive(run, &clinic.host, None).await;
         });
+    }
+
+    /// Lets the runs go on whose timers are due, and tells people what waits for them, until the runtime is to stop.
+    pub async fn keep_going(self: Arc<Self>) {
+        let timers = async {
+            let mut every_second = tokio::time::interval(Duration::from_secs(1));
+            loop {
+                every_second.tick().await;
+                // A journal that cannot be read now can be in a second.
+                for run in self.runtime.due(100).await.unwrap_or_default() {
+                    self.go_on(run);
+                }
+            }
+        };
+        tokio::select! {
+            () = timers => {}
+            () = self.runtime.keep_telling(&self.host) => {}
+        }
     }
 
     /// Somebody as a voter, in the groups that the clinic knows them in.

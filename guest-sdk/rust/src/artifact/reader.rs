@@ -1,5 +1,6 @@
 //! Reading an artifact.
 
+use std::fmt;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::marker::PhantomData;
 
@@ -18,6 +19,12 @@ const LONGEST: u64 = 16 << 20;
 /// An artifact that is being read; see [`open`](super::open). It holds some 256 KiB of it in memory.
 pub struct Reader {
     buffered: BufReader<FromHost>,
+}
+
+impl fmt::Debug for Reader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reader").field("at", &self.buffered.get_ref().at).finish_non_exhaustive()
+    }
 }
 
 struct FromHost {
@@ -110,6 +117,12 @@ pub struct Lines {
     line: Vec<u8>,
 }
 
+impl fmt::Debug for Lines {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lines").field("number", &self.number).finish_non_exhaustive()
+    }
+}
+
 impl Lines {
     /// The next line, with its number from 1; none at the end. It is held in one buffer for all of them.
     ///
@@ -140,6 +153,12 @@ impl Iterator for Lines {
 pub struct Rows<T> {
     lines: Lines,
     row: PhantomData<T>,
+}
+
+impl<T> fmt::Debug for Rows<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rows").field("lines", &self.lines).finish_non_exhaustive()
+    }
 }
 
 impl<T: DeserializeOwned> Iterator for Rows<T> {

@@ -1,5 +1,6 @@
 //! Writing an artifact.
 
+use std::fmt;
 use std::io::{self, Write};
 
 use serde::Serialize;
@@ -15,6 +16,12 @@ const GATHERED: usize = 256 << 10;
 pub struct Writer {
     host: host::Writer,
     gathered: Vec<u8>,
+}
+
+impl fmt::Debug for Writer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Writer").finish_non_exhaustive()
+    }
 }
 
 impl Writer {

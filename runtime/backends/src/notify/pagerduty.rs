@@ -30,6 +30,14 @@ pub struct PagerDutyConfig {
     pub severity: String,
 }
 
+impl fmt::Debug for PagerDutyConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The key is a secret.
+        let config = &mut f.debug_struct("PagerDutyConfig");
+        config.field("api", &self.api).field("severity", &self.severity).finish_non_exhaustive()
+    }
+}
+
 /// Opens an incident for each question, and resolves it when nobody needs to answer any more.
 ///
 /// What it is about is the `dedup_key`: told twice, it is one incident.

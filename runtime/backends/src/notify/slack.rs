@@ -40,6 +40,18 @@ pub enum SlackConfig {
     },
 }
 
+impl fmt::Debug for SlackConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The address of a webhook and the token are secrets.
+        match self {
+            Self::Webhook { .. } => f.debug_struct("Webhook").finish_non_exhaustive(),
+            Self::Bot { channel, api, .. } => {
+                f.debug_struct("Bot").field("channel", channel).field("api", api).finish_non_exhaustive()
+            }
+        }
+    }
+}
+
 /// Tells a Slack channel, with blocks.
 ///
 /// A message that was perhaps sent is sent again; it says its id, for whoever sees it twice.

@@ -1,6 +1,7 @@
 //! A store in memory, for runs that need not outlive the process.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use wflo_model::StoreId;
@@ -24,6 +25,12 @@ pub struct MemoryStore {
     id: StoreId,
     image: MemoryImage,
     commit: GroupCommit<MemoryBackend>,
+}
+
+impl fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryStore").field("id", &self.id).finish_non_exhaustive()
+    }
 }
 
 /// What the store would find again on a disk.

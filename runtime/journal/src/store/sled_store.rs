@@ -1,6 +1,7 @@
 //! The store in a folder: a log of its own, and sled 0.34.7 as the index below it. `DESIGN.md` says what is guarded
 //! against what.
 
+use std::fmt;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -43,6 +44,12 @@ pub struct SledStore {
     commit: GroupCommit<DiskBackend>,
     id: StoreId,
     state: Arc<StateDir>,
+}
+
+impl fmt::Debug for SledStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SledStore").field("id", &self.id).finish_non_exhaustive()
+    }
 }
 
 impl SledStore {

@@ -12,6 +12,8 @@ pub(crate) enum ValueKind {
     Null,
     Boolean,
     Number,
+    /// An integer of 64 bits, which JSON has as a text beyond 2^53: to compare the two is to compare a number and a text.
+    Wide,
     Text,
     List,
     Object,
@@ -32,6 +34,7 @@ impl ValueKind {
             Self::Null => "null",
             Self::Boolean => "true or false",
             Self::Number => "a number",
+            Self::Wide => "an integer that is a text beyond 2^53 (`decimal(..)` makes it a number)",
             Self::Text => "a text",
             Self::List => "a list",
             Self::Object => "an object",
@@ -40,7 +43,8 @@ impl ValueKind {
 
     /// Whether a value of this kind may be a `wanted`.
     pub(crate) fn may_be(self, wanted: Self) -> bool {
-        self == wanted || self == Self::Any || wanted == Self::Any
+        let (wide, one) = (self == Self::Wide, matches!(wanted, Self::Number | Self::Text));
+        self == wanted || self == Self::Any || wanted == Self::Any || (wide && one)
     }
 
     fn both(self, other: Self) -> Self {
@@ -174,7 +178,11 @@ fn name_of(each: Each) -> &'static str {
 
 /// What an operation gives, unless it can have no value.
 fn operation(operator: Operator, left: ValueKind, right: ValueKind) -> Option<ValueKind> {
-    use ValueKind::{Any, Boolean, List, Null, Number, Object, Text};
+    use ValueKind::{Any, Boolean, List, Null, Number, Object, Text, Wide};
+    if (left == Wide || right == Wide) && operator != Operator::In {
+        let same = left == right || [left, right].iter().any(|kind| matches!(kind, Any | Null));
+        return (same && matches!(operator, Operator::Equal | Operator::NotEqual)).then_some(Boolean);
+    }
     let both = |wanted: ValueKind| left.may_be(wanted) && right.may_be(wanted);
     match operator {
         // Values of different kinds are never equal: to ask is a mistake, except for null.

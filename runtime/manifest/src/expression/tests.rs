@@ -206,6 +206,7 @@ fn kinds_are_known_before_values_are() {
         "l" => ValueKind::List,
         "b" => ValueKind::Boolean,
         "o" => ValueKind::Object,
+        "w" => ValueKind::Wide,
         _ => ValueKind::Any,
     };
     for (source, kind) in [
@@ -220,6 +221,7 @@ fn kinds_are_known_before_values_are() {
         ("any.x", ValueKind::Any),
         ("'k' in o && n in l", ValueKind::Boolean),
         ("string(n)", ValueKind::Text),
+        ("decimal(w) > n && w == w && w != null && string(w) == t && w == any", ValueKind::Boolean),
     ] {
         assert_eq!(parse(source).kind(&known), Ok(kind), "{source}");
     }
@@ -232,6 +234,17 @@ fn kinds_are_known_before_values_are() {
         ("size(n)", "size", "`size` cannot be applied to a number"),
         ("l['x']", "l['x']", "`.` takes an object, and this is a list"),
         ("t - 1", "-", "`-` cannot be applied to a text and a number"),
+        (
+            "w == 5",
+            "==",
+            "`==` cannot be applied to an integer that is a text beyond 2^53 (`decimal(..)` makes it a number) and a number",
+        ),
+        (
+            "w < w",
+            "<",
+            "`<` cannot be applied to an integer that is a text beyond 2^53 (`decimal(..)` makes it a number) and an \
+             integer that is a text beyond 2^53 (`decimal(..)` makes it a number)",
+        ),
     ] {
         let wrong = parse(source).kind(&known);
         if source == "l['x']" {

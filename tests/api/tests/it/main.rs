@@ -52,6 +52,26 @@ fn wflo_ports() {
 }
 
 #[test]
+fn wflo_manifest() {
+    holds("runtime/manifest", "wflo-manifest");
+}
+
+#[test]
+fn wflo_journal() {
+    holds("runtime/journal", "wflo-journal");
+}
+
+#[test]
+fn wflo_sandbox() {
+    holds("runtime/sandbox", "wflo-sandbox");
+}
+
+#[test]
+fn wflo_backends() {
+    holds("runtime/backends", "wflo-backends");
+}
+
+#[test]
 fn wflo_host_api() {
     holds("host-api", "wflo-host-api");
 }
@@ -61,7 +81,6 @@ fn wflo_sdk() {
     holds("guest-sdk/rust", "wflo-sdk");
 }
 
-/// A crate of a few files, which has all that a list has to follow.
 /// What the SDK is made of comes with it: from a registry there is no `wit/` beside it.
 #[test]
 fn the_sdk_is_whole_as_a_package() {
@@ -85,6 +104,7 @@ fn the_sdk_is_whole_as_a_package() {
     }
 }
 
+/// What a crate of a few files offers.
 fn small(lib: &str, files: &[(&str, &str)]) -> Vec<String> {
     static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
     let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::SeqCst);

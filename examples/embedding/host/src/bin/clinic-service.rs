@@ -27,6 +27,7 @@ async fn main() -> Result<()> {
     for run in clinic.runtime.unfinished().await? {
         clinic.go_on(run);
     }
+    tokio::spawn(Arc::clone(&clinic).keep_going());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     println!("http://{}", listener.local_addr()?);
     axum::serve(listener, routes(clinic)).await?;

@@ -4,10 +4,11 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::built::FOLDER;
+use crate::built::{FOLDER, copy};
 
 /// A process of the service.
 struct Service {
@@ -17,8 +18,12 @@ struct Service {
 
 impl Service {
     fn start(state: &Path) -> Self {
+        Self::of(FOLDER.path(), state)
+    }
+
+    fn of(folder: &Path, state: &Path) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_clinic-service"))
-            .args([FOLDER.path(), state])
+            .args([folder, state])
             .stdout(Stdio::piped())
             .spawn()
             .expect("it starts");
@@ -55,12 +60,12 @@ impl Service {
 
     /// Asks until the answer is as it should be.
     fn until(&self, path: &str, is: impl Fn(&Value) -> bool) -> Value {
-        for _ in 0..10_000 {
+        for _ in 0..2_000 {
             let answer = self.get(path);
             if is(&answer) {
                 return answer;
             }
-            std::thread::yield_now();
+            std::thread::sleep(Duration::from_millis(10));
         }
         panic!("`{path}` never came to it: {}", self.get(path));
     }
@@ -104,6 +109,22 @@ fn a_run_is_started_decided_and_shown_and_outlives_its_process() {
         "{output}"
     );
     assert_eq!(service.request("POST", &approval, Some("physician"), &approves).0, 403);
+}
+
+#[test]
+fn what_nobody_decides_in_time_goes_on_by_itself() {
+    let (folder, state) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("another"));
+    copy(&FOLDER.path().join("ward.wasm"), &folder.path().join("ward.wasm"));
+    let workflow = std::fs::read_to_string(FOLDER.path().join("workflow.toml")).expect("a workflow");
+    let asks = "approvers = [\"physicians\"]";
+    assert!(workflow.contains(asks), "{workflow}");
+    let workflow = workflow.replace(asks, &format!("{asks}, timeout_seconds = 1"));
+    std::fs::write(folder.path().join("workflow.toml"), workflow).expect("it is written");
+    let service = Service::of(folder.path(), state.path());
+    let (_, started) = service.request("POST", "/runs", None, &json!({ "patient": "ada" }));
+    let run = format!("/runs/{}", started["run"].as_str().expect("a run has an id"));
+    let ended = service.until(&run, |view| view["status"] == "succeeded");
+    assert_ne!(ended["steps"][0]["output"]["noted"], "as note 1");
 }
 
 #[test]
