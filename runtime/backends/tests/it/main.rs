@@ -27,6 +27,7 @@ mod server;
 mod smtp_server;
 mod sqlite;
 mod sqlite_bulk;
+mod sqlite_cascades;
 mod sqlite_changes;
 mod sqlite_escape;
 mod sqlite_fuzz;

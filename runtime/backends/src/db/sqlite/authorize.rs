@@ -169,7 +169,10 @@ impl Rules {
                 is_ours(table_name)
             }
             (AuthAction::Read { .. }, Some("main")) => true,
-            (AuthAction::Select | AuthAction::Function { function_name: "typeof" | "raise" }, _) => true,
+            (
+                AuthAction::Select | AuthAction::Function { function_name: "typeof" | "raise" | "coalesce" },
+                _,
+            ) => true,
             _ => false,
         }
     }
