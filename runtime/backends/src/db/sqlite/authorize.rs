@@ -1,6 +1,6 @@
 //! Answers SQLite's authorizer. The rules are in the documentation of the module above.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
@@ -15,6 +15,10 @@ use super::text::{has_odd_signs, has_word, may_name, may_replace_rows};
 
 /// The table of markers. The host's, whatever a grant says.
 pub(super) const EFFECTS_TABLE: &str = "wflo_effects";
+
+/// The tables and views that a statement writes, by lower-case name: each with the trigger of the owner that does, unless the
+/// statement does so itself.
+pub(super) type Written = BTreeMap<String, Option<String>>;
 
 /// What a statement is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,8 +43,10 @@ pub(super) struct Rules {
     capture: Option<String>,
     /// What stands for tables of which some rows are granted.
     fence: Option<Fence>,
-    /// The tables and views that the statement writes, triggers and foreign keys included, by lower-case name.
-    written: BTreeSet<String>,
+    /// Tables that triggers of the owner write, and nobody else, in lower case.
+    audit: Arc<BTreeSet<String>>,
+    /// What the statement writes, triggers and foreign keys included.
+    written: Written,
     /// What it does to the one that stands for a table.
     touched: Touched,
     denial: Option<String>,
@@ -63,7 +69,8 @@ impl Rules {
             modules,
             capture: None,
             fence: None,
-            written: BTreeSet::new(),
+            audit: Arc::default(),
+            written: Written::new(),
             touched: Touched::default(),
             denial: None,
         }
@@ -78,6 +85,12 @@ impl Rules {
     /// Has tables met as what stands for them.
     pub(super) fn behind(mut self, fence: Option<&Fence>) -> Self {
         self.fence = fence.cloned();
+        self
+    }
+
+    /// Leaves these tables to the triggers of the owner.
+    pub(super) fn recording(mut self, audit: Arc<BTreeSet<String>>) -> Self {
+        self.audit = audit;
         self
     }
 
@@ -141,7 +154,11 @@ impl Rules {
         else {
             return;
         };
-        self.written.insert(table_name.to_ascii_lowercase());
+        let trigger = asked.accessor.filter(|name| self.is_trigger(name)).map(str::to_owned);
+        let by = self.written.entry(table_name.to_ascii_lowercase()).or_insert_with(|| trigger.clone());
+        if trigger.is_none() {
+            *by = None;
+        }
         if asked.database_name != Some("temp") {
             return;
         }
@@ -199,15 +216,18 @@ impl Rules {
                 self.read(table_name, column_name)
             }
             AuthAction::Insert { table_name } => {
+                self.recorded(table_name, of_trigger)?;
                 self.unguarded(asked, table_name, of_trigger)?;
                 self.write_rows(table_name, "insert into", of_trigger)
             }
             AuthAction::Delete { table_name } => {
+                self.recorded(table_name, of_trigger)?;
                 self.unguarded(asked, table_name, of_trigger)?;
                 self.write_rows(table_name, "delete from", of_trigger)
             }
             AuthAction::Update { table_name, column_name } => {
                 self.writes("update", table_name)?;
+                self.recorded(table_name, of_trigger)?;
                 self.unguarded(asked, table_name, of_trigger)?;
                 if of_trigger { Ok(()) } else { self.update(table_name, column_name) }
             }
@@ -243,6 +263,17 @@ impl Rules {
             return Err(format!("table `{table}` is never open to a step"));
         }
         Ok(())
+    }
+
+    /// An audit table is written by triggers of the owner alone.
+    fn recorded(&self, table: &str, of_trigger: bool) -> Result<(), String> {
+        if of_trigger || !self.audit.contains(&table.to_ascii_lowercase()) {
+            return Ok(());
+        }
+        Err(format!(
+            "table `{table}` is an audit table (`audit` of the database in wflo.toml): triggers of the owner write it, and \
+             no step does"
+        ))
     }
 
     /// A table of which only some rows may be read is not read itself.
@@ -412,8 +443,8 @@ impl Authorizer {
 pub(super) struct Enforced<'a>(&'a Authorizer);
 
 impl Enforced<'_> {
-    /// The tables and views that the statement writes, as far as it has been compiled.
-    pub(super) fn written(&self) -> BTreeSet<String> {
+    /// What the statement writes, as far as it has been compiled.
+    pub(super) fn written(&self) -> Written {
         self.0.lock().as_ref().map(|rules| rules.written.clone()).unwrap_or_default()
     }
 

@@ -25,7 +25,7 @@
 
 mod inserted;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use rusqlite::Connection;
@@ -33,6 +33,7 @@ use rusqlite::types::ValueRef;
 use wflo_model::SqlValue;
 use wflo_ports::{ChangeLimits, ChangeSet, DbError, RowChange, TableChange};
 
+use super::authorize::Written;
 use super::error::translate;
 use super::names::unguessable;
 use super::table::{Found, Table, find};
@@ -60,12 +61,18 @@ struct Captured {
 }
 
 /// Why a write cannot be kept, in words for whoever wrote the workflow.
-fn refused(table: &str, why: &str) -> DbError {
+fn refused(table: &str, trigger: Option<&str>, why: &str) -> DbError {
     let mend = match () {
         () if why.contains("primary key") => "give it one",
         () if why.contains("index") => "put that index on columns",
         () => "write to an ordinary table",
     };
+    if let Some(trigger) = trigger {
+        return DbError::Invalid(format!(
+            "table `{table}`, which trigger `{trigger}` of the owner writes, {why}, so its changes cannot be kept; {mend}, or \
+             leave it out of what is undone by `audit = [\"{table}\"]` of the database in wflo.toml"
+        ));
+    }
     DbError::Invalid(format!(
         "table `{table}` {why}, so its changes cannot be kept; {mend}, or do without `rollback` and an approval at commit \
          in this step"
@@ -105,13 +112,13 @@ impl Capture {
     ///
     /// # Errors
     /// [`DbError::Invalid`] for a table whose rows cannot be told apart. Nothing has been added then.
-    pub(super) fn add(&mut self, sqlite: &Connection, written: &BTreeSet<String>) -> Result<(), DbError> {
+    pub(super) fn add(&mut self, sqlite: &Connection, written: &Written) -> Result<(), DbError> {
         let mut new = Vec::new();
-        for name in written.iter().filter(|name| !self.tables.contains_key(*name)) {
+        for (name, trigger) in written.iter().filter(|(name, _)| !self.tables.contains_key(*name)) {
             match find(sqlite, name).map_err(translate)? {
                 // The statement itself says what is wrong with it.
                 Found::Nothing | Found::View => {}
-                Found::Uncapturable(why) => return Err(refused(name, why)),
+                Found::Uncapturable(why) => return Err(refused(name, trigger.as_deref(), why)),
                 Found::Table(table) => new.push((name.clone(), table)),
             }
         }
