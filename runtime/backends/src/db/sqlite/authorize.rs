@@ -50,6 +50,8 @@ pub(super) struct Rules {
     /// What it does to the one that stands for a table.
     touched: Touched,
     denial: Option<String>,
+    /// The function that was denied first, where neither the statement nor a trigger or view calls it: a default does.
+    of_default: Option<String>,
 }
 
 impl Rules {
@@ -73,6 +75,7 @@ impl Rules {
             written: Written::new(),
             touched: Touched::default(),
             denial: None,
+            of_default: None,
         }
     }
 
@@ -140,7 +143,10 @@ impl Rules {
             }
             Err(denial) => {
                 // The first one is the cause; what follows it is SQLite giving up.
-                self.denial.get_or_insert(denial);
+                if self.denial.is_none() {
+                    self.of_default = self.random_default(asked);
+                    self.denial = Some(denial);
+                }
                 Authorization::Deny
             }
         }
@@ -206,7 +212,7 @@ impl Rules {
         let of_trigger = asked.accessor.is_some_and(|name| self.is_trigger(name));
         match asked.action {
             AuthAction::Select | AuthAction::Recursive => Ok(()),
-            AuthAction::Function { function_name } => self.function(function_name),
+            AuthAction::Function { function_name } => self.function(function_name, asked.accessor),
             AuthAction::Read { table_name, column_name } => {
                 self.reserved(table_name)?;
                 if of_trigger {
@@ -243,10 +249,26 @@ impl Rules {
             && !may_name(&self.sql, accessor)
     }
 
-    fn function(&self, name: &str) -> Result<(), String> {
+    /// The function that a default of a column calls to be another value each time, if that is what is asked about.
+    fn random_default(&self, asked: &AuthContext<'_>) -> Option<String> {
+        match (&asked.action, asked.accessor) {
+            (AuthAction::Function { function_name }, None) => {
+                let name = function_name.to_ascii_lowercase();
+                (is_random(&name) && !has_word(&self.sql, &name)).then_some(name)
+            }
+            _ => None,
+        }
+    }
+
+    fn function(&self, name: &str, accessor: Option<&str>) -> Result<(), String> {
         let name = name.to_ascii_lowercase();
         if is_pure(&name) || (is_random(&name) && self.purpose == Purpose::Query) {
             Ok(())
+        } else if let Some(of) = accessor.filter(|_| is_random(&name) && !has_word(&self.sql, &name)) {
+            Err(format!(
+                "trigger or view `{of}` of the owner calls `{name}`, which cannot be repeated with equal results within a \
+                 transaction; have it take a value that the step writes"
+            ))
         } else if is_random(&name) {
             Err(format!(
                 "function `{name}` cannot be repeated with equal results within a transaction; pass a random \
@@ -451,6 +473,15 @@ impl Enforced<'_> {
     /// What the statement does to what stands for a table.
     pub(super) fn touched(&self) -> Touched {
         self.0.lock().as_ref().map(|rules| rules.touched.clone()).unwrap_or_default()
+    }
+
+    /// The table that the statement itself writes, and the function that was denied because a default of that table
+    /// calls it.
+    pub(super) fn denied_default(&self) -> Option<(String, String)> {
+        let rules = self.0.lock();
+        let rules = rules.as_ref()?;
+        let direct = rules.written.iter().find(|(_, trigger)| trigger.is_none())?;
+        Some((direct.0.clone(), rules.of_default.clone()?))
     }
 
     /// What was denied first.

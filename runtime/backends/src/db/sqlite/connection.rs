@@ -19,6 +19,7 @@ use super::fence::Fence;
 use super::filter::{Filters, Raised, Staging};
 use super::schema::Schema;
 use super::stage::{Stage, Touched};
+use super::table::made_up;
 use super::text::may_replace_rows;
 use super::value::{from_sqlite, size, to_sqlite};
 use crate::wal::to_wal;
@@ -431,8 +432,19 @@ impl Connection {
         let enforced = self.authorizer.enforce(rules);
         let done = prepare(&self.sqlite, statement, &enforced)
             .and_then(|mut prepared| work(&mut prepared, &enforced));
-        let denial = enforced.denial();
+        let (mut denial, of_default) = (enforced.denial(), enforced.denied_default());
         drop(enforced);
+        if let Some((table, function)) = of_default {
+            let columns = made_up(&self.sqlite, &table).map_err(translate)?;
+            if let Some((column, _)) =
+                columns.iter().find(|(_, from)| from.to_ascii_lowercase().contains(&function))
+            {
+                denial = Some(format!(
+                    "the default of column `{column}` of table `{table}` calls `{function}`, which cannot be repeated with \
+                     equal results within a transaction; pass a value for it, such as a random number of the step"
+                ));
+            }
+        }
         let over = self.watch.is_over();
         self.watch.set(None);
         match (denial, done) {
