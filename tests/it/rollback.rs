@@ -69,6 +69,44 @@ fn the_accounts_that_were_blocked_are_unblocked_but_one_that_somebody_changed_si
 }
 
 #[test]
+fn the_owners_audit_table_keeps_what_a_trigger_has_recorded() {
+    let (project, people) = Project::fraud();
+    let record = "CREATE TABLE changes (account TEXT, old TEXT, new TEXT);
+        CREATE TRIGGER record AFTER UPDATE ON accounts BEGIN
+            INSERT INTO changes VALUES (NEW.id, OLD.status, NEW.status);
+        END";
+    bank(&project).execute_batch(record).expect("the owner's records");
+    project.edit(
+        "wflo.toml",
+        "url = \"sqlite:bank.db\"",
+        "url = \"sqlite:bank.db\"\naudit = [\"changes\", \"chnages\"]",
+    );
+    let misspelt = project.wflo(&["check"]).expect_code(0).stderr;
+    assert!(misspelt.contains("`audit` names table `chnages`, which is not there"), "{misspelt}");
+    let run = project.wflo(&["run", "--json"]).expect_code(10).json();
+    let approval = approval_of(&run);
+    project.wflo_as("alice", &people.alice, &["approve", &approval]).expect_code(10);
+    project.wflo_as("carol", &people.carol, &["approve", &approval]).expect_code(0);
+    let records = || {
+        let count = "SELECT count(*) FROM changes WHERE new = 'blocked'";
+        bank(&project).query_row(count, [], |row| row.get::<_, usize>(0)).expect("the records")
+    };
+    let blocked = project.blocked().len();
+    assert_eq!(records(), blocked);
+    let run = run["run"].as_str().expect("a run has an id");
+    let changes = project.wflo(&["show", run, "--changes"]).expect_code(0).stdout;
+    assert!(!changes.contains("changes "), "{changes}");
+    project.wflo(&["rollback", run]).expect_code(0);
+    assert_eq!((project.blocked().len(), records()), (0, blocked));
+    project.edit("workflow.toml", "write = [{", "write = [\"changes\", {");
+    let refused = project.wflo(&["check"]).expect_code(2).stderr;
+    assert!(
+        refused.contains("table `changes` of database `bank` is an audit table, which no step writes"),
+        "{refused}"
+    );
+}
+
+#[test]
 fn all_that_a_run_did_is_undone_and_the_file_of_its_audit_still_verifies() {
     let (project, run) = blocked();
     let view = project.wflo(&["rollback", &run, "--json"]).expect_code(0).json();

@@ -1,8 +1,10 @@
 //! Reads `[db.<label>]` of `wflo.toml`.
 
+use std::collections::BTreeSet;
+
 use crate::deployment::DbBinding;
 use crate::deployment_toml::{address, text};
-use crate::reader::{Node, Reader, Section};
+use crate::reader::{Node, Reader, Section, Spanned};
 use crate::text::Text;
 
 /// What an address of a PostgreSQL database begins with.
@@ -32,6 +34,18 @@ pub(crate) fn read_db(reader: &mut Reader, mut section: Section<'_>) -> Option<D
     };
     section.finish(reader);
     binding
+}
+
+/// `audit`: the tables that the database's own triggers write, and no step.
+pub(crate) fn read_audit(reader: &mut Reader, section: &mut Section<'_>) -> BTreeSet<String> {
+    let tables: Vec<Spanned<String>> =
+        section.take("audit").map(|node| node.names(reader)).unwrap_or_default();
+    for table in tables.iter().filter(|table| table.value.is_empty()) {
+        reader
+            .error(table.span.clone(), "`audit` names no table")
+            .hint("write it such as `audit = [\"changes\"]`");
+    }
+    tables.into_iter().map(|table| table.value).collect()
 }
 
 fn file(reader: &mut Reader, node: &Node<'_>) -> Option<DbBinding> {
@@ -65,6 +79,15 @@ mod tests {
             Ok(deployment) => format!("{:?}", deployment.db["bank"]),
             Err(found) => found.render(false),
         }
+    }
+
+    #[test]
+    fn a_database_may_have_audit_tables() {
+        let text = "[db.bank]\nurl = \"sqlite:bank.db\"\naudit = [\"changes\", \"log.rows\"]\n[db.shop]\nurl = \"sqlite:s\"";
+        let deployment = Deployment::parse("wflo.toml", text).unwrap();
+        assert_eq!(deployment.db_audit["bank"], ["changes".to_owned(), "log.rows".to_owned()].into());
+        assert!(deployment.db_audit["shop"].is_empty());
+        assert!(said("url = \"sqlite:bank.db\"\naudit = [\"\"]").contains("`audit` names no table"));
     }
 
     #[test]

@@ -47,6 +47,8 @@ pub struct Deployment {
     pub prices: Prices,
     /// Databases.
     pub db: BTreeMap<Label, DbBinding>,
+    /// Their audit tables, which a database's own triggers write and no step, by the database.
+    pub db_audit: BTreeMap<Label, BTreeSet<String>>,
     /// Where notifications go, by the address that workflows use.
     pub channels: BTreeMap<String, Channel>,
     /// How mail leaves.
@@ -274,6 +276,12 @@ impl Deployment {
         }
     }
 
+    /// The audit tables of a database: see [`db_audit`](Self::db_audit).
+    #[must_use]
+    pub fn audit_of(&self, label: &Label) -> BTreeSet<String> {
+        self.db_audit.get(label).cloned().unwrap_or_default()
+    }
+
     /// The binding that answers for a model. Where a cassette and its upstream both list it, the cassette.
     #[must_use]
     pub fn model(&self, model: &ModelName) -> Option<(&Label, &LlmBinding)> {
@@ -319,6 +327,7 @@ impl Default for Deployment {
             llm: BTreeMap::new(),
             prices: Prices::built_in(),
             db: BTreeMap::new(),
+            db_audit: BTreeMap::new(),
             channels: BTreeMap::new(),
             mail: None,
             mail_accepts: Vec::new(),

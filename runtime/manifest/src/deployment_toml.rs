@@ -53,8 +53,10 @@ pub(crate) fn read(reader: &mut Reader) -> Option<Deployment> {
         for (label, node) in section.named::<Label>(reader) {
             let Some(mut section) = node.section(reader, "[db]") else { continue };
             let data = reach_toml::read_data(reader, &mut section);
+            let audit = db_toml::read_audit(reader, &mut section);
             let binding = db_toml::read_db(reader, section);
             this.data.insert(label.value.clone(), data);
+            this.db_audit.insert(label.value.clone(), audit);
             this.db.extend(binding.map(|binding| (label.value, binding)));
         }
     }

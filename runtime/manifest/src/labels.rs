@@ -52,7 +52,7 @@ impl DataLabels {
 
 /// Whether two names may be those of one table, however each is written: with its schema or without, which is then one of
 /// those that a database looks in, and in whatever case.
-fn may_be(one: &str, other: &str) -> bool {
+pub(crate) fn may_be(one: &str, other: &str) -> bool {
     match (one.rsplit_once('.'), other.rsplit_once('.')) {
         (Some((_, one)), None) => one.eq_ignore_ascii_case(other),
         (None, Some((_, other))) => one.eq_ignore_ascii_case(other),

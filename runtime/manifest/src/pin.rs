@@ -10,7 +10,7 @@ use crate::component::ComponentRef;
 use crate::deployment::Deployment;
 use crate::diagnostic::{Diagnostics, Span};
 use crate::directory::Directory;
-use crate::labels;
+use crate::labels::{self, may_be};
 use crate::limits;
 use crate::near::did_you_mean;
 use crate::plan::{Plan, PlanStep};
@@ -184,6 +184,16 @@ impl Pin<'_> {
                 let hint = did_you_mean(label.as_str(), "it binds", bound)
                     .unwrap_or_else(|| format!("add `[db.{label}]` with a `url`"));
                 let message = format!("{file} binds no database `{label}`");
+                self.reader.error(access.span.clone(), message).hint(hint);
+            }
+            let audit = deployment.db_audit.get(label).into_iter().flatten();
+            for table in audit.filter(|table| access.value.write.keys().any(|name| may_be(name, table))) {
+                let message =
+                    format!("table `{table}` of database `{label}` is an audit table, which no step writes");
+                let hint = format!(
+                    "its records are those of the database's own triggers, and no rollback takes them back; take it away \
+                     from `write`, or from `audit` of `[db.{label}]` in {file}"
+                );
                 self.reader.error(access.span.clone(), message).hint(hint);
             }
             grants.db.insert(label.clone(), access.value.clone());

@@ -389,3 +389,23 @@ fn columns_that_a_file_makes_up_anew_are_told() {
     let told: Vec<_> = found.iter().map(|it| format!("{}.{} {}", it.table, it.column, it.from)).collect();
     assert_eq!(told, ["t.at CURRENT_TIMESTAMP", "t.day date('now')", "t.token randomblob(8)"]);
 }
+
+#[tokio::test]
+async fn a_random_value_that_the_owner_has_made_is_told_by_its_place() {
+    let schema = "
+        CREATE TABLE u (id TEXT PRIMARY KEY DEFAULT (lower(hex(RANDOMBLOB(16)))), at TEXT DEFAULT CURRENT_TIMESTAMP, n INT);
+        CREATE TABLE t (id INTEGER PRIMARY KEY, n INT);
+        CREATE TRIGGER t_in AFTER INSERT ON t BEGIN UPDATE t SET n = random() WHERE id = NEW.id; END;";
+    let bank = bank(schema, SqliteOptions::default());
+    let access = access(&["u", "t"], &["u", "t"]);
+    let mut transaction = begin(&bank.db, 1).await;
+    for (sql, begins) in [
+        ("INSERT INTO u (n) VALUES (1)", "the default of column `id` of table `u` calls `randomblob`"),
+        ("INSERT INTO t (id) VALUES (1)", "trigger or view `t_in` of the owner calls `random`"),
+        ("INSERT INTO t VALUES (1, random())", "function `random` cannot be repeated"),
+    ] {
+        let refused = transaction.execute(&statement(sql, &[]), &access).await;
+        assert!(matches!(&refused, Err(DbError::Denied(why)) if why.starts_with(begins)), "{refused:?}");
+    }
+    transaction.execute(&statement("INSERT INTO u (id, n) VALUES ('a', 1)", &[]), &access).await.unwrap();
+}

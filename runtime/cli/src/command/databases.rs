@@ -43,6 +43,10 @@ pub(super) async fn check(
                     for table in absent.map_err(failed)? {
                         found.extend(pinned.workflow.no_table(label, table));
                     }
+                    let audit = project.deployment.audit_of(label);
+                    let audit = audit.iter().map(String::as_str);
+                    let absent = tokio::task::block_in_place(|| Sqlite::absent_at(&path, audit));
+                    say_no_audit(pinned, label, &absent.map_err(failed)?, found);
                     for (step, tables) in undoing(&pinned.plan, label) {
                         let tables = tables.iter().map(String::as_str);
                         let kept = tokio::task::block_in_place(|| Sqlite::uncapturable_at(&path, tables));
@@ -63,10 +67,10 @@ pub(super) async fn check(
             }
             DbBinding::Postgres { read_url, write_url } => {
                 // A check needs no secrets: what cannot be looked at is said.
-                let looked = match deploy.postgres(label, read_url, write_url.as_ref()) {
-                    Ok(database) => {
-                        look(&database, pinned, label, found).await.map_err(|error| error.to_string())
-                    }
+                let looked = match deploy.postgres(&project.deployment, label, read_url, write_url.as_ref()) {
+                    Ok(database) => look(&database, project, pinned, label, found)
+                        .await
+                        .map_err(|error| error.to_string()),
                     Err(failure) => Err(failure.to_string()),
                 };
                 if let Err(why) = looked {
@@ -83,6 +87,7 @@ pub(super) async fn check(
 
 async fn look(
     database: &Postgres,
+    project: &Project,
     pinned: &Pinned,
     label: &Label,
     found: &mut Diagnostics,
@@ -101,6 +106,8 @@ async fn look(
     for table in &absent {
         found.extend(pinned.workflow.no_table(label, table));
     }
+    let absent = database.absent(&project.deployment.audit_of(label)).await?;
+    say_no_audit(pinned, label, &absent, found);
     // What may not be looked at has been said.
     let mut said = BTreeSet::new();
     for (step, tables) in undoing(&pinned.plan, label) {
@@ -161,6 +168,14 @@ fn writing<'p>(
     })
 }
 
+/// An audit table that is not there keeps nothing back, and leaves nothing out.
+fn say_no_audit(pinned: &Pinned, label: &Label, absent: &[impl AsRef<str>], found: &mut Diagnostics) {
+    for table in absent {
+        let why = format!("`audit` names table `{}`, which is not there", table.as_ref());
+        found.extend(pinned.workflow.bound(label, false, &why));
+    }
+}
+
 fn say_made_up(
     pinned: &Pinned,
     label: &Label,
@@ -209,7 +224,7 @@ pub(super) async fn prepare(global: &Global, label: &Label, prints: bool) -> Res
         }
         None => return Err(Failure::usage(format!("the deployment binds no database `{label}`"))),
     };
-    let database = project.deploy()?.postgres(label, read_url, write_url)?;
+    let database = project.deploy()?.postgres(&project.deployment, label, read_url, write_url)?;
     let (reads_as, writes_as) = database.roles();
     let (preparation, wrong) = preparation(&plan, label, Preparation::new(reads_as, writes_as));
     if let Some(why) = wrong.first() {

@@ -70,10 +70,12 @@ impl Deploy {
             let failed = |error| Failure::usage(format!("database `{label}`: {error}"));
             let database: Arc<dyn Database> = match db {
                 DbBinding::Sqlite { path } => {
-                    Arc::new(Sqlite::open(self.beside(path), SqliteOptions::default()).map_err(failed)?)
+                    let options =
+                        SqliteOptions { audit: deployment.audit_of(label), ..SqliteOptions::default() };
+                    Arc::new(Sqlite::open(self.beside(path), options).map_err(failed)?)
                 }
                 DbBinding::Postgres { read_url, write_url } => {
-                    Arc::new(self.postgres(label, read_url, write_url.as_ref())?)
+                    Arc::new(self.postgres(&deployment, label, read_url, write_url.as_ref())?)
                 }
                 _ => return Err(Failure::usage(format!("this version cannot open database `{label}`"))),
             };
@@ -134,13 +136,15 @@ impl Deploy {
     /// A PostgreSQL database; nothing is connected before it is needed.
     pub(crate) fn postgres(
         &self,
+        deployment: &Deployment,
         label: &Label,
         read_url: &Text,
         write_url: Option<&Text>,
     ) -> Result<Postgres, Failure> {
         let read_url = self.resolve(read_url)?;
         let write_url = write_url.map(|url| self.resolve(url)).transpose()?;
-        Postgres::new(&read_url, write_url.as_deref(), PostgresOptions::default())
+        let options = PostgresOptions { audit: deployment.audit_of(label), ..PostgresOptions::default() };
+        Postgres::new(&read_url, write_url.as_deref(), options)
             .map_err(|error| Failure::usage(format!("database `{label}`: {error}")))
     }
 

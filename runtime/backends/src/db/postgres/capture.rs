@@ -7,27 +7,74 @@
 use std::collections::BTreeSet;
 
 use tokio_postgres::Client;
+use tokio_postgres::types::{ToSql, Type};
 use wflo_model::SqlValue;
 use wflo_ports::{ChangeLimits, ChangeSet, DbError, RowChange, TableChange};
 
 use super::error::translate;
 use super::images::{Changed, Images, Which};
 use super::inserted::{Inserted, is_insert_alone};
-use super::table::{Found, Table, find, find_by_oid};
+use super::table::{Found, Table, find, find_by_oid, qualified};
 use crate::db::order::by_value;
 
 /// Takes the images of this transaction away.
 pub(super) const FORGET: &str = "DELETE FROM wflo_changes WHERE txid = pg_catalog.pg_current_xact_id()";
 
-/// The tables of which images are there.
-const CAPTURED: &str =
-    "SELECT DISTINCT relation FROM wflo_changes WHERE txid = pg_catalog.pg_current_xact_id()";
+/// The tables of which images are there, but for audit tables.
+const CAPTURED: &str = "
+    SELECT DISTINCT c.relation FROM wflo_changes c WHERE c.txid = pg_catalog.pg_current_xact_id()
+    AND NOT EXISTS (SELECT FROM unnest($1) AS a(name) WHERE pg_catalog.to_regclass(a.name) = c.relation)";
 
-/// The tables that this transaction has written to, by the server's own count.
+/// The tables that this transaction has written to, by the server's own count, but for audit tables; each with its name as
+/// grants have it. One that is a part of a partitioned table is told as that.
 const TOUCHED: &str = "
-    SELECT s.relid, s.relname::text FROM pg_catalog.pg_stat_xact_user_tables s
+    SELECT DISTINCT r.oid,
+           CASE WHEN n.nspname = (pg_catalog.current_schemas(false))[1] THEN r.relname::text
+                ELSE n.nspname || '.' || r.relname END
+    FROM pg_catalog.pg_stat_xact_user_tables s
+    JOIN pg_catalog.pg_class r ON r.oid = coalesce(pg_catalog.pg_partition_root(s.relid), s.relid)
+    JOIN pg_catalog.pg_namespace n ON n.oid = r.relnamespace
     WHERE s.n_tup_ins + s.n_tup_upd + s.n_tup_del > 0
+    AND NOT EXISTS (SELECT FROM unnest($1) AS a(name) WHERE pg_catalog.to_regclass(a.name) IN (s.relid, r.oid))
     AND s.relid NOT IN (SELECT oid FROM unnest(ARRAY[to_regclass('wflo_changes'), to_regclass('wflo_effects')]) AS o(oid) WHERE oid IS NOT NULL)";
+
+/// The first of some tables that is an audit table.
+const AUDITED: &str = "
+    SELECT w.name FROM unnest($1) AS w(name), unnest($2) AS a(name)
+    WHERE pg_catalog.to_regclass(w.name) = pg_catalog.to_regclass(a.name) LIMIT 1";
+
+/// Audit tables, which the owner's triggers write and no step, each as its name is for SQL.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Audit(Vec<String>);
+
+impl Audit {
+    /// Of the names that a deployment has.
+    pub(super) fn new(tables: &BTreeSet<String>) -> Self {
+        Self(tables.iter().map(|name| qualified(name)).collect())
+    }
+
+    /// Whether a change set has a table under the name of one.
+    pub(super) fn has(&self, table: &str) -> bool {
+        self.0.contains(&qualified(table))
+    }
+
+    /// Refuses a write of a step to one.
+    pub(super) async fn refuse(&self, client: &Client, written: &BTreeSet<String>) -> Result<(), DbError> {
+        if self.0.is_empty() {
+            return Ok(());
+        }
+        let written: Vec<String> = written.iter().map(|name| qualified(name)).collect();
+        let names = [(&written as &(dyn ToSql + Sync), Type::TEXT_ARRAY), (&self.0, Type::TEXT_ARRAY)];
+        match client.query_typed_opt(AUDITED, &names).await.map_err(translate)? {
+            None => Ok(()),
+            Some(row) => Err(DbError::Denied(format!(
+                "table {} is an audit table (`audit` of the database in wflo.toml): triggers of the owner write it, and no \
+                 step does",
+                row.get::<_, &str>(0).replace('"', "`")
+            ))),
+        }
+    }
+}
 
 /// Refuses a write to a table whose changes cannot be kept.
 pub(super) async fn watched(client: &Client, written: &BTreeSet<String>) -> Result<(), DbError> {
@@ -47,6 +94,22 @@ fn refused(table: &str, why: &str) -> DbError {
     ))
 }
 
+/// Why what the owner's own triggers and foreign keys did cannot be kept.
+fn refused_behind(table: &str, found: Found) -> Option<DbError> {
+    let mend = match &found {
+        Found::Table(_) => {
+            "grant the step `write` of it and run `wflo db prepare`, which makes it part of what is undone"
+        }
+        _ => "mend that",
+    };
+    let why = found.unkept()?;
+    let why = why.split(" (").next().unwrap_or_default();
+    Some(DbError::Invalid(format!(
+        "a trigger or a foreign key of the owner writes table `{table}`, which {why}; `audit = [\"{table}\"]` of `[db.LABEL]` \
+         in wflo.toml leaves records of the owner out of what is undone, or {mend}"
+    )))
+}
+
 /// What has changed, but for the rows that were inserted in bulk.
 ///
 /// # Errors
@@ -56,15 +119,17 @@ pub(super) async fn changes(
     client: &Client,
     limits: ChangeLimits,
     inserted: &Inserted,
+    audit: &Audit,
 ) -> Result<ChangeSet, DbError> {
-    for row in client.query_typed(TOUCHED, &[]).await.map_err(translate)? {
-        if let Some(why) = find_by_oid(client, row.get(0)).await?.unkept() {
-            return Err(refused(row.get(1), &why));
+    let but = [(&audit.0 as &(dyn ToSql + Sync), Type::TEXT_ARRAY)];
+    for row in client.query_typed(TOUCHED, &but).await.map_err(translate)? {
+        if let Some(refused) = refused_behind(row.get(1), find_by_oid(client, row.get(0)).await?) {
+            return Err(refused);
         }
     }
     let mut left = Left(limits, limits);
     let mut tables = Vec::new();
-    for row in client.query_typed(CAPTURED, &[]).await.map_err(translate)? {
+    for row in client.query_typed(CAPTURED, &but).await.map_err(translate)? {
         if let Found::Table(table) = find_by_oid(client, row.get(0)).await? {
             let in_bulk = inserted.has(table.oid);
             if in_bulk && is_insert_alone(client, &table).await? {

@@ -40,16 +40,20 @@ pub struct PostgresOptions {
     pub readers: usize,
     /// How many transactions are open at once; at least one. Others wait for their turn in the order they came.
     pub writers: usize,
+    /// Tables that the database's own triggers write, and no step: what comes there is no part of a change set, and no
+    /// rollback touches it. They are named as in grants.
+    pub audit: BTreeSet<String>,
 }
 
 impl Default for PostgresOptions {
-    /// 30 s, 30 s, 8 readers, 4 writers.
+    /// 30 s, 30 s, 8 readers, 4 writers, no audit tables.
     fn default() -> Self {
         Self {
             transaction_timeout: Duration::from_secs(30),
             statement_timeout: Duration::from_secs(30),
             readers: 8,
             writers: 4,
+            audit: BTreeSet::new(),
         }
     }
 }

@@ -12,7 +12,7 @@ use wflo_ports::{
 };
 
 use super::bulk;
-use super::capture;
+use super::capture::{self, Audit};
 use super::cursor::collect;
 use super::database::PostgresOptions;
 use super::error::{translate, unavailable};
@@ -87,6 +87,7 @@ pub(super) async fn begin(
     let open = Open {
         lent: Some(lent),
         captures: capture == Capture::On,
+        audit: Audit::new(&options.audit),
         inserted: Inserted::default(),
         statement_timeout: options.statement_timeout,
     };
@@ -117,6 +118,7 @@ pub(super) struct Open {
     /// None while a statement runs, and for good once the transaction is lost.
     lent: Option<Lent>,
     captures: bool,
+    audit: Audit,
     inserted: Inserted,
     statement_timeout: Duration,
 }
@@ -137,6 +139,15 @@ impl Open {
         lent.batch(end).await?;
         self.lent = Some(lent);
         done
+    }
+
+    /// Refuses a write to a table that is left to the owner, or whose changes cannot be kept where they are to be.
+    async fn watched(&self, lent: &Lent, judged: &Judged) -> Result<(), DbError> {
+        self.audit.refuse(lent, &judged.written).await?;
+        match self.captures {
+            true => capture::watched(lent, &judged.written).await,
+            false => Ok(()),
+        }
     }
 
     async fn execute_in(
@@ -194,9 +205,7 @@ impl Transaction for Open {
     async fn execute(&mut self, statement: &Statement, access: &DbAccess) -> Result<Executed, DbError> {
         let judged = judge(&statement.sql, access, Purpose::Execute)?;
         let lent = self.lent.take().ok_or_else(lost)?;
-        if self.captures
-            && let Err(error) = capture::watched(&lent, &judged.written).await
-        {
+        if let Err(error) = self.watched(&lent, &judged).await {
             // Nothing has been done that would have to be undone.
             if !matches!(error, DbError::Interrupted(_)) {
                 self.lent = Some(lent);
@@ -223,9 +232,7 @@ impl Transaction for Open {
             return Err(DbError::Denied(message));
         }
         let lent = self.lent.take().ok_or_else(lost)?;
-        if self.captures
-            && let Err(error) = capture::watched(&lent, &judged.written).await
-        {
+        if let Err(error) = self.watched(&lent, &judged).await {
             if !matches!(error, DbError::Interrupted(_)) {
                 self.lent = Some(lent);
             }
@@ -261,6 +268,9 @@ impl Transaction for Open {
     }
 
     async fn undo_inserted(&mut self, rows: &InsertedRows) -> Result<Undone, DbError> {
+        if self.audit.has(&rows.table) {
+            return Ok(Undone::default());
+        }
         let lent = self.lent.take().ok_or_else(lost)?;
         let undone = undo_inserted(&lent, rows).await.map_err(unavailable)?;
         self.lent = Some(lent);
@@ -273,7 +283,7 @@ impl Transaction for Open {
         }
         let lent = self.lent.take().ok_or_else(lost)?;
         let changes = match lent.batch("SAVEPOINT wflo_statement").await {
-            Ok(()) => capture::changes(&lent, limits, &self.inserted).await,
+            Ok(()) => capture::changes(&lent, limits, &self.inserted, &self.audit).await,
             Err(error) => Err(error),
         };
         self.after(lent, changes).await
@@ -281,7 +291,10 @@ impl Transaction for Open {
 
     async fn undo(&mut self, changes: &ChangeSet) -> Result<Undone, DbError> {
         let lent = self.lent.take().ok_or_else(lost)?;
-        let undone = undo(&lent, changes).await.map_err(unavailable)?;
+        // A step may have written them before they were made audit tables.
+        let mut changes = changes.clone();
+        changes.tables.retain(|table| !self.audit.has(&table.table));
+        let undone = undo(&lent, &changes).await.map_err(unavailable)?;
         self.lent = Some(lent);
         Ok(undone)
     }

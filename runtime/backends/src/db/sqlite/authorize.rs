@@ -1,6 +1,6 @@
 //! Answers SQLite's authorizer. The rules are in the documentation of the module above.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
@@ -15,6 +15,10 @@ use super::text::{has_odd_signs, has_word, may_name, may_replace_rows};
 
 /// The table of markers. The host's, whatever a grant says.
 pub(super) const EFFECTS_TABLE: &str = "wflo_effects";
+
+/// The tables and views that a statement writes, by lower-case name: each with the trigger of the owner that does, unless the
+/// statement does so itself.
+pub(super) type Written = BTreeMap<String, Option<String>>;
 
 /// What a statement is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,11 +43,15 @@ pub(super) struct Rules {
     capture: Option<String>,
     /// What stands for tables of which some rows are granted.
     fence: Option<Fence>,
-    /// The tables and views that the statement writes, triggers and foreign keys included, by lower-case name.
-    written: BTreeSet<String>,
+    /// Tables that triggers of the owner write, and nobody else, in lower case.
+    audit: Arc<BTreeSet<String>>,
+    /// What the statement writes, triggers and foreign keys included.
+    written: Written,
     /// What it does to the one that stands for a table.
     touched: Touched,
     denial: Option<String>,
+    /// The function that was denied first, where neither the statement nor a trigger or view calls it: a default does.
+    of_default: Option<String>,
 }
 
 impl Rules {
@@ -63,9 +71,11 @@ impl Rules {
             modules,
             capture: None,
             fence: None,
-            written: BTreeSet::new(),
+            audit: Arc::default(),
+            written: Written::new(),
             touched: Touched::default(),
             denial: None,
+            of_default: None,
         }
     }
 
@@ -78,6 +88,12 @@ impl Rules {
     /// Has tables met as what stands for them.
     pub(super) fn behind(mut self, fence: Option<&Fence>) -> Self {
         self.fence = fence.cloned();
+        self
+    }
+
+    /// Leaves these tables to the triggers of the owner.
+    pub(super) fn recording(mut self, audit: Arc<BTreeSet<String>>) -> Self {
+        self.audit = audit;
         self
     }
 
@@ -127,7 +143,10 @@ impl Rules {
             }
             Err(denial) => {
                 // The first one is the cause; what follows it is SQLite giving up.
-                self.denial.get_or_insert(denial);
+                if self.denial.is_none() {
+                    self.of_default = self.random_default(asked);
+                    self.denial = Some(denial);
+                }
                 Authorization::Deny
             }
         }
@@ -141,7 +160,11 @@ impl Rules {
         else {
             return;
         };
-        self.written.insert(table_name.to_ascii_lowercase());
+        let trigger = asked.accessor.filter(|name| self.is_trigger(name)).map(str::to_owned);
+        let by = self.written.entry(table_name.to_ascii_lowercase()).or_insert_with(|| trigger.clone());
+        if trigger.is_none() {
+            *by = None;
+        }
         if asked.database_name != Some("temp") {
             return;
         }
@@ -169,7 +192,10 @@ impl Rules {
                 is_ours(table_name)
             }
             (AuthAction::Read { .. }, Some("main")) => true,
-            (AuthAction::Select | AuthAction::Function { function_name: "typeof" | "raise" }, _) => true,
+            (
+                AuthAction::Select | AuthAction::Function { function_name: "typeof" | "raise" | "coalesce" },
+                _,
+            ) => true,
             _ => false,
         }
     }
@@ -186,7 +212,7 @@ impl Rules {
         let of_trigger = asked.accessor.is_some_and(|name| self.is_trigger(name));
         match asked.action {
             AuthAction::Select | AuthAction::Recursive => Ok(()),
-            AuthAction::Function { function_name } => self.function(function_name),
+            AuthAction::Function { function_name } => self.function(function_name, asked.accessor),
             AuthAction::Read { table_name, column_name } => {
                 self.reserved(table_name)?;
                 if of_trigger {
@@ -196,15 +222,18 @@ impl Rules {
                 self.read(table_name, column_name)
             }
             AuthAction::Insert { table_name } => {
+                self.recorded(table_name, of_trigger)?;
                 self.unguarded(asked, table_name, of_trigger)?;
                 self.write_rows(table_name, "insert into", of_trigger)
             }
             AuthAction::Delete { table_name } => {
+                self.recorded(table_name, of_trigger)?;
                 self.unguarded(asked, table_name, of_trigger)?;
                 self.write_rows(table_name, "delete from", of_trigger)
             }
             AuthAction::Update { table_name, column_name } => {
                 self.writes("update", table_name)?;
+                self.recorded(table_name, of_trigger)?;
                 self.unguarded(asked, table_name, of_trigger)?;
                 if of_trigger { Ok(()) } else { self.update(table_name, column_name) }
             }
@@ -220,10 +249,26 @@ impl Rules {
             && !may_name(&self.sql, accessor)
     }
 
-    fn function(&self, name: &str) -> Result<(), String> {
+    /// The function that a default of a column calls to be another value each time, if that is what is asked about.
+    fn random_default(&self, asked: &AuthContext<'_>) -> Option<String> {
+        match (&asked.action, asked.accessor) {
+            (AuthAction::Function { function_name }, None) => {
+                let name = function_name.to_ascii_lowercase();
+                (is_random(&name) && !has_word(&self.sql, &name)).then_some(name)
+            }
+            _ => None,
+        }
+    }
+
+    fn function(&self, name: &str, accessor: Option<&str>) -> Result<(), String> {
         let name = name.to_ascii_lowercase();
         if is_pure(&name) || (is_random(&name) && self.purpose == Purpose::Query) {
             Ok(())
+        } else if let Some(of) = accessor.filter(|_| is_random(&name) && !has_word(&self.sql, &name)) {
+            Err(format!(
+                "trigger or view `{of}` of the owner calls `{name}`, which cannot be repeated with equal results within a \
+                 transaction; have it take a value that the step writes"
+            ))
         } else if is_random(&name) {
             Err(format!(
                 "function `{name}` cannot be repeated with equal results within a transaction; pass a random \
@@ -240,6 +285,17 @@ impl Rules {
             return Err(format!("table `{table}` is never open to a step"));
         }
         Ok(())
+    }
+
+    /// An audit table is written by triggers of the owner alone.
+    fn recorded(&self, table: &str, of_trigger: bool) -> Result<(), String> {
+        if of_trigger || !self.audit.contains(&table.to_ascii_lowercase()) {
+            return Ok(());
+        }
+        Err(format!(
+            "table `{table}` is an audit table (`audit` of the database in wflo.toml): triggers of the owner write it, and \
+             no step does"
+        ))
     }
 
     /// A table of which only some rows may be read is not read itself.
@@ -409,14 +465,23 @@ impl Authorizer {
 pub(super) struct Enforced<'a>(&'a Authorizer);
 
 impl Enforced<'_> {
-    /// The tables and views that the statement writes, as far as it has been compiled.
-    pub(super) fn written(&self) -> BTreeSet<String> {
+    /// What the statement writes, as far as it has been compiled.
+    pub(super) fn written(&self) -> Written {
         self.0.lock().as_ref().map(|rules| rules.written.clone()).unwrap_or_default()
     }
 
     /// What the statement does to what stands for a table.
     pub(super) fn touched(&self) -> Touched {
         self.0.lock().as_ref().map(|rules| rules.touched.clone()).unwrap_or_default()
+    }
+
+    /// The table that the statement itself writes, and the function that was denied because a default of that table
+    /// calls it.
+    pub(super) fn denied_default(&self) -> Option<(String, String)> {
+        let rules = self.0.lock();
+        let rules = rules.as_ref()?;
+        let direct = rules.written.iter().find(|(_, trigger)| trigger.is_none())?;
+        Some((direct.0.clone(), rules.of_default.clone()?))
     }
 
     /// What was denied first.

@@ -13,6 +13,9 @@
 //!   of the owner changes the row again.
 //! - That a row was not there is kept by an `AFTER INSERT` trigger, since its key may be known only then. SQLite fires
 //!   temporary triggers before those of the owner; a test holds it to that.
+//! - Where an update gives a row another key, it is kept *before* it that none was there under that one: between the
+//!   update and its `AFTER` triggers the foreign keys act, and what they fire may meet the row under its new key.
+//! - A null that `OR REPLACE` turns into the default of its column is taken for that default before.
 //! - A row that another one replaces (`OR REPLACE`, `ON CONFLICT REPLACE`) fires no trigger unless `recursive_triggers`
 //!   is on, which would change what the owner's triggers do. So `BEFORE INSERT` and `BEFORE UPDATE` keep every row that
 //!   shares a unique value with the new one. Those that stay as they are do no harm: at the end, nothing has changed.
@@ -22,7 +25,7 @@
 
 mod inserted;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use rusqlite::Connection;
@@ -30,6 +33,7 @@ use rusqlite::types::ValueRef;
 use wflo_model::SqlValue;
 use wflo_ports::{ChangeLimits, ChangeSet, DbError, RowChange, TableChange};
 
+use super::authorize::Written;
 use super::error::translate;
 use super::names::unguessable;
 use super::table::{Found, Table, find};
@@ -57,12 +61,18 @@ struct Captured {
 }
 
 /// Why a write cannot be kept, in words for whoever wrote the workflow.
-fn refused(table: &str, why: &str) -> DbError {
+fn refused(table: &str, trigger: Option<&str>, why: &str) -> DbError {
     let mend = match () {
         () if why.contains("primary key") => "give it one",
         () if why.contains("index") => "put that index on columns",
         () => "write to an ordinary table",
     };
+    if let Some(trigger) = trigger {
+        return DbError::Invalid(format!(
+            "table `{table}`, which trigger `{trigger}` of the owner writes, {why}, so its changes cannot be kept; {mend}, or \
+             leave it out of what is undone by `audit = [\"{table}\"]` of the database in wflo.toml"
+        ));
+    }
     DbError::Invalid(format!(
         "table `{table}` {why}, so its changes cannot be kept; {mend}, or do without `rollback` and an approval at commit \
          in this step"
@@ -102,13 +112,13 @@ impl Capture {
     ///
     /// # Errors
     /// [`DbError::Invalid`] for a table whose rows cannot be told apart. Nothing has been added then.
-    pub(super) fn add(&mut self, sqlite: &Connection, written: &BTreeSet<String>) -> Result<(), DbError> {
+    pub(super) fn add(&mut self, sqlite: &Connection, written: &Written) -> Result<(), DbError> {
         let mut new = Vec::new();
-        for name in written.iter().filter(|name| !self.tables.contains_key(*name)) {
+        for (name, trigger) in written.iter().filter(|(name, _)| !self.tables.contains_key(*name)) {
             match find(sqlite, name).map_err(translate)? {
                 // The statement itself says what is wrong with it.
                 Found::Nothing | Found::View => {}
-                Found::Uncapturable(why) => return Err(refused(name, why)),
+                Found::Uncapturable(why) => return Err(refused(name, trigger.as_deref(), why)),
                 Found::Table(table) => new.push((name.clone(), table)),
             }
         }
@@ -181,10 +191,10 @@ fn triggers(table: &Table, images: &str) -> String {
     let (keys, values) = (numbered("k", key.len()), numbered("c", table.columns.len()));
     let (key_list, all) = (keys.join(", "), [&keys[..], &values[..]].concat().join(", "));
     // The plus takes the column's affinity away, without which the index would not be used.
-    let unseen = |of: &str| {
+    let unseen = |key: &[String]| {
         let same = keys
             .iter()
-            .zip(named(&key, of))
+            .zip(key)
             .map(|(kept, new)| format!("{kept} IS +{new} AND typeof({kept}) = typeof({new})"));
         format!("NOT EXISTS (SELECT 1 FROM \"{images}\" WHERE {})", same.collect::<Vec<_>>().join(" AND "))
     };
@@ -200,14 +210,17 @@ fn triggers(table: &Table, images: &str) -> String {
         "{} INSERT INTO \"{images}\" (existed, {all}) SELECT 1, {} WHERE {};",
         keyless("OLD"),
         image("OLD"),
-        unseen("OLD")
+        unseen(&named(&key, "OLD"))
     );
-    let new = format!(
-        "{} INSERT INTO \"{images}\" (existed, {key_list}) SELECT 0, {} WHERE {};",
-        keyless("NEW"),
-        named(&key, "NEW").join(", "),
-        unseen("NEW")
-    );
+    let absent = |key: &[String]| {
+        format!(
+            "INSERT INTO \"{images}\" (existed, {key_list}) SELECT 0, {} WHERE {};",
+            key.join(", "),
+            unseen(key)
+        )
+    };
+    let new = format!("{} {}", keyless("NEW"), absent(&named(&key, "NEW")));
+    let coming = absent(&key.iter().map(|column| table.coming(column)).collect::<Vec<_>>());
     let name = quoted(&table.name);
     let replaced: String = table
         .unique
@@ -216,17 +229,16 @@ fn triggers(table: &Table, images: &str) -> String {
             let same: Vec<_> = columns
                 .iter()
                 .map(|(column, collation)| {
-                    let column = quoted(column);
                     let collate =
                         collation.as_ref().map(|name| format!(" COLLATE {}", quoted(name))).unwrap_or_default();
-                    format!("o.{column} = NEW.{column}{collate}")
+                    format!("o.{} = {}{collate}", quoted(column), table.coming(column))
                 })
                 .collect();
             format!(
                 "INSERT INTO \"{images}\" (existed, {all}) SELECT 1, {} FROM main.{name} AS o WHERE {} AND {};",
                 image("o"),
                 same.join(" AND "),
-                unseen("o")
+                unseen(&named(&key, "o"))
             )
         })
         .collect();
@@ -240,7 +252,7 @@ fn triggers(table: &Table, images: &str) -> String {
         format!("CREATE INDEX temp.\"{images}_by_key\" ON \"{images}\" ({key_list});"),
         trigger(TRIGGERS[0], "BEFORE INSERT", &replaced),
         trigger(TRIGGERS[1], "AFTER INSERT", &new),
-        trigger(TRIGGERS[2], "BEFORE UPDATE", &format!("{old}{replaced}")),
+        trigger(TRIGGERS[2], "BEFORE UPDATE", &format!("{old}{replaced}{coming}")),
         trigger(TRIGGERS[3], "AFTER UPDATE", &new),
         trigger(TRIGGERS[4], "BEFORE DELETE", &old),
     ]

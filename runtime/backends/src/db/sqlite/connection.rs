@@ -12,13 +12,14 @@ use rusqlite::{OpenFlags, Statement as Prepared};
 use wflo_model::{DbAccess, SqlRows};
 use wflo_ports::{DbError, Executed, QueryLimits, Statement};
 
-use super::authorize::{Authorizer, Enforced, Purpose, Rules};
+use super::authorize::{Authorizer, Enforced, Purpose, Rules, Written};
 use super::capture::Capture;
 use super::error::{parameter_count, translate};
 use super::fence::Fence;
 use super::filter::{Filters, Raised, Staging};
 use super::schema::Schema;
 use super::stage::{Stage, Touched};
+use super::table::made_up;
 use super::text::may_replace_rows;
 use super::value::{from_sqlite, size, to_sqlite};
 use crate::wal::to_wal;
@@ -97,6 +98,8 @@ pub(super) struct Connection {
     is_query_only: bool,
     /// Keeps what the open transaction changes, if it is to be kept.
     capture: Option<Capture>,
+    /// Tables that the database's own triggers write, and no step, in lower case.
+    audit: Arc<BTreeSet<String>>,
 }
 
 impl Connection {
@@ -121,9 +124,20 @@ impl Connection {
             schema: None,
             is_query_only: mode == Mode::Read,
             capture: None,
+            audit: Arc::default(),
         };
         connection.harden(mode, busy_timeout, max_value_bytes).map_err(translate)?;
         Ok(connection)
+    }
+
+    /// The same with these audit tables, in lower case.
+    pub(super) fn with_audit(self, audit: BTreeSet<String>) -> Self {
+        Self { audit: Arc::new(audit), ..self }
+    }
+
+    /// Whether a table is one that only the database's own triggers write.
+    pub(super) fn is_audit(&self, table: &str) -> bool {
+        self.audit.contains(&table.to_ascii_lowercase())
     }
 
     fn harden(&mut self, mode: Mode, busy_timeout: Duration, max_value_bytes: i32) -> rusqlite::Result<()> {
@@ -262,10 +276,11 @@ impl Connection {
             return Ok(());
         }
         let watch = Allowance { access, purpose: Purpose::Execute, time, cancel };
-        let written = match self.target(statement, watch)? {
+        let mut written = match self.target(statement, watch)? {
             Some((filters, table)) => self.written_through(&filters, &table, statement, watch)?,
             None => self.as_guest(statement, watch, |_, enforced| Ok(enforced.written()))?,
         };
+        written.retain(|table, _| !self.audit.contains(table));
         match &mut self.capture {
             Some(capture) => capture.add(&self.sqlite, &written),
             None => Ok(()),
@@ -305,7 +320,7 @@ impl Connection {
         });
         raised.lower(&self.sqlite)?;
         let (touched, written) = compiled?;
-        let table = written.into_iter().next().filter(|_| touched != Touched::default());
+        let table = written.into_keys().next().filter(|_| touched != Touched::default());
         Ok(table.map(|table| (filters, table)))
     }
 
@@ -344,14 +359,14 @@ impl Connection {
         table: &str,
         statement: &Statement,
         run: Allowance<'_>,
-    ) -> Result<BTreeSet<String>, DbError> {
+    ) -> Result<Written, DbError> {
         let raised = self.raise(filters, Staging::One { table, filled: false })?;
         let stage = raised.stage.as_ref().expect("it was raised as a stage");
         let compiled =
             self.enforced(statement, run, Some(&raised.fence), |_, enforced| Ok(enforced.touched()));
         let written = compiled.and_then(|touched| {
             let fence = raised.fence.clone().applying(table);
-            let mut written = BTreeSet::new();
+            let mut written = Written::new();
             for sql in carried_over(stage, &touched, statement) {
                 written.extend(self.enforced(&sql, run, Some(&fence), |_, enforced| Ok(enforced.written()))?);
             }
@@ -411,14 +426,25 @@ impl Connection {
         let schema = self.schema.clone().expect("the first read always gives a schema");
         let prefix = self.capture.as_ref().map(Capture::prefix);
         let rules = Rules::new(&statement.sql, access, purpose, schema, Arc::clone(&self.modules));
-        let rules = rules.capturing(prefix).behind(fence);
+        let rules = rules.capturing(prefix).behind(fence).recording(Arc::clone(&self.audit));
         rules.judge_text()?;
         self.watch.set(Some((cancel.clone(), Instant::now() + time)));
         let enforced = self.authorizer.enforce(rules);
         let done = prepare(&self.sqlite, statement, &enforced)
             .and_then(|mut prepared| work(&mut prepared, &enforced));
-        let denial = enforced.denial();
+        let (mut denial, of_default) = (enforced.denial(), enforced.denied_default());
         drop(enforced);
+        if let Some((table, function)) = of_default {
+            let columns = made_up(&self.sqlite, &table).map_err(translate)?;
+            if let Some((column, _)) =
+                columns.iter().find(|(_, from)| from.to_ascii_lowercase().contains(&function))
+            {
+                denial = Some(format!(
+                    "the default of column `{column}` of table `{table}` calls `{function}`, which cannot be repeated with \
+                     equal results within a transaction; pass a value for it, such as a random number of the step"
+                ));
+            }
+        }
         let over = self.watch.is_over();
         self.watch.set(None);
         match (denial, done) {

@@ -1,5 +1,6 @@
 //! A SQLite file as a [`Database`].
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -51,16 +52,20 @@ pub struct SqliteOptions {
     /// Most bytes of one value or row. It bounds what a single function call can compute, which nothing can
     /// interrupt.
     pub max_value_bytes: u32,
+    /// Tables that the database's own triggers write, and no step: what comes there is no part of a change set, and no
+    /// rollback touches it.
+    pub audit: BTreeSet<String>,
 }
 
 impl Default for SqliteOptions {
-    /// 30 s, 30 s, 4 readers, 4 MiB.
+    /// 30 s, 30 s, 4 readers, 4 MiB, no audit tables.
     fn default() -> Self {
         Self {
             transaction_timeout: Duration::from_secs(30),
             statement_timeout: Duration::from_secs(30),
             readers: 4,
             max_value_bytes: 4 << 20,
+            audit: BTreeSet::new(),
         }
     }
 }
@@ -74,7 +79,8 @@ impl SqliteOptions {
         busy_timeout: Duration,
     ) -> Result<Connection, DbError> {
         let max_value_bytes = i32::try_from(self.max_value_bytes).unwrap_or(i32::MAX);
-        Connection::open(path, mode, busy_timeout, max_value_bytes)
+        let audit = self.audit.iter().map(|table| table.to_ascii_lowercase()).collect();
+        Ok(Connection::open(path, mode, busy_timeout, max_value_bytes)?.with_audit(audit))
     }
 }
 

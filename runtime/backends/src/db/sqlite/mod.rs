@@ -35,8 +35,8 @@
 //!   there: SQLite asks as if the statement did so itself, so the step needs these grants.
 //! - **Column grants** for writing do not add or remove rows: `UPDATE OR REPLACE`, which can remove some, needs
 //!   a grant for the whole table.
-//! - `random` and `randomblob` work outside a transaction only: inside, statements may have to be executed
-//!   again with equal results. The time functions work everywhere; pass the step's own time as a parameter
+//! - `random` and `randomblob` work outside a transaction only, whether a statement, a default or a trigger calls them:
+//!   inside, statements may have to be executed again with equal results. The time functions work everywhere; pass the step's own time as a parameter
 //!   where a redo must write the same.
 //! - A statement that has failed changes nothing, and the transaction goes on; but a write that ran into its
 //!   time limit, `OR ROLLBACK`, and a trigger's `RAISE(ROLLBACK)` make SQLite end the transaction. Whatever

@@ -1,8 +1,11 @@
 //! What a table is made of, for keeping its changes and for undoing them.
 
+use std::collections::BTreeMap;
+
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::db::made_up::is_made_up;
+use crate::db::names::quoted;
 
 /// A table whose rows can be told apart, so that what happens to each can be kept.
 #[derive(Clone, Debug)]
@@ -16,6 +19,19 @@ pub(super) struct Table {
     /// What may make a row take another's place: the key, and every unique index, as columns with the collation in
     /// which they are compared.
     pub(super) unique: Vec<Unique>,
+    /// What a null becomes with `OR REPLACE`, by the column: the default of one that takes none.
+    defaults: BTreeMap<String, String>,
+}
+
+impl Table {
+    /// The value that a new row has in a column, for a trigger before it is there.
+    pub(super) fn coming(&self, column: &str) -> String {
+        let new = format!("NEW.{}", quoted(column));
+        match self.defaults.get(column) {
+            Some(default) => format!("coalesce({new}, {default})"),
+            None => new,
+        }
+    }
 }
 
 /// The columns of a unique index, each with the collation it is compared in if that is not the column's own.
@@ -52,8 +68,10 @@ pub(super) fn find(sqlite: &Connection, name: &str) -> rusqlite::Result<Found> {
     };
     let mut columns = Vec::new();
     let mut key = Vec::new();
-    let mut statement =
-        sqlite.prepare_cached("SELECT name, pk, hidden FROM pragma_table_xinfo(?1, 'main') ORDER BY cid")?;
+    let mut defaults = BTreeMap::new();
+    let mut statement = sqlite.prepare_cached(
+        "SELECT name, pk, hidden, CASE WHEN \"notnull\" THEN dflt_value END FROM pragma_table_xinfo(?1, 'main') ORDER BY cid",
+    )?;
     let mut rows = statement.query([&name])?;
     while let Some(row) = rows.next()? {
         let (column, place, hidden): (String, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
@@ -63,6 +81,9 @@ pub(super) fn find(sqlite: &Connection, name: &str) -> rusqlite::Result<Found> {
         }
         if place > 0 {
             key.push((place, columns.len()));
+        }
+        if let Some(default) = row.get::<_, Option<String>>(3)?.filter(|text| is_literal(text)) {
+            defaults.insert(column.clone(), default);
         }
         columns.push(column);
     }
@@ -78,9 +99,17 @@ pub(super) fn find(sqlite: &Connection, name: &str) -> rusqlite::Result<Found> {
         )),
         Some(indexes) => {
             let unique = std::iter::once(by_key).chain(indexes).collect();
-            Ok(Found::Table(Table { name, columns, key, unique }))
+            Ok(Found::Table(Table { name, columns, key, unique, defaults }))
         }
     }
+}
+
+/// Whether a default is a number or a text, and so the same within a trigger.
+fn is_literal(default: &str) -> bool {
+    let text = default.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\''));
+    let number =
+        default.bytes().all(|byte| b"+-.0123456789eE".contains(&byte)) && default.parse::<f64>().is_ok();
+    number || text.is_some_and(|text| !text.replace("''", "").contains('\''))
 }
 
 /// The name of a table or view as it was created, and every column of it that can be selected by name, generated ones too.

@@ -267,7 +267,14 @@ impl Transaction for Open {
 
     async fn undo_inserted(&mut self, rows: &InsertedRows) -> Result<Undone, DbError> {
         let rows = rows.clone();
-        self.run(move |session, cancel| undo_inserted(session.connection().host(), &rows, cancel)).await
+        self.run(move |session, cancel| {
+            let connection = session.connection();
+            match connection.is_audit(&rows.table) {
+                true => Ok(Undone::default()),
+                false => undo_inserted(connection.host(), &rows, cancel),
+            }
+        })
+        .await
     }
 
     async fn changes(&mut self, limits: ChangeLimits) -> Result<ChangeSet, DbError> {
@@ -280,8 +287,14 @@ impl Transaction for Open {
     }
 
     async fn undo(&mut self, changes: &ChangeSet) -> Result<Undone, DbError> {
-        let changes = changes.clone();
-        self.run(move |session, cancel| undo(session.connection().host(), &changes, cancel)).await
+        let mut changes = changes.clone();
+        self.run(move |session, cancel| {
+            let connection = session.connection();
+            // A step may have written them before they were made audit tables.
+            changes.tables.retain(|table| !connection.is_audit(&table.table));
+            undo(connection.host(), &changes, cancel)
+        })
+        .await
     }
 
     async fn ready(&mut self) -> Result<(), DbError> {
