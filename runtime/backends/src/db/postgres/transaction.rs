@@ -15,7 +15,7 @@ use super::bulk;
 use super::capture;
 use super::cursor::collect;
 use super::database::PostgresOptions;
-use super::error::{translate, unavailable};
+use super::error::translate;
 use super::inserted::Inserted;
 use super::judge::{Judged, Purpose, judge};
 use super::login::{Lent, Login};
@@ -262,7 +262,7 @@ impl Transaction for Open {
 
     async fn undo_inserted(&mut self, rows: &InsertedRows) -> Result<Undone, DbError> {
         let lent = self.lent.take().ok_or_else(lost)?;
-        let undone = undo_inserted(&lent, rows).await.map_err(unavailable)?;
+        let undone = undo_inserted(&lent, rows).await?;
         self.lent = Some(lent);
         Ok(undone)
     }
@@ -281,7 +281,7 @@ impl Transaction for Open {
 
     async fn undo(&mut self, changes: &ChangeSet) -> Result<Undone, DbError> {
         let lent = self.lent.take().ok_or_else(lost)?;
-        let undone = undo(&lent, changes).await.map_err(unavailable)?;
+        let undone = undo(&lent, changes).await?;
         self.lent = Some(lent);
         Ok(undone)
     }
