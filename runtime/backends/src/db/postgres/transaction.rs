@@ -20,7 +20,7 @@ use super::inserted::Inserted;
 use super::judge::{Judged, Purpose, judge};
 use super::login::{Lent, Login};
 use super::some_rows;
-use super::undo::undo;
+use super::undo::{Anew, undo};
 use super::undo_inserted::undo_inserted;
 use super::value::{Parameter, parameters};
 
@@ -88,6 +88,7 @@ pub(super) async fn begin(
         lent: Some(lent),
         captures: capture == Capture::On,
         inserted: Inserted::default(),
+        anew: Anew::default(),
         statement_timeout: options.statement_timeout,
     };
     Ok(Some(open))
@@ -118,6 +119,8 @@ pub(super) struct Open {
     lent: Option<Lent>,
     captures: bool,
     inserted: Inserted,
+    /// What undoing has found out about the owner's triggers.
+    anew: Anew,
     statement_timeout: Duration,
 }
 
@@ -281,7 +284,7 @@ impl Transaction for Open {
 
     async fn undo(&mut self, changes: &ChangeSet) -> Result<Undone, DbError> {
         let lent = self.lent.take().ok_or_else(lost)?;
-        let undone = undo(&lent, changes).await?;
+        let undone = undo(&lent, changes, &mut self.anew).await?;
         self.lent = Some(lent);
         Ok(undone)
     }
