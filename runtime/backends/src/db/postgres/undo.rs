@@ -25,6 +25,7 @@ use batch::AT_ONCE;
 use one::Seen;
 use target::ForeignKey;
 use together::{Company, together};
+use unknown::spared;
 
 pub(super) use anew::Anew;
 pub(super) use batch::{any_of, found_all, put_back_all};
@@ -32,6 +33,7 @@ pub(super) use one::One;
 pub(super) use server::Server;
 use server::rows_of;
 pub(super) use target::{Target, usable};
+pub(super) use unknown::written_since;
 
 mod anew;
 mod batch;
@@ -41,6 +43,7 @@ mod rules;
 mod server;
 mod target;
 mod together;
+mod unknown;
 
 /// How often all of it is begun anew without rows that triggers keep from going back.
 const TRIES: usize = 4;
@@ -125,6 +128,7 @@ async fn undo_but(
         }
     }
     learn(server, &tables, &left, anew).await?;
+    let mut left = spared(server, &tables, left, &mut undone).await?;
     // Deletes make room for what takes the place of the deleted.
     left.sort_by_key(|(_, one)| match *one.row {
         RowChange::Insert { .. } => 0,
