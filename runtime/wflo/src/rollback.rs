@@ -9,6 +9,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use wflo_engine::{
     Approval, ApprovalState, Command, Event, Place, Recorded, RollbackPlan, RunState, RunStatus, StepUndone,
@@ -32,6 +33,9 @@ use crate::{NotRollable, Runtime, RuntimeError};
 
 /// How often undoing is tried while others write to the same rows, as with a step.
 const MOST_TRIES: u32 = 10;
+
+/// How long the first pause between two tries is; each is by as much longer than the one before.
+const PAUSE: Duration = Duration::from_millis(20);
 
 impl Runtime {
     /// What a rollback of the run would do, and what it could not do; nothing is done.
@@ -229,7 +233,10 @@ impl Executor<'_> {
         loop {
             match self.try_to_undo(&undoing).await {
                 Ok(()) => return self.settled(label, None).await,
-                Err(NotUndone::Interrupted(_)) if tries < MOST_TRIES => tries += 1,
+                Err(NotUndone::Interrupted(_)) if tries < MOST_TRIES => {
+                    tokio::time::sleep(PAUSE * tries).await;
+                    tries += 1;
+                }
                 Err(NotUndone::Interrupted(why)) => return Err(failed(oldest, why).into()),
                 Err(NotUndone::Refused(why)) => return self.settled(label, Some(why)).await,
                 Err(NotUndone::Failed(error)) => return Err(error),

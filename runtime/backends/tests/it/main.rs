@@ -19,6 +19,7 @@ mod postgres_many;
 mod postgres_model;
 mod postgres_respelled;
 mod postgres_rows;
+mod postgres_since;
 mod postgres_tls;
 mod postgres_together;
 mod postgres_triggers;

@@ -1,9 +1,11 @@
 //! Undoing rows on PostgreSQL of tables whose owner's triggers write on.
 
 use wflo_model::SqlValue;
+use wflo_ports::{Begun, Capture, Database as _, Marker, MarkerPurpose, Transaction};
 
 use crate::postgres::{Bank, bank};
 use crate::postgres_changes::{changed, dump, undo};
+use crate::sqlite::marker;
 
 /// A table of accounts with a trigger that does something to `NEW`.
 async fn accounts(when: &str, does: &str) -> Bank {
@@ -115,4 +117,92 @@ async fn one_that_somebody_has_changed_since_is_no_row_that_was_put_back() {
     let left: Vec<_> = undone.conflicts.iter().map(|it| format!("{}: {}", it.key[0], it.reason)).collect();
     assert_eq!(left, ["1: it has changed since", "2: it has changed since"]);
     assert_eq!(bank.pg.sql("SELECT string_agg(acc::text, ' ' ORDER BY id) FROM acc WHERE id < 3"), as_found);
+}
+
+/// Begins the transaction of a rollback.
+async fn undoing(bank: &Bank, run: u8) -> Box<dyn Transaction> {
+    let marker = Marker { purpose: MarkerPurpose::Undo { rollback: 9 }, ..marker(run) };
+    match bank.db.begin(&marker, Capture::Off).await.unwrap() {
+        Begun::Open(transaction) => transaction,
+        Begun::AlreadyCommitted => panic!("it is undone already"),
+    }
+}
+
+#[tokio::test]
+async fn a_row_that_two_steps_have_changed_is_undone_by_both() {
+    let only_changes =
+        "IF NEW.* IS DISTINCT FROM OLD.* THEN NEW.version := OLD.version + 1; NEW.touched := now(); END IF";
+    for does in EVERY.into_iter().chain([only_changes]) {
+        for at_once in [true, false] {
+            let bank = accounts("BEFORE UPDATE", does).await;
+            let before = state(&bank);
+            let first =
+                ["UPDATE acc SET bal = bal - 10 WHERE id < 3", "INSERT INTO acc (id, bal) VALUES (9, 9)"];
+            let first = changed(&bank, 1, &["acc"], &first).await;
+            let second = ["UPDATE acc SET state = 'ok' WHERE id <> 2", "UPDATE acc SET bal = 7 WHERE id = 2"];
+            let second = changed(&bank, 2, &["acc"], &second).await;
+            let mut transaction = undoing(&bank, 1).await;
+            let newer = transaction.undo(&second).await.unwrap();
+            if !at_once {
+                transaction.commit().await.unwrap();
+                // Whoever writes to the row and chooses nothing of it changes no more than wflo does.
+                bank.pg.sql("UPDATE acc SET state = state WHERE id = 1");
+                transaction = undoing(&bank, 2).await;
+            }
+            let older = transaction.undo(&first).await.unwrap();
+            transaction.commit().await.unwrap();
+            assert_eq!((newer.rows, newer.conflicts), (6, vec![]), "{does}");
+            assert_eq!((older.rows, older.conflicts), (3, vec![]), "{does}");
+            assert_eq!(state(&bank), before, "{does}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_somebody_may_have_chosen_since_is_never_taken_for_a_triggers() {
+    for (does, since) in [
+        // What the trigger sets with other columns can be chosen as well.
+        (
+            "IF NEW.bal <> OLD.bal THEN NEW.state := 'review' || NEW.version; END IF; NEW.version := OLD.version + 1",
+            "UPDATE acc SET state = 'approved' WHERE id = 1",
+        ),
+        ("NEW.touched := now(); NEW.bal := least(NEW.bal, OLD.bal)", "UPDATE acc SET bal = 5 WHERE id = 1"),
+        (
+            "NEW.touched := now(); NEW.bal := greatest(NEW.bal, OLD.bal - 10)",
+            "UPDATE acc SET bal = bal - 10 WHERE id = 1",
+        ),
+        ("NEW.touched := now()", "UPDATE acc SET day = current_date, by_whom = current_user WHERE id = 1"),
+        ("NEW.version := OLD.version + 1", "UPDATE acc SET touched = now() WHERE id = 1"),
+    ] {
+        let bank = accounts("BEFORE UPDATE", does).await;
+        let changes = changed(&bank, 1, &["acc"], &["UPDATE acc SET bal = bal - 10 WHERE id < 3"]).await;
+        bank.pg.sql(since);
+        let as_found = bank.pg.sql("SELECT acc::text FROM acc WHERE id = 1");
+        let undone = undo(&bank, 1, &changes).await;
+        let left: Vec<_> =
+            undone.conflicts.iter().map(|it| format!("{}: {}", it.key[0], it.reason)).collect();
+        assert!(left.contains(&"1: it has changed since".to_owned()), "{does}: {left:?}");
+        assert_eq!(bank.pg.sql("SELECT acc::text FROM acc WHERE id = 1"), as_found, "{does}");
+    }
+}
+
+#[tokio::test]
+async fn rows_that_need_a_made_up_value_for_a_moment_are_undone_under_triggers() {
+    let exchanged = [
+        "UPDATE acc SET bal = -1 WHERE id = 1",
+        "UPDATE acc SET bal = 100 WHERE id = 2",
+        "UPDATE acc SET bal = 200 WHERE id = 1",
+    ];
+    let given = ["UPDATE acc SET bal = 7 WHERE id = 1", "INSERT INTO acc (id, bal) VALUES (9, 100)"];
+    for does in EVERY {
+        for (statements, rows) in [(&exchanged[..], 2), (&given, 2)] {
+            let bank = accounts("BEFORE UPDATE", does).await;
+            bank.pg.sql("ALTER TABLE acc ADD UNIQUE (bal)");
+            let before = state(&bank);
+            let changes = changed(&bank, 1, &["acc"], statements).await;
+            let undone = undo(&bank, 1, &changes).await;
+            assert_eq!((undone.rows, undone.conflicts), (rows, vec![]), "{does}");
+            assert_eq!(state(&bank), before, "{does}");
+        }
+    }
 }

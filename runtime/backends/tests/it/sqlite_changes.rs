@@ -471,6 +471,33 @@ async fn no_row_of_others_changes_with_a_row_that_is_put_back() {
 }
 
 #[tokio::test]
+async fn what_others_write_to_a_new_column_goes_with_no_row() {
+    // What a row has there by itself is nobody's.
+    for (since, is_written) in [
+        ("ALTER TABLE accounts ADD extra TEXT", false),
+        ("ALTER TABLE accounts ADD extra TEXT NOT NULL DEFAULT 7", false),
+        ("ALTER TABLE accounts ADD extra INT AS (balance * 2) VIRTUAL", false),
+        ("ALTER TABLE accounts ADD extra TEXT; UPDATE accounts SET extra = 'written'", true),
+        ("ALTER TABLE accounts ADD extra TEXT DEFAULT 'new'; UPDATE accounts SET extra = 'old'", true),
+    ] {
+        let bank = bank(ACCOUNTS, SqliteOptions::default());
+        let statements = [
+            "UPDATE accounts SET balance = 5 WHERE id = 'A'",
+            "INSERT INTO accounts (id, balance) VALUES ('N', 1)",
+        ];
+        let changes = changed(&bank, 1, &["accounts"], &statements).await;
+        bank.owner.execute_batch(since).unwrap();
+        let rows = dump(&bank, "accounts").len();
+        let undone = undo(&bank, 1, &[&changes]).await;
+        let left: Vec<_> = undone.conflicts.iter().map(|it| it.reason.to_string()).collect();
+        let why = "the table has another form now: column `extra` came later, and this row has a value there";
+        let (done, expected) = if is_written { (1, vec![why.to_owned()]) } else { (2, vec![]) };
+        assert_eq!((undone.rows, left), (done, expected), "{since}");
+        assert_eq!(dump(&bank, "accounts").len(), rows + 1 - done as usize);
+    }
+}
+
+#[tokio::test]
 async fn a_table_of_another_form_is_left() {
     let bank = bank(ACCOUNTS, SqliteOptions::default());
     let changes = changed(&bank, 1, &["accounts"], &["DELETE FROM accounts WHERE id = 'A'"]).await;

@@ -11,7 +11,7 @@ use super::error::with_cause;
 use super::judge::{Purpose, judge};
 use super::table::{TRIGGER, qualified};
 use super::tls::Tls;
-use crate::db::names::quoted;
+use crate::db::names::{literal, quoted};
 
 /// The host's own tables, and the trigger that keeps what changes.
 const OWN: &str = r#"
@@ -264,8 +264,4 @@ fn take_away(role: &str) -> String {
          OR EXISTS (SELECT FROM pg_attribute c2, aclexplode(c2.attacl) a WHERE c2.attrelid = c.oid AND a.grantee = {role}::regrole)) LOOP\n        \
          EXECUTE format('REVOKE ALL ON %s FROM %I', t, {name});\n    END LOOP;\nEND $wflo$;"
     )
-}
-
-fn literal(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
 }

@@ -15,12 +15,12 @@ use super::bulk;
 use super::capture::{self, Audit};
 use super::cursor::collect;
 use super::database::PostgresOptions;
-use super::error::{translate, unavailable};
+use super::error::translate;
 use super::inserted::Inserted;
 use super::judge::{Judged, Purpose, judge};
 use super::login::{Lent, Login};
 use super::some_rows;
-use super::undo::undo;
+use super::undo::{Anew, undo};
 use super::undo_inserted::undo_inserted;
 use super::value::{Parameter, parameters};
 
@@ -89,6 +89,7 @@ pub(super) async fn begin(
         captures: capture == Capture::On,
         audit: Audit::new(&options.audit),
         inserted: Inserted::default(),
+        anew: Anew::default(),
         statement_timeout: options.statement_timeout,
     };
     Ok(Some(open))
@@ -120,6 +121,8 @@ pub(super) struct Open {
     captures: bool,
     audit: Audit,
     inserted: Inserted,
+    /// What undoing has found out about the owner's triggers.
+    anew: Anew,
     statement_timeout: Duration,
 }
 
@@ -272,7 +275,7 @@ impl Transaction for Open {
             return Ok(Undone::default());
         }
         let lent = self.lent.take().ok_or_else(lost)?;
-        let undone = undo_inserted(&lent, rows).await.map_err(unavailable)?;
+        let undone = undo_inserted(&lent, rows).await?;
         self.lent = Some(lent);
         Ok(undone)
     }
@@ -294,7 +297,7 @@ impl Transaction for Open {
         // A step may have written them before they were made audit tables.
         let mut changes = changes.clone();
         changes.tables.retain(|table| !self.audit.has(&table.table));
-        let undone = undo(&lent, &changes).await.map_err(unavailable)?;
+        let undone = undo(&lent, &changes, &mut self.anew).await?;
         self.lent = Some(lent);
         Ok(undone)
     }

@@ -1,6 +1,6 @@
 //! Applies the inverse of what a step changed, row by row.
 //!
-//! A row is put back where it is exactly as the step left it; it is locked from then on. What somebody else has done
+//! A row is put back where it is as the step left it; it is locked from then on. What somebody else has done
 //! since is not touched, and nothing is done that would make PostgreSQL touch another row by itself: a row that others
 //! refer to is left, whatever the foreign key says is to become of them.
 //!
@@ -21,17 +21,19 @@ use wflo_ports::{ChangeSet, Conflict, ConflictReason, DbError, RowChange, Undone
 
 use super::error::translate;
 use crate::db::agenda::{Agenda, Task};
-use anew::Anew;
 use batch::AT_ONCE;
 use one::Seen;
 use target::ForeignKey;
 use together::{Company, together};
+use unknown::spared;
 
+pub(super) use anew::Anew;
 pub(super) use batch::{any_of, found_all, put_back_all};
 pub(super) use one::One;
 pub(super) use server::Server;
 use server::rows_of;
 pub(super) use target::{Target, usable};
+pub(super) use unknown::written_since;
 
 mod anew;
 mod batch;
@@ -41,6 +43,7 @@ mod rules;
 mod server;
 mod target;
 mod together;
+mod unknown;
 
 /// How often all of it is begun anew without rows that triggers keep from going back.
 const TRIES: usize = 4;
@@ -48,14 +51,15 @@ const TRIES: usize = 4;
 /// How often rows are set right that triggers have changed meanwhile.
 const ROUNDS: usize = 3;
 
-/// Applies the inverse of `changes` in the transaction that is open.
-pub(super) async fn undo(client: &Client, changes: &ChangeSet) -> Result<Undone, DbError> {
+/// Applies the inverse of `changes` in the transaction that is open, which knows so much of columns that triggers set.
+pub(super) async fn undo(client: &Client, changes: &ChangeSet, anew: &mut Anew) -> Result<Undone, DbError> {
     client.batch_execute("SET CONSTRAINTS ALL IMMEDIATE").await.map_err(translate)?;
     let server = Server::new(client);
-    let (mut anew, mut kept) = (Anew::default(), Kept::new());
+    anew.begin();
+    let mut kept = Kept::new();
     for tries in 1.. {
         client.batch_execute("SAVEPOINT wflo_whole").await.map_err(translate)?;
-        let (undone, more) = undo_but(&server, changes, &kept, &mut anew).await?;
+        let (undone, more) = undo_but(&server, changes, &kept, anew).await?;
         // What a trigger keeps from going back stays as it is, so nothing may have been done to it.
         let again = !more.is_empty() && tries < TRIES;
         let end = if again { "ROLLBACK TO wflo_whole; RELEASE wflo_whole" } else { "RELEASE wflo_whole" };
@@ -109,19 +113,22 @@ async fn undo_but(
             () if kept.contains(&one.name()) => held.push(one),
             () if one.is(found.as_deref(), one.row.before()) => put_back.push(one),
             () if one.is(found.as_deref(), one.row.after()) => left.push((at, one)),
-            () => other.push((one, found)),
+            () => other.push((at, one, found)),
         }
     }
-    for (at, _) in &tables {
-        let rows: Vec<&One<'_>> = left.iter().filter(|(of, _)| of == at).map(|(_, one)| one).collect();
-        anew.learn(server, &rows).await?;
-    }
-    for (one, found) in other {
-        match anew.was_put_back(server, &one, found.as_deref()).await? {
-            true => put_back.push(one),
+    learn(server, &tables, &left, anew).await?;
+    for (at, one, found) in other {
+        if anew.was_put_back(server, &one, found.as_deref()).await? {
+            put_back.push(one);
+            continue;
+        }
+        match anew.is_as_left(server, &one, found.as_deref()).await? {
+            true => left.push((at, one.left_as(found.unwrap_or_default()))),
             false => undone.conflicts.extend(one.conflicts(found, ConflictReason::Changed)),
         }
     }
+    learn(server, &tables, &left, anew).await?;
+    let mut left = spared(server, &tables, left, &mut undone).await?;
     // Deletes make room for what takes the place of the deleted.
     left.sort_by_key(|(_, one)| match *one.row {
         RowChange::Insert { .. } => 0,
@@ -182,6 +189,20 @@ async fn undo_but(
         undone.conflicts.extend(one.conflicts(look.unwrap_or_default(), reason));
     }
     Ok((undone, more))
+}
+
+/// Looks at what triggers do to the tables of rows that are as the step left them.
+async fn learn(
+    server: &Server<'_>,
+    tables: &[(usize, Arc<Target>)],
+    left: &[(usize, One<'_>)],
+    anew: &mut Anew,
+) -> Result<(), DbError> {
+    for (at, _) in tables {
+        let rows: Vec<&One<'_>> = left.iter().filter(|(of, _)| of == at).map(|(_, one)| one).collect();
+        anew.learn(server, &rows).await?;
+    }
+    Ok(())
 }
 
 /// Sets rows right that triggers have changed since they were put back, and gives those that are still not as they were.

@@ -11,7 +11,7 @@ use wflo_ports::{Conflict, ConflictReason, DbError, RowChange, TableChange, Undo
 
 use super::error::{of_values, translate};
 use super::table::Table;
-use super::undo::{One, Server, Target, any_of, found_all, put_back_all, usable};
+use super::undo::{One, Server, Target, any_of, found_all, put_back_all, usable, written_since};
 
 /// Deletes those of the rows that are as they were inserted, in the transaction that is open. It is as undoing them row by
 /// row from a change set, but for what is known of each: a digest, and not its values.
@@ -53,6 +53,18 @@ pub(super) async fn undo_inserted(client: &Client, inserted: &InsertedRows) -> R
             Err(message) => undone.conflicts.push(left(key, None, ConflictReason::Constraint { message })),
         }
     }
+    let ones: Vec<One<'_>> = same.iter().map(|row| One::new(Arc::clone(&target), &change, row)).collect();
+    let reasons = written_since(&server, &ones.iter().collect::<Vec<_>>()).await?;
+    drop(ones);
+    let mut reasons = reasons.into_iter();
+    same.retain(|row| match reasons.next().flatten() {
+        Some(reason) => {
+            let found = row.after().map(<[_]>::to_vec);
+            undone.conflicts.push(Conflict::new(&change, row, found, reason));
+            false
+        }
+        None => true,
+    });
     if same.is_empty() {
         return Ok(undone);
     }

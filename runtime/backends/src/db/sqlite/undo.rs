@@ -38,6 +38,7 @@ pub(super) fn undo(sqlite: &Connection, changes: &ChangeSet, cancel: &Cancel) ->
 mod inserted;
 mod rules;
 mod together;
+mod unknown;
 
 pub(super) use inserted::undo_inserted;
 
@@ -186,7 +187,10 @@ impl<'c> Undo<'c> {
                         let found = self.row(table, row.key())?;
                         match found.as_deref() {
                             now if now == row.before() => Left::Done,
-                            now if now == row.after() => Left::Waits,
+                            now if now == row.after() => match self.spared(table, row)? {
+                                Some(reason) => Left::Conflict { found, reason },
+                                None => Left::Waits,
+                            },
                             _ => Left::Conflict { found, reason: ConflictReason::Changed },
                         }
                     }

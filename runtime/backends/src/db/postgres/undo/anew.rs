@@ -3,6 +3,10 @@
 //! Nothing can put such a column back, and nothing has to: a row is as it was but for them. They are told by trying, in
 //! a savepoint of which nothing stays: a column that changes while nobody writes it is one. Where it cannot change, since
 //! the time is the transaction's and the login is one, its value tells.
+//!
+//! Another write, such as that by which wflo undid a later step, sets such a column anew as well. So a row that differs
+//! from what the step left in nothing else is as the step left it, where nobody can have chosen what it has now: the same
+//! trial shows that such a column does not take what is written to it.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -13,6 +17,7 @@ use super::{One, Server};
 use crate::db::names::quoted;
 use crate::db::postgres::capture::exactly;
 use crate::db::postgres::error::{of_values, translate};
+use crate::db::stand_in::stand_ins;
 
 /// How many rows of a table are tried until one can be written.
 const TRIES: usize = 5;
@@ -22,27 +27,49 @@ const WHO_AND_WHEN: &str = "
     SELECT current_user::pg_catalog.text, session_user::pg_catalog.text, current_date, pg_catalog.now(),
         LOCALTIMESTAMP, pg_catalog.now() AT TIME ZONE 'UTC', (pg_catalog.now() AT TIME ZONE 'UTC')::date";
 
-/// What is known of tables, by their number in the catalog, and columns, by their place among those of the change.
+/// What a transaction knows of columns, by the number of their table in the catalog.
 #[derive(Debug, Default)]
-pub(super) struct Anew {
-    columns: HashMap<u32, BTreeSet<usize>>,
+pub(in crate::db::postgres) struct Anew {
+    columns: HashMap<u32, BTreeSet<String>>,
+    /// Those of them that nobody can choose the value of.
+    unchosen: HashMap<u32, BTreeSet<String>>,
+    /// Tables that were looked at, of the change set.
+    learned: BTreeSet<u32>,
     who_and_when: Option<BTreeSet<String>>,
 }
 
 impl Anew {
+    /// Begins with another change set, in which other columns may have changed.
+    pub(super) fn begin(&mut self) {
+        self.learned.clear();
+    }
+
     /// Looks at a table with rows that are as the step left them.
     pub(super) async fn learn(&mut self, server: &Server<'_>, rows: &[&One<'_>]) -> Result<(), DbError> {
         let Some(first) = rows.first() else { return Ok(()) };
         let target = &first.target;
-        if !target.has_triggers || self.columns.contains_key(&target.table.oid) {
+        if !target.has_triggers || !self.learned.insert(target.table.oid) {
             return Ok(());
         }
         self.know_who_and_when(server).await?;
         let updates = rows.iter().filter(|one| matches!(*one.row, RowChange::Update { .. }));
-        for one in updates.filter(|one| !one.moves_those_who_refer()).take(TRIES) {
+        for one in updates.take(TRIES) {
             let (Some(left), Some(wanted)) = (one.row.after(), one.row.before()) else { continue };
             let changed = differing(left, wanted);
-            let Some(Some(tried)) = what_if(server, one, &changed, wanted).await? else { continue };
+            let tried = match one.moves_those_who_refer() {
+                true => None,
+                false => what_if(server, one, &changed, wanted).await?,
+            };
+            let Some(Some(tried)) = tried else {
+                // It may be put back only with others.
+                let stays = stays(server, one, left, changed.clone()).await?;
+                let anew: Vec<usize> = changed.into_iter().filter(|at| !stays.contains(at)).collect();
+                if anew.is_empty() {
+                    continue;
+                }
+                self.note(one, anew.into_iter());
+                break;
+            };
             let off = differing(&tried, wanted);
             let others: Vec<usize> = changed.iter().copied().filter(|at| !off.contains(at)).collect();
             if !off.is_empty() {
@@ -51,7 +78,6 @@ impl Anew {
             }
             break;
         }
-        self.columns.entry(target.table.oid).or_default();
         Ok(())
     }
 
@@ -82,9 +108,11 @@ impl Anew {
         one: &One<'_>,
         found: Option<&[SqlValue]>,
     ) -> Result<bool, DbError> {
-        let (Some(found), Some(left), Some(wanted)) = (found, one.row.after(), one.row.before()) else {
-            return Ok(false);
-        };
+        let (Some(found), Some(wanted)) = (found, one.row.before()) else { return Ok(false) };
+        if unlike(found, wanted).is_empty() {
+            return Ok(true);
+        }
+        let Some(left) = one.row.after() else { return Ok(false) };
         let (changed, off) = (differing(left, wanted), differing(found, wanted));
         let back: Vec<usize> = changed.iter().copied().filter(|at| !off.contains(at)).collect();
         let is_candidate = one.target.has_triggers
@@ -94,8 +122,7 @@ impl Anew {
         if !is_candidate {
             return Ok(false);
         }
-        let known = self.columns.get(&one.target.table.oid);
-        if known.is_some_and(|known| off.iter().all(|at| known.contains(at))) {
+        if off.iter().all(|&at| is_in(&self.columns, one, at)) {
             return Ok(true);
         }
         self.know_who_and_when(server).await?;
@@ -107,17 +134,62 @@ impl Anew {
         Ok(is_anew)
     }
 
+    /// Whether a row that is neither as it was nor as the step left it is as the step left it all the same: but for columns
+    /// that change with every write, of which nobody has chosen the value.
+    pub(super) async fn is_as_left(
+        &mut self,
+        server: &Server<'_>,
+        one: &One<'_>,
+        found: Option<&[SqlValue]>,
+    ) -> Result<bool, DbError> {
+        let (Some(found), Some(left)) = (found, one.row.after()) else { return Ok(false) };
+        let off = unlike(found, left);
+        if off.is_empty() {
+            return Ok(true);
+        }
+        if !one.target.has_triggers || off.iter().any(|&at| one.is_bound(at)) {
+            return Ok(false);
+        }
+        if off.iter().all(|&at| is_in(&self.unchosen, one, at)) {
+            return Ok(true);
+        }
+        if may_be_chosen(server, one, &off, left).await? {
+            return Ok(false);
+        }
+        self.know_who_and_when(server).await?;
+        let mut stays_so: Vec<usize> =
+            off.iter().copied().filter(|&at| !self.knows(one, at, &found[at])).collect();
+        if let Some(wanted) = one.row.before() {
+            let free = |at: &usize| !off.contains(at) && !one.is_bound(*at);
+            let others: Vec<usize> = differing(left, wanted).into_iter().filter(free).collect();
+            if !stays_so.is_empty()
+                && let Some(Some(tried)) = what_if(server, one, &others, wanted).await?
+            {
+                stays_so.retain(|&at| !is_other(&tried[at], &found[at]));
+            }
+        }
+        if !stays(server, one, found, stays_so).await?.is_empty() {
+            return Ok(false);
+        }
+        self.note(one, off.iter().copied());
+        let names = off.into_iter().map(|at| one.change.columns[at].clone());
+        self.unchosen.entry(one.target.table.oid).or_default().extend(names);
+        Ok(true)
+    }
+
     /// Whether a row is as it was before the step but for columns that change with every write.
     pub(super) fn is_back(&self, one: &One<'_>, found: Option<&[SqlValue]>) -> bool {
         if one.is(found, one.row.before()) {
             return true;
         }
         let (Some(found), Some(wanted)) = (found, one.row.before()) else { return false };
-        let known = self.columns.get(&one.target.table.oid);
-        one.target.has_triggers
-            && differing(found, wanted)
-                .into_iter()
-                .all(|at| known.is_some_and(|known| known.contains(&at)) || self.tells(&found[at]))
+        let off = unlike(found, wanted);
+        off.is_empty() || one.target.has_triggers && off.into_iter().all(|at| self.knows(one, at, &found[at]))
+    }
+
+    /// Whether a column is known to change with every write, or its value says so.
+    fn knows(&self, one: &One<'_>, column: usize, value: &SqlValue) -> bool {
+        is_in(&self.columns, one, column) || self.tells(value)
     }
 
     /// Whether a value tells who writes, or when.
@@ -126,7 +198,8 @@ impl Anew {
     }
 
     fn note(&mut self, one: &One<'_>, columns: impl Iterator<Item = usize>) {
-        self.columns.entry(one.target.table.oid).or_default().extend(columns);
+        let names = columns.map(|at| one.change.columns[at].clone());
+        self.columns.entry(one.target.table.oid).or_default().extend(names);
     }
 
     async fn know_who_and_when(&mut self, server: &Server<'_>) -> Result<(), DbError> {
@@ -138,6 +211,71 @@ impl Anew {
         }
         Ok(())
     }
+}
+
+fn is_in(known: &HashMap<u32, BTreeSet<String>>, one: &One<'_>, column: usize) -> bool {
+    let of = known.get(&one.target.table.oid);
+    of.is_some_and(|names| names.contains(&one.change.columns[column]))
+}
+
+/// Whether one of some columns may have what it has from somebody who chose that: it takes what is written to it.
+async fn may_be_chosen(
+    server: &Server<'_>,
+    one: &One<'_>,
+    columns: &[usize],
+    left: &[SqlValue],
+) -> Result<bool, DbError> {
+    let Some(Some(tried)) = what_if(server, one, columns, left).await? else { return Ok(true) };
+    let as_left = |tried: &[SqlValue], at: usize| !is_other(&tried[at], &left[at]);
+    let same: Vec<usize> = columns.iter().copied().filter(|&at| as_left(&tried, at)).collect();
+    if same.is_empty() {
+        return Ok(false);
+    }
+    // Maybe it comes to that whatever is written, such as to who writes.
+    let mut others = left.to_vec();
+    for &at in &same {
+        let wanted = one.row.before().map(|wanted| &wanted[at]).filter(|wanted| is_other(wanted, &left[at]));
+        let other = match wanted {
+            Some(wanted) => Some(wanted.clone()),
+            None => stand_ins(&left[at], [].iter())?.into_iter().next(),
+        };
+        let Some(other) = other else { return Ok(true) };
+        others[at] = other;
+    }
+    let tried = what_if(server, one, &same, &others).await?.flatten();
+    Ok(tried.is_none_or(|tried| !same.iter().all(|&at| as_left(&tried, at))))
+}
+
+/// Those of some columns that do not change when others of their row are written: first to what they are, which many a
+/// trigger does not mind, then to something else.
+async fn stays(
+    server: &Server<'_>,
+    one: &One<'_>,
+    now: &[SqlValue],
+    mut columns: Vec<usize>,
+) -> Result<Vec<usize>, DbError> {
+    let mut look = |tried: Option<Option<Vec<SqlValue>>>| {
+        if let Some(Some(tried)) = tried {
+            columns.retain(|&at| !is_other(&tried[at], &now[at]));
+        }
+        columns.clone()
+    };
+    let mut rest = look(None);
+    if !rest.is_empty() {
+        rest = look(what_if(server, one, &[], now).await?);
+    }
+    let others: Vec<usize> =
+        (0..now.len()).filter(|at| !rest.contains(at) && !one.is_bound(*at)).take(TRIES).collect();
+    for at in others {
+        if rest.is_empty() {
+            break;
+        }
+        let Some(other) = stand_ins(&now[at], [].iter())?.into_iter().next() else { continue };
+        let mut values = now.to_vec();
+        values[at] = other;
+        rest = look(what_if(server, one, &[at], &values).await?);
+    }
+    Ok(rest)
 }
 
 /// What a row would be if columns of it, or none, were written; none where that cannot be. Nothing of it stays.
@@ -170,6 +308,20 @@ async fn what_if(
 /// Where two rows differ.
 fn differing(one: &[SqlValue], other: &[SqlValue]) -> Vec<usize> {
     (0..one.len()).filter(|&at| is_other(&one[at], &other[at])).collect()
+}
+
+/// Where two rows differ in more than how many zeros a decimal number ends with, which is the type's once it has become
+/// another one.
+fn unlike(one: &[SqlValue], other: &[SqlValue]) -> Vec<usize> {
+    let number = |value: &SqlValue| match value {
+        SqlValue::Decimal(text) if text.contains('.') => {
+            Some(text.trim_end_matches('0').trim_end_matches('.').to_owned())
+        }
+        SqlValue::Decimal(text) => Some(text.clone()),
+        _ => None,
+    };
+    let is_same = |at: usize| number(&one[at]).is_some_and(|of| number(&other[at]) == Some(of));
+    differing(one, other).into_iter().filter(|&at| !is_same(at)).collect()
 }
 
 fn is_other(one: &SqlValue, other: &SqlValue) -> bool {

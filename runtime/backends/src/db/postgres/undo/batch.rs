@@ -93,7 +93,7 @@ pub(in crate::db::postgres) fn any_of(key: &[String], rows: usize) -> String {
 }
 
 /// Does something in a savepoint, of which nothing is left where the values did not let it.
-async fn tried<T>(
+pub(super) async fn tried<T>(
     server: &Server<'_>,
     work: impl Future<Output = Result<T, DbError>>,
 ) -> Result<Result<T, String>, DbError> {

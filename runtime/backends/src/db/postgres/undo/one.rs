@@ -40,6 +40,23 @@ impl<'c> One<'c> {
         Self { target, change, row: Cow::Borrowed(row), respelled: None }
     }
 
+    /// The same row, with what it has come to be since the step left it.
+    pub(super) fn left_as(mut self, found: Vec<SqlValue>) -> Self {
+        self.row = Cow::Owned(match self.row.into_owned() {
+            RowChange::Insert { key, .. } => RowChange::Insert { key, after: found },
+            RowChange::Update { key, before, .. } => RowChange::Update { key, before, after: found },
+            gone @ RowChange::Delete { .. } => gone,
+        });
+        self
+    }
+
+    /// Whether a column is of the key, or one that others may refer to.
+    pub(super) fn is_bound(&self, column: usize) -> bool {
+        let name = &self.change.columns[column];
+        self.change.key_columns.contains(name)
+            || self.target.referring.iter().any(|key| key.to.contains(name))
+    }
+
     /// What names it among all rows.
     pub(super) fn name(&self) -> (u32, String) {
         (self.target.table.oid, exactly(Some(self.row.key())))

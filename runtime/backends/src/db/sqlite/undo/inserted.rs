@@ -44,6 +44,10 @@ impl Undo<'_> {
                 continue;
             }
             let row = RowChange::Insert { key: key.clone(), after: found.clone() };
+            if let Some(reason) = self.spared(&table, &row)? {
+                undone.conflicts.push(Conflict::new(&table, &row, Some(found), reason));
+                continue;
+            }
             match self.try_one(&table, &row, Some(&found))? {
                 Tried::Done => undone.rows += 1,
                 Tried::Never(reason) | Tried::NotYet(reason) => {
