@@ -199,6 +199,26 @@ async fn what_a_dead_program_has_left_half_done_is_taken_back() {
 }
 
 #[tokio::test]
+async fn a_view_that_cannot_be_written_is_told() {
+    let views = "CREATE VIEW bare AS SELECT * FROM accounts; CREATE VIEW led AS SELECT * FROM accounts;
+        CREATE TRIGGER lead INSTEAD OF INSERT ON led BEGIN SELECT 1; END;";
+    let bank = bank(&format!("{SCHEMA}{views}"), SqliteOptions::default());
+    let found = bank.db.uncapturable(&["bare".into(), "led".into(), "accounts".into()]).await.unwrap();
+    let found: Vec<_> = found.iter().map(|it| (it.table.as_str(), it.why.as_str())).collect();
+    assert_eq!(found, [("bare", "is a view without an `INSTEAD OF` trigger")]);
+}
+
+#[tokio::test]
+async fn vacuum_is_closed_whatever_it_is_asked_of() {
+    let bank = bank(SCHEMA, SqliteOptions::default());
+    let denied = DbError::Denied("`VACUUM` is never open to a step".into());
+    assert_eq!(rows(&bank.db, " vacuum", &[]).await, Err(denied.clone()));
+    let mut transaction = begin(&bank.db, 1).await;
+    let done = transaction.execute(&statement("VACUUM", &[]), &access(&[], &["accounts"])).await;
+    assert_eq!(done.map(drop), Err(denied));
+}
+
+#[tokio::test]
 async fn a_transaction_commits_with_its_marker_once() {
     let bank = bank(SCHEMA, SqliteOptions::default());
     let access = access(&["accounts"], &["accounts"]);

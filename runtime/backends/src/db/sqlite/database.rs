@@ -19,7 +19,7 @@ use super::error::translate;
 use super::filter::objections;
 use super::names::folded;
 use super::paged::Opening;
-use super::table::{Found, find, made_up};
+use super::table::{Found, find, has_trigger, made_up};
 use super::transaction::Writer;
 use crate::db::MadeUp;
 
@@ -283,9 +283,15 @@ fn uncapturable<'a>(
 ) -> Result<Vec<Uncapturable>, DbError> {
     let mut found = Vec::new();
     for table in tables {
-        if let Found::Uncapturable(why) = find(connection.host(), table).map_err(translate)? {
-            found.push(Uncapturable { table: table.to_owned(), why: why.to_owned() });
-        }
+        let host = connection.host();
+        let why = match find(host, table).map_err(translate)? {
+            Found::Uncapturable(why) => why,
+            Found::View if !has_trigger(host, table).map_err(translate)? => {
+                "is a view without an `INSTEAD OF` trigger"
+            }
+            _ => continue,
+        };
+        found.push(Uncapturable { table: table.to_owned(), why: why.to_owned() });
     }
     Ok(found)
 }
