@@ -1235,8 +1235,9 @@ extern bool wflo_db_sql_bulk_insert(guest_string_t *db, guest_string_t *table, g
 // since the step gives values for its parameters and nothing else: `grants.db.<label> = { call = ["<name>"] }`.
 // 
 // `params` is JSON text of an object: each parameter by its name, of the type it is declared with; integers and
-// decimals beyond what a JSON number holds exactly are text (decimals) or tagged (`{"integer": "1"}`). Policies
-// on a parameter hear what is executed, and may refuse it or have people asked first: the step parks then.
+// decimals beyond what a JSON number holds exactly are text (decimals) or tagged (`{"integer": "1"}`). One that is
+// declared `json` is any JSON, and a text is read as JSON: the string `s` is `"\"s\""`. Policies on a parameter
+// hear what is executed, and may refuse it or have people asked first: the step parks then.
 // 
 // A statement that reads is as `query`. One that writes is as `execute`, and gives one row with the column
 // `changed`: the number of rows it changed. Journaled: statement, parameters and rows. No cost.
