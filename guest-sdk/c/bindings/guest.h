@@ -1200,7 +1200,7 @@ extern bool wflo_llm_tasks_synthesize(guest_string_t *model, wflo_llm_tasks_json
 // Imported Functions from `wflo:db/sql@0.1.0`
 // Reads.
 // 
-// One statement that only reads; parameters are bound, never pasted in (`?1` and `?` on SQLite).
+// One statement that only reads; parameters are bound, never pasted in (`?1` or `$1`; SQLite knows `?` as well).
 // Before the first write of the step each query sees its own snapshot; after it, the step's transaction.
 // Journaled: the statement, its parameters and the rows. No cost.
 extern bool wflo_db_sql_query(guest_string_t *db, guest_string_t *statement, wflo_db_sql_list_value_t *params, wflo_db_sql_rows_t *ret, wflo_db_sql_error_t *err);
