@@ -126,3 +126,26 @@ fn a_check_misses_the_database_that_a_run_would_miss() {
     make_book(&project, "CREATE VIEW Squares AS SELECT number, number AS square FROM other");
     assert!(said(0).contains("can run"), "{}", said(0));
 }
+
+#[test]
+fn a_database_file_is_written_only_where_steps_may_write_it() {
+    let project = chores();
+    let book = || rusqlite::Connection::open(project.path("book.db")).expect("the book");
+    let bytes = || std::fs::read(project.path("book.db")).expect("the book");
+    let before = bytes();
+    project.edit("workflow.toml", "write = [\"squares\"]", "read = [\"squares\"]");
+    // Another program reads it all the while.
+    let other = book();
+    other.execute_batch("BEGIN; SELECT * FROM squares").expect("the book");
+    project.wflo(&["run", "--input", "count=0"]).expect_code(0);
+    drop(other);
+    assert!(bytes() == before, "a run that only reads has written");
+    project.edit(
+        "workflow.toml",
+        "{ read = [\"squares\"] }\n\n[[step]]\nname = \"nap\"",
+        "{ write = [\"squares\"] }\n\n[[step]]\nname = \"nap\"",
+    );
+    project.wflo(&["run", "--input", "count=0"]).expect_code(0);
+    let mode: String = book().query_row("PRAGMA journal_mode", [], |row| row.get(0)).expect("the book");
+    assert_eq!(mode, "wal");
+}

@@ -1200,7 +1200,7 @@ extern bool wflo_llm_tasks_synthesize(guest_string_t *model, wflo_llm_tasks_json
 // Imported Functions from `wflo:db/sql@0.1.0`
 // Reads.
 // 
-// One statement that only reads; parameters are bound, never pasted in (`?1` and `?` on SQLite).
+// One statement that only reads; parameters are bound, never pasted in (`?1` or `$1`; SQLite knows `?` as well).
 // Before the first write of the step each query sees its own snapshot; after it, the step's transaction.
 // Journaled: the statement, its parameters and the rows. No cost.
 extern bool wflo_db_sql_query(guest_string_t *db, guest_string_t *statement, wflo_db_sql_list_value_t *params, wflo_db_sql_rows_t *ret, wflo_db_sql_error_t *err);
@@ -1235,8 +1235,9 @@ extern bool wflo_db_sql_bulk_insert(guest_string_t *db, guest_string_t *table, g
 // since the step gives values for its parameters and nothing else: `grants.db.<label> = { call = ["<name>"] }`.
 // 
 // `params` is JSON text of an object: each parameter by its name, of the type it is declared with; integers and
-// decimals beyond what a JSON number holds exactly are text (decimals) or tagged (`{"integer": "1"}`). Policies
-// on a parameter hear what is executed, and may refuse it or have people asked first: the step parks then.
+// decimals beyond what a JSON number holds exactly are text (decimals) or tagged (`{"integer": "1"}`). One that is
+// declared `json` is any JSON, and a text is read as JSON: the string `s` is `"\"s\""`. Policies on a parameter
+// hear what is executed, and may refuse it or have people asked first: the step parks then.
 // 
 // A statement that reads is as `query`. One that writes is as `execute`, and gives one row with the column
 // `changed`: the number of rows it changed. Journaled: statement, parameters and rows. No cost.

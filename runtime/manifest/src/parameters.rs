@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 use wflo_model::SqlValue;
 
 use crate::expression::Decimal;
-use crate::policy_value::{BareName, ValueType, bytes, number};
+use crate::policy_value::{BareName, ValueType, bytes, json_text, number};
 use crate::statement::Statement;
 
 /// Why values are no parameters of a statement.
@@ -24,7 +24,7 @@ pub enum BadParameters {
         name: BareName,
     },
     /// A value is not what its parameter is declared to be.
-    #[error("parameter `{name}` is not {}", article(*.declared))]
+    #[error("parameter `{name}` is not {}", what(*.declared))]
     Mistyped {
         /// Which.
         name: BareName,
@@ -33,7 +33,10 @@ pub enum BadParameters {
     },
 }
 
-fn article(declared: ValueType) -> String {
+fn what(declared: ValueType) -> String {
+    if declared == ValueType::Json {
+        return "JSON: a text is read as JSON, in which a string stands in quotes of its own".into();
+    }
     let word =
         ValueType::PARAMS.iter().find(|(_, other)| *other == declared).map_or("value", |(word, _)| word);
     let vowel = word.starts_with(['a', 'e', 'i', 'o']);
@@ -44,7 +47,8 @@ impl Statement {
     /// The values that the statement is executed with, in the order in which its parameters first stand in the SQL.
     ///
     /// Each is bound as what it is declared to be, and what an expression [reads](ValueType::read) of it is what is
-    /// bound: a policy stands on what is executed. Decimals are exact, and may be written as text or as a number.
+    /// bound: a policy stands on what is executed, and cannot judge a double that is no exact number, such as an infinity.
+    /// Decimals are exact, and may be written as text or as a number. JSON is any value; a text is JSON as it is written.
     ///
     /// ```
     /// use serde_json::json;
@@ -121,6 +125,9 @@ fn bound(declared: ValueType, value: &Value) -> Option<SqlValue> {
     if value.is_null() {
         return Some(SqlValue::Null);
     }
+    if declared == ValueType::Number {
+        return real(value).map(SqlValue::Real);
+    }
     // What a policy cannot read is not executed either.
     declared.read(value)?;
     let tagged = || SqlValue::try_from(value.clone()).ok();
@@ -131,25 +138,32 @@ fn bound(declared: ValueType, value: &Value) -> Option<SqlValue> {
     Some(match declared {
         ValueType::Boolean => SqlValue::Boolean(value.as_bool()?),
         ValueType::Integer => SqlValue::Integer(number(value)?.to_string().parse().ok()?),
-        ValueType::Decimal => SqlValue::Decimal(match text() {
-            Some(text) => plain(text)?,
-            None => number(value)?.to_string(),
-        }),
-        ValueType::Number => SqlValue::Real(match value {
-            Value::Number(n) => n.as_f64()?,
-            _ => number(value)?.to_string().parse().ok()?,
+        ValueType::Decimal => SqlValue::Decimal(match (text(), tagged()) {
+            (Some(text), _) | (None, Some(SqlValue::Decimal(text))) => plain(text)?,
+            _ => number(value)?.to_string(),
         }),
         ValueType::Text => SqlValue::Text(text()?),
         ValueType::Timestamp => text().map(SqlValue::Timestamp).or_else(tagged)?,
         ValueType::Uuid => text().map(SqlValue::Uuid).or_else(tagged)?,
-        ValueType::Json => text().map(SqlValue::Json).or_else(tagged)?,
+        ValueType::Json => SqlValue::Json(json_text(value)?),
         // A text of bytes is hexadecimal, as their tag has it.
         ValueType::Blob => match text() {
             Some(text) => SqlValue::try_from(serde_json::json!({ "blob": text })).ok()?,
             None => bytes(value).map(SqlValue::Blob).or_else(tagged)?,
         },
-        ValueType::Any | ValueType::Array | ValueType::Object => return None,
+        ValueType::Any | ValueType::Number | ValueType::Array | ValueType::Object => return None,
     })
+}
+
+/// A double, which may be none of the numbers that an expression knows.
+fn real(value: &Value) -> Option<f64> {
+    if let Value::Number(n) = value {
+        return n.as_f64();
+    }
+    match SqlValue::try_from(value.clone()).ok()? {
+        SqlValue::Real(n) => Some(n),
+        _ => number(value)?.to_string().parse().ok(),
+    }
 }
 
 /// A decimal as every database reads it. One that is written with digits and a point alone keeps its zeros.
@@ -193,10 +207,18 @@ mod tests {
         check(ValueType::Decimal, json!("150.00"), Some(SqlValue::Decimal("150.00".into())));
         check(ValueType::Decimal, json!("1.5e2"), Some(SqlValue::Decimal("150".into())));
         check(ValueType::Decimal, json!(".5"), Some(SqlValue::Decimal("0.5".into())));
-        check(ValueType::Decimal, json!({"decimal": "0.10"}), Some(SqlValue::Decimal("0.1".into())));
+        check(ValueType::Decimal, json!({"decimal": "0.10"}), Some(SqlValue::Decimal("0.10".into())));
+        check(ValueType::Decimal, json!({"decimal": "1.5e2"}), Some(SqlValue::Decimal("150".into())));
         check(ValueType::Decimal, json!(150.5), Some(SqlValue::Decimal("150.5".into())));
         check(ValueType::Decimal, json!("150 OR 1"), None);
         check(ValueType::Number, json!(0.1), Some(SqlValue::Real(0.1)));
+        for (text, expect) in [("inf", f64::INFINITY), ("1e300", 1e300), ("0.1", 0.1)] {
+            check(ValueType::Number, json!({"real": text}), Some(SqlValue::Real(expect)));
+        }
+        let nan = bind(ValueType::Number, &json!({"a": {"real": "NaN"}}));
+        assert!(matches!(nan, Ok(SqlValue::Real(n)) if n.is_nan()), "{nan:?}");
+        check(ValueType::Number, json!({"integer": "7"}), Some(SqlValue::Real(7.0)));
+        check(ValueType::Number, json!("0.1"), None);
         check(ValueType::Text, json!("x"), Some(SqlValue::Text("x".into())));
         check(ValueType::Text, json!(1), None);
         check(ValueType::Boolean, json!(true), Some(SqlValue::Boolean(true)));
@@ -207,7 +229,21 @@ mod tests {
         check(ValueType::Blob, json!([]), Some(SqlValue::Blob(vec![])));
         check(ValueType::Blob, json!([0, 256]), None);
         check(ValueType::Blob, json!([0.5]), None);
-        check(ValueType::Json, json!({"json": "[1]"}), Some(SqlValue::Json("[1]".into())));
+        for (given, expect) in [
+            (json!({"json": "[ 1]"}), "[ 1]"),
+            (json!({"a": [1], "b": 2}), r#"{"a":[1],"b":2}"#),
+            (json!([1, 2]), "[1,2]"),
+            (json!(5), "5"),
+            (json!(true), "true"),
+            (json!({}), "{}"),
+            (json!({"integer": "5"}), r#"{"integer":"5"}"#),
+            (json!({"json": [1]}), r#"{"json":[1]}"#),
+            (json!("{\"a\": 1.50}"), r#"{"a": 1.50}"#),
+            (json!("\"s\""), "\"s\""),
+        ] {
+            check(ValueType::Json, given, Some(SqlValue::Json(expect.into())));
+        }
+        check(ValueType::Json, json!("s"), None);
         check(
             ValueType::Timestamp,
             json!("2026-01-01T00:00:00Z"),
@@ -222,6 +258,10 @@ mod tests {
         assert_eq!(message(ValueType::Integer, json!({})), "parameter `a` is missing");
         assert_eq!(message(ValueType::Integer, json!({"a": "x"})), "parameter `a` is not an integer");
         assert_eq!(message(ValueType::Decimal, json!({"a": "x"})), "parameter `a` is not a decimal");
+        assert_eq!(
+            message(ValueType::Json, json!({"a": "s"})),
+            "parameter `a` is not JSON: a text is read as JSON, in which a string stands in quotes of its own"
+        );
         assert_eq!(
             message(ValueType::Integer, json!({"a": 1, "b": 2})),
             "the statement has no parameter `b`"

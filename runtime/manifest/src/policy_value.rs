@@ -5,6 +5,7 @@ use std::fmt::{self, Write as _};
 use std::str::FromStr;
 use std::sync::Arc;
 
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 use wflo_model::SqlValue;
@@ -123,7 +124,7 @@ pub enum ValueType {
     Uuid,
     /// Bytes, as text.
     Blob,
-    /// JSON, as text.
+    /// JSON, as text or as itself.
     Json,
 }
 
@@ -203,15 +204,13 @@ impl ValueType {
             (Self::Number, _) => number()?.into(),
             (Self::Decimal, Value::String(text)) => text.parse::<Decimal>().ok()?.into(),
             (Self::Decimal, _) => number()?.into(),
-            (Self::Text | Self::Timestamp | Self::Uuid | Self::Blob | Self::Json, Value::String(_)) => {
-                value.into()
-            }
-            (Self::Timestamp | Self::Uuid | Self::Blob | Self::Json, Value::Object(object)) => {
+            (Self::Text | Self::Timestamp | Self::Uuid | Self::Blob, Value::String(_)) => value.into(),
+            (Self::Json, _) => Bound::Text(json_text(value)?),
+            (Self::Timestamp | Self::Uuid | Self::Blob, Value::Object(object)) => {
                 let tag = match self {
                     Self::Timestamp => "timestamp",
                     Self::Uuid => "uuid",
-                    Self::Blob => "blob",
-                    _ => "json",
+                    _ => "blob",
                 };
                 let text = object.get(tag).filter(|_| object.len() == 1)?;
                 text.is_string().then(|| text.into())?
@@ -226,6 +225,18 @@ impl ValueType {
 /// The bytes that a list of numbers is, as most languages write bytes in JSON.
 pub(crate) fn bytes(value: &Value) -> Option<Vec<u8>> {
     value.as_array()?.iter().map(|byte| u8::try_from(byte.as_u64()?).ok()).collect()
+}
+
+/// The JSON that a value is, as text: a text is JSON as it is written, and anything else is itself. `None` for a text that
+/// is no JSON.
+pub(crate) fn json_text(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => serde_json::from_str::<IgnoredAny>(text).ok().map(|_| text.clone()),
+        other => Some(match SqlValue::try_from(other.clone()) {
+            Ok(SqlValue::Json(text)) => text,
+            _ => other.to_string(),
+        }),
+    }
 }
 
 /// The text of bytes, as their tag has it.
@@ -299,6 +310,8 @@ mod tests {
         check(ValueType::Blob, json!({"blob": "00ff"}), Some("\"00ff\""));
         check(ValueType::Blob, json!([0, 255]), Some("\"00ff\""));
         check(ValueType::Blob, json!([0, 256]), None);
+        check(ValueType::Json, json!({"a": [1]}), Some(r#""{\"a\":[1]}""#));
+        check(ValueType::Json, json!({"json": "[ 1 ]"}), Some("\"[ 1 ]\""));
         check(ValueType::Boolean, json!(false), Some("false"));
         check(ValueType::Array, json!([1]), Some("[1]"));
         check(ValueType::Object, json!([1]), None);

@@ -30,6 +30,7 @@ impl Workflow {
             );
             let mend = match why.contains("primary key") {
                 true => "give the table a primary key",
+                false if why.starts_with("is a view") => "grant the table that it is of",
                 // The words say what makes it.
                 false => "see to that",
             };

@@ -48,6 +48,16 @@ pub trait Database: Send + Sync {
         Err(DbError::Invalid("this database gives no result a part at a time".into()))
     }
 
+    /// Makes the database ready to be written, if it needs that. It is called before anything is read by a run whose steps
+    /// may write here, and for no other, so that what is only read stays as it is.
+    ///
+    /// # Errors
+    /// When the database cannot be written at all. One that others hold for now is none: [`begin`](Self::begin) does what was
+    /// not done here.
+    async fn prepare(&self) -> Result<(), DbError> {
+        Ok(())
+    }
+
     /// Begins the one writing transaction of a step and inserts `marker` as its first change.
     ///
     /// Waits its turn in a fair queue; writers of one database follow one another. With [`Capture::On`] the

@@ -415,8 +415,18 @@ impl Attempt {
             _ => self.jitter(),
         };
         let now = self.log.now();
-        let retry_at =
-            self.log.read(|state| retry_at(&self.step.retry, state.unit(&self.unit), &end, seed, now));
+        let (retry_at, times) = self.log.read(|state| {
+            let unit = state.unit(&self.unit);
+            (retry_at(&self.step.retry, unit, &end, seed, now), unit.interrupted)
+        });
+        let end = match end {
+            AttemptEnd::Interrupted { message } if retry_at.is_none() => {
+                let message =
+                    format!("{message}; it was done again {times} times, and interrupted each time");
+                AttemptEnd::Interrupted { message }
+            }
+            end => end,
+        };
         let Meters { fuel, memory_peak, ms } = meters;
         (self.place(), Event::AttemptEnded { end, fuel, memory_peak, ms, retry_at })
     }

@@ -248,6 +248,10 @@ impl Runtime {
         self.open_runs().driven(&run);
         if !log.read(|state| state.status().is_final()) {
             let (log, plan) = (Arc::clone(&log), Arc::clone(&plan));
+            if let Err(error) = host.outside.prepare(&plan).await {
+                // A step that writes there is told so, and others are none the worse for it.
+                tracing::warn!(%error, "a database is not ready to be written");
+            }
             let people = self.people(host);
             let parents = Parents::default();
             Box::pin(Executor { runtime: self, host, people, log, plan, observer, parents }.drive()).await?;

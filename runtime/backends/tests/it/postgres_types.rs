@@ -48,6 +48,7 @@ async fn values_go_in_and_come_out_as_they_were() {
     let types = Types::new();
     types.pg.sql(
         "CREATE TYPE mood AS ENUM ('glad', 'sad'); CREATE DOMAIN cents AS bigint CHECK (VALUE >= 0);
+                  CREATE TYPE pair AS (a int, b text); CREATE DOMAIN jsons AS jsonb;
                   GRANT USAGE ON SCHEMA public TO public",
     );
     let decimal = |text: &str| SqlValue::Decimal(text.into());
@@ -111,6 +112,14 @@ async fn values_go_in_and_come_out_as_they_were() {
         ("numeric[]", json("[1.50,12345678901234567890.1]")),
         ("integer[]", json("[[1,2],[3,4]]")),
         ("integer[]", json("[]")),
+        ("jsonb[]", json(r#"["5","true",5,true,null,"null","s"]"#)),
+        ("jsonb[]", json(r#"[{"a": 1},[1, 2],"a\"b\\"]"#)),
+        ("json[]", json(r#"["5",{"b" : 1,"b":2},[ ],1.50]"#)),
+        ("jsonb[]", json("[]")),
+        ("jsons[]", json(r#"["5"]"#)),
+        ("pair[]", json(r#"["(1,x)","(,\"a b\")",null]"#)),
+        ("pair", text("(1,x)")),
+        ("int4range[]", json("[\"[1,5)\"]")),
     ] {
         types.check(of, value.clone(), value).await;
         types.check(of, SqlValue::Null, SqlValue::Null).await;
@@ -142,6 +151,20 @@ async fn types_are_inferred_and_parameters_are_never_text_of_the_statement() {
     let given = [SqlValue::Integer(1), SqlValue::Timestamp("2000-01-01T00:00:00Z".into())];
     let row = types.row("SELECT '2026-01-01'::date + $1::int, now() > $2", &given).await.unwrap();
     assert_eq!(row, [text("2026-01-02"), SqlValue::Boolean(true)]);
+}
+
+#[tokio::test]
+async fn a_json_null_in_an_array_is_read_as_null_and_an_object_is_no_composite() {
+    let types = Types::new();
+    types.pg.sql("CREATE TYPE pair AS (a int, b text); GRANT USAGE ON SCHEMA public TO public");
+    let json = |text: &str| SqlValue::Json(text.into());
+    let row = types.row("SELECT ARRAY['null'::jsonb, NULL], $1::jsonb[] IS NULL", &[json("[null]")]).await;
+    assert_eq!(row.unwrap(), [json("[null,null]"), SqlValue::Boolean(false)]);
+    let row = types.row("SELECT ($1::jsonb[])[1] IS NULL", &[json("[null]")]).await.unwrap();
+    assert_eq!(row, [SqlValue::Boolean(true)]);
+    let row = types.row("SELECT $1::pair[]", &[json(r#"[{"a":1,"b":"x"}]"#)]).await;
+    let Err(DbError::Invalid(message)) = row else { panic!("{row:?}") };
+    assert!(message.contains("an element of it is text, as the server writes it"), "{message}");
 }
 
 #[tokio::test]

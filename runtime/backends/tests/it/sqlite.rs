@@ -19,14 +19,26 @@ pub(crate) struct Bank {
     _folder: TempDir,
 }
 
+/// One that steps write: it is ready for that.
 pub(crate) fn bank(schema: &str, options: SqliteOptions) -> Bank {
+    let (folder, path, owner) = file(schema);
+    let db = Arc::new(Sqlite::open(&path, options).unwrap());
+    let preparing = Arc::clone(&db);
+    let prepared = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(preparing.prepare())
+    });
+    prepared.join().unwrap().unwrap();
+    Bank { owner, db, path, _folder: folder }
+}
+
+fn file(schema: &str) -> (TempDir, PathBuf, rusqlite::Connection) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("bank.db");
     let owner = rusqlite::Connection::open(&path).unwrap();
     owner.busy_timeout(Duration::from_secs(5)).unwrap();
     owner.execute_batch(schema).unwrap();
-    let db = Arc::new(Sqlite::open(&path, options).unwrap());
-    Bank { owner, db, path, _folder: folder }
+    (folder, path, owner)
 }
 
 pub(crate) const SCHEMA: &str = "
@@ -136,6 +148,74 @@ async fn a_missing_file_is_an_error_and_stays_missing() {
         .unwrap();
     let error = Sqlite::open(&path, SqliteOptions::default()).unwrap_err();
     assert!(matches!(&error, DbError::Other(text) if text.contains("not a database")), "{error}");
+}
+
+#[tokio::test]
+async fn a_file_that_is_only_read_stays_as_it_is() {
+    let (folder, path, owner) = file(SCHEMA);
+    let before = std::fs::read(&path).unwrap();
+    // Another program reads it all the while.
+    owner.execute_batch("BEGIN; SELECT * FROM accounts").unwrap();
+    let db = Sqlite::open(&path, SqliteOptions::default()).unwrap();
+    let sum = rows(&db, "SELECT sum(balance) FROM accounts", &[]).await.unwrap();
+    assert_eq!(sum.rows, [[SqlValue::Integer(60)]]);
+    assert!(!db.committed(&marker(1)).await.unwrap());
+    // It is not waited for before there is something to write.
+    db.prepare().await.unwrap();
+    owner.execute_batch("COMMIT").unwrap();
+    // One that reads a part at a time keeps nobody from writing.
+    let access = access(&["accounts"], &[]);
+    let time = Duration::from_secs(60);
+    let cursor = db.cursor(&statement("SELECT id FROM accounts", &[]), &access, time).await.unwrap();
+    assert!(!cursor.may_stay());
+    drop((cursor, db));
+    assert_eq!(std::fs::read(&path).unwrap(), before);
+    let files = std::fs::read_dir(folder.path()).unwrap().count();
+    assert_eq!(files, 1, "nothing is beside it");
+    // It is made ready when it is written, or about to be.
+    let db = Sqlite::open(&path, SqliteOptions::default()).unwrap();
+    db.prepare().await.unwrap();
+    let mode: String = owner.query_row("PRAGMA journal_mode", [], |row| row.get(0)).unwrap();
+    assert_eq!(mode, "wal");
+    let cursor = db.cursor(&statement("SELECT id FROM accounts", &[]), &access, time).await.unwrap();
+    assert!(cursor.may_stay());
+    begin(&db, 1).await.commit().await.unwrap();
+    assert!(db.committed(&marker(1)).await.unwrap());
+}
+
+#[tokio::test]
+async fn what_a_dead_program_has_left_half_done_is_taken_back() {
+    let (folder, path, owner) = file(SCHEMA);
+    owner.execute_batch("PRAGMA cache_size = 1; PRAGMA cache_spill = 1; BEGIN IMMEDIATE").unwrap();
+    let many = "WITH RECURSIVE n(i) AS (SELECT 10 UNION ALL SELECT i + 1 FROM n WHERE i < 5000)
+        INSERT INTO accounts SELECT i, hex(randomblob(50)), hex(randomblob(50)), 1 FROM n";
+    owner.execute_batch(many).unwrap();
+    let copy = folder.path().join("copy.db");
+    std::fs::copy(&path, &copy).unwrap();
+    std::fs::copy(path.with_extension("db-journal"), copy.with_extension("db-journal")).unwrap();
+    let db = Sqlite::open(&copy, SqliteOptions::default()).unwrap();
+    let sum = rows(&db, "SELECT sum(balance) FROM accounts", &[]).await.unwrap();
+    assert_eq!(sum.rows, [[SqlValue::Integer(60)]]);
+}
+
+#[tokio::test]
+async fn a_view_that_cannot_be_written_is_told() {
+    let views = "CREATE VIEW bare AS SELECT * FROM accounts; CREATE VIEW led AS SELECT * FROM accounts;
+        CREATE TRIGGER lead INSTEAD OF INSERT ON led BEGIN SELECT 1; END;";
+    let bank = bank(&format!("{SCHEMA}{views}"), SqliteOptions::default());
+    let found = bank.db.uncapturable(&["bare".into(), "led".into(), "accounts".into()]).await.unwrap();
+    let found: Vec<_> = found.iter().map(|it| (it.table.as_str(), it.why.as_str())).collect();
+    assert_eq!(found, [("bare", "is a view without an `INSTEAD OF` trigger")]);
+}
+
+#[tokio::test]
+async fn vacuum_is_closed_whatever_it_is_asked_of() {
+    let bank = bank(SCHEMA, SqliteOptions::default());
+    let denied = DbError::Denied("`VACUUM` is never open to a step".into());
+    assert_eq!(rows(&bank.db, " vacuum", &[]).await, Err(denied.clone()));
+    let mut transaction = begin(&bank.db, 1).await;
+    let done = transaction.execute(&statement("VACUUM", &[]), &access(&[], &["accounts"])).await;
+    assert_eq!(done.map(drop), Err(denied));
 }
 
 #[tokio::test]

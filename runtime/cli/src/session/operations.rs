@@ -245,7 +245,8 @@ impl Operation for Start {
         let requester = service.requester(&self.deploy, self.who).await?;
         // What does not open is said before there is a run: it would be gone on with later, beside the one that is
         // started once that is mended.
-        service.host(&self.deploy).await?;
+        let host = service.host(&self.deploy).await?;
+        host.outside.prepare(&self.plan).await.map_err(Failure::usage)?;
         let components = self.components.read(service)?;
         let (plan, inputs, key) = (self.plan, self.inputs, Some(self.key));
         Ok(service.runtime().start(wflo::Start { plan, components, inputs, requester, key }).await?)

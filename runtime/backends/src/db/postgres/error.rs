@@ -33,6 +33,11 @@ pub(super) fn translate(error: Error) -> DbError {
             "somebody else changed the same rows at the same time: {message}"
         ));
     }
+    if *code == SqlState::INSUFFICIENT_PRIVILEGE && message.starts_with("permission denied for ") {
+        return DbError::Denied(format!(
+            "{message}; `wflo db prepare` gives the login role what steps are granted"
+        ));
+    }
     if *code == SqlState::INSUFFICIENT_PRIVILEGE || *code == SqlState::READ_ONLY_SQL_TRANSACTION {
         return DbError::Denied(message);
     }

@@ -52,6 +52,10 @@ $wflo$;
 REVOKE ALL ON FUNCTION wflo_capture() FROM PUBLIC;
 "#;
 
+/// What is to be done where a view is written by a step with `rollback = true`.
+const INSTEAD_OF_A_VIEW: &str =
+    "grant the table that it is of, or take `rollback = true` away from the step that writes it";
+
 /// The statements that make a PostgreSQL database ready, and the login roles no mightier than their grants.
 ///
 /// They can be run again at any time.
@@ -238,7 +242,13 @@ impl Preparation {
         let failed = |error: tokio_postgres::Error| DbError::Other(with_cause(&error));
         let (client, connection) = address.config.connect(Tls::of(&address)?).await.map_err(failed)?;
         let speaking = tokio::spawn(connection);
-        let done = client.batch_execute(&self.script()).await.map_err(failed);
+        let done = client.batch_execute(&self.script()).await.map_err(|error| match with_cause(&error) {
+            // Of a trigger that keeps changes.
+            message if message.ends_with(" is a view") => {
+                DbError::Other(format!("{message}, of which no changes are kept: {INSTEAD_OF_A_VIEW}"))
+            }
+            message => DbError::Other(message),
+        });
         drop(client);
         // That the connection ends with an error after all is done is none.
         let _ = speaking.await;

@@ -112,6 +112,10 @@ impl Rules {
         if self.fence.as_ref().is_some_and(|fence| fence.is_named_in(&self.sql)) {
             return Err(DbError::Denied("the statement names what is the host's".into()));
         }
+        // SQLite refuses it within a transaction, and does not ask about it before.
+        if self.sql.trim_ascii_start().get(..6).is_some_and(|word| word.eq_ignore_ascii_case("vacuum")) {
+            return Err(DbError::Denied("`VACUUM` is never open to a step".into()));
+        }
         if !has_word(&self.sql, "using") && !has_word(&self.sql, "natural") {
             return Ok(());
         }

@@ -3,35 +3,26 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use rusqlite::OptionalExtension;
+use rusqlite::OpenFlags;
+use rusqlite::ffi::SQLITE_READONLY_ROLLBACK;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wflo_model::{DbAccess, SqlRows};
 use wflo_ports::{Begun, Capture, Cursor, Database, DbError, Marker, QueryLimits, Statement, Uncapturable};
 
-use super::authorize::EFFECTS_TABLE;
 use super::connection::{Cancel, Connection, Mode};
+use super::effects::has_effects;
 use super::error::translate;
 use super::filter::objections;
 use super::names::folded;
 use super::paged::Opening;
-use super::table::{Found, find, made_up};
-use super::transaction::{self, Writer};
+use super::table::{Found, find, has_trigger, made_up};
+use super::transaction::Writer;
 use crate::db::MadeUp;
-
-/// The table of markers: one row for each committed transaction of a step. Only the primary key means
-/// something to the host; the other columns are for people.
-const CREATE_EFFECTS: &str = "
-    CREATE TABLE IF NOT EXISTS main.wflo_effects (
-        marker TEXT PRIMARY KEY NOT NULL,
-        run TEXT NOT NULL,
-        step TEXT NOT NULL,
-        item INTEGER,
-        at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
-    ) WITHOUT ROWID";
 
 /// How a [`Sqlite`] behaves.
 ///
@@ -87,7 +78,9 @@ impl SqliteOptions {
 /// A SQLite database file, bound for steps.
 ///
 /// Queries run on read-only connections, each in a snapshot of its own; transactions run one after another in
-/// the order they came, on a connection of their own, and do not hold up queries (the file is in WAL mode).
+/// the order they came, on a connection of their own, and do not hold up queries: the file is put into WAL mode before
+/// the first, and gets the table `wflo_effects`. Nothing is written to a file that is only read.
+///
 /// SQLite's blocking calls run on blocking threads of the async runtime. A dropped future stops its statement
 /// within milliseconds.
 ///
@@ -118,17 +111,18 @@ pub struct Sqlite {
     staying: Arc<Semaphore>,
     idle: Arc<Mutex<Vec<Connection>>>,
     writer: Writer,
+    /// Whether a result that stays open keeps nobody else from writing.
+    is_wal: AtomicBool,
 }
 
 impl Sqlite {
-    /// Opens a database file that exists, puts it into WAL mode and makes the table `wflo_effects` in it
-    /// unless it is there.
+    /// Opens a database file that exists. It stays as it is until it is [prepared](Database::prepare) or written.
     ///
     /// Blocks; call it while setting up.
     ///
     /// # Errors
-    /// [`DbError::Unavailable`] when there is no such file, or it cannot be written; [`DbError::Other`] when
-    /// it is no SQLite database.
+    /// [`DbError::Unavailable`] when there is no such file, or it cannot be read; [`DbError::Other`] when it is no SQLite
+    /// database.
     pub fn open(path: impl AsRef<Path>, options: SqliteOptions) -> Result<Self, DbError> {
         let path = path.as_ref();
         let shown = path.display();
@@ -142,12 +136,17 @@ impl Sqlite {
             DbError::Unavailable(message) => DbError::Unavailable(format!("database `{shown}`: {message}")),
             other => DbError::Other(format!("database `{shown}`: {other}")),
         };
-        let writer = options.connect(&full, Mode::Write, options.transaction_timeout).map_err(about)?;
-        prepare_effects(writer.host()).map_err(|error| about(translate(error)))?;
-        let readers = Arc::new(Semaphore::new(options.readers.max(1)));
-        let staying = Arc::new(Semaphore::new(options.readers / 2));
-        let writer = Writer::new(full.clone(), options.clone(), writer);
-        Ok(Self { path: full, options, readers, staying, idle: Arc::default(), writer })
+        let reader = options.connect(&full, Mode::Read, options.transaction_timeout).map_err(about)?;
+        let is_wal = looked_at(reader.host(), &full).map_err(|error| about(translate(error)))?;
+        Ok(Self {
+            readers: Arc::new(Semaphore::new(options.readers.max(1))),
+            staying: Arc::new(Semaphore::new(options.readers / 2)),
+            idle: Arc::new(Mutex::new(vec![reader])),
+            writer: Writer::new(full.clone(), options.clone()),
+            path: full,
+            options,
+            is_wal: is_wal.into(),
+        })
     }
 
     /// Those of `tables` that a database file does not have, neither as tables nor as views. The file is only looked at.
@@ -290,23 +289,37 @@ fn uncapturable<'a>(
 ) -> Result<Vec<Uncapturable>, DbError> {
     let mut found = Vec::new();
     for table in tables {
-        if let Found::Uncapturable(why) = find(connection.host(), table).map_err(translate)? {
-            found.push(Uncapturable { table: table.to_owned(), why: why.to_owned() });
-        }
+        let host = connection.host();
+        let why = match find(host, table).map_err(translate)? {
+            Found::Uncapturable(why) => why,
+            Found::View if !has_trigger(host, table).map_err(translate)? => {
+                "is a view without an `INSTEAD OF` trigger"
+            }
+            _ => continue,
+        };
+        found.push(Uncapturable { table: table.to_owned(), why: why.to_owned() });
     }
     Ok(found)
 }
 
-fn prepare_effects(writer: &rusqlite::Connection) -> rusqlite::Result<()> {
-    // Asked first, so that opening writes nothing when there is nothing to do.
-    let exists = writer
-        .query_row("SELECT 1 FROM main.sqlite_schema WHERE name = ?1", [EFFECTS_TABLE], |_| Ok(()))
-        .optional()?;
-    if exists.is_none() {
-        writer.execute_batch(CREATE_EFFECTS)?;
+/// Looks at a file for the first time: whether it has a write-ahead log.
+fn looked_at(reader: &rusqlite::Connection, path: &Path) -> rusqlite::Result<bool> {
+    let look = || reader.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()));
+    match look() {
+        Err(error) if extended_code(&error) == Some(SQLITE_READONLY_ROLLBACK) => {
+            // A program has died within a change, which whoever reads the file has to take back first.
+            let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+            let writer = rusqlite::Connection::open_with_flags(path, flags)?;
+            writer.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
+            look()?;
+        }
+        looked => looked?,
     }
-    // A table of another shape shows now, not at the first write.
-    writer.prepare(transaction::INSERT_MARKER).map(drop)
+    reader.query_row("PRAGMA journal_mode", [], |row| Ok(row.get::<_, String>(0)? == "wal"))
+}
+
+fn extended_code(error: &rusqlite::Error) -> Option<std::ffi::c_int> {
+    error.sqlite_error().map(|error| error.extended_code)
 }
 
 #[async_trait]
@@ -330,7 +343,9 @@ impl Database for Sqlite {
         access: &DbAccess,
         time: Duration,
     ) -> Result<Box<dyn Cursor>, DbError> {
-        let stays = Arc::clone(&self.staying).try_acquire_owned().ok();
+        // One that stayed in a file without a write-ahead log would keep other programs from writing all the while.
+        let may_stay = self.is_wal.load(Ordering::Relaxed);
+        let stays = may_stay.then(|| Arc::clone(&self.staying).try_acquire_owned().ok()).flatten();
         let reader = self.reader(time).await?;
         let (opening, paging) = Opening::new(stays);
         let (statement, access) = (statement.clone(), folded(access));
@@ -349,16 +364,27 @@ impl Database for Sqlite {
         Ok(Box::new(opening.opened().await?))
     }
 
+    async fn prepare(&self) -> Result<(), DbError> {
+        if self.writer.prepare().await? {
+            self.is_wal.store(true, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
     async fn begin(&self, marker: &Marker, capture: Capture) -> Result<Begun, DbError> {
-        self.writer.begin(marker, capture).await
+        let begun = self.writer.begin(marker, capture).await?;
+        self.is_wal.store(true, Ordering::Relaxed);
+        Ok(begun)
     }
 
     async fn committed(&self, marker: &Marker) -> Result<bool, DbError> {
         let marker = marker.digest().hex();
         self.read(self.options.transaction_timeout, move |connection, _| {
-            connection
-                .host()
-                .prepare_cached("SELECT 1 FROM main.wflo_effects WHERE marker = ?1")
+            let host = connection.host();
+            if !has_effects(host).map_err(translate)? {
+                return Ok(false);
+            }
+            host.prepare_cached("SELECT 1 FROM main.wflo_effects WHERE marker = ?1")
                 .and_then(|mut statement| statement.exists([marker]))
                 .map_err(translate)
         })

@@ -3,6 +3,9 @@
 use rusqlite::{Error, ErrorCode};
 use wflo_ports::DbError;
 
+/// Somebody else has the database, which passes.
+pub(super) const LOCKED: &str = "the database is locked by another program; try again";
+
 /// Translates an error of SQLite. Its messages name tables, columns and constraints, not values.
 pub(super) fn translate(error: Error) -> DbError {
     let (code, message) = match error {
@@ -21,9 +24,10 @@ pub(super) fn translate(error: Error) -> DbError {
     };
     match code {
         ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch => DbError::Constraint(message),
-        ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => {
-            DbError::Unavailable("the database is locked by another program; try again".into())
-        }
+        ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => DbError::Unavailable(LOCKED.into()),
+        ErrorCode::ReadOnly => DbError::Other(format!(
+            "{message}: its file, and the folder that this is in, have to be writable"
+        )),
         ErrorCode::CannotOpen | ErrorCode::SystemIoFailure | ErrorCode::DiskFull => {
             DbError::Unavailable(message)
         }

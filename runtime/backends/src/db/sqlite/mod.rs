@@ -50,6 +50,7 @@ mod capture;
 mod connection;
 mod database;
 mod deferred;
+mod effects;
 mod error;
 mod fence;
 mod filter;

@@ -112,6 +112,12 @@ fn is_literal(default: &str) -> bool {
     number || text.is_some_and(|text| !text.replace("''", "").contains('\''))
 }
 
+/// Whether a table or view has a trigger. Those of a view run instead of what is written through it.
+pub(super) fn has_trigger(sqlite: &Connection, name: &str) -> rusqlite::Result<bool> {
+    let sql = "SELECT 1 FROM main.sqlite_schema WHERE type = 'trigger' AND tbl_name = ?1 COLLATE NOCASE";
+    sqlite.prepare_cached(sql)?.exists([name])
+}
+
 /// The name of a table or view as it was created, and every column of it that can be selected by name, generated ones too.
 pub(super) fn columns_of(sqlite: &Connection, name: &str) -> rusqlite::Result<Option<(String, Vec<String>)>> {
     let spelled: Option<String> = sqlite

@@ -1,6 +1,6 @@
 //! The one writing transaction of a step.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,56 +18,57 @@ use super::capture;
 use super::connection::{Cancel, Connection, Mode};
 use super::database::{SqliteOptions, blocking};
 use super::deferred;
-use super::error::translate;
+use super::effects::{INSERT_MARKER, prepare_effects};
+use super::error::{LOCKED, translate};
 use super::names::folded;
 use super::undo::{undo, undo_inserted};
 
 mod bulk;
 
-/// The first change of every transaction.
-pub(super) const INSERT_MARKER: &str =
-    "INSERT INTO main.wflo_effects (marker, run, step, item) VALUES (?1, ?2, ?3, ?4)";
-
 /// How long SQLite waits for a lock of another program before the host looks whether anybody still wants it.
 const LOCK_SLICE: Duration = Duration::from_millis(250);
+
+/// How long others are waited for before there is anything to write.
+const PREPARING: Duration = Duration::from_secs(1);
 
 /// The place of the one connection that writes. Whoever holds the lock has the turn; the lock is fair.
 pub(super) struct Writer {
     path: PathBuf,
     options: SqliteOptions,
-    /// None after it was lost in the middle of something; the next turn opens another.
+    /// None before the first write, and after it was lost in the middle of something; the next turn opens another.
     connection: Arc<Mutex<Option<Connection>>>,
 }
 
 impl Writer {
-    /// Keeps `connection` for the transactions of `path`.
-    pub(super) fn new(path: PathBuf, options: SqliteOptions, connection: Connection) -> Self {
-        Self { path, options, connection: Arc::new(Mutex::new(Some(connection))) }
+    /// For the transactions of `path`, of which nothing is opened before it is needed.
+    pub(super) fn new(path: PathBuf, options: SqliteOptions) -> Self {
+        Self { path, options, connection: Arc::default() }
+    }
+
+    /// Makes the file ready to be written, and says whether it is: where others hold it, the first write waits for them.
+    pub(super) async fn prepare(&self) -> Result<bool, DbError> {
+        match self.turn(PREPARING, |_, _, _| Ok(())).await {
+            Ok(()) => Ok(true),
+            Err(DbError::Unavailable(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Waits for the turn, begins, and inserts the marker.
     pub(super) async fn begin(&self, marker: &Marker, capture: Capture) -> Result<Begun, DbError> {
-        let deadline = Instant::now() + self.options.transaction_timeout;
-        let turn =
-            tokio::time::timeout(self.options.transaction_timeout, Arc::clone(&self.connection).lock_owned());
-        let slot = turn.await.map_err(|_| busy(self.options.transaction_timeout))?;
-        let (path, options) = (self.path.clone(), self.options.clone());
-        let marker = marker.clone();
-        let session = blocking(move |cancel| {
-            let mut slot = slot;
-            if slot.is_none() {
-                *slot = Some(options.connect(&path, Mode::Write, LOCK_SLICE)?);
-            }
-            let mut session = Session { slot };
-            let kept = (capture == Capture::On).then(capture::Capture::new).transpose()?;
-            session.connection_mut().set_capture(kept);
-            session.connection().host().busy_timeout(LOCK_SLICE).map_err(translate)?;
-            begin_immediate(session.connection(), deadline, &options, cancel)?;
-            let fresh = insert_marker(session.connection().host(), &marker)?;
-            // Otherwise the session is dropped, which rolls back.
-            Ok(fresh.then_some(session))
-        })
-        .await?;
+        let (options, marker) = (self.options.clone(), marker.clone());
+        let session = self
+            .turn(self.options.transaction_timeout, move |slot, deadline, cancel| {
+                let mut session = Session { slot };
+                let kept = (capture == Capture::On).then(capture::Capture::new).transpose()?;
+                session.connection_mut().set_capture(kept);
+                session.connection().host().busy_timeout(LOCK_SLICE).map_err(translate)?;
+                begin_immediate(session.connection(), deadline, &options, cancel)?;
+                let fresh = insert_marker(session.connection().host(), &marker)?;
+                // Otherwise the session is dropped, which rolls back.
+                Ok(fresh.then_some(session))
+            })
+            .await?;
         Ok(match session {
             Some(session) => Begun::Open(Box::new(Open {
                 session: Some(session),
@@ -75,6 +76,50 @@ impl Writer {
             })),
             None => Begun::AlreadyCommitted,
         })
+    }
+
+    /// Waits for the turn, and has `work` use the connection, which is opened if it is not.
+    async fn turn<T: Send + 'static>(
+        &self,
+        patience: Duration,
+        work: impl FnOnce(Slot, Instant, &Cancel) -> Result<T, DbError> + Send + 'static,
+    ) -> Result<T, DbError> {
+        let deadline = Instant::now() + patience;
+        let turn = tokio::time::timeout(patience, Arc::clone(&self.connection).lock_owned());
+        let mut slot = turn.await.map_err(|_| busy(patience))?;
+        let (path, options) = (self.path.clone(), self.options.clone());
+        blocking(move |cancel| {
+            if slot.is_none() {
+                *slot = Some(open(&path, &options, deadline, cancel)?);
+            }
+            work(slot, deadline, cancel)
+        })
+        .await
+    }
+}
+
+type Slot = OwnedMutexGuard<Option<Connection>>;
+
+/// Opens the connection that writes: the file gets a write-ahead log and the table of markers, if it has none.
+fn open(
+    path: &Path,
+    options: &SqliteOptions,
+    deadline: Instant,
+    cancel: &Cancel,
+) -> Result<Connection, DbError> {
+    loop {
+        let opened = options.connect(path, Mode::Write, LOCK_SLICE).and_then(|connection| {
+            prepare_effects(connection.host()).map_err(translate)?;
+            Ok(connection)
+        });
+        match opened {
+            Err(DbError::Unavailable(message)) if message == LOCKED => {
+                if cancel.is_cancelled() || Instant::now() >= deadline {
+                    return Err(DbError::Unavailable(message));
+                }
+            }
+            opened => return opened,
+        }
     }
 }
 
@@ -130,7 +175,7 @@ fn insert_marker(sqlite: &rusqlite::Connection, marker: &Marker) -> Result<bool,
 /// The turn, with a transaction open on the connection. Dropped, it rolls back and gives the turn to the
 /// next.
 struct Session {
-    slot: OwnedMutexGuard<Option<Connection>>,
+    slot: Slot,
 }
 
 impl Session {

@@ -152,7 +152,11 @@ fn not_understood(text: &Text, said: &str) -> DbError {
     let said = said.split(" at Line:").next().unwrap_or(said);
     match text.first_word().as_str() {
         "SELECT" | "VALUES" | "WITH" | "INSERT" | "UPDATE" | "DELETE" | "TABLE" => {
-            DbError::Invalid(format!("the statement is not understood: {said}"))
+            let hint = match text.has_question() {
+                true => "; a parameter is written `$1` or `?1`",
+                false => "",
+            };
+            DbError::Invalid(format!("the statement is not understood: {said}{hint}"))
         }
         other => DbError::Denied(format!("`{other}` is never open to a step")),
     }
@@ -236,6 +240,22 @@ mod tests {
             assert_eq!(judged.written.len(), 1, "{sql}");
             refused(Purpose::Query, sql);
         }
+    }
+
+    #[test]
+    fn a_parameter_without_a_number_is_told_how_it_is_written() {
+        for sql in [
+            "SELECT * FROM orders WHERE id = ?",
+            "SELECT * FROM orders WHERE id=? AND note = 'x'",
+            "SELECT * FROM orders LIMIT ?",
+            "SELECT ?",
+            "SELECT * FROM orders WHERE id IN (?, ?)",
+        ] {
+            let error = judge(sql, &access(), Purpose::Query).unwrap_err().to_string();
+            assert!(error.ends_with("a parameter is written `$1` or `?1`"), "{sql}: {error}");
+        }
+        let error = judge("INSERT INTO log VALUES (?, ?)", &access(), Purpose::Execute).unwrap_err();
+        assert!(error.to_string().ends_with("a parameter is written `$1` or `?1`"), "{error}");
     }
 
     #[test]

@@ -164,6 +164,15 @@ impl Text {
         self.at(place) == Some(&Token::Eq)
     }
 
+    /// Whether a question mark stands somewhere, as an operator or for a parameter that has no number.
+    pub(super) fn has_question(&self) -> bool {
+        self.0.iter().any(|token| match token {
+            Token::Question => true,
+            Token::CustomBinaryOperator(sign) => sign.ends_with('?'),
+            _ => false,
+        })
+    }
+
     /// Whether a name begins as the host's own do.
     pub(super) fn names_anything_of_the_hosts(&self) -> bool {
         self.0.iter().any(|token| {

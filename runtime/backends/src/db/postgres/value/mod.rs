@@ -23,6 +23,8 @@ pub(super) enum Shape {
     Text,
     /// As JSON: an array.
     Json,
+    /// As JSON with text for elements, which have no counterpart.
+    Texts,
 }
 
 impl Shape {
@@ -31,6 +33,8 @@ impl Shape {
         match of.kind() {
             Kind::Enum(_) => Self::Plain,
             Kind::Domain(of) => Self::of(of),
+            // What has no name of its own is no parameter either: it may as well be an object.
+            Kind::Array(of) if *of.kind() != Kind::Pseudo && Self::of(of) == Self::Text => Self::Texts,
             Kind::Array(_) => Self::Json,
             _ if is_plain(of) => Self::Plain,
             _ => Self::Text,
@@ -40,7 +44,7 @@ impl Shape {
     /// How it is asked for where it has to go back as exactly what it was: the text of an array has its bounds.
     pub(super) fn of_image(of: &Type) -> Self {
         match Self::of(of) {
-            Self::Json => Self::Text,
+            Self::Json | Self::Texts => Self::Text,
             other => other,
         }
     }
@@ -51,6 +55,9 @@ impl Shape {
             Self::Plain => expression.to_owned(),
             Self::Text => format!("({expression})::pg_catalog.text"),
             Self::Json => format!("pg_catalog.to_json({expression})::pg_catalog.text"),
+            Self::Texts => {
+                format!("pg_catalog.to_json(({expression})::pg_catalog.text[])::pg_catalog.text")
+            }
         }
     }
 }

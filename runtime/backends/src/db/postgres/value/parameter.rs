@@ -70,9 +70,15 @@ pub(in crate::db::postgres) fn parameters<'v>(
         .collect()
 }
 
+/// What is no element of an array of composites.
+const OBJECT: &str = "a JSON array with an object";
+
 fn mistyped(at: usize, what: &str, of: &Type) -> DbError {
     let meant = match of == &Type::BYTEA {
         true => format!("`decode(${at}, 'hex')` or `convert_to(${at}, 'UTF8')` makes bytes of a text"),
+        false if what == OBJECT => {
+            "an element of it is text, as the server writes it, such as `\"(1,x)\"`".to_owned()
+        }
         false => format!("a cast such as `${at}::bytea` says what is meant"),
     };
     DbError::Invalid(format!(
@@ -100,7 +106,7 @@ fn text(value: &SqlValue, of: &Type) -> Result<Option<String>, &'static str> {
         }
         SqlValue::Blob(_) => return Err("bytes"),
         _ if *of == Type::BYTEA => return Err("no bytes"),
-        SqlValue::Json(json) if element.is_some() => literal(json).ok_or("no JSON array")?,
+        SqlValue::Json(json) if let Some(element) = element => literal(json, element)?,
         SqlValue::Boolean(value) => value.to_string(),
         SqlValue::Integer(n) => n.to_string(),
         SqlValue::Real(n) => real(*n),
@@ -129,15 +135,35 @@ fn real(n: f64) -> String {
     }
 }
 
-/// A JSON array as PostgreSQL writes arrays; none for what is no JSON array. Numbers keep every digit, so the text is gone
-/// through rather than read into numbers.
-fn literal(json: &str) -> Option<String> {
-    // What is valid JSON can be gone through without looking for mistakes.
-    serde_json::from_str::<IgnoredAny>(json).ok()?;
-    let json = json.trim_ascii();
-    if !json.starts_with('[') {
-        return None;
+/// A JSON array as PostgreSQL writes arrays of a type; an error is what it is instead, in words. Numbers keep every digit,
+/// so the text is gone through rather than read into numbers.
+fn literal(json: &str, of: &Type) -> Result<String, &'static str> {
+    if let Kind::Domain(of) = of.kind() {
+        return literal(json, of);
     }
+    // What is valid JSON can be gone through without looking for mistakes.
+    let json = json.trim_ascii();
+    if serde_json::from_str::<IgnoredAny>(json).is_err() || !json.starts_with('[') {
+        return Err("no JSON array");
+    }
+    match of.kind() {
+        _ if [Type::JSON, Type::JSONB].contains(of) => Ok(array_of_json(json)),
+        Kind::Composite(_) if elements(json).any(|element| element.starts_with('{')) => Err(OBJECT),
+        _ => Ok(array(json)),
+    }
+}
+
+/// An array whose elements are JSON, each as it is; null is that of SQL.
+fn array_of_json(json: &str) -> String {
+    let written = elements(json).map(|element| match element {
+        "null" => "NULL".to_owned(),
+        element => in_quotes(element),
+    });
+    format!("{{{}}}", written.collect::<Vec<_>>().join(","))
+}
+
+/// An array of anything else: arrays within are its dimensions.
+fn array(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
     let mut rest = json;
     while let Some(first) = rest.chars().next() {
@@ -148,12 +174,12 @@ fn literal(json: &str) -> Option<String> {
             }
             '"' => {
                 let length = text_length(rest);
-                out.push_str(&in_quotes(&serde_json::from_str::<String>(&rest[..length]).ok()?));
+                let text: String = serde_json::from_str(&rest[..length]).expect("it is a text of valid JSON");
+                out.push_str(&in_quotes(&text));
                 length
             }
-            // An array of JSON has its elements as text.
             '{' => {
-                let length = object_length(rest);
+                let length = nested_length(rest);
                 out.push_str(&in_quotes(&rest[..length]));
                 length
             }
@@ -170,7 +196,24 @@ fn literal(json: &str) -> Option<String> {
         };
         rest = &rest[length..];
     }
-    Some(out)
+    out
+}
+
+/// The elements of a JSON array, each as it is written.
+fn elements(json: &str) -> impl Iterator<Item = &str> {
+    let mut rest = &json[1..];
+    std::iter::from_fn(move || {
+        rest = rest.trim_start_matches(|c: char| c == ',' || c.is_ascii_whitespace());
+        let length = match rest.chars().next()? {
+            ']' => return None,
+            '"' => text_length(rest),
+            '{' | '[' => nested_length(rest),
+            _ => rest.find(|c: char| matches!(c, ',' | ']') || c.is_ascii_whitespace())?,
+        };
+        let element;
+        (element, rest) = rest.split_at(length);
+        Some(element)
+    })
 }
 
 /// The length of the JSON text that begins here, with its quotes.
@@ -187,14 +230,14 @@ fn text_length(json: &str) -> usize {
     json.len()
 }
 
-/// The length of the JSON object that begins here.
-fn object_length(json: &str) -> usize {
+/// The length of the JSON object or array that begins here.
+fn nested_length(json: &str) -> usize {
     let (mut at, mut depth) = (0, 0_usize);
     while let Some(byte) = json.as_bytes().get(at) {
         match byte {
             b'"' => at += text_length(&json[at..]) - 1,
-            b'{' => depth += 1,
-            b'}' => depth -= 1,
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth -= 1,
             _ => {}
         }
         at += 1;
@@ -211,6 +254,8 @@ fn in_quotes(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use tokio_postgres::types::Type;
+
     use super::{literal, real};
 
     #[test]
@@ -221,9 +266,29 @@ mod tests {
             (r#"[{"a": "}\"", "b": {}}, true]"#, r#"{"{\"a\": \"}\\\"\", \"b\": {}}",true}"#),
             ("[]", "{}"),
         ] {
-            assert_eq!(literal(json).as_deref(), Some(expect), "{json}");
+            assert_eq!(literal(json, &Type::TEXT).as_deref(), Ok(expect), "{json}");
         }
-        assert_eq!((literal("{}"), literal("[1"), literal("1")), (None, None, None));
+        for bad in ["{}", "[1", "1"] {
+            assert_eq!(literal(bad, &Type::INT4), Err("no JSON array"));
+        }
         assert_eq!([real(7.0), real(-0.0), real(0.1), real(1e300)], ["7", "-0.0", "0.1", "1e300"]);
+    }
+
+    #[test]
+    fn elements_that_are_json_stay_as_they_are_written() {
+        for (json, expect) in [
+            (
+                r#" [ "5" ,"true", 5,true,null , "null" ] "#,
+                r#"{"\"5\"","\"true\"","5","true",NULL,"\"null\""}"#,
+            ),
+            (
+                r#"[{"a": [1, "]"]},[1, [2]],"\u00e9\"" ]"#,
+                r#"{"{\"a\": [1, \"]\"]}","[1, [2]]","\"\\u00e9\\\"\""}"#,
+            ),
+            ("[]", "{}"),
+            ("[ 1.50]", r#"{"1.50"}"#),
+        ] {
+            assert_eq!(literal(json, &Type::JSONB).as_deref(), Ok(expect), "{json}");
+        }
     }
 }
