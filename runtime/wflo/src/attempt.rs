@@ -27,7 +27,7 @@ use crate::output_gate::{UNDECIDABLE, keeps};
 use crate::principal::People;
 use crate::run_log::{LogFailed, RunLog};
 use crate::signal::Signal;
-use crate::transactions::{RedoError, Transactions, differs};
+use crate::transactions::{Redo, RedoError, Transactions, differs, is_away};
 
 /// What an attempt needs.
 pub(crate) struct Attempt {
@@ -223,6 +223,7 @@ impl Attempt {
                 AttemptEnd::Failed(Failure { kind: FailureKind::Permanent, message })
             }
             Stop::Fault(fault) => AttemptEnd::Fault(fault),
+            Stop::Away(message) => return Err(self.away(message)),
             other => return Err(self.host(other.to_string())),
         };
         Ok(Some(self.end(told(end, gate), meters)))
@@ -241,12 +242,18 @@ impl Attempt {
         let databases = gate.transactions.databases();
         if !databases.is_empty() {
             let Meters { fuel, memory_peak, .. } = meters;
+            // What was redone once can be once more: a guest that has returned does nothing anew for that.
+            let waits = |error: &DbError, of: &Transactions| of.is_redone() && is_away(error);
             let changes = match gate.transactions.changes(ChangeLimits::default()).await {
                 Ok(changes) => changes.into_iter().collect(),
+                Err(error) if waits(&error, &gate.transactions) => return Err(self.away(error.to_string())),
                 Err(error) => return Ok(Some(self.end(told(unkept(error), &mut gate), meters))),
             };
             let inserted = match gate.transactions.inserted(gate.desk.shelf()).await {
                 Ok(inserted) => inserted.into_iter().collect(),
+                Err(NotKept::Database(error)) if waits(&error, &gate.transactions) => {
+                    return Err(self.away(error.to_string()));
+                }
                 Err(NotKept::Database(error)) => {
                     return Ok(Some(self.end(told(unkept(error), &mut gate), meters)));
                 }
@@ -341,12 +348,14 @@ impl Attempt {
             }
         }
         let shelf = Shelf::new(self.journal.clone(), *self.log.run(), self.log.keys());
-        let redone = transactions
-            .redo(&self.outside, &self.step, &self.plan.statements, &marker, &shelf, |db| {
-                missing.contains(&db)
-            })
-            .await;
-        match redone {
+        let redo = Redo {
+            outside: &self.outside,
+            step: &self.step,
+            statements: &self.plan.statements,
+            marker: &marker,
+            shelf: &shelf,
+        };
+        match transactions.redo(redo, |db| missing.contains(&db)).await {
             Ok(()) => {}
             Err(error @ RedoError::Differs { number, .. }) if missing.len() == databases.len() => {
                 // What its guest has read is not known here, and may be labelled.
@@ -366,6 +375,7 @@ impl Attempt {
             // It would not commit any more, whoever tries: the database is another one by now.
             Err(NotKept::Database(error)) if missing.len() == databases.len() => {
                 return Ok(Some(self.end(unkept(error), meters)));
+            Err(NotKept::Database(error)) if is_away(&error) => return Err(self.away(error.to_string())),
             }
             Err(NotKept::Database(error)) if is_refusal(&error) => return self.half_committed(seq, &missing),
             Err(error) => return Err(self.host(error.to_string())),
@@ -457,6 +467,10 @@ fn told(mut end: AttemptEnd, gate: &mut AttemptGate) -> AttemptEnd {
 /// What came of committing in the databases of a step.
 enum Committed {
     /// Each of them has.
+    fn away(&self, message: String) -> AttemptFailed {
+        AttemptFailed::Away { step: self.step.name.to_string(), message }
+    }
+
     All,
     /// None has, and this is how the attempt ends.
     None(AttemptEnd),
