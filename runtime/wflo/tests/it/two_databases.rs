@@ -274,7 +274,11 @@ async fn what_cannot_go_forward_alone_waits_for_a_person() {
     changed(&both);
     let view = both.go_on(run).await;
     assert_eq!(view.status, RunStatus::Parked);
-    assert_eq!(view.waiting_for[0].kind, "unknown", "{view:?}");
+    let waits = &view.waiting_for[0];
+    assert_eq!((&waits.kind[..], waits.committed[0].as_str()), ("unknown", "bank"), "{view:?}");
+    let message = waits.message.as_ref().unwrap();
+    let told = format!("`bank` has committed what it wrote, and `ledger` has not: {said}");
+    assert!(message.starts_with(&told), "{message}");
     assert_eq!(both.counts(), (10, "1".to_owned()));
     // Given up, what one of them has is undone, and what the other has is not this run's.
     let intent = view.waiting_for[0].intent.unwrap();
@@ -289,6 +293,24 @@ async fn what_cannot_go_forward_alone_waits_for_a_person() {
     assert_eq!(rows, [("bank", 1, 0), ("ledger", 0, 0)]);
     let changes = both.process(None).await.runtime.changes(run).await.unwrap();
     assert_eq!(changes.iter().map(|it| it.committed).collect::<Vec<_>>(), [false, false]);
+}
+
+#[tokio::test]
+async fn what_could_not_go_forward_does_once_it_comes_to_the_same_again() {
+    let both = Both::new().await;
+    let run = both.cut_off("bank", Killed::After).await;
+    owner(&both, "UPDATE counter SET n = 10");
+    for _ in 0..2 {
+        let view = both.go_on(run).await;
+        assert_eq!((view.status, &view.waiting_for[0].kind[..]), (RunStatus::Parked, "unknown"), "{view:?}");
+        let intent = view.waiting_for[0].intent.unwrap();
+        let process = both.process(None).await;
+        process.runtime.resolve(run, intent, Resolution::NotDone, &"olga".parse().unwrap()).await.unwrap();
+    }
+    owner(&both, "UPDATE counter SET n = 0");
+    let view = both.go_on(run).await;
+    assert_eq!((view.status, view.steps[0].attempts), (RunStatus::Succeeded, 1), "{view:?}");
+    assert_eq!(both.counts(), (1, "1".to_owned()));
 }
 
 #[tokio::test]
