@@ -220,6 +220,9 @@ pub enum Stop {
         /// Whether the step is left out, and what depends on it goes on.
         skips: bool,
     },
+    /// What it has to do again is outside, and that does not answer; the attempt goes on later, from its journal.
+    #[error("{0}")]
+    Away(String),
     /// The host failed: the journal cannot be written, a recorded value cannot be read.
     #[error("{0}")]
     Host(String),

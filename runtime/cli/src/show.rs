@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde::Deserialize as _;
 use wflo::{AccountView, ApprovalView, CostView, ItemsView, RunLine, RunStatus, RunView};
 use wflo_engine::RollbackPlan;
-use wflo_model::{PicoUsd, StepName, Timestamp};
+use wflo_model::{PicoUsd, RunId, StepName, Timestamp};
 
 use crate::changes;
 use crate::command::CostLine;
@@ -68,6 +68,7 @@ pub(crate) fn run(run: &RunView, colors: bool) -> String {
                 let message = message.as_deref().unwrap_or_default();
                 let _ = writeln!(text, "\n{who} is parked: {message}");
                 let next = match (wait.kind.as_str(), wait.intent) {
+                    ("unknown", Some(intent)) if !wait.committed.is_empty() => halfway(run.run, intent),
                     ("unknown", Some(intent)) => vec![
                         format!("wflo resolve {} {intent} --done VALUE", run.run),
                         format!("wflo resolve {} {intent} --not-done", run.run),
@@ -86,6 +87,16 @@ pub(crate) fn run(run: &RunView, colors: bool) -> String {
         let _ = writeln!(text, "\nand so do {more} more: `wflo approvals` lists what is asked");
     }
     text
+}
+
+/// What can be done about a step that not all of its databases have committed.
+fn halfway(run: RunId, intent: u64) -> Vec<String> {
+    let resolve = |how: &str, what: &str| format!("wflo resolve {run} {intent} {how:12}  # {what}");
+    vec![
+        resolve("--not-done", "try again: it commits there as soon as its statements come to the same again"),
+        resolve("--done null", "the step has succeeded: what is missing is written there by hand"),
+        resolve("--compensate", "the step has failed: what has committed is undone"),
+    ]
 }
 
 /// A step, or the item of it.

@@ -135,7 +135,7 @@ impl Unit {
     /// Whether a call of its attempt may or may not have happened, and nothing but a person can tell.
     #[must_use]
     pub const fn is_unknown(&self) -> bool {
-        matches!(self.parked, Some(ParkReason::Unknown { .. }))
+        matches!(&self.parked, Some(reason) if reason.unknown().is_some())
     }
 
     /// The time it waits for, while parked for one.

@@ -27,7 +27,7 @@ use crate::output_gate::{UNDECIDABLE, keeps};
 use crate::principal::People;
 use crate::run_log::{LogFailed, RunLog};
 use crate::signal::Signal;
-use crate::transactions::{RedoError, Transactions, differs};
+use crate::transactions::{Redo, RedoError, Transactions, differs, is_away};
 
 /// What an attempt needs.
 pub(crate) struct Attempt {
@@ -223,6 +223,7 @@ impl Attempt {
                 AttemptEnd::Failed(Failure { kind: FailureKind::Permanent, message })
             }
             Stop::Fault(fault) => AttemptEnd::Fault(fault),
+            Stop::Away(message) => return Err(self.away(message)),
             other => return Err(self.host(other.to_string())),
         };
         Ok(Some(self.end(told(end, gate), meters)))
@@ -241,12 +242,18 @@ impl Attempt {
         let databases = gate.transactions.databases();
         if !databases.is_empty() {
             let Meters { fuel, memory_peak, .. } = meters;
+            // What was redone once can be once more: a guest that has returned does nothing anew for that.
+            let waits = |error: &DbError, of: &Transactions| of.is_redone() && is_away(error);
             let changes = match gate.transactions.changes(ChangeLimits::default()).await {
                 Ok(changes) => changes.into_iter().collect(),
+                Err(error) if waits(&error, &gate.transactions) => return Err(self.away(error.to_string())),
                 Err(error) => return Ok(Some(self.end(told(unkept(error), &mut gate), meters))),
             };
             let inserted = match gate.transactions.inserted(gate.desk.shelf()).await {
                 Ok(inserted) => inserted.into_iter().collect(),
+                Err(NotKept::Database(error)) if waits(&error, &gate.transactions) => {
+                    return Err(self.away(error.to_string()));
+                }
                 Err(NotKept::Database(error)) => {
                     return Ok(Some(self.end(told(unkept(error), &mut gate), meters)));
                 }
@@ -302,8 +309,8 @@ impl Attempt {
                 DbError::Interrupted(_) if is_first => Ok(Committed::None(unkept(error))),
                 error if !is_refusal(&error) => Err(self.not_committed(db, error)),
                 error if is_first => Ok(Committed::None(unkept(error))),
-                _ => {
-                    self.half_committed(seq, &missing)?;
+                error => {
+                    self.half_committed(seq, databases, &missing, self.refusal(&error))?;
                     Ok(Committed::Some)
                 }
             };
@@ -341,19 +348,24 @@ impl Attempt {
             }
         }
         let shelf = Shelf::new(self.journal.clone(), *self.log.run(), self.log.keys());
-        let redone = transactions
-            .redo(&self.outside, &self.step, &self.plan.statements, &marker, &shelf, |db| {
-                missing.contains(&db)
-            })
-            .await;
-        match redone {
+        let redo = Redo {
+            outside: &self.outside,
+            step: &self.step,
+            statements: &self.plan.statements,
+            marker: &marker,
+            shelf: &shelf,
+        };
+        match transactions.redo(redo, |db| missing.contains(&db)).await {
             Ok(()) => {}
             Err(error @ RedoError::Differs { number, .. }) if missing.len() == databases.len() => {
-                // What its guest has read is not known here, and may be labelled.
-                let message = if self.step.labels.is_empty() { error.to_string() } else { differs(number) };
+                let message = self.differing(&error, number);
                 return Ok(Some(self.end(AttemptEnd::Interrupted { message }, meters)));
             }
-            Err(RedoError::Differs { .. }) => return self.half_committed(seq, &missing),
+            Err(error @ RedoError::Differs { number, .. }) => {
+                let why = self.differing(&error, number);
+                return self.half_committed(seq, &databases, &missing, why);
+            }
+            Err(error @ RedoError::Away { .. }) => return Err(self.away(error.to_string())),
             Err(error) => return Err(self.host(error.to_string())),
         }
         // Equal results may come of other rows: what commits now is what the journal has to say, and first.
@@ -363,21 +375,24 @@ impl Attempt {
         };
         let (redone, in_bulk) = match kept.await {
             Ok(kept) => kept,
+            Err(NotKept::Database(error)) if is_away(&error) => return Err(self.away(error.to_string())),
             // It would not commit any more, whoever tries: the database is another one by now.
             Err(NotKept::Database(error)) if missing.len() == databases.len() => {
                 return Ok(Some(self.end(unkept(error), meters)));
             }
-            Err(NotKept::Database(error)) if is_refusal(&error) => return self.half_committed(seq, &missing),
+            Err(NotKept::Database(error)) if is_refusal(&error) => {
+                return self.half_committed(seq, &databases, &missing, self.refusal(&error));
+            }
             Err(error) => return Err(self.host(error.to_string())),
         };
         let has_changed = redone.iter().any(|(db, now)| changes.get(db) != Some(now))
             || in_bulk.iter().any(|(db, now)| inserted.get(db) != Some(now));
         // Where people have decided on the rows, they have not decided on these.
         if has_changed && history.is_decided_on() {
-            if missing.len() < databases.len() {
-                return self.half_committed(seq, &missing);
-            }
             let message = "redone, it would change other rows than were approved".to_owned();
+            if missing.len() < databases.len() {
+                return self.half_committed(seq, &databases, &missing, message);
+            }
             return Ok(Some(self.end(AttemptEnd::Interrupted { message }, meters)));
         }
         let mut seq = seq;
@@ -399,12 +414,28 @@ impl Attempt {
     }
 
     /// One of several databases has committed: there is no way back, and none forward without a person.
-    fn half_committed(&self, committing: u64, missing: &[&Label]) -> Result<Left, AttemptFailed> {
-        let missing: Vec<_> = missing.iter().map(|db| format!("`{db}`")).collect();
-        let call = format!("the commit of {}", missing.join(", "));
-        let reason = ParkReason::Unknown { intent: committing, call };
+    fn half_committed(
+        &self,
+        intent: u64,
+        databases: &[Label],
+        missing: &[&Label],
+        why: String,
+    ) -> Result<Left, AttemptFailed> {
+        let (missing, committed): (Vec<_>, Vec<_>) =
+            databases.iter().cloned().partition(|db| missing.contains(&db));
+        let reason = ParkReason::HalfCommitted { intent, committed, missing, why };
         self.log.append(vec![(self.place(), Event::Parked { reason })])?;
         Ok(None)
+    }
+
+    /// What stands against a redo. What its guest has read is not known here, and may be labelled.
+    fn differing(&self, error: &RedoError, number: usize) -> String {
+        if self.step.labels.is_empty() { error.to_string() } else { differs(number) }
+    }
+
+    /// What a database has said against a commit.
+    fn refusal(&self, error: &DbError) -> String {
+        if self.step.labels.is_empty() { error.to_string() } else { "the database refuses it".to_owned() }
     }
 
     /// The end of the attempt, and when the next one may begin.
@@ -444,6 +475,10 @@ impl Attempt {
 
     fn not_committed(&self, db: &Label, source: DbError) -> AttemptFailed {
         AttemptFailed::NotCommitted { step: self.step.name.to_string(), db: db.to_string(), source }
+    }
+
+    fn away(&self, message: String) -> AttemptFailed {
+        AttemptFailed::Away { step: self.step.name.to_string(), message }
     }
 
     fn host(&self, message: String) -> AttemptFailed {

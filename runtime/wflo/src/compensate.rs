@@ -14,7 +14,7 @@ use wflo_host_api::Undo;
 use wflo_manifest::{OnItemFailure, Plan, PlanStep};
 use wflo_model::RunId;
 
-use crate::{LogFailed, Runtime, RuntimeError};
+use crate::{Runtime, RuntimeError};
 
 /// The step that an attempt is of: the one in the plan, or for a compensator the one it undoes, without what stands
 /// before and after a step.
@@ -71,7 +71,7 @@ impl Parents {
         if let Some(known) = known {
             return Ok(known);
         }
-        let state = Arc::new(RunState::replay(&runtime.events(run).await?).map_err(LogFailed::from)?);
+        let state = Arc::new(runtime.durable_state(run).await?);
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(run, Arc::clone(&state));
         Ok(state)
     }

@@ -10,7 +10,6 @@ use wflo_manifest::{ApprovalRule, Plan, PlanStep};
 use wflo_model::{ApprovalId, Call, ChangeSet, Label, PrincipalName};
 use wflo_ports::Marker;
 
-use crate::history::History;
 use crate::operation::Operation;
 use crate::principal::Principals;
 use crate::question::Asking;
@@ -101,7 +100,7 @@ impl Runtime {
         if matches!(operation, Operation::Terraform(_)) {
             return Err(no("it is a plan as it was made: another one is another question"));
         }
-        let history = History::of(self.history(log, &unit).await?, &unit, approval.place.attempt);
+        let history = self.history(log, &unit, approval.place.attempt).await?;
         let keys = log.keys();
         let marker: Marker = log.marker(&unit);
         let item = log.read(|state| {

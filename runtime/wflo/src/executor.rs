@@ -244,7 +244,7 @@ impl Executor<'_> {
         let history = if is_fresh && *attempt == 1 && !self.log.read(is_forked) {
             self.log.read(|state| History::begun(state.unit(unit)))
         } else {
-            History::of(self.runtime.history(&self.log, unit).await?, unit, *attempt)
+            self.runtime.history(&self.log, unit, *attempt).await?
         };
         Ok(Attempt {
             log: Arc::clone(&self.log),

@@ -1,6 +1,7 @@
 //! What an attempt has done so far, as its journal has it.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::convert::Infallible;
 
 use serde::Deserialize as _;
 use serde_json::Value;
@@ -14,6 +15,7 @@ use wflo_model::{
 };
 
 use crate::output_gate::is_output;
+use crate::packed::Packed;
 use crate::rollback::Changes;
 use crate::transcript::Transcripts;
 
@@ -105,6 +107,8 @@ pub(crate) struct RecordedCall {
     pub(crate) arrives: bool,
     /// Whether it was given up: it is made anew, and of what was, only the time it was begun is left.
     pub(crate) is_given_up: bool,
+    /// What it came to, in the place of that, until its turn has come.
+    packed: Option<Packed>,
 }
 
 /// What a guest was told where it waited for the calls that it had begun.
@@ -179,19 +183,33 @@ struct FiredTimer {
 impl RecordedCall {
     const fn new(ordinal: u32, call: Call, args: Digest, came_to: CameTo) -> Self {
         let (approval, performed, began) = (None, None, None);
-        let (arrives, is_given_up) = (false, false);
-        Self { ordinal, call, args, came_to, approval, performed, began, arrives, is_given_up }
+        let (arrives, is_given_up, packed) = (false, false, None);
+        Self { ordinal, call, args, came_to, approval, performed, began, arrives, is_given_up, packed }
     }
 }
 
 impl History {
     /// Picks out of a run's events those of one attempt, and what earlier ones were answered.
     pub(crate) fn of(events: impl IntoIterator<Item = Recorded>, unit: &UnitId, attempt: u32) -> Self {
+        let events = events.into_iter().map(Ok::<_, Infallible>);
+        Self::read(events, unit, attempt).unwrap_or_else(|never| match never {})
+    }
+
+    /// The same of events that are yet to be read, one after another.
+    pub(crate) fn read<E>(
+        events: impl Iterator<Item = Result<Recorded, E>>,
+        unit: &UnitId,
+        attempt: u32,
+    ) -> Result<Self, E> {
         let mut history = Self::default();
         let mut intents: HashMap<u64, (Digest, CallClass, bool)> = HashMap::new();
         let mut parked_for = None;
         let of_unit = |place: &Place| place.step.as_ref() == Some(&unit.step) && place.item == unit.item;
-        for recorded in events.into_iter().filter(|recorded| of_unit(&recorded.place)) {
+        for recorded in events {
+            let recorded = recorded?;
+            if !of_unit(&recorded.place) {
+                continue;
+            }
             if let Event::Intent { transcript: Some(transcript), .. } = &recorded.event {
                 history.transcripts.remember(transcript, recorded.seq);
             }
@@ -204,7 +222,7 @@ impl History {
                 history.take(recorded, &mut parked_for);
             }
         }
-        history
+        Ok(history)
     }
 
     fn lend(&mut self, recorded: &Recorded, intents: &mut HashMap<u64, (Digest, CallClass, bool)>) {
@@ -342,6 +360,7 @@ impl History {
 
     /// Keeps what a call came to; a later word about the same call replaces the earlier.
     fn record(&mut self, mut call: RecordedCall) {
+        call.packed = Packed::out_of(&mut call.came_to);
         let (judged, at) = self.reached.judged;
         call.began =
             call.began.or((judged == call.ordinal).then_some(at)).filter(|_| !self.is_behind(call.ordinal));
@@ -377,6 +396,7 @@ impl History {
     fn came_to(&mut self, ordinal: u32, came_to: CameTo) {
         if let Some(call) = self.calls.iter_mut().rfind(|call| call.ordinal == ordinal) {
             call.came_to = came_to;
+            call.packed = Packed::out_of(&mut call.came_to);
         }
     }
 
@@ -392,7 +412,11 @@ impl History {
 
     /// The recorded call of this number; none where the next one has another, or the attempt is where it stood.
     pub(crate) fn take_call(&mut self, ordinal: u32) -> Option<RecordedCall> {
-        self.calls.pop_front_if(|next| next.ordinal == ordinal)
+        let mut call = self.calls.pop_front_if(|next| next.ordinal == ordinal)?;
+        if let (Some(packed), CameTo::Returned { result, .. }) = (call.packed.take(), &mut call.came_to) {
+            *result = Ok(packed.value());
+        }
+        Some(call)
     }
 
     /// What the guest is told next where it waits for the calls that it has begun; it stays there.
@@ -452,7 +476,8 @@ impl History {
             .iter()
             .filter_map(|call| match &call.came_to {
                 CameTo::Returned { result, tentative: true, .. } => {
-                    Some((call.performed.as_ref().unwrap_or(&call.call).clone(), result.clone()))
+                    let result = call.packed.as_ref().map_or_else(|| result.clone(), |it| Ok(it.value()));
+                    Some((call.performed.as_ref().unwrap_or(&call.call).clone(), result))
                 }
                 _ => None,
             })

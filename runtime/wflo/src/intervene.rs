@@ -95,20 +95,20 @@ impl Runtime {
                     }
                     // Not a call, but the commit of what calls wrote.
                     None => {
-                        let of = matches!(unit.parked, Some(ParkReason::Unknown { intent: of, .. }) if of == intent);
-                        of.then_some((place, None))
+                        let of = unit.parked.as_ref().and_then(ParkReason::unknown);
+                        (of == Some(intent)).then_some((place, None))
                     }
                 }
             });
             let (place, call) = unknown.ok_or(RuntimeError::NotUnknown { run, intent })?;
-            if let (Resolution::Done { value }, Some(call)) = (&resolution, call) {
-                crate::operation::fits(&call, value).map_err(|why| RuntimeError::NotAnAnswer { call, why })?;
+            if let (Resolution::Done { value }, Some(call)) = (&resolution, &call) {
+                crate::operation::fits(call, value)
+                    .map_err(|why| RuntimeError::NotAnAnswer { call: call.clone(), why })?;
             }
             let ends = resolution == Resolution::Compensate;
-            let mut events =
-                vec![(place.clone(), Event::Resolved { intent, resolution, by: by.clone() })];
+            let mut events = vec![(place.clone(), Event::Resolved { intent, resolution, by: by.clone() })];
             if ends {
-                let end = given_up(intent, by);
+                let end = given_up(intent, by, call.is_none());
                 events.push((Place { ordinal: 0, ..place }, end));
             }
             Ok::<_, RuntimeError>((events, ()))
@@ -149,8 +149,13 @@ impl Runtime {
 }
 
 /// The end of an attempt of which nobody will know what it did: the step fails, and what it may have done is undone.
-fn given_up(intent: u64, by: &PrincipalName) -> Event {
-    let message = format!("event {intent} has no outcome; `{by}` has it compensated");
+fn given_up(intent: u64, by: &PrincipalName, commits: bool) -> Event {
+    let message = match commits {
+        true => format!(
+            "not every database has committed event {intent}; `{by}` has it undone in those that have"
+        ),
+        false => format!("event {intent} has no outcome; `{by}` has it compensated"),
+    };
     let end = AttemptEnd::Failed(Failure { kind: FailureKind::Permanent, message });
     Event::AttemptEnded { end, fuel: 0, memory_peak: 0, ms: 0, retry_at: None }
 }

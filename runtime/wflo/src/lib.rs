@@ -45,6 +45,7 @@ mod operation;
 mod outbox;
 mod output_gate;
 mod outside;
+mod packed;
 mod pages;
 mod placeholder;
 mod player;

@@ -137,7 +137,11 @@ impl AttemptGate {
             }
             return Err(stop);
         }
-        let to_commit = self.what_commits().await?;
+        let to_commit = match self.what_commits().await {
+            // People have approved what was redone, and it can be once more.
+            Err(Stop::Interrupted(why)) => return Err(Stop::Away(why)),
+            told => told?,
+        };
         let result = changed.clone().unwrap_or_else(|| output_call(output));
         let subject = self.output_subject(&asked.key, &result.args, &to_commit);
         if subject == approval.subject && self.may_use(&approval).await? {
@@ -255,15 +259,15 @@ impl AttemptGate {
 
     /// What the step would commit now.
     async fn what_commits(&mut self) -> Result<ToCommit, Stop> {
-        let changes = self.transactions.changes(MOST_SHOWN).await.map_err(|error| match error {
+        let is_redone = self.transactions.is_redone();
+        let undecidable = |error: DbError| match error {
             DbError::Interrupted(why) => Stop::Interrupted(why),
+            DbError::Unavailable(why) if is_redone => Stop::Away(why),
             error => Stop::Rejected { reason: format!("{UNDECIDABLE}{error}"), skips: false },
-        })?;
+        };
+        let changes = self.transactions.changes(MOST_SHOWN).await.map_err(undecidable)?;
         let inserted = self.transactions.inserted(self.desk.shelf()).await.map_err(|error| match error {
-            NotKept::Database(DbError::Interrupted(why)) => Stop::Interrupted(why),
-            NotKept::Database(error) => {
-                Stop::Rejected { reason: format!("{UNDECIDABLE}{error}"), skips: false }
-            }
+            NotKept::Database(error) => undecidable(error),
             error => Stop::Host(error.to_string()),
         })?;
         let is_kept = |call: &Call| match Operation::parse(call) {

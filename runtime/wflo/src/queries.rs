@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use wflo_engine::{ApprovalState, Day, Recorded, RunState, RunStatus};
+use serde_json::Value;
+use wflo_engine::{ApprovalState, Day, Event, Recorded, Returned, RunState, RunStatus};
 use wflo_journal::RunHead;
 use wflo_manifest::{Plan, Spending};
 use wflo_model::{ApprovalId, RunId, WorkflowName};
@@ -137,6 +138,49 @@ impl Runtime {
         Ok(entries.iter().map(recorded).collect::<Result<_, _>>().map_err(crate::LogFailed::from)?)
     }
 
+    /// Gives the events of one run after event `after` to somebody one after another, durable ones only: a run may have
+    /// read more than there is memory for.
+    ///
+    /// # Errors
+    /// [`RuntimeError::NoSuchRun`], and what `take` says.
+    pub async fn each_event(
+        &self,
+        run: RunId,
+        after: u64,
+        mut take: impl FnMut(Recorded) -> Result<(), RuntimeError> + Send,
+    ) -> Result<(), RuntimeError> {
+        let mut reader = self.journal().reader(run, after + 1).await?;
+        let mut is_there = after > 0;
+        while let Some(entry) = reader.next().await? {
+            is_there = true;
+            take(recorded(&entry).map_err(crate::LogFailed::from)?)?;
+        }
+        if is_there { Ok(()) } else { Err(RuntimeError::NoSuchRun { run }) }
+    }
+
+    /// The events of one run without what was read by them: the results of calls that change nothing. Of all others they
+    /// are as they were written.
+    pub(crate) async fn outline(&self, run: RunId) -> Result<Vec<Recorded>, RuntimeError> {
+        let mut events = Vec::new();
+        self.each_event(run, 0, |mut recorded| {
+            if let Event::Returned(Returned { intent: None, result: Ok(read), .. }) = &mut recorded.event {
+                *read = Value::Null;
+            }
+            events.push(recorded);
+            Ok(())
+        })
+        .await?;
+        Ok(events)
+    }
+
+    /// What a run has come to, as far as it is durable.
+    pub(crate) async fn durable_state(&self, run: RunId) -> Result<RunState, RuntimeError> {
+        let mut state = RunState::default();
+        self.each_event(run, 0, |recorded| Ok(state.apply(&recorded).map_err(crate::LogFailed::from)?))
+            .await?;
+        Ok(state)
+    }
+
     /// The events of the store's own log, durable ones only.
     ///
     /// # Errors
@@ -150,7 +194,7 @@ impl Runtime {
     /// # Errors
     /// [`RuntimeError::NoSuchRun`].
     pub async fn logs(&self, run: RunId) -> Result<Vec<LogView>, RuntimeError> {
-        Ok(LogView::of(self.events(run).await?))
+        Ok(LogView::of(self.outline(run).await?))
     }
 
     /// The open approvals of all runs, or with `all` every one there ever was; newest run first.

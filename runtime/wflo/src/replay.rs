@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
-use wflo_engine::{AttemptEnd, Event, Recorded, RunState, UnitId};
+use wflo_engine::{AttemptEnd, Event, RunState, UnitId};
 use wflo_host_api::{Arrival, Artifacts, Begun, Decision, Gate, LogLine, StepContext, Stop, Undo};
 use wflo_manifest::Plan;
 use wflo_model::{
@@ -95,18 +95,12 @@ impl Runtime {
         wanted: &(dyn Fn(&UnitId) -> bool + Sync),
         hears: bool,
     ) -> Result<Vec<(AttemptReplay, Option<Heard>)>, RuntimeError> {
-        let events = self.events(run).await?;
+        let events = self.outline(run).await?;
         let whole = RunState::replay(&events).map_err(crate::LogFailed::from)?;
         let decided = whole.approvals().filter_map(|approval| Some((approval.id, decision(approval)?)));
         let decided: Arc<HashMap<ApprovalId, Decision>> = Arc::new(decided.collect());
         let mut state = RunState::default();
         let mut begun: HashMap<(UnitId, u32), (StepContext, Option<Undo>)> = HashMap::new();
-        let mut of_unit: HashMap<UnitId, Vec<Recorded>> = HashMap::new();
-        for recorded in &events {
-            if let Some(unit) = recorded.place.unit_id() {
-                of_unit.entry(unit).or_default().push(recorded.clone());
-            }
-        }
         let mut plan = None;
         let mut attempts = Vec::new();
         let parents = Parents::default();
@@ -138,8 +132,7 @@ impl Runtime {
                 Event::AttemptEnded { end, .. } if has_end_of_its_own(end) => {
                     let Some((context, undo)) = begun.remove(&key) else { continue };
                     let known = Known { context, undo, decided: Arc::clone(&decided), hears };
-                    let events = of_unit.get(&key.0).into_iter().flatten().cloned();
-                    let history = History::of(events, &key.0, key.1);
+                    let history = self.history_of(run, &key.0, key.1).await?;
                     attempts.push(self.replay_attempt(run, plan, key, known, history, end).await?);
                 }
                 _ => {}

@@ -127,7 +127,7 @@ impl Runtime {
         let mut forks = Vec::new();
         let mut next = fork_of(events);
         while let Some(fork) = next {
-            next = match self.events(fork).await {
+            next = match self.outline(fork).await {
                 Ok(events) => fork_of(&events),
                 Err(
                     RuntimeError::NoSuchRun { .. }
@@ -153,7 +153,7 @@ impl Runtime {
         };
         // What was seen through a filter outlives the run, as digests; it is in the log before anything is forgotten.
         if head.ended && !head.erased {
-            let events = self.events(run).await?;
+            let events = self.outline(run).await?;
             let forks = self.forks_of(&events).await?;
             if !forks.is_empty() {
                 return Err(RuntimeError::HasForks { run, forks });

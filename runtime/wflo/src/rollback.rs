@@ -47,7 +47,7 @@ impl Runtime {
         run: RunId,
         to: Option<&StepName>,
     ) -> Result<RollbackPlan, RuntimeError> {
-        let events = self.events(run).await?;
+        let events = self.outline(run).await?;
         let state = RunState::replay(&events).map_err(crate::LogFailed::from)?;
         let plan = self.plan(&state).await?;
         may_roll_back(run, &plan, &state, (to, fork_of(&events)))?;
@@ -67,7 +67,7 @@ impl Runtime {
     ) -> Result<(), RuntimeError> {
         let (log, plan) = self.open(run).await?;
         let fork = match log.read(RunState::status) {
-            RunStatus::Superseded => fork_of(&self.events(run).await?),
+            RunStatus::Superseded => fork_of(&self.outline(run).await?),
             _ => None,
         };
         let begun = log.transact(|state| {
@@ -85,7 +85,7 @@ impl Runtime {
     /// # Errors
     /// [`RuntimeError::NoSuchRun`].
     pub async fn changes(&self, run: RunId) -> Result<Vec<crate::ChangesView>, RuntimeError> {
-        Ok(crate::changes_view::changes(&self.events(run).await?))
+        Ok(crate::changes_view::changes(&self.outline(run).await?))
     }
 
     async fn planned(
@@ -121,7 +121,7 @@ impl Runtime {
         let mut next = parent_of(events);
         // Back to a step that the fork has not from there, its parents' steps all stay.
         while let Some(run) = next.filter(|_| !steps.is_empty() && to.is_none_or(|to| steps.contains(to))) {
-            let events = match self.events(run).await {
+            let events = match self.outline(run).await {
                 Err(RuntimeError::NoSuchRun { .. } | RuntimeError::Journal(ReadError::Erased { .. })) => {
                     planned.inherit_unknown(&run, &steps);
                     return Ok(());
@@ -200,7 +200,7 @@ impl Executor<'_> {
         self.log.flush().await?;
         let of = |state: &RunState| state.rolling_back().map(|it| (it.to.clone(), it.only.clone()));
         let (to, only) = self.log.read(of).unwrap_or_default();
-        let events = self.runtime.events(*self.log.run()).await?;
+        let events = self.runtime.outline(*self.log.run()).await?;
         let plan = self.runtime.planned(&self.plan, &events, to.as_ref(), &only).await?;
         self.append(Event::RollbackPlanned { plan }).await
     }

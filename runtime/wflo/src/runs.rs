@@ -161,7 +161,7 @@ impl Runtime {
         if let Some(writing) = open {
             return Ok(writing);
         }
-        let mut state = RunState::replay(&self.events(run).await?).map_err(crate::LogFailed::from)?;
+        let mut state = self.durable_state(run).await?;
         let plan = self.plan(&state).await?;
         let writer = self.journal().claim(run).await?;
         // What a driver that was let go of had under way may have landed since; after the claim nothing can.

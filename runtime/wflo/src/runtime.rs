@@ -15,6 +15,7 @@ use crate::compensate::Parents;
 use crate::describe::given;
 use crate::executor::{Executor, Observer};
 use crate::guest::{Components, StepProgram};
+use crate::history::History;
 use crate::identities::Attempts;
 use crate::outbox::Outbox;
 use crate::principal::{People, Principals};
@@ -287,11 +288,27 @@ impl Runtime {
         }
     }
 
-    /// The events of a step or item of a run that this process writes; the rest of the run is not read.
-    pub(crate) async fn history(&self, log: &RunLog, unit: &UnitId) -> Result<Vec<Recorded>, RuntimeError> {
+    /// What an attempt of a step or item has done, in a run that this process writes; the rest of the run is not read.
+    pub(crate) async fn history(
+        &self,
+        log: &RunLog,
+        unit: &UnitId,
+        attempt: u32,
+    ) -> Result<History, RuntimeError> {
         log.flush().await?;
-        let entries = self.journal.read_of(*log.run(), &unit.step, unit.item).await?;
-        Ok(entries.iter().map(recorded).collect::<Result<_, _>>().map_err(crate::LogFailed::from)?)
+        self.history_of(*log.run(), unit, attempt).await
+    }
+
+    /// The same in any run, as far as it is durable.
+    pub(crate) async fn history_of(
+        &self,
+        run: RunId,
+        unit: &UnitId,
+        attempt: u32,
+    ) -> Result<History, RuntimeError> {
+        let entries = self.journal.read_of(run, &unit.step, unit.item).await?;
+        let events = entries.into_iter().map(|entry| recorded(&entry));
+        Ok(History::read(events, unit, attempt).map_err(crate::LogFailed::from)?)
     }
 
     /// An id for a run that begins now.
@@ -338,7 +355,7 @@ impl Runtime {
         let open = self.open_runs().get(&run);
         match open {
             Some((log, _plan)) => Ok(log.read(look)),
-            None => Ok(look(&RunState::replay(&self.events(run).await?).map_err(crate::LogFailed::from)?)),
+            None => Ok(look(&self.durable_state(run).await?)),
         }
     }
 }

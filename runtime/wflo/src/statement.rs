@@ -11,7 +11,7 @@ use crate::history::OpenIntent;
 use crate::operation::{Operation, SqlCall, database, db_error};
 use crate::output_gate::keeps;
 use crate::player::Asked;
-use crate::transactions::{Keeps, RedoError, perform};
+use crate::transactions::{Keeps, Redo, RedoError, perform};
 
 impl AttemptGate {
     /// A read before the first write: a snapshot of its own, without an intent.
@@ -33,6 +33,7 @@ impl AttemptGate {
             return Err(Stop::Host("a statement was expected".into()));
         };
         let changed = self.performed.clone();
+        let is_cut_off = intent.is_some();
         let intent = match (intent, operation.class(&self.step.grants)) {
             (Some(open), _) => Some(open.seq),
             (None, CallClass::Transactional) => {
@@ -49,7 +50,9 @@ impl AttemptGate {
                     done => done.map_err(db_error),
                 }
             }
-            Err(RedoError::Database(error)) => Err(db_error(error)),
+            // It was under way before: it waits for its database as those before it do.
+            Err(error @ RedoError::Away { .. }) if is_cut_off => return Err(Stop::Away(error.to_string())),
+            Err(RedoError::Away { source: error, .. } | RedoError::Database(error)) => Err(db_error(error)),
             Err(error) => return Err(Stop::Host(error.to_string())),
         };
         if keeps(&self.plan, &self.step) != Keeps::Nothing {
@@ -88,16 +91,16 @@ impl AttemptGate {
 
     /// Brings back what a crash or a park took out of the databases, once the recorded calls are used up.
     pub(crate) async fn redo(&mut self) -> Result<(), Stop> {
-        let redone = self.transactions.redo(
-            &self.outside,
-            &self.step,
-            &self.plan.statements,
-            self.player.marker(),
-            self.desk.shelf(),
-            |_| true,
-        );
-        redone.await.map_err(|error| match error {
+        let redo = Redo {
+            outside: &self.outside,
+            step: &self.step,
+            statements: &self.plan.statements,
+            marker: self.player.marker(),
+            shelf: self.desk.shelf(),
+        };
+        self.transactions.redo(redo, |_| true).await.map_err(|error| match error {
             RedoError::AlreadyCommitted(_) => Stop::Host(error.to_string()),
+            RedoError::Away { .. } => Stop::Away(error.to_string()),
             _ => Stop::Interrupted(error.to_string()),
         })
     }

@@ -24,6 +24,18 @@ pub(crate) struct Transactions {
     keeps: Keeps,
     /// The databases whose open transactions can tell what they changed.
     captured: BTreeSet<Label>,
+    /// Whether what they hold is what was lost.
+    is_redone: bool,
+}
+
+/// What statements are done again with.
+#[derive(Clone, Copy)]
+pub(crate) struct Redo<'a> {
+    pub(crate) outside: &'a Outside,
+    pub(crate) step: &'a PlanStep,
+    pub(crate) statements: &'a Statements,
+    pub(crate) marker: &'a Marker,
+    pub(crate) shelf: &'a Shelf,
 }
 
 /// Whether transactions keep what they change.
@@ -49,13 +61,24 @@ pub(crate) enum RedoError {
         /// The beginning of it, if it is one.
         sql: Option<String>,
     },
-    /// The database could not be asked.
+    /// A database does not answer, or lets nobody write for now: as soon as it does, the same may come of it.
+    #[error("database `{db}` is away, and what the step has written there is yet to be done again: {source}")]
+    Away {
+        /// The database.
+        db: Label,
+        /// What it said.
+        source: DbError,
+    },
+    /// The database has refused to begin.
     #[error("the transaction could not be begun again: {0}")]
     Database(DbError),
     /// A marker is there although the journal says that nothing was to commit.
     #[error("database `{0}` has committed this step, and the journal does not know")]
     AlreadyCommitted(Label),
 }
+
+/// How often a redo begins that others have interrupted.
+const TRIES: usize = 3;
 
 /// Characters of a statement that are told.
 const TOLD: usize = 80;
@@ -75,8 +98,8 @@ fn made_up(sql: &str) -> String {
 
 impl Transactions {
     /// With statements to redo before anything else is done in them.
-    pub(crate) const fn resuming(lost: Vec<(Call, CallResult)>, keeps: Keeps) -> Self {
-        Self { open: BTreeMap::new(), lost, keeps, captured: BTreeSet::new() }
+    pub(crate) fn resuming(lost: Vec<(Call, CallResult)>, keeps: Keeps) -> Self {
+        Self { lost, keeps, ..Self::default() }
     }
 
     /// The databases with an open transaction, in the order in which they commit.
@@ -98,14 +121,20 @@ impl Transactions {
         marker: &Marker,
     ) -> Result<&mut Box<dyn Transaction>, RedoError> {
         if !self.open.contains_key(db) {
-            let database = database(outside, db)
-                .map_err(|error| RedoError::Database(DbError::Unavailable(error.to_string())))?;
+            let refused = |error| match is_away(&error) {
+                true => RedoError::Away { db: db.clone(), source: error },
+                false => RedoError::Database(error),
+            };
+            let database =
+                database(outside, db).map_err(|error| refused(DbError::Unavailable(error.to_string())))?;
             let capture = match self.keeps {
                 Keeps::Nothing => Capture::Off,
                 Keeps::Everything => Capture::On,
-                Keeps::WherePossible => may_keep(database.as_ref(), step.grants.db.get(db)).await?,
+                Keeps::WherePossible => {
+                    may_keep(database.as_ref(), step.grants.db.get(db)).await.map_err(refused)?
+                }
             };
-            match database.begin(marker, capture).await.map_err(RedoError::Database)? {
+            match database.begin(marker, capture).await.map_err(refused)? {
                 Begun::Open(transaction) => self.open.insert(db.clone(), transaction),
                 Begun::AlreadyCommitted => return Err(RedoError::AlreadyCommitted(db.clone())),
             };
@@ -124,15 +153,33 @@ impl Transactions {
     /// See [`RedoError`]; what was begun is rolled back when this is dropped.
     pub(crate) async fn redo(
         &mut self,
-        outside: &Outside,
-        step: &PlanStep,
-        statements: &Statements,
-        marker: &Marker,
-        shelf: &Shelf,
+        redo: Redo<'_>,
         only: impl Fn(&Label) -> bool,
     ) -> Result<(), RedoError> {
-        for (number, (call, recorded)) in std::mem::take(&mut self.lost).into_iter().enumerate() {
-            let operation = Operation::parse(&call).and_then(|operation| operation.bound(statements));
+        let lost = std::mem::take(&mut self.lost);
+        if lost.is_empty() {
+            return Ok(());
+        }
+        self.is_redone = true;
+        for _ in 1..TRIES {
+            match self.redo_once(&lost, &redo, &only).await {
+                // Others were faster, or the connection broke: nothing of it has happened.
+                Err(RedoError::Away { source: DbError::Interrupted(_), .. }) => self.clear().await,
+                done => return done,
+            }
+        }
+        self.redo_once(&lost, &redo, &only).await
+    }
+
+    async fn redo_once(
+        &mut self,
+        lost: &[(Call, CallResult)],
+        redo: &Redo<'_>,
+        only: &impl Fn(&Label) -> bool,
+    ) -> Result<(), RedoError> {
+        let Redo { outside, step, statements, marker, shelf } = *redo;
+        for (number, (call, recorded)) in lost.iter().enumerate() {
+            let operation = Operation::parse(call).and_then(|operation| operation.bound(statements));
             let Some((operation, db)) = operation.as_ref().ok().and_then(|it| Some((it, it.statement_of()?)))
             else {
                 return Err(RedoError::Differs { number: number + 1, sql: None });
@@ -140,13 +187,37 @@ impl Transactions {
             if !only(db) {
                 continue;
             }
-            let transaction = self.begin(outside, step, db, marker).await?;
-            let result = perform(transaction, operation, &step.grants.db, shelf).await.map_err(db_error);
-            if matches!(result, Err(CallError::Unavailable { .. })) || result != recorded {
+            let was_away = matches!(recorded, Err(CallError::Unavailable { .. }));
+            let transaction = match self.begin(outside, step, db, marker).await {
+                // As it was then: the step has gone on without it.
+                Err(RedoError::Away { .. }) if was_away => continue,
+                begun => begun?,
+            };
+            let result = match perform(transaction, operation, &step.grants.db, shelf).await {
+                Err(source) if is_away(&source) && !was_away => {
+                    return Err(RedoError::Away { db: db.clone(), source });
+                }
+                done => done.map_err(db_error),
+            };
+            if was_away || result != *recorded {
                 return Err(RedoError::Differs { number: number + 1, sql: told(operation) });
             }
         }
         Ok(())
+    }
+
+    /// Rolls back what is open.
+    async fn clear(&mut self) {
+        self.captured.clear();
+        for transaction in std::mem::take(&mut self.open).into_values() {
+            transaction.rollback().await;
+        }
+    }
+
+    /// Whether what they hold is what was lost: where a database fails them it can be redone once more, and a step that
+    /// has returned is not to do it anew.
+    pub(crate) const fn is_redone(&self) -> bool {
+        self.is_redone
     }
 
     /// What the open transactions have changed, for those that keep it; afterwards each can commit.
@@ -189,6 +260,11 @@ impl Transactions {
     }
 }
 
+/// Whether a database may say something else later, of the same.
+pub(crate) const fn is_away(error: &DbError) -> bool {
+    matches!(error, DbError::Unavailable(_) | DbError::Interrupted(_))
+}
+
 /// The beginning of a statement, on one line.
 fn told(operation: &Operation) -> Option<String> {
     let sql = match operation {
@@ -203,10 +279,10 @@ fn told(operation: &Operation) -> Option<String> {
 
 /// Whether every table that a step may write lets what changes in it be kept. Named statements write what they say, and
 /// that is not told here.
-async fn may_keep(database: &dyn Database, access: Option<&DbAccess>) -> Result<Capture, RedoError> {
+async fn may_keep(database: &dyn Database, access: Option<&DbAccess>) -> Result<Capture, DbError> {
     let Some(access) = access.filter(|access| access.call.is_empty()) else { return Ok(Capture::Off) };
     let tables: Vec<String> = access.write.keys().cloned().collect();
-    let cannot = database.uncapturable(&tables).await.map_err(RedoError::Database)?;
+    let cannot = database.uncapturable(&tables).await?;
     Ok(if cannot.is_empty() { Capture::On } else { Capture::Off })
 }
 

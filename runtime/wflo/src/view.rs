@@ -7,7 +7,7 @@ use wflo_engine::{
     Verdict,
 };
 use wflo_manifest::Plan;
-use wflo_model::{ApprovalId, Digest, ModelName, PicoUsd, PrincipalName, RunId, StepName, Timestamp};
+use wflo_model::{ApprovalId, Digest, Label, ModelName, PicoUsd, PrincipalName, RunId, StepName, Timestamp};
 
 use crate::RollbackView;
 
@@ -69,6 +69,10 @@ pub struct WaitView {
     /// Until when, as RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<String>,
+    /// The databases that have committed what the step wrote, where others have not and a person has to say what becomes of
+    /// that.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub committed: Vec<Label>,
 }
 
 /// One step of a run.
@@ -305,6 +309,7 @@ impl RunView {
                 intent: None,
                 message: None,
                 until,
+                committed: Vec::new(),
             }
         });
         let parked = state.active().filter_map(|(id, unit)| {
@@ -312,17 +317,18 @@ impl RunView {
             let kind = match reason {
                 ParkReason::Budget { .. } => "budget",
                 ParkReason::Timer { .. } => "timer",
-                ParkReason::Unknown { .. } => "unknown",
+                ParkReason::Unknown { .. } | ParkReason::HalfCommitted { .. } => "unknown",
                 _ => "diverged",
             };
-            let intent = match reason {
-                ParkReason::Unknown { intent, .. } => Some(*intent),
-                _ => None,
+            let committed = match reason {
+                ParkReason::HalfCommitted { committed, .. } => committed.clone(),
+                _ => Vec::new(),
             };
+            let intent = reason.unknown();
             let (message, until) = (Some(reason.to_string()), unit.timer().map(|at| at.to_string()));
             let id = id.compensates().unwrap_or(id);
             let (kind, step, item) = (kind.to_owned(), Some(id.step), id.item);
-            Some(WaitView { kind, id: None, step, item, intent, message, until })
+            Some(WaitView { kind, id: None, step, item, intent, message, until, committed })
         });
         Self {
             run: *run,

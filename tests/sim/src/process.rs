@@ -347,6 +347,7 @@ impl<'a> Process<'a> {
             Some(ParkReason::Unknown { intent, call }) => {
                 Some((*intent, unit.committing, call.contains("http")))
             }
+            Some(ParkReason::HalfCommitted { intent, .. }) => Some((*intent, true, false)),
             _ => None,
         });
         let resolution = match unknown {

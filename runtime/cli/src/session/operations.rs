@@ -88,17 +88,22 @@ impl Operation for Events {
     type Answer = Vec<EventView>;
 
     async fn perform(self, service: &Service, _: Sink) -> Result<Self::Answer, Refusal> {
-        let events = service.runtime().events(self.run).await?;
-        let began = events.first().map(|event| event.time).unwrap_or_default();
-        let view = |event: &Recorded| EventView {
-            seq: event.seq,
-            at: event.time.to_string(),
-            since: event.time.since(began).as_secs_f64(),
-            step: event.place.step.clone(),
-            attempt: event.place.attempt,
-            text: words::describe(event),
+        let (mut views, mut began) = (Vec::new(), None);
+        let runtime = service.runtime();
+        let view = |event: Recorded| {
+            let began = *began.get_or_insert(event.time);
+            views.push(EventView {
+                seq: event.seq,
+                at: event.time.to_string(),
+                since: event.time.since(began).as_secs_f64(),
+                text: words::describe(&event),
+                step: event.place.step,
+                attempt: event.place.attempt,
+            });
+            Ok(())
         };
-        Ok(events.iter().map(view).collect())
+        runtime.each_event(self.run, 0, view).await?;
+        Ok(views)
     }
 }
 
@@ -141,9 +146,15 @@ impl Operation for Logs {
     type Answer = (Vec<LogView>, u64);
 
     async fn perform(self, service: &Service, _: Sink) -> Result<Self::Answer, Refusal> {
-        let events = service.runtime().events_after(self.run, self.after).await?;
-        let upto = events.last().map_or(self.after, |event| event.seq);
-        Ok((LogView::of(events), upto))
+        let (mut views, mut upto) = (Vec::new(), self.after);
+        let runtime = service.runtime();
+        let view = |event: Recorded| {
+            upto = event.seq;
+            views.extend(LogView::of(vec![event]));
+            Ok(())
+        };
+        runtime.each_event(self.run, self.after, view).await?;
+        Ok((views, upto))
     }
 }
 

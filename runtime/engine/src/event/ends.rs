@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use wflo_model::{Failure, Fault, PicoUsd, Timestamp};
+use wflo_model::{Failure, Fault, Label, PicoUsd, Timestamp};
 
 /// How an attempt ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -81,6 +81,37 @@ pub enum ParkReason {
         /// The call, in words.
         call: String,
     },
+    /// Some databases have committed what the step wrote and others cannot, so that it can neither go back nor forward:
+    /// a person says what becomes of it, as of what is unknown.
+    #[error("{}, and {} not: {why}", have(.committed, "committed what it wrote"), have(.missing, ""))]
+    HalfCommitted {
+        /// The event that has what was to commit.
+        intent: u64,
+        /// The databases that have it.
+        committed: Vec<Label>,
+        /// Those that have not.
+        missing: Vec<Label>,
+        /// What stands against it there.
+        why: String,
+    },
+}
+
+impl ParkReason {
+    /// The event of which a person has to say what became, if that is what it waits for.
+    #[must_use]
+    pub const fn unknown(&self) -> Option<u64> {
+        match self {
+            Self::Unknown { intent, .. } | Self::HalfCommitted { intent, .. } => Some(*intent),
+            _ => None,
+        }
+    }
+}
+
+/// That databases have done something.
+fn have(databases: &[Label], done: &str) -> String {
+    let names: Vec<_> = databases.iter().map(|db| format!("`{db}`")).collect();
+    let have = if names.len() == 1 { "has" } else { "have" };
+    format!("{} {have} {done}", names.join(", ")).trim_end().to_owned()
 }
 
 const fn what_needs(compute: bool) -> &'static str {

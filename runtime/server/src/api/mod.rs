@@ -271,14 +271,18 @@ pub(crate) struct EventLine {
 
 /// The events of a run, in words.
 pub(crate) async fn timeline(app: &App, run: RunId) -> Result<Vec<EventLine>, ApiError> {
-    let events = app.site.runtime.events(run).await?;
-    let began = events.first().map(|event| event.time).unwrap_or_default();
-    let line = |event: &wflo_engine::Recorded| EventLine {
-        seq: event.seq,
-        at: event.time.to_string(),
-        since: event.time.since(began).as_secs_f64(),
-        step: event.place.unit_id().map(|unit| unit.to_string()),
-        text: (app.site.describe)(event),
+    let (mut lines, mut began) = (Vec::new(), None);
+    let line = |event: wflo_engine::Recorded| {
+        let began = *began.get_or_insert(event.time);
+        lines.push(EventLine {
+            seq: event.seq,
+            at: event.time.to_string(),
+            since: event.time.since(began).as_secs_f64(),
+            step: event.place.unit_id().map(|unit| unit.to_string()),
+            text: (app.site.describe)(&event),
+        });
+        Ok(())
     };
-    Ok(events.iter().map(line).collect())
+    app.site.runtime.each_event(run, 0, line).await?;
+    Ok(lines)
 }

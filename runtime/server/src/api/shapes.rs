@@ -48,6 +48,8 @@ pub(crate) struct Wait {
     pub(crate) intent: Option<u64>,
     pub(crate) message: Option<String>,
     pub(crate) until: Option<String>,
+    #[serde(default)]
+    pub(crate) committed: Vec<String>,
 }
 
 /// One step of a run.

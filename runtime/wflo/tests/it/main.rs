@@ -1,6 +1,7 @@
 //! The runtime above real stores and real SQLite, with scripted steps.
 
 mod approvals;
+mod away;
 mod budgets;
 mod clock;
 mod fork;

@@ -309,6 +309,15 @@ async fn script(step: &str, gate: &mut dyn Gate) -> Result<Result<Value, Failure
             call(gate, "wflo:db/sql", "execute", sql(insert, json!([item]))).await?;
             json!({ "item": item, "text": before["text"] })
         }
+        // Writes, waits, and looks at what it has written.
+        "note-and-wait" => {
+            let count = "UPDATE counter SET n = n + 1 WHERE id = 1";
+            call(gate, "wflo:db/sql", "execute", sql(count, json!([]))).await?;
+            let until = gate.now().after(std::time::Duration::from_secs(3600));
+            gate.sleep(until).await?;
+            let look = "SELECT n FROM counter WHERE id = 1";
+            call(gate, "wflo:db/sql", "query", sql(look, json!([]))).await?["rows"][0][0]["integer"].clone()
+        }
         "fail-once" => {
             let insert = "INSERT INTO notes (text) VALUES ('of an attempt')";
             call(gate, "wflo:db/sql", "execute", sql(insert, json!([]))).await?;

@@ -22,7 +22,7 @@ use crate::sweep::{plan, step};
 
 /// Where a process is killed: before or after a commit. Or not at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Killed {
+pub(crate) enum Killed {
     Before,
     After,
     /// It lives, and its database asks for another try at the first undo, and at the first commit.
@@ -124,13 +124,13 @@ impl Transaction for LastTransaction {
 }
 
 /// The world of other tests, with a bank in PostgreSQL.
-struct Both {
+pub(crate) struct Both {
     world: World,
     bank: wflo_test_postgres::Database,
 }
 
 impl Both {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let bank = wflo_test_postgres::database();
         bank.sql("CREATE TABLE tally (id int PRIMARY KEY, n int NOT NULL); INSERT INTO tally VALUES (1, 0)");
         let (read, write) = (format!("{}_read", bank.name()), format!("{}_write", bank.name()));
@@ -140,10 +140,19 @@ impl Both {
         Self { world: World::new(), bank }
     }
 
+    /// A process that finds no server where the bank should be.
+    pub(crate) async fn without_bank(&self) -> Process {
+        let nowhere = "postgres://nobody@127.0.0.1:1/bank";
+        self.process_at(None, [nowhere.to_owned(), nowhere.to_owned()]).await
+    }
+
     /// A process that is killed at the commit of a database, if one is named.
-    async fn process(&self, killed: Option<(&str, Killed)>) -> Process {
+    pub(crate) async fn process(&self, killed: Option<(&str, Killed)>) -> Process {
+        self.process_at(killed, [self.bank.url("read"), self.bank.url("write")]).await
+    }
+
+    async fn process_at(&self, killed: Option<(&str, Killed)>, [read, write]: [String; 2]) -> Process {
         let process = self.world.process(Arc::new(FaultSync::at(0))).await.unwrap();
-        let (read, write) = (self.bank.url("read"), self.bank.url("write"));
         let bank = Postgres::new(&read, Some(&write), PostgresOptions::default()).unwrap();
         let ledger = Sqlite::open(self.world.database(), SqliteOptions::default()).unwrap();
         let lend = |name: &str, inner: Arc<dyn Database>| match killed {
@@ -178,7 +187,7 @@ impl Both {
     }
 
     /// Goes on with it in another process.
-    async fn go_on(&self, run: RunId) -> RunView {
+    pub(crate) async fn go_on(&self, run: RunId) -> RunView {
         let process = self.process(None).await;
         let view = process.runtime.drive(run, &process.host, None).await.unwrap();
         assert!(process.runtime.replay(run).await.unwrap().identical, "{view:?}");
@@ -186,13 +195,20 @@ impl Both {
     }
 
     /// What both databases hold.
-    fn counts(&self) -> (i64, String) {
+    pub(crate) fn counts(&self) -> (i64, String) {
         (effects(&self.world.database()).0, self.bank.sql("SELECT n FROM tally"))
     }
 }
 
+/// A step of which people approve what it commits.
+pub(crate) fn gated(name: &str) -> PlanStep {
+    let rule = ApprovalRule::new(vec![Approver::new("red")], Quorum::EachListed);
+    let rule = ApprovalRule { at: ApprovalAt::Commit, ..rule };
+    PlanStep { approval: Some(rule), ..step(name, &[]) }
+}
+
 /// Approves what a run waits for.
-async fn approve(process: &Process, view: &RunView) {
+pub(crate) async fn approve(process: &Process, view: &RunView) {
     let id = view.waiting_for[0].id.unwrap_or_else(|| panic!("nobody is asked: {view:?}"));
     let voter = Voter { name: "alice".parse().unwrap(), groups: ["red".parse().unwrap()].into() };
     process.runtime.vote(id, &voter, Verdict::Approve, None).await.unwrap();
@@ -258,7 +274,11 @@ async fn what_cannot_go_forward_alone_waits_for_a_person() {
     changed(&both);
     let view = both.go_on(run).await;
     assert_eq!(view.status, RunStatus::Parked);
-    assert_eq!(view.waiting_for[0].kind, "unknown", "{view:?}");
+    let waits = &view.waiting_for[0];
+    assert_eq!((&waits.kind[..], waits.committed[0].as_str()), ("unknown", "bank"), "{view:?}");
+    let message = waits.message.as_ref().unwrap();
+    let told = format!("`bank` has committed what it wrote, and `ledger` has not: {said}");
+    assert!(message.starts_with(&told), "{message}");
     assert_eq!(both.counts(), (10, "1".to_owned()));
     // Given up, what one of them has is undone, and what the other has is not this run's.
     let intent = view.waiting_for[0].intent.unwrap();
@@ -276,6 +296,24 @@ async fn what_cannot_go_forward_alone_waits_for_a_person() {
 }
 
 #[tokio::test]
+async fn what_could_not_go_forward_does_once_it_comes_to_the_same_again() {
+    let both = Both::new().await;
+    let run = both.cut_off("bank", Killed::After).await;
+    owner(&both, "UPDATE counter SET n = 10");
+    for _ in 0..2 {
+        let view = both.go_on(run).await;
+        assert_eq!((view.status, &view.waiting_for[0].kind[..]), (RunStatus::Parked, "unknown"), "{view:?}");
+        let intent = view.waiting_for[0].intent.unwrap();
+        let process = both.process(None).await;
+        process.runtime.resolve(run, intent, Resolution::NotDone, &"olga".parse().unwrap()).await.unwrap();
+    }
+    owner(&both, "UPDATE counter SET n = 0");
+    let view = both.go_on(run).await;
+    assert_eq!((view.status, view.steps[0].attempts), (RunStatus::Succeeded, 1), "{view:?}");
+    assert_eq!(both.counts(), (1, "1".to_owned()));
+}
+
+#[tokio::test]
 async fn others_who_write_meanwhile_do_not_stop_a_rollback() {
     let both = Both::new().await;
     let run = both.cut_off("bank", Killed::Before).await;
@@ -289,9 +327,7 @@ async fn others_who_write_meanwhile_do_not_stop_a_rollback() {
 
 #[tokio::test]
 async fn rows_that_nobody_has_approved_do_not_commit_after_a_crash() {
-    let rule = ApprovalRule::new(vec![Approver::new("red")], Quorum::EachListed);
-    let rule = ApprovalRule { at: ApprovalAt::Commit, ..rule };
-    let gated = PlanStep { approval: Some(rule), ..step("both-unseen", &[]) };
+    let gated = gated("both-unseen");
     let changed = |both: &Both| {
         let ledger = rusqlite::Connection::open(both.world.database()).unwrap();
         ledger.execute("UPDATE counter SET n = 10", []).unwrap();
@@ -330,7 +366,7 @@ fn owner(both: &Both, sql: &str) {
 }
 
 /// Starts a run of one step that writes to both.
-async fn started(process: &Process, step: PlanStep) -> RunId {
+pub(crate) async fn started(process: &Process, step: PlanStep) -> RunId {
     let access =
         [("bank".parse().unwrap(), tally()), ("ledger".parse().unwrap(), grants().db["ledger"].clone())];
     let grants = Grants { db: access.into(), ..Grants::default() };
