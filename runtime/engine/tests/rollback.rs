@@ -239,7 +239,11 @@ fn plans_are_taken_back_newest_first_and_once() {
     );
     journal.add(
         Place::RUN,
-        Event::Reapplied { terraform: label("prod"), units: vec![b], came_to: Reapplied::Done { serial: Some(4) } },
+        Event::Reapplied {
+            terraform: label("prod"),
+            units: vec![b],
+            came_to: Reapplied::Done { serial: Some(4) },
+        },
     );
     let plan = journal.plan(None);
     assert_eq!(snapshots(&plan), [first]);
