@@ -228,6 +228,10 @@ fn instead(run: RunId, why: &NotRollable) -> String {
         NotRollable::NotEnded { status: RunStatus::RollingBack } => {
             format!("`wflo resume {run}` goes on with the rollback under way")
         }
+        NotRollable::Unknown { intent } => format!(
+            "say what became of it with `wflo resolve {run} {intent}` and `--done VALUE`, `--not-done` or `--compensate`: only then \
+             the run can end, also one that is cancelled"
+        ),
         NotRollable::Waits { approval } => format!("`wflo approvals show {approval}` says who is asked"),
         NotRollable::StepNotEnded { .. } => format!("`wflo show {run}` lists the steps that have"),
         _ => format!("`wflo show {run}` says where it stands; `wflo cancel {run}` ends it"),

@@ -11,8 +11,8 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use wflo_engine::{
-    Approval, ApprovalState, Command, Event, Place, Recorded, RollbackPlan, RunState, RunStatus, StepUndone,
-    TakenBack, UndoWrites, UnitId, inherited_steps, plan_rollback,
+    Approval, ApprovalState, Command, Event, ParkReason, Place, Recorded, RollbackPlan, RunState, RunStatus,
+    StepUndone, TakenBack, UndoWrites, UnitId, inherited_steps, plan_rollback,
 };
 use wflo_journal::ReadError;
 use wflo_manifest::Plan;
@@ -159,9 +159,14 @@ fn may_roll_back(
             return not(NotRollable::RolledBack);
         }
         status if !status.is_final() => {
-            return not(match waiting(state) {
-                Some(approval) => NotRollable::Waits { approval: approval.id },
-                None => NotRollable::NotEnded { status },
+            let unknown = state.active().find_map(|(_, unit)| match unit.parked {
+                Some(ParkReason::Unknown { intent, .. }) => Some(intent),
+                _ => None,
+            });
+            return not(match (waiting(state), unknown) {
+                (Some(approval), _) => NotRollable::Waits { approval: approval.id },
+                (None, Some(intent)) => NotRollable::Unknown { intent },
+                (None, None) => NotRollable::NotEnded { status },
             });
         }
         _ => {}
