@@ -97,6 +97,10 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
     pub(crate) fn new(code: Code, message: impl fmt::Display) -> Self {
         // A component may have said it, or a server.
         Self { code, message: format!("error: {}", terminal::tame_text(&message.to_string())), hint: None }

@@ -2,15 +2,31 @@
 
 use std::fmt::Write as _;
 
-use wflo::{CompensatedView, ReappliedView, RollbackView, UndoneView};
+use wflo::{CompensatedView, ReappliedView, RollbackTrial, RollbackView, UndoneView};
 use wflo_engine::{Reapplied, RollbackPlan};
 use wflo_model::{Conflict, ConflictReason, Label};
 
 use crate::changes::{Values, count, key, unit, value};
 use crate::terminal::{self, tame};
 
-/// What a rollback would do.
+/// What a rollback would do, where nothing is known of the databases.
 pub(crate) fn plan(plan: &RollbackPlan) -> String {
+    planned(plan, &[])
+}
+
+/// What a rollback would do and leave, as it was tried.
+pub(crate) fn trial(trial: &RollbackTrial) -> String {
+    let mut text = planned(&trial.plan, &trial.undone);
+    for (database, why) in &trial.failed {
+        let _ = write!(text, "\nrefused     database `{database}`: {}", tame(why));
+    }
+    for (database, why) in &trial.untried {
+        let _ = write!(text, "\nnot tried   database `{database}`: {}", tame(why));
+    }
+    text
+}
+
+fn planned(plan: &RollbackPlan, undone: &[UndoneView]) -> String {
     let mut text = String::new();
     for it in &plan.compensate {
         let certain = if it.certain { "" } else { ", which may or may not have happened" };
@@ -23,13 +39,19 @@ pub(crate) fn plan(plan: &RollbackPlan) -> String {
     }
     for it in &plan.undo {
         for (database, rows) in &it.databases {
-            let rows = count(*rows, "row");
+            let is_of = |undone: &&UndoneView| {
+                (&undone.database, &undone.step, undone.item) == (database, &it.step, it.item)
+            };
+            let undone = undone.iter().find(is_of);
+            let rows = count(undone.map_or(*rows, |undone| undone.rows), "row");
             let _ = writeln!(
                 text,
-                "undo        {}: {rows} in database `{database}`{}",
+                "undo        {}: {rows} in database `{database}`{}{}",
                 unit(&it.step, it.item),
+                undone.map(left).unwrap_or_default(),
                 maybe(it.certain)
             );
+            text.push_str(&undone.map(left_rows).unwrap_or_default());
         }
     }
     for it in &plan.reapply {
