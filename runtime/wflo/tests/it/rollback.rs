@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use wflo::{RollbackView, RunStatus, RunView, StepStatus, Verdict, Voter};
 use wflo_journal::FaultSync;
-use wflo_manifest::{OnFailure, Plan, PlanStep, Retry};
+use wflo_manifest::{Approver, OnFailure, Plan, PlanStep, Retry};
 use wflo_model::{ConflictReason, RunId, SqlValue};
 
 use crate::support::{Process, World, effects};
@@ -111,7 +111,7 @@ async fn a_row_that_somebody_changed_since_is_left_and_told() {
 #[tokio::test]
 async fn one_that_is_not_agreed_to_hides_nothing_of_what_another_has_left() {
     let world = World::new();
-    let approvers = vec!["red".parse().unwrap()];
+    let approvers = vec![Approver::new("red")];
     let plan = Plan { rollback_approvers: approvers, ..plan(vec![kept("note", &[])], None) };
     let (process, run, _) = played(&world, &plan).await;
     let owner = rusqlite::Connection::open(world.database()).unwrap();
