@@ -74,6 +74,8 @@ fn an_unknown_outcome_can_be_compensated() {
     assert_eq!(waits["kind"], "unknown", "{run}");
     let intent = waits["intent"].as_u64().expect("the call has a number").to_string();
     assert_eq!(letters(&project), 1, "what came before has committed");
+    let refused = project.wflo(&["rollback", &id(&run)]).expect_code(2);
+    assert!(refused.stderr.contains(&format!("`wflo resolve {} {intent}`", id(&run))), "{}", refused.stderr);
 
     let ended =
         project.wflo(&["resolve", &id(&run), &intent, "--compensate", "--json"]).expect_code(1).json();
@@ -83,6 +85,21 @@ fn an_unknown_outcome_can_be_compensated() {
     let report = project.wflo(&["audit", "report", "--run", &id(&run)]).expect_code(0).stdout;
     assert!(report.contains("overrode"), "{report}");
     project.wflo(&["replay", &id(&run)]).expect_code(0);
+}
+
+/// A rollback that somebody has asked for, and that waits for them to say what became of a call, has come to what they wanted.
+#[test]
+fn what_is_resolved_in_a_rollback_ends_as_well_as_the_rollback() {
+    let (project, _provider) = project();
+    let site = Site::start(&[Answer::Hello, Answer::Close, Answer::Hello]);
+    let run = project.wflo(&["run", "--json", "--input", &input(&site)]).expect_code(0).json();
+    let parked = project.wflo(&["rollback", &id(&run), "--json"]).expect_code(11).json();
+    let intent = parked["waiting_for"][0]["intent"].as_u64().expect("the call has a number").to_string();
+    let ended = project.wflo(&["resolve", &id(&run), &intent, "--not-done", "--json"]).expect_code(0).json();
+    assert_eq!((ended["status"].as_str(), letters(&project)), (Some("rolled_back"), 0));
+    assert_eq!(asked(&site).len(), 3);
+    let changes = project.wflo(&["show", &id(&run), "--changes"]).expect_code(0).stdout;
+    assert!(changes.starts_with("write  database `book`  1 row, undone\n"), "{changes}");
 }
 
 /// One that says itself that it would not know can be compensated also where the run would keep what it did.

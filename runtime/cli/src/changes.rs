@@ -28,7 +28,12 @@ pub(crate) fn of_run(views: &[ChangesView], colors: bool) -> String {
         let name = unit(&view.step, view.item);
         let in_bulk = view.inserted.as_ref().map_or(0, wflo_model::Inserted::row_count);
         let (database, rows) = (&view.database, count(view.changes.row_count() as u64 + in_bulk, "row"));
-        let whether = if view.committed { "" } else { ", about to commit" };
+        let whether = match (view.left, view.committed) {
+            (Some(0), _) => ", undone".to_owned(),
+            (Some(left), _) => format!(", undone but for {left}"),
+            (None, true) => String::new(),
+            (None, false) => ", about to commit".to_owned(),
+        };
         let _ = writeln!(text, "{name}  database `{database}`  {rows}{whether}");
         text.push_str(&set(&view.changes, Values::Cut, colors));
         for (table, rows) in view.inserted.iter().flat_map(|inserted| &inserted.tables) {

@@ -97,6 +97,10 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
     pub(crate) fn new(code: Code, message: impl fmt::Display) -> Self {
         // A component may have said it, or a server.
         Self { code, message: format!("error: {}", terminal::tame_text(&message.to_string())), hint: None }
@@ -228,6 +232,10 @@ fn instead(run: RunId, why: &NotRollable) -> String {
         NotRollable::NotEnded { status: RunStatus::RollingBack } => {
             format!("`wflo resume {run}` goes on with the rollback under way")
         }
+        NotRollable::Unknown { intent } => format!(
+            "say what became of it with `wflo resolve {run} {intent}` and `--done VALUE`, `--not-done` or `--compensate`: only then \
+             the run can end, also one that is cancelled"
+        ),
         NotRollable::Waits { approval } => format!("`wflo approvals show {approval}` says who is asked"),
         NotRollable::StepNotEnded { .. } => format!("`wflo show {run}` lists the steps that have"),
         _ => format!("`wflo show {run}` says where it stands; `wflo cancel {run}` ends it"),

@@ -47,8 +47,13 @@ pub(crate) fn run(run: &RunView, colors: bool) -> String {
     if let Some(error) = &run.error {
         let _ = writeln!(text, "error  {}", tame_lines(error, "error  ".len()));
     }
+    // The first one first; what a later one has tried again is told there.
+    for (at, rollback) in run.rollbacks.iter().enumerate().rev() {
+        let since: Vec<_> = run.rollback.iter().chain(&run.rollbacks[..at]).collect();
+        let _ = write!(text, "\n{}", undoing::rolled_back(rollback, &since, colors));
+    }
     if let Some(rollback) = &run.rollback {
-        let did = undoing::rolled_back(rollback, colors);
+        let did = undoing::rolled_back(rollback, &[], colors);
         let _ = write!(text, "\n{did}");
         if run.status == wflo::RunStatus::RolledBack && did.lines().count() == 1 {
             let _ = writeln!(text, "  there was nothing to undo");

@@ -2,15 +2,31 @@
 
 use std::fmt::Write as _;
 
-use wflo::RollbackView;
+use wflo::{CompensatedView, ReappliedView, RollbackTrial, RollbackView, UndoneView};
 use wflo_engine::{Reapplied, RollbackPlan};
-use wflo_model::{Conflict, ConflictReason};
+use wflo_model::{Conflict, ConflictReason, Label};
 
 use crate::changes::{Values, count, key, unit, value};
 use crate::terminal::{self, tame};
 
-/// What a rollback would do.
+/// What a rollback would do, where nothing is known of the databases.
 pub(crate) fn plan(plan: &RollbackPlan) -> String {
+    planned(plan, &[])
+}
+
+/// What a rollback would do and leave, as it was tried.
+pub(crate) fn trial(trial: &RollbackTrial) -> String {
+    let mut text = planned(&trial.plan, &trial.undone);
+    for (database, why) in &trial.failed {
+        let _ = write!(text, "\nrefused     database `{database}`: {}", tame(why));
+    }
+    for (database, why) in &trial.untried {
+        let _ = write!(text, "\nnot tried   database `{database}`: {}", tame(why));
+    }
+    text
+}
+
+fn planned(plan: &RollbackPlan, undone: &[UndoneView]) -> String {
     let mut text = String::new();
     for it in &plan.compensate {
         let certain = if it.certain { "" } else { ", which may or may not have happened" };
@@ -23,13 +39,19 @@ pub(crate) fn plan(plan: &RollbackPlan) -> String {
     }
     for it in &plan.undo {
         for (database, rows) in &it.databases {
-            let rows = count(*rows, "row");
+            let is_of = |undone: &&UndoneView| {
+                (&undone.database, &undone.step, undone.item) == (database, &it.step, it.item)
+            };
+            let undone = undone.iter().find(is_of);
+            let rows = count(undone.map_or(*rows, |undone| undone.rows), "row");
             let _ = writeln!(
                 text,
-                "undo        {}: {rows} in database `{database}`{}",
+                "undo        {}: {rows} in database `{database}`{}{}",
                 unit(&it.step, it.item),
+                undone.map(left).unwrap_or_default(),
                 maybe(it.certain)
             );
+            text.push_str(&undone.map(left_rows).unwrap_or_default());
         }
     }
     for it in &plan.reapply {
@@ -56,8 +78,8 @@ pub(crate) fn plan(plan: &RollbackPlan) -> String {
     text.trim_end().to_owned()
 }
 
-/// What a rollback did, and what it left.
-pub(crate) fn rolled_back(view: &RollbackView, colors: bool) -> String {
+/// What a rollback did, and what it left; without what those `since` have taken up again.
+pub(crate) fn rolled_back(view: &RollbackView, since: &[&RollbackView], colors: bool) -> String {
     let by = view.by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
     let of: Vec<_> = view.only.iter().map(|unit| format!("`{unit}`")).collect();
     let to = match &view.to {
@@ -68,29 +90,39 @@ pub(crate) fn rolled_back(view: &RollbackView, colors: bool) -> String {
     if let Some(outcome) = &view.refused {
         return format!("rollback{to}{by}: {outcome}, nothing was done\n");
     }
+    let since: Vec<_> = since.iter().filter(|it| it.refused.is_none()).collect();
     let mut text = format!("rollback{to}{by}\n");
-    for it in &view.compensated {
+    let is_again = |it: &CompensatedView| {
+        let is_same = |other: &CompensatedView| (&other.step, other.item) == (&it.step, it.item);
+        since.iter().flat_map(|view| &view.compensated).any(is_same)
+    };
+    for it in view.compensated.iter().filter(|it| !is_again(it)) {
         let status = terminal::status(&it.status, 0, colors);
         let error = it.error.as_ref().map(|error| format!(": {}", tame(error))).unwrap_or_default();
         let _ = writeln!(text, "  compensate  {}  {status}{error}", unit(&it.step, it.item));
     }
     for it in &view.undone {
-        let (rows, left) = (count(it.rows, "row"), it.conflicts.len() as u64 + it.more_conflicts);
-        let left = if left > 0 { format!(", {} left", count(left, "row")) } else { String::new() };
+        let (rows, left) = (count(it.rows, "row"), left(it));
         let _ = writeln!(
             text,
             "  undo        {}  {rows} in database `{}`{left}",
             unit(&it.step, it.item),
             it.database
         );
-        for conflict in &it.conflicts {
-            let _ = writeln!(text, "    {}", left_row(conflict));
-        }
-        if it.more_conflicts > 0 {
-            let _ = writeln!(text, "    and {} more", count(it.more_conflicts, "row"));
+        let is_same = |other: &&UndoneView| {
+            (&other.database, &other.step, other.item) == (&it.database, &it.step, it.item)
+        };
+        if since.iter().flat_map(|view| &view.undone).find(is_same).is_none() {
+            text.push_str(&left_rows(it));
         }
     }
-    for it in &view.reapplied {
+    let is_again = |it: &ReappliedView| {
+        let is_same = |other: &ReappliedView| {
+            (&other.terraform, &other.step, other.item) == (&it.terraform, &it.step, it.item)
+        };
+        since.iter().flat_map(|view| &view.reapplied).any(is_same)
+    };
+    for it in view.reapplied.iter().filter(|it| !is_again(it)) {
         let what = match &it.came_to {
             Some(Reapplied::Done { .. }) => "as it was before".to_owned(),
             Some(Reapplied::Left { why }) => format!("left as it is: {}", tame(why)),
@@ -104,10 +136,14 @@ pub(crate) fn rolled_back(view: &RollbackView, colors: bool) -> String {
             it.terraform
         );
     }
-    for (database, why) in &view.failed {
+    let is_again = |database: &Label| {
+        let is_there = |view: &RollbackView| view.undone.iter().any(|it| it.database == *database);
+        since.iter().any(|view| view.failed.contains_key(database) || is_there(view))
+    };
+    for (database, why) in view.failed.iter().filter(|(database, _)| !is_again(database)) {
         let _ = writeln!(text, "  failed      database `{database}`: {}", tame(why));
     }
-    for it in &view.left {
+    for it in view.left.iter().filter(|it| !since.iter().any(|view| view.left.contains(it))) {
         let _ = writeln!(
             text,
             "  stays       {}  {}{}",
@@ -115,6 +151,26 @@ pub(crate) fn rolled_back(view: &RollbackView, colors: bool) -> String {
             tame(&it.what),
             maybe(it.certain)
         );
+    }
+    text
+}
+
+/// How many rows were left.
+fn left(undone: &UndoneView) -> String {
+    match undone.conflicts.len() as u64 + undone.more_conflicts {
+        0 => String::new(),
+        left => format!(", {} left", count(left, "row")),
+    }
+}
+
+/// The rows that were left, a line each.
+fn left_rows(undone: &UndoneView) -> String {
+    let mut text = String::new();
+    for conflict in &undone.conflicts {
+        let _ = writeln!(text, "    {}", left_row(conflict));
+    }
+    if undone.more_conflicts > 0 {
+        let _ = writeln!(text, "    and {} more", count(undone.more_conflicts, "row"));
     }
     text
 }

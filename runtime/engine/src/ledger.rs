@@ -21,6 +21,9 @@ use crate::{Forked, Place};
 /// nothing can leak. A call that costs more than was held for it freezes the accounts it is in that have a limit: they
 /// admit nothing more until a person raises them, and no fork of the run does either.
 ///
+/// What is kept of the run's money for what undoes steps is out of the reach of all else: a step that costs more than was
+/// held for it, or says afterwards what it has cost, takes nothing of it.
+///
 /// ```
 /// use wflo_engine::Ledger;
 /// let ledger = Ledger::new(Some("1.00".parse().unwrap()));
@@ -97,6 +100,7 @@ impl Ledger {
     pub(crate) fn after(mut self, parent: &Forked) -> Self {
         let (settled, overrun) = (parent.spent, parent.overrun);
         self.charged.insert(Account::Run, Charged { settled, overrun });
+        self.charged.insert(Account::Undoing, Charged { settled: parent.undoing, ..Charged::default() });
         self.frozen.clone_from(&parent.frozen);
         self
     }
@@ -185,17 +189,20 @@ impl Ledger {
 
     /// What a call may hold there at most, and the account that leaves no more: of the run, the step and the item.
     ///
-    /// `reserve` of the run's money is kept for what undoes steps: only a compensator may hold it.
+    /// `reserve` of the run's money is kept for what undoes steps: only a compensator may hold it, and may hold what is left
+    /// of it whatever the steps have spent.
     #[must_use]
     pub fn tightest(&self, place: &Place, step: &PlanStep, reserve: PicoUsd) -> (PicoUsd, Account) {
         let compensates = place.step.as_ref().is_some_and(|step| step.compensates().is_some());
-        let reserve = if compensates { PicoUsd::ZERO } else { reserve };
-        let limit = |account: &Account| match account {
-            Account::Run => self.limit.map(|limit| limit - reserve),
-            Account::Step(_) => step.budget,
-            Account::Item(..) => step.item_budget,
+        let left = |account: &Account| match account {
+            Account::Run if compensates => self.left().max(self.left_in(&Account::Undoing, Some(reserve))),
+            Account::Run => self.left_in(account, self.limit.map(|limit| limit - reserve)),
+            Account::Step(_) => self.left_in(account, step.budget),
+            Account::Item(..) => self.left_in(account, step.item_budget),
+            // It is the run's.
+            Account::Undoing => PicoUsd::MAX,
         };
-        let left = Account::of(place).map(|account| (self.left_in(&account, limit(&account)), account));
+        let left = Account::of(place).map(|account| (left(&account), account));
         // Of those that leave the same the widest: what is raised there helps all.
         left.min_by_key(|(left, _)| *left).unwrap_or((PicoUsd::MAX, Account::Run))
     }
@@ -231,8 +238,8 @@ impl Ledger {
         self.charged.get(account).copied().unwrap_or_default()
     }
 
-    /// Raises the limit of a run that has one, and those of the steps and items that wait there for money; what was
-    /// frozen admits calls again.
+    /// Raises the limit of a run that has one, and those of the steps and items that wait there for money, and what is kept
+    /// for undoing where that waits; what was frozen admits calls again.
     pub(crate) fn top_up(&mut self, amount: PicoUsd, waiting: &[Place]) {
         if let Some(limit) = &mut self.limit {
             *limit += amount;
@@ -307,10 +314,14 @@ impl Ledger {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::collection::vec;
+    use proptest::prelude::{any, prop_assert, proptest};
     use wflo_manifest::PlanStep;
     use wflo_model::{Digest, PicoUsd, Timestamp};
 
-    use super::{Account, Ledger};
+    use super::{Account, Ledger, Sums};
     use crate::Place;
 
     fn usd(text: &str) -> PicoUsd {
@@ -372,6 +383,72 @@ mod tests {
         ledger.settle(&forward, NOW, Some(1), usd("1.5"), None);
         ledger.hold(2, usd("0.5"), &undoing, NOW);
         assert_eq!((ledger.left(), left(&ledger, &undoing)), (usd("0"), usd("0")));
+    }
+
+    #[test]
+    fn what_steps_report_takes_nothing_of_what_is_kept_for_undoing() {
+        let step = PlanStep::new("a".parse().unwrap(), Digest::ZERO);
+        let mut ledger = Ledger::new(Some(usd("1")));
+        let forward = Place::step(&step.name);
+        let undoing = Place::step(&step.name.compensator(None).unwrap());
+        let left = |ledger: &Ledger, place: &Place| ledger.tightest(place, &step, usd("0.4")).0;
+        let report = |ledger: &mut Ledger, place: &Place, cost: &str| {
+            let over = (usd(cost) - left(ledger, place)).max(PicoUsd::ZERO);
+            ledger.report(place, NOW, usd(cost), over);
+        };
+        report(&mut ledger, &forward, "0.95");
+        report(&mut ledger, &forward, "0.05");
+        assert_eq!((ledger.settled(), ledger.overrun()), (usd("1"), usd("0.4")));
+        assert!(ledger.is_frozen(&Account::Run));
+        assert_eq!((left(&ledger, &forward), left(&ledger, &undoing)), (usd("0"), usd("0.4")));
+        ledger.hold(1, usd("0.2"), &undoing, NOW);
+        ledger.settle(&undoing, NOW, Some(1), usd("0.1"), None);
+        assert_eq!(left(&ledger, &undoing), usd("0.3"));
+        // A compensator that takes more than there is freezes that as well.
+        report(&mut ledger, &undoing, "0.5");
+        assert_eq!((left(&ledger, &undoing), ledger.overrun()), (usd("0"), usd("0.6")));
+        ledger.top_up(usd("0.7"), std::slice::from_ref(&undoing));
+        assert_eq!((left(&ledger, &forward), left(&ledger, &undoing)), (usd("0"), usd("0.5")));
+    }
+
+    proptest! {
+        /// Whatever steps cost and say, there is what is kept for undoing, less what that has itself come to; and as long as
+        /// nothing costs more than was held for it, the run keeps within its limit.
+        #[test]
+        fn what_is_kept_for_undoing_is_there(
+            reserve in 0..1000_i128,
+            moves in vec((any::<bool>(), 0..4_u8, 0..400_i128, 0..4_u64), 0..40),
+        ) {
+            let step = PlanStep::new("a".parse().unwrap(), Digest::ZERO);
+            let (limit, reserve) = (PicoUsd::from_pico(1000), PicoUsd::from_pico(reserve));
+            let mut ledger = Ledger::new(Some(limit));
+            let undoing = Place::step(&step.name.compensator(None).unwrap());
+            let mut open = BTreeMap::new();
+            for (n, (undoes, how, amount, of)) in (10..).zip(moves) {
+                let place = if undoes { undoing.clone() } else { Place::step(&step.name) };
+                let amount = PicoUsd::from_pico(amount);
+                let (left, _) = ledger.tightest(&place, &step, reserve);
+                match how {
+                    0 | 1 if amount <= left => {
+                        ledger.hold(n, amount, &place, NOW);
+                        open.insert(n, place);
+                    }
+                    2 => {
+                        let Some(intent) = open.keys().nth(of as usize).copied() else { continue };
+                        let place = open.remove(&intent).unwrap();
+                        ledger.settle(&place, NOW, Some(intent), amount, None);
+                    }
+                    3 => ledger.report(&place, NOW, amount, (amount - left).max(PicoUsd::ZERO)),
+                    _ => {}
+                }
+                let Sums { settled, held, overrun } = ledger.stands(&Account::Run);
+                prop_assert!(settled - overrun + held <= limit);
+                let Sums { settled, held, .. } = ledger.stands(&Account::Undoing);
+                let left = ledger.tightest(&undoing, &step, reserve).0;
+                prop_assert!(ledger.is_frozen(&Account::Undoing) || left >= reserve - settled - held);
+                prop_assert!(!left.is_negative() && left <= limit);
+            }
+        }
     }
 
     #[test]

@@ -266,8 +266,15 @@ impl Rollback {
     /// have undone nothing of it. What they have undone is others' to change since.
     #[must_use]
     pub fn left_before(&self, unit: &UnitId, database: &Label) -> Option<&[Conflict]> {
-        let mut before = std::iter::successors(self.earlier.as_deref(), |it| it.earlier.as_deref());
-        before.find_map(|rollback| {
+        self.earlier.as_ref()?.left(unit, database)
+    }
+
+    /// The rows that this one and those before it have left of what a step or item wrote to a database; none where they have
+    /// undone nothing of it.
+    #[must_use]
+    pub fn left(&self, unit: &UnitId, database: &Label) -> Option<&[Conflict]> {
+        let mut all = std::iter::successors(Some(self), |it| it.earlier.as_deref());
+        all.find_map(|rollback| {
             let steps = rollback.undone.get(database)?;
             rollback.settled.get(database).filter(|error| error.is_none())?;
             let step = steps.iter().find(|step| step.unit() == *unit)?;

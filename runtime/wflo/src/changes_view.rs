@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
-use wflo_engine::{AttemptEnd, Event, Recorded, Resolution};
+use wflo_engine::{AttemptEnd, Event, Recorded, Resolution, TakenBack, UnitId};
 use wflo_model::{ChangeSet, Inserted, Label, StepName};
 
 /// What one step or item changed in one database.
@@ -23,6 +23,9 @@ pub struct ChangesView {
     pub event: u64,
     /// Whether they are known to have committed: false between the journal's word and the database's.
     pub committed: bool,
+    /// How many of the rows are left, where a rollback has undone the others; none where nothing of it is undone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left: Option<u64>,
     /// The rows.
     pub changes: ChangeSet,
     /// The rows that were inserted in bulk, which are not among them.
@@ -49,6 +52,7 @@ pub(crate) fn changes(events: &[Recorded]) -> Vec<ChangesView> {
                     database: database.clone(),
                     event: recorded.seq,
                     committed: false,
+                    left: None,
                     changes: changes.clone(),
                     inserted: inserted.get(database).cloned(),
                 }));
@@ -65,6 +69,11 @@ pub(crate) fn changes(events: &[Recorded]) -> Vec<ChangesView> {
             }
             _ => {}
         }
+    }
+    let taken_back = TakenBack::of(events);
+    for view in &mut views {
+        let unit = UnitId { step: view.step.clone(), item: view.item };
+        view.left = taken_back.get(&unit).and_then(|taken| taken.databases.get(&view.database).copied());
     }
     views
 }

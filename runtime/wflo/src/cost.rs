@@ -38,7 +38,7 @@ impl CostReport {
 
 impl AttemptGate {
     /// Charges what a step reports to every account that it is in. It is spent already: of the run's own money it is
-    /// charged whatever is left. What other runs live on is not given to a step's word: where an account above the run
+    /// charged whatever is left, and what is kept for undoing stays there. What other runs live on is not given to a step's word: where an account above the run
     /// has a limit, a report that exceeds what is left there, or what the run was given of its own, is refused, and
     /// nothing is charged. The commit point is the append of the result.
     pub(crate) fn charge(&mut self, call: Asked, report: CostReport) -> Result<CallResult, Stop> {
@@ -49,8 +49,9 @@ impl AttemptGate {
         let place = self.call_place();
         let (consumes, performed) = (self.permit, self.performed.clone());
         let (workflow, limits) = (&self.plan.workflow, self.outside.spending());
+        let reserve = self.plan.rollback_reserve.unwrap_or_default();
         let charged = self.log.transact_money(|state, books, today| {
-            let (left, account) = state.ledger().tightest(&place, &self.step, PicoUsd::ZERO);
+            let (left, account) = state.ledger().tightest(&place, &self.step, reserve);
             if let Some(above) = books.room(workflow, today, limits).filter(|_| usd > PicoUsd::ZERO) {
                 if left == PicoUsd::MAX {
                     return Err(format!(

@@ -30,6 +30,12 @@ pub enum NotRollable {
         /// Where it stands.
         status: RunStatus,
     },
+    /// A call of it may or may not have been done, and somebody has to say so first.
+    #[error("nobody knows whether one of its calls was done: event {intent} has no outcome")]
+    Unknown {
+        /// The intent of the call, or the commit.
+        intent: u64,
+    },
     /// A rollback of it waits for people.
     #[error("a rollback of it waits for approval `{approval}`")]
     Waits {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use wflo_engine::{
-    AttemptEnd, CallClass, Event, Forked, InheritedArtifact, Outcome, Place, Recorded, Returned,
+    Account, AttemptEnd, CallClass, Event, Forked, InheritedArtifact, Outcome, Place, Recorded, Returned,
     RollbackPlan, RunState, RunStatus, TakenBack, UnitId,
 };
 use wflo_journal::Created;
@@ -117,6 +117,7 @@ impl Runtime {
                     hash,
                     spent: ledger.settled(),
                     overrun: ledger.overrun(),
+                    undoing: ledger.stands(&Account::Undoing).settled,
                     frozen: ledger.frozen().clone(),
                 }),
             },

@@ -82,6 +82,8 @@ mod throttle;
 mod top_up;
 mod transactions;
 mod transcript;
+mod trial;
+mod undo;
 mod view;
 
 pub use accounts::AccountView;
@@ -114,6 +116,7 @@ pub use step_test::{
 };
 pub use system_event::{SystemEvent, SystemRecorded};
 pub use tasks::prompt_versions;
+pub use trial::RollbackTrial;
 pub use view::{ApprovalView, CostView, ItemsView, LogView, RunLine, RunView, StepView, VoteView, WaitView};
 pub use wflo_engine::{Filter, GateAt, Resolution, RunStatus, StepStatus, Verdict, Voter};
 pub use wflo_model::{Act, Role};

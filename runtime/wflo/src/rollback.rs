@@ -2,37 +2,29 @@
 //!
 //! Which steps follow one another is the engine's to say (`wflo_engine::rollback`). What is done here is what needs the
 //! outside: the run's events are read into a plan, and in each database the inverse of what the run wrote is applied in
-//! one transaction, under a marker of its own. What came of it is in the journal before it commits, so that a crash at
+//! one transaction, under a marker of its own (`undo.rs`). What came of it is in the journal before it commits, so that a crash at
 //! any moment undoes nothing twice and forgets no conflict. What it applied to infrastructure is taken back by applying
 //! the configuration before (`reapply.rs`). Compensators are attempts like any others
 //! (`compensate.rs`).
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use wflo_engine::{
-    Approval, ApprovalState, Command, Event, Place, Recorded, RollbackPlan, RunState, RunStatus, StepUndone,
-    TakenBack, UndoWrites, UnitId, inherited_steps, plan_rollback,
+    Approval, ApprovalState, Command, Event, ParkReason, Place, Recorded, RollbackPlan, RunState, RunStatus,
+    TakenBack, UnitId, inherited_steps, plan_rollback,
 };
 use wflo_journal::ReadError;
 use wflo_manifest::Plan;
-use wflo_model::{
-    ChangeSet, Conflict, Inserted, Label, PrincipalName, RunId, SqlValue, StepName, TableChange, Undone,
-};
-use wflo_ports::{Begun, Capture, Database, DbError, Marker, MarkerPurpose, Transaction};
+use wflo_model::{ChangeSet, Label, PrincipalName, RunId, StepName};
+use wflo_ports::DbError;
 
-use crate::artifact::Shelf;
 use crate::attempt::AttemptFailed;
-use crate::bulk::{self, InBulk};
 use crate::executor::Executor;
 use crate::fork::fork_of;
 use crate::operation::database;
-use crate::run_log::recorded;
+use crate::undo::{self, MOST_TRIES, NotUndone, Undoer, Undoing};
 use crate::{NotRollable, Runtime, RuntimeError};
-
-/// How often undoing is tried while others write to the same rows, as with a step.
-const MOST_TRIES: u32 = 10;
 
 /// How long the first pause between two tries is; each is by as much longer than the one before.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -88,7 +80,7 @@ impl Runtime {
         Ok(crate::changes_view::changes(&self.outline(run).await?))
     }
 
-    async fn planned(
+    pub(crate) async fn planned(
         &self,
         plan: &Plan,
         events: &[Recorded],
@@ -149,7 +141,7 @@ fn parent_of(events: &[Recorded]) -> Option<RunId> {
 }
 
 /// Whether a run can be rolled back as it stands.
-fn may_roll_back(
+pub(crate) fn may_roll_back(
     run: RunId,
     plan: &Plan,
     state: &RunState,
@@ -163,9 +155,14 @@ fn may_roll_back(
             return not(NotRollable::RolledBack);
         }
         status if !status.is_final() => {
-            return not(match waiting(state) {
-                Some(approval) => NotRollable::Waits { approval: approval.id },
-                None => NotRollable::NotEnded { status },
+            let unknown = state.active().find_map(|(_, unit)| match unit.parked {
+                Some(ParkReason::Unknown { intent, .. }) => Some(intent),
+                _ => None,
+            });
+            return not(match (waiting(state), unknown) {
+                (Some(approval), _) => NotRollable::Waits { approval: approval.id },
+                (None, Some(intent)) => NotRollable::Unknown { intent },
+                (None, None) => NotRollable::NotEnded { status },
             });
         }
         _ => {}
@@ -207,145 +204,59 @@ impl Executor<'_> {
 
     /// Undoes in one database what the run wrote to it. The commit point is the database's.
     async fn undo(&self, label: &Label) -> Result<(), RuntimeError> {
-        let Some((rollback, left, writes)) = self.log.read(|state| {
+        let Some((seq, left, writes)) = self.log.read(|state| {
             let rollback = state.rolling_back()?;
-            let writes = rollback.plan.as_ref()?.undo.iter();
-            let here: Vec<_> = writes.filter(|undo| undo.databases.contains_key(label)).cloned().collect();
-            let left = here
-                .iter()
-                .filter_map(|undo| Some((at(undo), rows(rollback.left_before(&undo.unit(), label)?))));
-            Some((rollback.seq, left.collect(), here))
+            let writes = undo::of_database(rollback.plan.as_ref()?, label);
+            let left = undo::left(&writes, |undo| rollback.left_before(&undo.unit(), label));
+            Some((rollback.seq, left, writes))
         }) else {
             return Ok(());
         };
         let Some(oldest) = writes.last() else { return Ok(()) };
         let database =
-            database(&self.host.outside, label).map_err(|error| failed(oldest, error.to_string()))?;
-        let mut missing = BTreeSet::new();
-        for undo in writes.iter().filter(|undo| !undo.certain) {
-            if !self.has_committed(database, undo).await? {
-                missing.insert(at(undo));
-            }
-        }
-        let marker = Marker { purpose: MarkerPurpose::Undo { rollback }, ..self.log.marker(&oldest.unit()) };
-        let undoing = Undoing { label, database, marker, writes: &writes, missing, left };
+            database(&self.host.outside, label).map_err(|error| undo::failed(oldest, error.to_string()))?;
+        let undoer = self.undoer();
+        let undoing = undoer.prepare(label, database, seq, &writes, left).await?;
         let mut tries = 1;
         loop {
-            match self.try_to_undo(&undoing).await {
+            match self.try_to_undo(&undoer, &undoing).await {
                 Ok(()) => return self.settled(label, None).await,
                 Err(NotUndone::Interrupted(_)) if tries < MOST_TRIES => {
                     tokio::time::sleep(PAUSE * tries).await;
                     tries += 1;
                 }
-                Err(NotUndone::Interrupted(why)) => return Err(failed(oldest, why).into()),
+                Err(NotUndone::Interrupted(why)) => return Err(undo::failed(oldest, why).into()),
                 Err(NotUndone::Refused(why)) => return self.settled(label, Some(why)).await,
                 Err(NotUndone::Failed(error)) => return Err(error),
             }
         }
     }
 
-    /// Whether a database has what a step wrote there whose commit was given up. Beginning is what waits for a commit
-    /// still in flight, and tells for sure.
-    async fn has_committed(
-        &self,
-        database: &Arc<dyn Database>,
-        undo: &UndoWrites,
-    ) -> Result<bool, RuntimeError> {
-        let own = self.log.marker(&undo.unit());
-        let marker = Marker { run: undo.run.unwrap_or(own.run), ..own };
-        match database.begin(&marker, Capture::Off).await {
-            Ok(Begun::AlreadyCommitted) => Ok(true),
-            Ok(Begun::Open(transaction)) => {
-                transaction.rollback().await;
-                Ok(false)
-            }
-            Err(error) => Err(failed(undo, error.to_string()).into()),
-        }
+    fn undoer(&self) -> Undoer<'_> {
+        Undoer { runtime: self.runtime, log: &self.log }
     }
 
-    async fn try_to_undo(&self, undoing: &Undoing<'_>) -> Result<(), NotUndone> {
-        let Undoing { label, database, marker, writes, missing, left } = undoing;
-        let Some(oldest) = writes.last() else { return Ok(()) };
-        let mut transaction = match database.begin(marker, Capture::Off).await {
-            Ok(Begun::Open(transaction)) => transaction,
-            // A crash came between its commit and this: what came of it is in the journal already.
-            Ok(Begun::AlreadyCommitted) => return Ok(()),
-            Err(DbError::Interrupted(why)) => return Err(NotUndone::Interrupted(why)),
-            Err(error) => return Err(NotUndone::Failed(failed(oldest, error.to_string()).into())),
-        };
-        let mut steps = Vec::new();
-        let shelf = Shelf::new(self.runtime.journal().clone(), *self.log.run(), self.log.keys());
-        for undo in *writes {
-            let (mut changes, inserted) = match missing.contains(&at(undo)) {
-                true => Default::default(),
-                false => self.changes_of(undo, label).await?,
-            };
-            if let Some(left) = left.get(&at(undo)) {
-                keep(&mut changes, left);
-            }
-            match undo_all(transaction.as_mut(), &changes, inserted.as_ref(), &shelf).await {
-                Ok((undone, in_bulk)) => steps.push(StepUndone {
-                    step: undo.step.clone(),
-                    item: undo.item,
-                    rows: undone.rows + in_bulk.rows,
-                    conflicts: [undone.conflicts, in_bulk.conflicts].concat(),
-                    more_conflicts: in_bulk.more,
-                }),
-                Err(error) => {
-                    transaction.rollback().await;
-                    return Err(not_undone(undo, error));
-                }
-            }
-        }
+    async fn try_to_undo(&self, undoer: &Undoer<'_>, undoing: &Undoing<'_>) -> Result<(), NotUndone> {
+        // A crash came between its commit and this: what came of it is in the journal already.
+        let Some((transaction, steps)) = undoer.undone(undoing).await? else { return Ok(()) };
         // What the journal says of it is what commits.
-        if let Err(error) = transaction.ready().await {
-            transaction.rollback().await;
-            return Err(not_undone(oldest, error));
-        }
-        self.append(Event::Undoing { database: (*label).clone(), steps }).await?;
+        self.append(Event::Undoing { database: undoing.label.clone(), steps }).await?;
         match transaction.commit().await {
             Ok(()) => Ok(()),
-            Err(source) => self.after_undo(undoing, oldest, source).await,
+            Err(source) => self.after_undo(undoing, source).await,
         }
     }
 
     /// A COMMIT that reported an error may have committed all the same: the marker tells. One that did not is done
     /// again, at once where the database asks for that, else when the run is resumed.
-    async fn after_undo(
-        &self,
-        undoing: &Undoing<'_>,
-        of: &UndoWrites,
-        source: DbError,
-    ) -> Result<(), NotUndone> {
+    async fn after_undo(&self, undoing: &Undoing<'_>, source: DbError) -> Result<(), NotUndone> {
         match (undoing.database.committed(&undoing.marker).await, source) {
             (Ok(true), _) => Ok(()),
             (Ok(false), DbError::Interrupted(why)) => Err(NotUndone::Interrupted(why)),
             (_, source) => {
-                let (step, db) = (of.unit().to_string(), undoing.label.to_string());
+                let (step, db) = (undoing.oldest.unit().to_string(), undoing.label.to_string());
                 Err(NotUndone::Failed(AttemptFailed::Commit { step, db, source }.into()))
             }
-        }
-    }
-
-    /// What a step changed in a database, as the journal has it.
-    async fn changes_of(
-        &self,
-        undo: &UndoWrites,
-        label: &Label,
-    ) -> Result<(ChangeSet, Option<Inserted>), RuntimeError> {
-        let run = undo.run.unwrap_or(*self.log.run());
-        let mut reader = self.runtime.journal().reader(run, undo.event).await?;
-        let entry = reader.next().await?;
-        let event = entry.as_ref().map(recorded).transpose().map_err(crate::LogFailed::from)?;
-        match event.map(|recorded| recorded.event) {
-            Some(Event::Committing { mut changes, mut inserted, .. }) => {
-                let inserted = inserted.remove(label).map(|mut inserted| {
-                    inserted.kept.run.get_or_insert(run);
-                    inserted
-                });
-                Ok((changes.remove(label).unwrap_or_default(), inserted))
-            }
-            _ => Err(RuntimeError::Bug { message: format!("event {} holds no changes", undo.event) }),
         }
     }
 
@@ -355,93 +266,6 @@ impl Executor<'_> {
 
     pub(crate) async fn append(&self, event: Event) -> Result<(), RuntimeError> {
         Ok(self.log.append(vec![(Place::RUN, event)])?.durable().await?)
-    }
-}
-
-/// What is undone in one database.
-struct Undoing<'a> {
-    label: &'a Label,
-    database: &'a Arc<dyn Database>,
-    /// Of the transaction that undoes it.
-    marker: Marker,
-    /// The newest first.
-    writes: &'a [UndoWrites],
-    /// The events of those that have not committed here after all.
-    missing: BTreeSet<At>,
-    /// By event, the rows that an earlier rollback has left: those alone are tried again.
-    left: BTreeMap<At, Rows>,
-}
-
-/// Where the journal has what is undone: the event, and the run if it is a parent's.
-type At = (Option<RunId>, u64);
-
-const fn at(undo: &UndoWrites) -> At {
-    (undo.run, undo.event)
-}
-
-/// Rows by their table and key.
-type Rows = HashSet<(String, String)>;
-
-fn rows(conflicts: &[Conflict]) -> Rows {
-    conflicts.iter().map(|it| (it.table.clone(), of_key(&it.key))).collect()
-}
-
-/// Leaves other rows out of what is undone.
-fn keep(changes: &mut ChangeSet, rows: &Rows) {
-    for table in &mut changes.tables {
-        let TableChange { table, rows: changed, .. } = table;
-        changed.retain(|row| rows.contains(&(table.clone(), of_key(row.key()))));
-    }
-}
-
-fn of_key(key: &[SqlValue]) -> String {
-    serde_json::to_string(key).expect("the values of a key can be written down")
-}
-
-/// Why nothing was undone.
-enum NotUndone {
-    /// Others wrote there meanwhile: the database asks for another try.
-    Interrupted(String),
-    /// It is not to be undone.
-    Refused(String),
-    /// It goes on when the run is resumed.
-    Failed(RuntimeError),
-}
-
-impl From<RuntimeError> for NotUndone {
-    fn from(error: RuntimeError) -> Self {
-        Self::Failed(error)
-    }
-}
-
-fn not_undone(of: &UndoWrites, error: DbError) -> NotUndone {
-    match error {
-        DbError::Interrupted(why) => NotUndone::Interrupted(why),
-        DbError::Unavailable(_) => NotUndone::Failed(failed(of, error.to_string()).into()),
-        error => NotUndone::Refused(error.to_string()),
-    }
-}
-
-/// Undoes what a step changed, and then what it had inserted in bulk: a row of those that it changed later is first put
-/// back to what it was when it was inserted.
-async fn undo_all(
-    transaction: &mut dyn Transaction,
-    changes: &ChangeSet,
-    inserted: Option<&Inserted>,
-    shelf: &Shelf,
-) -> Result<(Undone, InBulk), DbError> {
-    let undone = transaction.undo(changes).await?;
-    let in_bulk = match inserted {
-        Some(inserted) => bulk::undo(inserted, transaction, shelf).await?,
-        None => InBulk::default(),
-    };
-    Ok((undone, in_bulk))
-}
-
-fn failed(of: &UndoWrites, message: String) -> AttemptFailed {
-    AttemptFailed::Away {
-        step: of.unit().to_string(),
-        message: format!("it cannot be undone now: {message}"),
     }
 }
 

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use wflo_engine::{ApprovalState, LeftEffect, Outcome, Reapplied, Rollback, RunState, StepStatus, UnitId};
+use wflo_engine::{
+    ApprovalState, LeftEffect, Outcome, Reapplied, Rollback, RunState, StepStatus, StepUndone, UnitId,
+};
 use wflo_model::{Conflict, Label, PrincipalName, StepName};
 
 /// What a rollback did, and what it left.
@@ -99,6 +101,13 @@ const fn is_zero(count: &u64) -> bool {
     *count == 0
 }
 
+impl UndoneView {
+    pub(crate) fn new(database: &Label, undone: StepUndone) -> Self {
+        let StepUndone { step, item, rows, conflicts, more_conflicts } = undone;
+        Self { database: database.clone(), step, item, rows, conflicts, more_conflicts }
+    }
+}
+
 impl RollbackView {
     /// The rollbacks of a run, the last one first.
     pub(crate) fn all(state: &RunState) -> Vec<Self> {
@@ -128,16 +137,10 @@ impl RollbackView {
                 effects: it.effects,
             }
         });
-        let undone = rollback.undone.iter().flat_map(|(database, steps)| {
-            steps.iter().map(|it| UndoneView {
-                database: database.clone(),
-                step: it.step.clone(),
-                item: it.item,
-                rows: it.rows,
-                conflicts: it.conflicts.clone(),
-                more_conflicts: it.more_conflicts,
-            })
-        });
+        let undone = rollback
+            .undone
+            .iter()
+            .flat_map(|(database, steps)| steps.iter().map(|it| UndoneView::new(database, it.clone())));
         let failed = rollback.settled.iter();
         let asked = rollback.approval.filter(|_| rollback.is_over).and_then(|id| state.approval(&id));
         let refused = asked.and_then(|approval| match approval.state {

@@ -44,6 +44,9 @@ pub struct RunView {
     /// What was undone, where it was rolled back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollback: Option<RollbackView>,
+    /// What the rollbacks before that one have undone and left, the last one first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rollbacks: Vec<RollbackView>,
 }
 
 /// One thing a run waits for.
@@ -330,6 +333,9 @@ impl RunView {
             let (kind, step, item) = (kind.to_owned(), Some(id.step), id.item);
             Some(WaitView { kind, id: None, step, item, intent, message, until, committed })
         });
+        let steps = plan.steps.iter().map(|step| StepView::new(&step.name, state, &rollbacks)).collect();
+        let mut rollbacks = rollbacks.into_iter();
+        let latest = rollbacks.next();
         Self {
             run: *run,
             workflow: created.workflow.clone(),
@@ -340,7 +346,7 @@ impl RunView {
             } else {
                 approvals.chain(parked).collect()
             },
-            steps: plan.steps.iter().map(|step| StepView::new(&step.name, state, &rollbacks)).collect(),
+            steps,
             cost_usd: ledger.settled(),
             held_usd: ledger.held(),
             budget_usd: ledger.limit(),
@@ -348,7 +354,8 @@ impl RunView {
             requester: created.requester.clone(),
             created_at: created.at.to_string(),
             events: state.seq(),
-            rollback: rollbacks.into_iter().next(),
+            rollback: latest,
+            rollbacks: rollbacks.collect(),
         }
     }
 }

@@ -7,7 +7,7 @@ use wflo::{GcView, ReplayView, Resolution, Retention};
 use wflo_model::RunId;
 
 use super::output;
-use super::run::{follow, who};
+use super::run::{finished, follow, who};
 use crate::args::{Global, Resolve};
 use crate::failure::{Code, Failure};
 use crate::project::Project;
@@ -52,12 +52,18 @@ pub(crate) async fn resolve(
     };
     let deploy = project.deploy()?;
     let (who, again) = (who(global)?, false);
+    let before = session.ask(session::Show { run }).await?;
     session.ask(session::Resolve { run, intent, resolution, who, deploy: deploy.clone(), again }).await?;
     say(&format!("event {intent} of run {run} is settled"));
     if no_resume {
         return Ok(Code::of(&session.ask(session::Show { run }).await?));
     }
-    follow(global, session, session::Drive { run, deploy: deploy.clone() }, deploy, run).await
+    let drive = session::Drive { run, deploy: deploy.clone() };
+    let code = follow(global, session, drive, deploy, run).await?;
+    match before.rollback {
+        Some(_) => finished(session, &before, code).await,
+        None => Ok(code),
+    }
 }
 
 /// Makes a run that goes on from where another stood, and follows it.

@@ -19,12 +19,12 @@ pub(crate) async fn rollback(
     to: Option<StepName>,
     dry_run: bool,
 ) -> Result<Code, Failure> {
+    let deploy = project.deploy()?;
     if dry_run {
-        let plan = session.ask(session::RollbackPlan { run, to }).await?;
-        output(global, &plan, || undoing::plan(&plan));
+        let trial = session.ask(session::RollbackPlan { run, to, deploy }).await?;
+        output(global, &trial, || undoing::trial(&trial));
         return Ok(Code::Succeeded);
     }
-    let deploy = project.deploy()?;
     let (who, again) = (who(global)?, false);
     session.ask(session::Rollback { run, to, who, deploy: deploy.clone(), again }).await?;
     let code = follow(global, session, session::Drive { run, deploy: deploy.clone() }, deploy, run).await?;

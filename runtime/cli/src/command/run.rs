@@ -127,7 +127,7 @@ async fn go_on_if_bound(
 }
 
 /// The code for a run that was gone on with: where somebody had asked for a rollback, all of it undone is what was wanted.
-async fn finished(session: &mut Session, before: &RunView, code: Code) -> Result<Code, Failure> {
+pub(super) async fn finished(session: &mut Session, before: &RunView, code: Code) -> Result<Code, Failure> {
     if code != Code::RunFailed || before.status.is_final() {
         return Ok(code);
     }

@@ -1,7 +1,7 @@
 //! Operations that undo what a run did, and that show what it changed; each with why it does no harm to ask twice.
 
 use serde::{Deserialize, Serialize};
-use wflo::{ChangesView, RollbackView, RuntimeError};
+use wflo::{ChangesView, RollbackTrial, RollbackView, RuntimeError};
 use wflo_model::{RunId, StepName};
 
 use super::deploy::Deploy;
@@ -48,18 +48,27 @@ impl Operation for Rollback {
     }
 }
 
-/// What a rollback would do. Reads.
+/// What a rollback would do and leave, tried in the databases and rolled back. It changes nothing.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct RollbackPlan {
     pub(crate) run: RunId,
     pub(crate) to: Option<StepName>,
+    pub(crate) deploy: Deploy,
 }
 
 impl Operation for RollbackPlan {
-    type Answer = wflo_engine::RollbackPlan;
+    type Answer = RollbackTrial;
 
     async fn perform(self, service: &Service, _: Sink) -> Result<Self::Answer, Refusal> {
-        Ok(service.runtime().rollback_plan(self.run, self.to.as_ref()).await?)
+        let (runtime, to) = (service.runtime(), self.to.as_ref());
+        match service.host(&self.deploy).await {
+            Ok(host) => Ok(runtime.rollback_trial(self.run, to, &host).await?),
+            // What is known without the deployment is said all the same.
+            Err(failure) => {
+                let plan = runtime.rollback_plan(self.run, to).await?;
+                Ok(RollbackTrial::untried(plan, failure.message()))
+            }
+        }
     }
 }
 

@@ -23,6 +23,9 @@ pub struct Forked {
     /// How far single calls of the parent cost more than was held for them; part of what is spent.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub overrun: PicoUsd,
+    /// What the parent had spent on undoing steps; part of what is spent.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub undoing: PicoUsd,
     /// The accounts that such calls had frozen, and that nobody had raised since: they admit nothing here either.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub frozen: BTreeSet<Account>,
@@ -70,7 +73,8 @@ mod tests {
     fn what_earlier_versions_have_written_is_read() {
         let plain = PLAIN.replace("HASH", &Digest::ZERO.to_string());
         let forked: Forked = serde_json::from_str(&plain).unwrap();
-        assert_eq!((forked.overrun, forked.frozen.len()), (PicoUsd::ZERO, 0));
+        let Forked { overrun, undoing, frozen, .. } = &forked;
+        assert_eq!((*overrun, *undoing, frozen.len()), (PicoUsd::ZERO, PicoUsd::ZERO, 0));
         assert_eq!(serde_json::to_string(&forked).unwrap(), plain);
     }
 

@@ -17,6 +17,8 @@ pub enum Account {
     Step(StepName),
     /// One item, all its attempts together.
     Item(StepName, u32),
+    /// All that undoes steps.
+    Undoing,
 }
 
 impl Account {
@@ -24,8 +26,10 @@ impl Account {
     pub fn of(place: &Place) -> impl Iterator<Item = Self> + use<> {
         let step = place.step.clone();
         let item = step.clone().zip(place.item);
+        let undoing = step.as_ref().and_then(StepName::compensates).map(|_| Self::Undoing);
         let step = step.map(Self::Step);
-        std::iter::once(Self::Run).chain(step).chain(item.map(|(step, item)| Self::Item(step, item)))
+        let item = item.map(|(step, item)| Self::Item(step, item));
+        std::iter::once(Self::Run).chain(step).chain(item).chain(undoing)
     }
 }
 
@@ -35,6 +39,7 @@ impl fmt::Display for Account {
             Self::Run => f.write_str("the run"),
             Self::Step(step) => write!(f, "step `{step}`"),
             Self::Item(step, item) => write!(f, "item {item} of step `{step}`"),
+            Self::Undoing => f.write_str("what undoes steps"),
         }
     }
 }
@@ -122,5 +127,8 @@ mod tests {
         let all: Vec<_> = Account::of(&place).map(|account| account.to_string()).collect();
         assert_eq!(all, ["the run", "step `a`", "item 3 of step `a`"]);
         assert_eq!(Account::of(&Place::RUN).count(), 1);
+        let undoing = Place::step(&"__undo__a".parse().unwrap());
+        let all: Vec<_> = Account::of(&undoing).map(|account| account.to_string()).collect();
+        assert_eq!(all, ["the run", "step `__undo__a`", "what undoes steps"]);
     }
 }

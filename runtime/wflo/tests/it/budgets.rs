@@ -8,7 +8,7 @@ use serde_json::{Map, json};
 use wflo::{RunStatus, RunView, Runtime, Start, StepStatus, Verdict, Voter};
 use wflo_engine::{Day, Event, RunState, Sums};
 use wflo_journal::{AccountRow, FaultSync};
-use wflo_manifest::{Approver, Plan, PlanStep, Spending, WindowLimits};
+use wflo_manifest::{Approver, ComputePrice, OnExceeded, OnFailure, Plan, PlanStep, Spending, WindowLimits};
 use wflo_model::{PicoUsd, RunId, Timestamp};
 
 use crate::support::{COMPONENT, Process, World};
@@ -218,6 +218,28 @@ async fn what_a_step_reports_is_charged_once_and_what_is_not_there_is_an_overrun
     let replayed = process.runtime.replay(run).await.unwrap();
     assert!(replayed.identical, "{replayed:?}");
     assert_eq!(alerts(&process.runtime, run).await, [90], "both were reached at once");
+}
+
+#[tokio::test]
+async fn what_a_step_reports_takes_nothing_of_what_is_kept_for_undoing() {
+    let world = World::new();
+    let process = process(&world, Spending::default()).await;
+    let steps = vec![step("post", &[]), step("report", &["post"]), step("think", &["report"])];
+    // An attempt holds 0.2 for its fuel, and uses none.
+    let plan = Plan {
+        rollback_reserve: Some(usd("0.3")),
+        compute: ComputePrice { billion_fuel: usd("0.02"), ..ComputePrice::default() },
+        on_exceeded: OnExceeded::Fail,
+        on_failure: OnFailure::Rollback,
+        ..plan(steps, Some("0.7"))
+    };
+    let run = start(&process.runtime, &plan).await;
+    let view = drive(&process, run).await;
+    assert_eq!((view.status, view.cost_usd), (RunStatus::RolledBack, usd("0.7")), "{view:?}");
+    assert_eq!(world.site.done(), ["/do", "/undo"]);
+    let cost = process.runtime.cost(run).await.unwrap();
+    assert_eq!(cost.overrun_usd, usd("0.5"), "0.4 were there, and its fuel holds 0.2 of them");
+    assert!(process.runtime.replay(run).await.unwrap().identical);
 }
 
 #[tokio::test]

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use wflo::{RollbackView, RunStatus, RunView, StepStatus};
+use wflo::{RollbackView, RunStatus, RunView, StepStatus, Verdict, Voter};
 use wflo_journal::FaultSync;
-use wflo_manifest::{OnFailure, Plan, PlanStep, Retry};
+use wflo_manifest::{Approver, OnFailure, Plan, PlanStep, Retry};
 use wflo_model::{ConflictReason, RunId, SqlValue};
 
 use crate::support::{Process, World, effects};
@@ -69,10 +69,15 @@ async fn a_row_that_somebody_changed_since_is_left_and_told() {
     owner.execute_batch("UPDATE counter SET n = 100").unwrap();
     let planned = process.runtime.rollback_plan(run, None).await.unwrap();
     assert_eq!((planned.undo.len(), planned.compensate.len(), planned.left.len()), (1, 0, 0));
-    assert_eq!(effects(&world.database()).1.len(), 1, "a plan does nothing");
+    let tried = process.runtime.rollback_trial(run, None, &process.host).await.unwrap();
+    assert_eq!(effects(&world.database()).1.len(), 1, "a plan does nothing, and neither does a trial");
+    let untried = process.runtime.rollback_trial(run, None, &wflo::Host::default()).await.unwrap();
+    assert_eq!((&untried.plan, untried.undone.len(), untried.untried.len()), (&planned, 0, 1));
 
     let (view, rollback) = rolled_back(&process, run, None).await;
     assert_eq!(view.status, RunStatus::PartiallyRolledBack);
+    assert_eq!((&tried.plan, &tried.undone), (&planned, &rollback.undone), "it has told what it comes to");
+    assert_eq!(process.runtime.changes(run).await.unwrap()[0].left, Some(1));
     assert_eq!(view.steps[0].status, StepStatus::Succeeded, "not all of it is undone");
     assert_eq!(rollback.by, Some("olga".parse().unwrap()));
     let [undone] = &rollback.undone[..] else { panic!("{rollback:?}") };
@@ -90,14 +95,40 @@ async fn a_row_that_somebody_changed_since_is_left_and_told() {
         .unwrap();
     let planned = process.runtime.rollback_plan(run, None).await.unwrap();
     assert_eq!(planned.undo[0].databases.values().collect::<Vec<_>>(), [&1]);
-    let (view, rollback) = rolled_back(&process, run, None).await;
+    let tried = process.runtime.rollback_trial(run, None, &process.host).await.unwrap();
+    let (first, (view, rollback)) = (rollback, rolled_back(&process, run, None).await);
     assert_eq!((rollback.undone[0].rows, rollback.undone[0].conflicts.len()), (1, 0));
+    assert_eq!((&tried.undone, &view.rollbacks), (&rollback.undone, &vec![first]));
+    assert_eq!(process.runtime.changes(run).await.unwrap()[0].left, Some(0));
     assert_eq!(effects(&world.database()), (0, vec!["the step".to_owned()]));
     owner.execute_batch("DELETE FROM notes").unwrap();
     assert_eq!((view.status, view.steps[0].status), (RunStatus::RolledBack, StepStatus::RolledBack));
     assert_eq!(effects(&world.database()), (0, Vec::new()));
     let refused = process.runtime.rollback(run, None, &"olga".parse().unwrap()).await;
     assert!(matches!(refused, Err(wflo::RuntimeError::NotRollable { .. })), "{refused:?}");
+}
+
+#[tokio::test]
+async fn one_that_is_not_agreed_to_hides_nothing_of_what_another_has_left() {
+    let world = World::new();
+    let approvers = vec![Approver::new("red")];
+    let plan = Plan { rollback_approvers: approvers, ..plan(vec![kept("note", &[])], None) };
+    let (process, run, _) = played(&world, &plan).await;
+    let owner = rusqlite::Connection::open(world.database()).unwrap();
+    owner.execute_batch("UPDATE counter SET n = 100").unwrap();
+    let alice = Voter { name: "alice".parse().unwrap(), groups: ["red".parse().unwrap()].into() };
+    let mut views = Vec::new();
+    for verdict in [Verdict::Approve, Verdict::Reject] {
+        process.runtime.rollback(run, None, &"olga".parse().unwrap()).await.unwrap();
+        let asked = process.runtime.drive(run, &process.host, None).await.unwrap();
+        process.runtime.vote(asked.waiting_for[0].id.unwrap(), &alice, verdict, None).await.unwrap();
+        views.push(process.runtime.drive(run, &process.host, None).await.unwrap());
+    }
+    let [first, second] = &views[..] else { unreachable!("there are two verdicts") };
+    assert_eq!([first.status, second.status], [RunStatus::PartiallyRolledBack; 2]);
+    assert_eq!(second.rollback.as_ref().unwrap().refused, Some(wflo_engine::Outcome::Rejected));
+    assert_eq!(second.rollbacks, [first.rollback.clone().unwrap()]);
+    assert_eq!(second.rollbacks[0].undone[0].conflicts.len(), 1);
 }
 
 #[tokio::test]
