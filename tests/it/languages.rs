@@ -145,6 +145,23 @@ fn a_build_of_c_says_what_is_wrong() {
 }
 
 #[test]
+fn what_c_prints_is_logged_and_what_is_no_text_is_said() {
+    if !Language::C.is_here() {
+        return;
+    }
+    let code = "#include <stdio.h>\n#include <wflo.h>\n\nstatic wflo_json *hello(wflo_error *error) {\n  (void)error;\n  \
+                printf(\"no end of a line\");\n  return wflo_json_string(\"gr\\xfc\\xdfe\");\n}\n\n\
+                const wflo_step wflo_steps[] = {{.name = \"hello\", .run = hello}, {0}};\n";
+    let project = written(Language::C, "steps.c", code);
+    project.wflo(&["build", "--steps", "made"]).expect_code(0);
+    let run = project.wflo(&["run", "--json"]).expect_code(1).json();
+    let why = run["error"].as_str().expect("why");
+    assert!(why.contains("the output is not UTF-8 text: after `\"gr` comes the byte 0xfc"), "{why}");
+    let logs = project.wflo(&["logs", run["run"].as_str().expect("a run has an id")]).expect_code(0);
+    assert!(logs.stdout.contains("no end of a line"), "{}", logs.stdout);
+}
+
+#[test]
 fn a_build_of_python_says_how_a_package_is_added() {
     if !Language::Python.is_here() {
         return;

@@ -28,6 +28,8 @@ const NO_STEPS: &str = "the steps are `const wflo_step wflo_steps[] = {{.name = 
 const SDK: &[(&str, &str)] = &[
     ("wflo.h", include_str!("../../../../guest-sdk/c/include/wflo.h")),
     ("internal.h", include_str!("../../../../guest-sdk/c/src/internal.h")),
+    ("utf8.h", include_str!("../../../../guest-sdk/c/src/utf8.h")),
+    ("utf8.c", include_str!("../../../../guest-sdk/c/src/utf8.c")),
     ("wflo.c", include_str!("../../../../guest-sdk/c/src/wflo.c")),
     ("json.c", include_str!("../../../../guest-sdk/c/src/json.c")),
     ("db.c", include_str!("../../../../guest-sdk/c/src/db.c")),
