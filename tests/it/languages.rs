@@ -162,6 +162,28 @@ fn what_c_prints_is_logged_and_what_is_no_text_is_said() {
 }
 
 #[test]
+fn a_go_package_that_panics_says_why() {
+    if !Language::Go.is_here() {
+        return;
+    }
+    let code = "package main\n\nimport (\n\t\"regexp\"\n\n\t_ \"github.com/wflo-ai/wflo/guest-sdk/go\"\n)\n\n\
+                var word = regexp.MustCompile(\"(\")\n\nfunc main() { println(word) }\n";
+    let project = written(Language::Go, "steps.go", code);
+    let sdk = root().join("guest-sdk/go");
+    let module = format!(
+        "module steps\n\ngo 1.24\n\nrequire github.com/wflo-ai/wflo/guest-sdk/go v0.1.0\n\n\
+         replace github.com/wflo-ai/wflo/guest-sdk/go => {}\n",
+        sdk.display()
+    );
+    project.write("made/go.mod", &module);
+    project.wflo(&["build", "--steps", "made"]).expect_code(0);
+    for command in ["check", "run"] {
+        let failed = project.wflo(&[command]).expect_code(2);
+        assert!(failed.stderr.contains("panic: regexp: Compile(`(`)"), "{}", failed.stderr);
+    }
+}
+
+#[test]
 fn a_build_of_python_says_how_a_package_is_added() {
     if !Language::Python.is_here() {
         return;
