@@ -145,6 +145,20 @@ fn a_build_of_c_says_what_is_wrong() {
 }
 
 #[test]
+fn a_build_of_c_tells_what_the_compiler_warns_of() {
+    if !Language::C.is_here() {
+        return;
+    }
+    let code = "#include <wflo.h>\n\nstatic wflo_json *hello(wflo_error *error) { return wflo_json_null(); }\n\n\
+                const wflo_step wflo_steps[] = {{.name = \"hello\", .run = hello}, {0}};\n";
+    let project = written(Language::C, "steps.c", code);
+    project.write("made/compile_flags.txt", "-Wall\n-Wextra\n");
+    let built = project.wflo(&["build", "--steps", "made"]).expect_code(0);
+    assert!(built.stderr.contains("steps.c:3:37: warning: unused parameter 'error'"), "{}", built.stderr);
+    assert!(!built.stderr.contains("target/wflo/sdk"), "the SDK is no business of theirs: {}", built.stderr);
+}
+
+#[test]
 fn what_c_prints_is_logged_and_what_is_no_text_is_said() {
     if !Language::C.is_here() {
         return;
