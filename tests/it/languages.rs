@@ -145,6 +145,59 @@ fn a_build_of_c_says_what_is_wrong() {
 }
 
 #[test]
+fn a_build_of_c_tells_what_the_compiler_warns_of() {
+    if !Language::C.is_here() {
+        return;
+    }
+    let code = "#include <wflo.h>\n\nstatic wflo_json *hello(wflo_error *error) { return wflo_json_null(); }\n\n\
+                const wflo_step wflo_steps[] = {{.name = \"hello\", .run = hello}, {0}};\n";
+    let project = written(Language::C, "steps.c", code);
+    project.write("made/compile_flags.txt", "-Wall\n-Wextra\n");
+    let built = project.wflo(&["build", "--steps", "made"]).expect_code(0);
+    assert!(built.stderr.contains("steps.c:3:37: warning: unused parameter 'error'"), "{}", built.stderr);
+    assert!(!built.stderr.contains("target/wflo/sdk"), "the SDK is no business of theirs: {}", built.stderr);
+}
+
+#[test]
+fn what_c_prints_is_logged_and_what_is_no_text_is_said() {
+    if !Language::C.is_here() {
+        return;
+    }
+    let code = "#include <stdio.h>\n#include <wflo.h>\n\nstatic wflo_json *hello(wflo_error *error) {\n  (void)error;\n  \
+                printf(\"no end of a line\");\n  return wflo_json_string(\"gr\\xfc\\xdfe\");\n}\n\n\
+                const wflo_step wflo_steps[] = {{.name = \"hello\", .run = hello}, {0}};\n";
+    let project = written(Language::C, "steps.c", code);
+    project.wflo(&["build", "--steps", "made"]).expect_code(0);
+    let run = project.wflo(&["run", "--json"]).expect_code(1).json();
+    let why = run["error"].as_str().expect("why");
+    assert!(why.contains("the output is not UTF-8 text: after `\"gr` comes the byte 0xfc"), "{why}");
+    let logs = project.wflo(&["logs", run["run"].as_str().expect("a run has an id")]).expect_code(0);
+    assert!(logs.stdout.contains("no end of a line"), "{}", logs.stdout);
+}
+
+#[test]
+fn a_go_package_that_panics_says_why() {
+    if !Language::Go.is_here() {
+        return;
+    }
+    let code = "package main\n\nimport (\n\t\"regexp\"\n\n\t_ \"github.com/wflo-ai/wflo/guest-sdk/go\"\n)\n\n\
+                var word = regexp.MustCompile(\"(\")\n\nfunc main() { println(word) }\n";
+    let project = written(Language::Go, "steps.go", code);
+    let sdk = root().join("guest-sdk/go");
+    let module = format!(
+        "module steps\n\ngo 1.24\n\nrequire github.com/wflo-ai/wflo/guest-sdk/go v0.1.0\n\n\
+         replace github.com/wflo-ai/wflo/guest-sdk/go => {}\n",
+        sdk.display()
+    );
+    project.write("made/go.mod", &module);
+    project.wflo(&["build", "--steps", "made"]).expect_code(0);
+    for command in ["check", "run"] {
+        let failed = project.wflo(&[command]).expect_code(2);
+        assert!(failed.stderr.contains("panic: regexp: Compile(`(`)"), "{}", failed.stderr);
+    }
+}
+
+#[test]
 fn a_build_of_python_says_how_a_package_is_added() {
     if !Language::Python.is_here() {
         return;

@@ -73,8 +73,26 @@ fn an_answer_of_the_tape_that_is_none_of_its_call_is_a_mistake_of_the_file() {
     );
     let refused = project.wflo(&["test"]).expect_code(2);
     assert!(
-        refused.stdout.contains("an answer of the tape is none of its call")
-            && refused.stdout.contains("wflo:db/sql.query"),
+        refused.stdout.contains("entry 1 of the tape: the gate answered `wflo:db/sql.query`"),
+        "{}",
+        refused.stdout
+    );
+}
+
+#[test]
+fn the_example_of_the_documentation_is_as_it_says() {
+    let page = std::fs::read_to_string(root().join("docs/testing.md")).expect("a page");
+    let (_, after) = page.split_once("```toml\n").expect("an example");
+    let (example, _) = after.split_once("```").expect("it ends");
+    let project = Project::new("customer-service");
+    crate::service::copy_rest(&project);
+    with_test(&project, "refund", example);
+    project.wflo(&["test"]).expect_code(0);
+    with_test(&project, "refund", &example.replace("{ integer = 1 }", "{ integer = 1.5 }"));
+    let refused = project.wflo(&["test"]).expect_code(2);
+    assert!(
+        refused.stdout.contains("entry 2 of the tape, rows[0][0]: ")
+            && refused.stdout.contains("not a SQL value"),
         "{}",
         refused.stdout
     );

@@ -3,6 +3,7 @@
 #define WFLO_INTERNAL_H
 
 #include "guest.h"
+#include "utf8.h"
 #include "wflo.h"
 
 /* Memory of zeros; it ends the step when there is none. */

@@ -106,7 +106,7 @@ void wflo_log(wflo_level level, const char *message, const wflo_json *fields) {
     /* A field of that name must not take the place of the message. */
     if (name != NULL) wflo_json_set(line, strcmp(name, "message") == 0 ? "message_" : name, wflo_json_at(fields, at));
   }
-  guest_string_t none = wflo_to_host(NULL), text = wflo_to_host(wflo_json_write(line));
+  guest_string_t none = wflo_to_host(NULL), text = wflo_to_host(wflo_legible(wflo_json_write(line)));
   wasi_logging_logging_log((uint8_t)level, &none, &text);
 }
 
@@ -155,19 +155,33 @@ void exports_wflo_step_handler_describe(exports_wflo_step_handler_list_step_info
 
 static bool failed(const wflo_error *error, wflo_step_types_failure_t *failure) {
   failure->tag = (uint8_t)error->kind;
-  failure->val.permanent = owned(error->message);
+  failure->val.permanent = owned(wflo_legible(error->message));
   return false;
+}
+
+static bool run(const wflo_step *step, exports_wflo_step_handler_json_t *output, wflo_error *error) {
+  wflo_json *made = step->run(error);
+  /* A step that goes on after an error has dealt with it. */
+  if (made == NULL && error->code != WFLO_NO_ERROR) return false;
+  const char *text = wflo_json_write(made);
+  size_t size = wflo_utf8(text);
+  if (text[size] != 0) {
+    wflo_fail(error, WFLO_PERMANENT, "the output is not UTF-8 text: after `%.*s` comes the byte 0x%02x", (int)size, text,
+              (unsigned char)text[size]);
+    return false;
+  }
+  *output = owned(text);
+  return true;
 }
 
 bool exports_wflo_step_handler_run(guest_string_t *name, exports_wflo_step_handler_json_t *output,
                                    exports_wflo_step_handler_failure_t *failure) {
   wflo_error error = {0};
   const wflo_step *step = find(*name, &error);
-  wflo_json *made = step == NULL ? NULL : step->run(&error);
-  /* A step that goes on after an error has dealt with it. */
-  if (made == NULL && error.code != WFLO_NO_ERROR) return failed(&error, failure);
-  *output = owned(wflo_json_write(made));
-  return true;
+  bool done = step != NULL && run(step, output, &error);
+  /* What was printed without the end of a line. */
+  fflush(NULL);
+  return done || failed(&error, failure);
 }
 
 bool exports_wflo_step_handler_compensate(exports_wflo_step_handler_undo_t *what,
@@ -186,7 +200,9 @@ bool exports_wflo_step_handler_compensate(exports_wflo_step_handler_undo_t *what
       .certain = what->certain,
   };
   /* One that goes on after an error has dealt with it. */
-  if (step->compensate(&undo, &error)) return true;
+  bool done = step->compensate(&undo, &error);
+  fflush(NULL);
+  if (done) return true;
   if (error.code == WFLO_NO_ERROR) {
     wflo_fail(&error, WFLO_PERMANENT, "the compensation of step `%s` says that it failed, and not why", step->name);
   }

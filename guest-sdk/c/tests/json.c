@@ -1,6 +1,8 @@
 /* JSON: what is read is written again, and what is none is refused. */
 #include <wflo.h>
 
+#include "utf8.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -75,6 +77,14 @@ int main(void) {
                                    "18446744073709551616", "1e19", "1e300", "1e99999999999999999999", "1e-99999999999999999999",
                                    "99999999999999999999", "\"7\"", "null", "true", "[7]"};
   for (size_t at = 0; at < sizeof not_whole / sizeof *not_whole; at++) whole(not_whole[at], false, 0);
+
+  check("text", "ü漢👩", wflo_legible("ü漢👩"));
+  check("no text", "a\xef\xbf\xbd" "b\xef\xbf\xbd", wflo_legible("a\xfc" "b\xff"));
+  const char *const broken[] = {"\xc0\x80", "\xe0\x80\x80", "\xed\xa0\x80", "\xf0\x80\x80\x80", "\xf4\x90\x80\x80", "\xf5", "\x80", "\xc3",
+                                "\xe6\xbc"};
+  for (size_t at = 0; at < sizeof broken / sizeof *broken; at++) {
+    if (wflo_utf8(broken[at]) != 0) check("no text", "broken", broken[at]);
+  }
   if (wrong == 0) puts("ok");
   return wrong == 0 ? 0 : 1;
 }

@@ -61,7 +61,10 @@ export interface Undo {
 export interface StepOptions {
   /** One line for people. */
   summary?: string;
-  /** The JSON Schema of its output. */
+  /**
+   * The JSON Schema of its output: a promise, which `wflo check` compares with `output` of `workflow.toml`. What the step returns
+   * is held against the latter alone.
+   */
   output?: Schema;
   /** The facts it may claim, with their schemas. */
   facts?: { [name: string]: Schema };

@@ -14,7 +14,7 @@ from enum import Enum, IntEnum, StrEnum
 from unittest import mock
 from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
-from wflo import BadOutput, Invalid, Record, WfloError, _host, _json, _loop, _value, log, permanent, redo, retryable, schema, step
+from wflo import BadOutput, Context, Invalid, Record, WfloError, _host, _json, _loop, _value, log, permanent, redo, retryable, schema, step
 from wflo.errors import HttpStatus, described
 from wflo.step import STEPS
 
@@ -51,6 +51,15 @@ class Finding:
 class Row(TypedDict):
     id: int
     note: NotRequired[str]
+
+
+@dataclass
+class Limits:
+    limit: int
+    since: datetime.date
+    kinds: list[Kind]
+    nested: Row
+    mode: Literal["all", "none"] = "all"
 
 
 class Values(unittest.TestCase):
@@ -207,8 +216,24 @@ class Schemas(unittest.TestCase):
         self.assertEqual(schema.read(list[Finding], answer), [Finding("A", Kind.TWO, 1.0)])
         self.assertEqual(schema.read(dict[str, Decimal], {"a": "1.10"}), {"a": Decimal("1.10")})
         self.assertEqual(schema.read(int | str, "7"), "7")
-        for kind, value in ((Finding, {}), (Finding, {"account": 1, "kind": "one", "score": None}), (int, True), (list[int], ["x"]), (Kind, "three")):
-            self.assertRaises(BadOutput, schema.read, kind, value)
+        self.assertEqual(schema.read(float, 0.5), 0.5)
+        self.assertEqual(schema.read(int, 7.0), 7)
+        self.assertEqual(schema.read(tuple[int, str], [1, "a"]), (1, "a"))
+        for kind, value, says in (
+            (Finding, {}, "the answer.account: expected str, got nothing"),
+            (Finding, {"account": 1, "kind": "one", "score": None}, "the answer.account: expected str, got 1"),
+            (Finding | None, {"account": "A", "kind": "three", "score": None}, "the answer.kind: expected one of 'one', 'two', got 'three'"),
+            (int, True, "the answer: expected int, got True"),
+            (list[int], ["x"], "the answer[0]: expected int, got 'x'"),
+            (Literal[1, "a"], True, "the answer: expected one of 1, 'a', got True"),
+            (int | None, "x", "the answer: expected int, got 'x'"),
+            (int | list[str], {}, "the answer: expected int or list[str], got {}"),
+            (dict[str, Row], {"a": {"id": 1, "note": 2}}, "the answer.a.note: expected str, got 2"),
+            (tuple[int, str], [1], "the answer: expected tuple[int, str], got [1]"),
+        ):
+            with self.assertRaises(BadOutput) as raised:
+                schema.read(kind, value)
+            self.assertEqual(str(raised.exception), says)
 
 
 class Errors(unittest.TestCase):
@@ -253,6 +278,38 @@ class Steps(unittest.TestCase):
             step(name="look")(unlook)
         with self.assertRaisesRegex(ValueError, "a step's name"):
             step(name="-x")(unlook)
+
+    def test_a_step_says_what_its_inputs_are(self) -> None:
+        @step
+        async def limited(context: Context[Limits]) -> int:
+            return context.inputs.limit
+
+        @limited.compensation
+        async def unlimited(context: Context[Row], undo: Any) -> None:
+            pass
+
+        @step
+        async def anything(context: Context) -> Any:
+            return context.inputs.a
+
+        self.assertEqual((limited.inputs, limited.undo_inputs, anything.inputs), (Limits, Row, None))
+        given = '{"limit":7,"since":"2026-01-02","kinds":["one"],"nested":{"id":1},"a":{"b":1}}'
+        with mock.patch.object(_host, "context", types.SimpleNamespace(inputs=lambda: given)):
+            limits = Context(Limits).inputs
+            self.assertEqual(limits, Limits(7, datetime.date(2026, 1, 2), [Kind.ONE], {"id": 1}))
+            self.assertEqual(Context().inputs.a.b, 1)
+            with self.assertRaises(Invalid) as raised:
+                Context(Row).inputs
+            self.assertEqual(str(raised.exception), "inputs.id: expected int, got nothing")
+        for wrong in ("1.5", '"7"', "null"):
+            with mock.patch.object(_host, "context", types.SimpleNamespace(inputs=lambda: given.replace("7", wrong))):
+                with self.assertRaisesRegex(Invalid, r"^inputs\.limit: expected int, got "):
+                    Context(Limits).inputs
+        with self.assertRaisesRegex(TypeError, "a dataclass or a typed dictionary"):
+
+            @step
+            async def wrong_inputs(context: Context[int]) -> None:
+                pass
 
     def test_coroutines_run_on_the_loop_of_steps(self) -> None:
         async def one(n: int) -> int:

@@ -144,7 +144,10 @@ impl From<RuntimeError> for Failure {
     fn from(error: RuntimeError) -> Self {
         match &error {
             RuntimeError::Denied { .. } => Self::new(Code::Denied, &error)
-                .hint("add the grant to the step that needs it, or take the import out of the component"),
+                .hint(
+                    "add the grant to the step that needs it, or take the import out of the component: of one in Python, \
+                     `wflo build` takes what is not granted any more",
+                ),
             RuntimeError::Vote(_) => Self::new(Code::Denied, &error),
             RuntimeError::NotAuthenticated(_) => Self::new(Code::Denied, &error).hint(WHO_HINT),
             RuntimeError::NotPermitted(_) => Self::new(Code::Denied, &error),

@@ -43,9 +43,14 @@ def skipped():
     return None
 
 
+@dataclass
+class Inputs:
+    text: str
+
+
 @step
-async def values(context: Context):
-    text = context.inputs["text"]
+async def values(context: Context[Inputs]):
+    text = context.inputs.text
     changed = await context.db.execute(
         "INSERT INTO kept (n, safe, r, t, b, d, x, yes) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         -(2**63) + 1,

@@ -34,18 +34,18 @@ class Handler:
 
     def run(self, step: str) -> str:
         def run() -> str:
-            function = _find(step).function
-            args = [Context()] if inspect.signature(function).parameters else []
-            return _json.dumps(_finished(function(*args)), "output")
+            found = _find(step)
+            args = [Context(found.inputs)] if inspect.signature(found.function).parameters else []
+            return _json.dumps(_finished(found.function(*args)), "output")
 
         return _guarded(run)
 
     def compensate(self, what: Any) -> None:
         def compensate() -> None:
-            undo = _find(what.step).undo
-            if undo is None:
+            found = _find(what.step)
+            if found.undo is None:
                 raise WfloError(f"step `{what.step}` has no compensation")
-            _finished(undo(Context(), Undo(what.step, what.item, what.output, what.certain)))
+            _finished(found.undo(Context(found.undo_inputs), Undo(what.step, what.item, what.output, what.certain)))
 
         _guarded(compensate)
 

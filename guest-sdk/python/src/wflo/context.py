@@ -6,19 +6,27 @@ import functools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from wflo import _host, _json, approval, knowledge, notify
+from wflo import _host, _json, approval, knowledge, notify, schema
 from wflo.approval import Decision, Verdict
 from wflo.artifact import Artifacts
 from wflo.db import Databases
-from wflo.errors import Invalid
+from wflo.errors import BadOutput, Invalid
 from wflo.http import Http
 from wflo.knowledge import Passage
 from wflo.llm import Llm
 from wflo.log import Logger
 from wflo.secret import secret
 from wflo.terraform import Terraform
+
+if TYPE_CHECKING:
+    # Those who check types have it with them.
+    from typing_extensions import TypeVar as DefaultTypeVar
+
+    Inputs = DefaultTypeVar("Inputs", default=Any)
+else:
+    Inputs = TypeVar("Inputs")
 
 
 @dataclass(frozen=True)
@@ -50,14 +58,19 @@ class Steps(Mapping[str, Ended]):
         raise TypeError("the steps are asked for by their names")
 
 
-class Context:
-    """The run that a step is part of, as the step sees it."""
+class Context(Generic[Inputs]):
+    """The run that a step is part of, as the step sees it.
+
+    A step may say what inputs it works on: ``context: Context[Inputs]``, a dataclass or a typed dictionary with a field for
+    each that it wants.
+    """
 
     #: What the workflow grants: databases by step, and named statements by database. Put here when the component is made.
     databases: Mapping[str, list[str]] = {}
     statements: Mapping[str, Mapping[str, list[str]]] = {}
 
-    def __init__(self) -> None:
+    def __init__(self, inputs: Any = None) -> None:
+        self._inputs = inputs
         #: The steps that this one depends on: ``context.steps["NAME"].output``.
         self.steps = Steps()
         #: Language models.
@@ -70,9 +83,15 @@ class Context:
         self.logger = Logger()
 
     @functools.cached_property
-    def inputs(self) -> Mapping[str, Any]:
-        """The inputs of the run, with their defaults."""
-        return _json.loads(_host.context.inputs())
+    def inputs(self) -> Inputs:
+        """The inputs of the run, with their defaults: as the step says, else a :class:`~wflo.Record`."""
+        inputs = _json.loads(_host.context.inputs())
+        if self._inputs is None:
+            return inputs
+        try:
+            return schema.read(self._inputs, inputs, "inputs")
+        except BadOutput as error:
+            raise Invalid(str(error)) from None
 
     @functools.cached_property
     def db(self) -> Databases:
@@ -158,8 +177,8 @@ class Undo:
         #: The function that it was run by. Where steps of ``workflow.toml`` share it, ``context.step`` says which this is.
         self.step = step
         #: The element the step worked on, where it fans out.
-        self.item = None if item is None else _json.loads(item)
+        self.item: Any = None if item is None else _json.loads(item)
         #: Its output, if it got that far.
-        self.output = None if output is None else _json.loads(output)
+        self.output: Any = None if output is None else _json.loads(output)
         #: False when it is unknown whether the step's effects happened.
         self.certain = certain

@@ -6,6 +6,7 @@ import dataclasses
 import datetime
 import decimal
 import enum
+import reprlib
 import types
 import typing
 import uuid
@@ -97,8 +98,16 @@ def _fields(kind: Any) -> dict[str, tuple[Any, bool]] | None:
             if field.init
         }
     if typing.is_typeddict(kind):
-        return {name: (hint, name in kind.__required_keys__) for name, hint in get_type_hints(kind, include_extras=True).items()}
+        hints = get_type_hints(kind, include_extras=True)
+        return {name: _marked(hint, name in kind.__required_keys__) for name, hint in hints.items()}
     return None
+
+
+def _marked(hint: Any, required: bool) -> tuple[Any, bool]:
+    """A field of a typed dictionary without what says whether it must be there."""
+    if get_origin(hint) in (typing.Required, typing.NotRequired):
+        return get_args(hint)[0], get_origin(hint) is typing.Required
+    return hint, required
 
 
 def read(kind: Any, value: Any, at: str = "the answer") -> Any:
@@ -109,36 +118,68 @@ def read(kind: Any, value: Any, at: str = "the answer") -> Any:
     if isinstance(kind, typing.NewType):
         return read(kind.__supertype__, value, at)
     if origin in (Union, types.UnionType):
-        return _read_any(args, value, at)
+        return _read_any(kind, value, at)
+    if origin is tuple and args[1:] != (Ellipsis,) and isinstance(value, list):
+        if len(value) != len(args):
+            raise _misfit(kind, value, at)
+        return tuple(read(arg, item, f"{at}[{index}]") for index, (arg, item) in enumerate(zip(args, value)))
     if origin in (list, set, frozenset, tuple) and isinstance(value, list):
         return origin(read(args[0], item, f"{at}[{index}]") for index, item in enumerate(value))
     if origin is dict and isinstance(value, dict):
         return {key: read(args[1], item, f"{at}.{key}") for key, item in value.items()}
     if (fields := _fields(kind)) is not None and isinstance(value, dict):
-        lacking = [name for name, (_, required) in fields.items() if required and name not in value]
-        if lacking:
-            raise BadOutput(f"{at} has no `{lacking[0]}`")
+        for name, (field, required) in fields.items():
+            if required and name not in value:
+                raise BadOutput(f"{at}.{name}: expected {_name(field)}, got nothing")
         given = {name: read(field, value[name], f"{at}.{name}") for name, (field, _) in fields.items() if name in value}
         return given if typing.is_typeddict(kind) else kind(**given)
     try:
         return _read_plain(kind, value)
     except (ValueError, TypeError, decimal.InvalidOperation):
-        raise BadOutput(f"{at} is no {getattr(kind, '__name__', kind)}: {value!r}") from None
+        raise _misfit(kind, value, at) from None
 
 
-def _read_any(kinds: tuple[Any, ...], value: Any, at: str) -> Any:
+def _read_any(kind: Any, value: Any, at: str) -> Any:
+    kinds = get_args(kind)
+    others = [one for one in kinds if one is not type(None)]
+    # Where there is no choice, what is wrong within is said.
+    if len(others) == 1 and value is not None:
+        return read(others[0], value, at)
     # Text is text before it is anything that text can be made into.
-    for kind in sorted(kinds, key=lambda kind: kind is not type(value)):
+    for one in sorted(kinds, key=lambda one: one is not type(value)):
         try:
-            return read(kind, value, at)
+            return read(one, value, at)
         except BadOutput:
             continue
-    raise BadOutput(f"{at} is none of {', '.join(getattr(kind, '__name__', str(kind)) for kind in kinds)}: {value!r}")
+    raise _misfit(kind, value, at)
+
+
+def _misfit(kind: Any, value: Any, at: str) -> BadOutput:
+    return BadOutput(f"{at}: expected {_name(kind)}, got {reprlib.repr(value)}")
+
+
+def _name(kind: Any) -> str:
+    """A type, as people write it; of one with few values, those."""
+    origin, args = get_origin(kind), get_args(kind)
+    if origin is typing.Annotated:
+        return _name(args[0])
+    if origin is Literal:
+        return f"one of {', '.join(map(repr, args))}"
+    if isinstance(kind, type) and issubclass(kind, enum.Enum):
+        return f"one of {', '.join(repr(member.value) for member in kind)}"
+    if origin in (Union, types.UnionType):
+        return " or ".join(_name(arg) for arg in args)
+    if kind is type(None):
+        return "None"
+    return getattr(kind, "__name__", str(kind)) if origin is None else str(kind)
 
 
 def _read_plain(kind: Any, value: Any) -> Any:
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
+    # In JSON, 1.0 is an integer.
+    if kind is int and isinstance(value, float) and value.is_integer():
+        return int(value)
     if kind in (datetime.datetime, datetime.date) and isinstance(value, str):
         return kind.fromisoformat(value)
     if kind in (decimal.Decimal, uuid.UUID) and isinstance(value, str):
@@ -146,10 +187,10 @@ def _read_plain(kind: Any, value: Any) -> Any:
     if isinstance(kind, type) and issubclass(kind, enum.Enum):
         return kind(value)
     if get_origin(kind) is Literal:
-        if value not in get_args(kind):
+        if (value, type(value)) not in [(arg, type(arg)) for arg in get_args(kind)]:
             raise ValueError
         return value
-    if kind in (str, bool, int, type(None), list, dict):
+    if kind in (str, bool, int, float, type(None), list, dict):
         if type(value) is not kind and not (kind is dict and isinstance(value, dict)):
             raise ValueError
         return value

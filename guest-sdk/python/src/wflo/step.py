@@ -5,9 +5,12 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable
-from typing import Any, get_type_hints, overload
+from dataclasses import is_dataclass
+from typing import Any, get_args, get_origin, get_type_hints, is_typeddict, overload
 
 from wflo import schema
+from wflo.context import Context
+from wflo.record import Record
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,127}\Z")
 
@@ -32,7 +35,10 @@ class Step:
         self.output_schema = output if isinstance(output, dict) else schema.of(output)
         #: The facts it may claim, with their schemas.
         self.facts = {fact: kind if isinstance(kind, dict) else schema.of(kind) or {} for fact, kind in facts.items()}
+        #: The type of its inputs, where it has one.
+        self.inputs = _inputs_of(function)
         self.undo: Callable[..., Any] | None = None
+        self.undo_inputs: Any = None
         self.__doc__ = function.__doc__
         self.__name__ = function.__name__
         STEPS[self.name] = self
@@ -42,8 +48,23 @@ class Step:
 
     def compensation(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Makes a function what undoes the step: it gets the context and an :class:`~wflo.Undo`."""
-        self.undo = function
+        self.undo, self.undo_inputs = function, _inputs_of(function)
         return function
+
+
+def _inputs_of(function: Callable[..., Any]) -> Any:
+    """What a step or a compensation says its inputs are: ``Inputs`` of ``context: Context[Inputs]``."""
+    # Here, so that what is wrong with it is said while the component is made.
+    first = next(iter(inspect.signature(function).parameters), "")
+    hint = get_type_hints(function, include_extras=True).get(first)
+    if get_origin(hint) is not Context:
+        return None
+    (kind,) = get_args(hint)
+    if kind in (Any, Record):
+        return None
+    if not (is_dataclass(kind) or is_typeddict(kind)):
+        raise TypeError(f"the inputs of a step are a dataclass or a typed dictionary, not {kind}")
+    return kind
 
 
 @overload
@@ -63,7 +84,8 @@ def step(
     """Makes a step of a coroutine function, which gets the context and returns the output.
 
     The first line of its docstring is for people. ``output`` is the JSON Schema or the type of what it returns; without
-    it, the type that the function says it returns. What the step may reach and when it runs stands in
+    it, the type that the function says it returns. It is a promise, which ``wflo check`` compares with ``output`` of
+    ``workflow.toml``; what the step returns is held against the latter alone. What the step may reach and when it runs stands in
     ``workflow.toml``.
     """
 

@@ -28,6 +28,8 @@ const NO_STEPS: &str = "the steps are `const wflo_step wflo_steps[] = {{.name = 
 const SDK: &[(&str, &str)] = &[
     ("wflo.h", include_str!("../../../../guest-sdk/c/include/wflo.h")),
     ("internal.h", include_str!("../../../../guest-sdk/c/src/internal.h")),
+    ("utf8.h", include_str!("../../../../guest-sdk/c/src/utf8.h")),
+    ("utf8.c", include_str!("../../../../guest-sdk/c/src/utf8.c")),
     ("wflo.c", include_str!("../../../../guest-sdk/c/src/wflo.c")),
     ("json.c", include_str!("../../../../guest-sdk/c/src/json.c")),
     ("db.c", include_str!("../../../../guest-sdk/c/src/db.c")),
@@ -43,6 +45,9 @@ const SDK: &[(&str, &str)] = &[
 /// What the compiler is told. Without the size of the stack, 16 MiB of memory would be kept for it.
 const COMPILING: &[&str] = &["-Os", "-mexec-model=reactor", "-Wl,-z,stack-size=131072", "-Wl,--strip-all"];
 
+/// What the files of the SDK begin with: they need not please the flags of the steps, and no flag is of some files only.
+const QUIET: &str = "#pragma clang diagnostic ignored \"-Weverything\"\n";
+
 /// Compiles the files, and makes a component of them.
 pub(super) fn build(job: &Job<'_>) -> Result<bool, Failure> {
     if job.install && compiler(job)?.is_none() {
@@ -51,18 +56,18 @@ pub(super) fn build(job: &Job<'_>) -> Result<bool, Failure> {
     let sdk = job.work.join("sdk");
     std::fs::create_dir_all(&sdk).map_err(|error| job.unwritable(&sdk, &error))?;
     for (name, text) in SDK {
-        job.write(&sdk.join(name), text)?;
+        let text = if name.ends_with(".c") { format!("{QUIET}{text}") } else { (*text).to_owned() };
+        job.write(&sdk.join(name), &text)?;
     }
     let (tool, first) = compiler(job)?.ok_or_else(|| missing(job))?;
     let module = job.work.join("module.wasm");
     let mut command = tool.command().start(&job.steps);
-    command.args(first).args(COMPILING).arg("-I").arg(&sdk);
+    command.args(first).args(COMPILING).arg("-isystem").arg(&sdk);
     let flags = std::fs::read_to_string(job.steps.join(FLAGS)).unwrap_or_default();
     command.args(flags.lines().map(str::trim).filter(|line| !line.is_empty()));
     command.args(sources(job)?);
-    // What is generated need not please the flags of the steps.
     let own = SDK.iter().filter(|(name, _)| name.ends_with(".c"));
-    command.arg("-w").args(own.map(|(name, _)| sdk.join(name))).arg("-o").arg(&module);
+    command.args(own.map(|(name, _)| sdk.join(name))).arg("-o").arg(&module);
     let output = command.output().map_err(|error| tool.missing(&error))?;
     let said = once(&String::from_utf8_lossy(&output.stderr));
     if !said.is_empty() {

@@ -2,6 +2,7 @@
 
 use super::Job;
 use super::encode::encode;
+use super::tool;
 use super::venv::{self, ENVIRONMENT};
 use crate::failure::Failure;
 
@@ -24,8 +25,8 @@ pub(super) fn build(job: &Job<'_>) -> Result<bool, Failure> {
     let mut command = tool.command().start(&job.steps);
     command.args(COMPILING).arg(&module).arg(".").env("GOOS", "wasip1").env("GOARCH", "wasm");
     let output = command.output().map_err(|error| tool.missing(&error))?;
+    tool::say(&[output.stdout, output.stderr].concat());
     if !output.status.success() {
-        crate::say(String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).trim_end());
         return Err(Failure::usage(format!("`go build` in `{}` failed", job.steps.display())));
     }
     encode(job, &module)

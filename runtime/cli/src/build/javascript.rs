@@ -7,10 +7,12 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::stamp::Ingredients;
-use super::tool::Tool;
+use super::tool::{self, Tool};
+use super::unresolved;
 use super::wit::{self, WORLD};
 use super::{Job, WORK};
 use crate::failure::Failure;
+use crate::terminal;
 
 /// The tools, and the packages of npm that they come with.
 const BUNDLER: &str = "esbuild";
@@ -89,12 +91,19 @@ fn bundled(job: &Job<'_>, bundler: &Tool, fetches: bool) -> Result<Bundle, Failu
         format!("--inject:{WORK}/globals.js"),
         format!("--metafile={WORK}/bundle.json"),
         format!("--outfile={WORK}/bundle.js"),
+        // It is not asked on a terminal.
+        format!("--color={}", terminal::stderr_colors()),
     ];
     // What there is to warn of was said the first time.
     let quiet = fetches.then_some("--log-level=error");
     let args: Vec<&str> =
         BUNDLING.iter().copied().chain(made.iter().map(String::as_str)).chain(quiet).collect();
-    bundler.command().run(&job.steps, &args)?;
+    let (said, bundled) = bundler.command().listen(&job.steps, &args)?;
+    tool::say(unresolved::without_advice(&said).as_bytes());
+    bundled.map_err(|failure| match unresolved::hint(&said, &job.steps) {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    })?;
     let code = String::from_utf8_lossy(&read(&job.work.join("bundle.js"))?).into_owned();
     Ok(Bundle { code, imports: imports(&job.work.join("bundle.json"))? })
 }

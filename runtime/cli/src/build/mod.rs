@@ -11,6 +11,7 @@ mod python;
 mod rust;
 mod stamp;
 mod tool;
+mod unresolved;
 mod venv;
 mod wit;
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::Job;
 use super::granted::Granted;
 use super::stamp::Ingredients;
+use super::tool;
 use super::venv::{self, ENVIRONMENT};
 use super::wit::{self, WORLD};
 use crate::failure::Failure;
@@ -71,6 +72,8 @@ pub(super) fn build(job: &Job<'_>) -> Result<bool, Failure> {
             None => failure,
         });
     }
+    // On its standard output it says that it is done.
+    tool::say(&output.stderr);
     ingredients.seal(&stamp, &built)?;
     job.put(&built).map(|()| false)
 }

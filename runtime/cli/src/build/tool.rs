@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use crate::failure::Failure;
 
@@ -76,16 +76,38 @@ impl Started<'_> {
             .stderr(Stdio::inherit())
             .output()
             .map_err(|error| self.tool.missing(&error))?;
+        self.judged(folder, &output)
+    }
+
+    /// As [`run`](Self::run); what it says on its standard error comes first.
+    pub(super) fn listen<S: AsRef<OsStr>>(
+        &self,
+        folder: &Path,
+        args: &[S],
+    ) -> Result<(String, Result<(), Failure>), Failure> {
+        let output = self.start(folder).args(args).output().map_err(|error| self.tool.missing(&error))?;
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        Ok((said, self.judged(folder, &output)))
+    }
+
+    fn judged(&self, folder: &Path, output: &Output) -> Result<(), Failure> {
         if output.status.success() {
             return Ok(());
         }
-        let said = String::from_utf8_lossy(&output.stdout);
-        crate::say(said.trim_end());
+        say(&output.stdout);
         if let Some(runs_on) = self.tool.runs_on.filter(|_| output.status.code() == Some(NOT_FOUND)) {
             let failure =
                 Failure::usage(format!("`{}` runs on `{runs_on}`, which is not there", self.tool.name()));
             return Err(failure.hint(&self.tool.hint));
         }
         Err(Failure::usage(format!("`{}` in `{}` failed", self.tool.name(), folder.display())))
+    }
+}
+
+/// Tells people what a tool has said, if it has said anything.
+pub(super) fn say(said: &[u8]) {
+    let said = String::from_utf8_lossy(said);
+    if !said.trim().is_empty() {
+        crate::say(said.trim_end());
     }
 }

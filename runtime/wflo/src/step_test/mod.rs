@@ -11,6 +11,7 @@ mod nothing;
 mod people;
 mod record;
 mod run;
+mod sql;
 mod tape;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -25,6 +25,15 @@ use crate::operation::Operation;
 use crate::placeholder::Placeholders;
 use crate::{ApprovalView, LogFailed, Runtime, RuntimeError};
 
+/// What is wrong with the number of an item that there is not.
+fn no_item(item: u32, total: u32) -> String {
+    match total {
+        0 => format!("it has no item {item}: it has fanned out over nothing, or not yet"),
+        1 => format!("it has no item {item}, only item 0"),
+        _ => format!("it has no item {item}, only items 0 to {}", total - 1),
+    }
+}
+
 /// The largest artifact that becomes part of a test.
 const LARGEST: u64 = 1 << 20;
 
@@ -87,7 +96,14 @@ impl Runtime {
         let no_step = || RuntimeError::NoSuchStep { run: *run, step: name.clone() };
         let step = plan.step(name).ok_or_else(no_step)?;
         let unit = match (&step.for_each, item) {
-            (Some(_), Some(item)) => UnitId::step(name).with_item(*item),
+            (Some(_), Some(item)) => {
+                let items = state.step(name).items.as_ref();
+                let total = items.map_or(0, wflo_engine::Items::total);
+                if *item >= total {
+                    return Err(not(&no_item(*item, total)));
+                }
+                UnitId::step(name).with_item(*item)
+            }
             (None, None) => UnitId::step(name),
             (Some(_), None) => return Err(not("it fans out: name one of its items")),
             (None, Some(_)) => return Err(not("it does not fan out, and has no items")),

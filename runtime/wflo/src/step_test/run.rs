@@ -147,11 +147,8 @@ impl TestBench {
         let outside = Arc::new(self.outside.clone().with_tape(Arc::clone(&tape)));
         let host = Host { outside, principals: Principals::default() };
         let driven = drive(&runtime, &log, host, test, &clock).await;
-        // All that the host has here is the tape.
         let Driven { approvals, undecided, refusals } = driven.map_err(|error| match error {
-            RuntimeError::Attempt(AttemptFailed::Host { message, .. }) => {
-                bad(format!("an answer of the tape is none of its call: {message}"))
-            }
+            RuntimeError::Attempt(AttemptFailed::Host { message, .. }) => bad(misanswered(&tape, &message)),
             other => other,
         })?;
 
@@ -257,6 +254,13 @@ impl TestBench {
 
 fn bad(why: String) -> RuntimeError {
     RuntimeError::BadTest { why }
+}
+
+/// What the host has failed with: all that it has here is the tape, whose last answer is none of its call.
+fn misanswered(tape: &Tape, message: &str) -> String {
+    let Some((number, entry)) = tape.last() else { return message.to_owned() };
+    let place = entry.misfit().map(|place| format!(", {place}")).unwrap_or_default();
+    format!("entry {} of the tape{place}: {message}", number + 1)
 }
 
 fn in_memory(error: impl std::fmt::Display) -> RuntimeError {

@@ -48,6 +48,8 @@ pub(crate) struct Tape {
 struct Played {
     /// Entries that have answered.
     used: Vec<bool>,
+    /// The one that did last.
+    last: Option<usize>,
     unanswered: Option<Unanswered>,
 }
 
@@ -69,8 +71,9 @@ impl Tape {
         seed: Option<[u8; 32]>,
         decision: Option<Decision>,
     ) -> Self {
+        let entries: Vec<_> = entries.into_iter().map(TapeEntry::exact).collect();
         let used = vec![false; entries.len()];
-        let played = Mutex::new(Played { used, unanswered: None });
+        let played = Mutex::new(Played { used, ..Played::default() });
         Self { entries, clock, times, seed, decision, played }
     }
 
@@ -103,6 +106,7 @@ impl Tape {
             .find(|(number, entry)| !played.used[*number] && of_it(entry) && entry.args.fit(&call.args));
         if let Some((number, entry)) = found {
             played.used[number] = true;
+            played.last = Some(number);
             return Some(entry.answer.clone().into());
         }
         let alike = self.entries.iter().enumerate().filter(|(_, entry)| of_it(entry));
@@ -134,6 +138,12 @@ impl Tape {
     pub(super) fn unused(&self) -> Vec<(usize, &TapeEntry)> {
         let played = self.played();
         self.entries.iter().enumerate().filter(|(number, _)| !played.used[*number]).collect()
+    }
+
+    /// The entry that has answered last, with its number, from 0.
+    pub(super) fn last(&self) -> Option<(usize, &TapeEntry)> {
+        let number = self.played().last?;
+        Some((number, self.entry(number)?))
     }
 
     pub(super) fn entry(&self, number: usize) -> Option<&TapeEntry> {

@@ -43,6 +43,12 @@ pub(crate) async fn hold(process: &Process, plan: &Plan, view: &RunView) -> usiz
             Some(items) => (0..items.total).map(Some).collect(),
             None => vec![None],
         };
+        if let Some(items) = step.items {
+            let record =
+                Record { run: view.run, step: step.name.clone(), item: Some(items.total), labelled: false };
+            let none = process.runtime.record(&record).await.unwrap_err().to_string();
+            assert!(none.contains(&format!("has no item {}", items.total)), "{none}");
+        }
         for item in items {
             let record = Record { run: view.run, step: step.name.clone(), item, labelled: false };
             let test = match process.runtime.record(&record).await {
@@ -273,6 +279,9 @@ async fn what_was_recorded_passes_and_fails_when_the_step_does_something_else() 
     changed.steps[0].function = "pay".parse().unwrap();
     assert!(!bench(&changed, &process.host.outside).run(&test).await.unwrap().passed());
 
+    let of_item = Record { item: Some(7), ..record("think") };
+    let none = process.runtime.record(&of_item).await.unwrap_err();
+    assert!(none.to_string().contains("does not fan out"), "{none}");
     let none = process.runtime.record(&record("other")).await.unwrap_err();
     assert!(none.to_string().contains("has no step `other`"), "{none}");
     let nobody = Record { run: RunId::from_bytes([9; 16]), ..record("think") };
