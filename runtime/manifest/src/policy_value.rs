@@ -162,7 +162,7 @@ impl ValueType {
             return Self::Integer;
         }
         match kind_of(schema) {
-            ValueKind::Any | ValueKind::Null => Self::Any,
+            ValueKind::Any | ValueKind::Null | ValueKind::Wide => Self::Any,
             ValueKind::Boolean => Self::Boolean,
             ValueKind::Number => Self::Number,
             ValueKind::Text => Self::Text,

@@ -1,5 +1,6 @@
 //! What the store of one attempt holds.
 
+use std::fmt;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wflo_host_api::{ArtifactView, FilesView, Gate, HostView, HttpRoom, HttpView, UnderWay};
@@ -27,6 +28,12 @@ pub struct State {
     timers: Timers,
     under_way: UnderWay,
     http_room: HttpRoom,
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("State").finish_non_exhaustive()
+    }
 }
 
 impl State {
