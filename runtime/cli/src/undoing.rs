@@ -137,10 +137,11 @@ fn left_row(conflict: &Conflict) -> String {
         // Of what was inserted in bulk, only a digest is known.
         (Some(_), None, None) => text.push_str("; the step had inserted it"),
         (Some(_), None, Some(_)) => text.push_str("; the step had deleted it, and it is there again"),
-        // In a table of another form no row was looked for.
-        (None, _, _) if matches!(reason, ConflictReason::Schema { .. }) => {}
-        (None, Some(_), _) => text.push_str("; the step had left it there, and it is gone"),
-        (None, None, _) => {}
+        // One that is gone has changed. Where there is another reason, such as a table of another form, it was not seen.
+        (None, Some(_), _) if matches!(reason, ConflictReason::Changed) => {
+            text.push_str("; the step had left it there, and it is gone")
+        }
+        (None, _, _) => {}
     }
     text
 }

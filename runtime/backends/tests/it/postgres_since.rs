@@ -3,7 +3,7 @@
 use wflo_ports::{Begun, Capture, ChangeLimits, Database as _, DbError, Marker, MarkerPurpose};
 
 use crate::postgres::{bank, begin};
-use crate::postgres_changes::{changed, undo};
+use crate::postgres_changes::{changed, dump, undo};
 use crate::sqlite::{access, marker};
 use crate::sqlite_bulk::{into, numbers, told};
 
@@ -66,6 +66,19 @@ async fn nor_with_one_of_those_that_were_inserted_in_bulk() {
     transaction.commit().await.unwrap();
     assert_eq!((undone.rows, undone.conflicts.len()), (4, 1));
     assert_eq!(bank.pg.sql("SELECT id, extra FROM people"), "12|written");
+}
+
+#[tokio::test]
+async fn a_number_that_its_type_now_writes_with_more_zeros_is_the_same() {
+    let bank = bank(EMP, &["emp"]).await;
+    let before = bank.pg.sql("SELECT emp::text FROM emp ORDER BY id").replace(".50", ".5000");
+    let changes = changed(&bank, 1, &["emp"], &CHANGED).await;
+    bank.pg.sql("ALTER TABLE emp ALTER amount TYPE numeric(14,4)");
+    for run in [1, 2] {
+        let undone = undo(&bank, run, &changes).await;
+        assert_eq!((undone.rows, undone.conflicts), (3, vec![]));
+        assert_eq!(dump(&bank, "emp"), before);
+    }
 }
 
 #[tokio::test]

@@ -108,9 +108,11 @@ impl Anew {
         one: &One<'_>,
         found: Option<&[SqlValue]>,
     ) -> Result<bool, DbError> {
-        let (Some(found), Some(left), Some(wanted)) = (found, one.row.after(), one.row.before()) else {
-            return Ok(false);
-        };
+        let (Some(found), Some(wanted)) = (found, one.row.before()) else { return Ok(false) };
+        if unlike(one, found, wanted).is_empty() {
+            return Ok(true);
+        }
+        let Some(left) = one.row.after() else { return Ok(false) };
         let (changed, off) = (differing(left, wanted), differing(found, wanted));
         let back: Vec<usize> = changed.iter().copied().filter(|at| !off.contains(at)).collect();
         let is_candidate = one.target.has_triggers
@@ -141,7 +143,10 @@ impl Anew {
         found: Option<&[SqlValue]>,
     ) -> Result<bool, DbError> {
         let (Some(found), Some(left)) = (found, one.row.after()) else { return Ok(false) };
-        let off = differing(found, left);
+        let off = unlike(one, found, left);
+        if off.is_empty() {
+            return Ok(true);
+        }
         if !one.target.has_triggers || off.iter().any(|&at| one.is_bound(at)) {
             return Ok(false);
         }
@@ -178,8 +183,8 @@ impl Anew {
             return true;
         }
         let (Some(found), Some(wanted)) = (found, one.row.before()) else { return false };
-        one.target.has_triggers
-            && differing(found, wanted).into_iter().all(|at| self.knows(one, at, &found[at]))
+        let off = unlike(one, found, wanted);
+        off.is_empty() || one.target.has_triggers && off.into_iter().all(|at| self.knows(one, at, &found[at]))
     }
 
     /// Whether a column is known to change with every write, or its value says so.
@@ -303,6 +308,21 @@ async fn what_if(
 /// Where two rows differ.
 fn differing(one: &[SqlValue], other: &[SqlValue]) -> Vec<usize> {
     (0..one.len()).filter(|&at| is_other(&one[at], &other[at])).collect()
+}
+
+/// Where two states of a row differ in more than how many zeros a number ends with, where it is the type of the column that
+/// says so: it may have been another one when the step wrote.
+fn unlike(one: &One<'_>, now: &[SqlValue], then: &[SqlValue]) -> Vec<usize> {
+    let number = |value: &SqlValue| match value {
+        SqlValue::Decimal(text) if text.contains('.') => {
+            Some(text.trim_end_matches('0').trim_end_matches('.').to_owned())
+        }
+        SqlValue::Decimal(text) => Some(text.clone()),
+        _ => None,
+    };
+    let is_same =
+        |at: usize| one.is_fixed(at) && number(&now[at]).is_some_and(|now| number(&then[at]) == Some(now));
+    differing(now, then).into_iter().filter(|&at| !is_same(at)).collect()
 }
 
 fn is_other(one: &SqlValue, other: &SqlValue) -> bool {
