@@ -34,6 +34,8 @@ pub(super) struct Column {
     pub(super) name: String,
     /// How it is read so that it goes back as what it was.
     pub(super) shape: Shape,
+    /// Whether its type says how long its values are, such as how many digits a number has.
+    pub(super) is_fixed: bool,
 }
 
 impl Table {
@@ -100,7 +102,8 @@ const RELATION: &str = "
     WHERE c.oid = ";
 
 const COLUMNS: &str = "
-    SELECT a.attname::text, a.attnum, t.typtype::text, t.typcategory::text, coalesce(nullif(t.typbasetype, 0), t.oid)
+    SELECT a.attname::text, a.attnum, t.typtype::text, t.typcategory::text, coalesce(nullif(t.typbasetype, 0), t.oid),
+           coalesce(nullif(a.atttypmod, -1), t.typtypmod) >= 0
     FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
     WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '' ORDER BY a.attnum";
 
@@ -168,7 +171,8 @@ async fn found(client: &Client, relation: &str, params: &[Param<'_>]) -> Result<
     let mut numbers: Vec<i16> = Vec::new();
     for row in client.query_typed(COLUMNS, &[(&oid, Type::OID)]).await.map_err(translate)? {
         numbers.push(row.get(1));
-        columns.push(Column { name: row.get(0), shape: shape(row.get(2), row.get(3), row.get(4)) });
+        let shape = shape(row.get(2), row.get(3), row.get(4));
+        columns.push(Column { name: row.get(0), shape, is_fixed: row.get(5) });
     }
     let key: Option<Vec<usize>> =
         key.iter().map(|of| numbers.iter().position(|number| number == of)).collect();

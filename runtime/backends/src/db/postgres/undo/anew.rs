@@ -109,7 +109,7 @@ impl Anew {
         found: Option<&[SqlValue]>,
     ) -> Result<bool, DbError> {
         let (Some(found), Some(wanted)) = (found, one.row.before()) else { return Ok(false) };
-        if unlike(found, wanted).is_empty() {
+        if unlike(one, found, wanted).is_empty() {
             return Ok(true);
         }
         let Some(left) = one.row.after() else { return Ok(false) };
@@ -143,7 +143,7 @@ impl Anew {
         found: Option<&[SqlValue]>,
     ) -> Result<bool, DbError> {
         let (Some(found), Some(left)) = (found, one.row.after()) else { return Ok(false) };
-        let off = unlike(found, left);
+        let off = unlike(one, found, left);
         if off.is_empty() {
             return Ok(true);
         }
@@ -183,7 +183,7 @@ impl Anew {
             return true;
         }
         let (Some(found), Some(wanted)) = (found, one.row.before()) else { return false };
-        let off = unlike(found, wanted);
+        let off = unlike(one, found, wanted);
         off.is_empty() || one.target.has_triggers && off.into_iter().all(|at| self.knows(one, at, &found[at]))
     }
 
@@ -310,9 +310,9 @@ fn differing(one: &[SqlValue], other: &[SqlValue]) -> Vec<usize> {
     (0..one.len()).filter(|&at| is_other(&one[at], &other[at])).collect()
 }
 
-/// Where two rows differ in more than how many zeros a decimal number ends with, which is the type's once it has become
-/// another one.
-fn unlike(one: &[SqlValue], other: &[SqlValue]) -> Vec<usize> {
+/// Where two states of a row differ in more than how many zeros a number ends with, where it is the type of the column that
+/// says so: it may have been another one when the step wrote.
+fn unlike(one: &One<'_>, now: &[SqlValue], then: &[SqlValue]) -> Vec<usize> {
     let number = |value: &SqlValue| match value {
         SqlValue::Decimal(text) if text.contains('.') => {
             Some(text.trim_end_matches('0').trim_end_matches('.').to_owned())
@@ -320,8 +320,9 @@ fn unlike(one: &[SqlValue], other: &[SqlValue]) -> Vec<usize> {
         SqlValue::Decimal(text) => Some(text.clone()),
         _ => None,
     };
-    let is_same = |at: usize| number(&one[at]).is_some_and(|of| number(&other[at]) == Some(of));
-    differing(one, other).into_iter().filter(|&at| !is_same(at)).collect()
+    let is_same =
+        |at: usize| one.is_fixed(at) && number(&now[at]).is_some_and(|now| number(&then[at]) == Some(now));
+    differing(now, then).into_iter().filter(|&at| !is_same(at)).collect()
 }
 
 fn is_other(one: &SqlValue, other: &SqlValue) -> bool {

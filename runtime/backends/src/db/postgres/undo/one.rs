@@ -57,6 +57,12 @@ impl<'c> One<'c> {
             || self.target.referring.iter().any(|key| key.to.contains(name))
     }
 
+    /// Whether the type of a column says how long its values are.
+    pub(super) fn is_fixed(&self, column: usize) -> bool {
+        let name = &self.change.columns[column];
+        self.target.table.columns.iter().any(|column| column.name == *name && column.is_fixed)
+    }
+
     /// What names it among all rows.
     pub(super) fn name(&self) -> (u32, String) {
         (self.target.table.oid, exactly(Some(self.row.key())))
