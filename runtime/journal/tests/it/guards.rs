@@ -103,7 +103,7 @@ async fn a_wiped_folder_is_refused() {
         let (_dir, state) = specimen().await;
         wipe(&state);
         for _ in 0..2 {
-            let error = open(&state).err().expect(expect);
+            let error = open(&state).expect_err(expect);
             let is_refused = matches!(&error, OpenError::Wiped { .. } | OpenError::Corrupt { .. });
             assert!(is_refused && error.to_string().contains(expect), "{error}");
         }
