@@ -175,7 +175,9 @@ async fn a_file_that_is_only_read_stays_as_it_is() {
     // It is made ready when it is written, or about to be.
     let db = Sqlite::open(&path, SqliteOptions::default()).unwrap();
     db.prepare().await.unwrap();
-    let mode: String = owner.query_row("PRAGMA journal_mode", [], |row| row.get(0)).unwrap();
+    // One that has just come sees how the file is.
+    let other = rusqlite::Connection::open(&path).unwrap();
+    let mode: String = other.query_row("PRAGMA journal_mode", [], |row| row.get(0)).unwrap();
     assert_eq!(mode, "wal");
     let cursor = db.cursor(&statement("SELECT id FROM accounts", &[]), &access, time).await.unwrap();
     assert!(cursor.may_stay());

@@ -82,7 +82,7 @@ impl Cursor {
                 let Read(value) = row.try_get(at).map_err(translate)?;
                 bytes += size(&value);
                 values.push(match (shape, value) {
-                    (Shape::Json, SqlValue::Text(text)) => SqlValue::Json(text),
+                    (Shape::Json | Shape::Texts, SqlValue::Text(text)) => SqlValue::Json(text),
                     (_, value) => value,
                 });
             }
