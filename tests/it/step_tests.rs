@@ -92,7 +92,7 @@ fn the_example_of_the_documentation_is_as_it_says() {
     let refused = project.wflo(&["test"]).expect_code(2);
     assert!(
         refused.stdout.contains("entry 2 of the tape, rows[0][0]: ")
-            && refused.stdout.contains("not a SQL value"),
+            && refused.stdout.contains("expected a string"),
         "{}",
         refused.stdout
     );
