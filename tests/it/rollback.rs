@@ -184,6 +184,9 @@ fn what_cannot_be_rolled_back_is_refused_with_the_reason() {
     let none = project.wflo(&["show", run, "--changes"]).expect_code(0).stderr;
     assert!(none.contains("no step that keeps what it changes has committed any"), "{none}");
     let nothing = project.wflo(&["rollback", run, "--dry-run", "--json"]).expect_code(0).json();
-    assert_eq!(nothing, json!({ "compensate": [], "undo": [], "left": [], "reapply": [] }));
+    assert_eq!(
+        nothing,
+        json!({ "compensate": [], "undo": [], "left": [], "reapply": [], "undone": [], "failed": {}, "untried": {} })
+    );
     assert_eq!(project.wflo(&["rollback", run, "--json"]).expect_code(0).json()["status"], "rolled_back");
 }
