@@ -55,7 +55,7 @@ impl Runtime {
         host: &Host,
     ) -> Result<RollbackTrial, RuntimeError> {
         let (log, plan) = self.open(run).await?;
-        let events = self.events(run).await?;
+        let events = self.outline(run).await?;
         let fork = match log.read(RunState::status) {
             RunStatus::Superseded => fork_of(&events),
             _ => None,
