@@ -29,7 +29,8 @@ pub(crate) fn of_run(views: &[ChangesView], colors: bool) -> String {
         let in_bulk = view.inserted.as_ref().map_or(0, wflo_model::Inserted::row_count);
         let (database, rows) = (&view.database, count(view.changes.row_count() as u64 + in_bulk, "row"));
         let whether = match (view.left, view.committed) {
-            (Some(0), _) => ", undone".to_owned(),
+            (Some(0), true) => ", undone".to_owned(),
+            (Some(0), false) => ", given up: nothing of it is there".to_owned(),
             (Some(left), _) => format!(", undone but for {left}"),
             (None, true) => String::new(),
             (None, false) => ", about to commit".to_owned(),

@@ -11,8 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use wflo_engine::{
-    Approval, ApprovalState, Command, Event, ParkReason, Place, Recorded, RollbackPlan, RunState, RunStatus,
-    TakenBack, UnitId, inherited_steps, plan_rollback,
+    Approval, ApprovalState, Command, Event, Place, Recorded, RollbackPlan, RunState, RunStatus, TakenBack,
+    UnitId, inherited_steps, plan_rollback,
 };
 use wflo_journal::ReadError;
 use wflo_manifest::Plan;
@@ -155,10 +155,7 @@ pub(crate) fn may_roll_back(
             return not(NotRollable::RolledBack);
         }
         status if !status.is_final() => {
-            let unknown = state.active().find_map(|(_, unit)| match unit.parked {
-                Some(ParkReason::Unknown { intent, .. }) => Some(intent),
-                _ => None,
-            });
+            let unknown = state.active().find_map(|(_, unit)| unit.parked.as_ref()?.unknown());
             return not(match (waiting(state), unknown) {
                 (Some(approval), _) => NotRollable::Waits { approval: approval.id },
                 (None, Some(intent)) => NotRollable::Unknown { intent },

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use async_trait::async_trait;
 use serde_json::{Map, json};
-use wflo::{Host, Outside, Resolution, RunStatus, RunView, RuntimeError, Start, Verdict, Voter};
+use wflo::{Host, NotRollable, Outside, Resolution, RunStatus, RunView, RuntimeError, Start, Verdict, Voter};
 use wflo_backends::db::postgres::{Postgres, PostgresOptions, Preparation};
 use wflo_backends::db::sqlite::{Sqlite, SqliteOptions};
 use wflo_engine::{AttemptEnd, Event, Recorded};
@@ -283,6 +283,13 @@ async fn what_cannot_go_forward_alone_waits_for_a_person() {
     // Given up, what one of them has is undone, and what the other has is not this run's.
     let intent = view.waiting_for[0].intent.unwrap();
     let process = both.process(None).await;
+    let refused = process.runtime.rollback(run, None, &"olga".parse().unwrap()).await.unwrap_err();
+    let resolves_first =
+        |why: &NotRollable| matches!(why, NotRollable::Unknown { intent: it } if *it == intent);
+    assert!(
+        matches!(&refused, RuntimeError::NotRollable { why, .. } if resolves_first(why)),
+        "whoever wants it rolled back has to resolve it first: {refused:?}"
+    );
     process.runtime.resolve(run, intent, Resolution::Compensate, &"olga".parse().unwrap()).await.unwrap();
     drop(process);
     let view = both.go_on(run).await;
