@@ -1,5 +1,6 @@
 //! The one writing transaction of a step.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -295,8 +296,10 @@ impl Transaction for Open {
     async fn undo(&mut self, changes: &ChangeSet) -> Result<Undone, DbError> {
         let lent = self.lent.take().ok_or_else(lost)?;
         // A step may have written them before they were made audit tables.
-        let mut changes = changes.clone();
-        changes.tables.retain(|table| !self.audit.has(&table.table));
+        let mut changes = Cow::Borrowed(changes);
+        if changes.tables.iter().any(|table| self.audit.has(&table.table)) {
+            changes.to_mut().tables.retain(|table| !self.audit.has(&table.table));
+        }
         let undone = undo(&lent, &changes, &mut self.anew).await?;
         self.lent = Some(lent);
         Ok(undone)

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, OptionalExtension};
 
-use crate::db::made_up::is_made_up;
+use crate::db::made_up::{is_constant, is_made_up};
 use crate::db::names::quoted;
 
 /// A table whose rows can be told apart, so that what happens to each can be kept.
@@ -82,7 +82,7 @@ pub(super) fn find(sqlite: &Connection, name: &str) -> rusqlite::Result<Found> {
         if place > 0 {
             key.push((place, columns.len()));
         }
-        if let Some(default) = row.get::<_, Option<String>>(3)?.filter(|text| is_literal(text)) {
+        if let Some(default) = row.get::<_, Option<String>>(3)?.filter(|text| is_constant(text)) {
             defaults.insert(column.clone(), default);
         }
         columns.push(column);
@@ -102,14 +102,6 @@ pub(super) fn find(sqlite: &Connection, name: &str) -> rusqlite::Result<Found> {
             Ok(Found::Table(Table { name, columns, key, unique, defaults }))
         }
     }
-}
-
-/// Whether a default is a number or a text, and so the same within a trigger.
-fn is_literal(default: &str) -> bool {
-    let text = default.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\''));
-    let number =
-        default.bytes().all(|byte| b"+-.0123456789eE".contains(&byte)) && default.parse::<f64>().is_ok();
-    number || text.is_some_and(|text| !text.replace("''", "").contains('\''))
 }
 
 /// Whether a table or view has a trigger. Those of a view run instead of what is written through it.
